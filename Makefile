@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# The verbs of the house.  All that is needed: Python 3.11 or later, git and make.
+
+VENV := .venv
+BIN := $(VENV)/bin
+LINUX ?= fixtures/demo
+
+# The first Python that is new enough; override with "make PYTHON=...".
+PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.13 python3.14; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && \
+	{ echo $$name; break; }; done)
+
+.DEFAULT_GOAL := check
+.PHONY: setup check test lint fixtures docs bench clean
+
+setup: $(VENV)/ready
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { \
+		echo "make: there is no Python 3.11 or later here; install one, or name it with PYTHON=path" >&2; \
+		exit 1; }
+	@rm -rf $(VENV); "$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "make: $(PYTHON) cannot make a virtual environment; on Debian and Ubuntu run: apt-get install python3-venv" >&2; \
+		exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[dev]' || { \
+		echo "make: pip could not install what pyproject.toml asks for; see its message above" >&2; \
+		exit 1; }
+	@touch $@
+
+# A gap is an answer and no failure of make: only exit status 2 is one.
+check: setup
+	@status=0; $(BIN)/patchtool check $(LINUX) || status=$$?; \
+	case $$status in \
+	0) said="nothing wrong, everything decided";; \
+	1) said="at least one gap";; \
+	3) said="no gap, but something undecided";; \
+	*) said="could not check";; \
+	esac; \
+	echo "patchtool check $(LINUX): exit status $$status ($$said)"; \
+	case $$status in 0|1|3) ;; *) exit $$status;; esac
+
+test: setup
+	@$(BIN)/pytest
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+# Rewrites the expected files; read the diff before you commit it.
+fixtures: setup
+	@$(BIN)/pytest --rewrite
+
+docs: setup
+	@$(BIN)/python docs/generate.py
+
+bench: setup
+	@$(BIN)/python bench/run.py $(LINUX)
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The errors that a person can cause and mend.
+
+PatchtoolError            one sentence: what, where, what to do; exit status 2
++-- UsageError            the command line or the configuration asks for something impossible
++-- InputError            a tree, a revision or a file cannot be read
+    +-- PatchError        a patch does not parse, does not fit, or leaves the tree
+
+C that is not understood is no error but a verdict; a bug in patchtool is a traceback.
+"""
+
+
+class PatchtoolError(Exception):
+    """Root of everything that the command line reports in one sentence."""
+
+
+class UsageError(PatchtoolError):
+    """The request itself cannot be carried out."""
+
+
+class InputError(PatchtoolError):
+    """A tree, a revision or a file cannot be read."""
+
+
+class PatchError(InputError):
+    """A patch does not parse, does not apply, or reaches outside the tree."""

@@ -1,0 +1,394 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The one door to git: revisions, trees and blobs of a repository, never its work tree.
+
+In: a folder that git knows, names of revisions, paths.  Out: bytes and object ids.
+Objects travel over one ``cat-file --batch`` process, trees are parsed once each.
+Settings of the person do not reach git, and nothing is ever fetched.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from patchtool.errors import InputError
+
+if TYPE_CHECKING:
+    from git.cmd import Git
+
+_OID = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
+
+# What decides where git looks and what it does there; a hook of another repository
+# may have left any of them behind.
+_STRAY = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_COMMON_DIR",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+)
+
+_ALWAYS = {
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_PAGER": "cat",
+    # Old releases of git do not know the first of these two; the second leaves them
+    # without a transport.
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_ALLOW_PROTOCOL": "none",
+    "LC_ALL": "C",
+}
+
+_NEUTRAL = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+
+# The repository's own configuration is still read (object format, promisors), so what
+# in it could run a program or change the form of the output is overruled.
+_OPTIONS = (
+    "--no-pager",
+    "-c", f"core.hooksPath={os.devnull}",
+    "-c", "core.fsmonitor=false",
+    "-c", f"core.attributesFile={os.devnull}",
+    "-c", "core.quotePath=true",
+    "-c", "color.ui=false",
+    "-c", "log.showSignature=false",
+    "-c", "log.decorate=false",
+    "-c", "diff.noprefix=false",
+    "-c", "diff.mnemonicPrefix=false",
+    "-c", "safe.bareRepository=all",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a git tree; its modes mean what ``stat`` says, 160000 is a submodule."""
+
+    mode: int
+    oid: str
+
+
+class TooLarge(InputError):
+    """A blob is larger than the caller wants to hold."""
+
+
+class Missing(InputError):
+    """An object that the repository refers to is not in it."""
+
+
+class Repository:
+    """A git repository, opened once and read through one process."""
+
+    def __init__(self, path: str, git: Git, git_dir: str, prefix: str, bare: bool) -> None:
+        self.path = path
+        self.git_dir = git_dir
+        self.prefix = prefix
+        self.bare = bare
+        self._git = git
+        self._stream: Git.AutoInterrupt | None = None
+        self._trees: dict[str, dict[str, Entry]] = {}
+        self._roots: dict[str, str] = {}
+        self._partial: bool | None = None
+
+    @classmethod
+    def open(cls, path: str) -> Repository:
+        """Open the repository that holds the folder ``path``, bare or not."""
+        git = _command()
+        where = os.path.abspath(path)
+        questions = ("--is-bare-repository", "--absolute-git-dir", "--show-prefix")
+        with _without(_STRAY):
+            # The person's own configuration is read here: it may vouch for a
+            # repository that belongs to someone else (safe.directory).
+            status, out, err = _execute(git, ["-C", where, "rev-parse", *questions], _ALWAYS)
+        lines = out.decode("utf-8", "surrogateescape").split("\n")
+        if status != 0 or len(lines) != 4:
+            raise InputError(_why_not_opened(path, err))
+        bare, git_dir, prefix, _ = lines
+        git.update_environment(**_ALWAYS, **_NEUTRAL, **_places(where, git_dir, prefix, bare))
+        return cls(path, git, git_dir, prefix.rstrip("/"), bare == "true")
+
+    @property
+    def top(self) -> str | None:
+        """The top folder of the work tree; None in a bare repository."""
+        return self._git.environment().get("GIT_WORK_TREE")
+
+    @property
+    def is_shallow(self) -> bool:
+        """Whether the history was cut when the repository was cloned."""
+        return self.run("rev-parse", "--is-shallow-repository").strip() == "true"
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether objects were left out when the repository was cloned."""
+        if self._partial is None:
+            pattern = r"^(extensions\.partialclone|remote\..*\.promisor)$"
+            command = ["config", "--get-regexp", pattern]
+            status, _, _ = _execute(self._git, command)
+            self._partial = status == 0
+        return self._partial
+
+    def resolve(self, rev: str) -> str:
+        """Return the full id of the commit that ``rev`` names."""
+        if not rev or rev.startswith("-"):
+            raise InputError(f"{rev!r} is not the name of a revision; give a commit, tag or branch")
+        command = ["rev-parse", "--verify", "--end-of-options", f"{rev}^{{commit}}"]
+        status, out, err = _execute(self._git, command)
+        # Releases of git before 2.30 print the end-of-options marker as well.
+        found = out.decode("ascii", "replace").split()[-1:]
+        if status != 0 or not found or not _OID.match(found[0]):
+            raise InputError(self._why_not_resolved(rev, err))
+        return found[0]
+
+    def entry(self, rev: str, path: str) -> Entry | None:
+        """Return what stands at ``path``, counted from the top of the repository."""
+        at: Entry | None = Entry(stat.S_IFDIR, self._root(rev))
+        for name in path.split("/") if path else ():
+            if at is None or not stat.S_ISDIR(at.mode):
+                return None
+            at = self.tree(at.oid).get(name)
+        return at
+
+    def tree(self, oid: str) -> dict[str, Entry]:
+        """Return the entries of one tree object by name, in git's order."""
+        if oid not in self._trees:
+            self._trees[oid] = dict(_entries(self._object(oid, "tree"), len(oid) // 2))
+        return self._trees[oid]
+
+    def blob(self, rev: str, path: str, limit: int | None = None) -> bytes | None:
+        """Return the bytes of a file at a revision, None when no file is there."""
+        found = self.entry(rev, path)
+        if found is None or not (stat.S_ISREG(found.mode) or stat.S_ISLNK(found.mode)):
+            return None
+        return self.blob_by_id(found.oid, limit)
+
+    def blob_by_id(self, oid: str, limit: int | None = None) -> bytes:
+        """Return the bytes of a blob; TooLarge when it has more than ``limit`` of them."""
+        return self._object(oid, "blob", limit)
+
+    def ls(self, rev: str, folder: str = "") -> tuple[tuple[str, str, int], ...]:
+        """List path, object id and mode of all files below ``folder``, sorted by path."""
+        start = self.entry(rev, folder)
+        if start is None or not stat.S_ISDIR(start.mode):
+            return ()
+        return tuple(sorted(self._below(start.oid, f"{folder}/" if folder else "")))
+
+    def setting(self, name: str) -> str | None:
+        """Return a setting of the person or of the repository, such as ``user.name``."""
+        places = {k: v for k, v in self._git.environment().items() if k not in _NEUTRAL}
+        status, out, _ = _execute(_command(), ["config", "--get", name], places)
+        return out.decode("utf-8", "surrogateescape").rstrip("\n") if status == 0 else None
+
+    def run(self, *args: str) -> str:
+        """Run one git command and return what it printed.
+
+        Paths count from the top of the repository.  Bytes that are no UTF-8 come back
+        as surrogate escapes.  Names from outside belong behind ``--end-of-options`` or
+        ``--``.
+        """
+        # Git would take paths to count from the folder that the person stands in.
+        status, out, err = _execute(self._git, ["-C", self.top or self.git_dir, *args])
+        if status != 0:
+            reason = _first_line(err) or f"exit status {status}"
+            raise InputError(f"{self.path}: git {args[0]} failed: {reason}")
+        return out.decode("utf-8", "surrogateescape")
+
+    def close(self) -> None:
+        """End the process that reads objects; the next read starts another."""
+        # GitPython ends the process with the last reference to it.
+        self._stream = None
+
+    def __enter__(self) -> Repository:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _root(self, rev: str) -> str:
+        """Return the id of the tree of a commit."""
+        if rev not in self._roots:
+            commit = self._object(rev if _OID.match(rev) else self.resolve(rev), "commit")
+            # The first line of every commit object is "tree <id>".
+            self._roots[rev] = commit[5 : commit.index(b"\n")].decode("ascii")
+        return self._roots[rev]
+
+    def _below(self, oid: str, prefix: str) -> Iterator[tuple[str, str, int]]:
+        for name, entry in self.tree(oid).items():
+            if stat.S_ISDIR(entry.mode):
+                yield from self._below(entry.oid, f"{prefix}{name}/")
+            elif stat.S_ISREG(entry.mode) or stat.S_ISLNK(entry.mode):
+                yield f"{prefix}{name}", entry.oid, entry.mode
+
+    def _object(self, oid: str, kind: str, limit: int | None = None) -> bytes:
+        if not _OID.match(oid):
+            # Anything else, a line feed above all, would leave every later answer of
+            # the stream one request behind.
+            raise InputError(f"{oid!r} is not the id of an object")
+        header = self._ask(oid)
+        # In a partial clone git dies at an object that it would have to fetch.
+        if header[1:] == ["missing"] or (not header and self.is_partial):
+            raise Missing(self._why_missing(oid))
+        if len(header) != 3:
+            raise InputError(f"{self.path}: git cannot read object {oid}; try `git fsck`")
+        size = int(header[2])
+        if header[1] != kind or (limit is not None and size > limit):
+            self.close()
+            if header[1] != kind:
+                raise InputError(f"{self.path}: object {oid} is a {header[1]}, not a {kind}")
+            raise TooLarge(f"{self.path}: blob {oid} has {size} bytes")
+        data: bytes = self._process().stdout.read(size + 1)
+        if len(data) != size + 1:
+            self.close()
+            raise InputError(f"{self.path}: git stopped inside object {oid}; try `git fsck`")
+        return data[:-1]
+
+    def _ask(self, oid: str) -> list[str]:
+        process = self._process()
+        try:
+            process.stdin.write(f"{oid}\n".encode("ascii"))
+            process.stdin.flush()
+            header: bytes = process.stdout.readline()
+        except OSError:
+            header = b""
+        if not header:
+            self.close()
+        return header.decode("ascii", "replace").split()
+
+    def _process(self) -> Git.AutoInterrupt:
+        if self._stream is None:
+            from subprocess import PIPE
+
+            command = [_program(), *_OPTIONS, "cat-file", "--batch"]
+            self._stream = self._git.execute(command, istream=PIPE, as_process=True)
+        return self._stream
+
+    def _why_missing(self, oid: str) -> str:
+        if self.is_partial:
+            return (
+                f"object {oid} is not in this partial clone, and patchtool never uses the network; "
+                f"run `git -C {self.path} cat-file -e {oid}` for this one or "
+                f"`git -C {self.path} fetch --refetch --no-filter` for all"
+            )
+        return f"{self.path}: object {oid} is missing from the repository; try `git fsck`"
+
+    def _why_not_resolved(self, rev: str, err: str) -> str:
+        if "ambiguous" in err and "unknown revision" not in err:
+            return f"{self.path}: revision {rev!r} is ambiguous; give more of its digits"
+        if self.is_shallow:
+            return (
+                f"{self.path}: revision {rev!r} is not in this shallow clone; get more history "
+                f"with `git -C {self.path} fetch --deepen=1000` or all of it with "
+                f"`git -C {self.path} fetch --unshallow --tags`"
+            )
+        return (
+            f"{self.path}: there is no revision {rev!r} in this repository; "
+            f"see `git -C {self.path} tag` and `git -C {self.path} branch --all`, or fetch it"
+        )
+
+
+def _program() -> str:
+    from git.cmd import Git
+
+    return Git.GIT_PYTHON_GIT_EXECUTABLE or "git"
+
+
+def _command() -> Git:
+    """Return a runner of git, or say what is not installed."""
+    try:
+        from git.cmd import Git
+    except ModuleNotFoundError as error:
+        raise InputError(
+            "reading revisions needs GitPython; run `pip install gitpython`"
+        ) from error
+    except ImportError as error:
+        raise InputError("git is not installed or not in PATH; install it") from error
+    # No working directory: GitPython would expand "$" and "~" inside its name.
+    return Git()
+
+
+def _execute(
+    git: Git, args: Sequence[str], env: dict[str, str] | None = None
+) -> tuple[int, bytes, str]:
+    from git.exc import GitCommandNotFound
+
+    try:
+        status, out, err = git.execute(
+            [_program(), *_OPTIONS, *args],
+            env=env,
+            with_extended_output=True,
+            with_exceptions=False,
+            stdout_as_string=False,
+            strip_newline_in_stdout=False,
+        )
+    except GitCommandNotFound as error:
+        raise InputError("git is not installed or not in PATH; install it") from error
+    except ValueError as error:
+        raise InputError("a name that holds a NUL byte cannot be given to git") from error
+    return status, out, err
+
+
+@contextmanager
+def _without(names: Sequence[str]) -> Iterator[None]:
+    """Take variables out of the environment for a moment: GitPython can only add."""
+    taken = {name: os.environ.pop(name) for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(taken)
+
+
+def _places(where: str, git_dir: str, prefix: str, bare: str) -> dict[str, str]:
+    """Return the variables that tell git where the repository is, whatever was set."""
+    places = {"GIT_DIR": git_dir, "GIT_COMMON_DIR": _common_dir(git_dir)}
+    if bare == "false" and os.path.realpath(where) != os.path.realpath(git_dir):
+        top = where
+        for _ in range(prefix.count("/")):
+            top = os.path.dirname(os.path.realpath(top))
+        places["GIT_WORK_TREE"] = top
+    index = os.environ.get("GIT_INDEX_FILE")
+    if index is not None:
+        # A commit hook is given the index that will be committed; another repository's
+        # index must not be taken for ours.
+        ours = os.path.realpath(os.path.dirname(index) or ".") == os.path.realpath(git_dir)
+        default = os.path.join(git_dir, "index")
+        places["GIT_INDEX_FILE"] = os.path.abspath(index) if ours else default
+    return places
+
+
+def _common_dir(git_dir: str) -> str:
+    """Return the folder that a linked work tree shares with its repository."""
+    try:
+        with open(os.path.join(git_dir, "commondir"), encoding="utf-8") as file:
+            return os.path.normpath(os.path.join(git_dir, file.read().rstrip("\n")))
+    except OSError:
+        return git_dir
+
+
+def _entries(data: bytes, width: int) -> Iterator[tuple[str, Entry]]:
+    """Yield the entries of a raw tree object: mode, space, name, NUL, binary id."""
+    at = 0
+    while at < len(data):
+        space = data.index(b" ", at)
+        end = data.index(b"\0", space)
+        oid = data[end + 1 : end + 1 + width].hex()
+        mode = int(data[at:space], 8)
+        yield os.fsdecode(data[space + 1 : end]), Entry(mode, oid)
+        at = end + 1 + width
+
+
+def _why_not_opened(path: str, err: str) -> str:
+    if "dubious ownership" in err:
+        return (
+            f"{path}: the repository belongs to another user; if you trust it, run "
+            f"`git config --global --add safe.directory {os.path.abspath(path)}`"
+        )
+    if "not a git repository" in err:
+        return f"{path} is not in a git repository; leave out --rev to read the files themselves"
+    return f"{path}: git cannot open the repository: {_first_line(err) or 'unexpected answer'}"
+
+
+def _first_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if not line.startswith(("warning:", "hint:"))]
+    return lines[0].removeprefix("fatal: ").removeprefix("error: ").strip() if lines else ""

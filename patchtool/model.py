@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The records that travel between the stages.
+
+Everything here is immutable, sorted by its producer and free of syntax nodes and
+solver terms, so that a record can be printed, compared, cached and sent to another
+process.  Lines and columns are 1-based; paths are relative to the top of the tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Verdict = Literal["covered", "gap", "unknown", "not-guarded"]
+"""What was decided: proved, refuted, undecided, or nothing there to skip."""
+
+SEVERITY: Mapping[Verdict, int] = {"gap": 3, "unknown": 2, "covered": 1, "not-guarded": 0}
+"""Which verdict stands for a group: the worst one."""
+
+
+def worst(verdicts: tuple[Verdict, ...]) -> Verdict:
+    """Return the verdict that stands for a group, ``unknown`` for an empty one."""
+    return max(verdicts, key=SEVERITY.__getitem__, default="unknown")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A position in the tree and the function around it ("" at file scope)."""
+
+    file: str
+    line: int
+    column: int = 1
+    function: str = ""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Input:
+    """One input of a field: what it is, where it is read, what carries it.
+
+    ``name`` is ``REGISTER.BIT`` for an architectural bit and a C access path
+    otherwise, ``source`` the C text that reads it, ``covered_by`` the role members
+    that tell its values apart (empty when none does), as ``ext.efer_lma``.
+    """
+
+    name: str
+    source: str
+    covered_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """Two legal states that share a role and differ in the field.
+
+    ``a`` and ``b`` hold the values of the same inputs in the same order; ``role`` is
+    the value of every compared role word, in the order of the comparison, and
+    ``values`` are the field after a full run with ``a`` and with ``b``.
+    ``sources`` tells, per input, where it is read: two register files may both
+    have an EFER.LMA.
+    """
+
+    a: tuple[tuple[str, int], ...]
+    b: tuple[tuple[str, int], ...]
+    sources: tuple[str, ...]
+    differs: tuple[str, ...]
+    role: tuple[tuple[str, int], ...]
+    values: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldResult:
+    """The verdict on one cached field of one context, with all that it rests on.
+
+    ``member`` is the C member that holds the field in this tree; it differs from
+    ``name`` where another member has taken its place.
+    """
+
+    name: str
+    member: str
+    verdict: Verdict
+    inputs: tuple[Input, ...] = ()
+    missing: tuple[str, ...] = ()
+    witness: Witness | None = None
+    assumptions: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    note: str = ""
+    """One sentence that says why the context is not affected, when it is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One way through an initialiser: who calls it, for which context, and the verdicts.
+
+    ``initialiser`` is the function that holds the guard, ``place`` the guard itself,
+    ``entry`` the call path that binds the arguments, outermost first.
+    """
+
+    initialiser: str
+    context: str
+    entry: tuple[str, ...]
+    place: Place
+    fields: tuple[FieldResult, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst verdict of the fields."""
+        return worst(tuple(result.verdict for result in self.fields))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """One thing that is wrong, at one place."""
+
+    rule: str
+    place: Place
+    field: str
+    missing: tuple[str, ...]
+    message: str
+    entry: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Unknown:
+    """One thing that stopped the analysis: where, and which construct."""
+
+    place: Place
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Consulted:
+    """One definition that a verdict rests on.  ``kind`` is function, macro, type, ...
+
+    ``unparsed`` is the number of spans in it that the grammar could not parse.
+    """
+
+    file: str
+    line: int
+    kind: str
+    name: str
+    unparsed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RepairSites:
+    """Where a role bit could be added: what ``fix`` needs to know of the rule.
+
+    Filled in by the rule for one context with a gap.
+    """
+
+    union: str
+    """Tag of the role union, or of the part of it, that takes the bit."""
+    calculators: tuple[str, ...] = ()
+    """Functions on this path that store members of that union, innermost first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that one check found out about one tree."""
+
+    tree: str
+    rev: str | None
+    contexts: tuple[Context, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    unknowns: tuple[Unknown, ...] = ()
+    ledger: tuple[Consulted, ...] = ()
+    files: tuple[str, ...] = ()
+    """Every path that was asked for, found or not: what the verdict depends on."""
+    legality: tuple[str, ...] = ()
+    """The architectural facts that every witness respects."""
+    verdict: Verdict = field(default="unknown")

@@ -1,0 +1,3 @@
+; The enumerators of an enumeration, in order; lowering counts them.
+
+(enumerator) @enumerator

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Scratch repositories for the tests, made with the real git."""
+
+import subprocess
+
+
+def git(where, *args, data=None):
+    """Run git in a folder and return what it printed."""
+    done = subprocess.run(
+        ["git", "-C", str(where), *args], input=data, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode("utf-8", "surrogateescape").strip()
+
+
+def fill(where, files):
+    """Write files below a folder; a value that is a str becomes a symbolic link."""
+    for name, content in files.items():
+        path = where / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, str):
+            path.symlink_to(content)
+        else:
+            path.write_bytes(content)
+
+
+def repository(where, files):
+    """Make a repository of one commit."""
+    where.mkdir(parents=True, exist_ok=True)
+    git(where, "init", "--quiet")
+    fill(where, files)
+    commit(where, "first")
+    return where
+
+
+def commit(where, subject):
+    """Commit all that lies in the work tree and return the id."""
+    git(where, "add", "--all", "--force", ".")
+    git(where, "commit", "--quiet", "--allow-empty", "--message", subject)
+    return git(where, "rev-parse", "HEAD")
