@@ -1,0 +1,538 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Decide whether skipping is a no-op, by two runs side by side.
+
+In: what an initialiser leaves in a context when it does and when it does not skip, and
+under which condition it skips.  Out: covered, gap with the smallest legal witness, or
+unknown, per field; and which role members carry each input.  Knows no C and no KVM.
+
+The property: for all legal inputs I1 and I2, if a full run with I1 leaves a context on
+which the run with I2 skips, then the field after skipping is the field after a full
+run with I2; and a full run stores what the inputs alone decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from . import bits
+from .bits import Bits, Cond, Term
+
+if TYPE_CHECKING:
+    import z3
+
+MAX_SETS = 32
+TIMEOUT_MS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One input as a person names it: a register bit, or a whole object.
+
+    ``bits`` are the symbol bits that it consists of, least significant first.
+    """
+
+    name: str
+    source: str
+    bits: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """One member of a compared role and what a run computes for it."""
+
+    name: str
+    value: Bits
+
+
+@dataclass(slots=True)
+class Question:
+    """One field of one context on one path.
+
+    Terms are over symbol bits named ``symbol#n``.  ``stored`` gives, per bit of the
+    context that a term may read, what a full run leaves there.  ``constant`` tells
+    which symbols are alike in both runs, ``context`` which belong to the context,
+    ``opaque`` which stand for something that was not understood.
+    """
+
+    path: Cond
+    skips: Cond
+    full: Bits
+    kept: Bits
+    stored: Callable[[str], Cond | None]
+    legal: Callable[[frozenset[str]], list[Cond]]
+    is_constant: Callable[[str], bool]
+    is_context: Callable[[str], bool]
+    is_opaque: Callable[[str], bool]
+    unit_of: Callable[[str], Unit]
+    carriers: tuple[Carrier, ...]
+    roles: tuple[tuple[str, Bits], ...]
+    covered_elsewhere: frozenset[str] = frozenset()
+    """Symbol bits that no two runs can differ in without the role being invalidated."""
+
+
+@dataclass(slots=True)
+class Witnessed:
+    """A pair of states, as values of units."""
+
+    units: tuple[Unit, ...]
+    a: tuple[int, ...]
+    b: tuple[int, ...]
+    differs: tuple[str, ...]
+    role: tuple[tuple[str, int], ...]
+    values: tuple[int, int]
+
+
+@dataclass(slots=True)
+class Answer:
+    """The decision on one question."""
+
+    verdict: str
+    inputs: tuple[tuple[Unit, tuple[str, ...]], ...] = ()
+    missing: tuple[str, ...] = ()
+    missing_units: tuple[Unit, ...] = ()
+    witness: Witnessed | None = None
+    leaning: tuple[str, ...] = ()
+    history: bool = False
+    support: frozenset[str] = field(default_factory=frozenset)
+
+
+class Decision:
+    """Answers one question."""
+
+    def __init__(self, question: Question) -> None:
+        self.q = question
+        self._names: dict[str, Unit] = {}
+        q = question
+        read = q.full.symbols | q.kept.symbols | bits.symbols([q.path, q.skips])
+        self._context_read = sorted(n for n in read if q.is_context(n))
+        self._held: dict[str, Cond] = {}
+        for name in self._context_read:
+            stored = q.stored(name)
+            if stored is not None:
+                self._held[name] = stored
+        self._all = read.union(bits.symbols(self._held.values()), *(c.value.symbols for c in q.carriers))
+        free = frozenset(n for n in self._all if not q.is_constant(n) and not q.is_context(n))
+        self.inputs = free | bits.symbols(q.legal(free))
+        self._renamed = [
+            {bits.variable(n): bits.variable(f"{n}@{run}") for n in self.inputs} for run in (0, 1, 2)
+        ]
+        self._run = [bits.Substitution(renamed) for renamed in self._renamed]
+
+    def _in_run(self, condition: Cond, run: int) -> Cond:
+        """A condition over the inputs of one run, on a context of open content."""
+        return self._run[run](condition)
+
+    def _vector_in_run(self, value: Bits, run: int) -> Bits:
+        return self._run[run].vector(value)
+
+    @cached_property
+    def _second(self) -> bits.Substitution:
+        """The second run's symbols: its inputs, and a context that the first run left."""
+        left = {bits.variable(n): self._in_run(held, 1) for n, held in self._held.items()}
+        return bits.Substitution({**self._renamed[2], **left})
+
+    def _after(self, condition: Cond) -> Cond:
+        """A condition over the second run's inputs on what the first run left behind."""
+        return self._second(condition)
+
+    @cached_property
+    def _differs(self) -> Cond:
+        """After the second run, the field is not what a full run would have stored."""
+        after = self._second
+        return bits.negate(bits.equal(after.vector(self.q.kept), after.vector(self.q.full)))
+
+    @cached_property
+    def _legal(self) -> list[Cond]:
+        rules = self.q.legal(self.inputs)
+        found = [self._in_run(rule, run) for run in (1, 2) for rule in rules]
+        for name in sorted(self.q.covered_elsewhere & self.inputs):
+            found.append(bits.same(bits.variable(f"{name}@1"), bits.variable(f"{name}@2")))
+        return found
+
+    @cached_property
+    def _violation(self) -> list[Cond]:
+        """Two runs, the second of which skips and should not have."""
+        return [
+            *self._legal,
+            self._in_run(self.q.path, 1),
+            self._after(self.q.path),
+            self._after(self.q.skips),
+            self._differs,
+        ]
+
+    # -- units -----------------------------------------------------------------------------
+
+    def unit(self, name: str) -> Unit:
+        """Return the unit that a symbol bit belongs to."""
+        if name not in self._names:
+            self._names[name] = self.q.unit_of(name)
+        return self._names[name]
+
+    def _units(self, names: Iterable[str]) -> tuple[Unit, ...]:
+        """Group symbol bits into units, keeping the bits that occur."""
+        grouped: dict[tuple[str, str], list[str]] = {}
+        for name in names:
+            unit = self.unit(name)
+            grouped.setdefault((unit.name, unit.source), []).append(name)
+        return tuple(
+            Unit(name, source, tuple(sorted(found, key=_position)))
+            for (name, source), found in sorted(grouped.items())
+        )
+
+    @cached_property
+    def all_units(self) -> tuple[Unit, ...]:
+        """All inputs of both runs."""
+        return self._units(self.inputs)
+
+    @cached_property
+    def field_units(self) -> tuple[Unit, ...]:
+        """The inputs that the field may depend on."""
+        names = self._reaching(self.q.full.symbols | self.q.kept.symbols)
+        return self._units(n for n in names if n in self.inputs and not self.q.is_opaque(n))
+
+    @cached_property
+    def _wanted_names(self) -> frozenset[str]:
+        return frozenset(n for unit in self.field_units for n in unit.bits)
+
+    def _reaching(self, names: frozenset[str]) -> frozenset[str]:
+        """Add what a full run leaves in the context bits among some names."""
+        return names | bits.symbols(held for name, held in self._held.items() if name in names)
+
+    def _equal(self, unit: Unit) -> Cond:
+        return bits.every(
+            bits.same(bits.variable(f"{n}@1"), bits.variable(f"{n}@2")) for n in unit.bits
+        )
+
+    # -- the decision ------------------------------------------------------------------------
+
+    def decide(self) -> Answer:
+        """Decide the question."""
+        q = self.q
+        support = self._reaching(q.full.symbols | q.kept.symbols | bits.symbols([q.skips, q.path]))
+        history = self._history()
+        if history is not None:
+            history.support = support
+            return history
+        switches = {f"same!{i}": self._equal(unit) for i, unit in enumerate(self.all_units)}
+        solver = Solver(self._violation, switches)
+        result = solver.check()
+        if result is None:
+            return Answer("unknown", leaning=("the solver gave up",), support=support)
+        if not result:
+            return Answer("covered", self._table(frozenset()), support=support)
+        return self._refuted(solver, support)
+
+    def _history(self) -> Answer | None:
+        """A full run whose result depends on what the context held before."""
+        held = [n for n in self._context_read if n in self.q.full.symbols]
+        if not held:
+            return None
+        other = {bits.variable(n): bits.variable(f"{n}@other") for n in held}
+        mine = self._vector_in_run(self.q.full, 1)
+        differs = bits.negate(bits.equal(mine, mine.map(lambda c: bits.substitute(c, other))))
+        solver = Solver([*self._legal, self._in_run(self.q.path, 1), differs])
+        if solver.check() is False:
+            return None
+        opaque = sorted(n for n in self.q.full.symbols if self.q.is_opaque(n))
+        if opaque:
+            return Answer("unknown", leaning=tuple(opaque))
+        return Answer("gap", self._table(frozenset()), history=True)
+
+    def _refuted(self, solver: Solver, support: frozenset[str]) -> Answer:
+        sets = self._minimal_sets(solver)
+        if sets is None:
+            return Answer("unknown", leaning=("the solver gave up",), support=support)
+        opaque = sorted(n for n in self.inputs if self.q.is_opaque(n))
+        chosen: Witnessed | None = None
+        solid: list[tuple[Unit, ...]] = []
+        for one in sets:
+            witness = self._witness(solver, one)
+            if witness is None:
+                continue
+            if opaque and self._leans(witness):
+                continue
+            solid.append(one)
+            if chosen is None:
+                chosen = witness
+        if chosen is None:
+            used = tuple(n for n in opaque)
+            return Answer("unknown", leaning=used, support=support)
+        units = {unit for one in solid for unit in one}
+        names = tuple(sorted({unit.name for unit in units}))
+        return Answer(
+            "gap", self._table(frozenset((u.name, u.source) for u in units)), names,
+            tuple(sorted(units, key=lambda u: (u.name, u.source))), chosen, support=support,
+        )  # fmt: skip
+
+    def _minimal_sets(self, solver: Solver) -> list[tuple[Unit, ...]] | None:
+        """Return the smallest sets of inputs that need to differ, smallest first."""
+        found: list[tuple[Unit, ...]] = []
+        units = self.all_units
+        candidates = {(u.name, u.source) for u in self.field_units}
+        everything = frozenset(range(len(units)))
+        alike = [bits.variable(f"same!{i}") for i in range(len(units))]
+
+        def possible(free: frozenset[int]) -> bool | None:
+            return solver.check([alike[j] for j in sorted(everything - free)])
+
+        singles: set[int] = set()
+        for i, unit in enumerate(units):
+            if (unit.name, unit.source) not in candidates:
+                continue
+            result = possible(frozenset((i,)))
+            if result is None:
+                return None
+            if result:
+                found.append((unit,))
+                singles.add(i)
+        solver.push()
+        for i in sorted(singles):
+            solver.add(alike[i])
+        while len(found) < MAX_SETS and solver.check():
+            free = frozenset(i for i in everything - singles if not solver.holds(alike[i]))
+            for j in sorted(free):
+                if possible(free - {j}):
+                    free -= {j}
+            if not free:
+                break
+            found.append(tuple(units[j] for j in sorted(free)))
+            solver.add(bits.negate(bits.every(bits.negate(alike[j]) for j in sorted(free))))
+        solver.pop()
+        return sorted(found, key=lambda one: (len(one), [u.name for u in one]))
+
+    def _witness(self, solver: Solver, differing: tuple[Unit, ...]) -> Witnessed | None:
+        """Return the smallest pair that differs in the given units only."""
+        chosen = {(u.name, u.source) for u in differing}
+        solver.push()
+        for unit in self.all_units:
+            if (unit.name, unit.source) not in chosen:
+                solver.add(self._equal(unit))
+        values: dict[str, bool] = {}
+        if solver.check():
+            names = dict.fromkeys(n for unit in (*differing, *self.all_units) for n in unit.bits)
+            values = solver.smallest([f"{n}@{run}" for n in names for run in (1, 2)])
+            solver.check()
+            rest = {n: solver.true(n) for n in self._all if n not in self.inputs}
+        solver.pop()
+        return self._replayed(differing, values, rest) if values else None
+
+    def _replayed(
+        self, differing: tuple[Unit, ...], values: dict[str, bool], rest: dict[str, bool]
+    ) -> Witnessed | None:
+        """Evaluate both states concretely; None unless they collide as claimed."""
+        runs = [
+            {**rest, **{n: values.get(f"{n}@{run}", False) for n in self.inputs}} for run in (1, 2)
+        ]
+        left = {n: bits.evaluate(held, runs[0]) for n, held in self._held.items()}
+        second = {**runs[1], **left}
+        kept, full = self.q.kept.evaluate(second), self.q.full.evaluate(second)
+        legal = all(bits.evaluate(rule, run) for rule in self.q.legal(self.inputs) for run in runs)
+        reached = bits.evaluate(self.q.path, runs[0]) and bits.evaluate(self.q.path, second)
+        if not (legal and reached and bits.evaluate(self.q.skips, second)) or kept == full:
+            return None
+        role = tuple((name, value.evaluate(second)) for name, value in self.q.roles)
+        shown = list(self.field_units)
+        shown += [u for u in differing if u not in shown]
+        numbers = [tuple(_value(u, run) for u in shown) for run in runs]
+        names = tuple(sorted({u.name for u in differing}))
+        return Witnessed(tuple(shown), numbers[0], numbers[1], names, role, (kept, full))
+
+    def _leans(self, witness: Witnessed) -> bool:
+        """Tell whether a refutation needs particular values of what was not understood."""
+        wrong = bits.every([self._after(self.q.skips), self._differs])
+        if not any(self.q.is_opaque(n.rpartition("@")[0]) for n in bits.symbols([wrong])):
+            return False
+        fixed: list[Cond] = []
+        keys = {(u.name, u.source) for u in witness.units}
+        for unit, a, b in zip(witness.units, witness.a, witness.b, strict=True):
+            for i, name in enumerate(unit.bits):
+                for number, run in ((a, 1), (b, 2)):
+                    literal = bits.variable(f"{name}@{run}")
+                    on = number >> (i if len(unit.bits) > 1 else 0) & 1
+                    fixed.append(literal if on else bits.negate(literal))
+        for unit in self.all_units:
+            if (unit.name, unit.source) not in keys and not any(map(self.q.is_opaque, unit.bits)):
+                fixed.append(self._equal(unit))
+        return Solver([*fixed, bits.negate(wrong)]).check() is not False
+
+    # -- what carries an input ---------------------------------------------------------------
+
+    def _table(
+        self, missing: frozenset[tuple[str, str]]
+    ) -> tuple[tuple[Unit, tuple[str, ...]], ...]:
+        """Return each input of the field with the role members that tell it apart."""
+        differ = bits.negate(
+            bits.equal(self._vector_in_run(self.q.full, 1), self._vector_in_run(self.q.full, 2))
+        )
+        paths = [self._in_run(self.q.path, 1), self._in_run(self.q.path, 2)]
+        units = self.all_units
+        switches = {f"same!{i}": self._equal(unit) for i, unit in enumerate(units)}
+        same = [bits.variable(f"same!{i}") for i in range(len(units))]
+        carriers: list[tuple[Carrier, Cond, frozenset[str]]] = []
+        for number, carrier in enumerate(self.q.carriers):
+            names = carrier.value.symbols & self.inputs
+            if names & self._wanted_names:
+                first, second = (self._vector_in_run(carrier.value, run) for run in (1, 2))
+                switches[f"alike!{number}"] = bits.equal(first, second)
+                carriers.append((carrier, bits.variable(f"alike!{number}"), names))
+        solver = Solver([*self._legal, *paths, differ], switches)
+        keys = {(u.name, u.source): i for i, u in enumerate(units)}
+        rows: list[tuple[Unit, tuple[str, ...]]] = []
+        for unit in self.field_units:
+            mine = keys[unit.name, unit.source]
+            alone = [same[j] for j in range(len(units)) if j != mine]
+            if not solver.check(alone):
+                continue
+            if (unit.name, unit.source) in missing:
+                rows.append((unit, ()))
+                continue
+            near = [c for c in carriers if c[2] & set(unit.bits)]
+            always = [c for c in near if solver.check([*alone, c[1]]) is False]
+            if not always and near:
+                always = self._together(solver, alone, near)
+            names = tuple(c[0].name for c in always)
+            rows.append((unit, names))
+        return tuple(rows)
+
+    def _together(
+        self,
+        solver: Solver,
+        alone: list[Cond],
+        near: list[tuple[Carrier, Cond, frozenset[str]]],
+    ) -> list[tuple[Carrier, Cond, frozenset[str]]]:
+        """Return a smallest group of members that tells an input apart only together."""
+        group = list(near)
+        if solver.check([*alone, *(c[1] for c in group)]) is not False:
+            return []
+        for one in near:
+            trial = [c for c in group if c is not one]
+            if solver.check([*alone, *(c[1] for c in trial)]) is False:
+                group = trial
+        return group
+
+
+def _position(name: str) -> tuple[str, int]:
+    head, _, tail = name.rpartition("#")
+    return head, int(tail) if tail.isdigit() else 0
+
+
+def _value(unit: Unit, values: Mapping[str, bool]) -> int:
+    """Return the number that a unit has, its lowest bit first."""
+    if len(unit.bits) == 1:
+        return int(values.get(unit.bits[0], False))
+    return sum(1 << _position(n)[1] for n in unit.bits if values.get(n, False))
+
+
+class Solver:
+    """A z3 solver over conditions.
+
+    What it starts with goes to z3 as one SMT-LIB text, which is a tenth of the price of
+    building the same terms one by one; ``switches`` are symbols that force a condition
+    when they are assumed.
+    """
+
+    def __init__(self, conditions: Iterable[Cond], switches: Mapping[str, Cond] | None = None) -> None:
+        import z3
+
+        self._z3 = z3
+        self._solver = z3.SimpleSolver()
+        self._solver.set("timeout", TIMEOUT_MS)
+        self._names: dict[Term, str] = {}
+        self._model: z3.ModelRef | None = None
+        wanted = [c for c in conditions if c is not True]
+        forced = [(bits.variable(n), c) for n, c in (switches or {}).items()]
+        self._solver.from_string(self._text(wanted, forced))
+
+    def _text(self, wanted: list[Cond], forced: list[tuple[Term, Cond]]) -> str:
+        lines: list[str] = []
+        for flag, condition in forced:
+            lines.append(f"(assert (=> {self._write(flag, lines)} {self._write(condition, lines)}))")
+        for condition in wanted:
+            lines.append(f"(assert {self._write(condition, lines)})")
+        return "\n".join(lines)
+
+    def _write(self, condition: Cond, lines: list[str]) -> str:
+        """Define a condition and all below it; return its name."""
+        if isinstance(condition, bool):
+            return "true" if condition else "false"
+        names = self._names
+        todo = [condition]
+        while todo:
+            here = todo[-1]
+            if here in names:
+                todo.pop()
+                continue
+            waiting = [a for a in here.args if a not in names]
+            if waiting:
+                todo.extend(waiting)
+                continue
+            todo.pop()
+            if here.op == "var":
+                name = names[here] = f"v{len(names)}"
+                lines.append(f"(declare-const {name} Bool)")
+            else:
+                parts = " ".join(names[a] for a in here.args)
+                name = names[here] = f"t{len(names)}"
+                lines.append(f"(define-fun {name} () Bool ({here.op} {parts}))")
+        return names[condition]
+
+    def term(self, condition: Cond) -> z3.BoolRef:
+        """Return a condition as a term of z3."""
+        z3 = self._z3
+        if isinstance(condition, bool):
+            return z3.BoolVal(condition)
+        if condition.op == "var":
+            return z3.Bool(self._names.setdefault(condition, f"v{len(self._names)}"))
+        parts = [self.term(a) for a in condition.args]
+        if condition.op == "not":
+            return z3.Not(parts[0])
+        return z3.And(*parts) if condition.op == "and" else z3.If(*parts)
+
+    def add(self, condition: Cond) -> None:
+        """Require one more condition, a small one."""
+        if condition is not True:
+            self._solver.add(self.term(condition))
+
+    def push(self) -> None:
+        """Begin a scope."""
+        self._solver.push()
+
+    def pop(self) -> None:
+        """Forget what was required since the scope began."""
+        self._solver.pop()
+
+    def check(self, assumed: Iterable[Cond] = ()) -> bool | None:
+        """Return whether everything can hold at once, None where the solver gives up."""
+        result = self._solver.check([self.term(a) for a in assumed])
+        if result == self._z3.unknown:
+            return None
+        if result == self._z3.sat:
+            self._model = self._solver.model()
+            return True
+        return False
+
+    def holds(self, condition: Cond) -> bool:
+        """Evaluate a condition in the last model."""
+        assert self._model is not None
+        return self._z3.is_true(self._model.eval(self.term(condition), model_completion=True))
+
+    def true(self, name: str) -> bool:
+        """Tell whether a symbol is true in the last model."""
+        return self.holds(bits.variable(name))
+
+    def smallest(self, names: list[str]) -> dict[str, bool]:
+        """Fix symbols one by one, false where possible, and return their values."""
+        values: dict[str, bool] = {}
+        for name in names:
+            literal = bits.variable(name)
+            if self._model is not None and not self.true(name):
+                values[name] = False
+            else:
+                values[name] = not self.check([bits.negate(literal)])
+            self.add(literal if values[name] else bits.negate(literal))
+            if values[name]:
+                self.check()
+        return values

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Which functions can write what a verdict rests on, told from their text.
+
+In: an index and the names of the members that matter (roles and cached fields).  Out:
+whether a piece of C, or a function with all that it calls, may store to one of them.
+A member can only be written by code that names it or takes its address, so a call that
+reaches no such code need not be followed.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+
+from .index import KVM_DIR, KVM_HOST, Definition, Index, calls, strip_comments
+
+_TABLE = r"(?:\.|->)\s*{}\s*=\s*&?\s*(\w+)"
+
+
+class Effects:
+    """What functions of one tree may write."""
+
+    def __init__(self, index: Index, members: frozenset[str], contexts: frozenset[str]) -> None:
+        self._index = index
+        self._reaches: dict[str, frozenset[str]] = {}
+        self._operations: dict[str, tuple[tuple[str, Definition], ...]] = {}
+        self._globals: dict[str, bool] = {}
+        names = b"|".join(re.escape(m.encode()) for m in sorted(members)) or b"(?!)"
+        tags = b"|".join(re.escape(c.encode()) for c in sorted(contexts)) or b"(?!)"
+        self._words = tuple(sorted(m.encode() for m in members))
+        self._store = re.compile(
+            rb"(?:\.|->)\s*(?:" + names + rb")\b(?:\s*(?:\.|->)\s*\w+|\s*\[[^\]]*\])*\s*(?:(?:[-+|&^*/%]|<<|>>)?=(?!=)|\+\+|--)"
+            rb"|(?:\+\+|--)[\w.>\s-]*\b(?:" + names + rb")\b"
+            rb"|[(,=]\s*&\s*[\w.>\[\]-]*(?:\.|->)\s*(?:" + names + rb")\b(?:\.\w+)*\s*[,);]"
+            rb"|\b(?:WRITE_ONCE|swap|xchg)\s*\([^;]*\b(?:" + names + rb")\b"
+        )
+        self._holder = re.compile(rb"\b(?:struct\s+)(?:" + tags + rb")\s*\*\s*(?:const\s+)?(\w+)")
+        self._context_words = tuple(sorted(c.encode() for c in contexts))
+
+    def touches(self, source: bytes, function: Definition) -> bool:
+        """Tell whether a piece of a function stores to a member, or calls what does."""
+        plain = strip_comments(source)
+        if self._stores(plain, function.text):
+            return True
+        return any(self._called(name, function.file) for name in calls(plain))
+
+    def _stores(self, plain: bytes, whole: bytes) -> bool:
+        if any(word in plain for word in self._words) and self._store.search(plain):
+            return True
+        if not any(word in whole for word in self._context_words):
+            return False
+        for match in self._holder.finditer(whole):
+            name = match.group(1)
+            if re.search(rb"\bmem(?:set|cpy|move)\s*\(\s*" + name + rb"\s*,|[;{}]\s*\*\s*" + name + rb"\s*=(?!=)", plain):
+                return True
+        return False
+
+    def _called(self, name: str, here: str) -> bool:
+        return name in self.writers or name in self._reaching(here)
+
+    @cached_property
+    def writers(self) -> frozenset[str]:
+        """Every function of KVM that stores to a member itself."""
+        found: set[str] = set()
+        for word in (*self._words, *self._context_words):
+            for file in self._index.files_with(word):
+                for name, definitions in file.functions.items():
+                    if name not in found and any(
+                        word in d.text and self._stores(strip_comments(d.text), d.text) for d in definitions
+                    ):
+                        found.add(name)
+        return frozenset(found)
+
+    def reaches(self, name: str, definition: Definition) -> bool:
+        """Tell whether a function, or one that it calls, may store to a member.
+
+        Followed are the functions that the file sees; of those in other files only
+        the name is compared with the writers.
+        """
+        return self._called(name, definition.file)
+
+    def _reaching(self, path: str) -> frozenset[str]:
+        """Return the functions that a file sees and that reach a writer."""
+        known = self._reaches.get(path)
+        if known is not None:
+            return known
+        called: dict[str, set[str]] = {}
+        for seen in self._index.scope(path):
+            if seen != path and not (seen.endswith(".h") and seen.startswith((KVM_DIR, KVM_HOST))):
+                continue
+            file = self._index.file(seen)
+            for name, definitions in file.functions.items() if file is not None else ():
+                for one in definitions:
+                    called.setdefault(name, set()).update(calls(one.text.partition(b"{")[2]))
+        found = {name for name in called if name in self.writers}
+        grown = True
+        while grown:
+            more = {
+                name
+                for name, inner in called.items()
+                if name not in found and not inner.isdisjoint(found | self.writers)
+            }
+            grown = bool(more)
+            found |= more
+        self._reaches[path] = frozenset(found)
+        return self._reaches[path]
+
+    def operations(self, name: str) -> tuple[tuple[str, Definition], ...]:
+        """Return the functions that tables of KVM assign to a member."""
+        if name not in self._operations:
+            found: dict[str, Definition] = {}
+            word = name.encode()
+            pattern = re.compile(_TABLE.format(re.escape(name)).encode())
+            for file in self._index.files_with(word):
+                for match in pattern.finditer(file.data):
+                    target = match.group(1).decode()
+                    for definition in self._index.functions(target, file.path):
+                        found.setdefault(target, definition)
+            self._operations[name] = tuple(sorted(found.items()))
+        return self._operations[name]
+
+    def writes_global(self, name: str) -> bool:
+        """Tell whether any function of KVM assigns to an object of file scope."""
+        if name not in self._globals:
+            pattern = re.compile(rb"(?<![\w.>])" + name.encode() + rb"\b(?:\.\w+|\[[^\]]*\])*\s*(?:[-+|&^*/%]|<<|>>)?=(?!=)|&\s*" + name.encode() + rb"\b")
+            self._globals[name] = any(
+                file.function_at(match.start()) is not None
+                for file in self._index.files_with(name.encode())
+                for match in pattern.finditer(file.data)
+            )
+        return self._globals[name]

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Values, locations and states of one symbolic run.
+
+A location is a named root and an access path; unions of words and bit-fields are one
+cell of bits.  A location that was never written holds the symbol of its own name, so
+whatever a run reads from its surroundings shows up under its C access path.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from . import bits
+from .bits import Bits, Cond
+from .layout import CType
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """The start of an access path.
+
+    ``kind`` is "pointee" (what a pointer of the surroundings points to; ``name`` is the
+    pointer), "local" (a variable of one call) or "global" (an object of file scope).
+    """
+
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loc:
+    """A place in memory."""
+
+    root: Root
+    path: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if not self.path:
+            return f"*{self.root.name}" if self.root.kind == "pointee" else self.root.name
+        glue = "->" if self.root.kind == "pointee" else "."
+        text = self.root.name + glue + self.path[0]
+        for step in self.path[1:]:
+            text += step if step.startswith("[") else "." + step
+        return text
+
+    def member(self, *names: str) -> Loc:
+        """Return the location of a member."""
+        return Loc(self.root, self.path + names)
+
+    def within(self, other: Loc) -> bool:
+        """Tell whether this location is, or is part of, another one."""
+        return self.root == other.root and self.path[: len(other.path)] == other.path
+
+
+@dataclass(frozen=True, slots=True)
+class LValue:
+    """A designated object; inside a word record also its cell and position there."""
+
+    loc: Loc
+    type: CType
+    cell: Loc | None = None
+    cell_width: int = 0
+    low: int = 0
+    width: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Int:
+    """An integer of its type's width."""
+
+    bits: Bits
+    signed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """The address of an object, or of nothing known (a type of void)."""
+
+    target: Loc
+    type: CType
+    lvalue: LValue | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """The address of a function."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The value of a record: its cells by path relative to it."""
+
+    type: CType
+    cells: tuple[tuple[tuple[str, ...], Value], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """A value that was not understood; ``name`` is its symbol."""
+
+    name: str
+
+
+Value = Int | Pointer | Function | Record | Opaque
+
+
+@dataclass(slots=True)
+class State:
+    """Memory on one path and the condition under which the path is taken."""
+
+    memory: dict[Loc, Value]
+    path: Cond = True
+
+    def fork(self, condition: Cond) -> State:
+        """Return a copy that is taken under one more condition."""
+        return State(dict(self.memory), bits.both(self.path, condition))
+
+    def become(self, other: State) -> None:
+        """Take over another state's memory and path."""
+        self.memory = other.memory
+        self.path = other.path
+
+
+def rename(loc: Loc, prefix: Loc, target: Loc) -> Loc:
+    """Move a location from below one place to below another."""
+    return replace(target, path=target.path + loc.path[len(prefix.path) :])

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Find the role unions of a tree, the contexts that store one, and who sets them up.
+
+In: an index.  Out: the shape of the roles, the initialisers, and the entry points from
+which a run reaches them.  Everything is told from types and stores: a role is a union
+of a word and bit-fields, a context is a struct that holds one and is part of a vCPU.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from . import syntax
+from .effects import Effects
+from .errors import InputError
+from .index import KVM_DIR, KVM_HOST, Definition, Index, calls, strip_comments
+from .layout import RecordType, Types
+from .lower import RoleShape
+
+VCPU = "kvm_vcpu_arch"
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """The role machinery of one tree."""
+
+    shape: RoleShape
+    contexts: dict[str, RecordType]
+    unions: dict[str, RecordType]
+    here: str
+    """The file from which names are looked up: the one with the initialisers."""
+
+
+def require_kvm(index: Index) -> None:
+    """Refuse a folder that is no kernel tree with KVM for x86."""
+    if index.text(KVM_HOST) is None:
+        if index.text("Makefile") is None or index.text("Kconfig") is None and index.text("MAINTAINERS") is None:
+            raise InputError(
+                f"{index.source.label}: not a kernel tree (no {KVM_HOST}); "
+                "pass the top of a Linux checkout"
+            )  # fmt: skip
+        raise InputError(f"{index.source.label}: a kernel tree without KVM for x86 (no {KVM_HOST})")
+    if not index.kvm_files:
+        raise InputError(f"{index.source.label}: a kernel tree without KVM for x86 (no C files in {KVM_DIR})")
+
+
+def find_roles(index: Index, types: Types) -> Roles:
+    """Return the role unions and the contexts of a tree."""
+    host = index.file(KVM_HOST)
+    assert host is not None
+    unions: dict[str, RecordType] = {}
+    for key, definitions in host.records.items():
+        if not key.startswith("union "):
+            continue
+        root = index.node(definitions[0])
+        if syntax.captures("role_union", root):
+            record = types.record(key, KVM_HOST)
+            if isinstance(record, RecordType) and record.is_word:
+                unions[record.tag] = record
+    embedded = _embedded(index, VCPU)
+    contexts: dict[str, RecordType] = {}
+    members: dict[str, tuple[str, ...]] = {}
+    for tag in embedded:
+        for definition in index.record(f"struct {tag}", KVM_HOST):
+            plain = strip_comments(definition.text)
+            held = re.findall(rb"\bunion\s+(\w+)\s+(\w+)\s*;", plain)
+            names = tuple(n.decode() for u, n in held if u.decode() in unions)
+            if names and tag != VCPU:
+                record = types.record(f"struct {tag}", KVM_HOST)
+                if isinstance(record, RecordType):
+                    contexts[tag] = record
+                    members[tag] = names
+    return Roles(RoleShape(members), contexts, unions, _main_file(index, members))
+
+
+def _embedded(index: Index, tag: str) -> list[str]:
+    """Return the structs that are part of a struct by value, itself included."""
+    order = [tag]
+    position = 0
+    while position < len(order):
+        here = order[position]
+        position += 1
+        for definition in index.record(f"struct {here}", KVM_HOST):
+            if definition.file != KVM_HOST:
+                continue
+            for match in re.finditer(rb"\bstruct\s+(\w+)\s+\w+\s*(?:\[[^\]]*\]\s*)?;", strip_comments(definition.text)):
+                name = match.group(1).decode()
+                if name not in order:
+                    order.append(name)
+    return order
+
+
+def _main_file(index: Index, members: dict[str, tuple[str, ...]]) -> str:
+    """Return the file that mentions stored roles most often."""
+    words = [name.encode() for names in members.values() for name in names]
+    best = (0, f"{KVM_DIR}/mmu/mmu.c")
+    for path in index.kvm_files:
+        if path.endswith(".c"):
+            data = index.text(path) or b""
+            count = sum(data.count(word) for word in words)
+            if count > best[0]:
+                best = (count, path)
+    return best[1]
+
+
+def initialisers(index: Index, roles: Roles) -> list[Definition]:
+    """Return the functions that store a whole role into a context."""
+    names = {name for held in roles.shape.contexts.values() for name in held}
+    found: list[Definition] = []
+    for path in index.kvm_files:
+        if not path.endswith(".c"):
+            continue
+        data = index.text(path) or b""
+        if not any(name.encode() in data for name in names):
+            continue
+        file = index.file(path)
+        for definitions in file.functions.values() if file is not None else ():
+            for definition in definitions:
+                if _stores_role(index, definition, names):
+                    found.append(definition)
+    return sorted(found, key=lambda d: (d.file, d.start))
+
+
+def _stores_role(index: Index, definition: Definition, names: set[str]) -> bool:
+    if not any(name.encode() in definition.text for name in names):
+        return False
+    for match in syntax.matches("role_store", index.node(definition)):
+        for target in match.get("role.target", ()):
+            words = re.findall(r"\w+", syntax.text(target))
+            if len(words) > 1 and any(w in names for w in words[-2:]):
+                return True
+    return False
+
+
+def compares_roles(index: Index, roles: Roles, starts: list[Definition]) -> bool:
+    """Tell whether an initialiser, who calls it or what it calls compares a stored role.
+
+    Broader than the guards that the queries know: a comparison in any form counts.
+    """
+    names = "|".join(sorted({n for held in roles.shape.contexts.values() for n in held}))
+    compare = r"(?:==|!=|\^|-(?![>-]))"
+    pattern = re.compile(
+        rf"\b(?:{names})\b(?:\s*(?:\.|->)\s*\w+)*[\s)]*{compare}"
+        rf"|{compare}[\s(!~&*]*(?:\w+\s*(?:\.|->)\s*)*(?:{names})\b"
+        rf"|\bmemcmp\s*\([^;]*\b(?:{names})\b".encode()
+    )
+    near = {d.key: d for d in starts}
+    for start in starts:
+        near.update({d.key: d for d in callers(index, start.name)})
+    for one in list(near.values()):
+        for name in calls(one.text.partition(b"{")[2]):
+            near.update({d.key: d for d in index.visible(name, one.file)})
+    return any(pattern.search(strip_comments(d.text)) for d in near.values())
+
+
+def callers(index: Index, name: str) -> list[Definition]:
+    """Return the KVM functions that call a function."""
+    found: list[Definition] = []
+    for _, definition in index.users(name):
+        if definition.name != name and name in calls(definition.text.split(b"{", 1)[-1]):
+            found.append(definition)
+    return found
+
+
+def relevant_members(roles: Roles, fields: frozenset[str]) -> frozenset[str]:
+    """Return the member names that a call must not write without being followed."""
+    names = {name for held in roles.shape.contexts.values() for name in held}
+    return frozenset(names | fields)
+
+
+def make_effects(index: Index, roles: Roles, fields: frozenset[str]) -> Effects:
+    """Return what calls may write, for the roles and some fields of a tree."""
+    return Effects(index, relevant_members(roles, fields), frozenset(roles.contexts))

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Parse C and ask the named questions of ``queries/``.
+
+In: bytes of one C fragment.  Out: syntax nodes, and the captures of a query by name.
+Every question is one ``.scm`` file; a query that the grammar rejects is an error at
+once.  Nodes stay inside ``index`` and ``lower``; later stages see places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import tree_sitter_c
+from tree_sitter import Language, Node, Parser, Query, QueryCursor
+
+__all__ = ["Node", "captures", "matches", "parse", "query_names", "text"]
+
+_LANGUAGE = Language(tree_sitter_c.language())
+_PARSER = Parser(_LANGUAGE)
+
+
+def _folders() -> tuple[Path, Path]:
+    """Where queries lie: inside an installed package, or beside it in a checkout."""
+    here = Path(__file__).parent
+    return here / "queries", here.parent / "queries"
+
+
+def query_names() -> tuple[str, ...]:
+    """Return the names of all questions, sorted."""
+    for folder in _folders():
+        if folder.is_dir():
+            return tuple(sorted(path.stem for path in folder.glob("*.scm")))
+    raise FileNotFoundError("queries: neither in the package nor beside it")
+
+
+@cache
+def _query(name: str) -> Query:
+    for folder in _folders():
+        path = folder / f"{name}.scm"
+        if path.is_file():
+            return Query(_LANGUAGE, path.read_text(encoding="utf-8"))
+    raise FileNotFoundError(f"queries/{name}.scm")
+
+
+def parse(source: bytes) -> Node:
+    """Parse one fragment of C and return its root node."""
+    return _PARSER.parse(source).root_node
+
+
+def captures(name: str, node: Node) -> dict[str, list[Node]]:
+    """Run the question NAME below NODE and return its captures by name."""
+    return QueryCursor(_query(name)).captures(node)
+
+
+def matches(name: str, node: Node) -> Iterator[dict[str, list[Node]]]:
+    """Run the question NAME below NODE and yield the captures of each match."""
+    for _, found in QueryCursor(_query(name)).matches(node):
+        yield found
+
+
+def text(node: Node) -> str:
+    """Return the C text of a node, undecodable bytes replaced."""
+    return (node.text or b"").decode("utf-8", "replace")
