@@ -21,10 +21,11 @@ class Term:
     Terms are unique: equal terms are the same object.
     """
 
-    __slots__ = ("_symbols", "args", "name", "op")
+    __slots__ = ("_symbols", "args", "name", "number", "op")
 
     def __init__(self, op: str, args: tuple[Term, ...], name: str) -> None:
         self.op, self.args, self.name = op, args, name
+        self.number = len(_TERMS)
         self._symbols: frozenset[str] | None = frozenset((name,)) if op == "var" else None
 
     @property
@@ -102,7 +103,7 @@ def both(a: Cond, b: Cond) -> Cond:
         return a
     if b.op == "and" and (b.args[0] is a or b.args[1] is a):
         return b
-    return _make("and", a, b) if id(a) <= id(b) else _make("and", b, a)
+    return _make("and", a, b) if a.number <= b.number else _make("and", b, a)
 
 
 def either(a: Cond, b: Cond) -> Cond:

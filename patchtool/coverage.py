@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import z3
 
 MAX_SETS = 32
+MAX_BITS = 1_000
 TIMEOUT_MS = 20_000
 
 
@@ -212,6 +213,8 @@ class Decision:
         """Decide the question."""
         q = self.q
         support = self._reaching(q.full.symbols | q.kept.symbols | bits.symbols([q.skips, q.path]))
+        if len(self._all) > MAX_BITS:
+            return Answer("unknown", leaning=("too many input bits to decide",), support=support)
         history = self._history()
         if history is not None:
             history.support = support
@@ -249,6 +252,8 @@ class Decision:
         chosen: Witnessed | None = None
         solid: list[tuple[Unit, ...]] = []
         for one in sets:
+            if any(self.q.is_opaque(name) for unit in one for name in unit.bits):
+                continue
             witness = self._witness(solver, one)
             if witness is None:
                 continue

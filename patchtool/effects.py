@@ -14,6 +14,17 @@ from functools import cached_property
 
 from .index import KVM_DIR, KVM_HOST, Definition, Index, calls, strip_comments
 
+_WHOLE = tuple(
+    re.compile(one)
+    for one in (
+        rb"mem(?:set|cpy|move)\s*\(\s*\w+\s*,",
+        rb";\s*\*\s*\w+\s*=(?!=)",
+        rb"\{\s*\*\s*\w+\s*=(?!=)",
+        rb"\}\s*\*\s*\w+\s*=(?!=)",
+    )
+)
+"""Stores to all of what a pointer points to; apart, since each begins with a letter."""
+
 _TABLE = r"(?:\.|->)\s*{}\s*=\s*&?\s*(\w+)"
 
 
@@ -45,7 +56,7 @@ class Effects:
         return any(self._called(name, function.file) for name in calls(plain))
 
     def _stores(self, plain: bytes, whole: bytes) -> bool:
-        if any(word in plain for word in self._words) and self._store.search(plain):
+        if self._mentions(plain) and self._store.search(plain):
             return True
         if not any(word in whole for word in self._context_words):
             return False
@@ -62,14 +73,22 @@ class Effects:
     def writers(self) -> frozenset[str]:
         """Every function of KVM that stores to a member itself."""
         found: set[str] = set()
-        for word in (*self._words, *self._context_words):
-            for file in self._index.files_with(word):
-                for name, definitions in file.functions.items():
-                    if name not in found and any(
-                        word in d.text and self._stores(strip_comments(d.text), d.text) for d in definitions
-                    ):
-                        found.add(name)
+        for path in self._index.kvm_files:
+            data = self._index.text(path) or b""
+            hits = [m.start() for m in self._store.finditer(data)] if self._mentions(data) else []
+            if any(word in data for word in self._context_words):
+                hits += [m.start() for whole in _WHOLE for m in whole.finditer(data)]
+            file = self._index.file(path) if hits else None
+            if file is None:
+                continue
+            for name in dict.fromkeys(file.function_at(hit) for hit in hits):
+                for one in file.functions.get(name or "", ()):
+                    if self._stores(strip_comments(one.text), one.text):
+                        found.add(one.name)
         return frozenset(found)
+
+    def _mentions(self, data: bytes) -> bool:
+        return any(word in data for word in self._words)
 
     def reaches(self, name: str, definition: Definition) -> bool:
         """Tell whether a function, or one that it calls, may store to a member.

@@ -10,6 +10,7 @@ handed to the parser, so that an unreadable function elsewhere does no harm.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -45,16 +46,27 @@ _HEAD = re.compile(rb"\b([A-Za-z_]\w*)\s*\(")
 _ATTRIBUTE = re.compile(
     rb"\b(?:__attribute__|__printf|__scanf|__section|__aligned|__no_kcsan)\s*$"
 )
+_KEYWORDS = frozenset({"if", "for", "while", "switch", "return", "sizeof", "defined", "typeof"})
 _INCLUDE = re.compile(rb'^[ \t]*#[ \t]*include[ \t]*(["<])([^">\n]+)[">]', re.M)
-_FOLLOWED = (KVM_DIR, "arch/x86/include", "include/linux/kvm", "include/uapi/linux/kvm")
+_OURS = (KVM_DIR, "arch/x86/include/asm/kvm", "arch/x86/include/uapi/asm/kvm", "include/linux/kvm", "include/uapi/linux/kvm")
+_FOLLOWED = (*_OURS, "arch/x86/include/", "include/linux/const.h", "include/linux/bits.h", "include/vdso/", "include/uapi/linux/const.h")
+_NEAR = (*_OURS, "arch/x86/include/")
 _LIKELY = {
-    "function": r"\b{}\s*\(|##",
-    "macro": r"define[ \t]+{}\b",
-    "record": r"\b{}\b[^;(){{}}]*\{{",
-    "object": r"\b{}\b[^;(){{}}]*=\s*(?:\([^()]*\)\s*)?\{{",
-    "enumerator": r"\benum\b",
+    "function": (b"%s(",),
+    "macro": (b"define %s", b"define\t%s"),
+    "record": (b"%s {", b"%s\n{"),
+    "object": (b"%s = {", b"%s[", b"%s ="),
+    "enumerator": (b"enum",),
 }
-"""What a text that defines a name of some kind holds, before it is looked at closely."""
+"""What a text that defines a name of some kind holds, as most are written."""
+_RARELY = {
+    "function": rb"%s\s+\(",
+    "macro": rb"define[ \t]{2,}%s|define\s*\\\n",
+    "record": rb"%s\b[^;(){}]*\{",
+    "object": rb"%s\b[^;(){}]*=",
+    "enumerator": rb"enum",
+}
+"""The same, for texts that are written in another way."""
 _CALL = re.compile(rb"\b([A-Za-z_]\w*)\s*\(")
 
 # Build options that a 64-bit x86 kernel with KVM has, or never has.  All others stay
@@ -366,6 +378,34 @@ def scan(path: str, data: bytes) -> FileIndex:
     return found
 
 
+class _Library:
+    """Some texts in one piece, so that a word is looked for once."""
+
+    def __init__(self, texts: list[tuple[str, bytes]]) -> None:
+        self._paths = [path for path, _ in texts]
+        self._starts: list[int] = []
+        at = 0
+        for _, text in texts:
+            self._starts.append(at)
+            at += len(text) + 1
+        self._all = b"\0".join(text for _, text in texts)
+        self._known: dict[bytes, tuple[str, ...]] = {}
+
+    def holding(self, word: bytes) -> Iterator[str]:
+        """Yield the paths whose text holds a word, in order."""
+        known = self._known.get(word)
+        if known is None:
+            found: list[str] = []
+            at = self._all.find(word) if self._paths else -1
+            while at >= 0:
+                number = bisect_right(self._starts, at) - 1
+                found.append(self._paths[number])
+                more = number + 1 < len(self._starts)
+                at = self._all.find(word, self._starts[number + 1]) if more else -1
+            known = self._known[word] = tuple(found)
+        yield from known
+
+
 class Index:
     """Definitions of one tree, found on demand and remembered."""
 
@@ -373,7 +413,10 @@ class Index:
         self.source = source
         self._texts: dict[str, bytes | None] = {}
         self._files: dict[str, FileIndex | None] = {}
-        self._scopes: dict[str, tuple[dict[str, None], list[int]]] = {}
+        self._scopes: dict[str, tuple[str, ...]] = {}
+        self._nearby: dict[str, int] = {}
+        self._libraries: dict[str, tuple[_Library, _Library]] = {}
+        self._pastes: dict[str, dict[str, list[Definition]]] = {}
         self._declarations: dict[tuple[str, str], tuple[str, int, str] | None] = {}
         self._includes: dict[str, tuple[str, ...]] = {}
         self._generated: dict[str, dict[str, list[Definition]]] = {}
@@ -403,13 +446,16 @@ class Index:
         """All C files of KVM x86, headers included, sorted."""
         return tuple(p for p in self.source.walk(KVM_DIR) if p.endswith((".c", ".h")))
 
+    @cached_property
+    def _kvm(self) -> _Library:
+        return _Library([(path, self.text(path) or b"") for path in self.kvm_files])
+
     def files_with(self, word: bytes) -> Iterator[FileIndex]:
         """Yield the KVM files whose text holds a word."""
-        for path in self.kvm_files:
-            if word in (self.text(path) or b""):
-                found = self.file(path)
-                if found is not None:
-                    yield found
+        for path in self._kvm.holding(word):
+            found = self.file(path)
+            if found is not None:
+                yield found
 
     # -- where a name may come from -----------------------------------------------
 
@@ -433,43 +479,40 @@ class Index:
                 return path
         return None
 
-    def scope(self, path: str) -> Iterator[str]:
-        """Yield a file and the headers that it includes, nearest first.
+    def scope(self, path: str) -> tuple[str, ...]:
+        """Return a file and the headers that it includes, nearest first.
 
-        Followed are the headers of KVM and of the architecture; of all others only
-        those that one of these names itself, because what decides a role lives there.
+        Followed are the headers of KVM; of the architecture's, what they take from the
+        user-space interface; of all others none, because what decides a role lives in
+        a header that KVM names itself.
         """
-        order, _ = self._scopes.setdefault(path, ({path: None}, [0]))
-        seen = 0
-        while True:
-            for one in list(order)[seen:]:
-                seen += 1
-                yield one
-            if not self._widen(path):
-                return
-
-    def _widen(self, path: str) -> bool:
-        """Follow the includes of one more file of a scope; False when it is complete."""
-        order, position = self._scopes[path]
-        names = list(order)
-        while position[0] < len(names):
-            before = len(order)
-            order.update(dict.fromkeys(self._included(names[position[0]])))
-            position[0] += 1
-            if len(order) > before:
-                return True
-        return False
+        known = self._scopes.get(path)
+        if known is None:
+            order = {path: None}
+            todo = [path]
+            for here in todo:
+                for target in self._included(here):
+                    if target not in order:
+                        order[target] = None
+                        todo.append(target)
+            near = [p for p in order if p.startswith(_NEAR)]
+            far = [p for p in order if not p.startswith(_NEAR)]
+            known = self._scopes[path] = (*near, *far)
+            self._nearby[path] = len(near)
+        return known
 
     def _included(self, path: str) -> tuple[str, ...]:
         """Return the headers that a file includes, where they are followed at all."""
         known = self._includes.get(path)
         if known is None:
-            targets: list[str | None] = []
-            if path.startswith(_FOLLOWED) or path.endswith(("/const.h", "/bits.h")):
+            targets: list[str] = []
+            if path.startswith(_FOLLOWED):
                 for match in _INCLUDE.finditer(self.text(path) or b""):
                     name = match.group(2).decode("utf-8", "replace")
-                    targets.append(self._resolve(name, match.group(1) == b'"', path))
-            known = self._includes[path] = tuple(t for t in targets if t is not None)
+                    target = self._resolve(name, match.group(1) == b'"', path)
+                    if target is not None and (path.startswith(_OURS) or _is_constants(target)):
+                        targets.append(target)
+            known = self._includes[path] = tuple(targets)
         return known
 
     def _search(
@@ -479,24 +522,53 @@ class Index:
         if memo in self._memo:
             return self._memo[memo]
         word = name.split()[-1].encode()
-        likely = re.compile(_LIKELY[kind].format(re.escape(word.decode())).encode())
+        shapes = tuple(shape % word if b"%" in shape else shape for shape in _LIKELY[kind])
         result: tuple[Definition, ...] = ()
-        for path in self.scope(here):
-            if kind == "function" and not path.startswith(_FOLLOWED):
-                continue
-            text = self.text(path) or b""
-            if word in text:
-                if likely.search(text) is None:
+        for sure in (True, False):
+            for path in self._holding(here, word):
+                if kind == "function" and not path.startswith(_FOLLOWED):
                     continue
-            elif kind != "function" or b"##" not in text or not path.startswith(KVM_DIR):
-                continue
-            found = self.file(path)
-            hits = pick(found) if found is not None else []
-            if hits:
-                result = tuple(hits)
+                text = self.text(path) or b""
+                if sure != any(shape in text for shape in shapes):
+                    continue
+                found = self.file(path) if sure or path in self._files or _rarely(kind, word, text) else None
+                hits = pick(found) if found is not None else []
+                if hits:
+                    result = tuple(hits)
+                    break
+            if result:
                 break
         self._memo[memo] = result
         return result
+
+    def _holding(self, here: str, word: bytes) -> Iterator[str]:
+        """Yield the files of a scope whose text holds a word, KVM's and the architecture's first."""
+        for library in self._shelves(here):
+            yield from library.holding(word)
+
+    def _shelves(self, here: str) -> tuple[_Library, _Library]:
+        """Return the texts of a whole scope, for searching: the near ones, and the rest."""
+        if here.endswith(".h"):
+            for unit, known in self._libraries.items():
+                if here in self._scopes[unit]:
+                    return known
+        if here not in self._libraries:
+            paths = self.scope(here)
+            texts = [(path, self.text(path) or b"") for path in paths]
+            near = self._nearby[here]
+            self._libraries[here] = (_Library(texts[:near]), _Library(texts[near:]))
+        return self._libraries[here]
+
+    def _pasted(self, here: str) -> dict[str, list[Definition]]:
+        """Return the functions that macros in a scope define by pasting names."""
+        if here not in self._pastes:
+            found: dict[str, list[Definition]] = {}
+            for path in self._shelves(here)[0].holding(b"##"):
+                file = self.file(path) if path.startswith(KVM_DIR) else None
+                for name, definitions in self.generated(file).items() if file is not None else ():
+                    found.setdefault(name, definitions)
+            self._pastes[here] = found
+        return self._pastes[here]
 
     # -- what a name means ------------------------------------------------------------
 
@@ -506,7 +578,7 @@ class Index:
         More than one where build options choose.  Looked for in the file, in what it
         includes, then in all of KVM.
         """
-        found = self._search("function", name, here, lambda f: self._functions_in(f, name))
+        found = self.visible(name, here)
         if found:
             return found
         memo = ("extern", name, "")
@@ -522,14 +594,8 @@ class Index:
 
     def visible(self, name: str, here: str) -> tuple[Definition, ...]:
         """Return the definitions of a function that a file itself sees."""
-        return self._search("function", name, here, lambda f: self._functions_in(f, name))
-
-    def _functions_in(self, file: FileIndex, name: str) -> list[Definition]:
-        if name in file.functions:
-            return file.functions[name]
-        if not file.path.startswith(KVM_DIR):
-            return []
-        return self.generated(file).get(name, [])
+        found = self._search("function", name, here, lambda f: f.functions.get(name, []))
+        return found or tuple(self._pasted(here).get(name, ()))
 
     def macros(self, name: str, here: str) -> tuple[Definition, ...]:
         """Return the definitions of a macro as seen from a file."""
@@ -566,9 +632,7 @@ class Index:
             re.M,
         )
         best: tuple[str, int, str] | None = None
-        for path in self.scope(here):
-            if name.encode() not in (self.text(path) or b""):
-                continue
+        for path in self._holding(here, name.encode()):
             found = self.file(path)
             if found is None:
                 continue
@@ -588,9 +652,9 @@ class Index:
     def typedef(self, name: str, here: str) -> str | None:
         """Return the type that a typedef names, as C text."""
         pattern = re.compile(rb"\btypedef\s+([^;{}()]+?)\b" + name.encode() + rb"\s*;")
-        for path in self.scope(here):
-            data = self.text(path) or b""
-            if name.encode() in data:
+        for path in self._holding(here, name.encode()):
+            data = self.text(path)
+            if data is not None:
                 match = pattern.search(data)
                 if match is not None:
                     return match.group(1).decode("utf-8", "replace").strip()
@@ -646,19 +710,27 @@ class Index:
 
     # -- who uses a name -----------------------------------------------------------------
 
-    def users(self, name: str) -> Iterator[tuple[FileIndex, Definition]]:
-        """Yield the KVM functions whose text holds a name, with their files."""
-        pattern = re.compile(rb"\b" + name.encode() + rb"\b")
-        for file in self.files_with(name.encode()):
-            seen: set[str] = set()
-            for match in pattern.finditer(file.data):
-                inside = file.function_at(match.start())
-                if inside is None or inside in seen:
-                    continue
-                for definition in file.functions[inside]:
-                    if pattern.search(strip_comments(definition.text)):
-                        seen.add(inside)
+    def users(self, name: str, only: str | None = None) -> Iterator[tuple[FileIndex, Definition]]:
+        """Yield the KVM functions whose text holds a name, with their files.
+
+        ONLY names the one file to look at.
+        """
+        pattern = re.compile(name.encode() + rb"\b")
+        for path in self._kvm.holding(name.encode()) if only is None else (only,):
+            data = self.text(path) or b""
+            hits = [m.start() for m in pattern.finditer(data) if not _inside_word(data, m.start())]
+            file = self.file(path) if hits else None
+            if file is None:
+                continue
+            for inside in dict.fromkeys(file.function_at(hit) for hit in hits):
+                for definition in file.functions.get(inside or "", ()):
+                    if name.encode() in strip_comments(definition.text):
                         yield file, definition
+
+
+def _inside_word(data: bytes, at: int) -> bool:
+    """Tell whether a match begins in the middle of a word."""
+    return at > 0 and (data[at - 1 : at].isalnum() or data[at - 1] == 0x5F)
 
 
 _QUALIFIER = re.compile(
@@ -682,6 +754,18 @@ def _plain(definition: Definition) -> bytes:
     return _TAG_ARGUMENT.sub(lambda match: match.group(1) + b" " * len(match.group(2)), source)
 
 
+def _is_constants(path: str) -> bool:
+    """Tell whether a header is one of plain constants, as those of registers are."""
+    return path.startswith("arch/x86/include/uapi/") or path.endswith(
+        ("/const.h", "/bits.h", "/processor-flags.h", "/msr-index.h")
+    )
+
+
+def _rarely(kind: str, word: bytes, text: bytes) -> bool:
+    """Tell whether a text may define a name in an unusual spelling."""
+    return re.search(_RARELY[kind].replace(b"%s", re.escape(word)), text) is not None
+
+
 def is_static(definition: Definition) -> bool:
     """Tell whether a function has internal linkage."""
     head = definition.text.split(b"{", 1)[0]
@@ -690,7 +774,8 @@ def is_static(definition: Definition) -> bool:
 
 def calls(text: bytes) -> frozenset[str]:
     """Return the names that are called, or look called, in a piece of C."""
-    return frozenset(m.group(1).decode() for m in _CALL.finditer(strip_comments(text)))
+    names = {m.group(1).decode() for m in _CALL.finditer(strip_comments(text))}
+    return frozenset(names - _KEYWORDS)
 
 
 def expand(macro: Definition, arguments: list[str]) -> str | None:

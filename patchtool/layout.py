@@ -9,6 +9,7 @@ from the least significant bit, none across a unit of its declared type.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -52,14 +53,22 @@ class UnknownType:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
 class Member:
-    """A member of a record; ``name`` is None where it is anonymous."""
+    """A member of a record; ``name`` is None where it is anonymous.
 
-    name: str | None
-    type: CType
-    bits: int | None = None
-    """Width of a bit-field."""
+    ``bits`` is the width of a bit-field.  The type is looked up when it is asked for:
+    of the hundreds of members of a vCPU, a run follows a handful.
+    """
+
+    def __init__(self, name: str | None, find: Callable[[], CType], bits: int | None) -> None:
+        self.name = name
+        self.bits = bits
+        self._find = find
+
+    @cached_property
+    def type(self) -> CType:
+        """The type of the member."""
+        return self._find()
 
 
 @dataclass(frozen=True)
@@ -75,15 +84,19 @@ class RecordType:
     """Whether some members could not be parsed: then nothing has a known position."""
 
     @cached_property
-    def by_name(self) -> dict[str, tuple[tuple[str, ...], CType]]:
+    def by_name(self) -> Mapping[str, tuple[tuple[str, ...], CType]]:
         """Members by name, those of anonymous members included, with their C path."""
-        found: dict[str, tuple[tuple[str, ...], CType]] = {}
+        return _Members(self)
+
+    @property
+    def flat(self) -> list[Member]:
+        """The named members, those of anonymous members included."""
+        found: list[Member] = []
         for member in self.members:
             if member.name is not None:
-                found.setdefault(member.name, ((member.name,), member.type))
+                found.append(member)
             elif isinstance(member.type, RecordType):
-                for name, inner in member.type.by_name.items():
-                    found.setdefault(name, inner)
+                found.extend(member.type.flat)
         return found
 
     @cached_property
@@ -136,6 +149,29 @@ class RecordType:
             at += used
             size = max(size, at)
         return found, -(-size // align) * align
+
+
+class _Members(Mapping[str, tuple[tuple[str, ...], "CType"]]):
+    """The members of a record by name; types are looked up on access."""
+
+    def __init__(self, record: RecordType) -> None:
+        self._found: dict[str, Member] = {}
+        for member in record.members:
+            if member.name is not None:
+                self._found.setdefault(member.name, member)
+            elif isinstance(member.type, RecordType):
+                for inner in member.type.flat:
+                    self._found.setdefault(inner.name or "", inner)
+
+    def __getitem__(self, name: str) -> tuple[tuple[str, ...], CType]:
+        member = self._found[name]
+        return (name,), member.type
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
 
 
 CType = IntType | PointerType | ArrayType | RecordType | VoidType | UnknownType
@@ -238,11 +274,13 @@ class Types:
                 bits = int(digits, 0) if digits.isalnum() and digits[0].isdigit() else 0
         declarators = node.children_by_field_name("declarator")
         if not declarators:
-            return [Member(None, base.type, bits)]
+            return [Member(None, lambda: base.type, bits)]
         found: list[Member] = []
         for declarator in declarators:
-            name, ctype = self.declared(declarator, base, here)
-            found.append(Member(name, ctype, bits))
+            name = _declared_name(declarator)
+            found.append(
+                Member(name, lambda one=declarator: self.declared(one, base, here)[1], bits)  # type: ignore[misc]
+            )
         return found
 
     def declared(self, node: Node, base: _Lazy, here: str) -> tuple[str | None, CType]:
@@ -367,6 +405,19 @@ def settled(ctype: CType | Pending | None) -> CType:
 def base_type(types: Types, node: Node, here: str) -> _Lazy:
     """Return the base type of a declaration, not yet looked up."""
     return _Lazy(types, node, here)
+
+
+def _declared_name(node: Node) -> str | None:
+    """Return the name that a declarator declares."""
+    here: Node | None = node
+    while here is not None:
+        if here.type in ("identifier", "field_identifier", "type_identifier"):
+            return text(here) or None
+        inner = here.child_by_field_name("declarator")
+        if inner is None and here.type.endswith("parenthesized_declarator") and here.named_children:
+            inner = here.named_children[0]
+        here = inner
+    return None
 
 
 def _broken(node: Node) -> bool:

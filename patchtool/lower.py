@@ -82,6 +82,8 @@ class Guard:
     path: Cond
     place: Place
     calls: tuple[str, ...]
+    skips: bool | None
+    """The value of the symbol with which equal roles skip; None where it depends on more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,12 @@ class Frame:
     continues: list[list[State]] = field(default_factory=list)
     jumps: dict[str, list[State]] = field(default_factory=dict)
 
+    @property
+    def exits(self) -> int:
+        """How many paths have left the straight way so far: where none did, none is lost."""
+        inner = sum(map(len, self.breaks)) + sum(map(len, self.continues))
+        return len(self.returns) + inner + sum(map(len, self.jumps.values()))
+
 
 @dataclass(frozen=True, slots=True)
 class Unit:
@@ -170,6 +178,8 @@ class Lowering:
         self.effects = effects
         self._macros: dict[tuple[object, ...], Node] = {}
         self._sites: dict[tuple[str, str, int], frozenset[int]] = {}
+        self._enumerations: dict[tuple[str, str, int], dict[str, Value]] = {}
+        self._expanding: set[tuple[str, str, int]] = set()
         self._constants: dict[tuple[str, str], tuple[Int, frozenset[Consulted]]] = {}
 
     # -- one run -------------------------------------------------------------------------
@@ -206,7 +216,7 @@ class Lowering:
         elif where is not None:
             place = Place(where.file, where.line, 1, where.name)
         else:
-            place = self._here()
+            place = self._spot()
         self.out.troubles.append(Trouble(place, problem.reason, self._absolute(state)))
 
     def _absolute(self, state: State) -> Cond:
@@ -224,7 +234,7 @@ class Lowering:
         row, column = node.start_point
         return Place(unit.file, unit.line + row, column + 1, name)
 
-    def _here(self) -> Place:
+    def _spot(self) -> Place:
         unit = self._units[-1] if self._units else Unit("", 1)
         name = self._frames[-1].function.name if self._frames else ""
         return Place(unit.file, unit.line, 1, name)
@@ -245,7 +255,7 @@ class Lowering:
     def opaque(self, node: Node | None, reason: str, missing: bool = False) -> Opaque:
         """Return a fresh symbol for a value that is not understood."""
         name = f"?{len(self.out.opaque)}"
-        place = self.place(node) if node is not None else self._here()
+        place = self.place(node) if node is not None else self._spot()
         self.out.opaque[name] = (place, reason, missing)
         return Opaque(name)
 
@@ -282,7 +292,7 @@ class Lowering:
         type_node = node.child_by_field_name("type")
         if body is None or declarator is None or type_node is None:
             raise Unsupported(call, f"{function.name}() is not a plain function", missing=True)
-        base = base_type(self.types, type_node, function.file)
+        base = base_type(self.types, type_node, self._unit_of(function))
         result: CType = VoidType()
         pointer = declarator
         stars = 0
@@ -326,8 +336,8 @@ class Lowering:
             declarator = child.child_by_field_name("declarator")
             if type_node is None or declarator is None:
                 continue
-            base = base_type(self.types, type_node, function.file)
-            name, ctype = self.types.declared(declarator, base, function.file)
+            base = base_type(self.types, type_node, self._unit_of(function))
+            name, ctype = self.types.declared(declarator, base, self._unit_of(function))
             if name is None:
                 continue
             if isinstance(ctype, ArrayType):
@@ -377,7 +387,7 @@ class Lowering:
             if not (loc.root.kind == "local" and loc.root.name.startswith(prefix))
         }
         state.memory = memory
-        state.path = merged.path
+        state.path = True  # every way through the body is among the returns
         return merged_value
 
     # -- states --------------------------------------------------------------------------
@@ -387,7 +397,7 @@ class Lowering:
         result = states[-1]
         for one in reversed(states[:-1]):
             memory: dict[Loc, Value] = {}
-            for loc in one.memory.keys() | result.memory.keys():
+            for loc in {**one.memory, **result.memory}:
                 a, b = one.memory.get(loc), result.memory.get(loc)
                 if a is b:
                     assert a is not None
@@ -479,7 +489,7 @@ class Lowering:
     def _initial(self, loc: Loc, ctype: CType, name: str | None = None) -> Value:
         """Return the symbol that a location of the surroundings starts with."""
         symbol = name or str(loc)
-        place = self._here()
+        place = self._spot()
         if isinstance(ctype, PointerType):
             return Pointer(Loc(Root(symbol, "pointee")), settled(ctype.target))
         width = ctype.width if isinstance(ctype, IntType) else 64
@@ -593,7 +603,7 @@ class Lowering:
     def _global(self, loc: Loc, lvalue: LValue, state: State) -> Value | None:
         """Return the value of a constant object of file scope."""
         name = loc.root.name
-        here = self._units[-1].file
+        here = self._here
         found = self.index.objects(name, here)
         if not found:
             return None
@@ -638,9 +648,13 @@ class Lowering:
         if kind == "comment" or kind == ";":
             return state
         handler = self._STATEMENTS.get(kind)
+        before, exits = state.path, self._frames[-1].exits
         try:
             if handler is not None:
-                return handler(self, node, state)
+                after = handler(self, node, state)
+                if after is not None and self._frames[-1].exits == exits:
+                    after.path = before
+                return after
             if kind.startswith("preproc_"):
                 raise Unsupported(node, "a preprocessor line inside a function")
             raise Unsupported(node, f"{kind.replace('_', ' ')} is not understood")
@@ -660,7 +674,7 @@ class Lowering:
     def _forget(self, node: Node, state: State, problem: Unsupported) -> None:
         """Make the variables that a statement mentions opaque."""
         frame = self._frames[-1]
-        for name in set(re.findall(r"[A-Za-z_]\w*", text(node))):
+        for name in dict.fromkeys(re.findall(r"[A-Za-z_]\w*", text(node))):
             lvalue = frame.variables.get(name)
             if lvalue is None:
                 continue
@@ -706,9 +720,9 @@ class Lowering:
         if type_node is None:
             raise Unsupported(node, "a declaration without a type")
         static = any(child.type == "storage_class_specifier" and text(child) == "static" for child in node.children)
-        base = base_type(self.types, type_node, self._units[-1].file)
+        base = base_type(self.types, type_node, self._here)
         for declarator in node.children_by_field_name("declarator"):
-            name, ctype = self.types.declared(declarator, base, self._units[-1].file)
+            name, ctype = self.types.declared(declarator, base, self._here)
             if name is None:
                 continue
             lvalue = self._local(name, ctype)
@@ -990,7 +1004,7 @@ class Lowering:
         if match is None:
             raise Unsupported(None, f"#if {name} is not understood")
         symbol = match.group(2)
-        self.out.globals.setdefault(symbol, self._here())
+        self.out.globals.setdefault(symbol, self._spot())
         value = bits.bit(symbol, 0)
         return bits.negate(value) if match.group(1) else value
 
@@ -1017,8 +1031,10 @@ class Lowering:
             symbol = self._guards_by_term[positive] = f"guard!{len(self.out.guards)}"
             calls = tuple(frame.function.name for frame in self._frames)
             path, place = self._absolute(state), self.place(node)
+            differing = bits.substitute(positive, {bits.variable(n): False for n in compared})
+            skips = None if isinstance(differing, Term) else not differing
             self.out.guards.append(
-                Guard(symbol, meaning, used[0].context, used, path, place, calls)
+                Guard(symbol, meaning, used[0].context, used, path, place, calls, skips)
             )
         guard = bits.variable(symbol)
         return bits.negate(guard) if inverted else guard
@@ -1133,15 +1149,15 @@ class Lowering:
             return self._null(node, state)
         if name in ("true", "false"):
             return Int(bits.constant(32, int(name == "true")), True)
-        constant = self._constants.get((name, self._units[-1].file))
+        constant = self._constants.get((name, self._here))
         if constant is not None:
             self.out.consulted.update(constant[1])
             return constant[0]
-        if not name.isupper() and self.index.visible(name, self._units[-1].file):
+        if not name.isupper() and self.index.visible(name, self._here):
             return Function(name)
         for here in self._places_to_look():
             macro = self._chosen(self.index.macros(name, here))
-            if macro is not None and macro.parameters is None:
+            if macro is not None and macro.parameters is None and macro.key not in self._expanding:
                 return self._remembered(
                     name, lambda one=macro: self._macro_value(one, None, node, state)
                 )
@@ -1150,7 +1166,7 @@ class Lowering:
                 return self._remembered(
                     name, lambda one=enumeration: self._enumerator(one, name, node, state)
                 )
-        if self.index.functions(name, self._units[-1].file):
+        if self.index.functions(name, self._here):
             return Function(name)
         lvalue = self._object(name, node)
         if lvalue is not None:
@@ -1161,7 +1177,7 @@ class Lowering:
 
     def _remembered(self, name: str, compute: Callable[[], Value]) -> Value:
         """Evaluate a name, once if it is a constant of the tree."""
-        file = self._units[-1].file
+        file = self._here
         outer, self.out.consulted = self.out.consulted, set()
         try:
             value = compute()
@@ -1172,13 +1188,25 @@ class Lowering:
             self._constants[name, file] = (value, frozenset(used))
         return value
 
-    def _places_to_look(self) -> list[str]:
-        """Return the files whose scope a name may come from: where it stands, who uses it.
+    def _unit_of(self, function: Definition) -> str:
+        return function.file if function.file.endswith(".c") or not self._frames else self._here
 
-        A header of KVM may use a macro of another header that only its users include.
+    @property
+    def _here(self) -> str:
+        """The translation unit at hand: the nearest C file on the way."""
+        for frame in reversed(self._frames):
+            if frame.function.file.endswith(".c"):
+                return frame.function.file
+        return self._units[-1].file
+
+    def _places_to_look(self) -> list[str]:
+        """Return the files whose scope a name may come from.
+
+        A name means what it means in the translation unit; a header of a table's other
+        unit, and who uses it, come next.
         """
-        files = [unit.file for unit in reversed(self._units)]
-        return list(dict.fromkeys([*files[:1], *(frame.function.file for frame in reversed(self._frames)), *files[1:]]))
+        frames = [frame.function.file for frame in reversed(self._frames)]
+        return list(dict.fromkeys([self._here, self._units[-1].file, *frames]))
 
     def _object(self, name: str, node: Node) -> LValue | None:
         """Return an object of file scope."""
@@ -1226,21 +1254,42 @@ class Lowering:
                 return plain[-1] if plain else found[0]
         return found[0]
 
-    def _enumerator(self, enumeration: Definition, name: str, node: Node, state: State) -> Value:
+    def _enumerator(
+        self, enumeration: Definition, name: str, node: Node, state: State
+    ) -> Value:
+        """Count through an enumeration and return one of its values."""
         self._consult("enum", enumeration)
-        root = self.index.node(enumeration)
-        value = -1
-        for item in syntax.captures("enumerator", root).get("enumerator", ()):
-            name_node = item.child_by_field_name("name")
-            value_node = item.child_by_field_name("value")
-            if value_node is not None:
-                with self._unit(Unit(enumeration.file, enumeration.line)):
-                    value = self._constant(self._value(value_node, state), value_node)
-            else:
-                value += 1
-            if name_node is not None and text(name_node) == name:
-                return Int(bits.constant(32, value), True)
-        return self.opaque(node, f"the enumerator {name} was not found", missing=True)
+        if enumeration.key not in self._enumerations:
+            values: dict[str, Value] = {}
+            self._enumerations[enumeration.key] = values
+            root = self.index.node(enumeration)
+            last: Int | None = Int(bits.constant(32, (1 << 32) - 1), True)
+            with self._unit(Unit(enumeration.file, enumeration.line)):
+                for item in syntax.captures("enumerator", root).get("enumerator", ()):
+                    last = self._count(item, last, values, state)
+        found = self._enumerations[enumeration.key].get(name)
+        if found is None:
+            return self.opaque(node, f"the value of the enumerator {name} was not found", missing=True)
+        return found
+
+    def _count(
+        self, item: Node, last: Int | None, values: dict[str, Value], state: State
+    ) -> Int | None:
+        """Add one enumerator to VALUES; None where its value is not understood."""
+        name_node, value_node = (item.child_by_field_name(n) for n in ("name", "value"))
+        if value_node is not None:
+            try:
+                value = self._constant(self._value(value_node, state), value_node)
+            except Unsupported:
+                return None
+        elif last is None or last.bits.value is None:
+            return None
+        else:
+            value = last.bits.value + 1
+        last = Int(bits.constant(32, value), True)
+        if name_node is not None:
+            values[text(name_node)] = last
+        return last
 
     def _macro_value(self, macro: Definition, arguments: list[str] | None, node: Node, state: State) -> Value:
         self._consult("macro", macro)
@@ -1261,8 +1310,12 @@ class Lowering:
             raise Unsupported(node, f"the macro {macro.name} is not an expression")
         if self._units and len(self._units) > 4 * MAX_DEPTH:
             raise Unsupported(node, f"the macro {macro.name} is nested too deep")
-        with self._unit(Unit(macro.file, macro.line, True)):
-            return self._value(value, state)
+        self._expanding.add(macro.key)
+        try:
+            with self._unit(Unit(macro.file, macro.line, True)):
+                return self._value(value, state)
+        finally:
+            self._expanding.discard(macro.key)
 
     def _unary(self, node: Node, state: State) -> Value:
         operator = text(node.child_by_field_name("operator"))  # type: ignore[arg-type]
@@ -1286,7 +1339,7 @@ class Lowering:
         assert operand is not None
         if text(node.child_by_field_name("operator")) == "&":  # type: ignore[arg-type]
             if operand.type == "identifier" and text(operand) not in self._frames[-1].variables:
-                if self.index.functions(text(operand), self._units[-1].file):
+                if self.index.functions(text(operand), self._here):
                     return Function(text(operand))
             lvalue = self._lvalue(operand, state)
             return Pointer(lvalue.loc, lvalue.type, lvalue)
@@ -1434,9 +1487,9 @@ class Lowering:
         declarator = node.child_by_field_name("declarator")
         if type_node is None:
             return UnknownType(text(node))
-        base = base_type(self.types, type_node, self._units[-1].file)
+        base = base_type(self.types, type_node, self._here)
         if declarator is not None:
-            return self.types.declared(declarator, base, self._units[-1].file)[1]
+            return self.types.declared(declarator, base, self._here)[1]
         return base.type
 
     def _sizeof(self, node: Node, state: State) -> Value:
@@ -1603,7 +1656,7 @@ class Lowering:
             if value.target.root.kind != "pointee" or value.target.path:
                 return True
             symbol = f"{value.target.root.name} != NULL"
-            self.out.reads.setdefault(symbol, (self._here(), 1))
+            self.out.reads.setdefault(symbol, (self._spot(), 1))
             return bits.bit(symbol, 0)
         raise Unsupported(node, "a record is used as a condition")
 
@@ -1615,7 +1668,7 @@ class Lowering:
             if "local" in roots:
                 return False
             symbol = f"{_address_text(a)} == {_address_text(b)}"
-            self.out.reads.setdefault(symbol, (self._here(), 1))
+            self.out.reads.setdefault(symbol, (self._spot(), 1))
             return bits.bit(symbol, 0)
         for x, y in ((a, b), (b, a)):
             if isinstance(x, Pointer) and isinstance(y, Int) and y.bits.value == 0:
@@ -1759,7 +1812,7 @@ class Lowering:
             raise Unsupported(node, f"{name}() of other than two values")
         a, b = (self._as_int(self._value(v, state), v) for v in values)
         if typed:
-            ctype = self.types.named(text(arguments[0]), self._units[-1].file)
+            ctype = self.types.named(text(arguments[0]), self._here)
             if not isinstance(ctype, IntType):
                 raise Unsupported(node, f"the type {text(arguments[0])} is not an integer")
             a, b = (self._as_int(self._convert(v, ctype, node), node) for v in (a, b))
@@ -1774,9 +1827,9 @@ class Lowering:
         if not isinstance(inner, Pointer):
             raise Unsupported(node, "container_of() a pointer of unknown target")
         tag, member = text(arguments[1]), text(arguments[2])
-        ctype = self.types.named(tag, self._units[-1].file)
+        ctype = self.types.named(tag, self._here)
         if not isinstance(ctype, RecordType):
-            ctype = self.types.record(f"struct {tag.split()[-1]}", self._units[-1].file)
+            ctype = self.types.record(f"struct {tag.split()[-1]}", self._here)
         if inner.target.path and inner.target.path[-1] == member:
             return Pointer(Loc(inner.target.root, inner.target.path[:-1]), ctype)
         name = f"container_of({_address_text(inner)}, struct {tag.split()[-1]}, {member})"
@@ -1844,7 +1897,7 @@ class Lowering:
                 result, chosen = value, trial
                 continue
             symbol = f"{name} is {definition.name}"
-            self.out.globals.setdefault(symbol, self._here())
+            self.out.globals.setdefault(symbol, self._spot())
             which = bits.bit(symbol, number)
             result = self._choose(which, value, result)
             if trial.memory != chosen.memory:
@@ -1866,8 +1919,8 @@ class Lowering:
         return self.opaque(node, reason, missing)
 
     def _direct(self, name: str, node: Node, arguments: list[Node], state: State, needed: bool) -> Value:
-        here = self._units[-1].file
-        functions = self.index.functions(name, here)
+        here = self._here
+        functions = () if name.lstrip("_").isupper() else self.index.functions(name, here)
         if not functions:
             macro = next(
                 (m for where in self._places_to_look() if (m := self._chosen(self.index.macros(name, where)))),

@@ -117,19 +117,38 @@ def initialisers(index: Index, roles: Roles) -> list[Definition]:
         file = index.file(path)
         for definitions in file.functions.values() if file is not None else ():
             for definition in definitions:
-                if _stores_role(index, definition, names):
+                if _stores_role(index, definition, roles, names):
                     found.append(definition)
     return sorted(found, key=lambda d: (d.file, d.start))
 
 
-def _stores_role(index: Index, definition: Definition, names: set[str]) -> bool:
+def _stores_role(index: Index, definition: Definition, roles: Roles, names: set[str]) -> bool:
+    """Tell whether a function stores a role, or a whole word of one."""
     if not any(name.encode() in definition.text for name in names):
         return False
     for match in syntax.matches("role_store", index.node(definition)):
         for target in match.get("role.target", ()):
             words = re.findall(r"\w+", syntax.text(target))
-            if len(words) > 1 and any(w in names for w in words[-2:]):
+            at = next((i for i, w in enumerate(words) if w in names and i), None)
+            if at is not None and _is_whole(roles, words[at], ".".join(words[at + 1 :])):
                 return True
+    return False
+
+
+def _is_whole(roles: Roles, member: str, rest: str) -> bool:
+    """Tell whether a path below a role names the role, a part of it, or a word over bits."""
+    for record in roles.contexts.values():
+        known = record.by_name.get(member)
+        if known is None or not isinstance(known[1], RecordType):
+            continue
+        slot = known[1].slots.get(rest)
+        if not rest or slot is None or isinstance(slot[2], RecordType):
+            return True
+        low, width, _ = slot
+        return any(
+            low <= at and at + count <= low + width and count < width
+            for at, count, _ in known[1].slots.values()
+        )
     return False
 
 
@@ -145,6 +164,8 @@ def compares_roles(index: Index, roles: Roles, starts: list[Definition]) -> bool
         rf"|{compare}[\s(!~&*]*(?:\w+\s*(?:\.|->)\s*)*(?:{names})\b"
         rf"|\bmemcmp\s*\([^;]*\b(?:{names})\b".encode()
     )
+    if any(pattern.search(strip_comments(start.text)) for start in starts):
+        return True
     near = {d.key: d for d in starts}
     for start in starts:
         near.update({d.key: d for d in callers(index, start.name)})
@@ -154,10 +175,10 @@ def compares_roles(index: Index, roles: Roles, starts: list[Definition]) -> bool
     return any(pattern.search(strip_comments(d.text)) for d in near.values())
 
 
-def callers(index: Index, name: str) -> list[Definition]:
-    """Return the KVM functions that call a function."""
+def callers(index: Index, name: str, only: str | None = None) -> list[Definition]:
+    """Return the KVM functions, or those of one file, that call a function."""
     found: list[Definition] = []
-    for _, definition in index.users(name):
+    for _, definition in index.users(name, only):
         if definition.name != name and name in calls(definition.text.split(b"{", 1)[-1]):
             found.append(definition)
     return found

@@ -12,6 +12,7 @@ from ..architecture import IMPLICATIONS, MEMBERS, RANGES, bit_name
 from ..bits import Bits, Cond, Term
 from ..coverage import Answer, Carrier, Decision, Question, Solver, Unit
 from ..effects import Effects
+from ..errors import UsageError
 from ..index import Definition, Index, is_static
 from ..layout import IntType, RecordType, Types
 from ..lower import Guard, Lowered, Lowering, Trouble
@@ -97,7 +98,11 @@ def check(index: Index, fields: Sequence[str] = DEFAULT_FIELDS, label: str = "",
     if starts and not compares_roles(index, roles, starts):
         return Report(label, rev, files=index.asked, verdict="not-guarded")
     paths, troubles = _paths(tree, starts)
-    contexts = [_decide(tree, path, wanted) for path in paths]
+    decided = [_decide(tree, path, wanted) for path in paths]
+    contexts = [context for context in decided if context.fields]
+    if decided and not contexts:
+        names = ", ".join(wanted)
+        raise UsageError(f"--fields {names}: no guarded set-up of this tree stores such a member")
     return _report(tree, contexts, troubles, starts, label, rev)
 
 
@@ -152,17 +157,18 @@ def _paths(tree: _Tree, starts: list[Definition]) -> tuple[list[_Path], list[Tro
         if here.key in seen:
             continue
         seen.add(here.key)
-        above = callers(tree.index, here.name)
-        inside = [c for c in above if c.file == here.file]
+        inside = callers(tree.index, here.name, here.file)
         if is_static(here) and inside and here.file in files:
             pending.extend(inside)
             continue
-        if above and not inside and _has_plain_arguments(tree, here):
+        above = callers(tree.index, here.name) if _has_plain_arguments(here) else []
+        if above and not inside:
             pending.extend(above)
             continue
         lowered = tree.run(here)
         pointers = _pointers(lowered)
         if pointers:
+            above = callers(tree.index, here.name)
             binding = [c for c in above if _binds(c, pointers)]
             pending.extend(binding)
             taken.update(t for c in binding for t in _targets(c.text, pointers))
@@ -186,7 +192,7 @@ def _paths(tree: _Tree, starts: list[Definition]) -> tuple[list[_Path], list[Tro
     return paths, [trouble for lowered, _ in done for trouble in lowered.troubles]
 
 
-def _has_plain_arguments(tree: _Tree, definition: Definition) -> bool:
+def _has_plain_arguments(definition: Definition) -> bool:
     """Tell whether a function takes anything but pointers."""
     head = definition.text.split(b"{", 1)[0].partition(b"(")[2]
     return any(b"*" not in one and one.strip(b" \t\n)") != b"void" for one in head.split(b","))
@@ -306,11 +312,13 @@ def _decide_field(
     final = terms.final(context, record, member)
     if final is None:
         return FieldResult(name, written, "unknown", reasons=(f"the value of {written} is no number",))
-    polarity = terms.skipping_side()
+    if path.guard.symbol not in final.symbols:
+        return None
+    polarity = path.guard.skips
     if polarity is None:
         return FieldResult(
             name, written, "unknown",
-            reasons=("neither side of the comparison leaves the stored role alone",),
+            reasons=("which side of the comparison skips depends on more than the roles",),
         )  # fmt: skip
     spoilt = terms.spoilt()
     question = terms.question(final, polarity)
@@ -346,10 +354,20 @@ class _Terms:
         }
         conditions = {bits.variable(g.symbol): g.condition for g in self._others}
         self._others_closed = bits.Substitution(conditions)
-        known = {**{v: self._others_closed(c) for v, c in conditions.items()}, **bits.facts(self.guard.path)}
-        guard = bits.variable(self.guard.symbol)
+        facts = bits.facts(self.guard.path)
+        known = {**{v: self._others_closed(c) for v, c in conditions.items()}, **facts}
         self._closed = bits.Substitution(known)
-        self._sides = {side: bits.Substitution({**known, guard: side}) for side in (False, True)}
+        full: dict[Term, Cond] = {**known}
+        for other in self._others:
+            if other.skips is not None:
+                full[bits.variable(other.symbol)] = not other.skips
+        full.update(facts)
+        guard = bits.variable(self.guard.symbol)
+        skips = bool(self.guard.skips)
+        self._sides = {
+            skips: bits.Substitution({**known, guard: skips}),
+            not skips: bits.Substitution({**full, guard: not skips}),
+        }
 
     # -- terms -----------------------------------------------------------------------------
 
@@ -379,24 +397,6 @@ class _Terms:
         """Return a field before the call."""
         cell, low, width, size = _cell_of(context, record, member)
         return bits.cut(bits.symbol(size, str(cell)), low, width)
-
-    def skipping_side(self) -> bool | None:
-        """Return the value of the guard with which the stored role stays as it was."""
-        compared = {(c.context, c.member) for c in self.guard.comparisons}
-        kept = {side: all(self._unchanged(c, m, side) for c, m in compared) for side in (True, False)}
-        if kept[True] == kept[False]:
-            return None
-        return kept[True]
-
-    def _unchanged(self, context: Loc, member: str, guard: bool) -> bool:
-        loc = context.member(member)
-        value = self.out.memory.get(loc)
-        if value is None:
-            return True
-        if not isinstance(value, Int):
-            return False
-        now = self._bits_under(value.bits, guard)
-        return now.identical(bits.symbol(now.width, str(loc)))
 
     # -- the question ------------------------------------------------------------------------
 
