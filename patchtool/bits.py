@@ -409,7 +409,11 @@ def _bitwise(
     for width, x, y in _paired(a, b):
         if isinstance(x, int) and isinstance(y, int):
             result.append(constant(width, on_const(x, y)))
-        elif isinstance(y, int) and y in (0, (1 << width) - 1) and on_cond(True, bool(y)) != on_cond(False, bool(y)):
+        elif (
+            isinstance(y, int)
+            and y in (0, (1 << width) - 1)
+            and on_cond(True, bool(y)) != on_cond(False, bool(y))
+        ):
             keep = on_cond(True, bool(y)) is True
             piece = Bits(((width, x),))
             result.append(piece if keep else invert(piece))

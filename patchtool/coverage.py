@@ -12,7 +12,7 @@ run with I2; and a full run stores what the inputs alone decide.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -114,11 +114,14 @@ class Decision:
             stored = q.stored(name)
             if stored is not None:
                 self._held[name] = stored
-        self._all = read.union(bits.symbols(self._held.values()), *(c.value.symbols for c in q.carriers))
+        self._all = read.union(
+            bits.symbols(self._held.values()), *(c.value.symbols for c in q.carriers)
+        )
         free = frozenset(n for n in self._all if not q.is_constant(n) and not q.is_context(n))
         self.inputs = free | bits.symbols(q.legal(free))
         self._renamed = [
-            {bits.variable(n): bits.variable(f"{n}@{run}") for n in self.inputs} for run in (0, 1, 2)
+            {bits.variable(n): bits.variable(f"{n}@{run}") for n in self.inputs}
+            for run in (0, 1, 2)
         ]
         self._run = [bits.Substitution(renamed) for renamed in self._renamed]
 
@@ -319,8 +322,11 @@ class Decision:
         if solver.check():
             names = dict.fromkeys(n for unit in (*differing, *self.all_units) for n in unit.bits)
             values = solver.smallest([f"{n}@{run}" for n in names for run in (1, 2)])
+            host = sorted(n for n in self._all - self.inputs if not self.q.is_context(n))
             solver.check()
-            rest = {n: solver.true(n) for n in self._all if n not in self.inputs}
+            rest = solver.smallest(host)
+            solver.check()
+            rest |= {n: solver.true(n) for n in self._all if self.q.is_context(n)}
         solver.pop()
         return self._replayed(differing, values, rest) if values else None
 
@@ -398,14 +404,13 @@ class Decision:
             always = [c for c in near if solver.check([*alone, c[1]]) is False]
             if not always and near:
                 always = self._together(solver, alone, near)
-            names = tuple(c[0].name for c in always)
-            rows.append((unit, names))
+            rows.append((unit, tuple(c[0].name for c in always)))
         return tuple(rows)
 
     def _together(
         self,
         solver: Solver,
-        alone: list[Cond],
+        alone: Sequence[Cond],
         near: list[tuple[Carrier, Cond, frozenset[str]]],
     ) -> list[tuple[Carrier, Cond, frozenset[str]]]:
         """Return a smallest group of members that tells an input apart only together."""
@@ -439,7 +444,9 @@ class Solver:
     when they are assumed.
     """
 
-    def __init__(self, conditions: Iterable[Cond], switches: Mapping[str, Cond] | None = None) -> None:
+    def __init__(
+        self, conditions: Iterable[Cond], switches: Mapping[str, Cond] | None = None
+    ) -> None:
         import z3
 
         self._z3 = z3
@@ -447,14 +454,16 @@ class Solver:
         self._solver.set("timeout", TIMEOUT_MS)
         self._names: dict[Term, str] = {}
         self._model: z3.ModelRef | None = None
-        wanted = [c for c in conditions if c is not True]
+        wanted: list[Cond] = [c for c in conditions if c is not True]
         forced = [(bits.variable(n), c) for n, c in (switches or {}).items()]
         self._solver.from_string(self._text(wanted, forced))
 
     def _text(self, wanted: list[Cond], forced: list[tuple[Term, Cond]]) -> str:
         lines: list[str] = []
         for flag, condition in forced:
-            lines.append(f"(assert (=> {self._write(flag, lines)} {self._write(condition, lines)}))")
+            lines.append(
+                f"(assert (=> {self._write(flag, lines)} {self._write(condition, lines)}))"
+            )
         for condition in wanted:
             lines.append(f"(assert {self._write(condition, lines)})")
         return "\n".join(lines)
@@ -522,7 +531,8 @@ class Solver:
     def holds(self, condition: Cond) -> bool:
         """Evaluate a condition in the last model."""
         assert self._model is not None
-        return self._z3.is_true(self._model.eval(self.term(condition), model_completion=True))
+        value = self._model.eval(self.term(condition), model_completion=True)
+        return bool(self._z3.is_true(value))
 
     def true(self, name: str) -> bool:
         """Tell whether a symbol is true in the last model."""

@@ -40,9 +40,12 @@ class Effects:
         tags = b"|".join(re.escape(c.encode()) for c in sorted(contexts)) or b"(?!)"
         self._words = tuple(sorted(m.encode() for m in members))
         self._store = re.compile(
-            rb"(?:\.|->)\s*(?:" + names + rb")\b(?:\s*(?:\.|->)\s*\w+|\s*\[[^\]]*\])*\s*(?:(?:[-+|&^*/%]|<<|>>)?=(?!=)|\+\+|--)"
+            rb"(?:\.|->)\s*(?:"
+            + names
+            + rb")\b(?:\s*(?:\.|->)\s*\w+|\s*\[[^\]]*\])*\s*(?:(?:[-+|&^*/%]|<<|>>)?=(?!=)|\+\+|--)"
             rb"|(?:\+\+|--)[\w.>\s-]*\b(?:" + names + rb")\b"
             rb"|[(,=]\s*&\s*[\w.>\[\]-]*(?:\.|->)\s*(?:" + names + rb")\b(?:\.\w+)*\s*[,);]"
+            rb"|\basm\b[^;]*\b(?:" + names + rb")\b"
             rb"|\b(?:WRITE_ONCE|swap|xchg)\s*\([^;]*\b(?:" + names + rb")\b"
         )
         self._holder = re.compile(rb"\b(?:struct\s+)(?:" + tags + rb")\s*\*\s*(?:const\s+)?(\w+)")
@@ -62,7 +65,14 @@ class Effects:
             return False
         for match in self._holder.finditer(whole):
             name = match.group(1)
-            if re.search(rb"\bmem(?:set|cpy|move)\s*\(\s*" + name + rb"\s*,|[;{}]\s*\*\s*" + name + rb"\s*=(?!=)", plain):
+            if re.search(
+                rb"\bmem(?:set|cpy|move)\s*\(\s*"
+                + name
+                + rb"\s*,|[;{}]\s*\*\s*"
+                + name
+                + rb"\s*=(?!=)",
+                plain,
+            ):
                 return True
         return False
 
@@ -141,7 +151,13 @@ class Effects:
     def writes_global(self, name: str) -> bool:
         """Tell whether any function of KVM assigns to an object of file scope."""
         if name not in self._globals:
-            pattern = re.compile(rb"(?<![\w.>])" + name.encode() + rb"\b(?:\.\w+|\[[^\]]*\])*\s*(?:[-+|&^*/%]|<<|>>)?=(?!=)|&\s*" + name.encode() + rb"\b")
+            pattern = re.compile(
+                rb"(?<![\w.>])"
+                + name.encode()
+                + rb"\b(?:\.\w+|\[[^\]]*\])*\s*(?:[-+|&^*/%]|<<|>>)?=(?!=)|&\s*"
+                + name.encode()
+                + rb"\b"
+            )
             self._globals[name] = any(
                 file.function_at(match.start()) is not None
                 for file in self._index.files_with(name.encode())

@@ -40,16 +40,29 @@ _TOKEN = re.compile(
 _DIRECTIVE = re.compile(rb"#[ \t]*(\w+)[ \t]*(.*)", re.S)
 _DEFINE = re.compile(rb"(\w+)(\([^)]*\))?(?:[ \t]|\\\n|$)*(.*)", re.S)
 _COMMENT = re.compile(rb'/\*.*?(?:\*/|\Z)|//[^\n]*|("(?:[^"\\\n]+|\\.)*")', re.S)
-_RECORD = re.compile(rb"\b(struct|union|enum)\s+(?:__attribute__\s*\(\(.*?\)\)\s*|__\w+\s+)*(\w+)(?:\s+__\w+(?:\([^)]*\))?)*\s*$")
+_RECORD = re.compile(
+    rb"\b(struct|union|enum)\s+(?:__attribute__\s*\(\(.*?\)\)\s*|__\w+\s+)*(\w+)(?:\s+__\w+(?:\([^)]*\))?)*\s*$"
+)
 _OBJECT = re.compile(rb"\b(\w+)\s*(?:\[[^\]]*\]\s*)*(?:__\w+(?:\([^)]*\))?\s*)*=\s*$")
 _HEAD = re.compile(rb"\b([A-Za-z_]\w*)\s*\(")
-_ATTRIBUTE = re.compile(
-    rb"\b(?:__attribute__|__printf|__scanf|__section|__aligned|__no_kcsan)\s*$"
-)
+_ATTRIBUTE = re.compile(rb"\b(?:__attribute__|__printf|__scanf|__section|__aligned|__no_kcsan)\s*$")
 _KEYWORDS = frozenset({"if", "for", "while", "switch", "return", "sizeof", "defined", "typeof"})
 _INCLUDE = re.compile(rb'^[ \t]*#[ \t]*include[ \t]*(["<])([^">\n]+)[">]', re.M)
-_OURS = (KVM_DIR, "arch/x86/include/asm/kvm", "arch/x86/include/uapi/asm/kvm", "include/linux/kvm", "include/uapi/linux/kvm")
-_FOLLOWED = (*_OURS, "arch/x86/include/", "include/linux/const.h", "include/linux/bits.h", "include/vdso/", "include/uapi/linux/const.h")
+_OURS = (
+    KVM_DIR,
+    "arch/x86/include/asm/kvm",
+    "arch/x86/include/uapi/asm/kvm",
+    "include/linux/kvm",
+    "include/uapi/linux/kvm",
+)
+_FOLLOWED = (
+    *_OURS,
+    "arch/x86/include/",
+    "include/linux/const.h",
+    "include/linux/bits.h",
+    "include/vdso/",
+    "include/uapi/linux/const.h",
+)
 _NEAR = (*_OURS, "arch/x86/include/")
 _LIKELY = {
     "function": (b"%s(",),
@@ -75,15 +88,19 @@ _DEFINED = frozenset(
     {"CONFIG_X86", "CONFIG_X86_64", "CONFIG_64BIT", "CONFIG_KVM", "CONFIG_MMU", "__KERNEL__"}
     | {"CONFIG_KVM_INTEL", "CONFIG_KVM_AMD", "__x86_64__", "CONFIG_SMP"}
 )
-_UNDEFINED = frozenset({"CONFIG_X86_32", "__ASSEMBLY__", "__ASSEMBLER__", "__i386__", "__CHECKER__"})
+_UNDEFINED = frozenset(
+    {"CONFIG_X86_32", "__ASSEMBLY__", "__ASSEMBLER__", "__i386__", "__CHECKER__"}
+)
 
 
 class Readable(Protocol):
     """What is needed of a source."""
 
-    def read(self, path: str) -> bytes | None: ...
+    def read(self, path: str) -> bytes | None:
+        """Return the bytes of a file, None where there is none."""
 
-    def walk(self, folder: str) -> tuple[str, ...]: ...
+    def walk(self, folder: str) -> tuple[str, ...]:
+        """Return the files below a folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +168,9 @@ def evaluate_condition(directive: str, text: str) -> bool | None:
         name = words.split()[0] if words else ""
         known = True if name in _DEFINED else False if name in _UNDEFINED else None
         return known if directive == "ifdef" or known is None else not known
-    plain = re.sub(r"(?:defined|IS_ENABLED|IS_BUILTIN|IS_REACHABLE)\s*\(?\s*(\w+)\s*\)?", r"\1", words)
+    plain = re.sub(
+        r"(?:defined|IS_ENABLED|IS_BUILTIN|IS_REACHABLE)\s*\(?\s*(\w+)\s*\)?", r"\1", words
+    )
     plain = plain.replace("\\\n", " ")
     if re.fullmatch(r"[\w\s!&|()]+", plain) is None:
         return None
@@ -263,14 +282,18 @@ def scan(path: str, data: bytes) -> FileIndex:
             kind, name = record.group(1).decode(), record.group(2).decode()
             semicolon = data.find(b";", end)
             stop = semicolon + 1 if 0 <= semicolon < end + 200 else end
-            item = Definition(kind, name, path, line_of(start), start, cut(start, stop), open_conditions())
+            item = Definition(
+                kind, name, path, line_of(start), start, cut(start, stop), open_conditions()
+            )
             found.records.setdefault(f"{kind} {name}", []).append(item)
             if kind == "enum":
                 found.enums.append(item)
             return
         if re.search(rb"\benum\s*$", head):
             found.enums.append(
-                Definition("enum", "", path, line_of(start), start, cut(start, end), open_conditions())
+                Definition(
+                    "enum", "", path, line_of(start), start, cut(start, end), open_conditions()
+                )
             )
             return
         named = _OBJECT.search(head)
@@ -278,13 +301,17 @@ def scan(path: str, data: bytes) -> FileIndex:
             semicolon = data.find(b";", end)
             stop = semicolon + 1 if 0 <= semicolon < end + 200 else end
             name = named.group(1).decode()
-            item = Definition("object", name, path, line_of(start), start, cut(start, stop), open_conditions())
+            item = Definition(
+                "object", name, path, line_of(start), start, cut(start, stop), open_conditions()
+            )
             found.objects.setdefault(name, []).append(item)
             return
         function = _function_name(head)
         if function is not None:
             name = function.decode()
-            item = Definition("function", name, path, line_of(start), start, cut(start, end), open_conditions())
+            item = Definition(
+                "function", name, path, line_of(start), start, cut(start, end), open_conditions()
+            )
             found.functions.setdefault(name, []).append(item)
             found.spans.append((start, end, name))
 
@@ -373,9 +400,18 @@ def scan(path: str, data: bytes) -> FileIndex:
                     )  # fmt: skip
             if depth == 0:
                 header_start = token.end()
-    if depth != 0 or stack:
+    if depth != 0 or stack or _unfinished(data[header_start:]):
         found.balanced = False
     return found
+
+
+def _unfinished(tail: bytes) -> bool:
+    """Tell whether what follows the last item of a file begins another one."""
+    rest = strip_comments(tail).strip()
+    if not rest or rest.endswith(b";"):
+        return False
+    words = rest.rpartition(b";")[2].partition(b"(")[0].split()
+    return not rest.endswith(b")") or len(words) > 1
 
 
 class _Library:
@@ -465,7 +501,11 @@ class Index:
             if not near.startswith("../") and self.text(near) is not None:
                 return near
             top = normpath(join(KVM_DIR, name))
-            if here.startswith(KVM_DIR) and not top.startswith("../") and self.text(top) is not None:
+            if (
+                here.startswith(KVM_DIR)
+                and not top.startswith("../")
+                and self.text(top) is not None
+            ):
                 return top
         clean = normpath(name)
         if clean.startswith(("../", "/")):
@@ -531,7 +571,11 @@ class Index:
                 text = self.text(path) or b""
                 if sure != any(shape in text for shape in shapes):
                     continue
-                found = self.file(path) if sure or path in self._files or _rarely(kind, word, text) else None
+                found = (
+                    self.file(path)
+                    if sure or path in self._files or _rarely(kind, word, text)
+                    else None
+                )
                 hits = pick(found) if found is not None else []
                 if hits:
                     result = tuple(hits)
@@ -542,7 +586,7 @@ class Index:
         return result
 
     def _holding(self, here: str, word: bytes) -> Iterator[str]:
-        """Yield the files of a scope whose text holds a word, KVM's and the architecture's first."""
+        """Yield the files of a scope whose text holds a word, KVM's first."""
         for library in self._shelves(here):
             yield from library.holding(word)
 
@@ -627,7 +671,7 @@ class Index:
 
     def _declaration(self, name: str, here: str) -> tuple[str, int, str] | None:
         pattern = re.compile(
-            rb"^[ \t]*((?:(?:extern|static|const|volatile|unsigned|signed|struct|union|enum)\s+|\w+\s+)+"
+            rb"^[ \t]*((?:\w+\s+)+"
             rb"\**\s*" + name.encode() + rb"\b(?:\s*\[[^\]]*\])*[^;(){}=]*(?:=\s*[^;{}]+)?);",
             re.M,
         )
@@ -678,7 +722,11 @@ class Index:
     def _generate(
         self, file: FileIndex, macro: Definition, result: dict[str, list[Definition]]
     ) -> None:
-        builders = syntax.parse(f"#define {macro.name}({', '.join(macro.parameters or ())}) ".encode() + macro.text.replace(b"\n", b" ") + b"\n")
+        builders = syntax.parse(
+            f"#define {macro.name}({', '.join(macro.parameters or ())}) ".encode()
+            + macro.text.replace(b"\n", b" ")
+            + b"\n"
+        )
         if not syntax.captures("accessor_macro", builders):
             return
         use = re.compile(rb"^[ \t]*" + macro.name.encode() + rb"\s*\(([^()]*)\)", re.M)
@@ -702,7 +750,7 @@ class Index:
 
     def node(self, definition: Definition) -> syntax.Node:
         """Parse a definition and return the node of its one item."""
-        key = definition.key + (hash(definition.text),) if definition.generated else definition.key
+        key = (*definition.key, hash(definition.text)) if definition.generated else definition.key
         if key not in self._nodes:
             root = syntax.parse(_plain(definition))
             self._nodes[key] = root  # type: ignore[index]
@@ -794,7 +842,9 @@ def expand(macro: Definition, arguments: list[str]) -> str | None:
     body = re.sub(r"\s*##\s*", "\x00", body)
     body = re.sub(
         r"(?<![\x00#])#\s*(\w+)",
-        lambda m: '"' + values[m.group(1)].replace('"', "'") + '"' if m.group(1) in values else m.group(),
+        lambda m: (
+            '"' + values[m.group(1)].replace('"', "'") + '"' if m.group(1) in values else m.group()
+        ),
         body,
     )
     body = re.sub(r"[A-Za-z_]\w*", lambda m: values.get(m.group(), m.group()), body)

@@ -189,7 +189,9 @@ def _alignment(ctype: CType) -> int | None:
     if isinstance(ctype, RecordType):
         if ctype.size is None:
             return None
-        return max((_alignment(m.type) or 8 for m in ctype.members if m.name or m.bits is None), default=8)
+        return max(
+            (_alignment(m.type) or 8 for m in ctype.members if m.name or m.bits is None), default=8
+        )
     return None
 
 
@@ -306,7 +308,11 @@ class Types:
             elif kind == "init_declarator":
                 pass
             inner = here_node.child_by_field_name("declarator")
-            if inner is None and kind.endswith("parenthesized_declarator") and here_node.named_children:
+            if (
+                inner is None
+                and kind.endswith("parenthesized_declarator")
+                and here_node.named_children
+            ):
                 inner = here_node.named_children[0]
             here_node = inner
         result: CType | None = None
@@ -330,7 +336,9 @@ class Types:
             if body is not None:
                 tag = text(name) if name is not None else f"<{here}:{node.start_byte}>"
                 return RecordType(word, tag, self._members(body, here), here)
-            return self.record(f"{word} {text(name)}", here) if name is not None else UnknownType("")
+            return (
+                self.record(f"{word} {text(name)}", here) if name is not None else UnknownType("")
+            )
         if kind == "enum_specifier":
             return UINT
         if kind == "macro_type_specifier":
@@ -339,7 +347,11 @@ class Types:
 
     def named(self, name: str, here: str) -> CType:
         """Return the type that some C words name, pointers excluded."""
-        words = [w for w in name.split() if w not in ("const", "volatile", "static", "register", "inline")]
+        words = [
+            w
+            for w in name.split()
+            if w not in ("const", "volatile", "static", "register", "inline")
+        ]
         if not words:
             return INT
         if words[0] in ("struct", "union") and len(words) == 2:
@@ -376,7 +388,10 @@ class _Lazy:
 
     def pointee(self) -> CType | None:
         kind = self._node.type
-        if kind in ("struct_specifier", "union_specifier") and self._node.child_by_field_name("body") is None:
+        if (
+            kind in ("struct_specifier", "union_specifier")
+            and self._node.child_by_field_name("body") is None
+        ):
             return Pending(self._types, self._node, self._here)  # type: ignore[return-value]
         resolved = self.type
         return None if isinstance(resolved, VoidType) else resolved

@@ -11,19 +11,17 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from typing import ClassVar
 
 from . import bits, syntax
 from .bits import Bits, Cond, Term
 from .effects import Effects
-from .index import Definition, Index, expand, is_static
+from .index import Definition, Index, expand
 from .layout import (
-    INT,
-    LONG,
-    UINT,
     ULONG,
     ArrayType,
     CType,
@@ -44,6 +42,7 @@ MAX_STEPS = 200_000
 MAX_DEPTH = 48
 MAX_TURNS = 512
 RECURSION = 8_000
+ROLE_WORD = 32
 FUNCTION_BASE = 0xFFFF_8000_0000_0000
 
 
@@ -87,6 +86,16 @@ class Guard:
 
 
 @dataclass(frozen=True, slots=True)
+class RoleStore:
+    """A store to a role of a context: where, on which paths, and when its function runs."""
+
+    context: Loc
+    place: Place
+    path: Cond
+    entered: Cond
+
+
+@dataclass(frozen=True, slots=True)
 class Trouble:
     """A construct that was not understood, and the paths that it spoils."""
 
@@ -102,6 +111,7 @@ class Lowered:
     start: Definition
     memory: dict[Loc, Value]
     guards: list[Guard]
+    stores: list[RoleStore]
     troubles: list[Trouble]
     opaque: dict[str, tuple[Place, str, bool]]
     """Place, reason, and whether a definition is missing, by symbol."""
@@ -114,6 +124,12 @@ class Lowered:
     consulted: set[Consulted]
     functions: dict[int, str]
     types: dict[str, CType] = field(default_factory=dict)
+
+    def visits(self, function: Definition) -> bool:
+        """Tell whether the run came by a function, followed or not."""
+        return any(
+            one.name == function.name and one.file == function.file for one in self.consulted
+        )
 
 
 class Unsupported(Exception):
@@ -133,8 +149,9 @@ class Frame:
     function: Definition
     variables: dict[str, LValue]
     number: int
+    entered: Cond = True
     returns: list[tuple[State, Value | None]] = field(default_factory=list)
-    result: CType = VoidType()
+    result: CType = field(default_factory=VoidType)
     breaks: list[list[State]] = field(default_factory=list)
     continues: list[list[State]] = field(default_factory=list)
     jumps: dict[str, list[State]] = field(default_factory=dict)
@@ -160,7 +177,9 @@ _SILENT = re.compile(
     r"|BUILD_BUG_ON\w*|static_assert|lockdep_\w+|might_sleep|cond_resched|kvm_err|kvm_pr_\w+"
     r"|kvm_mmu_audit|EXPORT_SYMBOL\w*|smp_\w*mb|barrier|instrumentation_\w+|srcu_\w+|preempt_\w+"
 )
-_WARN = re.compile(r"(?:\w+_)?(?:WARN|BUG)_ON(?:_ONCE)?|WARN(?:_ONCE|_RATELIMIT)?|KVM_BUG(?:_ON\w*)?")
+_WARN = re.compile(
+    r"(?:\w+_)?(?:WARN|BUG)_ON(?:_ONCE)?|WARN(?:_ONCE|_RATELIMIT)?|KVM_BUG(?:_ON\w*)?"
+)
 _SAME = frozenset(
     {"likely", "unlikely", "READ_ONCE", "ACCESS_ONCE", "rcu_dereference", "__builtin_expect",
      "smp_load_acquire", "cmpxchg_force", "data_race"}
@@ -186,7 +205,7 @@ class Lowering:
 
     def run(self, entry: Definition, bind: dict[Loc, Value] | None = None) -> Lowered:
         """Lower one call of ENTRY with arguments and surroundings left open."""
-        self.out = Lowered(entry, {}, [], [], {}, {}, {}, {}, set(), {})
+        self.out = Lowered(entry, {}, [], [], [], {}, {}, {}, {}, set(), {})
         self._steps = 0
         self._frames: list[Frame] = []
         self._units: list[Unit] = []
@@ -194,7 +213,7 @@ class Lowering:
         self._base: list[Cond] = []
         self._guards_by_term: dict[Term, str] = {}
         self._comparisons: dict[str, Comparison] = {}
-        self._role_symbols: dict[str, Loc] = {}
+        self._role_symbols: dict[str, str] = {}
         self._result: CType = VoidType()
         state = State(dict(bind or {}))
         limit = sys.getrecursionlimit()
@@ -304,7 +323,7 @@ class Lowering:
             pointer = inner
         result = PointerType(base.pointee()) if stars else base.type
         self._numbers += 1
-        frame = Frame(function, {}, self._numbers, result=result)
+        frame = Frame(function, {}, self._numbers, self._absolute(state), result=result)
         parameters = pointer.child_by_field_name("parameters")
         with self._unit(unit):
             self._frames.append(frame)
@@ -325,9 +344,12 @@ class Lowering:
         return value
 
     def _bind(
-        self, parameters: Node | None, arguments: list[Value] | None, state: State, function: Definition
+        self,
+        parameters: Node | None,
+        arguments: list[Value] | None,
+        state: State,
+        function: Definition,
     ) -> None:
-        frame = self._frames[-1]
         position = 0
         for child in parameters.named_children if parameters is not None else ():
             if child.type != "parameter_declaration":
@@ -347,7 +369,9 @@ class Lowering:
                 if isinstance(ctype, PointerType):
                     value: Value = Pointer(Loc(Root(name, "pointee")), settled(ctype.target))
                 else:
-                    value = self._initial(Loc(Root(name, "pointee"), ("",)), ctype, f"{function.name}({name})")
+                    value = self._initial(
+                        Loc(Root(name, "pointee"), ("",)), ctype, f"{function.name}({name})"
+                    )
             elif position < len(arguments):
                 value = arguments[position]
             else:
@@ -440,7 +464,13 @@ class Lowering:
             if left.keys() == right.keys():
                 return Record(a.type, tuple((k, self._choose(c, left[k], right[k])) for k in left))
         if isinstance(a, (Int, Opaque, Function)) and isinstance(b, (Int, Opaque, Function)):
-            width = max(x.bits.width if isinstance(x, Int) else 64 if isinstance(x, Function) else 0 for x in (a, b)) or 64
+            width = (
+                max(
+                    x.bits.width if isinstance(x, Int) else 64 if isinstance(x, Function) else 0
+                    for x in (a, b)
+                )
+                or 64
+            )
             signed = any(isinstance(x, Int) and x.signed for x in (a, b))
             left_bits, right_bits = (self._widened(x, width) for x in (a, b))
             return Int(bits.choose(c, left_bits, right_bits), signed)
@@ -475,7 +505,9 @@ class Lowering:
         ctype = base.type
         if not isinstance(ctype, RecordType):
             what = ctype.name if isinstance(ctype, UnknownType) else "this type"
-            raise Unsupported(node, f"the definition of {what or 'a type'} was not found", missing=True)
+            raise Unsupported(
+                node, f"the definition of {what or 'a type'} was not found", missing=True
+            )
         known = ctype.by_name.get(name)
         if known is None:
             raise Unsupported(node, f"{ctype.kind} {ctype.tag} has no member {name}", missing=True)
@@ -517,7 +549,10 @@ class Lowering:
             assert isinstance(cell, Int)
             piece = bits.cut(cell.bits, lvalue.low, lvalue.width)
             if isinstance(lvalue.type, IntType):
-                return Int(bits.resize(piece, lvalue.type.width, lvalue.type.signed and lvalue.width > 0), lvalue.type.signed)
+                return Int(
+                    bits.resize(piece, lvalue.type.width, lvalue.type.signed and lvalue.width > 0),
+                    lvalue.type.signed,
+                )
             return Int(piece)
         ctype = lvalue.type
         if isinstance(ctype, RecordType):
@@ -535,7 +570,9 @@ class Lowering:
             return self.opaque(node, f"the type {ctype.name} was not found", missing=True)
         return self._initial(lvalue.loc, ctype)
 
-    def _load_record(self, lvalue: LValue, ctype: RecordType, state: State, node: Node | None) -> Value:
+    def _load_record(
+        self, lvalue: LValue, ctype: RecordType, state: State, node: Node | None
+    ) -> Value:
         cells: list[tuple[tuple[str, ...], Value]] = []
         for name in ctype.by_name:
             inner = self._member(lvalue, name, node) if node is not None else None
@@ -567,6 +604,7 @@ class Lowering:
             if isinstance(value, Record):
                 raise Unsupported(node, "a record is stored into a word")
             new = self._bits_of(value, lvalue.type, lvalue.width, node)
+            self._note_store(lvalue, state, node)
             state.memory[lvalue.cell] = Int(bits.put(cell.bits, lvalue.low, new))
             return
         ctype = lvalue.type
@@ -594,11 +632,24 @@ class Lowering:
             return self._widened(value, width)
         raise Unsupported(node, "a pointer is stored into a word")
 
+    def _note_store(self, lvalue: LValue, state: State, node: Node | None) -> None:
+        """Remember a store to a role, or to a whole word of one."""
+        cell = lvalue.cell
+        if cell is None or cell.root.kind == "local" or not self._is_role(cell.path[-1:]):
+            return
+        if lvalue.width < ROLE_WORD and lvalue.width < lvalue.cell_width:
+            return
+        place = self.place(node) if node is not None else self._spot()
+        entered = self._frames[-1].entered
+        self.out.stores.append(
+            RoleStore(Loc(cell.root, cell.path[:-1]), place, self._absolute(state), entered)
+        )
+
     def _note_role(self, cell: Loc, lvalue: LValue) -> None:
         """Remember a role of a context that is read as it was before the run."""
         for position, name in enumerate(lvalue.loc.path[: len(cell.path)]):
-            if position == len(cell.path) - 1 and any(name in roles for roles in self.shape.contexts.values()):
-                self._role_symbols[str(cell)] = Loc(cell.root, cell.path[:-1])
+            if position == len(cell.path) - 1 and self._is_role((name,)):
+                self._role_symbols[str(cell)] = str(cell)
 
     def _global(self, loc: Loc, lvalue: LValue, state: State) -> Value | None:
         """Return the value of a constant object of file scope."""
@@ -663,9 +714,11 @@ class Lowering:
 
     def _unsupported(self, node: Node, state: State, problem: Unsupported) -> State | None:
         """Go on behind a statement that was not understood, forgetting what it may set."""
-        if kind_is_flow(node):
-            raise problem
-        if self.effects.touches(node.text or b"", self._frames[-1].function):
+        function = self._frames[-1].function
+        leaves = _leaves(node)
+        if leaves and len(self._frames) > 1 and not self.effects.reaches(function.name, function):
+            raise problem  # the whole call is then a value that is not understood
+        if leaves or self.effects.touches(node.text or b"", function):
             self._spoil(problem, state)
             return state
         self._forget(node, state, problem)
@@ -719,17 +772,28 @@ class Lowering:
         type_node = node.child_by_field_name("type")
         if type_node is None:
             raise Unsupported(node, "a declaration without a type")
-        static = any(child.type == "storage_class_specifier" and text(child) == "static" for child in node.children)
+        static = any(
+            child.type == "storage_class_specifier" and text(child) == "static"
+            for child in node.children
+        )
         base = base_type(self.types, type_node, self._here)
         for declarator in node.children_by_field_name("declarator"):
             name, ctype = self.types.declared(declarator, base, self._here)
             if name is None:
                 continue
             lvalue = self._local(name, ctype)
-            value = declarator.child_by_field_name("value") if declarator.type == "init_declarator" else None
-            if static and not any(text(c) == "const" for c in node.children if c.type == "type_qualifier"):
+            value = (
+                declarator.child_by_field_name("value")
+                if declarator.type == "init_declarator"
+                else None
+            )
+            if static and not any(
+                text(c) == "const" for c in node.children if c.type == "type_qualifier"
+            ):
                 if isinstance(ctype, (IntType, PointerType)):
-                    state.memory[lvalue.loc] = self.opaque(declarator, f"{name} keeps its value between calls")
+                    state.memory[lvalue.loc] = self.opaque(
+                        declarator, f"{name} keeps its value between calls"
+                    )
                 continue
             if value is None:
                 continue
@@ -739,9 +803,13 @@ class Lowering:
                 if self.effects.touches(value.text or b"", self._frames[-1].function):
                     self._spoil(problem, state)
                 if isinstance(ctype, (IntType, PointerType)):
-                    state.memory[lvalue.loc] = self.opaque(problem.node or value, problem.reason, problem.missing)
+                    state.memory[lvalue.loc] = self.opaque(
+                        problem.node or value, problem.reason, problem.missing
+                    )
                 elif lvalue.cell is not None:
-                    state.memory[lvalue.cell] = self.opaque(problem.node or value, problem.reason, problem.missing)
+                    state.memory[lvalue.cell] = self.opaque(
+                        problem.node or value, problem.reason, problem.missing
+                    )
                 else:
                     raise
         return state
@@ -778,7 +846,9 @@ class Lowering:
                 named = list(target.type.by_name)
                 if target.type.kind == "union":
                     first = target.type.members[0]
-                    inner_target = self._member(target, first.name or next(iter(target.type.by_name)), child)
+                    inner_target = self._member(
+                        target, first.name or next(iter(target.type.by_name)), child
+                    )
                 elif position < len(named):
                     inner_target = self._member(target, named[position], child)
                 else:
@@ -847,12 +917,18 @@ class Lowering:
     def _return(self, node: Node, state: State) -> State | None:
         values = [n for n in node.named_children if n.type != "comment"]
         result = self._frames[-1].result
-        value = None
+        value: Value | None = None
         if values:
-            if isinstance(result, VoidType):
-                self._value(values[0], state, needed=False)
-            else:
-                value = self._convert(self._value(values[0], state), result, node)
+            try:
+                value = self._value(values[0], state)
+                if not isinstance(result, VoidType):
+                    value = self._convert(value, result, node)
+            except Unsupported as problem:
+                if self.effects.touches(node.text or b"", self._frames[-1].function):
+                    self._spoil(problem, state)
+                value = self.opaque(problem.node or node, problem.reason, problem.missing)
+        if isinstance(result, VoidType):
+            value = None
         self._frames[-1].returns.append((State(dict(state.memory), state.path), value))
         return None
 
@@ -875,8 +951,7 @@ class Lowering:
             if any(n.type == "..." for n in case.children):
                 raise Unsupported(case, "a range of case values")
             value = self._value(value_node, state)
-            hit = self._compare_equal(subject, value, case)
-            self._suspect(hit, value_node, state)
+            hit = self._guarded(self._compare_equal(subject, value, case), value_node, state)
             conditions.append(hit)
             taken = bits.either(taken, hit)
         for number, case in enumerate(cases):
@@ -925,13 +1000,15 @@ class Lowering:
             else:
                 self._value(initial, state, needed=False)
         ends: list[State] = []
-        current: State | None = state
+        current = state
         first = node.type != "do_statement"
         for _ in range(MAX_TURNS):
             if first and condition_node is not None:
                 go = self._truth(self._value(condition_node, current), condition_node)
                 if not isinstance(go, bool):
-                    raise Unsupported(condition_node, "a loop whose number of turns is not constant")
+                    raise Unsupported(
+                        condition_node, "a loop whose number of turns is not constant"
+                    )
                 if not go:
                     ends.append(current)
                     break
@@ -970,7 +1047,9 @@ class Lowering:
 
     def _goto(self, node: Node, state: State) -> State | None:
         label = node.child_by_field_name("label")
-        self._frames[-1].jumps.setdefault(text(label) if label is not None else "", []).append(state)
+        self._frames[-1].jumps.setdefault(text(label) if label is not None else "", []).append(
+            state
+        )
         return None
 
     def _configured(self, node: Node, state: State) -> State | None:
@@ -1012,7 +1091,10 @@ class Lowering:
 
     def _branch(self, node: Node, state: State) -> Cond:
         """Return the condition of a branch; a guard becomes a free boolean."""
-        condition = self._truth(self._value(node, state), node)
+        return self._guarded(self._truth(self._value(node, state), node), node, state)
+
+    def _guarded(self, condition: Cond, node: Node, state: State) -> Cond:
+        """Return a condition that is branched on, as a free boolean where it compares roles."""
         if isinstance(condition, bool):
             return condition
         names = bits.symbols([condition])
@@ -1048,14 +1130,40 @@ class Lowering:
         """A branch on a stored role that no query knows spoils its paths."""
         if isinstance(condition, bool) or not self._role_symbols:
             return
-        for name in bits.symbols([condition]):
+        for name in sorted(condition.symbols):
             holder = name.rpartition("#")[0]
-            if holder in self._role_symbols:
-                self._spoil(
-                    Unsupported(node, f"a branch depends on {holder} by a comparison that no query recognises"),
-                    state,
-                )
+            known = self._role_symbols.get(holder)
+            if known is not None:
+                reason = f"a branch depends on {known} by a comparison that no query recognises"
+                self._spoil(Unsupported(node, reason), state)
                 return
+
+    def _taint(self, result: Opaque, arguments: Iterable[Value]) -> Opaque:
+        """Remember that an unknown value was computed from a stored role."""
+        for value in arguments:
+            if isinstance(value, Pointer) and self._leads_to_role(value):
+                self._role_symbols[result.name] = str(value.target)
+            elif isinstance(value, Int):
+                for name in sorted(value.bits.symbols):
+                    known = self._role_symbols.get(name.rpartition("#")[0])
+                    if known is not None:
+                        self._role_symbols[result.name] = known
+            elif isinstance(value, Opaque) and value.name in self._role_symbols:
+                self._role_symbols[result.name] = self._role_symbols[value.name]
+        return result
+
+    def _leads_to_role(self, pointer: Pointer) -> bool:
+        """Tell whether a pointer is to a context or to a role of one."""
+        if pointer.target.root.kind == "local":
+            return False
+        record = pointer.type
+        if isinstance(record, RecordType) and record.tag in self.shape.contexts:
+            return True
+        return self._is_role(pointer.target.path)
+
+    def _is_role(self, path: tuple[str, ...]) -> bool:
+        """Tell whether an access path leads to a role of a context, or into one."""
+        return any(name in roles for roles in self.shape.contexts.values() for name in path)
 
     def _compared_role(self, node: Node, operands: Iterable[Node], state: State) -> LValue | None:
         """Return the stored role that a recognised comparison reads, if it is one."""
@@ -1122,7 +1230,11 @@ class Lowering:
         digits, suffix = match.group(1), match.group(2).lower()
         octal = digits.startswith("0") and len(digits) > 1 and digits[1].isdigit()
         value = int(digits, 8) if octal else int(digits, 0)
-        wide = "l" in suffix or value >= 1 << 32 or ("u" not in suffix and value >= 1 << 31 and digits.isdigit())
+        wide = (
+            "l" in suffix
+            or value >= 1 << 32
+            or ("u" not in suffix and value >= 1 << 31 and digits.isdigit())
+        )
         unsigned = "u" in suffix or (not digits.isdigit() and value >= 1 << (63 if wide else 31))
         return Int(bits.constant(64 if wide else 32, value), not unsigned)
 
@@ -1158,13 +1270,11 @@ class Lowering:
         for here in self._places_to_look():
             macro = self._chosen(self.index.macros(name, here))
             if macro is not None and macro.parameters is None and macro.key not in self._expanding:
-                return self._remembered(
-                    name, lambda one=macro: self._macro_value(one, None, node, state)
-                )
+                return self._remembered(name, partial(self._macro_value, macro, None, node, state))
             enumeration = self.index.enumerator(name, here)
             if enumeration is not None:
                 return self._remembered(
-                    name, lambda one=enumeration: self._enumerator(one, name, node, state)
+                    name, partial(self._enumerator, enumeration, name, node, state)
                 )
         if self.index.functions(name, self._here):
             return Function(name)
@@ -1234,7 +1344,9 @@ class Lowering:
     def _declared_type(self, head: str, name: str, file: str) -> CType:
         """Return the type of a declaration that stands in one line of text."""
         before = head.split("=", 1)[0]
-        before = re.sub(r"\b(extern|static|__\w+|const|volatile|DEFINE_\w+|unsigned(?=\s+u?int))\b", " ", before)
+        before = re.sub(
+            r"\b(extern|static|__\w+|const|volatile|DEFINE_\w+|unsigned(?=\s+u?int))\b", " ", before
+        )
         match = re.match(rf"\s*(.*?)(\**)\s*\b{re.escape(name)}\b\s*(\[.*)?$", before.strip(), re.S)
         if match is None:
             return UnknownType(name)
@@ -1254,9 +1366,7 @@ class Lowering:
                 return plain[-1] if plain else found[0]
         return found[0]
 
-    def _enumerator(
-        self, enumeration: Definition, name: str, node: Node, state: State
-    ) -> Value:
+    def _enumerator(self, enumeration: Definition, name: str, node: Node, state: State) -> Value:
         """Count through an enumeration and return one of its values."""
         self._consult("enum", enumeration)
         if enumeration.key not in self._enumerations:
@@ -1269,7 +1379,9 @@ class Lowering:
                     last = self._count(item, last, values, state)
         found = self._enumerations[enumeration.key].get(name)
         if found is None:
-            return self.opaque(node, f"the value of the enumerator {name} was not found", missing=True)
+            return self.opaque(
+                node, f"the value of the enumerator {name} was not found", missing=True
+            )
         return found
 
     def _count(
@@ -1291,13 +1403,21 @@ class Lowering:
             values[text(name_node)] = last
         return last
 
-    def _macro_value(self, macro: Definition, arguments: list[str] | None, node: Node, state: State) -> Value:
+    def _macro_value(
+        self, macro: Definition, arguments: list[str] | None, node: Node, state: State
+    ) -> Value:
         self._consult("macro", macro)
         key = (*macro.key, tuple(arguments) if arguments is not None else None)
         if key not in self._macros:
-            body = macro.text.decode("utf-8", "replace") if arguments is None else expand(macro, arguments)
+            body = (
+                macro.text.decode("utf-8", "replace")
+                if arguments is None
+                else expand(macro, arguments)
+            )
             if body is None:
-                raise Unsupported(node, f"{macro.name}() is used with the wrong number of arguments")
+                raise Unsupported(
+                    node, f"{macro.name}() is used with the wrong number of arguments"
+                )
             body = body.replace("\n", " ").strip()
             if not body:
                 raise Unsupported(node, f"{macro.name} is empty")
@@ -1366,7 +1486,9 @@ class Lowering:
             return Int(bits.from_cond(self._ordered(operator, x, y), 32), True)
         return self._arithmetic(operator, x, y, node)
 
-    def _compared(self, node: Node, equal: Cond, role: LValue, left: Node, a: Value, b: Value) -> Cond:
+    def _compared(
+        self, node: Node, equal: Cond, role: LValue, left: Node, a: Value, b: Value
+    ) -> Cond:
         """Give a recognised comparison of a stored role a symbol of its own."""
         cell = role.cell or role.loc
         if str(cell) not in self._role_symbols:
@@ -1375,7 +1497,11 @@ class Lowering:
         if not any(n.rpartition("#")[0] == str(cell) for n in names):
             return equal
         symbol = f"eq!{len(self._comparisons)}"
-        first = left.type == "field_expression" and isinstance(a, Int) and self._reads(a.bits, str(cell))
+        first = (
+            left.type == "field_expression"
+            and isinstance(a, Int)
+            and self._reads(a.bits, str(cell))
+        )
         fresh = b if first else a
         new = self._as_int(fresh, node).bits
         context = Loc(cell.root, cell.path[:-1])
@@ -1384,7 +1510,10 @@ class Lowering:
 
     def _reads(self, value: Bits, holder: str) -> bool:
         """Tell whether a value is made of the bits of a stored role alone."""
-        return all(isinstance(atom, tuple) and atom[0] == holder or isinstance(atom, int) for _, atom in value.pieces)
+        return all(
+            (isinstance(atom, tuple) and atom[0] == holder) or isinstance(atom, int)
+            for _, atom in value.pieces
+        )
 
     def _short_circuit(self, operator: str, left: Node, right: Node, state: State) -> Cond:
         a = self._truth(self._value(left, state), left)
@@ -1396,16 +1525,13 @@ class Lowering:
         if not _has_effects(right):
             b = self._truth(self._value(right, state), right)
         else:
-            self._suspect_short(a, left, state)
+            self._suspect(a, left, state)
             going = state.fork(bits.negate(a) if stop else a)
             staying = state.fork(a if stop else bits.negate(a))
             b = self._truth(self._value(right, going), right)
             if going.memory != staying.memory:
                 state.become(self._merge([going, staying]))
         return bits.either(a, b) if stop else bits.both(a, b)
-
-    def _suspect_short(self, condition: Cond, node: Node, state: State) -> None:
-        self._suspect(condition, node, state)
 
     def _conditional(self, node: Node, state: State) -> Value:
         condition_node = node.child_by_field_name("condition")
@@ -1500,9 +1626,17 @@ class Lowering:
         else:
             value = node.child_by_field_name("value")
             if value is not None:
-                inner = value.named_children[0] if value.type == "parenthesized_expression" else value
+                inner = (
+                    value.named_children[0] if value.type == "parenthesized_expression" else value
+                )
                 ctype = self._lvalue(inner, state).type
-        size = ctype.width if isinstance(ctype, IntType) else ctype.size if isinstance(ctype, RecordType) else None
+        size = (
+            ctype.width
+            if isinstance(ctype, IntType)
+            else ctype.size
+            if isinstance(ctype, RecordType)
+            else None
+        )
         if isinstance(ctype, PointerType):
             size = 64
         if size is None:
@@ -1513,7 +1647,9 @@ class Lowering:
         type_node, value = node.child_by_field_name("type"), node.child_by_field_name("value")
         assert type_node is not None and value is not None
         self._numbers += 1
-        target = self._whole(Loc(Root(f"literal.{self._numbers}", "local")), self._described(type_node))
+        target = self._whole(
+            Loc(Root(f"literal.{self._numbers}", "local")), self._described(type_node)
+        )
         self._initialise(target, value, state)
         return self._load(target, state, node)
 
@@ -1577,7 +1713,9 @@ class Lowering:
         raise Unsupported(node, f"{kind.replace('_', ' ')} is not an object")
 
     def _temporary(self, node: Node, state: State, member: Node) -> LValue:
-        return self._member(self._spill(self._value(node, state), node, state), text(member), member)
+        return self._member(
+            self._spill(self._value(node, state), node, state), text(member), member
+        )
 
     def _spill(self, value: Value, node: Node, state: State) -> LValue:
         """Put a record value where its members can be taken from."""
@@ -1732,7 +1870,9 @@ class Lowering:
                 return Int(bits.shift_left(a.bits, count), a.signed)
             return Int(bits.shift_right(a.bits, count, a.signed), a.signed)
         result = a.bits
-        for position, one in enumerate(b.bits.conditions()[: max(1, (a.bits.width - 1).bit_length())]):
+        for position, one in enumerate(
+            b.bits.conditions()[: max(1, (a.bits.width - 1).bit_length())]
+        ):
             if operator == "<<":
                 moved = bits.shift_left(result, 1 << position)
             else:
@@ -1759,18 +1899,24 @@ class Lowering:
             held = self._load(self._frames[-1].variables[name], state, callee)
             if isinstance(held, Function):
                 return self._direct(held.name, node, arguments, state, needed)
-            return self._unknown_call(node, f"{name} is called, a pointer of unknown target", arguments, state)
+            return self._unknown_call(
+                node, f"{name} is called, a pointer of unknown target", arguments, state
+            )
         builtin = self._builtin(name, node, arguments, state, needed)
         if builtin is not None:
             return builtin
         return self._direct(name, node, arguments, state, needed)
 
-    def _builtin(self, name: str, node: Node, arguments: list[Node], state: State, needed: bool) -> Value | None:
+    def _builtin(
+        self, name: str, node: Node, arguments: list[Node], state: State, needed: bool
+    ) -> Value | None:
         zero = Int(bits.constant(32, 0), True)
         if name in _SAME and arguments:
             return self._value(arguments[0], state)
         if _WARN.fullmatch(name) and arguments:
-            return Int(bits.from_cond(self._truth(self._value(arguments[0], state), node), 32), True)
+            return Int(
+                bits.from_cond(self._truth(self._value(arguments[0], state), node), 32), True
+            )
         if _SILENT.fullmatch(name):
             return zero
         if name in _EXTREMA and len(arguments) >= 2:
@@ -1786,7 +1932,9 @@ class Lowering:
 
             option = text(arguments[0])
             known = evaluate_condition("ifdef", option)
-            return Int(bits.from_cond(known if known is not None else self._option(option), 32), True)
+            return Int(
+                bits.from_cond(known if known is not None else self._option(option), 32), True
+            )
         if name == "ARRAY_SIZE" and arguments:
             ctype = self._lvalue(arguments[0], state).type
             if isinstance(ctype, ArrayType) and ctype.length is not None:
@@ -1840,7 +1988,13 @@ class Lowering:
         if self._constant(self._value(arguments[1], state), node) != 0:
             raise Unsupported(node, "memset() to other than zero")
         size = self._as_int(self._value(arguments[2], state), node).bits.value
-        whole = target.type.size if isinstance(target.type, RecordType) else target.type.width if isinstance(target.type, IntType) else None
+        whole = (
+            target.type.size
+            if isinstance(target.type, RecordType)
+            else target.type.width
+            if isinstance(target.type, IntType)
+            else None
+        )
         text_size = text(arguments[2])
         if (size is None or whole is None or size * 8 != whole) and "sizeof" not in text_size:
             raise Unsupported(node, "memset() of part of an object")
@@ -1849,14 +2003,22 @@ class Lowering:
         self._zero(target, state, node)
         return Int(bits.constant(64, 0))
 
-    def _indirect(self, node: Node, callee: Node, arguments: list[Node], state: State, needed: bool) -> Value:
+    def _indirect(
+        self, node: Node, callee: Node, arguments: list[Node], state: State, needed: bool
+    ) -> Value:
         """Call through a member, or through ``static_call(name)``."""
         if callee.type == "call_expression":
             inner = callee.child_by_field_name("function")
             listed = callee.child_by_field_name("arguments")
-            if inner is not None and listed is not None and text(inner) in ("static_call", "kvm_x86_call", "static_call_cond"):
+            if (
+                inner is not None
+                and listed is not None
+                and text(inner) in ("static_call", "kvm_x86_call", "static_call_cond")
+            ):
                 name = text(listed.named_children[0])
-                return self._operation(re.sub(r"^kvm_x86_", "", name), node, arguments, state, needed)
+                return self._operation(
+                    re.sub(r"^kvm_x86_", "", name), node, arguments, state, needed
+                )
         if callee.type == "pointer_expression":
             inner_callee = callee.child_by_field_name("argument")
             if inner_callee is not None:
@@ -1871,9 +2033,13 @@ class Lowering:
             if isinstance(held, Function):
                 return self._direct(held.name, node, arguments, state, needed)
             return self._operation(text(member), node, arguments, state, needed)
-        return self._unknown_call(node, f"{text(callee)} is called, a pointer of unknown target", arguments, state)
+        return self._unknown_call(
+            node, f"{text(callee)} is called, a pointer of unknown target", arguments, state
+        )
 
-    def _operation(self, name: str, node: Node, arguments: list[Node], state: State, needed: bool) -> Value:
+    def _operation(
+        self, name: str, node: Node, arguments: list[Node], state: State, needed: bool
+    ) -> Value:
         """Call a vendor operation: every function that a table gives this member."""
         candidates = self.effects.operations(name)
         values = [self._value(a, state) for a in arguments]
@@ -1906,24 +2072,35 @@ class Lowering:
         state.memory = chosen.memory
         return result
 
-    def _unknown_call(self, node: Node, reason: str, arguments: list[Node], state: State, missing: bool = False) -> Value:
+    def _unknown_call(
+        self, node: Node, reason: str, arguments: list[Node], state: State, missing: bool = False
+    ) -> Value:
         """A call of which nothing is known: forget the locals that it is given."""
+        values: list[Value] = []
         for argument in arguments:
             try:
-                value = self._value(argument, state)
+                values.append(self._value(argument, state))
             except Unsupported:
                 continue
+        result = self._taint(self.opaque(node, reason, missing), values)
+        for value in values:
             if isinstance(value, Pointer) and value.target.root.kind == "local":
                 for loc in [loc for loc in state.memory if loc.within(value.target)]:
-                    state.memory[loc] = self.opaque(node, reason, missing)
-        return self.opaque(node, reason, missing)
+                    state.memory[loc] = self._taint(self.opaque(node, reason, missing), values)
+        return result
 
-    def _direct(self, name: str, node: Node, arguments: list[Node], state: State, needed: bool) -> Value:
+    def _direct(
+        self, name: str, node: Node, arguments: list[Node], state: State, needed: bool
+    ) -> Value:
         here = self._here
         functions = () if name.lstrip("_").isupper() else self.index.functions(name, here)
         if not functions:
             macro = next(
-                (m for where in self._places_to_look() if (m := self._chosen(self.index.macros(name, where)))),
+                (
+                    m
+                    for where in self._places_to_look()
+                    if (m := self._chosen(self.index.macros(name, where)))
+                ),
                 None,
             )
             if macro is not None:
@@ -1949,7 +2126,9 @@ class Lowering:
                 if self.effects.reaches(name, definition):
                     self._spoil(problem, state)
                 trial = state.fork(True)
-                value = self.opaque(node, f"{name}(): {problem.reason}", problem.missing)
+                value = self._taint(
+                    self.opaque(node, f"{name}(): {problem.reason}", problem.missing), values
+                )
                 for one in values:
                     if isinstance(one, Pointer) and one.target.root.kind == "local":
                         for loc in [loc for loc in trial.memory if loc.within(one.target)]:
@@ -1959,8 +2138,14 @@ class Lowering:
             if result is None or chosen is None:
                 result, chosen = value, trial
                 continue
-            option, positive = definition.conditions[0] if definition.conditions else (f"{name}?", True)
-            which = self._option(option.lstrip("!")) if definition.conditions else bits.bit(f"{name}?", 0)
+            option, positive = (
+                definition.conditions[0] if definition.conditions else (f"{name}?", True)
+            )
+            which = (
+                self._option(option.lstrip("!"))
+                if definition.conditions
+                else bits.bit(f"{name}?", 0)
+            )
             if not positive or option.startswith("!"):
                 which = bits.negate(which)
             result = self._choose(which, value, result)
@@ -1973,7 +2158,11 @@ class Lowering:
 
     def _alias(self, value: Value | None, name: str, arguments: list[Node], state: State) -> None:
         """Remember that a wrapper's name reads better than container_of()."""
-        if isinstance(value, Pointer) and value.target.root.name.startswith("container_of(") and not value.target.path:
+        if (
+            isinstance(value, Pointer)
+            and value.target.root.name.startswith("container_of(")
+            and not value.target.path
+        ):
             match = re.match(r"container_of\(([^,]+),", value.target.root.name)
             if match is not None:
                 self.out.aliases.setdefault(value.target.root.name, f"{name}({match.group(1)})")
@@ -1994,18 +2183,22 @@ class Lowering:
             return False
         return isinstance(value, Pointer) and value.target.root.kind == "local"
 
-    def _macro_call(self, macro: Definition, node: Node, arguments: list[Node], state: State, needed: bool) -> Value:
+    def _macro_call(
+        self, macro: Definition, node: Node, arguments: list[Node], state: State, needed: bool
+    ) -> Value:
         if macro.parameters is None:
             target = macro.text.decode("utf-8", "replace").strip()
             if re.fullmatch(r"\w+", target) and target != macro.name:
                 self._consult("macro", macro)
                 return self._direct(target, node, arguments, state, needed)
             raise Unsupported(node, f"{macro.name} is called and is no function")
-        if re.search(rb"^\s*do\b", macro.text) and not self.effects.touches(macro.text, self._frames[-1].function):
+        if re.search(rb"^\s*do\b", macro.text) and not self.effects.touches(
+            macro.text, self._frames[-1].function
+        ):
             return Int(bits.constant(32, 0))
         return self._macro_value(macro, [text(a) for a in arguments], node, state)
 
-    _STATEMENTS: dict[str, Callable[[Lowering, Node, State], State | None]] = {
+    _STATEMENTS: ClassVar[dict[str, Callable[[Lowering, Node, State], State | None]]] = {
         "compound_statement": _compound,
         "declaration": _declaration,
         "expression_statement": _expression_statement,
@@ -2023,7 +2216,7 @@ class Lowering:
         "preproc_if": _configured,
     }
 
-    _EXPRESSIONS: dict[str, Callable[[Lowering, Node, State], Value]] = {
+    _EXPRESSIONS: ClassVar[dict[str, Callable[[Lowering, Node, State], Value]]] = {
         "parenthesized_expression": _parenthesised,
         "number_literal": _number,
         "char_literal": _character,
@@ -2049,9 +2242,11 @@ class Lowering:
     }
 
 
-def kind_is_flow(node: Node) -> bool:
-    """Tell whether a statement decides where the run goes on."""
-    return node.type in ("return_statement", "goto_statement", "break_statement", "continue_statement", "labeled_statement")
+def _leaves(node: Node) -> bool:
+    """Tell whether a statement may go on elsewhere than behind it."""
+    if node.type in ("return_statement", "goto_statement"):
+        return True
+    return any(map(_leaves, node.children))
 
 
 def _errors(node: Node) -> list[Node]:
@@ -2085,7 +2280,10 @@ def _holds_label(node: Node) -> bool:
 def _may_set(name: str, source: str) -> bool:
     """Tell whether a statement may set a variable: assigned, or its address taken."""
     return (
-        re.search(rf"\b{name}\b[\w.\[\]>-]*\s*(?:[-+|&^*/%]|<<|>>)?=(?!=)|&\s*{name}\b|\b{name}\s*(?:\+\+|--)|(?:\+\+|--)\s*{name}\b|\"[=+]", source)
+        re.search(
+            rf"\b{name}\b[\w.\[\]>-]*\s*(?:[-+|&^*/%]|<<|>>)?=(?!=)|&\s*{name}\b|\b{name}\s*(?:\+\+|--)|(?:\+\+|--)\s*{name}\b|\"[=+]",
+            source,
+        )
         is not None
     )
 
@@ -2102,5 +2300,4 @@ def _address_text(pointer: Pointer) -> str:
     return f"&{pointer.target}"
 
 
-__all__ = ["Comparison", "Guard", "Lowered", "Lowering", "RoleShape", "Trouble", "is_static"]
-_ = (INT, LONG, UINT)
+__all__ = ["Comparison", "Guard", "Lowered", "Lowering", "RoleShape", "Trouble"]

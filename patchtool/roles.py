@@ -17,8 +17,10 @@ from .errors import InputError
 from .index import KVM_DIR, KVM_HOST, Definition, Index, calls, strip_comments
 from .layout import RecordType, Types
 from .lower import RoleShape
+from .model import Place
 
 VCPU = "kvm_vcpu_arch"
+_PROTOTYPE = re.compile(rb"^[A-Za-z_][\w \t\n*]*?\b(\w+)\s*\([^;{}]*\)[^;{}()]*;", re.M)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +34,19 @@ class Roles:
     """The file from which names are looked up: the one with the initialisers."""
 
 
-def require_kvm(index: Index) -> None:
+def require_kvm(index: Index, label: str) -> None:
     """Refuse a folder that is no kernel tree with KVM for x86."""
     if index.text(KVM_HOST) is None:
-        if index.text("Makefile") is None or index.text("Kconfig") is None and index.text("MAINTAINERS") is None:
+        if index.text("Makefile") is None or (
+            index.text("Kconfig") is None and index.text("MAINTAINERS") is None
+        ):
             raise InputError(
-                f"{index.source.label}: not a kernel tree (no {KVM_HOST}); "
+                f"{label}: not a kernel tree (no {KVM_HOST}); "
                 "pass the top of a Linux checkout"
             )  # fmt: skip
-        raise InputError(f"{index.source.label}: a kernel tree without KVM for x86 (no {KVM_HOST})")
+        raise InputError(f"{label}: a kernel tree without KVM for x86 (no {KVM_HOST})")
     if not index.kvm_files:
-        raise InputError(f"{index.source.label}: a kernel tree without KVM for x86 (no C files in {KVM_DIR})")
+        raise InputError(f"{label}: a kernel tree without KVM for x86 (no C files in {KVM_DIR})")
 
 
 def find_roles(index: Index, types: Types) -> Roles:
@@ -84,7 +88,9 @@ def _embedded(index: Index, tag: str) -> list[str]:
         for definition in index.record(f"struct {here}", KVM_HOST):
             if definition.file != KVM_HOST:
                 continue
-            for match in re.finditer(rb"\bstruct\s+(\w+)\s+\w+\s*(?:\[[^\]]*\]\s*)?;", strip_comments(definition.text)):
+            for match in re.finditer(
+                rb"\bstruct\s+(\w+)\s+\w+\s*(?:\[[^\]]*\]\s*)?;", strip_comments(definition.text)
+            ):
                 name = match.group(1).decode()
                 if name not in order:
                     order.append(name)
@@ -188,6 +194,39 @@ def relevant_members(roles: Roles, fields: frozenset[str]) -> frozenset[str]:
     """Return the member names that a call must not write without being followed."""
     names = {name for held in roles.shape.contexts.values() for name in held}
     return frozenset(names | fields)
+
+
+def missing_functions(index: Index, entries: set[str]) -> list[tuple[str, Place]]:
+    """Return functions declared beside an entry that KVM calls and nobody defines."""
+    found: list[tuple[str, Place]] = []
+    for path in index.kvm_files:
+        data = index.text(path) or b""
+        if not path.endswith(".h") or not any(entry.encode() in data for entry in entries):
+            continue
+        names = [m.group(1) for m in _PROTOTYPE.finditer(strip_comments(data))]
+        if not any(entry.encode() in names for entry in entries):
+            continue
+        for name in dict.fromkeys(names):
+            place = _undefined(index, name)
+            if place is not None:
+                found.append((name.decode(), place))
+    return found
+
+
+def _undefined(index: Index, name: bytes) -> Place | None:
+    """Return where a function is called that no file of KVM defines."""
+    defined = re.compile(name + rb"\s*\([^;{}]*\)[^;{}()]*\{")
+    called: Place | None = None
+    for file in index.files_with(name + b"("):
+        if name.decode() in file.functions or name.decode() in file.macros:
+            return None
+        if defined.search(file.data) is not None:
+            return None
+        if called is None and file.path.endswith(".c"):
+            at = file.data.find(name + b"(")
+            line = file.data.count(b"\n", 0, at) + 1
+            called = Place(file.path, line, 1, file.function_at(at) or "")
+    return called
 
 
 def make_effects(index: Index, roles: Roles, fields: frozenset[str]) -> Effects:

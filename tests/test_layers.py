@@ -24,8 +24,9 @@ FLOORS = [
     {"lower"},
     {"coverage", "roles"},
     {"rules"},
-    {"fix", "patch", "history", "lint"},
+    {"fix", "patch", "history", "lint", "slices", "store", "spelling", "sites", "upstream", "kbuild"},
     {"report"},
+    {"commands"},
     {"cli"},
     {"__main__"},
 ]

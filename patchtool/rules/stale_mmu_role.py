@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .. import bits
@@ -37,6 +37,7 @@ from ..roles import (
     find_roles,
     initialisers,
     make_effects,
+    missing_functions,
     require_kvm,
 )
 
@@ -74,30 +75,38 @@ class _Tree:
     constants: dict[str, str | None] = field(default_factory=dict)
 
     def run(self, definition: Definition, bind: dict[Loc, Pointer] | None = None) -> Lowered:
-        key = (definition.key, tuple(sorted((str(k), str(v.target)) for k, v in (bind or {}).items())))
+        key = (
+            definition.key,
+            tuple(sorted((str(k), str(v.target)) for k, v in (bind or {}).items())),
+        )
         if key not in self.runs:
             self.runs[key] = self.lowering.run(definition, dict(bind or {}))
         return self.runs[key]
 
 
-def check(index: Index, fields: Sequence[str] = DEFAULT_FIELDS, label: str = "", rev: str | None = None) -> Report:
+def check(
+    index: Index, fields: Sequence[str] = DEFAULT_FIELDS, label: str = "", rev: str | None = None
+) -> Report:
     """Check every guarded initialiser of a tree.
 
     FIELDS are members of the context, or "all".  Raises InputError where the tree is no
     kernel with KVM for x86.
     """
-    require_kvm(index)
+    require_kvm(index, label or "this folder")
     types = Types(index)
     roles = find_roles(index, types)
     if not roles.contexts:
         return _without_roles(index, label, rev)
     wanted = _wanted(roles, fields)
-    effects = make_effects(index, roles, frozenset(_members_of(roles, wanted)))
+    effects = make_effects(index, roles, frozenset(wanted))
     tree = _Tree(index, types, roles, effects, Lowering(index, types, roles.shape, effects))
     starts = initialisers(index, roles)
     if starts and not compares_roles(index, roles, starts):
         return Report(label, rev, files=index.asked, verdict="not-guarded")
-    paths, troubles = _paths(tree, starts)
+    paths, runs = _paths(tree, starts)
+    troubles = [trouble for lowered in runs for trouble in lowered.troubles]
+    troubles += _unguarded(runs, starts)
+    troubles += _incomplete(tree, runs, starts)
     decided = [_decide(tree, path, wanted) for path in paths]
     contexts = [context for context in decided if context.fields]
     if decided and not contexts:
@@ -119,10 +128,6 @@ def _wanted(roles: Roles, fields: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _members_of(roles: Roles, wanted: Sequence[str]) -> set[str]:
-    return set(wanted)
-
-
 def _member(record: RecordType, name: str, roles: Roles, tag: str) -> tuple[str, ...] | None:
     """Return the C path of a field in a context, or of the member that took its place."""
     known = record.by_name.get(name)
@@ -140,8 +145,57 @@ def _member(record: RecordType, name: str, roles: Roles, tag: str) -> tuple[str,
 # -- paths ---------------------------------------------------------------------------------
 
 
-def _paths(tree: _Tree, starts: list[Definition]) -> tuple[list[_Path], list[Trouble]]:
-    """Return every way to every guard, and what was not understood on any way.
+def _unguarded(runs: list[Lowered], starts: list[Definition]) -> list[Trouble]:
+    """Return the stores of a role that hang on something else than a known comparison.
+
+    A set-up that always stores its role skips nothing, which is fine; one that does so
+    under a condition that is no guard may skip by a key that was not recognised.  An
+    initialiser that no run comes by is a trouble as well.
+    """
+    found: list[Trouble] = []
+    met = {start.name for lowered in runs for start in starts if lowered.visits(start)}
+    for lowered in runs:
+        guards = {guard.symbol for guard in lowered.guards}
+        for store in lowered.stores:
+            if isinstance(store.path, bool) or guards & store.path.symbols:
+                continue
+            if Solver([store.entered, bits.negate(store.path)]).check() is not False:
+                reason = "a role is stored under a condition that is no comparison of roles"
+                found.append(Trouble(store.place, reason, store.entered))
+    for start in starts:
+        if start.name not in met:
+            place = Place(start.file, start.line, 1, start.name)
+            found.append(Trouble(place, f"no way to {start.name}() was found", False))
+    return found
+
+
+def _incomplete(tree: _Tree, runs: list[Lowered], starts: list[Definition]) -> list[Trouble]:
+    """Return what is missing in the files that the runs pass through.
+
+    A file that ends in the middle, a static initialiser that nothing calls, and a
+    declared function that is called and defined nowhere may each hide another way.
+    """
+    found: list[Trouble] = []
+    files = {c.file for lowered in runs for c in lowered.consulted if c.kind == "function"}
+    for path in sorted(files | {start.file for start in starts}):
+        file = tree.index.file(path)
+        if file is not None and not file.balanced:
+            last = file.data.count(b"\n") or 1
+            found.append(
+                Trouble(Place(path, last), "the file ends in the middle of something", False)
+            )
+    for start in starts:
+        named = tree.index.text(start.file) or b""
+        if is_static(start) and len(re.findall(rb"\b" + start.name.encode() + rb"\b", named)) < 2:
+            place = Place(start.file, start.line, 1, start.name)
+            found.append(Trouble(place, f"nothing calls {start.name}(), which is static", False))
+    for name, place in missing_functions(tree.index, {lowered.start.name for lowered in runs}):
+        found.append(Trouble(place, f"the definition of {name}() was not found", False))
+    return found
+
+
+def _paths(tree: _Tree, starts: list[Definition]) -> tuple[list[_Path], list[Lowered]]:
+    """Return every way to every guard, and the runs that found them.
 
     A way begins at the nearest function that other files can call and on whose callers
     nothing depends: neither an argument nor which context a pointer of the vCPU selects.
@@ -189,7 +243,7 @@ def _paths(tree: _Tree, starts: list[Definition]) -> tuple[list[_Path], list[Tro
         for lowered, assumptions in done
         for guard in lowered.guards
     ]
-    return paths, [trouble for lowered, _ in done for trouble in lowered.troubles]
+    return paths, [lowered for lowered, _ in done]
 
 
 def _has_plain_arguments(definition: Definition) -> bool:
@@ -234,7 +288,9 @@ def _targets(source: bytes, pointers: set[str]) -> set[str]:
     return {m.group(1).decode() for p in pointers for m in _assignment(p).finditer(source)}
 
 
-def _bound(tree: _Tree, lowered: Lowered, taken: set[str]) -> tuple[dict[Loc, Pointer], tuple[str, ...]]:
+def _bound(
+    tree: _Tree, lowered: Lowered, taken: set[str]
+) -> tuple[dict[Loc, Pointer], tuple[str, ...]]:
     """Bind a context pointer to the one context that no other entry binds it to."""
     bound: dict[Loc, Pointer] = {}
     words: list[str] = []
@@ -248,7 +304,7 @@ def _bound(tree: _Tree, lowered: Lowered, taken: set[str]) -> tuple[dict[Loc, Po
                     targets.setdefault(name, f"{file.path}:{line}")
         if len(targets) != 1:
             continue
-        (target, where), = targets.items()
+        ((target, where),) = targets.items()
         head, _, tail = pointer.partition("->")
         path = tuple(tail.split("."))
         for record in tree.roles.contexts.values():
@@ -264,16 +320,19 @@ def _bound(tree: _Tree, lowered: Lowered, taken: set[str]) -> tuple[dict[Loc, Po
 
 def _decide(tree: _Tree, path: _Path, wanted: Sequence[str]) -> Context:
     guard = path.guard
-    tag = _tag(tree.roles, guard)
     results = []
     everything = len(wanted) > len(DEFAULT_FIELDS) and set(DEFAULT_FIELDS) <= set(wanted)
     for name in wanted:
-        for context, record, record_tag in _holders(tree.roles, guard, tag):
+        for context, record, record_tag in _holders(tree.roles, guard):
             member = _member(record, name, tree.roles, record_tag)
             if member is None:
                 continue
             loc = context.member(*member)
-            if everything and name not in DEFAULT_FIELDS and not any(l.within(loc) for l in path.lowered.memory):
+            if (
+                everything
+                and name not in DEFAULT_FIELDS
+                and not any(one.within(loc) for one in path.lowered.memory)
+            ):
                 continue
             result = _decide_field(tree, path, name, context, record, member)
             if result is not None:
@@ -284,18 +343,15 @@ def _decide(tree: _Tree, path: _Path, wanted: Sequence[str]) -> Context:
     )
 
 
-def _tag(roles: Roles, guard: Guard) -> str:
-    member = guard.comparisons[0].member
-    return next(tag for tag, names in roles.shape.contexts.items() if member in names)
-
-
-def _holders(roles: Roles, guard: Guard, tag: str) -> list[tuple[Loc, RecordType, str]]:
+def _holders(roles: Roles, guard: Guard) -> list[tuple[Loc, RecordType, str]]:
     """Return the objects whose roles are compared, with their types."""
     found: dict[Loc, tuple[Loc, RecordType, str]] = {}
     for comparison in guard.comparisons:
         for name, members in roles.shape.contexts.items():
             if comparison.member in members:
-                found.setdefault(comparison.context, (comparison.context, roles.contexts[name], name))
+                found.setdefault(
+                    comparison.context, (comparison.context, roles.contexts[name], name)
+                )
     return list(found.values())
 
 
@@ -311,7 +367,9 @@ def _decide_field(
     written = ".".join(member)
     final = terms.final(context, record, member)
     if final is None:
-        return FieldResult(name, written, "unknown", reasons=(f"the value of {written} is no number",))
+        return FieldResult(
+            name, written, "unknown", reasons=(f"the value of {written} is no number",)
+        )
     if path.guard.symbol not in final.symbols:
         return None
     polarity = path.guard.skips
@@ -384,7 +442,12 @@ class _Terms:
         if isinstance(value, Opaque):
             return bits.symbol(width, value.name)
         if isinstance(value, Function):
-            return bits.constant(64, next(n for n, f in self.out.functions.items() if f == value.name) if value.name in self.out.functions.values() else hash(value.name) & 0xFFFF)
+            return bits.constant(
+                64,
+                next(n for n, f in self.out.functions.items() if f == value.name)
+                if value.name in self.out.functions.values()
+                else hash(value.name) & 0xFFFF,
+            )
         return None
 
     def final(self, context: Loc, record: RecordType, member: tuple[str, ...]) -> Bits | None:
@@ -438,9 +501,7 @@ class _Terms:
         return self._bits_under(self.guard.comparisons[comparison_index].new, full)
 
     def _roles(self, full: bool) -> list[tuple[str, Bits]]:
-        return [
-            (c.member, self._new(i, full)) for i, c in enumerate(self.guard.comparisons)
-        ]
+        return [(c.member, self._new(i, full)) for i, c in enumerate(self.guard.comparisons)]
 
     def _carriers(self, full: bool) -> list[Carrier]:
         found: list[Carrier] = []
@@ -458,15 +519,27 @@ class _Terms:
                 at = low - comparison.low
                 if at + width > new.width:
                     continue
-                label = name if single and comparison.member == "mmu_role" else f"{comparison.member}.{name}"
+                label = (
+                    name
+                    if single and comparison.member == "mmu_role"
+                    else f"{comparison.member}.{name}"
+                )
                 found.append(Carrier(label, bits.cut(new, at, width)))
         extra = self._closed(self.guard.condition)
         compared = {c.context.member(c.member) for c in self.guard.comparisons}
         for name in sorted({n.rpartition("#")[0] for n in bits.symbols([extra])}):
             for loc, value in self.out.memory.items():
-                if str(loc) == name and loc not in compared and any(loc.within(c) for c in self.contexts):
+                if (
+                    str(loc) == name
+                    and loc not in compared
+                    and any(loc.within(c) for c in self.contexts)
+                ):
                     if isinstance(value, Int):
-                        found.append(Carrier(f"{loc.path[-1]} (compared too)", self._bits_under(value.bits, full)))
+                        found.append(
+                            Carrier(
+                                f"{loc.path[-1]} (compared too)", self._bits_under(value.bits, full)
+                            )
+                        )
         return found
 
     def _role_type(self, member: str) -> RecordType | None:
@@ -516,7 +589,11 @@ class _Terms:
         spelt = self._spelt(symbol)
         if register is not None:
             full = bit_name(register, int(position))
-            macro = f"EFER_{full.split('.')[1]}" if register == "EFER" else f"X86_{full.replace('.', '_')}"
+            macro = (
+                f"EFER_{full.split('.')[1]}"
+                if register == "EFER"
+                else f"X86_{full.replace('.', '_')}"
+            )
             return Unit(full, f"{spelt} & {macro}", (name,))
         return Unit(spelt, spelt, (name,))
 
@@ -578,7 +655,9 @@ class _Terms:
             by = self._invalidated_by(symbol)
             if by is not None:
                 self._invalidators[unit.name] = by
-                found.extend(f"{symbol}#{i}" for i in range(self.out.reads.get(symbol, (None, 64))[1]))
+                found.extend(
+                    f"{symbol}#{i}" for i in range(self.out.reads.get(symbol, (None, 64))[1])
+                )
         return found
 
     def _invalidated_by(self, symbol: str) -> str | None:
@@ -587,9 +666,7 @@ class _Terms:
         if not re.fullmatch(r"\w+", member):
             return None
         stored = re.compile(rb"(?:->|\.)\s*" + member.encode() + rb"\s*(?:[-+|&^]|<<|>>)?=(?!=)")
-        writers = [
-            d for _, d in self.tree.index.users(member) if stored.search(d.text)
-        ]
+        writers = [d for _, d in self.tree.index.users(member) if stored.search(d.text)]
         if not writers:
             return None
         name = None
@@ -634,7 +711,7 @@ class _Terms:
                     continue
                 at = words.index(name)
                 holder = words[at - 1] if at else ""
-                if holder != context and context in {w for w in words[:at]}:
+                if holder != context and context in words[:at]:
                     continue
                 if holder != context and _is_named_context(self.tree, holder):
                     continue
@@ -664,9 +741,7 @@ class _Terms:
             for symbol in answer.leaning:
                 known = self.out.opaque.get(symbol.rpartition("#")[0])
                 reasons.append(f"{known[0].file}:{known[0].line}: {known[1]}" if known else symbol)
-        missing = sorted(
-            {n.rpartition("#")[0] for n in answer.support if n.startswith("?")}
-        )
+        missing = sorted({n.rpartition("#")[0] for n in answer.support if n.startswith("?")})
         for symbol in missing:
             place, reason, absent = self.out.opaque[symbol]
             if absent and verdict == "covered":
@@ -677,7 +752,8 @@ class _Terms:
             verdict = "unknown"
             reasons.extend(f"{place.file}:{place.line}: {reason}" for place, reason in spoilt)
         inputs = tuple(
-            Input(unit.name, unit.source, self._carried(unit, names)) for unit, names in answer.inputs
+            Input(unit.name, unit.source, self._carried(unit, names))
+            for unit, names in answer.inputs
         )
         witness = None
         if verdict == "gap" and answer.witness is not None:
@@ -693,7 +769,9 @@ class _Terms:
             )
         assumptions = tuple(sorted({*self._assumed.values(), *self.path.assumptions}))
         if answer.history and verdict == "gap":
-            reasons.append(f"a full set-up does not store {member} on every path, so an older value survives")
+            reasons.append(
+                f"a full set-up does not store {member} on every path, so an older value survives"
+            )
         return FieldResult(
             name, member, verdict, inputs,
             answer.missing if verdict == "gap" else (), witness, assumptions,
@@ -729,7 +807,8 @@ def _is_overlay(record: RecordType, name: str) -> bool:
     """Tell whether a member is the word over the bit-fields rather than one of them."""
     low, width, _ = record.slots[name]
     inside = [
-        other for other, (at, count, _) in record.slots.items()
+        other
+        for other, (at, count, _) in record.slots.items()
         if other != name and low <= at and at + count <= low + width and (at, count) != (low, width)
     ]
     return bool(inside)
@@ -759,14 +838,19 @@ def _host_constant(tree: _Tree, symbol: str) -> str | None:
         word = re.search(r"__read_mostly|__ro_after_init|\bconst\b", declared[2])
         assert word is not None
         return f"{symbol} is set at module load ({word.group()}, {where})"
-    pattern = re.compile(rb"(?<![\w.>])" + name.group().encode() + rb"\b(?:\.\w+)*\s*(?:[-+|&^]|<<|>>)?=(?!=)")
-    writers = [d for _, d in tree.index.users(name.group()) if pattern.search(d.text.split(b"{", 1)[-1])]
+    pattern = re.compile(
+        rb"(?<![\w.>])" + name.group().encode() + rb"\b(?:\.\w+)*\s*(?:[-+|&^]|<<|>>)?=(?!=)"
+    )
+    writers = [
+        d for _, d in tree.index.users(name.group()) if pattern.search(d.text.split(b"{", 1)[-1])
+    ]
     for writer in writers:
         if not _only_at_load(tree, writer, 4):
             return None
     if not writers:
         return f"{symbol} is never assigned to in KVM ({where})"
-    return f"{symbol} is set at module load ({', '.join(sorted({w.name + '()' for w in writers}))}, {where})"
+    names = ", ".join(sorted({f"{writer.name}()" for writer in writers}))
+    return f"{symbol} is set at module load ({names}, {where})"
 
 
 def _only_at_load(tree: _Tree, definition: Definition, depth: int) -> bool:
@@ -793,7 +877,9 @@ def _without_roles(index: Index, label: str, rev: str | None) -> Report:
                 if re.search(rb"(?:->|\.)\s*root_level\s*=(?!=)", definition.text):
                     return Report(label, rev, files=index.asked, verdict="not-guarded")
     reason = "no MMU context with a role was found in struct kvm_vcpu_arch, and no initialiser"
-    return Report(label, rev, unknowns=(Unknown(place, reason),), files=index.asked, verdict="unknown")
+    return Report(
+        label, rev, unknowns=(Unknown(place, reason),), files=index.asked, verdict="unknown"
+    )
 
 
 def _report(
@@ -815,7 +901,10 @@ def _report(
                     match = re.match(r"([^:\s]+):(\d+): (.*)", reason, re.S)
                     if match is not None:
                         place = Place(match.group(1), int(match.group(2)))
-                        if not any(u.place.file == place.file and u.place.line == place.line for u in unknowns):
+                        if not any(
+                            u.place.file == place.file and u.place.line == place.line
+                            for u in unknowns
+                        ):
                             unknowns.add(Unknown(place, match.group(3)))
                     else:
                         unknowns.add(Unknown(context.place, f"{one.name}: {reason}"))
@@ -825,7 +914,9 @@ def _report(
     if unknowns:
         verdicts.append("unknown")
     if not starts:
-        unknowns.add(Unknown(Place(tree.roles.here, 1), "no initialiser that stores a role was found"))
+        unknowns.add(
+            Unknown(Place(tree.roles.here, 1), "no initialiser that stores a role was found")
+        )
         verdicts = ["unknown"]
     elif not contexts and not unknowns:
         reason = "a stored role is compared, but no branch that skips a set-up was found"
@@ -845,13 +936,18 @@ def _report(
 
 
 def _finding(context: Context, one: FieldResult) -> Finding:
-    names = " and ".join(one.missing) if len(one.missing) < 3 else ", ".join(one.missing[:-1]) + " and " + one.missing[-1]
+    names = (
+        " and ".join(one.missing)
+        if len(one.missing) < 3
+        else ", ".join(one.missing[:-1]) + " and " + one.missing[-1]
+    )
     if one.missing:
-        verb = "depend on it" if False else "depends on"
-        message = f"{one.member} {verb} {names}, which the compared role does not determine, so a stale value is kept"
+        message = (
+            f"{one.member} depends on {names}, which the compared role does not determine, "
+            "so a stale value is kept"
+        )
     else:
-        message = f"{one.member} is not stored on every path of a full set-up, so a stale value is kept"
+        message = (
+            f"{one.member} is not stored on every path of a full set-up, so a stale value is kept"
+        )
     return Finding(RULE, context.place, one.name, one.missing, message, context.entry)
-
-
-_: Callable[..., object] = is_static

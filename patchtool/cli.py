@@ -1,0 +1,377 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The command line: arguments in, a report out, the verdict as exit status.
+
+A command is a function that adds its parser and a function that runs it; what a
+command needs is imported when it runs.  Findings go to standard output or to the file
+that -o names, everything else to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+from patchtool import __version__
+from patchtool.errors import InputError, PatchtoolError, UsageError
+from patchtool.report import FORMATS, STATUS, render
+
+if TYPE_CHECKING:
+    from patchtool.model import Report
+    from patchtool.source import Source
+
+FAILED = 2
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+
+_KVM_HOST = "arch/x86/include/asm/kvm_host.h"
+
+_DISTRIBUTIONS = ("tree-sitter", "tree-sitter-c", "z3-solver", "GitPython", "unidiff")
+
+_ABOUT = """\
+patchtool checks KVM for x86 in a Linux kernel tree.
+
+KVM skips the set-up of an MMU context when the role, a key computed from the
+guest's registers, equals the stored one.  That is sound only if the role
+determines all that the set-up would store.  patchtool proves that it does, or
+shows two register states with the same role and different needs."""
+
+_STATUSES = """\
+exit status:
+  0  nothing wrong, and everything was decided
+  1  at least one gap
+  2  the request or the input is at fault; standard error says how
+  3  no gap, but something could not be decided"""
+
+_EXAMPLES = """\
+examples:
+  patchtool check                      the kernel tree in this folder
+  patchtool check linux --rev v5.14    a revision, whatever is checked out
+  patchtool check linux --diff fix.patch
+                                       the tree as it would be with a patch
+  patchtool check --format sarif -o kvm.sarif linux
+                                       a file for code scanning"""
+
+_CHECK = """\
+Decide, for every set-up of an MMU context that KVM skips on an equal role,
+whether the role determines the fields that the set-up stores."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that tells a mistake in one sentence and gets its arguments when used.
+
+    ``fill`` adds them; only the command that runs pays for what they need.
+    """
+
+    fill: Callable[[_Parser], None] | None = None
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage."""
+        raise UsageError(f"{message}; see '{self.prog} --help'")
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse, with all arguments in place."""
+        if self.fill is not None:
+            fill, self.fill = self.fill, None
+            fill(self)
+        return super().parse_known_args(args, namespace)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    _prepare_streams()
+    try:
+        status = _run(argv)
+        _print("")
+    except PatchtoolError as error:
+        _complain(str(error))
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _discard()
+        return PIPE_CLOSED
+    return status
+
+
+def _prepare_streams() -> None:
+    """Make printing safe: closed streams swallow, what cannot be encoded is spelled out."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        reconfigure = getattr(getattr(sys, name), "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
+        arguments = _parser().parse_args(argv)
+    except SystemExit as ended:
+        # --help
+        return ended.code if isinstance(ended.code, int) else 0
+    if arguments.version:
+        return _print_versions()
+    if arguments.command is None:
+        raise UsageError("say what to do, for example 'patchtool check'; see 'patchtool --help'")
+    status: int = arguments.run(arguments)
+    return status
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="patchtool",
+        description=_ABOUT,
+        epilog=f"{_EXAMPLES}\n\n{_STATUSES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--version", action="store_true", help="print the versions of patchtool and its parts"
+    )
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
+    for name, (summary, fill) in _COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=summary,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        command.fill = fill
+    return parser
+
+
+# -- check ---------------------------------------------------------------------------------
+
+
+def _fill_check(parser: _Parser) -> None:
+    parser.description = _CHECK
+    parser.epilog = f"{_EXAMPLES}\n\n{_STATUSES}"
+    add = parser.add_argument
+    add(
+        "tree",
+        nargs="?",
+        default=".",
+        metavar="TREE",
+        help="a kernel checkout, an unpacked tarball, or with --rev any repository, bare or "
+        "shallow (default: this folder)",
+    )
+    add("--rev", metavar="REV", help="read a commit, tag or branch instead of the files on disk")
+    add("--diff", metavar="PATCH", help="apply a patch first, in memory; - is standard input")
+    add(
+        "--fields",
+        metavar="NAME[,NAME...]",
+        help="the fields to decide, or all (default: root_level,shadow_root_level)",
+    )
+    _add_output(parser)
+    parser.set_defaults(run=_check)
+
+
+def _add_output(parser: _Parser) -> None:
+    """Add what every command has that prints a report."""
+    add = parser.add_argument
+    add(
+        "--format",
+        choices=FORMATS,
+        default="text",
+        metavar="FORMAT",
+        help=f"the form of the report: {', '.join(FORMATS)} (default: text)",
+    )
+    add("-o", "--output", metavar="FILE", help="write the report to a file, whole or not at all")
+    add(
+        "--color",
+        choices=("auto", "always", "never"),
+        default="auto",
+        metavar="WHEN",
+        help="colour the text: auto, always or never (default: auto, on a terminal)",
+    )
+    add(
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="say more, and list on standard error all that the verdict rests on",
+    )
+    add("-q", "--quiet", action="store_true", help="only the lines that name a place")
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from patchtool.source import open_source
+
+    fields = _fields(arguments.fields)
+    source = open_source(arguments.tree, arguments.rev, arguments.diff)
+    try:
+        report = _checked(source, fields)
+    finally:
+        source.close()
+    return _deliver(report, arguments)
+
+
+def _fields(given: str | None) -> tuple[str, ...] | None:
+    """Return the fields asked for; None for the usual ones."""
+    if given is None:
+        return None
+    names = tuple(name.strip() for name in given.split(","))
+    for name in names:
+        if not (name.isascii() and name.isidentifier()):
+            raise UsageError(f"--fields: {name!r} is not the name of a member of struct kvm_mmu")
+    return names
+
+
+def _checked(source: Source, fields: tuple[str, ...] | None) -> Report:
+    _require_kernel(source)
+    from patchtool.index import Index
+    from patchtool.rules import stale_mmu_role as rule
+
+    return rule.check(Index(source), fields or rule.DEFAULT_FIELDS, source.label, source.rev)
+
+
+def _require_kernel(source: Source) -> None:
+    """Refuse what is no kernel with KVM for x86 before anything costly is imported."""
+    if source.read(_KVM_HOST) is not None:
+        return
+    tops = ("Makefile", "Kconfig", "MAINTAINERS")
+    makefile, *others = (source.read(name) is not None for name in tops)
+    if not makefile or not any(others):
+        raise InputError(
+            f"{source.label} is not a kernel tree: it has no {_KVM_HOST}; "
+            f"give the top folder of a Linux tree"
+        )
+    raise InputError(f"{source.label} is a kernel tree without KVM for x86: no {_KVM_HOST}")
+
+
+# -- output --------------------------------------------------------------------------------
+
+
+def _deliver(report: Report, arguments: argparse.Namespace) -> int:
+    """Print a report as the arguments ask and return the exit status."""
+    from patchtool.report.options import Options
+
+    options = Options(
+        colour=_colour(arguments.color, arguments.output is None),
+        quiet=arguments.quiet,
+        verbose=arguments.verbose,
+        directory=os.getcwd(),
+    )
+    text = render(report, arguments.format, options)
+    if arguments.verbose:
+        _print_ledger(report)
+    if arguments.output in (None, "-"):
+        _print(text)
+    else:
+        _write(arguments.output, text)
+    return STATUS[report.verdict]
+
+
+def _print(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # What could not be written must not be tried again at the end.
+        _discard()
+        raise InputError(f"standard output cannot be written: {_reason(error)}") from error
+
+
+def _discard() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _colour(when: str, to_stdout: bool) -> bool:
+    """Tell whether to colour, by the customs of https://no-color.org and its kin."""
+    if when != "auto":
+        return when == "always"
+    around = os.environ
+    if around.get("NO_COLOR"):
+        return False
+    if any(around.get(name, "0") not in ("", "0") for name in ("FORCE_COLOR", "CLICOLOR_FORCE")):
+        return to_stdout
+    if around.get("TERM") == "dumb" or around.get("CLICOLOR") == "0":
+        return False
+    return to_stdout and sys.stdout.isatty()
+
+
+def _print_ledger(report: Report) -> None:
+    """List on standard error every definition that the verdict rests on."""
+    from patchtool.report.words import counted, safe
+
+    lines = []
+    for one in report.ledger:
+        unparsed = f"  {counted(one.unparsed, 'unparsed span')}" if one.unparsed else ""
+        lines.append(f"{safe(one.file)}:{one.line}: {one.kind} {safe(one.name)}{unparsed}\n")
+    spans = sum(one.unparsed for one in report.ledger)
+    total = f"{counted(len(report.ledger), 'definition')} in "
+    total += counted(len({one.file for one in report.ledger}), "file")
+    lines.append(f"patchtool: rests on {total}, {counted(spans, 'unparsed span')}\n")
+    sys.stderr.write("".join(lines))
+
+
+def _write(path: str, text: str) -> None:
+    """Write a file whole or not at all."""
+    data = text.encode("utf-8", "backslashreplace")
+    try:
+        target = os.path.realpath(path)
+        temporary = f"{target}.{os.getpid()}.tmp"
+        if os.path.exists(target) and not os.path.isfile(target):
+            # A pipe or a device cannot be replaced.
+            with open(target, "wb") as file:
+                file.write(data)
+            return
+        try:
+            with open(temporary, "xb") as file:
+                file.write(data)
+            os.replace(temporary, target)
+        except BaseException:
+            if os.path.lexists(temporary):
+                os.unlink(temporary)
+            raise
+    except BrokenPipeError:
+        raise
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be written: {_reason(error)}") from error
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return str(getattr(error, "strerror", None) or error).lower()
+
+
+def _complain(message: str) -> None:
+    from patchtool.report.words import sentence
+
+    sys.stderr.write(f"patchtool: error: {sentence(message)}\n")
+
+
+def _print_versions() -> int:
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    lines = [f"patchtool {__version__}", f"python {platform.python_version()}"]
+    for name in _DISTRIBUTIONS:
+        try:
+            lines.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            lines.append(f"{name} is not installed")
+    lines.append(_git_version())
+    _print("".join(f"{line}\n" for line in lines))
+    return 0
+
+
+def _git_version() -> str:
+    import subprocess
+
+    try:
+        done = subprocess.run(["git", "--version"], capture_output=True, check=False, text=True)
+    except OSError:
+        return "git is not installed"
+    return done.stdout.strip().replace("git version", "git") or "git does not run"
+
+
+_COMMANDS: Mapping[str, tuple[str, Callable[[_Parser], None]]] = {
+    "check": ("decide whether a tree has a gap", _fill_check),
+}
+"""Each command: its line in the help, and what adds its arguments and sets ``run``."""

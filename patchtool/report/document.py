@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The JSON document: one object and a line end; its keys are a contract.
+
+In: a report.  Out: everything that it holds, in its order, with printable names.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from patchtool import __version__
+from patchtool.model import Context, FieldResult, Finding, Place, Report, Witness
+from patchtool.report.words import rows, safe, sentence
+
+if TYPE_CHECKING:
+    from patchtool.report.options import Options
+
+
+def write(report: Report, options: Options) -> str:
+    """Write a report as one JSON document."""
+    body = {
+        "version": 1,
+        "tool": {"name": "patchtool", "version": __version__},
+        "tree": safe(report.tree),
+        "rev": report.rev,
+        "verdict": report.verdict,
+        "contexts": [_context(context) for context in report.contexts],
+        "findings": [_finding(finding, options) for finding in report.findings],
+        "unknowns": [
+            {**_place(unknown.place), "reason": sentence(unknown.reason)}
+            for unknown in report.unknowns
+        ],
+    }
+    return json.dumps(body, indent=2) + "\n"
+
+
+def _place(place: Place) -> dict[str, object]:
+    return {
+        "file": safe(place.file),
+        "line": place.line,
+        "column": place.column,
+        "function": safe(place.function),
+    }
+
+
+def _context(context: Context) -> dict[str, object]:
+    return {
+        "initialiser": safe(context.initialiser),
+        "context": safe(context.context),
+        "entry": [safe(name) for name in context.entry],
+        "file": safe(context.place.file),
+        "line": context.place.line,
+        "column": context.place.column,
+        "verdict": context.verdict,
+        "fields": [_field(result) for result in context.fields],
+    }
+
+
+def _field(result: FieldResult) -> dict[str, object]:
+    return {
+        "name": safe(result.name),
+        "member": safe(result.member),
+        "verdict": result.verdict,
+        "inputs": [
+            {
+                "name": safe(one.name),
+                "source": safe(one.source),
+                "covered_by": [safe(name) for name in one.covered_by],
+            }
+            for one in result.inputs
+        ],
+        "missing": [safe(name) for name in result.missing],
+        "witness": None if result.witness is None else _witness(result, result.witness),
+        "assumptions": [sentence(text) for text in result.assumptions],
+        "reasons": [sentence(text) for text in result.reasons],
+        "note": sentence(result.note),
+    }
+
+
+def _witness(result: FieldResult, witness: Witness) -> dict[str, object]:
+    table = rows(result)
+    return {
+        "a": {safe(name): a for name, _, a, _ in table},
+        "b": {safe(name): b for name, _, _, b in table},
+        "role": key(witness),
+        "values": list(witness.values),
+        "differs": [safe(name) for name in witness.differs],
+        "compared": [{"member": safe(name), "value": hex(value)} for name, value in witness.role],
+        "sources": {safe(name): safe(source) for name, source, _, _ in table},
+    }
+
+
+def key(witness: Witness) -> str:
+    """Return the compared role; several words are put side by side, the first in front."""
+    values = [value for _, value in witness.role]
+    return hex(values[0]) if len(values) == 1 else "0x" + "".join(f"{v:016x}" for v in values)
+
+
+def _finding(finding: Finding, options: Options) -> dict[str, object]:
+    return {
+        "rule": finding.rule,
+        **_place(finding.place),
+        "field": safe(finding.field),
+        "missing": [safe(name) for name in finding.missing],
+        "message": sentence(finding.message),
+        "entry": [safe(name) for name in finding.entry],
+        "state": options.state(finding),
+    }

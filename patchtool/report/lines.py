@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The short forms: one line or one record per finding, for hooks and bots.
+
+terse       as checkpatch prints it, silent when there is nothing to say
+github      workflow commands that become annotations
+b4-json     the rows of b4's check protocol, ``[]`` when there is nothing to say
+patchwork   one check record for a patch
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from patchtool.model import Finding, Report
+from patchtool.report.words import (
+    counted,
+    found,
+    identifier,
+    located,
+    origin,
+    rows,
+    safe,
+    said,
+    sentence,
+    undecided,
+    way,
+    where,
+)
+
+if TYPE_CHECKING:
+    from patchtool.report.options import Options
+
+_KINDS = {"new": "ERROR", "existing": "CHECK", "closed": "CHECK"}
+_COMMANDS = {"new": "error", "existing": "notice", "closed": "notice"}
+_STATUSES = {"new": "fail", "existing": "pass", "closed": "pass"}
+_SUFFIXES = {"new": "", "existing": " (not new)", "closed": " (closed by the change)"}
+
+
+def terse(report: Report, options: Options) -> str:
+    """Write one line per finding and per undecided place."""
+    lines = [
+        f"{where(one.place)}: {_KINDS[options.state(one)]}:{identifier(one.rule)}: "
+        f"{_message(report, one, options)}"
+        for one in report.findings
+    ]
+    lines += [
+        f"{where(one.place)}: WARNING:UNDECIDED: {said(one.place, one.reason)}"
+        for one in undecided(report)
+    ]
+    return "".join(f"{line}\n" for line in dict.fromkeys(lines))
+
+
+def github(report: Report, options: Options) -> str:
+    """Write workflow commands; a runner turns them into annotations."""
+    commands = [
+        _command(
+            _COMMANDS[options.state(one)],
+            {
+                "title": f"patchtool ({one.rule})",
+                "file": safe(one.place.file),
+                "line": str(one.place.line),
+                "col": str(one.place.column),
+                "endLine": str(one.place.line),
+            },
+            "\n".join([_message(report, one, options), *_details(report, one)]),
+        )
+        for one in report.findings
+    ]
+    commands += [
+        _command(
+            "warning",
+            {
+                "title": "patchtool (undecided)",
+                "file": safe(one.place.file),
+                "line": str(one.place.line),
+                "col": str(one.place.column),
+                "endLine": str(one.place.line),
+            },
+            said(one.place, one.reason),
+        )
+        for one in undecided(report)
+    ]
+    return "".join(f"{command}\n" for command in commands)
+
+
+def b4_json(report: Report, options: Options) -> str:
+    """Write the rows that b4 shows for a patch; what is undecided never passes."""
+    import json
+
+    records = [
+        {
+            "tool": "patchtool",
+            "status": _STATUSES[options.state(one)],
+            "summary": f"{where(one.place)}: {_message(report, one, options)}",
+            "url": "",
+            "details": "\n".join(_details(report, one)),
+        }
+        for one in report.findings
+    ]
+    records += [
+        {
+            "tool": "patchtool",
+            "status": "warn",
+            "summary": f"{where(one.place)}: undecided: {said(one.place, one.reason)}",
+            "url": "",
+            "details": "",
+        }
+        for one in undecided(report)
+    ]
+    return json.dumps(records, indent=2) + "\n"
+
+
+def patchwork(report: Report, options: Options) -> str:
+    """Write a check record as patchwork's API takes it; posting it is left to the bot."""
+    import json
+
+    new = [one for one in report.findings if options.state(one) == "new"]
+    if new:
+        first = _message(report, new[0], options)
+        state, more = "fail", f" (and {len(new) - 1} more)" if len(new) > 1 else ""
+        words = first + more
+    elif places := undecided(report):
+        state, words = "warning", f"undecided: {counted(len(places), 'place')} not understood"
+    else:
+        state, words = "success", "no finding, everything decided"
+    record = {"state": state, "context": "patchtool", "target_url": "", "description": words}
+    return json.dumps(record, indent=2) + "\n"
+
+
+def _message(report: Report, one: Finding, options: Options) -> str:
+    around = located(report, one)
+    suffix = f" ({around})" if around else ""
+    return f"{said(one.place, one.message)}{suffix}{_SUFFIXES[options.state(one)]}"
+
+
+def _details(report: Report, one: Finding) -> Iterator[str]:
+    """Yield the way to the guard, what carries each input, and the witness."""
+    yield f"reached by {way(one.entry)}"
+    of = found(report, one)
+    if of is None:
+        return
+    result = of[1]
+    for given in result.inputs:
+        read = origin(given.name, given.source)
+        carriers = ", ".join(map(safe, given.covered_by)) or "nothing"
+        yield f"{safe(given.name)}{f' ({read})' if read else ''}: carried by {carriers}"
+    if result.witness is not None:
+        for label, column, value in zip("AB", (2, 3), result.witness.values, strict=True):
+            state = ", ".join(f"{safe(row[0])}={row[column]}" for row in rows(result))
+            yield f"state {label}: {state}: {safe(result.member)}={value}"
+        yield "role: " + ", ".join(f"{safe(n)}={v:#x}" for n, v in result.witness.role) + " in both"
+    for reason in result.reasons:
+        yield sentence(reason)
+
+
+def _command(name: str, properties: dict[str, str], message: str) -> str:
+    given = ",".join(f"{key}={_escaped(value, ':,')}" for key, value in properties.items())
+    return f"::{name} {given}::{_escaped(message)}"
+
+
+def _escaped(text: str, more: str = "") -> str:
+    for character in f"%\r\n{more}":
+        text = text.replace(character, f"%{ord(character):02X}")
+    return text

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How to print a report: colour, how much, where the run took place, what a change did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from patchtool.model import Finding
+
+State = Literal["new", "existing", "closed"]
+"""What a change has to do with a finding; without a change every finding is new."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The wishes of whoever asked for a report."""
+
+    colour: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    directory: str | None = None
+    """The folder in which the run took place, absolute; None keeps it out."""
+    states: Mapping[Finding, State] = field(default_factory=dict)
+    """What the change under check did to each finding; empty without a change."""
+
+    def state(self, finding: Finding) -> State:
+        """Return what the change did to a finding."""
+        return self.states.get(finding, "new")

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The SARIF 2.1.0 log, with what code scanning on GitHub shows and matches by.
+
+In: a report.  Out: one run.  Paths are relative to the top of the tree; a fingerprint
+survives shifted lines; the witness is a code flow; what is undecided is a notification
+of the tool, and the run then counts as not successful.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from patchtool import __version__
+from patchtool.model import Context, FieldResult, Finding, Place, Report
+from patchtool.report import STATUS
+from patchtool.report.words import (
+    counted,
+    found,
+    listed,
+    located,
+    rows,
+    safe,
+    said,
+    sentence,
+    undecided,
+    way,
+)
+
+if TYPE_CHECKING:
+    from patchtool.report.options import Options
+
+SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+
+Node = Mapping[str, object]
+
+_LEVELS = {"new": "error", "existing": "note", "closed": "note"}
+_BASELINES = {"new": "new", "existing": "unchanged", "closed": "absent"}
+
+_RULES: Mapping[str, tuple[str, str, str, str]] = {
+    "stale-mmu-role": (
+        "StaleMmuRole",
+        "The role does not determine a cached field of the MMU context.",
+        "KVM for x86 skips the set-up of an MMU context when the role computed from the "
+        "guest's registers equals the stored one. Two legal register states have the same role "
+        "here and need different values of a cached field, so the set-up for the second one is "
+        "skipped and the field keeps the value of the first.",
+        "Add the missing input to the extended role and assign it where the role is computed, "
+        "or compare the field as well before skipping. Keep the base role small: it identifies "
+        "shadow pages.",
+    ),
+}
+
+
+def write(report: Report, options: Options) -> str:
+    """Write a report as a SARIF log."""
+    rules = sorted({*_RULES, *(finding.rule for finding in report.findings)})
+    run: dict[str, object] = {
+        "tool": {
+            "driver": {
+                "name": "patchtool",
+                "semanticVersion": __version__,
+                "rules": [_rule(name) for name in rules],
+                "notifications": [
+                    {"id": "undecided", "shortDescription": {"text": "C that was not understood."}}
+                ],
+            }
+        },
+        "automationDetails": {"id": "patchtool/x86-mmu/"},
+        "originalUriBaseIds": {"%SRCROOT%": {"description": {"text": "The top of the tree."}}},
+        "columnKind": "utf16CodeUnits",
+        "invocations": [_invocation(report, options)],
+        "results": [_result(report, one, rules, options) for one in report.findings],
+    }
+    log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
+    return json.dumps(log, indent=2) + "\n"
+
+
+def fingerprint(report: Report, finding: Finding) -> str:
+    """Return what identifies a finding however the lines around it move."""
+    of = found(report, finding)
+    parts = (
+        finding.rule,
+        finding.place.file,
+        finding.place.function,
+        of[0].context if of is not None else "",
+        finding.field,
+        *finding.entry,
+        *finding.missing,
+    )
+    text = "\0".join(parts).encode("utf-8", "surrogatepass")
+    return f"{hashlib.sha256(text).hexdigest()[:16]}:1"
+
+
+def _rule(name: str) -> Node:
+    title, short, full, fix = _RULES.get(name, (name, name, name, name))
+    return {
+        "id": name,
+        "name": title,
+        "shortDescription": {"text": short},
+        "fullDescription": {"text": full},
+        "help": {
+            "text": f"{full}\n\n{fix}",
+            "markdown": f"**What it finds.** {full}\n\n**How to fix it.** {fix}",
+        },
+        "defaultConfiguration": {"level": "error"},
+        "properties": {
+            "precision": "very-high",
+            "problem.severity": "error",
+            "tags": ["correctness", "kvm", "linux", "x86"],
+        },
+    }
+
+
+def _invocation(report: Report, options: Options) -> Node:
+    call: dict[str, object] = {
+        "executionSuccessful": not undecided(report),
+        "exitCode": STATUS[report.verdict],
+        "toolExecutionNotifications": list(_notifications(report)),
+    }
+    if options.directory is not None:
+        uri = "file://" + quote(options.directory.rstrip("/").encode("utf-8", "surrogateescape"))
+        call["workingDirectory"] = {"uri": f"{uri}/"}
+    return call
+
+
+def _notifications(report: Report) -> Iterator[Node]:
+    for one in undecided(report):
+        yield {
+            "descriptor": {"id": "undecided", "index": 0},
+            "level": "error",
+            "message": {"text": said(one.place, one.reason)},
+            "locations": [_location(one.place)],
+        }
+
+
+def _result(report: Report, finding: Finding, rules: list[str], options: Options) -> Node:
+    state = options.state(finding)
+    related = list(enumerate(_related(report, finding), 1))
+    message = f"{said(finding.place, finding.message)}."
+    around = located(report, finding)
+    if around:
+        message += f" Affected: {around}."
+    if related:
+        links = [f"[{_linkable(text)}]({number})" for number, (text, _) in related]
+        message += f" See {listed(links)}."
+    result: dict[str, object] = {
+        "ruleId": finding.rule,
+        "ruleIndex": rules.index(finding.rule),
+        "level": _LEVELS[state],
+        "kind": "fail",
+        "message": {"text": message},
+        "locations": [_location(finding.place)],
+        "partialFingerprints": {"primaryLocationLineHash": fingerprint(report, finding)},
+    }
+    if options.states:
+        result["baselineState"] = _BASELINES[state]
+    if related:
+        result["relatedLocations"] = [
+            {"id": number, **_location(place, text)} for number, (text, place) in related
+        ]
+    of = found(report, finding)
+    if of is not None and of[1].witness is not None:
+        result["codeFlows"] = [_flow(report, *of)]
+    return result
+
+
+def _related(report: Report, finding: Finding) -> list[tuple[str, Place]]:
+    """Return the functions on the way and the role unions, as far as they were read."""
+    functions = _functions(report)
+    near = [
+        (f"{name}()", functions[name]) for name in dict.fromkeys(finding.entry) if name in functions
+    ]
+    near += [
+        (one.name, Place(one.file, one.line))
+        for one in report.ledger
+        if one.kind == "type" and one.name.startswith("union ") and "role" in one.name
+    ]
+    return [(safe(text), place) for text, place in near]
+
+
+def _functions(report: Report) -> dict[str, Place]:
+    found_: dict[str, Place] = {}
+    for one in report.ledger:
+        if one.kind == "function":
+            found_.setdefault(one.name, Place(one.file, one.line, 1, one.name))
+    return found_
+
+
+def _flow(report: Report, context: Context, result: FieldResult) -> Node:
+    """Tell a witness as steps: the set-up for A, then the one for B that is skipped."""
+    witness = result.witness
+    assert witness is not None
+    table = rows(result)
+    functions = _functions(report)
+    guard = context.place
+    steps: list[tuple[Place, str]] = []
+    for label, column in (("A", 2), ("B", 3)):
+        state = ", ".join(f"{safe(row[0])}={row[column]}" for row in table)
+        start = functions.get(context.entry[0], guard) if context.entry else guard
+        steps.append((start, f"State {label}: {state}"))
+        steps += [
+            (functions[name], f"{way([name])} is called")
+            for name in context.entry[1:]
+            if name in functions
+        ]
+        role = ", ".join(f"{safe(name)}={value:#x}" for name, value in witness.role)
+        member = safe(result.member)
+        if label == "A":
+            steps.append((guard, f"The full set-up stores {member}={witness.values[0]} and {role}"))
+        else:
+            steps.append(
+                (
+                    guard,
+                    f"{role} again, so the set-up is skipped: {member} stays "
+                    f"{witness.values[0]} and should be {witness.values[1]}",
+                )
+            )
+    return {
+        "message": {"text": f"{counted(len(witness.differs), 'input')} changed"},
+        "threadFlows": [
+            {
+                "locations": [
+                    {
+                        "location": _location(place, text),
+                        "importance": "essential" if place == guard else "important",
+                    }
+                    for place, text in steps
+                ]
+            }
+        ],
+    }
+
+
+def _location(place: Place, text: str = "") -> Node:
+    where: dict[str, object] = {
+        "physicalLocation": {
+            "artifactLocation": {
+                "uri": quote(place.file.encode("utf-8", "surrogateescape")),
+                "uriBaseId": "%SRCROOT%",
+            },
+            "region": {"startLine": max(place.line, 1), "startColumn": max(place.column, 1)},
+        }
+    }
+    if place.function:
+        where["logicalLocations"] = [{"name": safe(place.function), "kind": "function"}]
+    if text:
+        where["message"] = {"text": sentence(text)}
+    return where
+
+
+def _linkable(text: str) -> str:
+    r"""Return a text that can stand in a link; "\" and brackets are escaped."""
+    return "".join(f"\\{c}" if c in "\\[]" else c for c in text)

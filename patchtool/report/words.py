@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The words that all forms share: escaping, lists, plurals, the way to a guard.
+
+In: names and sentences that may come from a hostile tree.  Out: printable text on one
+line; whatever steers a terminal or reorders a line is spelled out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from patchtool.model import Context, FieldResult, Finding, Place, Report, Unknown
+
+_MASKED = ("CR0.", "CR4.", "EFER.")
+
+
+def safe(text: str) -> str:
+    """Spell out every character that is not printable."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else _spelled(c) for c in text)
+
+
+def sentence(text: str) -> str:
+    """Return a sentence on one line."""
+    return safe(" ".join(text.split()))
+
+
+def _spelled(character: str) -> str:
+    code = ord(character)
+    # A byte that was no UTF-8 travels as a surrogate.
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Join names as a sentence does: a, b and c."""
+    if len(parts) < 2:
+        return "".join(parts)
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun in the right number."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def way(entry: Iterable[str]) -> str:
+    """Return a call path."""
+    return " -> ".join(f"{safe(name)}()" for name in entry)
+
+
+def where(place: Place, column: bool = False) -> str:
+    """Return a position as editors read it."""
+    spot = f"{safe(place.file)}:{place.line}"
+    return f"{spot}:{place.column}" if column else spot
+
+
+def said(place: Place, message: str) -> str:
+    """Return a sentence with the function that it is about."""
+    function = f"{safe(place.function)}(): " if place.function else ""
+    return function + sentence(message)
+
+
+def origin(name: str, source: str) -> str:
+    """Return where an input is read; "" where its name says so already."""
+    if name == source:
+        return ""
+    # The mask says again which bit it is.
+    return safe(source.rpartition(" & ")[0] if name.startswith(_MASKED) else source) or safe(source)
+
+
+def identifier(rule: str) -> str:
+    """Return a rule as checkpatch names its types."""
+    return rule.upper().replace("-", "_")
+
+
+def found(report: Report, finding: Finding) -> tuple[Context, FieldResult] | None:
+    """Return the verdict that a finding stands for."""
+    for context in report.contexts:
+        if context.place == finding.place and context.entry == finding.entry:
+            for result in context.fields:
+                if result.name == finding.field:
+                    return context, result
+    return None
+
+
+def located(report: Report, finding: Finding) -> str:
+    """Return which way and which context a finding is about, in a few words."""
+    of = found(report, finding)
+    context = safe(of[0].context) if of is not None else ""
+    outermost = finding.entry[:1] if finding.entry[:1] != (finding.place.function,) else ()
+    return ", ".join(filter(None, [context, f"from {way(outermost)}" if outermost else ""]))
+
+
+def undecided(report: Report) -> tuple[Unknown, ...]:
+    """Return what was not decided and where: never nothing for a verdict of unknown."""
+    from patchtool.model import Place, Unknown
+
+    if report.unknowns or report.verdict != "unknown":
+        return report.unknowns
+    contexts = [
+        Unknown(context.place, "; ".join((f"{result.name} is not decided", *result.reasons)))
+        for context in report.contexts
+        for result in context.fields
+        if result.verdict == "unknown"
+    ]
+    nowhere = Unknown(Place("arch/x86/kvm", 1), "nothing was decided")
+    return tuple(contexts) or (nowhere,)
+
+
+def rows(result: FieldResult) -> tuple[tuple[str, str, int, int], ...]:
+    """Return a witness row by row: a name of its own, where it is read, A, B.
+
+    Two register files may both have an EFER.LMA: the first that differs keeps the
+    plain name, the others are told apart by where they are read.
+    """
+    witness = result.witness
+    if witness is None:
+        return ()
+    table = [
+        (name, source, a, b)
+        for (name, a), (_, b), source in zip(witness.a, witness.b, witness.sources, strict=True)
+    ]
+    plain: dict[str, str] = {}
+    for name, source, *_ in sorted(table, key=lambda row: row[2] == row[3]):
+        plain.setdefault(name, source)
+    return tuple(
+        (name if plain[name] == source else f"{name} ({origin(name, source)})", source, a, b)
+        for name, source, a, b in table
+    )

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Each miniature kernel has its expected verdict, and its whole report, beside it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from patchtool.errors import InputError
+from patchtool.index import Index
+from patchtool.model import worst
+from patchtool.report import render
+from patchtool.report.options import Options
+from patchtool.rules import stale_mmu_role as rule
+from patchtool.source import open_source
+
+FIXTURES = sorted(
+    path.parent for path in Path(__file__).parent.parent.glob("fixtures/*/expect.json")
+)
+
+
+def expectations():
+    """Yield each fixture with each field that its expectation speaks of."""
+    for fixture in FIXTURES:
+        expected = json.loads((fixture / "expect.json").read_text("utf-8"))
+        for name, per_field in {"root_level": expected, **expected.get("fields", {})}.items():
+            yield pytest.param(fixture, name, per_field, id=f"{fixture.name}-{name}")
+
+
+def decided(fixture, fields):
+    """Check a fixture."""
+    return rule.check(Index(open_source(str(fixture))), fields, fixture.name)
+
+
+def answers(report, name):
+    """Return per context and call path what was decided on one field."""
+    return [
+        (context.context, context.entry, result.verdict, frozenset(result.missing))
+        for context in report.contexts
+        for result in context.fields
+        if result.name == name
+    ]
+
+
+def is_meant(expected, answer):
+    """Tell whether an expectation speaks of an answer: by call path, and context if named."""
+    context, entry = answer[:2]
+    return expected["via"] in entry and expected.get("context", context) == context
+
+
+def test_there_are_fixtures():
+    """The expectations are found, so that the tests below test something."""
+    assert len(FIXTURES) > 30
+
+
+@pytest.mark.parametrize(("fixture", "name", "expected"), list(expectations()))
+def test_verdicts(fixture, name, expected):
+    """Every context of a fixture has the verdict and the missing inputs that are written down."""
+    if expected["verdict"] == "error":
+        with pytest.raises(InputError):
+            decided(fixture, (name,))
+        return
+    report = decided(fixture, (name,))
+    found = answers(report, name)
+    assert report.verdict == expected["verdict"], report.unknowns
+    if report.verdict == "unknown":
+        # What was not understood may hide a context.
+        assert report.unknowns
+        return
+    expected_ones = [
+        one for one in expected["contexts"].values() if one["verdict"] != "not-guarded"
+    ]
+    for one in expected_ones:
+        told = {answer[2:] for answer in found if is_meant(one, answer)}
+        assert told == {(one["verdict"], frozenset(one["missing"]))}, one["via"]
+    strangers = [a for a in found if not any(is_meant(one, a) for one in expected_ones)]
+    assert not strangers, "contexts that nobody expects"
+    if found:
+        assert report.verdict == worst(tuple(verdict for *_, verdict, _ in found))
+
+
+@pytest.mark.parametrize("fixture", FIXTURES, ids=lambda path: path.name)
+def test_reports(fixture, rewrite):
+    """The whole text report on a fixture is as written down."""
+    file = fixture / "expect.txt"
+    expected = json.loads((fixture / "expect.json").read_text("utf-8"))
+    try:
+        report = decided(fixture, rule.DEFAULT_FIELDS)
+    except InputError as error:
+        verdict, text = "error", f"{error}\n".replace(str(fixture), fixture.name)
+    else:
+        verdict = worst(tuple(v for *_, v, _ in answers(report, "root_level")) or (report.verdict,))
+        text = render(report, "text", Options())
+    assert verdict == expected["verdict"], "a report with another verdict is never written down"
+    if rewrite:
+        file.write_text(text, "utf-8")
+    assert file.read_text("utf-8") == text

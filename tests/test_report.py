@@ -1,0 +1,706 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Every form of a report says what was found, keeps its contract and cannot be abused."""
+
+import json
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from patchtool.model import (
+    Consulted,
+    Context,
+    FieldResult,
+    Finding,
+    Input,
+    Place,
+    Report,
+    Unknown,
+    Witness,
+)
+from patchtool.report import FORMATS, STATUS, render
+from patchtool.report.options import Options
+from patchtool.report.sarif import fingerprint
+
+FILE = "arch/x86/kvm/mmu/mmu.c"
+LMA = "vcpu->arch.efer & EFER_LMA"
+SAVED_LMA = "to_svm(vcpu)->vmcb01.ptr->save.efer & EFER_LMA"
+EPTP = "to_vmx(vcpu)->nested.cached_vmcs12->ept_pointer"
+
+GAP = FieldResult(
+    name="root_level",
+    member="root_level",
+    verdict="gap",
+    inputs=(
+        Input("CR0.PG", "vcpu->arch.cr0 & X86_CR0_PG", ("ext.cr0_pg",)),
+        Input("EFER.LMA", LMA, ()),
+    ),
+    missing=("EFER.LMA",),
+    witness=Witness(
+        a=(("CR0.PG", 1), ("CR0.WP", 0), ("EFER.LMA", 0)),
+        b=(("CR0.PG", 1), ("CR0.WP", 0), ("EFER.LMA", 1)),
+        sources=("vcpu->arch.cr0 & X86_CR0_PG", "vcpu->arch.cr0 & X86_CR0_WP", LMA),
+        differs=("EFER.LMA",),
+        role=(("mmu_role", 0x5001079C),),
+        values=(3, 4),
+    ),
+    assumptions=("EFER.LMA=1 implies CR4.PAE=1",),
+)
+
+TWO_FILES = replace(
+    GAP,
+    inputs=(Input("EFER.LMA", SAVED_LMA, ()), Input("EFER.LMA", LMA, ("ext.efer_lma",))),
+    witness=Witness(
+        a=(("EFER.LMA", 1), ("EFER.LMA", 0)),
+        b=(("EFER.LMA", 1), ("EFER.LMA", 1)),
+        sources=(LMA, SAVED_LMA),
+        differs=("EFER.LMA",),
+        role=(("cpu_role", 0x12), ("root_role", 0x34)),
+        values=(3, 4),
+    ),
+)
+
+MESSAGE = "root_level depends on EFER.LMA, which the role does not determine"
+
+
+def place(line, function):
+    """Return a place in the usual file."""
+    return Place(FILE, line, 5, function)
+
+
+def context(initialiser, line, entry, *fields, name="root_mmu"):
+    """Return a context of the usual file."""
+    return Context(initialiser, name, entry, place(line, initialiser), fields)
+
+
+TDP = context("init_kvm_tdp_mmu", 40, ("kvm_init_mmu", "init_kvm_tdp_mmu"), GAP)
+
+COVERED = replace(
+    GAP,
+    verdict="covered",
+    inputs=(GAP.inputs[0], replace(GAP.inputs[1], covered_by=("base.level", "ext.efer_lma"))),
+    missing=(),
+    witness=None,
+)
+
+SOFT = context("shadow_init", 60, ("kvm_init_mmu", "init_kvm_softmmu", "shadow_init"), COVERED)
+
+EPT = context(
+    "kvm_init_shadow_ept_mmu",
+    80,
+    ("nested_ept_new_eptp", "kvm_init_shadow_ept_mmu"),
+    replace(COVERED, inputs=(Input(EPTP, EPTP, ("base.level",)),)),
+    name="guest_mmu",
+)
+
+FINDING = Finding(
+    "stale-mmu-role", TDP.place, "root_level", ("EFER.LMA",), MESSAGE, TDP.entry
+)  # fmt: skip
+
+LEDGER = (
+    Consulted("arch/x86/include/asm/kvm_host.h", 9, "type", "union kvm_mmu_role"),
+    Consulted(FILE, 30, "function", "init_kvm_tdp_mmu"),
+    Consulted(FILE, 90, "function", "kvm_init_mmu"),
+)
+
+UNKNOWN = Unknown(Place(FILE, 33, 2, "kvm_calc_role"), "asm goto is not understood")
+
+REPORTS = {
+    "gap": Report(
+        "linux", None, (TDP, SOFT, EPT), (FINDING,), ledger=LEDGER, verdict="gap"
+    ),
+    "covered": Report("linux", "5" * 40, (SOFT, EPT), ledger=LEDGER, verdict="covered"),
+    "unknown": Report(
+        "linux",
+        None,
+        (context("f", 1, ("f",), replace(COVERED, verdict="unknown", reasons=("why",))), SOFT),
+        unknowns=(UNKNOWN,),
+        verdict="unknown",
+    ),
+    "undecided": Report("linux", None, verdict="unknown"),
+    "both": Report("linux", None, (TDP,), (FINDING,), (UNKNOWN,), verdict="gap"),
+    "two files": Report(
+        "linux", None, (replace(TDP, fields=(TWO_FILES,)),), (FINDING,), verdict="gap"
+    ),
+    "not-guarded": Report("linux", None, verdict="not-guarded"),
+}  # fmt: skip
+
+TEXT = """\
+arch/x86/kvm/mmu/mmu.c:40:5: error: init_kvm_tdp_mmu(): root_level depends on EFER.LMA, which \
+the role does not determine [stale-mmu-role]
+    set-up of root_mmu, reached by kvm_init_mmu() -> init_kvm_tdp_mmu()
+
+    input of root_level   carried by   read from
+    CR0.PG                ext.cr0_pg   vcpu->arch.cr0
+    EFER.LMA              nothing      vcpu->arch.efer
+
+      witness      state A      state B
+      CR0.PG       1            1
+    * EFER.LMA     0            1
+      mmu_role     0x5001079c   0x5001079c
+    * root_level   3            4
+      in both states: CR0.WP=0
+    The role is equal, so the set-up is skipped when A is followed by B, and root_level stays 3.
+
+Not affected: root_level in 2 contexts
+  root_mmu, reached by kvm_init_mmu() -> init_kvm_softmmu() -> shadow_init()
+      (arch/x86/kvm/mmu/mmu.c:60):
+    EFER.LMA is carried by base.level and ext.efer_lma, CR0.PG by ext.cr0_pg
+  guest_mmu, reached by nested_ept_new_eptp() -> kvm_init_shadow_ept_mmu()
+      (arch/x86/kvm/mmu/mmu.c:80):
+    EFER.LMA is not an input here: root_level follows
+    to_vmx(vcpu)->nested.cached_vmcs12->ept_pointer (carried by base.level)
+
+Assumptions:
+  - EFER.LMA=1 implies CR4.PAE=1
+
+1 gap in 1 of 3 contexts; 2 covered (assumptions above)
+"""
+
+
+def written(name, form, **options):
+    """Return one of the reports in one of the forms."""
+    return render(REPORTS[name], form, Options(**options))
+
+
+# -- every form ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("name", REPORTS)
+def test_the_same_report_gives_the_same_bytes(name, form):
+    """A report is written alike each time and ends in a line end unless it is empty."""
+    once = written(name, form)
+    assert once == written(name, form)
+    assert once == "" or once.endswith("\n")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_hostile_names_cannot_steer_a_terminal(form):
+    """Control characters, bidirectional marks and broken bytes are spelled out in every form."""
+    bad = "e\x1b[2J\x9b1m\x07\r\u202e\udcff\n::error::x"
+    entry = (bad, bad)
+    one = replace(
+        GAP,
+        name=bad,
+        member=bad,
+        inputs=(Input(bad, bad + "x", (bad,)),),
+        missing=(bad,),
+        witness=Witness(((bad, 1),), ((bad, 2),), (bad,), (bad,), ((bad, 1),), (1, 2)),
+        assumptions=(bad,),
+        reasons=(bad,),
+        note=bad,
+    )
+    where = Place(bad, 3, 1, bad)
+    report = Report(
+        bad,
+        None,
+        (
+            Context(bad, bad, entry, where, (one,)),
+            Context(bad, bad, entry, where, (replace(one, verdict="covered", witness=None),)),
+        ),
+        (Finding("stale-mmu-role", where, bad, (bad,), bad, entry),),
+        (Unknown(where, bad),),
+        (Consulted(bad, 1, "function", bad), Consulted(bad, 1, "type", "union role " + bad)),
+        verdict="gap",
+    )
+    text = render(report, form, Options(verbose=True))
+    assert [c for c in text if not c.isprintable() and c != "\n"] == []
+    if form not in ("text", "terse", "github"):
+        paragraphs = ("details", "help")
+        assert all(one.isprintable() for one in strings(json.loads(text), *paragraphs))
+    assert not [line for line in text.splitlines() if line.startswith("::error::")]
+
+
+def strings(node, *but):
+    """Yield every string in a document, keys too."""
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, list):
+        for one in node:
+            yield from strings(one, *but)
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            yield key
+            if key not in but:
+                yield from strings(value, *but)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_nothing_undecided_looks_clean(form):
+    """What exits with 3 says so in every form, even when no place is to blame."""
+    clean = {"terse": "", "github": "", "b4-json": "[]\n"}
+    text = written("undecided", form)
+    assert text != clean.get(form, written("covered", form))
+    assert STATUS["unknown"] == 3
+
+
+# -- text ------------------------------------------------------------------------------------
+
+
+def test_text_is_the_whole_story():
+    """The text for a gap is the compiler's line, both tables, the others, the summary."""
+    assert written("gap", "text") == TEXT
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_text_keeps_to_its_width(name):
+    """Nothing but the lines that name a place is wider than 100 columns."""
+    for line in written(name, "text", verbose=True).splitlines():
+        assert len(line) <= 100 or line.startswith(FILE)
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_only_findings_look_like_findings(name):
+    """An editor that jumps to path:line: finds the findings and unknowns, nothing else."""
+    report = REPORTS[name]
+    jumps = re.findall(r"^.*?:\d+:.*$", written(name, "text", verbose=True), re.MULTILINE)
+    assert len(jumps) == len(report.findings) + (len(report.unknowns) or name == "undecided")
+    assert written(name, "text", quiet=True).splitlines() == jumps
+
+
+@pytest.mark.parametrize(
+    ("name", "last"),
+    [
+        ("covered", "no gap in 2 contexts at 555555555555 (assumptions above)"),
+        ("unknown", "undecided: 1 of 2 contexts, 1 place not understood; 1 covered"),
+        ("undecided", "undecided: 1 place not understood"),
+        ("both", "1 gap in 1 of 1 context; undecided: 1 place not understood"),
+        ("not-guarded", "not guarded: no set-up is skipped on an equal role"),
+    ],
+)
+def test_the_last_line_sums_up(name, last):
+    """The summary counts in good English and mentions assumptions only where there are any."""
+    line = written(name, "text").splitlines()[-1]
+    assert line.removesuffix(" (assumptions above)") == last.removesuffix(" (assumptions above)")
+    assert line.endswith("(assumptions above)") == ("Assumptions:" in written(name, "text"))
+
+
+def test_two_register_files_are_told_apart():
+    """Rows of one name in the tables say where each is read."""
+    text = written("two files", "text")
+    assert re.search(r"\n    EFER.LMA +nothing +to_svm\(vcpu\)->vmcb01.ptr->save.efer\n", text)
+    assert re.search(r"\n    EFER.LMA +ext.efer_lma +vcpu->arch.efer\n", text)
+    assert re.search(r"\n      EFER.LMA in vcpu->arch.efer +1 +1\n", text)
+    assert re.search(r"\n    \* EFER.LMA in to_svm\(vcpu\)->vmcb01.ptr->save.efer +0 +1\n", text)
+    assert "The roles are equal" in text
+
+
+def test_a_field_kept_in_the_role_is_told_as_such():
+    """Where the field is a member of the role, that is the reason why it is not affected."""
+    kept = replace(COVERED, member="cpu_role.base.level", inputs=())
+    report = replace(REPORTS["covered"], contexts=(replace(SOFT, fields=(kept,)),))
+    text = render(report, "text", Options())
+    assert "    root_level is kept in the role itself, as cpu_role.base.level\n" in text
+
+
+def test_colour_is_only_paint():
+    """Colour adds escape sequences and changes no word; nothing undecided is green."""
+    for name in REPORTS:
+        painted = written(name, "text", colour=True)
+        assert re.sub(r"\x1b\[[\d;]*m", "", painted) == written(name, "text")
+        assert "\x1b" in painted
+        assert ("\x1b[1;32m" in painted) == (STATUS[REPORTS[name].verdict] == 0)
+
+
+def test_findings_of_a_change_are_told_apart():
+    """A finding that is not new is a note in text and no error anywhere."""
+    for state in ("existing", "closed"):
+        states = {FINDING: state}
+        assert ": note: " in written("gap", "text", states=states)
+        assert "ERROR" not in written("gap", "terse", states=states)
+        assert "::notice " in written("gap", "github", states=states)
+        assert json.loads(written("gap", "b4-json", states=states))[0]["status"] == "pass"
+        result = json.loads(written("gap", "sarif", states=states))["runs"][0]["results"][0]
+        assert result["level"] == "note"
+        assert result["baselineState"] in ("unchanged", "absent")
+        assert json.loads(written("gap", "json", states=states))["findings"][0]["state"] == state
+
+
+# -- short forms -----------------------------------------------------------------------------
+
+
+def test_terse_is_one_line_per_finding():
+    """Hooks get checkpatch's shape, and silence when there is nothing to say."""
+    assert written("both", "terse") == (
+        f"{FILE}:40: ERROR:STALE_MMU_ROLE: init_kvm_tdp_mmu(): {MESSAGE} "
+        f"(root_mmu, from kvm_init_mmu())\n"
+        f"{FILE}:33: WARNING:UNDECIDED: kvm_calc_role(): asm goto is not understood\n"
+    )
+    assert written("covered", "terse") == written("not-guarded", "terse") == ""
+
+
+def test_github_commands_are_escaped():
+    """A workflow command keeps commas, colons, percents and line ends in their places."""
+    odd = replace(FINDING, place=replace(FINDING.place, file="a,b:c%.c"), message="50% done")
+    tdp = replace(TDP, place=odd.place)
+    report = replace(REPORTS["gap"], contexts=(tdp,), findings=(odd,))
+    line = render(report, "github", Options())
+    assert line.startswith(
+        "::error title=patchtool (stale-mmu-role),file=a%2Cb%3Ac%25.c,line=40,col=5,endLine=40::"
+        "init_kvm_tdp_mmu(): 50%25 done (root_mmu, from kvm_init_mmu())%0Areached by "
+    )
+    assert line.count("\n") == 1
+    assert written("unknown", "github").startswith("::warning title=patchtool (undecided),file=")
+
+
+def test_b4_gets_rows():
+    """A gap fails, what is undecided warns, nothing to say is an empty list."""
+    rows = json.loads(written("both", "b4-json"))
+    assert [row["status"] for row in rows] == ["fail", "warn"]
+    assert all({"tool", "status", "summary", "url", "details"} == row.keys() for row in rows)
+    assert "state B: CR0.PG=1, CR0.WP=0, EFER.LMA=1: root_level=4" in rows[0]["details"]
+    assert written("covered", "b4-json") == "[]\n"
+    assert json.loads(written("undecided", "b4-json"))[0]["status"] == "warn"
+
+
+@pytest.mark.parametrize(
+    ("name", "state"),
+    [("gap", "fail"), ("unknown", "warning"), ("covered", "success"), ("undecided", "warning")],
+)
+def test_patchwork_gets_a_check(name, state):
+    """A check record has the four fields that patchwork takes and the right state."""
+    record = json.loads(written(name, "patchwork"))
+    assert record.keys() == {"state", "context", "target_url", "description"}
+    assert (record["state"], record["context"]) == (state, "patchtool")
+
+
+# -- JSON ------------------------------------------------------------------------------------
+
+
+def object_of(required, **more):
+    """Return the schema of an object; other keys are allowed."""
+    return {"type": "object", "required": list(required), "properties": {**required, **more}}
+
+
+TEXT_ = {"type": "string", "minLength": 1}
+LINE = {"type": "integer", "minimum": 1}
+NAMES = {"type": "array", "items": TEXT_}
+VERDICT = {"enum": ["covered", "gap", "unknown", "not-guarded"]}
+STATE = {"type": "object", "minProperties": 1, "additionalProperties": {"type": "integer"}}
+
+CONTRACT = object_of(
+    {
+        "version": {"const": 1},
+        "tree": {"type": "string"},
+        "rev": {"type": ["string", "null"], "pattern": "^[0-9a-f]{40}$"},
+        "verdict": VERDICT,
+        "contexts": {
+            "type": "array",
+            "items": object_of(
+                {
+                    "initialiser": TEXT_,
+                    "context": TEXT_,
+                    "entry": NAMES,
+                    "file": TEXT_,
+                    "line": LINE,
+                    "fields": {
+                        "type": "array",
+                        "items": {
+                            **object_of(
+                                {
+                                    "name": TEXT_,
+                                    "verdict": VERDICT,
+                                    "inputs": {
+                                        "type": "array",
+                                        "items": object_of(
+                                            {"name": TEXT_, "source": TEXT_, "covered_by": NAMES}
+                                        ),
+                                    },
+                                    "missing": NAMES,
+                                    "assumptions": NAMES,
+                                    "reasons": NAMES,
+                                }
+                            ),
+                            "if": {"properties": {"missing": {"minItems": 1}}},
+                            "then": {
+                                "required": ["witness"],
+                                "properties": {
+                                    "witness": object_of(
+                                        {
+                                            "a": STATE,
+                                            "b": STATE,
+                                            "role": {"type": "string", "pattern": "^0x[0-9a-f]+$"},
+                                            "values": {
+                                                "type": "array",
+                                                "items": {"type": "integer"},
+                                                "minItems": 2,
+                                                "maxItems": 2,
+                                            },
+                                        }
+                                    )
+                                },
+                            },
+                        },
+                    },
+                }
+            ),
+        },
+        "findings": {
+            "type": "array",
+            "items": object_of(
+                {
+                    "rule": TEXT_,
+                    "file": TEXT_,
+                    "line": LINE,
+                    "column": LINE,
+                    "function": {"type": "string"},
+                    "field": TEXT_,
+                    "missing": NAMES,
+                    "message": TEXT_,
+                }
+            ),
+        },
+        "unknowns": {
+            "type": "array",
+            "items": object_of(
+                {"file": TEXT_, "line": LINE, "function": {"type": "string"}, "reason": TEXT_}
+            ),
+        },
+    }
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_json_keeps_its_contract(name):
+    """Every document has the keys that were promised, with values of the promised kinds."""
+    text = written(name, "json")
+    jsonschema.Draft202012Validator(CONTRACT).validate(json.loads(text))
+    assert text.isascii()
+
+
+def test_json_holds_the_witness():
+    """The witness is two objects over the same names, a hexadecimal role and two values."""
+    field = json.loads(written("gap", "json"))["contexts"][0]["fields"][0]
+    assert field["missing"] == ["EFER.LMA"]
+    assert field["inputs"][1] == {"name": "EFER.LMA", "source": LMA, "covered_by": []}
+    assert field["witness"]["a"] == {"CR0.PG": 1, "CR0.WP": 0, "EFER.LMA": 0}
+    assert field["witness"]["b"] == {"CR0.PG": 1, "CR0.WP": 0, "EFER.LMA": 1}
+    assert (field["witness"]["role"], field["witness"]["values"]) == ("0x5001079c", [3, 4])
+
+
+def test_json_names_no_input_twice():
+    """With two register files the input that differs has the plain name, both are there."""
+    witness = json.loads(written("two files", "json"))["contexts"][0]["fields"][0]["witness"]
+    assert witness["a"] == {"EFER.LMA (vcpu->arch.efer)": 1, "EFER.LMA": 0}
+    assert witness["b"] == {"EFER.LMA (vcpu->arch.efer)": 1, "EFER.LMA": 1}
+    assert int(witness["role"], 16) == 0x12 << 64 | 0x34
+    assert [one["member"] for one in witness["compared"]] == ["cpu_role", "root_role"]
+
+
+# -- SARIF -----------------------------------------------------------------------------------
+
+
+def only(required=(), **properties):
+    """Return the schema of an object with no other keys than these."""
+    return {
+        "type": "object",
+        "required": list(required),
+        "properties": properties,
+        "additionalProperties": False,
+    }
+
+
+def several(item, least=0):
+    """Return the schema of a list."""
+    return {"type": "array", "items": item, "minItems": least}
+
+
+MESSAGE_ = only(["text"], text=TEXT_, markdown=TEXT_)
+ARTIFACT = only(
+    ["uri", "uriBaseId"],
+    uri={"type": "string", "pattern": r"^(?!/|[a-z]+:|.*(?:^|/)\.\.(?:/|$))[!-~]+$"},
+    uriBaseId={"const": "%SRCROOT%"},
+)
+LOCATION = only(
+    ["physicalLocation"],
+    id={"type": "integer", "minimum": 0},
+    physicalLocation=only(
+        ["artifactLocation", "region"],
+        artifactLocation=ARTIFACT,
+        region=only(["startLine"], startLine=LINE, startColumn=LINE),
+    ),
+    logicalLocations=several(only(["name"], name=TEXT_, kind=TEXT_)),
+    message=MESSAGE_,
+)
+DESCRIPTOR = only(
+    ["id"],
+    id=TEXT_,
+    name={"type": "string", "maxLength": 255},
+    shortDescription=MESSAGE_,
+    fullDescription=MESSAGE_,
+    help=MESSAGE_,
+    defaultConfiguration=only(level={"enum": ["none", "note", "warning", "error"]}),
+    properties={
+        "type": "object",
+        "properties": {
+            "precision": {"enum": ["very-high", "high", "medium", "low"]},
+            "problem.severity": {"enum": ["error", "warning", "recommendation"]},
+            "tags": {"type": "array", "items": TEXT_, "uniqueItems": True, "maxItems": 20},
+        },
+    },
+)
+# The parts of the SARIF 2.1.0 schema that patchtool writes, stricter than the standard
+# where code scanning is; PATCHTOOL_SARIF_SCHEMA names the file of the full one.
+SARIF = only(
+    ["version", "runs"],
+    **{"$schema": {"type": "string", "format": "uri"}},
+    version={"const": "2.1.0"},
+    runs=several(
+        only(
+            ["tool", "results"],
+            tool=only(
+                ["driver"],
+                driver=only(
+                    ["name"],
+                    name=TEXT_,
+                    semanticVersion=TEXT_,
+                    rules=several(
+                        {**DESCRIPTOR, "required": ["id", "shortDescription", "help"]}, 1
+                    ),
+                    notifications=several(DESCRIPTOR),
+                ),
+            ),
+            automationDetails=only(id={"const": "patchtool/x86-mmu/"}),
+            originalUriBaseIds={"type": "object"},
+            columnKind={"enum": ["utf16CodeUnits", "unicodeCodePoints"]},
+            invocations=several(
+                only(
+                    ["executionSuccessful"],
+                    executionSuccessful={"type": "boolean"},
+                    exitCode={"type": "integer"},
+                    workingDirectory=only(uri={"type": "string", "pattern": "^file:///.*/$"}),
+                    toolExecutionNotifications=several(
+                        only(
+                            ["message"],
+                            descriptor=only(["id"], id=TEXT_, index={"type": "integer"}),
+                            level={"enum": ["none", "note", "warning", "error"]},
+                            message=MESSAGE_,
+                            locations=several(LOCATION),
+                        )
+                    ),
+                ),
+                1,
+            ),
+            results=several(
+                only(
+                    ["message", "ruleId", "locations", "partialFingerprints"],
+                    ruleId=TEXT_,
+                    ruleIndex={"type": "integer", "minimum": 0},
+                    level={"enum": ["none", "note", "warning", "error"]},
+                    kind={"enum": ["fail"]},
+                    baselineState={"enum": ["new", "unchanged", "updated", "absent"]},
+                    message=MESSAGE_,
+                    locations={"type": "array", "items": LOCATION, "minItems": 1, "maxItems": 1},
+                    relatedLocations=several(LOCATION),
+                    partialFingerprints=only(
+                        ["primaryLocationLineHash"],
+                        primaryLocationLineHash={"type": "string", "pattern": "^[0-9a-f]{16}:1$"},
+                    ),
+                    codeFlows=several(
+                        only(
+                            ["threadFlows"],
+                            message=MESSAGE_,
+                            threadFlows=several(
+                                only(
+                                    ["locations"],
+                                    locations=several(
+                                        only(
+                                            location=LOCATION,
+                                            importance={
+                                                "enum": ["important", "essential", "unimportant"]
+                                            },
+                                        ),
+                                        1,
+                                    ),
+                                ),
+                                1,
+                            ),
+                        )
+                    ),
+                )
+            ),
+        ),
+        1,
+    ),
+)
+
+
+def sarif(name, **options):
+    """Return the one run of a SARIF log."""
+    return json.loads(written(name, "sarif", **options))["runs"][0]
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_sarif_is_valid(name):
+    """Every log fits the parts of the standard that it uses."""
+    log = json.loads(written(name, "sarif", directory="/home/me/linux tree"))
+    jsonschema.Draft202012Validator(SARIF).validate(log)
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_sarif_fits_the_official_schema(name):
+    """Every log fits the whole published schema, where a copy of it is at hand."""
+    path = os.environ.get("PATCHTOOL_SARIF_SCHEMA")
+    if not path:
+        pytest.skip("PATCHTOOL_SARIF_SCHEMA does not name the published schema")
+    schema = json.loads(Path(path).read_text("utf-8"))
+    log = json.loads(written(name, "sarif", directory="/home/me/linux tree"))
+    jsonschema.Draft4Validator(schema).validate(log)
+
+
+def test_sarif_links_lead_somewhere():
+    """Each link in a message is the id of a related location, the rule index fits."""
+    run = sarif("gap")
+    result = run["results"][0]
+    links = re.findall(r"(?<!\\)\[([^\]]*)\]\((\d+)\)", result["message"]["text"])
+    related = {one["id"]: one for one in result["relatedLocations"]}
+    assert [related[int(number)]["message"]["text"] for _, number in links] == [t for t, _ in links]
+    assert len(related) == len(links) == 3
+    assert run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
+    assert result["message"]["text"].startswith(f"init_kvm_tdp_mmu(): {MESSAGE}. ")
+
+
+def test_sarif_tells_the_witness_as_a_flow():
+    """The flow enters with state A, passes the guard, enters with state B and ends there."""
+    flow = sarif("gap")["results"][0]["codeFlows"][0]["threadFlows"][0]["locations"]
+    said = [step["location"]["message"]["text"] for step in flow]
+    lines = [step["location"]["physicalLocation"]["region"]["startLine"] for step in flow]
+    assert lines == [90, 30, 40, 90, 30, 40]
+    assert said[0] == "State A: CR0.PG=1, CR0.WP=0, EFER.LMA=0"
+    assert said[2] == "The full set-up stores root_level=3 and mmu_role=0x5001079c"
+    assert said[5].endswith("so the set-up is skipped: root_level stays 3 and should be 4")
+
+
+def test_sarif_tells_what_is_undecided():
+    """Undecided places are notifications of a run that was not successful."""
+    for name in ("unknown", "both", "undecided"):
+        call = sarif(name)["invocations"][0]
+        assert call["executionSuccessful"] is False
+        assert len(call["toolExecutionNotifications"]) == 1
+        assert call["exitCode"] == STATUS[REPORTS[name].verdict]
+    call = sarif("gap")["invocations"][0]
+    assert (call["executionSuccessful"], call["toolExecutionNotifications"]) == (True, [])
+
+
+def test_a_fingerprint_survives_shifted_lines():
+    """Lines may move; another input, way or function is another finding."""
+    report = REPORTS["gap"]
+    moved = replace(TDP, place=replace(TDP.place, line=77, column=9))
+    shifted = replace(
+        report,
+        contexts=(moved, SOFT, EPT),
+        findings=(replace(FINDING, place=moved.place),),
+    )
+    first = fingerprint(report, FINDING)
+    assert fingerprint(shifted, shifted.findings[0]) == first
+    others = [
+        replace(FINDING, missing=("CR4.LA57",)),
+        replace(FINDING, entry=("elsewhere", "init_kvm_tdp_mmu")),
+        replace(FINDING, field="shadow_root_level"),
+        replace(FINDING, place=replace(FINDING.place, function="other")),
+    ]
+    assert len({first, *(fingerprint(report, one) for one in others)}) == 5
