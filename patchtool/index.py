@@ -465,9 +465,12 @@ class Index:
         return tuple(sorted(self._texts))
 
     def text(self, path: str) -> bytes | None:
-        """Return the bytes of a file, None where there is no such file."""
+        """Return the text of a file, lines ending in LF, None where there is no such file."""
         if path not in self._texts:
-            self._texts[path] = self.source.read(path)
+            data = self.source.read(path)
+            if data is not None and b"\r\n" in data:
+                data = data.replace(b"\r\n", b"\n")
+            self._texts[path] = data
         return self._texts[path]
 
     def file(self, path: str) -> FileIndex | None:
