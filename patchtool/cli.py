@@ -12,6 +12,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NoReturn
 
 from patchtool import __version__
@@ -19,7 +20,8 @@ from patchtool.errors import InputError, PatchtoolError, UsageError
 from patchtool.report import FORMATS, STATUS, render
 
 if TYPE_CHECKING:
-    from patchtool.model import Report
+    from patchtool.model import Finding, Report
+    from patchtool.report.options import State
     from patchtool.source import Source
 
 FAILED = 2
@@ -171,6 +173,34 @@ def _fill_check(parser: _Parser) -> None:
     parser.set_defaults(run=_check)
 
 
+def _fill_lint(parser: _Parser) -> None:
+    from patchtool.commands import lint
+
+    lint.configure(parser)
+    _add_output(parser)
+    parser.set_defaults(deliver=_deliver)
+
+
+def _fill_fix(parser: _Parser) -> None:
+    from patchtool.commands import fix
+
+    fix.configure(parser)
+
+
+def _fill_history(parser: _Parser) -> None:
+    from patchtool.commands import history
+
+    parser.description = history.ABOUT
+    history.configure(parser)
+
+
+def _fill_matrix(parser: _Parser) -> None:
+    from patchtool.commands import matrix
+
+    parser.description = matrix.ABOUT
+    matrix.configure(parser)
+
+
 def _add_output(parser: _Parser) -> None:
     """Add what every command has that prints a report."""
     add = parser.add_argument
@@ -246,7 +276,11 @@ def _require_kernel(source: Source) -> None:
 # -- output --------------------------------------------------------------------------------
 
 
-def _deliver(report: Report, arguments: argparse.Namespace) -> int:
+def _deliver(
+    report: Report,
+    arguments: argparse.Namespace,
+    states: Mapping[Finding, State] = MappingProxyType({}),
+) -> int:
     """Print a report as the arguments ask and return the exit status."""
     from patchtool.report.options import Options
 
@@ -255,6 +289,7 @@ def _deliver(report: Report, arguments: argparse.Namespace) -> int:
         quiet=arguments.quiet,
         verbose=arguments.verbose,
         directory=os.getcwd(),
+        states=states,
     )
     text = render(report, arguments.format, options)
     if arguments.verbose:
@@ -373,5 +408,9 @@ def _git_version() -> str:
 
 _COMMANDS: Mapping[str, tuple[str, Callable[[_Parser], None]]] = {
     "check": ("decide whether a tree has a gap", _fill_check),
+    "fix": ("write patches that close the gaps", _fill_fix),
+    "lint": ("report what a change brings in", _fill_lint),
+    "history": ("find the commits that opened and closed a gap", _fill_history),
+    "matrix": ("check several revisions, one row each", _fill_matrix),
 }
 """Each command: its line in the help, and what adds its arguments and sets ``run``."""

@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from patchtool.errors import InputError
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from git.cmd import Git
 
 _OID = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
+
+_AHEAD = 64
+"""How many objects are asked for at once; their ids are far smaller than a pipe."""
 
 # What decides where git looks and what it does there; a hook of another repository
 # may have left any of them behind.
@@ -168,6 +171,23 @@ class Repository:
         """Return the bytes of a blob; TooLarge when it has more than ``limit`` of them."""
         return self._object(oid, "blob", limit)
 
+    def blobs(self, oids: Sequence[str], limit: int | None = None) -> Iterator[bytes]:
+        """Yield the bytes of some hundred blobs in order; git reads ahead meanwhile."""
+        for oid in oids:
+            if not _OID.match(oid):
+                raise InputError(f"{oid!r} is not the id of an object")
+        for start in range(0, len(oids), _AHEAD):
+            part = oids[start : start + _AHEAD]
+            # All requests fit into the pipe, so that neither side waits for the other.
+            asked = "".join(f"{oid}\n" for oid in part).encode("ascii")
+            try:
+                for number, oid in enumerate(part):
+                    yield self._object(oid, "blob", limit, b"" if number else asked)
+            except BaseException:
+                # The answers that nobody read would be taken for those of later requests.
+                self.close()
+                raise
+
     def ls(self, rev: str, folder: str = "") -> tuple[tuple[str, str, int], ...]:
         """List path, object id and mode of all files below ``folder``, sorted by path."""
         start = self.entry(rev, folder)
@@ -195,6 +215,25 @@ class Repository:
             raise InputError(f"{self.path}: git {args[0]} failed: {reason}")
         return out.decode("utf-8", "surrogateescape")
 
+    def ask(self, lines: Sequence[str], *args: str) -> str:
+        """Run one git command with lines on its standard input; otherwise as ``run``."""
+        import tempfile
+
+        with tempfile.TemporaryFile() as file:
+            file.write("".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape"))
+            file.seek(0)
+            where = ["-C", self.top or self.git_dir]
+            status, out, err = _execute(self._git, [*where, *args], given=cast(BinaryIO, file))
+        if status != 0:
+            reason = _first_line(err) or f"exit status {status}"
+            raise InputError(f"{self.path}: git {args[0]} failed: {reason}")
+        return out.decode("utf-8", "surrogateescape")
+
+    def forget(self) -> None:
+        """Let go of the trees that were read, to keep a long walk small."""
+        self._trees.clear()
+        self._roots.clear()
+
     def close(self) -> None:
         """End the process that reads objects; the next read starts another."""
         # GitPython ends the process with the last reference to it.
@@ -221,12 +260,14 @@ class Repository:
             elif stat.S_ISREG(entry.mode) or stat.S_ISLNK(entry.mode):
                 yield f"{prefix}{name}", entry.oid, entry.mode
 
-    def _object(self, oid: str, kind: str, limit: int | None = None) -> bytes:
+    def _object(
+        self, oid: str, kind: str, limit: int | None = None, asked: bytes | None = None
+    ) -> bytes:
         if not _OID.match(oid):
             # Anything else, a line feed above all, would leave every later answer of
             # the stream one request behind.
             raise InputError(f"{oid!r} is not the id of an object")
-        header = self._ask(oid)
+        header = self._ask(f"{oid}\n".encode("ascii") if asked is None else asked)
         # In a partial clone git dies at an object that it would have to fetch.
         if header[1:] == ["missing"] or (not header and self.is_partial):
             raise Missing(self._why_missing(oid))
@@ -244,10 +285,10 @@ class Repository:
             raise InputError(f"{self.path}: git stopped inside object {oid}; try `git fsck`")
         return data[:-1]
 
-    def _ask(self, oid: str) -> list[str]:
+    def _ask(self, request: bytes) -> list[str]:
         process = self._process()
         try:
-            process.stdin.write(f"{oid}\n".encode("ascii"))
+            process.stdin.write(request)
             process.stdin.flush()
             header: bytes = process.stdout.readline()
         except OSError:
@@ -309,7 +350,10 @@ def _command() -> Git:
 
 
 def _execute(
-    git: Git, args: Sequence[str], env: dict[str, str] | None = None
+    git: Git,
+    args: Sequence[str],
+    env: dict[str, str] | None = None,
+    given: BinaryIO | None = None,
 ) -> tuple[int, bytes, str]:
     from git.exc import GitCommandNotFound
 
@@ -317,6 +361,7 @@ def _execute(
         status, out, err = git.execute(
             [_program(), *_OPTIONS, *args],
             env=env,
+            istream=given,
             with_extended_output=True,
             with_exceptions=False,
             stdout_as_string=False,

@@ -13,7 +13,7 @@ HOUSE = Path(patchtool.__file__).parent
 # From the ground up; a room may import its own floor only where that makes no circle.
 FLOORS = [
     {"", "errors", "model", "architecture"},
-    {"git"},
+    {"git", "inbox"},
     {"diff"},
     {"source"},
     {"syntax"},

@@ -101,6 +101,9 @@ def check(
     effects = make_effects(index, roles, frozenset(wanted))
     tree = _Tree(index, types, roles, effects, Lowering(index, types, roles.shape, effects))
     starts = initialisers(index, roles)
+    garbled = _garbled(tree, starts)
+    if garbled:
+        return Report(label, rev, unknowns=garbled, files=index.asked, verdict="unknown")
     if starts and not compares_roles(index, roles, starts):
         return Report(label, rev, files=index.asked, verdict="not-guarded")
     paths, runs = _paths(tree, starts)
@@ -143,6 +146,21 @@ def _member(record: RecordType, name: str, roles: Roles, tag: str) -> tuple[str,
 
 
 # -- paths ---------------------------------------------------------------------------------
+
+
+def _garbled(tree: _Tree, starts: list[Definition]) -> tuple[Unknown, ...]:
+    """Return the functions that store a role or a cached field and cannot be parsed."""
+    found: set[Unknown] = set()
+    candidates = {start.key: start for start in starts}
+    for name in tree.effects.writers:
+        for _, definition in tree.index.users(name, tree.roles.here):
+            if definition.name == name:
+                candidates[definition.key] = definition
+    for definition in candidates.values():
+        if tree.index.node(definition).has_error:
+            place = Place(definition.file, definition.line, 1, definition.name)
+            found.add(Unknown(place, f"{definition.name}() cannot be parsed"))
+    return tuple(sorted(found))
 
 
 def _unguarded(runs: list[Lowered], starts: list[Definition]) -> list[Trouble]:

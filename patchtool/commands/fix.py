@@ -1,0 +1,493 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``patchtool fix``: write, print or apply patches that were proved.
+
+In: parsed arguments.  Out: patches in a folder, on standard output or in the tree, and
+the exit status: 0 nothing is left to fix, 1 a gap remains, 3 something is undecided.
+Files are written all or not at all; what is told besides goes to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from patchtool.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from patchtool.fix import Outcome
+    from patchtool.git import Repository
+    from patchtool.patch import Blame, Mail, Settings
+    from patchtool.source import Source
+
+_ABOUT = """\
+Turn each gap into a patch that adds the missing bit to the role.  A patch is written
+only after a check of the tree with it has proved what it closes."""
+
+_STATUSES = """\
+exit status:
+  0  patches were written, each verified, or there is nothing to fix
+  1  a gap remains that no verified patch closes
+  2  the request or the input is at fault; standard error says how
+  3  no gap remains, but something could not be decided"""
+
+_MAINTAINERS = "scripts/get_maintainer.pl"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command to its parser."""
+    parser.description, parser.epilog = _ABOUT, _STATUSES
+    add = parser.add_argument
+    add("tree", nargs="?", default=".", metavar="TREE", help="a kernel tree (default: this folder)")
+    add("--rev", metavar="REV", help="read a commit, tag or branch instead of the files on disk")
+    add("--fields", metavar="NAME[,NAME...]", help="the fields to decide, or all")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "-o", "--output", default=".", metavar="DIR", help="write the patches here (default: .)"
+    )
+    where.add_argument("--stdout", action="store_true", help="print the patches")
+    where.add_argument(
+        "--apply", action="store_true", help="change the tree, if git calls the files clean"
+    )
+    add("-s", "--signoff", action="store_true", help="add your Signed-off-by, from git config")
+    add("-v", "--reroll-count", dest="reroll", type=_count, default=1, metavar="N",
+        help="mark the series as version N")  # fmt: skip
+    add("--cover-letter", action="store_true", help="write a cover letter too")
+    add("--base", metavar="COMMIT", help="record this commit as base (default: HEAD, if it fits)")
+    blame = parser.add_mutually_exclusive_group()
+    blame.add_argument("--fixes", metavar="SHA", help="the commit that the patches fix")
+    blame.add_argument("--no-fixes", action="store_true", help="leave out Fixes and Cc: stable")
+    add("--recipients", action="store_true", help=f"ask the tree's {_MAINTAINERS} whom to write to")
+    add("--build", action="store_true", help="compile the changed tree too (slow)")
+    add("-q", "--quiet", action="store_true", help="tell nothing besides the patches")
+    parser.set_defaults(run=run)
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 1000):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a version number")
+    return int(text)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command and return its exit status."""
+    from patchtool.source import open_source
+
+    if arguments.rev is not None and (arguments.apply or arguments.build or arguments.recipients):
+        raise UsageError("--rev cannot go with --apply, --build or --recipients: they need files")
+    author = _identity(arguments.tree)
+    if arguments.signoff and author is None:
+        raise UsageError(
+            "--signoff needs to know who you are; "
+            "run `git config --global user.name NAME` and the same for user.email"
+        )
+    source = open_source(arguments.tree, arguments.rev)
+    try:
+        return _run(arguments, source, author)
+    finally:
+        source.close()
+
+
+def _run(arguments: argparse.Namespace, source: Source, author: str | None) -> int:
+    from patchtool import fix, patch
+    from patchtool.rules.stale_mmu_role import DEFAULT_FIELDS
+
+    fields = _fields(arguments.fields)
+    outcome = fix.search(source, fields or DEFAULT_FIELDS)
+    if outcome.repairs:
+        mails = patch.series(outcome, _settings(arguments, source, outcome, author))
+        if arguments.apply:
+            told = _apply(arguments.tree, outcome)
+        elif arguments.stdout:
+            _print("".join(mail.text for mail in mails))
+            told = []
+        else:
+            told = _write(arguments.output, mails)
+        _print("".join(f"{line}\n" for line in told))
+    if not arguments.quiet:
+        sys.stderr.write("".join(f"patchtool: {line}\n" for line in _summary(outcome)))
+    if outcome.open:
+        return 1
+    return 3 if outcome.last.verdict == "unknown" else 0
+
+
+def _fields(given: str | None) -> tuple[str, ...]:
+    """Return the fields asked for; none for the usual ones."""
+    names = tuple(name.strip() for name in given.split(",")) if given is not None else ()
+    for name in names:
+        if not (name.isascii() and name.isidentifier()):
+            raise UsageError(f"--fields: {name!r} is not the name of a member of struct kvm_mmu")
+    return names
+
+
+def _summary(outcome: Outcome) -> Iterator[str]:
+    from patchtool.patch import open_gap
+
+    for repair in outcome.repairs:
+        paths = len({key[:3] for key in repair.closed})
+        lines = " ".join(repair.candidate.statements)
+        yield f"{repair.input}: closed on {paths} path{'s' * (paths != 1)} by `{lines}`"
+    for gap in outcome.open:
+        yield f"not closed: {open_gap(gap)}"
+    count, checks = len(outcome.repairs), outcome.checks
+    what = f"{count} patch{'es' * (count != 1)}" if count else "nothing to fix"
+    if not count and outcome.open:
+        what = "no patch helps"
+    elif not count and outcome.last.verdict == "unknown":
+        what = "undecided, no patch; see 'patchtool check'"
+    turn = f"{outcome.first.verdict} -> {outcome.last.verdict}" if count else outcome.last.verdict
+    yield f"{what}; verdict {turn}; {checks} check{'s' * (checks != 1)}"
+
+
+# -- what goes into the mails --------------------------------------------------------------
+
+
+def _settings(
+    arguments: argparse.Namespace, source: Source, outcome: Outcome, author: str | None
+) -> Settings:
+    from patchtool import upstream
+    from patchtool.patch import Settings
+
+    seconds, offset = _now()
+    blames = _blames(arguments, source, outcome)
+    to, cc = _recipients(arguments.tree, outcome) if arguments.recipients else ((), ())
+    version = upstream.kernel_version(source)
+    at = f" at {source.rev[:12]}" if source.rev else ""
+    return Settings(
+        author=author,
+        seconds=seconds,
+        offset=offset,
+        signoff=arguments.signoff,
+        version=arguments.reroll,
+        base=_base(arguments, source, outcome),
+        cover=arguments.cover_letter,
+        to=to,
+        cc=cc,
+        blames=blames,
+        reaches=_reaches(source, outcome),
+        build=_build(arguments.tree, outcome) if arguments.build else "Not built.",
+        tree=f"Linux {version}{at}" if version else f"this tree{at}",
+    )
+
+
+def _identity(tree: str) -> str | None:
+    """Return ``Name <mail>`` from the person's git configuration, None where it has none."""
+    name = os.environ.get("GIT_AUTHOR_NAME") or _configured(tree, "user.name")
+    mail = os.environ.get("GIT_AUTHOR_EMAIL") or _configured(tree, "user.email")
+    if not name or not mail:
+        return None
+    if re.search(r"[<>\n\0]", name + mail):
+        raise UsageError("git config: user.name and user.email cannot hold <, > or a line end")
+    return f"{name} <{mail}>"
+
+
+def _configured(tree: str, name: str) -> str | None:
+    from patchtool.git import Repository, _command, _execute
+
+    try:
+        return Repository.open(tree).setting(name)
+    except InputError:
+        # A plain folder: the person's own configuration is all there is.
+        status, out, _ = _execute(_command(), ["config", "--global", "--get", name])
+        return out.decode("utf-8", "surrogateescape").strip() if status == 0 else None
+
+
+def _now() -> tuple[int, int]:
+    """Return the time to write into mails, and the offset of its zone."""
+    import time
+
+    given = os.environ.get("SOURCE_DATE_EPOCH")
+    if given is None:
+        now = int(time.time())
+        return now, time.localtime(now).tm_gmtoff
+    if not (given.isascii() and given.isdigit() and int(given) < 1 << 36):
+        raise UsageError(f"SOURCE_DATE_EPOCH is {given!r}, which is no number of seconds")
+    return int(given), 0
+
+
+def _base(arguments: argparse.Namespace, source: Source, outcome: Outcome) -> str | None:
+    """Return the commit that the patches apply to, None where there is no such commit."""
+    repository = _repository(arguments.tree)
+    if repository is None or repository.prefix:
+        if arguments.base:
+            raise UsageError(f"--base: {arguments.tree} is not the top of a git repository")
+        return None
+    try:
+        commit = repository.resolve(arguments.base or source.rev or "HEAD")
+    except InputError:
+        if arguments.base:
+            raise
+        return None
+    touched = {f.path: f.before for r in reversed(outcome.repairs) for f in r.files}
+    other = [path for path, data in touched.items() if repository.blob(commit, path) != data]
+    repository.close()
+    if other and arguments.base:
+        raise UsageError(f"--base: {other[0]} of the tree differs from {arguments.base}")
+    return None if other else commit
+
+
+def _repository(tree: str) -> Repository | None:
+    from patchtool.git import Repository
+
+    try:
+        return Repository.open(tree)
+    except InputError:
+        return None
+
+
+def _reaches(source: Source, outcome: Outcome) -> Mapping[str, str]:
+    """Return how states are reached, where that is on record for a path that is closed."""
+    from patchtool import upstream
+
+    found = {}
+    for repair in outcome.repairs:
+        fact = upstream.recorded(repair.input, source)
+        if fact is not None and any(key[1] in fact.contexts for key in repair.closed):
+            found[repair.input] = fact.reach
+    return found
+
+
+def _blames(arguments: argparse.Namespace, source: Source, outcome: Outcome) -> Mapping[str, Blame]:
+    """Return the commit to blame for each input that is closed."""
+    if arguments.no_fixes:
+        return {}
+    names = [repair.input for repair in outcome.repairs]
+    if arguments.fixes:
+        return dict.fromkeys(names, _given(arguments.fixes, arguments.tree))
+    derived = _derived(arguments.tree, source, names)
+    return {
+        name: blame
+        for name in names
+        if (blame := derived.get(name) or _recorded(name, source)) is not None
+    }
+
+
+def _recorded(name: str, source: Source) -> Blame | None:
+    from patchtool import upstream
+    from patchtool.patch import Blame
+
+    fact = upstream.recorded(name, source)
+    if fact is None:
+        return None
+    told = "Fixes and Cc: stable are recorded upstream facts, not derived from this tree."
+    return Blame(fact.commit, fact.subject, fact.release, told)
+
+
+def _derived(tree: str, source: Source, names: Sequence[str]) -> dict[str, Blame]:
+    """Ask the history of the tree, where it has one that can prove an answer."""
+    from patchtool.patch import Blame
+
+    repository = _repository(tree)
+    if repository is None or repository.prefix:
+        return {}
+    try:
+        from patchtool import history
+    except ImportError:
+        return {}
+    found: dict[str, Blame] = {}
+    try:
+        for name in names:
+            flip = history.introduced(repository, source.rev or "HEAD", [name])
+            # With nothing before it, a commit is where the history starts, no more.
+            if (
+                flip is not None
+                and repository.run("rev-list", "--parents", "-1", flip.commit).split()[1:]
+            ):
+                tag = history.first_tag(repository, flip.commit)
+                release = history.stable_note(tag).strip("# +") if tag else ""
+                told = (
+                    "Fixes is derived: the first commit at which equal roles allow a stale field."
+                )
+                found[name] = Blame(flip.commit, flip.subject, release, told)
+    except InputError:
+        # A history that cannot be read proves nothing.
+        return found
+    finally:
+        repository.close()
+    return found
+
+
+def _given(fixes: str, tree: str) -> Blame:
+    """Return the commit that the person names, ``SHA`` or ``SHA ("subject")``."""
+    from patchtool import upstream
+    from patchtool.patch import Blame
+
+    match = re.fullmatch(r'([0-9a-f]{12,40})(?:\s+\("(.+)"\))?', fixes.strip())
+    if match is None:
+        raise UsageError(
+            f"--fixes: {fixes!r} is not the id of a commit; give at least 12 digits of it, "
+            'or SHA ("subject")'
+        )
+    commit, subject = match.groups()
+    told = "Fixes was given on the command line."
+    fact = upstream.by_commit(commit)
+    if subject is None and fact is not None:
+        return Blame(commit, fact.subject, fact.release, told)
+    if subject is None:
+        repository = _repository(tree)
+        if repository is None:
+            raise UsageError(f'--fixes: no history to look {commit} up in; give SHA ("subject")')
+        commit = repository.resolve(commit)
+        subject = repository.run("log", "-1", "--format=%s", commit).strip()
+    return Blame(commit, subject, "", told)
+
+
+def _recipients(tree: str, outcome: Outcome) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return To and Cc as the tree's own script has them."""
+    import subprocess
+
+    from patchtool import diff
+
+    script = os.path.join(os.path.abspath(tree), _MAINTAINERS)
+    if not os.path.isfile(script):
+        raise InputError(f"--recipients: {tree} has no {_MAINTAINERS}")
+    text = "".join(diff.write(f.path, f.before, f.after) for r in outcome.repairs for f in r.files)
+    command = ["perl", script, "--no-tree", "--no-git", "--no-git-fallback", "--rolestats"]
+    try:
+        done = subprocess.run(
+            command,
+            input=text.encode("utf-8", "surrogateescape"),
+            cwd=tree,
+            capture_output=True,
+            check=False,
+        )
+    except OSError as error:
+        raise InputError(f"--recipients: perl cannot be run: {error.strerror}") from error
+    if done.returncode != 0:
+        reason = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
+        raise InputError(f"--recipients: {_MAINTAINERS} failed: {reason or 'no message'}")
+    to: list[str] = []
+    cc: list[str] = []
+    for line in done.stdout.decode("utf-8", "replace").splitlines():
+        address, _, role = line.partition(" (")
+        if "@" in address:
+            (to if role.startswith(("supporter", "maintainer")) else cc).append(address.strip())
+    return tuple(to), tuple(cc)
+
+
+def _build(tree: str, outcome: Outcome) -> str:
+    from patchtool import kbuild
+
+    files = {f.path: f.after for repair in outcome.repairs for f in repair.files}
+    target = next(path for path in files if path.endswith(".c"))
+    return kbuild.build(tree, files, f"{target[:-2]}.o")
+
+
+# -- output --------------------------------------------------------------------------------
+
+
+def _print(text: str) -> None:
+    data = text.encode("utf-8", "surrogateescape")
+    sys.stdout.flush()
+    buffer = getattr(sys.stdout, "buffer", None)
+    if buffer is None:
+        sys.stdout.write(text)
+    else:
+        buffer.write(data)
+        buffer.flush()
+
+
+def _write(folder: str, mails: Sequence[Mail]) -> list[str]:
+    """Write a series into a folder and return the paths."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+        there = sorted(os.listdir(folder))
+    except OSError as error:
+        raise InputError(f"{folder} cannot be used: {_reason(error)}") from error
+    for mail in mails:
+        stem = re.match(r"(?:v\d+-)?\d{4}-", mail.name)
+        assert stem is not None
+        for name in there:
+            same = name == mail.name and _content(os.path.join(folder, name)) == mail.data
+            if name.startswith(stem.group()) and name.endswith(".patch") and not same:
+                raise UsageError(
+                    f"{folder} already holds {name}; choose another folder with -o "
+                    f"or mark a new version with -v N"
+                )
+    _replace({os.path.join(folder, mail.name): mail.data for mail in mails})
+    return [os.path.join(folder, mail.name) for mail in mails]
+
+
+def _apply(tree: str, outcome: Outcome) -> list[str]:
+    """Change the files of a tree, all or none, if git calls them clean."""
+    before: dict[str, bytes] = {}
+    after: dict[str, bytes] = {}
+    for repair in outcome.repairs:
+        for one in repair.files:
+            before.setdefault(one.path, one.before)
+            after[one.path] = one.after
+    repository = _repository(tree)
+    if repository is None or repository.bare:
+        raise UsageError(f"--apply: {tree} is not in a git work tree, so nothing could be undone")
+    prefix = f"{repository.prefix}/" if repository.prefix else ""
+    names = [f"{prefix}{path}" for path in after]
+    tracked = repository.run("ls-files", "-z", "--", *names).split("\0")
+    state = repository.run("status", "--porcelain", "-z", "--", *names)
+    repository.close()
+    unknown = [name for name in names if name not in tracked]
+    if unknown:
+        raise UsageError(f"--apply: {unknown[0]} is not tracked by git, so nothing could be undone")
+    if state:
+        path = state.split("\0")[0][3:]
+        raise UsageError(f"--apply: {path} has changes; commit or stash them first")
+    full = {path: os.path.join(tree, path) for path in after}
+    for path, where in full.items():
+        if os.path.islink(where) or _content(where) != before[path]:
+            raise InputError(f"--apply: {path} is a link or changed during the run")
+    _replace(
+        {full[path]: data for path, data in after.items()}, {full[p]: before[p] for p in after}
+    )
+    return list(full.values())
+
+
+def _content(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def _replace(files: Mapping[str, bytes], before: Mapping[str, bytes] | None = None) -> None:
+    """Write files, all or none: beside their places first, then into them.
+
+    ``before`` holds what to put back where a file in the middle cannot be replaced;
+    without it the files are new.
+    """
+    mark = f".{os.getpid()}.tmp"
+    done: list[str] = []
+    try:
+        for path, data in files.items():
+            with open(path + mark, "xb") as file:
+                file.write(data)
+            if before is not None:
+                os.chmod(path + mark, os.stat(path).st_mode & 0o7777)
+        for path in files:
+            os.replace(path + mark, path)
+            done.append(path)
+    except BaseException as error:
+        for path in files:
+            if os.path.lexists(path + mark):
+                os.unlink(path + mark)
+        for path in done:
+            _put_back(path, before)
+        if isinstance(error, OSError):
+            where = error.filename or next(iter(files))
+            shown = str(where).removesuffix(mark)
+            raise InputError(f"{shown} cannot be written: {_reason(error)}") from error
+        raise
+
+
+def _put_back(path: str, before: Mapping[str, bytes] | None) -> None:
+    if before is None:
+        os.unlink(path)
+        return
+    with open(path, "wb") as file:
+        file.write(before[path])
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or "unknown reason").lower()

@@ -1,0 +1,374 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``patchtool lint``: what patches, commits or the index bring in.
+
+In: parsed arguments.  Out: the report on what is new and the exit status: 0 nothing new,
+1 a new gap, 3 something new is undecided.  A change that touches nothing relevant is
+done with before anything costly is imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
+from typing import TYPE_CHECKING
+
+from patchtool.errors import InputError, PatchError, UsageError
+from patchtool.inbox import FOLDERS, Letter, read, relevant
+from patchtool.report import STATUS
+
+if TYPE_CHECKING:
+    from patchtool.diff import FilePatch
+    from patchtool.git import Repository
+    from patchtool.lint import State, Step
+    from patchtool.model import Finding, Report
+    from patchtool.source import Source
+
+_ABOUT = """\
+Report what a change brings in: each gap that is there with it and was not there
+without it.  Nothing new is said with silence."""
+
+_STATUSES = """\
+examples:
+  patchtool lint 0001-x.patch 0002-y.patch
+  git format-patch --stdout master.. | patchtool lint -
+  patchtool lint --range master..
+  patchtool lint --staged
+
+A series is taken patch by patch, each on top of the one before.  Where the tree has
+the patches already, they are taken back to see what it was like without them.
+
+exit status:
+  0  the change brings in nothing, and that is certain
+  1  the change brings in at least one gap
+  2  the request or the input is at fault; standard error says how
+  3  the change brings in no gap that was found, but something is undecided"""
+
+_NO_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command; those of the output come from the command line."""
+    parser.description, parser.epilog = _ABOUT, _STATUSES
+    add = parser.add_argument
+    add("patches", nargs="*", metavar="PATCH", help="patches, mails or mboxes; - is standard input")
+    add("--range", metavar="A..B", help="the commits of a range")
+    add("--staged", action="store_true", help="what the next commit would hold")
+    add("--tree", metavar="TREE", help="the kernel tree (default: this folder)")
+    add("--rev", metavar="REV", help="apply the patches to a revision instead of the files on disk")
+    add("--fields", metavar="NAME[,NAME...]", help="the fields to decide, or all")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command and return its exit status."""
+    given = [bool(arguments.patches), arguments.range is not None, arguments.staged]
+    if sum(given) != 1:
+        raise UsageError("lint takes patches, --range A..B or --staged, and one of them at a time")
+    if arguments.rev is not None and not arguments.patches:
+        raise UsageError("--rev goes with patches only")
+    tree = arguments.tree or "."
+    sources: list[Source] = []
+    try:
+        if arguments.patches:
+            letters = _letters(arguments.patches)
+            if not any(letter.diff for letter in letters):
+                return _silent(arguments)
+            steps = list(_patched(tree, arguments.rev, letters, sources))
+        else:
+            steps = list(_committed(tree, arguments, sources))
+        if not any(step.paths for step in steps):
+            return _silent(arguments)
+        return _lint(tree, steps, arguments)
+    finally:
+        for source in sources:
+            source.close()
+
+
+def _silent(arguments: argparse.Namespace) -> int:
+    """Deliver a report on nothing."""
+    if arguments.format in ("text", "terse") and arguments.output in (None, "-"):
+        return 0
+    from patchtool.model import Report
+
+    return _deliver(Report(arguments.tree or ".", None, verdict="covered"), {}, arguments)
+
+
+def _lint(tree: str, steps: Sequence[Step], arguments: argparse.Namespace) -> int:
+    from patchtool.lint import lint
+    from patchtool.rules.stale_mmu_role import DEFAULT_FIELDS
+
+    fields = _fields(arguments.fields) or DEFAULT_FIELDS
+    news = lint(tree, steps, fields, arguments.verbose)
+    return _deliver(news.report, news.states, arguments)
+
+
+def _fields(given: str | None) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in given.split(",")) if given is not None else ()
+    for name in names:
+        if not (name.isascii() and name.isidentifier()):
+            raise UsageError(f"--fields: {name!r} is not the name of a member of struct kvm_mmu")
+    return names
+
+
+def _deliver(report: Report, states: Mapping[Finding, State], arguments: argparse.Namespace) -> int:
+    if arguments.format in ("text", "terse") and not (report.findings or report.unknowns):
+        if arguments.output in (None, "-"):
+            return STATUS[report.verdict]
+        arguments.format = "terse"
+    arguments.verbose = False
+    # The command line brings its printer along: it lies on a higher floor.
+    status: int = arguments.deliver(report, arguments, states)
+    return status
+
+
+# -- patches -------------------------------------------------------------------------------
+
+
+def _letters(names: Sequence[str]) -> list[Letter]:
+    letters: list[Letter] = []
+    for name in names:
+        data, title = _bytes(name)
+        letters += read(data, title)
+    return letters
+
+
+def _bytes(name: str) -> tuple[bytes, str]:
+    try:
+        if name == "-":
+            return sys.stdin.buffer.read(), "standard input"
+        with open(name, "rb") as file:
+            return file.read(), name
+    except (OSError, ValueError) as error:
+        reason = str(getattr(error, "strerror", None) or error).lower()
+        raise InputError(f"{name} cannot be read: {reason}; give a patch file") from error
+
+
+def _patched(
+    tree: str, rev: str | None, letters: Sequence[Letter], opened: list[Source]
+) -> Iterator[Step]:
+    """Yield a step per patch, with the tree before and after it."""
+    from patchtool import diff
+    from patchtool.lint import Step
+    from patchtool.source import Overlay, open_source
+
+    source = open_source(tree, rev)
+    opened.append(source)
+    parsed = [diff.parse(letter.diff, letter.name) if letter.diff else () for letter in letters]
+    edits = _edits(tree, source, parsed)
+    for number, (letter, files) in enumerate(zip(letters, parsed, strict=True)):
+        paths = {path for file in files for path in (file.old, file.new) if path is not None}
+        before, after = Overlay(source, edits[number]), Overlay(source, edits[number + 1])
+        label = f"patch {number + 1} of {len(letters)}"
+        label += f" ({letter.subject})" if letter.subject else ""
+        yield Step(
+            label,
+            partial(_same, before),
+            partial(_same, after),
+            frozenset(path for path in paths if relevant(path)),
+        )
+
+
+def _same(source: Source) -> Source:
+    return source
+
+
+def _nothing() -> None:
+    """Stand for the tree before the first commit of all."""
+
+
+_Edits = dict[str, bytes | None]
+
+
+def _edits(tree: str, source: Source, parsed: Sequence[tuple[FilePatch, ...]]) -> list[_Edits]:
+    """Return what differs from a tree before the first patch and after each."""
+    try:
+        return _forwards(source, {}, parsed)
+    except PatchError as error:
+        # Whoever checks patches before sending them mostly has them in the tree.
+        try:
+            return _backwards(source, parsed)
+        except PatchError:
+            pass
+        older = _older(tree, parsed)
+        if older is not None:
+            try:
+                return _forwards(source, older, parsed)
+            except PatchError:
+                pass
+        raise error
+
+
+def _forwards(
+    source: Source, start: _Edits, parsed: Sequence[tuple[FilePatch, ...]]
+) -> list[_Edits]:
+    from patchtool import diff
+
+    states = [start]
+    for files in parsed:
+        now = states[-1]
+        after = diff.apply(files, _reader(now, source))
+        states.append({**now, **after})
+    return states
+
+
+def _reader(edits: _Edits, source: Source) -> Callable[[str], bytes | None]:
+    return lambda path: edits[path] if path in edits else source.read(path)
+
+
+def _backwards(source: Source, parsed: Sequence[tuple[FilePatch, ...]]) -> list[_Edits]:
+    """Take the patches back, the last one first."""
+    reverse = [tuple(map(_reversed, files[::-1])) for files in parsed[::-1]]
+    return _forwards(source, {}, reverse)[::-1]
+
+
+def _reversed(file: FilePatch) -> FilePatch:
+    from dataclasses import replace
+
+    if file.copied:
+        raise PatchError(f"{file.origin}: a copy cannot be taken back")
+    swap = {"+": "-", "-": "+", " ": " "}
+    hunks = tuple(
+        replace(
+            hunk,
+            old_start=hunk.new_start,
+            new_start=hunk.old_start,
+            lines=tuple((swap[tag], text) for tag, text in hunk.lines),
+        )
+        for hunk in file.hunks
+    )
+    return replace(file, old=file.new, new=file.old, hunks=hunks)
+
+
+def _older(tree: str, parsed: Sequence[tuple[FilePatch, ...]]) -> _Edits | None:
+    """Return the files as the patches expect them, where the history has such."""
+    from patchtool.git import Repository
+
+    try:
+        repository = Repository.open(tree)
+    except InputError:
+        return None
+    with repository:
+        found: _Edits = {}
+        for files in parsed:
+            for file in files:
+                if file.old is None or file.old in found:
+                    continue
+                data = _version(repository, file)
+                if data is None:
+                    return None
+                found[file.old] = data
+    return found
+
+
+_VERSIONS = 64
+"""How many versions of a file are looked at."""
+
+
+def _version(repository: Repository, file: FilePatch) -> bytes | None:
+    """Return the newest version of a file in the history that a patch fits."""
+    from dataclasses import replace
+
+    from patchtool import diff
+
+    assert file.old is not None
+    name = f"{repository.prefix}/{file.old}" if repository.prefix else file.old
+    most = f"-{_VERSIONS}"
+    log = repository.run("log", most, "--format=%H", "--end-of-options", "HEAD", "--", name)
+    for commit in log.split():
+        data = repository.blob(commit, name)
+        if data is None:
+            continue
+        try:
+            diff.apply([replace(file, new=file.old)], {file.old: data}.get)
+        except PatchError:
+            continue
+        return data
+    return None
+
+
+# -- commits and the index -----------------------------------------------------------------
+
+
+def _committed(tree: str, arguments: argparse.Namespace, opened: list[Source]) -> Iterator[Step]:
+    from patchtool.git import Repository
+
+    repository = Repository.open(tree)
+    try:
+        if arguments.staged:
+            yield from _staged(tree, repository, opened)
+        else:
+            yield from _ranged(tree, repository, arguments.range, opened)
+    finally:
+        repository.close()
+
+
+def _ranged(tree: str, repository: Repository, given: str, opened: list[Source]) -> Iterator[Step]:
+    """Yield a step per commit of a range that touches something relevant."""
+    from patchtool.lint import Step
+
+    first, dots, last = given.partition("..")
+    if not dots or last.startswith("."):
+        raise UsageError(f"--range {given}: give two revisions as A..B")
+    start, end = repository.resolve(first or "HEAD"), repository.resolve(last or "HEAD")
+    prefix = f"{repository.prefix}/" if repository.prefix else ""
+    log = repository.run(
+        "log", "--first-parent", "-m", "--reverse", "--no-renames", "--name-only", "-z",
+        "--format=%x01%H %P%x02%s%x02", end, f"^{start}", "--", *(prefix + f for f in FOLDERS),
+    )  # fmt: skip
+
+    @cache
+    def opened_at(commit: str) -> Source:
+        source = _revision(tree, commit)
+        opened.append(source)
+        return source
+
+    for record in log.split("\1")[1:]:
+        ids, subject, names = record.split("\2", 2)
+        commit, *parents = ids.split()
+        paths = {name.strip("\n").removeprefix(prefix) for name in names.split("\0")}
+
+        yield Step(
+            f"{commit[:12]} ({subject})",
+            partial(opened_at, parents[0]) if parents else _nothing,
+            partial(opened_at, commit),
+            frozenset(path for path in paths if relevant(path)),
+        )
+
+
+def _revision(tree: str, commit: str) -> Source:
+    from patchtool.source import open_source
+
+    return open_source(tree, commit)
+
+
+def _staged(tree: str, repository: Repository, opened: list[Source]) -> Iterator[Step]:
+    """Yield one step: from the last commit to the index."""
+    from patchtool.lint import Step
+    from patchtool.source import Overlay, WorkTree
+
+    if repository.bare:
+        raise UsageError(f"{tree} is a bare repository: nothing can be staged there")
+    try:
+        head: str | None = repository.resolve("HEAD")
+    except InputError:
+        head = None
+    prefix = f"{repository.prefix}/" if repository.prefix else ""
+    raw = repository.run(
+        "diff-index", "--cached", "--no-renames", "-z", "--raw", "--no-abbrev", head or _NO_TREE,
+        "--", *(prefix + folder for folder in FOLDERS),
+    ).split("\0")  # fmt: skip
+    edits: _Edits = {}
+    for line, path in zip(raw[::2], raw[1::2], strict=False):
+        _, mode, _, oid, _ = line.split(" ")
+        name = path.removeprefix(prefix)
+        if relevant(name):
+            gone = mode == "000000"
+            edits[name] = None if gone else repository.blob_by_id(oid)
+    if not edits:
+        return
+    base = _revision(tree, head) if head is not None else WorkTree(tree)
+    opened.append(base)
+    after = Overlay(base, edits)
+    yield Step("", lambda: base if head is not None else None, lambda: after, frozenset(edits))

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Fixtures held in memory, edited, and checked."""
+
+from pathlib import Path
+
+from patchtool.index import Index
+from patchtool.rules import stale_mmu_role as rule
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+
+
+class Files:
+    """A tree that is a dictionary from path to bytes."""
+
+    def __init__(self, files):
+        self.files = files
+
+    def read(self, path):
+        """Return the bytes of a file, None where there is none."""
+        return self.files.get(path)
+
+    def walk(self, folder):
+        """Return the files below a folder."""
+        return tuple(sorted(p for p in self.files if p.startswith(f"{folder}/")))
+
+
+def load(folder, parts=("",)):
+    """Read a folder, or some parts of it, into a dictionary."""
+    found = {}
+    for part in parts:
+        for path in sorted((Path(folder) / part).rglob("*")):
+            if path.is_file():
+                found[str(path.relative_to(folder))] = path.read_bytes()
+    return found
+
+
+def fixture(name):
+    """Return the files of a fixture."""
+    return load(FIXTURES / name, ("arch", "include") if (FIXTURES / name / "include").is_dir() else ("arch",))
+
+
+def check(files, fields=rule.DEFAULT_FIELDS):
+    """Check a tree that lies in memory."""
+    return rule.check(Index(Files(files)), fields, "tree")
+
+
+def verdicts(report):
+    """Return the verdict and what is missing, per call path and field."""
+    return {
+        (context.entry, context.context, one.name): (one.verdict, one.missing)
+        for context in report.contexts
+        for one in context.fields
+    }

@@ -1,0 +1,489 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Scripted histories: every flip is found, and none is invented."""
+
+import json
+import shutil
+from argparse import ArgumentParser
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from scratch import fill, git
+
+from patchtool.commands import history as command
+from patchtool.commands import matrix as table
+from patchtool.errors import InputError
+from patchtool.git import Repository
+from patchtool.history import Settings, first_tag, history, introduced
+from patchtool.index import Index
+from patchtool.slices import Lens, Recorder, Slicer
+from patchtool.store import Store
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+MAIN = "arch/x86/kvm/mmu/mmu.c"
+OLD_MAIN = "arch/x86/kvm/mmu.c"
+UNRELATED = b"\nstatic int unrelated(int a)\n{\n\treturn a + 1;\n}\n"
+PLAIN = Settings(paranoid=True, cache=False)
+
+
+def tree(name):
+    """Return the files of a fixture."""
+    base = FIXTURES / name
+    files = {p.relative_to(base).as_posix(): p.read_bytes() for p in base.rglob("*") if p.is_file()}
+    del files["expect.json"]
+    return files
+
+
+def grown(files, more=UNRELATED, path=MAIN):
+    """Return files with something at the end of one."""
+    return {**files, path: files[path] + more}
+
+
+@pytest.fixture
+def repo(tmp_path):
+    """Return an empty repository."""
+    where = tmp_path / "linux"
+    where.mkdir()
+    git(where, "init", "--quiet")
+    return where
+
+
+def put(where, files, subject):
+    """Commit a whole tree and return its id."""
+    for path in where.iterdir():
+        if path.name != ".git":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    fill(where, files)
+    git(where, "add", "--all", "--force", ".")
+    git(where, "commit", "--quiet", "--allow-empty", "--message", subject)
+    return git(where, "rev-parse", "HEAD")
+
+
+def walked(where, given=None, settings=PLAIN):
+    """Walk a history."""
+    with Repository.open(str(where)) as repository:
+        return history(repository, given, settings=settings)
+
+
+def rows(found):
+    """Return the flips in short, paths of a commit together."""
+    short = {}
+    for flip in found.flips:
+        row = (flip.subject, flip.kind, flip.before, flip.after, flip.missing)
+        short.setdefault(row, set()).add(flip.path)
+    return [(*row, "+".join(sorted(paths))) for row, paths in short.items()]
+
+
+LMA = ("EFER.LMA",)
+GUARD = b"if (new_role.as_u64 == context->mmu_role.as_u64)"
+
+
+def test_guard_bit_clean_up_and_revert(repo):
+    """A guard opens the gap, a bit closes it, a clean-up opens it again, a revert closes it."""
+    put(repo, tree("unguarded"), "none")
+    put(repo, tree("masked-word-gap"), "guard")
+    put(repo, grown(tree("masked-word-gap"), path=OLD_MAIN), "unrelated")
+    put(repo, tree("masked-word-fixed"), "bit")
+    put(repo, tree("masked-word-gap"), "clean-up")
+    put(repo, tree("masked-word-fixed"), "revert")
+    found = walked(repo)
+    paths = "nested+npt+soft+tdp"
+    assert rows(found) == [
+        ("guard", "introduced", "not-guarded", "gap", LMA, paths),
+        ("bit", "closed", "gap", "covered", LMA, paths),
+        ("clean-up", "reintroduced", "covered", "gap", LMA, paths),
+        ("revert", "closed", "gap", "covered", LMA, paths),
+    ]
+    assert found.complete and found.verdict == "covered"
+    assert found.introduced.subject == "guard"
+
+
+def test_the_gap_at_hand_comes_from_where_it_last_began(repo):
+    """Blamed is the commit that opened the gap that is there, not one closed long ago."""
+    put(repo, tree("masked-word-gap"), "first")
+    put(repo, tree("masked-word-fixed"), "bit")
+    put(repo, tree("masked-word-gap"), "clean-up")
+    put(repo, grown(tree("masked-word-gap"), path=OLD_MAIN), "unrelated")
+    found = walked(repo)
+    assert found.introduced.subject == "clean-up"
+    with Repository.open(str(repo)) as repository:
+        assert introduced(repository, "HEAD", LMA, PLAIN).subject == "clean-up"
+        assert introduced(repository, "HEAD~2", ["EFER.LMA"], PLAIN) is None
+        assert introduced(repository, "HEAD", ["CR0.WP"], PLAIN) is None
+
+
+def test_rename(repo):
+    """A gap goes on where the file is moved and the machinery is rewritten."""
+    put(repo, tree("masked-word-gap"), "guard")
+    files = tree("masked-word-gap")
+    text = files.pop(OLD_MAIN).replace(b'"mmu.h"', b'"../mmu.h"').replace(b'"x86.h"', b'"../x86.h"')
+    put(repo, {**files, MAIN: text}, "move")
+    put(repo, tree("demo"), "rewrite")
+    found = walked(repo)
+    assert rows(found) == [
+        ("guard", "introduced", "absent", "gap", LMA, "nested+npt+soft+tdp"),
+        ("rewrite", "closed", "gap", "covered", LMA, "nested+soft"),
+    ]
+    assert found.introduced.subject == "guard"
+
+
+def test_side_branch(repo):
+    """A gap that a side branch brings in belongs to the branch and not to the merge."""
+    put(repo, tree("role-regs-fixed"), "start")
+    git(repo, "checkout", "--quiet", "-b", "side")
+    put(repo, tree("demo"), "drop")
+    git(repo, "checkout", "--quiet", "main")
+    other = {**tree("role-regs-fixed"), "arch/x86/kvm/extra.c": UNRELATED}
+    put(repo, other, "beside")
+    git(repo, "merge", "--quiet", "--no-ff", "-m", "join", "side")
+    found = walked(repo)
+    assert rows(found) == [("drop", "introduced", "covered", "gap", LMA, "npt+tdp")]
+    assert found.introduced.subject == "drop"
+
+
+def test_evil_merge(repo):
+    """A gap that neither parent has belongs to the merge."""
+    put(repo, tree("role-regs-fixed"), "start")
+    git(repo, "checkout", "--quiet", "-b", "side")
+    put(repo, {**tree("role-regs-fixed"), "arch/x86/kvm/a.c": UNRELATED}, "a")
+    git(repo, "checkout", "--quiet", "main")
+    put(repo, {**tree("role-regs-fixed"), "arch/x86/kvm/b.c": UNRELATED}, "b")
+    git(repo, "merge", "--quiet", "--no-ff", "--no-commit", "side")
+    put(repo, tree("demo"), "evil")
+    found = walked(repo)
+    assert rows(found) == [("evil", "introduced", "covered", "gap", LMA, "npt+tdp")]
+    assert found.introduced.subject == "evil"
+
+
+def test_closed_by_a_comparison_and_opened_on_a_stable_branch(repo):
+    """Comparing root_level closes the gap, and a stable branch has flips of its own."""
+    put(repo, tree("role-regs-fixed"), "start")
+    put(repo, tree("demo"), "drop")
+    git(repo, "branch", "stable")
+    put(repo, tree("role-regs-compare-fixed"), "compare")
+    assert rows(walked(repo))[-1] == ("compare", "closed", "gap", "covered", LMA, "npt+tdp")
+    git(repo, "checkout", "--quiet", "stable")
+    put(repo, grown(tree("demo"), b"\n#define SURROUNDINGS 1\n"), "other surroundings")
+    put(repo, grown(tree("role-regs-fixed"), b"\n#define SURROUNDINGS 1\n"), "pick")
+    found = walked(repo, "stable")
+    assert [row[0] for row in rows(found)] == ["drop", "pick"]
+    assert found.introduced.subject == "drop"
+    assert rows(walked(repo, "main..stable"))[-1][0] == "pick"
+
+
+def test_another_input_goes_missing(repo):
+    """Each input has flips of its own, and the first that is missing is blamed."""
+    put(repo, tree("args-vs-vcpu-gap"), "start")
+    put(repo, tree("args-vs-vcpu-bits-gap"), "bits")
+    found = walked(repo)
+    by = {flip.path: flip.missing for flip in found.flips if flip.subject == "start"}
+    assert by["tdp"] == ("CR4.LA57", "EFER.LMA")
+    closed = {(f.path, f.missing) for f in found.flips if f.kind == "closed"}
+    assert ("tdp", ("CR4.LA57", "EFER.LMA")) in closed
+    assert found.introduced.subject == "start"
+
+
+def test_a_commit_that_cannot_be_parsed(repo):
+    """A commit in between that is not understood neither opens nor closes a gap."""
+    broken = tree("demo")
+    broken[MAIN] = broken[MAIN].replace(GUARD, GUARD[:-1])
+    put(repo, tree("role-regs-fixed"), "start")
+    put(repo, tree("demo"), "drop")
+    put(repo, broken, "broken")
+    put(repo, tree("demo"), "mended")
+    found = walked(repo)
+    kinds = [(row[0], row[1]) for row in rows(found)]
+    assert kinds[0] == ("drop", "introduced")
+    assert {("broken", "undecided"), ("mended", "decided")} <= set(kinds)
+    assert {kind for _, kind in kinds[1:]} == {"undecided", "decided"}
+    assert found.introduced.subject == "drop"
+
+
+def test_what_is_unknown_hides_is_not_blamed(repo):
+    """A gap that shows up behind a commit that is not understood has no proved beginning."""
+    broken = tree("demo")
+    broken[MAIN] = broken[MAIN].replace(GUARD, GUARD[:-1])
+    put(repo, tree("role-regs-fixed"), "start")
+    put(repo, broken, "broken")
+    put(repo, tree("demo"), "mended")
+    found = walked(repo)
+    assert found.introduced is None
+    assert found.notes
+    assert "introduced" not in {flip.kind for flip in found.flips}
+
+
+def test_shallow_clone(repo, tmp_path):
+    """A shallow clone names no commit that it cannot prove and tells how to deepen."""
+    put(repo, tree("role-regs-fixed"), "start")
+    put(repo, tree("demo"), "drop")
+    put(repo, grown(tree("demo")), "unrelated")
+    git(tmp_path, "clone", "--quiet", "--depth=2", f"file://{repo}", "shallow")
+    found = walked(tmp_path / "shallow")
+    assert (found.flips, found.introduced, found.complete) == ((), None, False)
+    assert any("--unshallow" in note and "--deepen" in note for note in found.notes)
+    git(tmp_path / "shallow", "fetch", "--quiet", "--unshallow")
+    assert walked(tmp_path / "shallow").introduced.subject == "drop"
+
+
+def test_shallow_clone_that_holds_the_commit(repo, tmp_path):
+    """What lies inside a shallow clone with its parent is proved all the same."""
+    put(repo, tree("unguarded"), "old")
+    put(repo, tree("role-regs-fixed"), "start")
+    put(repo, tree("demo"), "drop")
+    git(tmp_path, "clone", "--quiet", "--depth=2", f"file://{repo}", "shallow")
+    found = walked(tmp_path / "shallow")
+    assert found.introduced.subject == "drop" and not found.complete
+
+
+def test_partial_clone(repo, tmp_path):
+    """A partial clone without old blobs says so and names nothing."""
+    put(repo, tree("role-regs-fixed"), "start")
+    put(repo, tree("demo"), "drop")
+    git(repo, "config", "uploadpack.allowFilter", "true")
+    git(tmp_path, "clone", "--quiet", "--filter=blob:none", f"file://{repo}", "partial")
+    found = walked(tmp_path / "partial", settings=Settings(cache=False))
+    assert (found.flips, found.introduced, found.complete) == ((), None, False)
+    assert any("partial clone" in note for note in found.notes)
+
+
+def test_broken_object(repo, capsys):
+    """A history with a missing object is one sentence."""
+    put(repo, tree("role-regs-fixed"), "start")
+    oid = git(repo, "rev-parse", f"HEAD:{MAIN}")
+    put(repo, tree("demo"), "drop")
+    (repo / ".git" / "objects" / oid[:2] / oid[2:]).unlink()
+    with pytest.raises(InputError) as caught:
+        walked(repo)
+    assert "\n" not in str(caught.value) and oid in str(caught.value)
+
+
+def test_no_kernel(repo):
+    """A repository without KVM is refused in one sentence."""
+    put(repo, {"README": b"nothing\n"}, "start")
+    with pytest.raises(InputError, match="no kernel"):
+        walked(repo)
+
+
+def test_subfolder(tmp_path):
+    """A kernel may lie in a folder of a larger repository."""
+    outer = tmp_path / "outer"
+    (outer / "src").mkdir(parents=True)
+    git(outer, "init", "--quiet")
+    for name, subject in (("role-regs-fixed", "start"), ("demo", "drop")):
+        put(outer, {f"src/linux/{path}": data for path, data in tree(name).items()}, subject)
+    assert walked(outer / "src" / "linux").introduced.subject == "drop"
+
+
+def test_unrelated_commits_are_not_decided(repo):
+    """Only commits that change what was looked at are decided, equal ones once."""
+    put(repo, tree("demo"), "start")
+    for number in range(6):
+        more = UNRELATED.replace(b"1", b"%d" % number)
+        put(repo, grown(tree("demo"), more), f"unrelated {number}")
+    put(repo, tree("role-regs-fixed"), "bit")
+    put(repo, tree("demo"), "revert")
+    found = walked(repo, settings=Settings(cache=False))
+    assert found.counts.commits == 9
+    # One for each of the two states, and what the four looks ahead may repeat.
+    assert found.counts.decided <= 6
+    assert [row[0] for row in rows(found)] == ["start", "bit", "revert"]
+
+
+def test_a_cache_that_two_runs_share(repo, tmp_path, monkeypatch):
+    """A second run decides nothing, and a damaged entry is decided again."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    put(repo, tree("masked-word-gap"), "guard")
+    put(repo, tree("demo"), "rewrite")
+    first = walked(repo, settings=Settings())
+    assert first.counts.decided
+    second = walked(repo, settings=Settings())
+    assert second.counts.decided == 0
+    for path in (tmp_path / "cache").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[:-3] + b"xxx")
+    third = walked(repo, settings=Settings())
+    assert third.counts.decided == first.counts.decided
+    put(repo, tree("role-regs-fixed"), "bit")
+    fourth = walked(repo, settings=Settings())
+    assert fourth.counts.decided == 1
+    assert first.flips == second.flips == third.flips == fourth.flips[: len(first.flips)]
+
+
+def test_an_unwritable_cache_is_no_error(repo, tmp_path, monkeypatch):
+    """A cache folder that cannot be made costs time only."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    put(repo, tree("demo"), "guard")
+    assert walked(repo, settings=Settings()).introduced.subject == "guard"
+
+
+def test_stopping_keeps_what_was_found(repo, tmp_path, monkeypatch):
+    """Ctrl-C in the middle leaves decisions that the next run uses."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    put(repo, tree("masked-word-gap"), "guard")
+    put(repo, tree("demo"), "rewrite")
+
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        walked(repo, settings=Settings(progress=stop))
+    assert walked(repo, settings=Settings()).counts.decided == 0
+
+
+def test_jobs(repo, monkeypatch):
+    """Several processes find what one finds."""
+    monkeypatch.setattr("patchtool.history._BLOCK", 2)
+    for number, name in enumerate(["unguarded", "masked-word-gap", "demo", "role-regs-fixed"]):
+        put(repo, tree(name), f"{number}")
+    one = walked(repo, settings=Settings(cache=False))
+    two = walked(repo, settings=Settings(cache=False, jobs=2))
+    assert one.flips == two.flips and one.introduced == two.introduced
+
+
+def test_tags_are_ordered_as_versions(repo):
+    """The first release is the lowest version, a candidate before its release."""
+    commit = put(repo, tree("demo"), "guard")
+    for tag in ("v4.9", "v4.20", "v4.20-rc1", "v10.1", "next", "v4.20.1"):
+        git(repo, "tag", tag)
+    git(repo, "tag", "-d", "v4.9")
+    with Repository.open(str(repo)) as repository:
+        assert first_tag(repository, commit) == "v4.20-rc1"
+        git(repo, "tag", "-d", "v4.20-rc1")
+        assert first_tag(repository, commit) == "v4.20"
+
+
+def run(module, *words):
+    """Run a command as the command line does."""
+    parser = ArgumentParser()
+    module.configure(parser)
+    arguments = parser.parse_args(list(map(str, words)))
+    return module.run(arguments)
+
+
+def test_command(repo, capsys):
+    """The text has one flip a line and the Fixes line, the document the agreed keys."""
+    put(repo, tree("role-regs-fixed"), "start")
+    commit = put(repo, tree("demo"), "drop")
+    git(repo, "tag", "v5.14")
+    assert run(command, repo) == 0
+    text = capsys.readouterr().out
+    assert f'Fixes: {commit[:12]} ("drop")\n' in text
+    assert "# 5.14+" in text
+    assert run(command, repo, "--format", "json") == 0
+    body = json.loads(capsys.readouterr().out)
+    assert body["complete"] is True and body["introduced"]["commit"] == commit
+    keys = {"commit", "subject", "date", "from", "to", "missing"}
+    assert all(keys <= flip.keys() for flip in body["flips"])
+
+
+def test_matrix(repo, capsys):
+    """One row for each revision, and the worst verdict as exit status."""
+    put(repo, tree("unguarded"), "old")
+    put(repo, tree("demo"), "gap")
+    put(repo, tree("role-regs-fixed"), "fixed")
+    assert run(table, repo, "HEAD~2", "HEAD") == 0
+    capsys.readouterr()
+    assert run(table, repo, "HEAD~2", "HEAD~1", "HEAD") == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[2:] == ["verdict", "tdp", "soft", "npt", "ept", "nested"]
+    assert lines[2].split()[2:] == ["gap", "EFER.LMA", "covered", "EFER.LMA", "covered", "covered"]
+    assert run(table, repo, "HEAD~1", "--format", "json") == 1
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert row["verdict"] == "gap"
+    with pytest.raises(InputError):
+        run(table, repo, "nowhere")
+
+
+# -- slices ----------------------------------------------------------------------------------
+
+
+def test_the_recorder_knows_every_question():
+    """A question that the index learns has to be noted, or walks go wrong in silence."""
+    public = {name for name in vars(Index) if not name.startswith("_")}
+    noted = {name for name in vars(Recorder) if not name.startswith("_")} - {"lens"}
+    # Paths are kept as such, and what a scope is follows from the includes.
+    assert public - noted == {"asked", "text", "file", "kvm_files", "scope", "generated"}
+    assert noted <= public
+
+
+LENS = Lens(
+    functions=frozenset({"wanted"}), macros=frozenset({"LEVEL"}), used=frozenset({"caller"}),
+    stored=frozenset({"ops"}), members=frozenset({"my_role"}), roles=frozenset({"my_role"}),
+    reaching=frozenset({"writer"}), declared=frozenset({"enabled"}),
+)  # fmt: skip
+TEXT = b"""#include <a.h>
+#define LEVEL 4
+static bool enabled;
+int wanted(void)
+{
+\treturn LEVEL;
+}
+
+int other(void)
+{
+\treturn 5;
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        (b"return 5", b"return 6", True),
+        (b"return 5", b"writer(); return 5", False),
+        (b"return 5", b"caller(); return 5", False),
+        (b"return 5", b"a->ops = b; return 5", False),
+        (b"return 5", b"return a->ops", True),
+        (b"return 5", b"a->my_role = 1; return 5", False),
+        (b"return 5", b"return a->my_role.x", True),
+        (b"return LEVEL", b"return 3", False),
+        (b"LEVEL 4", b"LEVEL 5", False),
+        (b"#define LEVEL", b"#define OTHER 1\n#define LEVEL", True),
+        (b"a.h", b"b.h", False),
+        (b"static bool enabled", b"static bool enabled __read_mostly", False),
+        (b"static bool enabled", b"static int unheard_of;\nstatic bool enabled", True),
+        (b"int other", b"#ifdef X\nint other", False),
+        (b"\treturn 5;\n", b"\tif (x) {\n}\n\treturn 5;\n", False),
+        (b"int other", b"/* a comment */\nint other", True),
+        (b"int other", b"/* int other", False),
+        (b"int other(void)", b"int wanted(void)", False),
+        (b"int other", b"int third(void)\n{\n}\nint other", True),
+    ],
+)
+def test_what_a_lens_sees(old, new, same):
+    """A change counts where it touches what was asked for, and nowhere else."""
+    slicer = Slicer(LENS)
+    before = slicer.slice("arch/x86/kvm/a.c", TEXT)
+    after = slicer.slice("arch/x86/kvm/a.c", TEXT.replace(old, new))
+    assert TEXT.replace(old, new) != TEXT
+    assert (before.digest == after.digest) is same
+
+
+def test_a_brace_at_the_start_of_a_line_hides_nothing():
+    """Where braces inside a function stand at the start of a line, all of it counts."""
+    slicer = Slicer(LENS)
+    text = b"int wanted(void)\n{\n\tif (x) {\n}\n\tif (y) {\n\t\tz = 1;\n}\n\treturn 1;\n}\n"
+    one = slicer.slice("a.c", text)
+    assert one.digest != slicer.slice("a.c", text.replace(b"z = 1", b"z = 2")).digest
+
+
+def test_more_names_see_more():
+    """The union of two lenses sees what either sees, and costs nothing where it is the same."""
+    assert LENS.union(LENS) is LENS
+    other = replace(LENS, functions=frozenset({"other"}))
+    both = LENS.union(other)
+    assert both.functions == {"wanted", "other"} and both.macros == LENS.macros
+
+
+def test_store(tmp_path):
+    """What is kept comes back, what is damaged does not, and nowhere is no error."""
+    store = Store(tmp_path)
+    store.put("kind", "a", [1, "x"])
+    assert store.get("kind", "a") == [1, "x"] and store.all("kind") == [[1, "x"]]
+    kept = tmp_path / "kind" / "a"
+    kept.write_bytes(kept.read_bytes().replace(b"[1", b"[2"))
+    assert store.get("kind", "a") is None and store.all("kind") == []
+    Store(None).put("kind", "a", 1)
+    assert Store(None).get("kind", "a") is None
+    assert not list(tmp_path.rglob("*.tmp"))
