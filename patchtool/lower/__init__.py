@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Lower the C of one entry function to bit-vector terms, calls inlined.
+
+In: an index and the name of a function.  Out: a ``Lowered`` run: memory after the call,
+the guards met on the way, and everything that was not understood, with its place.
+Ordered, total and timid: an expression that is not understood is an opaque symbol, a
+statement whose effect is not understood spoils the paths through it.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from ..index import Definition
+from ..memory import Loc, State, Value
+from .records import (
+    Comparison,
+    Guard,
+    Lowered,
+    RoleShape,
+    RoleStore,
+    Trouble,
+    Unsupported,
+)
+from .statements import Statements
+
+RECURSION = 8_000
+
+
+class Lowering(Statements):
+    """Runs functions of one tree symbolically."""
+
+    def run(self, entry: Definition, bind: dict[Loc, Value] | None = None) -> Lowered:
+        """Lower one call of ENTRY with arguments and surroundings left open."""
+        self._begin(entry)
+        state = State(dict(bind or {}))
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(max(limit, RECURSION))
+        try:
+            self._enter(entry, None, state, None)
+        except Unsupported as problem:
+            self._spoil(problem, State({}), entry)
+        except RecursionError:
+            self._spoil(Unsupported(None, "nesting is too deep"), State({}), entry)
+        finally:
+            sys.setrecursionlimit(limit)
+        self.out.memory = state.memory
+        return self.out
+
+
+__all__ = ["Comparison", "Guard", "Lowered", "Lowering", "RoleShape", "RoleStore", "Trouble"]

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""C arithmetic on values that have been converted to one type."""
+
+from __future__ import annotations
+
+from .. import bits
+from ..bits import Cond
+from ..memory import Int
+from ..syntax import Node
+from .records import (
+    Unsupported,
+)
+
+
+def ordered(operator: str, a: Int, b: Int) -> Cond:
+    """Compare two values of one type."""
+    signed = a.signed and b.signed
+    x, y = a.bits.value, b.bits.value
+    if x is not None and y is not None:
+        if signed:
+            width = a.bits.width
+            x, y = (v - (1 << width) if v >> (width - 1) else v for v in (x, y))
+        return {"<": x < y, ">": x > y, "<=": x <= y, ">=": x >= y}[operator]
+    left, right = (a, b) if operator in ("<", ">=") else (b, a)
+    less = bits.below(left.bits, right.bits, signed)
+    return less if operator in ("<", ">") else bits.negate(less)
+
+
+def arithmetic(operator: str, a: Int, b: Int, node: Node) -> Int:
+    """Combine two values of one type; Unsupported where the result has no small term."""
+    signed = a.signed and b.signed
+    width = a.bits.width
+    if operator == "&":
+        return Int(bits.bit_and(a.bits, b.bits), signed)
+    if operator == "|":
+        return Int(bits.bit_or(a.bits, b.bits), signed)
+    if operator == "^":
+        return Int(bits.bit_xor(a.bits, b.bits), signed)
+    x, y = a.bits.value, b.bits.value
+    if x is not None and y is not None:
+        if signed:
+            x, y = (v - (1 << width) if v >> (width - 1) else v for v in (x, y))
+        if operator in ("/", "%"):
+            if y == 0:
+                raise Unsupported(node, "a division by zero")
+            quotient = abs(x) // abs(y) * (1 if (x < 0) == (y < 0) else -1)
+            result = quotient if operator == "/" else x - quotient * y
+        elif operator in ("+", "-", "*"):
+            result = {"+": x + y, "-": x - y, "*": x * y}[operator]
+        else:
+            raise Unsupported(node, f"the operator {operator} is not understood")
+        return Int(bits.constant(width, result), signed)
+    if operator == "+":
+        return Int(bits.add(a.bits, b.bits), signed)
+    if operator == "-":
+        return Int(bits.subtract(a.bits, b.bits), signed)
+    if operator == "*" and (x is not None or y is not None):
+        factor, open_side = (x, b) if x is not None else (y, a)
+        assert factor is not None
+        return Int(bits.multiply(open_side.bits, factor), signed)
+    raise Unsupported(node, f"{operator} of two values that are not constant")
+
+
+def shift(operator: str, a: Int, b: Int) -> Int:
+    """Shift a promoted value."""
+    count = b.bits.value
+    if count is not None:
+        if operator == "<<":
+            return Int(bits.shift_left(a.bits, count), a.signed)
+        return Int(bits.shift_right(a.bits, count, a.signed), a.signed)
+    result = a.bits
+    for position, one in enumerate(b.bits.conditions()[: max(1, (a.bits.width - 1).bit_length())]):
+        if operator == "<<":
+            moved = bits.shift_left(result, 1 << position)
+        else:
+            moved = bits.shift_right(result, 1 << position, a.signed)
+        result = bits.choose(one, moved, result)
+    return Int(result, a.signed)

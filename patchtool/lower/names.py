@@ -1,0 +1,329 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What identifiers stand for: variables, constants, enumerators, objects.
+
+A name means what it means in the translation unit at hand; macros are expanded,
+constants evaluated once for a tree, initialisers run like assignments.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import partial
+
+from .. import bits, syntax
+from ..bits import Cond
+from ..index import Definition, expand
+from ..layout import (
+    ArrayType,
+    CType,
+    IntType,
+    PointerType,
+    RecordType,
+    UnknownType,
+    base_type,
+)
+from ..memory import Function, Int, Loc, LValue, Root, State, Value
+from ..model import Consulted
+from ..syntax import Node, text
+from .guards import Guards
+from .records import (
+    Frame,
+    Unit,
+    Unsupported,
+)
+
+MAX_NESTING = 192
+
+
+class Names(Guards):
+    """Resolves identifiers."""
+
+    def _identifier(self, node: Node, state: State) -> Value:
+        name = text(node)
+        if name in self._frames[-1].variables:
+            return self._load(self._frames[-1].variables[name], state, node)
+        if name == "NULL":
+            return self._null(node, state)
+        if name in ("true", "false"):
+            return Int(bits.constant(32, int(name == "true")), True)
+        constant = self._constants.get((name, self._here))
+        if constant is not None:
+            self.out.consulted.update(constant[1])
+            return constant[0]
+        if not name.isupper() and self.index.visible(name, self._here):
+            return Function(name)
+        for here in self._places_to_look():
+            macro = self._chosen(self.index.macros(name, here))
+            if macro is not None and macro.parameters is None and macro.key not in self._expanding:
+                return self._remembered(name, partial(self._macro_value, macro, None, node, state))
+            enumeration = self.index.enumerator(name, here)
+            if enumeration is not None:
+                return self._remembered(
+                    name, partial(self._enumerator, enumeration, name, node, state)
+                )
+        if self.index.functions(name, self._here):
+            return Function(name)
+        lvalue = self._object(name, node)
+        if lvalue is not None:
+            return self._load(lvalue, state, node)
+        if name.startswith("CONFIG_"):
+            return Int(bits.from_cond(self._option(name), 32), True)
+        return self.opaque(node, f"the definition of {name} was not found", missing=True)
+
+    def _remembered(self, name: str, compute: Callable[[], Value]) -> Value:
+        """Evaluate a name, once if it is a constant of the tree."""
+        file = self._here
+        outer, self.out.consulted = self.out.consulted, set()
+        try:
+            value = compute()
+        finally:
+            used, self.out.consulted = self.out.consulted, outer
+            outer |= used
+        if isinstance(value, Int) and value.bits.value is not None:
+            self._constants[name, file] = (value, frozenset(used))
+        return value
+
+    def _places_to_look(self) -> list[str]:
+        """Return the files whose scope a name may come from.
+
+        A name means what it means in the translation unit; a header of a table's other
+        unit, and who uses it, come next.
+        """
+        frames = [frame.function.file for frame in reversed(self._frames)]
+        return list(dict.fromkeys([self._here, self._units[-1].file, *frames]))
+
+    def _object(self, name: str, node: Node) -> LValue | None:
+        """Return an object of file scope."""
+        for here in self._places_to_look():
+            found = self._object_from(name, here)
+            if found is not None:
+                return found
+        return None
+
+    def _object_from(self, name: str, here: str) -> LValue | None:
+        root = Loc(Root(name, "global"))
+        found = self.index.objects(name, here)
+        declared = self.index.declaration(name, here)
+        if found:
+            head = found[0].text.split(b"=", 1)[0].decode("utf-8", "replace")
+            file, line = found[0].file, found[0].line
+        elif declared is not None:
+            file, line, head = declared
+        else:
+            return None
+        self.out.consulted.add(Consulted(file, line, "object", name))
+        ctype = self._declared_type(head, name, file)
+        return self._whole(root, ctype)
+
+    def _declared_type(self, head: str, name: str, file: str) -> CType:
+        """Return the type of a declaration that stands in one line of text."""
+        before = head.split("=", 1)[0]
+        before = re.sub(
+            r"\b(extern|static|__\w+|const|volatile|DEFINE_\w+|unsigned(?=\s+u?int))\b", " ", before
+        )
+        match = re.match(rf"\s*(.*?)(\**)\s*\b{re.escape(name)}\b\s*(\[.*)?$", before.strip(), re.S)
+        if match is None:
+            return UnknownType(name)
+        base = self.types.named(match.group(1).strip(), file)
+        if match.group(3):
+            return ArrayType(PointerType(None) if match.group(2) else base, None)
+        return PointerType(base) if match.group(2) else base
+
+    def _chosen(self, found: tuple[Definition, ...]) -> Definition | None:
+        """Pick the one definition, or the first of equal ones."""
+        if not found:
+            return None
+        if len(found) > 1:
+            distinct = {d.text.strip() for d in found}
+            if len(distinct) > 1:
+                plain = [d for d in found if not d.conditions]
+                return plain[-1] if plain else found[0]
+        return found[0]
+
+    def _enumerator(self, enumeration: Definition, name: str, node: Node, state: State) -> Value:
+        """Count through an enumeration and return one of its values."""
+        self._consult("enum", enumeration)
+        if enumeration.key not in self._enumerations:
+            values: dict[str, Value] = {}
+            self._enumerations[enumeration.key] = values
+            root = self.index.node(enumeration)
+            last: Int | None = Int(bits.constant(32, (1 << 32) - 1), True)
+            with self._unit(Unit(enumeration.file, enumeration.line)):
+                for item in syntax.captures("enumerator", root).get("enumerator", ()):
+                    last = self._count(item, last, values, state)
+        found = self._enumerations[enumeration.key].get(name)
+        if found is None:
+            return self.opaque(
+                node, f"the value of the enumerator {name} was not found", missing=True
+            )
+        return found
+
+    def _count(
+        self, item: Node, last: Int | None, values: dict[str, Value], state: State
+    ) -> Int | None:
+        """Add one enumerator to VALUES; None where its value is not understood."""
+        name_node, value_node = (item.child_by_field_name(n) for n in ("name", "value"))
+        if value_node is not None:
+            try:
+                value = self._constant(self._value(value_node, state), value_node)
+            except Unsupported:
+                return None
+        elif last is None or last.bits.value is None:
+            return None
+        else:
+            value = last.bits.value + 1
+        last = Int(bits.constant(32, value), True)
+        if name_node is not None:
+            values[text(name_node)] = last
+        return last
+
+    def _macro_value(
+        self, macro: Definition, arguments: list[str] | None, node: Node, state: State
+    ) -> Value:
+        self._consult("macro", macro)
+        key = (*macro.key, tuple(arguments) if arguments is not None else None)
+        if key not in self._macros:
+            body = (
+                macro.text.decode("utf-8", "replace")
+                if arguments is None
+                else expand(macro, arguments)
+            )
+            if body is None:
+                raise Unsupported(
+                    node, f"{macro.name}() is used with the wrong number of arguments"
+                )
+            body = body.replace("\n", " ").strip()
+            if not body:
+                raise Unsupported(node, f"{macro.name} is empty")
+            self._macros[key] = syntax.parse(f"int x = ({body});".encode())
+        root = self._macros[key]
+        holder = next((n for n in root.named_children if n.type == "declaration"), None)
+        declarator = holder.child_by_field_name("declarator") if holder is not None else None
+        value = declarator.child_by_field_name("value") if declarator is not None else None
+        if root.has_error or value is None:
+            raise Unsupported(node, f"the macro {macro.name} is not an expression")
+        if self._units and len(self._units) > MAX_NESTING:
+            raise Unsupported(node, f"the macro {macro.name} is nested too deep")
+        self._expanding.add(macro.key)
+        try:
+            with self._unit(Unit(macro.file, macro.line, True)):
+                return self._value(value, state)
+        finally:
+            self._expanding.discard(macro.key)
+
+    def _global(self, loc: Loc, lvalue: LValue, state: State) -> Value | None:
+        """Return the value of a constant object of file scope."""
+        name = loc.root.name
+        here = self._here
+        found = self.index.objects(name, here)
+        if not found:
+            return None
+        definition = found[0]
+        head = definition.text.split(b"=", 1)[0]
+        if re.search(rb"\bconst\b", head) is None and self.effects.writes_global(name):
+            return None
+        root = self.index.node(definition)
+        declarations = [n for n in root.named_children if n.type == "declaration"]
+        if not declarations or root.has_error:
+            return None
+        declaration = declarations[0]
+        type_node = declaration.child_by_field_name("type")
+        holder = declaration.child_by_field_name("declarator")
+        if type_node is None or holder is None or holder.type != "init_declarator":
+            return None
+        value_node = holder.child_by_field_name("value")
+        if value_node is None or value_node.type != "initializer_list":
+            return None
+        base = base_type(self.types, type_node, definition.file)
+        self._consult("object", definition)
+        scratch = State({})
+        target = self._whole(Loc(Root(name, "global")), base.type)
+        with self._unit(Unit(definition.file, definition.line)):
+            self._frames.append(Frame(definition, {}, 0))
+            try:
+                self._initialise(target, value_node, scratch)
+            except Unsupported:
+                return None
+            finally:
+                self._frames.pop()
+        for where, value in scratch.memory.items():
+            state.memory.setdefault(where, value)
+        return state.memory.get(loc)
+
+    def _option(self, name: str) -> Cond:
+        """Return the constant that a build option is."""
+        match = re.fullmatch(r"\s*(!?)\s*(?:defined|IS_ENABLED)?\s*\(?\s*(\w+)\s*\)?\s*", name)
+        if match is None:
+            raise Unsupported(None, f"#if {name} is not understood")
+        symbol = match.group(2)
+        self.out.globals.setdefault(symbol, self._spot())
+        value = bits.bit(symbol, 0)
+        return bits.negate(value) if match.group(1) else value
+
+    def _initialise(self, target: LValue, node: Node, state: State) -> None:
+        if node.type == "compound_literal_expression":
+            inner = node.child_by_field_name("value")
+            if inner is not None:
+                self._initialise(target, inner, state)
+                return
+        if node.type != "initializer_list":
+            self._store(target, self._value(node, state), state, node)
+            return
+        self._zero(target, state, node)
+        position = 0
+        for child in node.named_children:
+            if child.type == "comment":
+                continue
+            if child.type == "initializer_pair":
+                inner_target = target
+                for designator in child.children_by_field_name("designator"):
+                    if designator.type == "field_designator":
+                        name = text(designator).lstrip(".")
+                        inner_target = self._member(inner_target, name, designator)
+                    else:
+                        index_node = designator.named_children[0]
+                        number = self._constant(self._value(index_node, state), index_node)
+                        inner_target = self._element(inner_target, number, designator)
+                value = child.child_by_field_name("value")
+                if value is not None:
+                    self._initialise(inner_target, value, state)
+                continue
+            if isinstance(target.type, RecordType):
+                named = list(target.type.by_name)
+                if target.type.kind == "union":
+                    first = target.type.members[0]
+                    inner_target = self._member(
+                        target, first.name or next(iter(target.type.by_name)), child
+                    )
+                elif position < len(named):
+                    inner_target = self._member(target, named[position], child)
+                else:
+                    raise Unsupported(child, "more values than members")
+            elif isinstance(target.type, ArrayType):
+                inner_target = self._element(target, position, child)
+            else:
+                inner_target = target
+            position += 1
+            self._initialise(inner_target, child, state)
+
+    def _zero(self, target: LValue, state: State, node: Node) -> None:
+        if target.cell is not None:
+            if isinstance(target.type, RecordType):
+                self._store(target, Int(bits.constant(target.width, 0)), state, node)
+            else:
+                self._store(target, Int(bits.constant(target.width or 32, 0)), state, node)
+        elif isinstance(target.type, RecordType):
+            for name in target.type.by_name:
+                inner = self._member(target, name, node)
+                if isinstance(inner.type, (IntType, PointerType)) or inner.cell is not None:
+                    self._zero(inner, state, node)
+        elif isinstance(target.type, (IntType, PointerType)):
+            width = target.type.width if isinstance(target.type, IntType) else 64
+            state.memory[target.loc] = Int(bits.constant(width, 0))
+
+    def _element(self, base: LValue, number: int, node: Node) -> LValue:
+        if not isinstance(base.type, ArrayType):
+            raise Unsupported(node, "something that is no array is indexed")
+        loc = base.loc.member(f"[{number}]")
+        return self._whole(loc, base.type.element)

@@ -1,0 +1,501 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Paths, memory and conversions of a symbolic run.
+
+In: locations with their C types.  Out: values; a location that was never written holds
+the symbol of its own name.  Every other room of ``lower`` stands on this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .. import bits
+from ..bits import Bits, Cond, Term
+from ..effects import Effects
+from ..index import Definition, Index
+from ..layout import (
+    ULONG,
+    ArrayType,
+    CType,
+    IntType,
+    PointerType,
+    RecordType,
+    Types,
+    UnknownType,
+    VoidType,
+    settled,
+)
+from ..memory import Function, Int, Loc, LValue, Opaque, Pointer, Record, Root, State, Value
+from ..model import Consulted, Place
+from ..syntax import Node
+from .records import (
+    Comparison,
+    Frame,
+    Lowered,
+    RoleShape,
+    RoleStore,
+    Trouble,
+    Unit,
+    Unsupported,
+)
+
+ROLE_WORD = 32
+MAX_STEPS = 200_000
+FUNCTION_BASE = 0xFFFF_8000_0000_0000
+
+
+class Storage:
+    """Memory and paths of one run."""
+
+    def __init__(self, index: Index, types: Types, shape: RoleShape, effects: Effects) -> None:
+        self.index = index
+        self.types = types
+        self.shape = shape
+        self.effects = effects
+        self._macros: dict[tuple[object, ...], Node] = {}
+        self._sites: dict[tuple[str, str, int], frozenset[int]] = {}
+        self._enumerations: dict[tuple[str, str, int], dict[str, Value]] = {}
+        self._expanding: set[tuple[str, str, int]] = set()
+        self._constants: dict[tuple[str, str], tuple[Int, frozenset[Consulted]]] = {}
+
+    def _begin(self, entry: Definition) -> None:
+        """Forget the last run."""
+        self.out = Lowered(entry, {}, [], [], [], {}, {}, {}, {}, set(), {})
+        self._steps = 0
+        self._frames: list[Frame] = []
+        self._units: list[Unit] = []
+        self._numbers = 0
+        self._base: list[Cond] = []
+        self._guards_by_term: dict[Term, str] = {}
+        self._comparisons: dict[str, Comparison] = {}
+        self._role_symbols: dict[str, str] = {}
+        self._result: CType = VoidType()
+
+    def _spoil(self, problem: Unsupported, state: State, where: Definition | None = None) -> None:
+        if problem.node is not None:
+            place = self.place(problem.node)
+        elif where is not None:
+            place = Place(where.file, where.line, 1, where.name)
+        else:
+            place = self._spot()
+        self.out.troubles.append(Trouble(place, problem.reason, self._absolute(state)))
+
+    def _absolute(self, state: State) -> Cond:
+        result: Cond = state.path
+        for base in self._base:
+            result = bits.both(base, result)
+        return result
+
+    def place(self, node: Node) -> Place:
+        """Return where a node of the text at hand stands."""
+        unit = self._units[-1]
+        name = self._frames[-1].function.name if self._frames else ""
+        if unit.fixed:
+            return Place(unit.file, unit.line, 1, name)
+        row, column = node.start_point
+        return Place(unit.file, unit.line + row, column + 1, name)
+
+    def _spot(self) -> Place:
+        unit = self._units[-1] if self._units else Unit("", 1)
+        name = self._frames[-1].function.name if self._frames else ""
+        return Place(unit.file, unit.line, 1, name)
+
+    def _consult(self, kind: str, definition: Definition, unparsed: int = 0) -> None:
+        self.out.consulted.add(
+            Consulted(definition.file, definition.line, kind, definition.name, unparsed)
+        )
+
+    @contextmanager
+    def _unit(self, unit: Unit) -> Iterator[None]:
+        self._units.append(unit)
+        try:
+            yield
+        finally:
+            self._units.pop()
+
+    def opaque(self, node: Node | None, reason: str, missing: bool = False) -> Opaque:
+        """Return a fresh symbol for a value that is not understood."""
+        name = f"?{len(self.out.opaque)}"
+        place = self.place(node) if node is not None else self._spot()
+        self.out.opaque[name] = (place, reason, missing)
+        return Opaque(name)
+
+    def _step(self, node: Node) -> None:
+        self._steps += 1
+        if self._steps > MAX_STEPS:
+            raise Unsupported(node, "the function is too large to follow")
+
+    @property
+    def _here(self) -> str:
+        """The translation unit at hand: the nearest C file on the way."""
+        for frame in reversed(self._frames):
+            if frame.function.file.endswith(".c"):
+                return frame.function.file
+        return self._units[-1].file
+
+    def _unit_of(self, function: Definition) -> str:
+        return function.file if function.file.endswith(".c") or not self._frames else self._here
+
+    def _local(self, name: str, ctype: CType) -> LValue:
+        frame = self._frames[-1]
+        loc = Loc(Root(f"{frame.function.name}.{frame.number}.{name}", "local"))
+        lvalue = self._whole(loc, ctype)
+        frame.variables[name] = lvalue
+        return lvalue
+
+    def _merge(self, states: list[State]) -> State:
+        """Join paths that exclude one another."""
+        result = states[-1]
+        for one in reversed(states[:-1]):
+            memory: dict[Loc, Value] = {}
+            for loc in {**one.memory, **result.memory}:
+                a, b = one.memory.get(loc), result.memory.get(loc)
+                if a is b:
+                    assert a is not None
+                    memory[loc] = a
+                    continue
+                if a is None or b is None:
+                    if loc.root.kind == "local":
+                        continue
+                    known = a if a is not None else b
+                    assert known is not None
+                    start = self._pristine(loc, known)
+                    a, b = (a, start) if a is not None else (start, b)
+                assert a is not None and b is not None
+                memory[loc] = self._choose(one.path, a, b)
+            path = bits.either(one.path, result.path)
+            result = State(memory, path)
+        return result
+
+    def _pristine(self, loc: Loc, like: Value) -> Value:
+        """Return what a location holds that was never written, shaped like LIKE."""
+        ctype = self.out.types.get(str(loc))
+        if isinstance(like, Int):
+            if isinstance(ctype, IntType) and ctype.boolean:
+                return self._initial(loc, ctype)
+            return self._initial(loc, IntType(like.bits.width, like.signed))
+        if isinstance(like, Pointer):
+            return Pointer(Loc(Root(str(loc), "pointee")), like.type)
+        if isinstance(like, Function):
+            return self._initial(loc, ULONG)
+        return self._initial(loc, ULONG)
+
+    def _choose(self, c: Cond, a: Value, b: Value) -> Value:
+        """Return ``c ? a : b``."""
+        if c is True or a == b:
+            return a
+        if c is False:
+            return b
+        if isinstance(a, Record) and isinstance(b, Record):
+            left, right = dict(a.cells), dict(b.cells)
+            if left.keys() == right.keys():
+                return Record(a.type, tuple((k, self._choose(c, left[k], right[k])) for k in left))
+        if isinstance(a, (Int, Opaque, Function)) and isinstance(b, (Int, Opaque, Function)):
+            width = (
+                max(
+                    x.bits.width if isinstance(x, Int) else 64 if isinstance(x, Function) else 0
+                    for x in (a, b)
+                )
+                or 64
+            )
+            signed = any(isinstance(x, Int) and x.signed for x in (a, b))
+            left_bits, right_bits = (self._widened(x, width) for x in (a, b))
+            return Int(bits.choose(c, left_bits, right_bits), signed)
+        if isinstance(a, Pointer) and isinstance(b, Pointer) and a.target == b.target:
+            return a
+        return self.opaque(None, "a pointer depends on a condition")
+
+    def _widened(self, value: Value, width: int) -> Bits:
+        if isinstance(value, Int):
+            return bits.resize(value.bits, width, value.signed)
+        if isinstance(value, Function):
+            return bits.constant(width, self._address(value.name))
+        assert isinstance(value, Opaque)
+        return bits.symbol(width, value.name)
+
+    def _address(self, name: str) -> int:
+        for number, known in self.out.functions.items():
+            if known == name:
+                return number
+        number = FUNCTION_BASE + 16 * (len(self.out.functions) + 1)
+        self.out.functions[number] = name
+        return number
+
+    def _whole(self, loc: Loc, ctype: CType) -> LValue:
+        if isinstance(ctype, RecordType) and ctype.is_word and ctype.size is not None:
+            return LValue(loc, ctype, loc, ctype.size, 0, ctype.size)
+        return LValue(loc, ctype)
+
+    def _member(self, base: LValue, name: str, node: Node) -> LValue:
+        ctype = base.type
+        if not isinstance(ctype, RecordType):
+            what = ctype.name if isinstance(ctype, UnknownType) else "this type"
+            raise Unsupported(
+                node, f"the definition of {what or 'a type'} was not found", missing=True
+            )
+        known = ctype.by_name.get(name)
+        if known is None:
+            raise Unsupported(node, f"{ctype.kind} {ctype.tag} has no member {name}", missing=True)
+        path, inner = known
+        loc = base.loc.member(*path)
+        if base.cell is not None:
+            low, width, _ = ctype.slots[".".join(path)]
+            return LValue(loc, inner, base.cell, base.cell_width, base.low + low, width)
+        return self._whole(loc, inner)
+
+    def _initial(self, loc: Loc, ctype: CType, name: str | None = None) -> Value:
+        """Return the symbol that a location of the surroundings starts with."""
+        symbol = name or str(loc)
+        place = self._spot()
+        if isinstance(ctype, PointerType):
+            return Pointer(Loc(Root(symbol, "pointee")), settled(ctype.target))
+        width = ctype.width if isinstance(ctype, IntType) else 64
+        if loc.root.kind == "global":
+            self.out.globals.setdefault(symbol, place)
+        elif loc.root.kind == "local":
+            return self.opaque(None, f"{loc.root.name.rsplit('.', 1)[-1]} is read before it is set")
+        self.out.reads.setdefault(symbol, (place, width))
+        self.out.types.setdefault(symbol, ctype)
+        if isinstance(ctype, IntType) and ctype.boolean:
+            return Int(bits.resize(bits.symbol(1, symbol), width), False)
+        return Int(bits.symbol(width, symbol), isinstance(ctype, IntType) and ctype.signed)
+
+    def _load(self, lvalue: LValue, state: State, node: Node | None) -> Value:
+        if lvalue.cell is not None:
+            cell = state.memory.get(lvalue.cell)
+            if cell is None:
+                if lvalue.cell.root.kind == "global":
+                    cell = self._global(lvalue.cell, lvalue, state)
+                if cell is None:
+                    cell = self._initial(lvalue.cell, IntType(lvalue.cell_width, False))
+                self._note_role(lvalue.cell, lvalue)
+            if isinstance(cell, Opaque):
+                return cell
+            assert isinstance(cell, Int)
+            piece = bits.cut(cell.bits, lvalue.low, lvalue.width)
+            if isinstance(lvalue.type, IntType):
+                return Int(
+                    bits.resize(piece, lvalue.type.width, lvalue.type.signed and lvalue.width > 0),
+                    lvalue.type.signed,
+                )
+            return Int(piece)
+        ctype = lvalue.type
+        if isinstance(ctype, RecordType):
+            return self._load_record(lvalue, ctype, state, node)
+        value = state.memory.get(lvalue.loc)
+        if value is not None:
+            return value
+        if lvalue.loc.root.kind == "global":
+            known = self._global(lvalue.loc, lvalue, state)
+            if known is not None:
+                return known
+        if isinstance(ctype, ArrayType):
+            return Pointer(lvalue.loc, ctype)
+        if isinstance(ctype, UnknownType):
+            return self.opaque(node, f"the type {ctype.name} was not found", missing=True)
+        return self._initial(lvalue.loc, ctype)
+
+    def _load_record(
+        self, lvalue: LValue, ctype: RecordType, state: State, node: Node | None
+    ) -> Value:
+        cells: list[tuple[tuple[str, ...], Value]] = []
+        for name in ctype.by_name:
+            inner = self._member(lvalue, name, node) if node is not None else None
+            if inner is None:
+                return self.opaque(node, "a record is copied")
+            value = self._load(inner, state, node)
+            extra = inner.loc.path[len(lvalue.loc.path) :]
+            if isinstance(value, Record):
+                cells.extend((extra + path, one) for path, one in value.cells)
+            else:
+                cells.append((extra, value))
+            if len(cells) > 64:
+                return self.opaque(node, f"struct {ctype.tag} is copied as a whole")
+        return Record(ctype, tuple(cells))
+
+    def _store(self, lvalue: LValue, value: Value, state: State, node: Node | None) -> None:
+        if lvalue.cell is not None:
+            cell = state.memory.get(lvalue.cell)
+            if cell is None:
+                whole = lvalue.width == lvalue.cell_width
+                if whole:
+                    cell = Int(bits.constant(lvalue.cell_width, 0))
+                else:
+                    cell = self._initial(lvalue.cell, IntType(lvalue.cell_width, False))
+                    self._note_role(lvalue.cell, lvalue)
+            if isinstance(cell, Opaque):
+                cell = Int(bits.symbol(lvalue.cell_width, cell.name))
+            assert isinstance(cell, Int)
+            if isinstance(value, Record):
+                raise Unsupported(node, "a record is stored into a word")
+            new = self._bits_of(value, lvalue.type, lvalue.width, node)
+            self._note_store(lvalue, state, node)
+            state.memory[lvalue.cell] = Int(bits.put(cell.bits, lvalue.low, new))
+            return
+        ctype = lvalue.type
+        if isinstance(ctype, RecordType):
+            for loc in [loc for loc in state.memory if loc.within(lvalue.loc)]:
+                del state.memory[loc]
+            if not isinstance(value, Record):
+                if isinstance(value, Opaque):
+                    raise Unsupported(node, "a record of unknown content is stored")
+                raise Unsupported(node, "a record is stored from something else")
+            for path, one in value.cells:
+                state.memory[lvalue.loc.member(*path)] = one
+            return
+        if isinstance(ctype, ArrayType):
+            raise Unsupported(node, "an array is assigned")
+        state.memory[lvalue.loc] = self._convert(value, ctype, node)
+
+    def _bits_of(self, value: Value, ctype: CType, width: int, node: Node | None) -> Bits:
+        """Return a value as the bits that a member of a type and width will hold."""
+        if isinstance(ctype, IntType) and ctype.boolean:
+            return bits.from_cond(self._truth(value, node), width)
+        if isinstance(value, Int):
+            return bits.resize(value.bits, width, value.signed)
+        if isinstance(value, (Opaque, Function)):
+            return self._widened(value, width)
+        raise Unsupported(node, "a pointer is stored into a word")
+
+    def _note_store(self, lvalue: LValue, state: State, node: Node | None) -> None:
+        """Remember a store to a role, or to a whole word of one."""
+        cell = lvalue.cell
+        if cell is None or cell.root.kind == "local" or not self._is_role(cell.path[-1:]):
+            return
+        if lvalue.width < ROLE_WORD and lvalue.width < lvalue.cell_width:
+            return
+        place = self.place(node) if node is not None else self._spot()
+        entered = self._frames[-1].entered
+        self.out.stores.append(
+            RoleStore(Loc(cell.root, cell.path[:-1]), place, self._absolute(state), entered)
+        )
+
+    def _note_role(self, cell: Loc, lvalue: LValue) -> None:
+        """Remember a role of a context that is read as it was before the run."""
+        for position, name in enumerate(lvalue.loc.path[: len(cell.path)]):
+            if position == len(cell.path) - 1 and self._is_role((name,)):
+                self._role_symbols[str(cell)] = str(cell)
+
+    def _is_role(self, path: tuple[str, ...]) -> bool:
+        """Tell whether an access path leads to a role of a context, or into one."""
+        return any(name in roles for roles in self.shape.contexts.values() for name in path)
+
+    def _leads_to_role(self, pointer: Pointer) -> bool:
+        """Tell whether a pointer is to a context or to a role of one."""
+        if pointer.target.root.kind == "local":
+            return False
+        record = pointer.type
+        if isinstance(record, RecordType) and record.tag in self.shape.contexts:
+            return True
+        return self._is_role(pointer.target.path)
+
+    def _as_int(self, value: Value, node: Node | None) -> Int:
+        if isinstance(value, Int):
+            return value
+        if isinstance(value, (Opaque, Function)):
+            return Int(self._widened(value, 64))
+        if isinstance(value, Pointer):
+            return Int(bits.symbol(64, f"&{value.target}"))
+        raise Unsupported(node, "a record is used as a number")
+
+    def _constant(self, value: Value, node: Node) -> int:
+        number = self._as_int(value, node)
+        plain = number.bits.value
+        if plain is None:
+            raise Unsupported(node, "a constant is expected here")
+        if number.signed and plain >> (number.bits.width - 1):
+            plain -= 1 << number.bits.width
+        return plain
+
+    def _promote(self, value: Int) -> Int:
+        if value.bits.width < 32:
+            return Int(bits.resize(value.bits, 32, value.signed), True)
+        return value
+
+    def _balanced(self, a: Int, b: Int) -> tuple[Int, Int]:
+        """Apply the usual arithmetic conversions."""
+        a, b = self._promote(a), self._promote(b)
+        width = max(a.bits.width, b.bits.width)
+        unsigned = any(not x.signed and x.bits.width == width for x in (a, b))
+        return tuple(  # type: ignore[return-value]
+            Int(bits.resize(x.bits, width, x.signed), not unsigned) for x in (a, b)
+        )
+
+    def _convert(self, value: Value, ctype: CType, node: Node | None) -> Value:
+        if isinstance(ctype, IntType):
+            if ctype.boolean:
+                return Int(bits.from_cond(self._truth(value, node), 8))
+            number = self._as_int(value, node)
+            return Int(bits.resize(number.bits, ctype.width, number.signed), ctype.signed)
+        return value
+
+    def _truth(self, value: Value, node: Node | None) -> Cond:
+        if isinstance(value, Int):
+            return bits.nonzero(value.bits)
+        if isinstance(value, Function):
+            return True
+        if isinstance(value, Opaque):
+            return bits.bit(value.name, 0)
+        if isinstance(value, Pointer):
+            if value.target.root.kind != "pointee" or value.target.path:
+                return True
+            symbol = f"{value.target.root.name} != NULL"
+            self.out.reads.setdefault(symbol, (self._spot(), 1))
+            return bits.bit(symbol, 0)
+        raise Unsupported(node, "a record is used as a condition")
+
+    def _compare_equal(self, a: Value, b: Value, node: Node) -> Cond:
+        if isinstance(a, Pointer) and isinstance(b, Pointer):
+            if a.target == b.target:
+                return True
+            roots = (a.target.root.kind, b.target.root.kind)
+            if "local" in roots:
+                return False
+            symbol = f"{address_text(a)} == {address_text(b)}"
+            self.out.reads.setdefault(symbol, (self._spot(), 1))
+            return bits.bit(symbol, 0)
+        for x, y in ((a, b), (b, a)):
+            if isinstance(x, Pointer) and isinstance(y, Int) and y.bits.value == 0:
+                return bits.negate(self._truth(x, node))
+        if isinstance(a, Record) or isinstance(b, Record):
+            raise Unsupported(node, "records are compared")
+        x, y = self._balanced(self._as_int(a, node), self._as_int(b, node))
+        return bits.equal(x.bits, y.bits)
+
+    # -- what the other rooms add -----------------------------------------------------------
+
+    def _statement(self, node: Node, state: State) -> State | None:
+        raise NotImplementedError
+
+    def _value(self, node: Node, state: State, needed: bool = True) -> Value:
+        raise NotImplementedError
+
+    def _lvalue(self, node: Node, state: State) -> LValue:
+        raise NotImplementedError
+
+    def _call(self, node: Node, state: State, needed: bool) -> Value:
+        raise NotImplementedError
+
+    def _global(self, loc: Loc, lvalue: LValue, state: State) -> Value | None:
+        raise NotImplementedError
+
+    def _described(self, node: Node) -> CType:
+        raise NotImplementedError
+
+    def _null(self, node: Node, state: State) -> Value:
+        raise NotImplementedError
+
+
+def same_size(a: CType, b: CType) -> bool:
+    """Tell whether a store through one type is a store through the other."""
+    if isinstance(a, IntType) and isinstance(b, IntType):
+        return a.width == b.width
+    return a == b and not isinstance(a, (UnknownType, VoidType))
+
+
+def address_text(pointer: Pointer) -> str:
+    """Return an address as C spells it."""
+    if not pointer.target.path and pointer.target.root.kind == "pointee":
+        return pointer.target.root.name
+    return f"&{pointer.target}"
