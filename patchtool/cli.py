@@ -201,6 +201,18 @@ def _fill_matrix(parser: _Parser) -> None:
     matrix.configure(parser)
 
 
+def _fill_hook(parser: _Parser) -> None:
+    from patchtool.commands import hook
+
+    hook.configure(parser)
+
+
+def _fill_kbuild(parser: _Parser) -> None:
+    from patchtool.commands import kbuild
+
+    kbuild.configure(parser)
+
+
 def _add_output(parser: _Parser) -> None:
     """Add what every command has that prints a report."""
     add = parser.add_argument
@@ -410,6 +422,8 @@ _COMMANDS: Mapping[str, tuple[str, Callable[[_Parser], None]]] = {
     "check": ("decide whether a tree has a gap", _fill_check),
     "fix": ("write patches that close the gaps", _fill_fix),
     "lint": ("report what a change brings in", _fill_lint),
+    "hook": ("run lint from git's hooks", _fill_hook),
+    "kbuild": ("check as part of a kernel build", _fill_kbuild),
     "history": ("find the commits that opened and closed a gap", _fill_history),
     "matrix": ("check several revisions, one row each", _fill_matrix),
 }

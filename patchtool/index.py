@@ -140,6 +140,7 @@ class FileIndex:
     macros: dict[str, list[Definition]] = field(default_factory=dict)
     enums: list[Definition] = field(default_factory=list)
     spans: list[tuple[int, int, str]] = field(default_factory=list)
+    bodies: list[tuple[int, int]] = field(default_factory=list)
     balanced: bool = True
 
     def function_at(self, offset: int) -> str | None:
@@ -314,6 +315,7 @@ def scan(path: str, data: bytes) -> FileIndex:
             )
             found.functions.setdefault(name, []).append(item)
             found.spans.append((start, end, name))
+            found.bodies.append((body_start, end))
 
     for token in _TOKEN.finditer(data):
         first = data[token.start()]
@@ -645,7 +647,30 @@ class Index:
         return found or tuple(self._pasted(here).get(name, ()))
 
     def macros(self, name: str, here: str) -> tuple[Definition, ...]:
-        """Return the definitions of a macro as seen from a file."""
+        """Return the definitions of a macro as seen from a file.
+
+        A constant that the followed headers do not hold is looked for in all of the
+        architecture's, where its name is unique.
+        """
+        found = self._macros(name, here)
+        if not found and name.isupper():
+            memo = ("architecture", name, "")
+            if memo not in self._memo:
+                for path in self._architecture.holding(b"define " + name.encode()):
+                    file = self.file(path)
+                    found = tuple(file.macros.get(name, ())) if file is not None else ()
+                    if found:
+                        break
+                self._memo[memo] = found
+            found = self._memo[memo]
+        return found
+
+    @cached_property
+    def _architecture(self) -> _Library:
+        headers = [p for p in self.source.walk("arch/x86/include") if p.endswith(".h")]
+        return _Library([(path, self.text(path) or b"") for path in headers])
+
+    def _macros(self, name: str, here: str) -> tuple[Definition, ...]:
         return self._search("macro", name, here, lambda f: f.macros.get(name, []))
 
     def record(self, tag: str, here: str) -> tuple[Definition, ...]:
@@ -732,11 +757,12 @@ class Index:
         )
         if not syntax.captures("accessor_macro", builders):
             return
-        use = re.compile(rb"^[ \t]*" + macro.name.encode() + rb"\s*\(([^()]*)\)", re.M)
+        inside = rb"\s*\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)"
+        use = re.compile(rb"^[ \t]*" + macro.name.encode() + inside, re.M)
         for match in use.finditer(file.data):
-            if file.function_at(match.start()) is not None:
+            if any(low < match.start() < high for low, high in file.bodies):
                 continue
-            arguments = [a.strip() for a in match.group(1).decode("utf-8", "replace").split(",")]
+            arguments = split_arguments(match.group(1).decode("utf-8", "replace"))
             body = expand(macro, arguments)
             if body is None:
                 continue
@@ -808,7 +834,7 @@ def _plain(definition: Definition) -> bytes:
 def _is_constants(path: str) -> bool:
     """Tell whether a header is one of plain constants, as those of registers are."""
     return path.startswith("arch/x86/include/uapi/") or path.endswith(
-        ("/const.h", "/bits.h", "/processor-flags.h", "/msr-index.h")
+        ("/const.h", "/bits.h", "/processor-flags.h", "/msr-index.h", "features.h")
     )
 
 
@@ -827,6 +853,18 @@ def calls(text: bytes) -> frozenset[str]:
     """Return the names that are called, or look called, in a piece of C."""
     names = {m.group(1).decode() for m in _CALL.finditer(strip_comments(text))}
     return frozenset(names - _KEYWORDS)
+
+
+def split_arguments(source: str) -> list[str]:
+    """Split macro arguments at the commas outside parentheses."""
+    found, depth = [""], 0
+    for character in source:
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if character == "," and depth == 0:
+            found.append("")
+        else:
+            found[-1] += character
+    return [one.strip() for one in found]
 
 
 def expand(macro: Definition, arguments: list[str]) -> str | None:

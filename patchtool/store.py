@@ -14,7 +14,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 _ENGINE = (
-    "architecture bits coverage effects history index layout lower memory model roles slices "
+    "architecture bits coverage effects history index layout memory model roles slices "
     "store syntax"
 )
 
@@ -25,7 +25,8 @@ def engine() -> str:
 
     state = blake2b(digest_size=16)
     files = [PACKAGE / f"{name}.py" for name in _ENGINE.split()]
-    files += sorted((PACKAGE / "rules").glob("*.py"))
+    for room in ("lower", "rules"):
+        files += sorted((PACKAGE / room).glob("*.py"))
     for folder in (PACKAGE / "queries", PACKAGE.parent / "queries"):
         files += sorted(folder.glob("*.scm"))
     for path in files:

@@ -50,8 +50,9 @@ def parse(source: bytes) -> Node:
 
 
 def captures(name: str, node: Node) -> dict[str, list[Node]]:
-    """Run the question NAME below NODE and return its captures by name."""
-    return QueryCursor(_query(name)).captures(node)
+    """Run the question NAME below NODE and return its captures by name, as they stand."""
+    found = QueryCursor(_query(name)).captures(node)
+    return {key: sorted(nodes, key=lambda n: n.start_byte) for key, nodes in found.items()}
 
 
 def matches(name: str, node: Node) -> Iterator[dict[str, list[Node]]]:

@@ -179,8 +179,11 @@ class Calls(Expressions):
         listed = node.child_by_field_name("arguments")
         assert callee is not None and listed is not None
         arguments = [n for n in listed.named_children if n.type != "comment"]
-        while callee.type == "parenthesized_expression" and len(callee.named_children) == 1:
+        if callee.type == "parenthesized_expression" and len(callee.named_children) == 1:
             callee = callee.named_children[0]
+            ctype = self._type_named(callee)
+            if ctype is not None and len(arguments) == 1:  # (u64)(x) reads like a call
+                return self._convert(self._value(arguments[0], state), ctype, node)
         if callee.type != "identifier":
             return self._indirect(node, callee, arguments, state, needed)
         name = text(callee)

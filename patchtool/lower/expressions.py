@@ -182,7 +182,11 @@ class Expressions(Names):
         left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
         operator = text(node.child_by_field_name("operator"))  # type: ignore[arg-type]
         assert left is not None and right is not None
-        lvalue = self._lvalue(left, state)
+        try:
+            lvalue = self._lvalue(left, state)
+        except Unsupported as problem:
+            self._store_somewhere(left, state, problem)
+            return self._value(right, state)
         if operator == "=":
             if right.type in ("initializer_list", "compound_literal_expression"):
                 self._initialise(lvalue, right, state)
@@ -199,6 +203,21 @@ class Expressions(Names):
                 value = arithmetic(name, a, b, node)
         self._store(lvalue, value, state, node)
         return value
+
+    def _store_somewhere(self, target: Node, state: State, problem: Unsupported) -> None:
+        """Account for a store of which the place is not known."""
+        while target.type == "parenthesized_expression":
+            target = target.named_children[0]
+        if target.type == "subscript_expression":
+            base = target.child_by_field_name("argument")
+            assert base is not None
+            array = self._lvalue(base, state)
+            if isinstance(array.type, ArrayType):
+                for loc in [loc for loc in state.memory if loc.within(array.loc)]:
+                    del state.memory[loc]
+                state.memory[array.loc] = self.opaque(target, problem.reason)
+                return
+        self._spoil(problem, state)
 
     def _update(self, node: Node, state: State) -> Value:
         operand = node.child_by_field_name("argument")
@@ -245,6 +264,14 @@ class Expressions(Names):
             return self.types.declared(declarator, base, self._here)[1]
         return base.type
 
+    def _type_named(self, node: Node) -> CType | None:
+        """Return the type that a lone identifier names, where the grammar saw a variable."""
+        name = text(node)
+        if node.type != "identifier" or name in self._frames[-1].variables:
+            return None
+        ctype = self.types.named(name, self._here)
+        return None if isinstance(ctype, UnknownType) else ctype
+
     def _sizeof(self, node: Node, state: State) -> Value:
         described = node.child_by_field_name("type")
         ctype: CType = UnknownType("")
@@ -256,7 +283,7 @@ class Expressions(Names):
                 inner = (
                     value.named_children[0] if value.type == "parenthesized_expression" else value
                 )
-                ctype = self._lvalue(inner, state).type
+                ctype = self._type_named(inner) or self._lvalue(inner, state).type
         size = (
             ctype.width
             if isinstance(ctype, IntType)

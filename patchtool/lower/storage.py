@@ -89,8 +89,9 @@ class Storage:
 
     def place(self, node: Node) -> Place:
         """Return where a node of the text at hand stands."""
-        unit = self._units[-1]
-        name = self._frames[-1].function.name if self._frames else ""
+        start = self.out.start
+        unit = self._units[-1] if self._units else Unit(start.file, start.line, True)
+        name = self._frames[-1].function.name if self._frames else start.name
         if unit.fixed:
             return Place(unit.file, unit.line, 1, name)
         row, column = node.start_point
@@ -139,7 +140,9 @@ class Storage:
 
     def _local(self, name: str, ctype: CType) -> LValue:
         frame = self._frames[-1]
-        loc = Loc(Root(f"{frame.function.name}.{frame.number}.{name}", "local"))
+        self._numbers += 1
+        root = f"{frame.function.name}.{frame.number}.{self._numbers}.{name}"
+        loc = Loc(Root(root, "local"))
         lvalue = self._whole(loc, ctype)
         frame.variables[name] = lvalue
         return lvalue
@@ -286,6 +289,10 @@ class Storage:
         value = state.memory.get(lvalue.loc)
         if value is not None:
             return value
+        if lvalue.loc.path and lvalue.loc.path[-1].startswith("["):
+            array = state.memory.get(Loc(lvalue.loc.root, lvalue.loc.path[:-1]))
+            if isinstance(array, Opaque):
+                return array
         if lvalue.loc.root.kind == "global":
             known = self._global(lvalue.loc, lvalue, state)
             if known is not None:
