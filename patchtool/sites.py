@@ -148,7 +148,8 @@ def _in_file(data: bytes, offset: int) -> int:
     at = offset
     while (behind := offset + data.count(b"\r\n", 0, at)) != at:
         at = behind
-    return at
+    # Between the two bytes of a line end there is no place.
+    return at + (data[at - 1 : at + 1] == b"\r\n")
 
 
 def _candidate(

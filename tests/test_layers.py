@@ -24,7 +24,7 @@ FLOORS = [
     {"lower"},
     {"coverage", "roles"},
     {"rules"},
-    {"fix", "patch", "history", "lint", "slices", "store", "spelling", "sites", "upstream", "kbuild"},
+    {"fix", "patch", "history", "lint", "slices", "store", "spelling", "sites", "upstream", "build"},
     {"report"},
     {"commands"},
     {"cli"},

@@ -369,11 +369,11 @@ def _recipients(tree: str, outcome: Outcome) -> tuple[tuple[str, ...], tuple[str
 
 
 def _build(tree: str, outcome: Outcome) -> str:
-    from patchtool import kbuild
+    from patchtool import build
 
     files = {f.path: f.after for repair in outcome.repairs for f in repair.files}
     target = next(path for path in files if path.endswith(".c"))
-    return kbuild.build(tree, files, f"{target[:-2]}.o")
+    return build.compile_object(tree, files, f"{target[:-2]}.o")
 
 
 # -- output --------------------------------------------------------------------------------

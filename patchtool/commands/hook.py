@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``patchtool hook``: put a lint into git's own hooks, and take it out again.
+
+In: parsed arguments.  Out: one executable file in the folder that git runs hooks from,
+or its removal.  A hook that somebody else wrote is never touched.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from patchtool.errors import InputError, UsageError
+
+KINDS = ("pre-commit", "pre-push", "sendemail-validate")
+
+_ABOUT = """\
+Run 'patchtool lint' before a commit is made, before commits are pushed, or before
+patches are mailed.  A hook of your own is never overwritten."""
+
+_MARK = "# Installed by 'patchtool hook install'; 'patchtool hook uninstall' removes it."
+
+_HEAD = f"""\
+#!/bin/sh
+{_MARK}
+"""
+
+_BODIES = {
+    "pre-commit": """\
+exec {command} lint --staged
+""",
+    "pre-push": """\
+zero=$(git hash-object --stdin </dev/null | tr '[0-9a-f]' '0')
+while read -r _ local _ remote; do
+	test "$local" = "$zero" && continue
+	if test "$remote" = "$zero" || ! git cat-file -e "$remote" 2>/dev/null; then
+		# A branch that is new there: what no branch of that side has yet.
+		first=$(git rev-list --topo-order "$local" --not --remotes="$1" | tail -n 1)
+		test -z "$first" && continue
+		remote=$(git rev-parse --verify --quiet "$first^") || continue
+	fi
+	{command} lint --range "$remote..$local" </dev/null || exit
+done
+exit 0
+""",
+    "sendemail-validate": """\
+exec {command} lint --format terse "$1"
+""",
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.description = _ABOUT
+    add = parser.add_argument
+    add("action", choices=("install", "uninstall"), metavar="ACTION", help="install or uninstall")
+    add(
+        "kinds",
+        nargs="*",
+        metavar="HOOK",
+        help=f"which hooks: {', '.join(KINDS)} (default: pre-commit)",
+    )
+    add("--tree", default=".", metavar="TREE", help="the repository (default: this folder)")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Install or remove, and return the exit status."""
+    kinds = tuple(dict.fromkeys(arguments.kinds)) or KINDS[:1]
+    for kind in kinds:
+        if kind not in KINDS:
+            raise UsageError(f"there is no hook {kind!r}; choose from {', '.join(KINDS)}")
+    folder = _folder(arguments.tree)
+    act = _install if arguments.action == "install" else _uninstall
+    for kind in kinds:
+        _check(os.path.join(folder, kind), arguments.action)
+    for kind in kinds:
+        sys.stdout.write(f"{act(os.path.join(folder, kind), kind)}\n")
+    return 0
+
+
+def _folder(tree: str) -> str:
+    """Return the folder that git runs hooks from, core.hooksPath obeyed."""
+    import subprocess
+
+    try:
+        done = subprocess.run(
+            ["git", "-C", tree, "rev-parse", "--git-path", "hooks"],
+            capture_output=True,
+            check=False,
+        )
+    except OSError as error:
+        raise InputError("git is not installed or not in PATH; install it") from error
+    if done.returncode != 0:
+        raise InputError(f"{tree} is not in a git repository, so there is no place for a hook")
+    named = os.fsdecode(done.stdout.removesuffix(b"\n"))
+    return os.path.normpath(os.path.join(tree, named))
+
+
+def _ours(path: str) -> bool:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return _MARK in file.read(4096)
+    except OSError:
+        return False
+
+
+def _check(path: str, action: str) -> None:
+    """Refuse to touch what somebody else wrote."""
+    if os.path.lexists(path) and not _ours(path):
+        if action == "install":
+            how = f"add the line `{_command()} lint ...` to it yourself"
+            raise UsageError(f"{path} exists already and is not patchtool's; {how}")
+        raise UsageError(f"{path} is not patchtool's, so it is left alone")
+
+
+def _install(path: str, kind: str) -> str:
+    text = _HEAD + _BODIES[kind].replace("{command}", _command())
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(temporary, "x", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(temporary, 0o755)
+        os.replace(temporary, path)
+    except OSError as error:
+        if os.path.lexists(temporary):
+            os.unlink(temporary)
+        raise InputError(f"{path} cannot be written: {str(error.strerror).lower()}") from error
+    return f"installed {path}"
+
+
+def _uninstall(path: str, kind: str) -> str:
+    if not os.path.lexists(path):
+        return f"there is no {path}"
+    try:
+        os.unlink(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be removed: {str(error.strerror).lower()}") from error
+    return f"removed {path}"
+
+
+def _command() -> str:
+    """Return how to run this very program from a hook, whatever PATH is there."""
+    import shlex
+
+    return f"{shlex.quote(sys.executable)} -m patchtool"

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``patchtool kbuild``: the checker of ``make C=2 CHECK="patchtool kbuild"``.
+
+In: what the kernel build gives a checker, compiler options and one file.  Out: a line
+per gap of that file in the compiler's form.  A build is not stopped unless asked to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from patchtool.model import Report, Verdict
+
+_ABOUT = """\
+Check as part of a kernel build: make C=2 CHECK="patchtool kbuild" FOLDER-OR-OBJECT.
+The compiler's options are accepted and passed over."""
+
+_KVM = "arch/x86/kvm/"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command; all others are the compiler's."""
+    parser.description = _ABOUT
+    parser.add_argument("--error", action="store_true", help="exit 1 for a gap, 3 if undecided")
+    words = parser.add_argument("words", nargs="*", metavar="WORD")
+    words.help = "what the build gives a checker: the compiler's options and a file"
+    # From here on nothing begins like an option, so that all words arrive.
+    parser.prefix_chars = "+"
+    parser.set_defaults(run=run, usage=parser.print_help)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check the tree around the file, and tell what lies in that file."""
+    words: list[str] = arguments.words
+    if words in (["--help"], ["-h"]):
+        arguments.usage()
+        return 0
+    files = [word for word in words if word.endswith(".c") and not word.startswith("-")]
+    top, name = _placed(files[-1]) if files else (".", "")
+    if not name.startswith(_KVM):
+        return 0
+    report = _checked(top, name)
+    from patchtool.report import STATUS, render
+    from patchtool.report.options import Options
+
+    sys.stdout.write(render(report, "text", Options(quiet=True)))
+    return STATUS[report.verdict] if "--error" in words else 0
+
+
+def _checked(top: str, name: str) -> Report:
+    """Return what a check of a tree has to say about one file."""
+    from patchtool.index import Index
+    from patchtool.rules import stale_mmu_role as rule
+    from patchtool.source import open_source
+
+    source = open_source(top)
+    report = rule.check(Index(source), rule.DEFAULT_FIELDS, source.label, source.rev)
+    findings = tuple(one for one in report.findings if one.place.file == name)
+    unknowns = tuple(one for one in report.unknowns if one.place.file == name)
+    verdict: Verdict = "gap" if findings else "unknown" if unknowns else "covered"
+    return replace(report, findings=findings, unknowns=unknowns, contexts=(), verdict=verdict)
+
+
+def _placed(file: str) -> tuple[str, str]:
+    """Return the top of the tree around a file, and its path below."""
+    path = os.path.abspath(file)
+    top, found, rest = path.rpartition("/arch/x86/")
+    if not found:
+        return ".", file
+    return os.path.relpath(top), f"arch/x86/{rest}"

@@ -1,0 +1,518 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A fix is proved, small and in the idiom of its neighbours, or it says what stays open."""
+
+import argparse
+import json
+import os
+import re
+import shutil
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+import remembered
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scratch import commit, git
+
+from patchtool import fix
+from patchtool.commands import fix as command
+from patchtool.errors import PatchtoolError, UsageError
+from patchtool.index import Index
+from patchtool.model import Place, Unknown
+from patchtool.rules import stale_mmu_role as rule
+from patchtool.source import Overlay, open_source
+from patchtool.spelling import parse_bit
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+HOST = "arch/x86/include/asm/kvm_host.h"
+MMU = "arch/x86/kvm/mmu/mmu.c"
+
+
+@pytest.fixture(autouse=True)
+def _remembered(monkeypatch):
+    """Decide every tree once."""
+    monkeypatch.setattr(rule, "check", remembered.check)
+
+
+def tree(name):
+    """Return the path of a miniature."""
+    return str(FIXTURES / name)
+
+
+@cache
+def search(name):
+    """Search the fixes of a miniature."""
+    return fix.search(open_source(tree(name)))
+
+
+def copied(name, where):
+    """Copy a miniature to where it may be changed."""
+    shutil.copytree(tree(name), where)
+    return where
+
+
+def run(*arguments):
+    """Run the command in this process and return its exit status."""
+    parser = argparse.ArgumentParser()
+    command.configure(parser)
+    return command.run(parser.parse_args([str(one) for one in arguments]))
+
+
+def expected(name):
+    """Return what a miniature says about itself."""
+    return json.loads((FIXTURES / name / "expect.json").read_text())
+
+
+def inserted(repair):
+    """Return the lines that a repair adds, and how many it takes away."""
+    added, removed = [], 0
+    for one in repair.files:
+        old, new = one.before.decode().splitlines(), one.after.decode().splitlines()
+        added += [
+            line.strip() for line in new if line not in old or new.count(line) > old.count(line)
+        ]
+        removed += sum(line not in new for line in old)
+    return added, removed
+
+
+SIMPLE = [
+    "demo", "guard-block-gap", "guard-bool-gap", "guard-call-gap", "guard-goto-gap",
+    "guard-helper-gap", "guard-likely-gap", "guard-negated-gap", "guard-shared-gap",
+    "guard-swapped-gap",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SIMPLE)
+def test_a_missing_bit_is_two_lines_in_two_files(name):
+    """EFER.LMA in the shape of v5.14 is closed by two insertions and one candidate."""
+    outcome = search(name)
+    (repair,) = outcome.repairs
+    assert inserted(repair) == (
+        ["unsigned int efer_lma:1;", "ext.efer_lma = ____is_efer_lma(regs);"],
+        0,
+    )
+    assert [one.path for one in repair.files] == [HOST, MMU]
+    assert (outcome.last.verdict, outcome.open, outcome.checks) == ("covered", (), 2)
+
+
+def test_the_assignment_stands_inside_the_guarded_block():
+    """Where siblings are set only with paging enabled, so is the new bit."""
+    (repair,) = search("demo").repairs
+    after = next(one.after for one in repair.files if one.path == MMU).decode()
+    block = re.search(r"if \(____is_cr0_pg\(regs\)\) \{(.*?)\n\t\}", after, re.S)
+    assert block.group(1).endswith("\n\t\text.efer_lma = ____is_efer_lma(regs);")
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("masked-word-gap", ["ext.efer_lma = !!is_long_mode(vcpu);"]),
+        ("cpu-role-level-gap", ["role.ext.efer_lma = ____is_efer_lma(regs);"]),
+        (
+            "cpu-role-word-gap",
+            ["role.ext.cr0_pg = 1;", "role.ext.cr4_pae = ____is_cr4_pae(regs);"],
+        ),
+        (
+            "args-vs-vcpu-gap",
+            [
+                "ext.cr4_la57 = !!kvm_read_cr4_bits(vcpu, X86_CR4_LA57);",
+                "ext.efer_lma = !!is_long_mode(vcpu);",
+            ],
+        ),
+    ],
+)
+def test_the_tree_itself_tells_how_a_bit_is_read(name, lines):
+    """Accessors, readers and masks are those that the neighbours use."""
+    assert [s for r in search(name).repairs for s in r.candidate.statements] == lines
+
+
+def test_only_the_extended_role_takes_bits():
+    """The base role, which shadow pages keep, stays as it is."""
+    for name in ("demo", "cpu-role-word-gap", "masked-word-gap"):
+        for repair in search(name).repairs:
+            assert repair.candidate.union == "kvm_mmu_extended_role"
+
+
+@pytest.mark.parametrize("name", ["args-vs-vcpu-gap", "args-vs-vcpu-bits-gap"])
+def test_what_no_bit_can_close_stays_open_with_the_reason(name):
+    """A level that follows L1's saved registers is not closed by bits of the vCPU's."""
+    outcome = search(name)
+    assert {gap.key[0] for gap in outcome.open} == {"kvm_init_shadow_npt_mmu"}
+    assert {gap.input for gap in outcome.open} == {"CR4.PAE", "EFER.LMA"}
+    assert all("hsave" in gap.reason and "vcpu->arch" in gap.reason for gap in outcome.open)
+
+
+def test_each_patch_of_a_series_closes_its_own_gap():
+    """Every repair takes its input from the missing ones and adds no other."""
+    outcome = search("args-vs-vcpu-gap")
+    assert [repair.input for repair in outcome.repairs] == ["CR4.LA57", "EFER.LMA"]
+    for repair in outcome.repairs:
+        before, after = fix.gaps(repair.before), fix.gaps(repair.after)
+        for key in repair.closed:
+            assert repair.input in before[key].missing
+            assert key not in after or repair.input not in after[key].missing
+        assert after.keys() <= before.keys()
+
+
+def test_an_input_that_is_no_register_bit_is_left_to_people():
+    """A number cannot be kept in one bit; the search costs no more than the first check."""
+    outcome = search("cpuid-stale-gap")
+    assert (outcome.repairs, outcome.checks) == ((), 1)
+    (gap,) = outcome.open
+    assert gap.input == "vcpu->arch.maxphyaddr" and "no bit of a register" in gap.reason
+
+
+@pytest.mark.parametrize("name", [p.name for p in FIXTURES.iterdir() if p.name.endswith("-fixed")])
+def test_a_covered_tree_needs_no_fix(name):
+    """Nothing is proposed where nothing is wrong."""
+    if expected(name)["verdict"] == "covered":
+        assert search(name).repairs == ()
+
+
+@pytest.mark.parametrize("name", ["demo", "args-vs-vcpu-gap", "pagewalk-word-gap"])
+def test_a_second_fix_proposes_nothing(name):
+    """What is written once is not written again."""
+    source = open_source(tree(name))
+    first = fix.search(source)
+    edits = {one.path: one.after for repair in first.repairs for one in repair.files}
+    second = fix.search(Overlay(source, edits))
+    assert first.repairs and second.repairs == ()
+    assert second.last.verdict == first.last.verdict
+
+
+# -- shapes that fixtures do not have ------------------------------------------------------
+
+
+def changed(name, path, old, new):
+    """Return a miniature with a piece of text replaced in memory."""
+    source = open_source(tree(name))
+    data = source.read(path)
+    assert old in data
+    return Overlay(source, {path: data.replace(old, new)})
+
+
+def test_padding_gives_way_so_that_no_member_moves():
+    """A new bit is taken from unnamed padding and stands before it."""
+    source = changed(
+        "demo", HOST, b"\t\tunsigned int cr4_la57:1;\n",
+        b"\t\tunsigned int cr4_la57:1;\n\t\tunsigned int :22;\n\t\tunsigned int tail:1;\n",
+    )  # fmt: skip
+    (repair,) = fix.search(source).repairs
+    after = next(one.after for one in repair.files if one.path == HOST)
+    assert (
+        b"cr4_la57:1;\n\t\tunsigned int efer_lma:1;\n\t\tunsigned int :21;\n"
+        b"\t\tunsigned int tail:1;\n" in after
+    )
+
+
+def test_padding_of_one_bit_disappears():
+    """The last bit of padding is replaced."""
+    source = changed(
+        "demo", HOST, b"\t\tunsigned int cr4_la57:1;\n",
+        b"\t\tunsigned int cr4_la57:1;\n\t\tunsigned int :1;\n\t\tunsigned int tail:22;\n",
+    )  # fmt: skip
+    (repair,) = fix.search(source).repairs
+    after = next(one.after for one in repair.files if one.path == HOST)
+    assert b"efer_lma:1;\n\t\tunsigned int tail:22;\n" in after
+
+
+def test_a_full_word_is_never_overrun():
+    """Without a bit left there is no candidate, and the gap is reported as open."""
+    source = changed(
+        "demo", HOST, b"\t\tunsigned int cr4_la57:1;\n",
+        b"\t\tunsigned int cr4_la57:1;\n\t\tunsigned int more:23;\n",
+    )  # fmt: skip
+    outcome = fix.search(source)
+    assert outcome.repairs == ()
+    assert all("no bit left" in gap.reason for gap in outcome.open)
+
+
+def test_a_comment_behind_a_member_is_not_torn():
+    """A line goes in behind a comment that spans lines."""
+    source = changed(
+        "demo", HOST, b"\t\tunsigned int cr4_la57:1;\n",
+        b"\t\tunsigned int cr4_la57:1; /* one\n\t\t\t\t\t  * two */\n",
+    )  # fmt: skip
+    (repair,) = fix.search(source).repairs
+    after = next(one.after for one in repair.files if one.path == HOST)
+    assert b"* two */\n\t\tunsigned int efer_lma:1;\n" in after
+
+
+def test_a_declared_bit_that_nobody_sets_is_only_set():
+    """One line is enough where the member is there."""
+    source = changed(
+        "demo", HOST, b"\t\tunsigned int cr4_la57:1;\n",
+        b"\t\tunsigned int cr4_la57:1;\n\t\tunsigned int efer_lma:1;\n",
+    )  # fmt: skip
+    (repair,) = fix.search(source).repairs
+    assert inserted(repair) == (["ext.efer_lma = ____is_efer_lma(regs);"], 0)
+
+
+def test_an_unbraced_statement_is_no_neighbour():
+    """A line after the only statement of an if would stand outside of it."""
+    source = changed(
+        "demo", MMU, b"\t}\n\n\text.valid = 1;",
+        b"\t}\n\n\tif (____is_cr4_pse(regs))\n\t\text.cr4_pse = 1;\n\n\text.valid = 1;",
+    )  # fmt: skip
+    (repair,) = fix.search(source).repairs
+    after = next(one.after for one in repair.files if one.path == MMU)
+    assert b"cr4_la57(regs);\n\t\text.efer_lma" in after
+
+
+def test_crlf_files_stay_crlf():
+    """New lines end as the others of their file."""
+    source = open_source(tree("masked-word-gap"))
+    edits = {p: source.read(p).replace(b"\n", b"\r\n") for p in (HOST, "arch/x86/kvm/mmu.c")}
+    (repair,) = fix.search(Overlay(source, edits)).repairs
+    for one in repair.files:
+        assert one.after.count(b"\n") == one.after.count(b"\r\n")
+
+
+def test_one_bit_reads_are_truth_values():
+    """A mask is turned into 0 or 1, as a one-bit member would cut it off."""
+    for name in ("masked-word-gap", "args-vs-vcpu-gap"):
+        for repair in search(name).repairs:
+            for statement in repair.candidate.statements:
+                assert "= !!" in statement
+
+
+def test_a_candidate_that_does_harm_is_dropped(monkeypatch):
+    """A change after which more is unknown, or a path is gone, is no fix."""
+    good = search("demo").repairs[0]
+    noise = Unknown(Place(MMU, 1), "not understood")
+    for harmed in (
+        replace(good.after, unknowns=(noise,)),
+        replace(good.after, contexts=good.after.contexts[1:]),
+    ):
+        answers = iter([good.before])
+        monkeypatch.setattr(rule, "check", lambda *_, a=answers, h=harmed: next(a, h))
+        outcome = fix.search(open_source(tree("demo")))
+        assert outcome.repairs == ()
+        assert "none of 2 candidates closes it" in {gap.reason for gap in outcome.open}
+
+
+def test_inputs_are_parsed():
+    """Register bits are told from C access paths."""
+    assert parse_bit("EFER.LMA").flag == "EFER_LMA"
+    assert parse_bit("CR4.LA57").member == "cr4_la57"
+    assert parse_bit("vcpu->arch.maxphyaddr") is None
+
+
+BITS = ["cr0_pg", "cr4_pae", "cr4_la57", "efer_lma", "cr4_smep", "cr4_pse"]
+
+
+def without(source, bits):
+    """Take role bits away: their declarations and their assignments."""
+    edits = {}
+    for path in (HOST, MMU):
+        data = source.read(path)
+        for bit in bits:
+            data = re.sub(rb"\n\t\tunsigned int %s:1;" % bit.encode(), b"", data)
+            data = re.sub(rb"\n\t+(?:role\.)?ext\.%s = [^;]*;" % bit.encode(), b"", data)
+            data = re.sub(rb"role\.ext\.%s && " % bit.encode(), b"", data)
+        edits[path] = data
+    return Overlay(source, edits)
+
+
+@settings(
+    max_examples=12, deadline=None, derandomize=True, database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)  # fmt: skip
+@given(
+    name=st.sampled_from(["demo", "role-regs-fixed", "guard-block-fixed", "cpu-role-fixed"]),
+    bits=st.sets(st.sampled_from(BITS), min_size=1),
+)
+def test_any_bit_that_is_taken_away_comes_back_or_is_told(name, bits):
+    """With random bits removed, every gap is closed and proved, or stays open by name."""
+    source = without(open_source(tree(name)), sorted(bits))
+    outcome = fix.search(source)
+    edits = {one.path: one.after for repair in outcome.repairs for one in repair.files}
+    again = rule.check(Index(Overlay(source, edits)))
+    assert again.verdict == outcome.last.verdict
+    assert {g.key for g in outcome.open} == fix.gaps(again).keys()
+    assert all(gap.reason for gap in outcome.open)
+    if outcome.first.verdict == "gap":
+        assert outcome.repairs or outcome.open
+
+
+# -- the command ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("demo", 0), ("role-regs-fixed", 0), ("unguarded", 0), ("args-vs-vcpu-gap", 1),
+     ("cpuid-stale-gap", 1), ("broken-syntax", 3)],
+)  # fmt: skip
+def test_the_exit_status_tells_what_is_left(name, status, tmp_path):
+    """0 nothing left, 1 a gap remains, 3 undecided."""
+    assert run(tree(name), "-o", tmp_path) == status
+
+
+def test_the_number_of_checks_is_told(tmp_path, capsys):
+    """One check at the start and one for the candidate."""
+    run(tree("demo"), "-o", tmp_path)
+    assert "1 patch; verdict gap -> covered; 2 checks" in capsys.readouterr().err
+
+
+def test_the_tree_is_never_written_to(tmp_path):
+    """Without --apply all files stay as they are."""
+    where = copied("demo", tmp_path / "tree")
+    before = {p: p.read_bytes() for p in where.rglob("*") if p.is_file()}
+    run(where, "-o", tmp_path / "out")
+    assert {p: p.read_bytes() for p in where.rglob("*") if p.is_file()} == before
+
+
+@pytest.fixture
+def cloned(tmp_path):
+    """Return the demo as a git repository."""
+    where = copied("demo", tmp_path / "tree")
+    git(where, "init", "--quiet")
+    commit(where, "first")
+    return where
+
+
+def test_apply_changes_a_clean_tree(cloned):
+    """The files hold what was checked, modes stay, and nothing else appears."""
+    (cloned / MMU).chmod(0o640)
+    assert run(cloned, "--apply") == 0
+    assert git(cloned, "status", "--porcelain").split() == ["M", HOST, "M", MMU]
+    assert (cloned / MMU).stat().st_mode & 0o777 == 0o640
+    assert rule.check(Index(open_source(str(cloned)))).verdict == "covered"
+    assert git(cloned, "diff", "--shortstat") == "2 files changed, 2 insertions(+)"
+
+
+def test_apply_refuses_a_dirty_file(cloned):
+    """What the person has not committed is not mixed with a fix."""
+    (cloned / MMU).write_bytes((cloned / MMU).read_bytes() + b"/* mine */\n")
+    before = (cloned / HOST).read_bytes()
+    with pytest.raises(UsageError, match=r"mmu\.c has changes"):
+        run(cloned, "--apply")
+    assert (cloned / HOST).read_bytes() == before
+
+
+def test_apply_refuses_staged_and_untracked_files(cloned):
+    """The index counts as work of the person, and so does a file that git does not know."""
+    (cloned / HOST).write_bytes((cloned / HOST).read_bytes() + b"/* mine */\n")
+    git(cloned, "add", HOST)
+    with pytest.raises(UsageError, match="has changes"):
+        run(cloned, "--apply")
+    git(cloned, "rm", "--quiet", "--cached", "--force", HOST)
+    with pytest.raises(UsageError, match="not tracked"):
+        run(cloned, "--apply")
+
+
+def test_apply_needs_git(tmp_path):
+    """In a plain folder nothing could be undone."""
+    with pytest.raises(UsageError, match="not in a git work tree"):
+        run(copied("demo", tmp_path / "tree"), "--apply")
+
+
+def test_apply_is_all_or_nothing(cloned, monkeypatch):
+    """A rename that fails in the middle leaves every file as it was."""
+    before = {p: (cloned / p).read_bytes() for p in (HOST, MMU)}
+    real, calls = os.replace, []
+
+    def failing(source, target):
+        calls.append(target)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device", target)
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", failing)
+    with pytest.raises(PatchtoolError, match="no space left"):
+        run(cloned, "--apply")
+    assert {p: (cloned / p).read_bytes() for p in before} == before
+    assert git(cloned, "status", "--porcelain") == ""
+
+
+def test_a_folder_with_other_patches_is_refused(tmp_path):
+    """A file of the same number is not written over or joined; a new version is."""
+    (tmp_path / "0001-mine.patch").write_text("x")
+    with pytest.raises(UsageError, match=r"already holds 0001-mine\.patch"):
+        run(tree("demo"), "-o", tmp_path)
+    assert os.listdir(tmp_path) == ["0001-mine.patch"]
+    assert run(tree("demo"), "-o", tmp_path, "-v", "2") == 0
+    assert sorted(os.listdir(tmp_path))[1].startswith("v2-0001-KVM-x86-mmu-")
+
+
+def test_the_same_patch_again_is_no_conflict(tmp_path, monkeypatch):
+    """SOURCE_DATE_EPOCH makes runs alike, byte for byte."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    assert run(tree("demo"), "-o", tmp_path) == 0
+    (first,) = tmp_path.iterdir()
+    data = first.read_bytes()
+    assert run(tree("demo"), "-o", tmp_path) == 0
+    assert first.read_bytes() == data and b"14 Nov 2023 22:13:20 +0000" in data
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
+    """A read-only folder is an error of the person, and nothing is left behind."""
+    tmp_path.chmod(0o500)
+    with pytest.raises(PatchtoolError, match="cannot be written: permission denied"):
+        run(tree("demo"), "-o", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_the_place_of_the_folder_is_one_sentence(tmp_path):
+    """The output must be a folder."""
+    (tmp_path / "out").write_text("x")
+    with pytest.raises(PatchtoolError, match="cannot be used"):
+        run(tree("demo"), "-o", tmp_path / "out")
+
+
+def test_a_failing_disk_leaves_no_half_series(tmp_path, monkeypatch):
+    """If one file of a series cannot be put in its place, none is."""
+    real, calls = os.replace, []
+
+    def failing(source, target):
+        calls.append(target)
+        if len(calls) == 2:
+            raise OSError(30, "Read-only file system", target)
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", failing)
+    with pytest.raises(PatchtoolError, match="read-only file system"):
+        run(tree("args-vs-vcpu-gap"), "-o", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_identity_is_one_sentence(tmp_path, monkeypatch):
+    """Nobody signs off in the name of nobody, and nothing is written."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    where = copied("demo", tmp_path / "tree")
+    with pytest.raises(UsageError, match=r"git config --global user\.name"):
+        run(where, "--signoff", "-o", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--rev", "HEAD", "--build"], "--rev cannot go with"),
+        (["--fixes", "HEAD"], "not the id of a commit"),
+        (["--fixes", "0123456789ab"], "no history"),
+        (["--fields", "1x"], "not the name of a member"),
+        (["--fields", "nothing_of_the_kind"], "nothing_of_the_kind"),
+        (["--recipients"], "has no scripts/get_maintainer.pl"),
+        (["--build"], "no whole kernel tree"),
+        (["--base", "HEAD"], "not the top of a git repository"),
+    ],
+)
+def test_a_request_that_cannot_be_met_is_one_sentence(arguments, words, tmp_path):
+    """Bad input is told in one sentence and leaves nothing behind."""
+    where = copied("demo", tmp_path / "tree")
+    with pytest.raises(PatchtoolError, match=re.escape(words)) as caught:
+        run(where, "-o", tmp_path / "out", *arguments)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_time_that_is_none_is_one_sentence(tmp_path, monkeypatch):
+    """SOURCE_DATE_EPOCH must be a number."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
+    with pytest.raises(UsageError, match="SOURCE_DATE_EPOCH"):
+        run(tree("demo"), "-o", tmp_path)

@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Git, unidiff and checkpatch take the mails, and the words in them are the report's."""
+
+import argparse
+import email
+import re
+import shutil
+import subprocess
+from email import policy
+from pathlib import Path
+
+import pytest
+import remembered
+import unidiff
+from scratch import commit, git
+
+from patchtool import diff, fix, patch, upstream
+from patchtool.commands import fix as command
+from patchtool.errors import PatchError
+from patchtool.rules import stale_mmu_role as rule
+from patchtool.source import open_source
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+HOST = "arch/x86/include/asm/kvm_host.h"
+MMU = "arch/x86/kvm/mmu/mmu.c"
+GAPS = ["demo", "guard-block-gap", "args-vs-vcpu-gap", "cpu-role-word-gap", "masked-word-gap"]
+
+
+@pytest.fixture(autouse=True)
+def _time(monkeypatch):
+    """Let all mails have one date, and decide every tree once."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    monkeypatch.setattr(rule, "check", remembered.check)
+
+
+def run(*arguments):
+    """Run the command in this process and return its exit status."""
+    parser = argparse.ArgumentParser()
+    command.configure(parser)
+    return command.run(parser.parse_args([str(one) for one in arguments]))
+
+
+def written(where, *arguments):
+    """Write the patches of a tree and return them in order."""
+    out = where.parent / "out"
+    run(where, "-o", out, "--signoff", *arguments)
+    return sorted(out.iterdir())
+
+
+def copied(name, where):
+    """Copy a miniature."""
+    shutil.copytree(FIXTURES / name, where)
+    return where
+
+
+def cloned(name, where):
+    """Make a repository of a miniature."""
+    copied(name, where)
+    git(where, "init", "--quiet")
+    commit(where, "first")
+    return where
+
+
+def parts(path):
+    """Return headers, changelog and notes of a mail."""
+    mail = email.message_from_bytes(path.read_bytes().partition(b"\n")[2], policy=policy.default)
+    log, _, notes = mail.get_payload().partition("---\n")
+    return mail, log, notes
+
+
+@pytest.mark.parametrize("name", GAPS)
+def test_git_am_takes_the_series(name, tmp_path):
+    """Each mail becomes a commit with its subject, its author and its sign-off."""
+    where = cloned(name, tmp_path / "tree")
+    paths = written(where)
+    git(where, "am", "--quiet", *paths)
+    subjects = git(where, "log", "--format=%s", "--reverse").splitlines()[1:]
+    assert len(subjects) == len(paths)
+    for subject, path in zip(subjects, paths, strict=True):
+        assert f"] {subject}" in parts(path)[0]["Subject"]
+    assert git(where, "log", "-1", "--format=%an <%ae>") == "A Tester <tester@example.com>"
+    assert "Signed-off-by: A Tester <tester@example.com>" in git(where, "log", "-1", "--format=%b")
+
+
+def test_what_git_am_commits_is_what_was_checked(tmp_path):
+    """The tree after git am is the tree that the last check saw."""
+    where = cloned("args-vs-vcpu-gap", tmp_path / "tree")
+    outcome = fix.search(open_source(str(where)))
+    git(where, "am", "--quiet", *written(where))
+    for repair in outcome.repairs:
+        for one in repair.files:
+            last = next(f for r in reversed(outcome.repairs) for f in r.files if f.path == one.path)
+            assert (where / one.path).read_bytes() == last.after
+    assert run(where, "-o", tmp_path / "again") == 1
+    assert not (tmp_path / "again").exists()
+
+
+@pytest.mark.parametrize("name", GAPS)
+def test_git_apply_takes_it_in_a_plain_folder(name, tmp_path):
+    """A tarball needs no repository."""
+    where = copied(name, tmp_path / "tree")
+    for path in written(where):
+        done = subprocess.run(["git", "apply", path], cwd=where, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def test_crlf_files_are_patched(tmp_path):
+    """Git am takes a patch of CRLF files when it is told to keep them."""
+    where = copied("masked-word-gap", tmp_path / "tree")
+    for path in (HOST, "arch/x86/kvm/mmu.c"):
+        data = (where / path).read_bytes()
+        (where / path).write_bytes(data.replace(b"\n", b"\r\n"))
+    git(where, "init", "--quiet")
+    git(where, "config", "core.autocrlf", "false")
+    commit(where, "first")
+    git(where, "am", "--quiet", "--keep-cr", *written(where))
+    assert b"efer_lma:1;\r\n" in (where / HOST).read_bytes()
+
+
+@pytest.mark.parametrize("name", GAPS)
+def test_unidiff_reads_it_back(name, tmp_path):
+    """A second reader sees two files and two insertions, nothing removed."""
+    for path in written(copied(name, tmp_path / "tree")):
+        found = unidiff.PatchSet(path.read_text())
+        assert len(found) == 2
+        assert (found.added, found.removed) == (2, 0)
+
+
+def test_blob_ids_are_those_of_git(tmp_path):
+    """The index lines name the blobs before and after."""
+    where = cloned("demo", tmp_path / "tree")
+    (path,) = written(where)
+    ids = re.findall(r"^index (\w+)\.\.(\w+) 100644$", path.read_text(), re.M)
+    before = [git(where, "rev-parse", f"HEAD:{name}")[:12] for name in (HOST, MMU)]
+    git(where, "am", "--quiet", path)
+    after = [git(where, "rev-parse", f"HEAD:{name}")[:12] for name in (HOST, MMU)]
+    assert ids == list(zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("name", GAPS)
+def test_columns_and_subject(name, tmp_path):
+    """The subject is short, capitalised and open-ended; prose is wrapped at 75 columns."""
+    for path in written(copied(name, tmp_path / "tree"), "--cover-letter"):
+        mail, log, notes = parts(path)
+        subject = mail["Subject"].partition("] ")[2]
+        assert re.fullmatch(r"KVM: x86/mmu: [A-Z].*[^.]", subject) and len(subject) <= 75
+        prose = log + notes.partition("\n diff")[0].partition("\ndiff --git")[0]
+        for line in prose.splitlines():
+            assert len(line) <= 75 or line.startswith(("Fixes: ", "    ")), line
+
+
+def test_the_changelog_says_change_cause_witness_and_who_is_not_affected(tmp_path):
+    """The change comes first; functions carry brackets; the states stand in a table."""
+    (path,) = written(copied("demo", tmp_path / "tree"))
+    _, log, notes = parts(path)
+    assert log.startswith("Add efer_lma to kvm_mmu_extended_role and set it in\n")
+    assert re.search(r"^  EFER\.LMA +0 +1$", log, re.M)
+    assert re.search(r"^  root_level +3 +4$", log, re.M)
+    assert re.search(r"^  mmu_role +(0x\w+) +\1$", log, re.M)
+    flat = " ".join(log.split())
+    assert "Affected: - root_mmu, configured by kvm_init_mmu() -> init_kvm_tdp_mmu()" in flat
+    assert "kvm_init_shadow_ept_mmu(): root_level does not depend on EFER.LMA" in flat
+    assert "base.level carries EFER.LMA" in flat
+    assert "found by static analysis with patchtool" in flat and "Linux 5.14.0" in flat
+    assert "Assisted-by" not in log
+    assert "Not built. Not run" in notes and "root_level gap -> covered" in " ".join(notes.split())
+    assert not re.search(r"\b(?:we|our|I|this patch)\b", log, re.I)
+
+
+def test_trailers_stand_in_order_on_lines_of_their_own(tmp_path):
+    """Fixes, Cc: stable, then the person; without --signoff nobody signs."""
+    where = copied("demo", tmp_path / "tree")
+    (path,) = written(where)
+    block = parts(path)[1].rstrip().rpartition("\n\n")[2].splitlines()
+    assert block == [
+        'Fixes: 7dcd57552008 ("x86/kvm/mmu: check if tdp/shadow MMU reconfiguration is needed")',
+        "Cc: stable@vger.kernel.org # 4.20+",
+        "Signed-off-by: A Tester <tester@example.com>",
+    ]
+    run(where, "-o", tmp_path / "unsigned")
+    (path,) = (tmp_path / "unsigned").iterdir()
+    assert "Signed-off-by" not in path.read_text()
+
+
+def test_recorded_facts_are_marked_and_may_be_overruled(tmp_path):
+    """What was not derived from the tree says so; the person has the last word."""
+    where = copied("demo", tmp_path / "tree")
+    (path,) = written(where)
+    assert "recorded upstream facts, not derived" in " ".join(parts(path)[2].split())
+    run(where, "-o", tmp_path / "none", "--no-fixes")
+    assert "Fixes:" not in parts(next((tmp_path / "none").iterdir()))[1]
+    run(where, "-o", tmp_path / "own", "--fixes", '0123456789ab ("x86: Break it")')
+    log = parts(next((tmp_path / "own").iterdir()))[1]
+    assert 'Fixes: 0123456789ab ("x86: Break it")\nCc: stable@vger.kernel.org\n' in log
+
+
+def test_a_given_commit_is_looked_up(tmp_path):
+    """The subject of --fixes comes from the history at hand."""
+    where = cloned("demo", tmp_path / "tree")
+    oid = git(where, "rev-parse", "HEAD")
+    (path,) = written(where, "--fixes", oid)
+    assert f'Fixes: {oid[:12]} ("first")\n' in parts(path)[1]
+
+
+def test_a_commit_that_begins_the_history_is_not_blamed(tmp_path):
+    """An import of a whole tree introduced nothing."""
+    (path,) = written(cloned("demo", tmp_path / "tree"))
+    assert '("first")' not in path.read_text()
+
+
+def test_recorded_facts_need_a_release_that_has_the_commit():
+    """A tree older than the commit, or of unknown age, is not its victim."""
+
+    class Tree:
+        def __init__(self, text):
+            self.text = text
+
+        def read(self, path):
+            return self.text if path == "Makefile" else None
+
+        def walk(self, folder):
+            return ()
+
+    new = Tree(b"VERSION = 5\nPATCHLEVEL = 10\nSUBLEVEL = 44\nEXTRAVERSION = -rc1\n")
+    assert upstream.recorded("CR4.LA57", new).commit == "8053f924cad3"
+    assert upstream.kernel_version(new) == "5.10.44-rc1"
+    assert upstream.recorded("CR4.LA57", Tree(b"VERSION = 5\nPATCHLEVEL = 6\n")) is None
+    assert upstream.recorded("CR4.LA57", Tree(None)) is None
+    assert upstream.recorded("CR4.SMEP", new) is None
+
+
+def test_base_commit_is_recorded_in_a_repository(tmp_path):
+    """The base is HEAD when its files are those that were read, and nothing otherwise."""
+    where = cloned("demo", tmp_path / "tree")
+    (path,) = written(where)
+    assert f"\nbase-commit: {git(where, 'rev-parse', 'HEAD')}\n-- \n" in path.read_text()
+    (where / MMU).write_bytes((where / MMU).read_bytes() + b"/* mine */\n")
+    run(where, "-o", tmp_path / "dirty")
+    assert "base-commit" not in next((tmp_path / "dirty").iterdir()).read_text()
+
+
+def test_a_revision_is_fixed_without_a_checkout(tmp_path):
+    """A bare repository is enough, and the base is the revision."""
+    where = cloned("demo", tmp_path / "tree")
+    git(tmp_path, "clone", "--quiet", "--bare", where, "bare")
+    assert run(tmp_path / "bare", "--rev", "HEAD", "-o", tmp_path / "out") == 0
+    (path,) = (tmp_path / "out").iterdir()
+    assert f"base-commit: {git(where, 'rev-parse', 'HEAD')}" in path.read_text()
+
+
+def test_versions_and_numbers(tmp_path):
+    """A series counts its mails, and a new version says so in name and subject."""
+    paths = written(copied("args-vs-vcpu-gap", tmp_path / "tree"), "-v", "3", "--cover-letter")
+    assert [p.name[:8] for p in paths] == ["v3-0000-", "v3-0001-", "v3-0002-"]
+    marks = [parts(p)[0]["Subject"].partition("]")[0] for p in paths]
+    assert marks == ["[PATCH v3 0/2", "[PATCH v3 1/2", "[PATCH v3 2/2"]
+    assert "Not closed:" in parts(paths[0])[1]
+
+
+def test_what_stays_open_is_told_in_the_last_mail(tmp_path):
+    """A reader of the series learns which path it does not close, and why."""
+    paths = written(copied("args-vs-vcpu-gap", tmp_path / "tree"))
+    notes = " ".join(parts(paths[-1])[2].split())
+    assert "Not closed: - root_level: CR4.PAE on guest_mmu" in notes and "hsave" in notes
+
+
+def test_standard_output_is_a_mailbox(tmp_path, capfdbinary):
+    """Git am reads the whole series from one stream."""
+    where = cloned("args-vs-vcpu-gap", tmp_path / "tree")
+    run(where, "--stdout", "--quiet")
+    data, err = capfdbinary.readouterr()
+    assert err == b""
+    git(where, "am", "--quiet", data=data)
+    assert git(where, "rev-list", "--count", "HEAD") == "3"
+
+
+def test_names_beyond_ascii_travel(tmp_path, monkeypatch):
+    """An author is encoded in headers, and git reads the name back."""
+    monkeypatch.setenv("GIT_AUTHOR_NAME", "Jürgen Groß")
+    where = cloned("demo", tmp_path / "tree")
+    (path,) = written(where)
+    monkeypatch.delenv("GIT_AUTHOR_NAME")
+    git(where, "am", "--quiet", path)
+    assert git(where, "log", "-1", "--format=%an") == "Jürgen Groß"
+    assert "Signed-off-by: Jürgen Groß <tester@example.com>" in git(
+        where, "log", "-1", "--format=%b"
+    )
+
+
+def test_recipients_come_from_the_script_of_the_tree(tmp_path):
+    """Maintainers go to To, all others to Cc."""
+    where = copied("demo", tmp_path / "tree")
+    (where / "scripts").mkdir()
+    (where / "scripts/get_maintainer.pl").write_text(
+        'print "A B <a\\@example.com> (maintainer:KVM)\\n" if grep { /efer_lma/ } <STDIN>;\n'
+        'print "kvm\\@example.com (open list:KVM)\\n";\n'
+    )
+    (path,) = written(where, "--recipients")
+    mail = parts(path)[0]
+    assert (mail["To"], mail["Cc"]) == ("A B <a@example.com>", "kvm@example.com")
+
+
+def test_a_mail_that_yields_something_else_is_never_handed_out(monkeypatch):
+    """The text of a patch is applied again and compared with what was checked."""
+    outcome = fix.search(open_source(str(FIXTURES / "demo")))
+    real = diff.write
+    monkeypatch.setattr(
+        diff,
+        "write",
+        lambda *a, **k: real(*a, **k).replace(
+            "+\t\tunsigned int efer_lma", "+\t\tunsigned int lma"
+        ),
+    )
+    with pytest.raises(PatchError, match="does not yield the files that were checked"):
+        patch.series(outcome, patch.Settings())
+
+
+def test_checkpatch_has_nothing_to_say(kernels, tmp_path):
+    """--strict reports no error, no warning and no check, but for a commit it cannot see."""
+    script = next((t / "scripts/checkpatch.pl" for t in kernels
+                   if (t / "scripts/checkpatch.pl").is_file()), None)  # fmt: skip
+    if script is None:
+        pytest.skip("none of the kernels has scripts/checkpatch.pl")
+    for name in GAPS:
+        for path in written(copied(name, tmp_path / name / "tree")):
+            # Without kernel history no commit of a Fixes tag is known.
+            done = subprocess.run(
+                ["perl", script, "--no-tree", "--strict", "--ignore", "UNKNOWN_COMMIT_ID", path],
+                cwd=tmp_path, capture_output=True, check=False, text=True,
+            )  # fmt: skip
+            assert "0 errors, 0 warnings, 0 checks" in done.stdout, done.stdout
