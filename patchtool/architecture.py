@@ -45,6 +45,7 @@ IMPLICATIONS: tuple[Implication, ...] = (
 
 RANGES: dict[str, tuple[int, int, str]] = {
     "maxphyaddr": (32, 52, "MAXPHYADDR lies between 32 and 52"),
+    "tdp_level": (2, 5, "page tables have 2 to 5 levels"),
 }
 """Ranges of architectural numbers that the kernel keeps in members of these names."""
 

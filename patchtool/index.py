@@ -407,6 +407,16 @@ def scan(path: str, data: bytes) -> FileIndex:
     return found
 
 
+def _declared_with_record(file: FileIndex, name: str) -> tuple[str, int, str] | None:
+    """Return the declaration of an object that ends the definition of its own type."""
+    ends = re.compile(rb"\}\s*(?:__\w+\s*)*" + name.encode() + rb"\s*;\s*$")
+    for definitions in file.records.values():
+        for one in definitions:
+            if ends.search(one.text) is not None:
+                return file.path, one.line, f"{one.kind} {one.name} {name}"
+    return None
+
+
 def _unfinished(tail: bytes) -> bool:
     """Tell whether what follows the last item of a file begins another one."""
     rest = strip_comments(tail).strip()
@@ -719,6 +729,7 @@ class Index:
                 if words[0] != b"extern":
                     return here_is
                 best = best or here_is
+            best = best or _declared_with_record(found, name)
         return best
 
     def typedef(self, name: str, here: str) -> str | None:

@@ -45,6 +45,8 @@ RULE = "stale-mmu-role"
 
 DEFAULT_FIELDS = ("root_level", "shadow_root_level")
 
+NESTED = "L2's control block changes only while L1 runs, which sets root_mmu up with guest_mode=0"
+
 SUCCESSORS: dict[str, tuple[str, ...]] = {
     "root_level": ("cpu_role", "base", "level"),
     "shadow_root_level": ("root_role", "level"),
@@ -670,6 +672,11 @@ class _Terms:
             if "." in unit.name and unit.name.split(".")[0] in ("CR0", "CR4", "EFER"):
                 continue
             symbol = unit.bits[0].rpartition("#")[0]
+            if self._fixed_while_nested(symbol):
+                self._assumed[NESTED] = NESTED
+                self._invalidators[unit.name] = ""
+                found.extend(f"{symbol}#{i}" for i in range(64))
+                continue
             by = self._invalidated_by(symbol)
             if by is not None:
                 self._invalidators[unit.name] = by
@@ -677,6 +684,14 @@ class _Terms:
                     f"{symbol}#{i}" for i in range(self.out.reads.get(symbol, (None, 64))[1])
                 )
         return found
+
+    def _fixed_while_nested(self, symbol: str) -> bool:
+        """Tell whether an input belongs to L2's control block and the context to L1."""
+        return (
+            re.search(r"(?:->|\.)nested(?:->|\.)", symbol) is not None
+            and _context_name(self.guard.context) == "root_mmu"
+            and any(c.name.endswith("guest_mode") for c in self._carriers(True))
+        )
 
     def _invalidated_by(self, symbol: str) -> str | None:
         """Return the function through which every writer of a member invalidates the role."""
@@ -746,7 +761,8 @@ class _Terms:
 
     def note_invalidated(self, found: list[str]) -> None:
         for unit, by in self._invalidators.items():
-            self._assumed[unit] = f"a change of {unit} invalidates the role ({by}())"
+            if by:
+                self._assumed[unit] = f"a change of {unit} invalidates the role ({by}())"
 
     # -- words -----------------------------------------------------------------------------------
 
@@ -798,9 +814,9 @@ class _Terms:
 
     def _carried(self, unit: Unit, names: tuple[str, ...]) -> tuple[str, ...]:
         by = getattr(self, "_invalidators", {}).get(unit.name)
-        if by is not None and not names:
-            return (f"invalidation by {by}()",)
-        return names
+        if by is None or names:
+            return names
+        return (f"invalidation by {by}()",) if by else ("base.guest_mode",)
 
 
 def _cell_of(
