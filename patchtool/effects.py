@@ -86,7 +86,7 @@ class Effects:
         for path in self._index.kvm_files:
             data = self._index.text(path) or b""
             hits = [m.start() for m in self._store.finditer(data)] if self._mentions(data) else []
-            if any(word in data for word in self._context_words):
+            if any(b"struct " + word + b" *" in data for word in self._context_words):
                 hits += [m.start() for whole in _WHOLE for m in whole.finditer(data)]
             file = self._index.file(path) if hits else None
             if file is None:
@@ -111,28 +111,46 @@ class Effects:
     def _reaching(self, path: str) -> frozenset[str]:
         """Return the functions that a file sees and that reach a writer."""
         known = self._reaches.get(path)
-        if known is not None:
-            return known
-        called: dict[str, set[str]] = {}
-        for seen in self._index.scope(path):
-            if seen != path and not (seen.endswith(".h") and seen.startswith((KVM_DIR, KVM_HOST))):
-                continue
-            file = self._index.file(seen)
-            for name, definitions in file.functions.items() if file is not None else ():
-                for one in definitions:
-                    called.setdefault(name, set()).update(calls(one.text.partition(b"{")[2]))
-        found = {name for name in called if name in self.writers}
+        if known is None:
+            known = self._closed_over([path], self._inline)
+            self._reaches[path] = known = known | self._inline
+        return known
+
+    @cached_property
+    def _inline(self) -> frozenset[str]:
+        """The functions in KVM's headers that reach a writer."""
+        headers = [p for p in self._index.kvm_files if p.endswith(".h")]
+        return self._closed_over([KVM_HOST, *headers], frozenset())
+
+    def _closed_over(self, paths: list[str], known: frozenset[str]) -> frozenset[str]:
+        """Return the functions of some files that reach a writer, or a known name."""
+        found: set[str] = set()
+        wanted = set(self.writers | known)
         grown = True
+        called: dict[str, dict[str, set[str]]] = {}
         while grown:
-            more = {
-                name
-                for name, inner in called.items()
-                if name not in found and not inner.isdisjoint(found | self.writers)
-            }
-            grown = bool(more)
-            found |= more
-        self._reaches[path] = frozenset(found)
-        return self._reaches[path]
+            grown = False
+            for path in paths:
+                if path not in called:
+                    data = self._index.text(path) or b""
+                    if not any(name.encode() in data for name in wanted):
+                        continue
+                    called[path] = self._calls_in(path)
+                for name, inner in called[path].items():
+                    if name not in found and (name in wanted or not inner.isdisjoint(wanted)):
+                        found.add(name)
+                        grown = grown or name not in wanted
+                        wanted.add(name)
+        return frozenset(found)
+
+    def _calls_in(self, path: str) -> dict[str, set[str]]:
+        """Return what each function of a file calls."""
+        called: dict[str, set[str]] = {}
+        file = self._index.file(path)
+        for name, definitions in file.functions.items() if file is not None else ():
+            for one in definitions:
+                called.setdefault(name, set()).update(calls(one.text.partition(b"{")[2]))
+        return called
 
     def operations(self, name: str) -> tuple[tuple[str, Definition], ...]:
         """Return the functions that tables of KVM assign to a member."""

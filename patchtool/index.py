@@ -657,31 +657,26 @@ class Index:
         return found or tuple(self._pasted(here).get(name, ()))
 
     def macros(self, name: str, here: str) -> tuple[Definition, ...]:
-        """Return the definitions of a macro as seen from a file.
+        """Return the definitions of a macro as seen from a file."""
+        return self._search("macro", name, here, lambda f: f.macros.get(name, []))
 
-        A constant that the followed headers do not hold is looked for in all of the
-        architecture's, where its name is unique.
-        """
-        found = self._macros(name, here)
-        if not found and name.isupper():
-            memo = ("architecture", name, "")
-            if memo not in self._memo:
-                for path in self._architecture.holding(b"define " + name.encode()):
-                    file = self.file(path)
-                    found = tuple(file.macros.get(name, ())) if file is not None else ()
-                    if found:
-                        break
-                self._memo[memo] = found
-            found = self._memo[memo]
-        return found
+    def far_macros(self, name: str) -> tuple[Definition, ...]:
+        """Return the definitions of a constant that only a header not followed holds."""
+        memo = ("architecture", name, "")
+        if memo not in self._memo:
+            found: tuple[Definition, ...] = ()
+            for path in self._architecture.holding(b"define " + name.encode()):
+                file = self.file(path)
+                found = tuple(file.macros.get(name, ())) if file is not None else ()
+                if found:
+                    break
+            self._memo[memo] = found
+        return self._memo[memo]
 
     @cached_property
     def _architecture(self) -> _Library:
         headers = [p for p in self.source.walk("arch/x86/include") if p.endswith(".h")]
         return _Library([(path, self.text(path) or b"") for path in headers])
-
-    def _macros(self, name: str, here: str) -> tuple[Definition, ...]:
-        return self._search("macro", name, here, lambda f: f.macros.get(name, []))
 
     def record(self, tag: str, here: str) -> tuple[Definition, ...]:
         """Return the definitions of ``struct x``, ``union x`` or ``enum x``."""

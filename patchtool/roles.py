@@ -20,6 +20,7 @@ from .lower import RoleShape
 from .model import Place
 
 VCPU = "kvm_vcpu_arch"
+_STORE = re.compile(rb"(?:->|\.)\s*\w+\s*=(?!=)|\bmem\w+\s*\(\s*&|WRITE_ONCE")
 _PROTOTYPE = re.compile(rb"^[A-Za-z_][\w \t\n*]*?\b(\w+)\s*\([^;{}]*\)[^;{}()]*;", re.M)
 
 
@@ -130,7 +131,9 @@ def initialisers(index: Index, roles: Roles) -> list[Definition]:
 
 def _stores_role(index: Index, definition: Definition, roles: Roles, names: set[str]) -> bool:
     """Tell whether a function stores a role, or a whole word of one."""
-    if not any(name.encode() in definition.text for name in names):
+    if _STORE.search(definition.text) is None or not any(
+        name.encode() in definition.text for name in names
+    ):
         return False
     for match in syntax.matches("role_store", index.node(definition)):
         for target in match.get("role.target", ()):
