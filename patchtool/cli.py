@@ -28,6 +28,8 @@ FAILED = 2
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 
+_WHEN = ("auto", "always", "never")
+
 _KVM_HOST = "arch/x86/include/asm/kvm_host.h"
 
 _DISTRIBUTIONS = ("tree-sitter", "tree-sitter-c", "z3-solver", "GitPython", "unidiff")
@@ -80,7 +82,24 @@ class _Parser(argparse.ArgumentParser):
         if self.fill is not None:
             fill, self.fill = self.fill, None
             fill(self)
+            _apply_settings(self)
         return super().parse_known_args(args, namespace)
+
+
+def _apply_settings(parser: _Parser) -> None:
+    """Make what is configured the default of each argument that knows the setting."""
+    from patchtool import config
+
+    for name, setting in config.settings().items():
+        choices = {"format": FORMATS, "color": _WHEN}.get(name, (setting.value,))
+        if setting.value not in choices:
+            raise UsageError(
+                f"{setting.origin}: {setting.value!r} is none of {', '.join(map(str, choices))}"
+            )
+        for action in parser._actions:
+            known = action.choices is None or setting.value in action.choices
+            if action.dest == name and known and not action.required:
+                parser.set_defaults(**{name: setting.value})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -201,6 +220,12 @@ def _fill_matrix(parser: _Parser) -> None:
     matrix.configure(parser)
 
 
+def _fill_explain(parser: _Parser) -> None:
+    from patchtool.commands import explain
+
+    explain.configure(parser)
+
+
 def _fill_hook(parser: _Parser) -> None:
     from patchtool.commands import hook
 
@@ -226,7 +251,7 @@ def _add_output(parser: _Parser) -> None:
     add("-o", "--output", metavar="FILE", help="write the report to a file, whole or not at all")
     add(
         "--color",
-        choices=("auto", "always", "never"),
+        choices=_WHEN,
         default="auto",
         metavar="WHEN",
         help="colour the text: auto, always or never (default: auto, on a terminal)",
@@ -426,5 +451,6 @@ _COMMANDS: Mapping[str, tuple[str, Callable[[_Parser], None]]] = {
     "kbuild": ("check as part of a kernel build", _fill_kbuild),
     "history": ("find the commits that opened and closed a gap", _fill_history),
     "matrix": ("check several revisions, one row each", _fill_matrix),
+    "explain": ("tell what a rule is about", _fill_explain),
 }
 """Each command: its line in the help, and what adds its arguments and sets ``run``."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from functools import cached_property
 
+from .architecture import MEMBERS
 from .index import KVM_DIR, KVM_HOST, Definition, Index, calls, strip_comments
 
 _WHOLE = tuple(
@@ -25,6 +26,11 @@ _WHOLE = tuple(
 )
 """Stores to all of what a pointer points to; apart, since each begins with a letter."""
 
+_REGISTER = re.compile(
+    rb"(?:->|\.)\s*(?:" + "|".join(MEMBERS).encode() + rb")\s*(?:[-+|&^]|<<|>>)?=(?!=)"
+)
+"""A store to a member that holds a register."""
+
 _TABLE = r"(?:\.|->)\s*{}\s*=\s*&?\s*(\w+)"
 
 
@@ -36,6 +42,7 @@ class Effects:
         self._reaches: dict[str, frozenset[str]] = {}
         self._operations: dict[str, tuple[tuple[str, Definition], ...]] = {}
         self._globals: dict[str, bool] = {}
+        self._setters: dict[str, frozenset[str]] = {}
         names = b"|".join(re.escape(m.encode()) for m in sorted(members)) or b"(?!)"
         tags = b"|".join(re.escape(c.encode()) for c in sorted(contexts)) or b"(?!)"
         self._words = tuple(sorted(m.encode() for m in members))
@@ -152,6 +159,25 @@ class Effects:
                 called.setdefault(name, set()).update(calls(one.text.partition(b"{")[2]))
         return called
 
+    def changes_registers(self, definition: Definition) -> bool:
+        """Tell whether a function, or one of its file that it calls, sets a register member."""
+        path = definition.file
+        if path not in self._setters:
+            found: set[str] = set()
+            if _REGISTER.search(self._index.text(path) or b"") is not None:
+                file = self._index.file(path)
+                for name, definitions in file.functions.items() if file is not None else ():
+                    if any(_REGISTER.search(strip_comments(d.text)) for d in definitions):
+                        found.add(name)
+                called = self._calls_in(path)
+                grown = bool(found)
+                while grown:
+                    more = {n for n, c in called.items() if n not in found and c & found}
+                    grown = bool(more)
+                    found |= more
+            self._setters[path] = frozenset(found)
+        return definition.name in self._setters[path]
+
     def operations(self, name: str) -> tuple[tuple[str, Definition], ...]:
         """Return the functions that tables of KVM assign to a member."""
         if name not in self._operations:
@@ -172,7 +198,7 @@ class Effects:
             pattern = re.compile(
                 rb"(?<![\w.>])"
                 + name.encode()
-                + rb"\b(?:\.\w+|\[[^\]]*\])*\s*(?:[-+|&^*/%]|<<|>>)?=(?!=)|&\s*"
+                + rb"\b(?:\.\w+|\[[^\]]*\])*\s*(?:(?:[-+|&^*/%]|<<|>>)?=(?!=)|\+\+|--)|&\s*"
                 + name.encode()
                 + rb"\b"
             )

@@ -162,9 +162,9 @@ def _is_whole(roles: Roles, member: str, rest: str) -> bool:
 
 
 def compares_roles(index: Index, roles: Roles, starts: list[Definition]) -> bool:
-    """Tell whether an initialiser, who calls it or what it calls compares a stored role.
+    """Tell whether an initialiser, or who calls it, reads a stored role or has it compared.
 
-    Broader than the guards that the queries know: a comparison in any form counts.
+    Broader than the guards that the queries know: whatever reads a role may skip by it.
     """
     names = "|".join(sorted({n for held in roles.shape.contexts.values() for n in held}))
     compare = r"(?:==|!=|\^|-(?![>-]))"
@@ -173,11 +173,14 @@ def compares_roles(index: Index, roles: Roles, starts: list[Definition]) -> bool
         rf"|{compare}[\s(!~&*]*(?:\w+\s*(?:\.|->)\s*)*(?:{names})\b"
         rf"|\bmemcmp\s*\([^;]*\b(?:{names})\b".encode()
     )
-    if any(pattern.search(strip_comments(start.text)) for start in starts):
-        return True
+    read = re.compile(
+        rf"(?:->|\.)\s*(?:{names})\b(?:\s*(?:\.|->)\s*\w+)*\s*(?!\s|=(?!=)|\w|\.|->)".encode()
+    )
     near = {d.key: d for d in starts}
     for start in starts:
-        near.update({d.key: d for d in callers(index, start.name)})
+        near.update({d.key: d for d in callers(index, start.name, start.file)})
+    if any(read.search(strip_comments(d.text)) for d in near.values()):
+        return True
     for one in list(near.values()):
         for name in calls(one.text.partition(b"{")[2]):
             near.update({d.key: d for d in index.visible(name, one.file)})

@@ -36,7 +36,7 @@ def load(folder, parts=("",)):
 
 def fixture(name):
     """Return the files of a fixture."""
-    return load(FIXTURES / name, ("arch", "include") if (FIXTURES / name / "include").is_dir() else ("arch",))
+    return load(FIXTURES / name, ("arch", "include"))
 
 
 def check(files, fields=rule.DEFAULT_FIELDS):

@@ -13,7 +13,7 @@ HOUSE = Path(patchtool.__file__).parent
 # From the ground up; a room may import its own floor only where that makes no circle.
 FLOORS = [
     {"", "errors", "model", "architecture"},
-    {"git", "inbox"},
+    {"git", "inbox", "config"},
     {"diff"},
     {"source"},
     {"syntax"},
@@ -24,7 +24,8 @@ FLOORS = [
     {"lower"},
     {"coverage", "roles"},
     {"rules"},
-    {"fix", "patch", "history", "lint", "slices", "store", "spelling", "sites", "upstream", "build"},
+    {"build", "store", "suppress", "upstream"},
+    {"fix", "history", "lint", "patch", "sites", "slices", "spelling"},
     {"report"},
     {"commands"},
     {"cli"},

@@ -72,11 +72,12 @@ def run(arguments: argparse.Namespace) -> int:
         if kind not in KINDS:
             raise UsageError(f"there is no hook {kind!r}; choose from {', '.join(KINDS)}")
     folder = _folder(arguments.tree)
-    act = _install if arguments.action == "install" else _uninstall
     for kind in kinds:
         _check(os.path.join(folder, kind), arguments.action)
     for kind in kinds:
-        sys.stdout.write(f"{act(os.path.join(folder, kind), kind)}\n")
+        path = os.path.join(folder, kind)
+        told = _install(path, kind) if arguments.action == "install" else _uninstall(path)
+        sys.stdout.write(f"{told}\n")
     return 0
 
 
@@ -131,7 +132,7 @@ def _install(path: str, kind: str) -> str:
     return f"installed {path}"
 
 
-def _uninstall(path: str, kind: str) -> str:
+def _uninstall(path: str) -> str:
     if not os.path.lexists(path):
         return f"there is no {path}"
     try:

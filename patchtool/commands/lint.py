@@ -55,6 +55,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("patches", nargs="*", metavar="PATCH", help="patches, mails or mboxes; - is standard input")
     add("--range", metavar="A..B", help="the commits of a range")
     add("--staged", action="store_true", help="what the next commit would hold")
+    add(
+        "--suppressions",
+        action="store_true",
+        help="list the accepted findings of the tree; fail where one is accepted in vain",
+    )
     add("--tree", metavar="TREE", help="the kernel tree (default: this folder)")
     add("--rev", metavar="REV", help="apply the patches to a revision instead of the files on disk")
     add("--fields", metavar="NAME[,NAME...]", help="the fields to decide, or all")
@@ -64,8 +69,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit status."""
     given = [bool(arguments.patches), arguments.range is not None, arguments.staged]
-    if sum(given) != 1:
+    if sum(given) + arguments.suppressions != 1:
         raise UsageError("lint takes patches, --range A..B or --staged, and one of them at a time")
+    if arguments.suppressions:
+        return _suppressions(arguments)
     if arguments.rev is not None and not arguments.patches:
         raise UsageError("--rev goes with patches only")
     tree = arguments.tree or "."
@@ -97,10 +104,15 @@ def _silent(arguments: argparse.Namespace) -> int:
 
 def _lint(tree: str, steps: Sequence[Step], arguments: argparse.Namespace) -> int:
     from patchtool.lint import lint
+    from patchtool.report.words import safe, sentence
     from patchtool.rules.stale_mmu_role import DEFAULT_FIELDS
 
     fields = _fields(arguments.fields) or DEFAULT_FIELDS
     news = lint(tree, steps, fields, arguments.verbose)
+    if arguments.verbose:
+        for finding, reason in news.suppressed:
+            place = f"{safe(finding.place.file)}:{finding.place.line}"
+            sys.stderr.write(f"patchtool: {place}: suppressed: {sentence(reason)}\n")
     return _deliver(news.report, news.states, arguments)
 
 
@@ -120,6 +132,31 @@ def _deliver(report: Report, states: Mapping[Finding, State], arguments: argpars
     arguments.verbose = False
     # The command line brings its printer along: it lies on a higher floor.
     status: int = arguments.deliver(report, arguments, states)
+    return status
+
+
+def _suppressions(arguments: argparse.Namespace) -> int:
+    """List the accepted findings of a tree; 1 where one is accepted in vain."""
+    from patchtool.index import KVM_DIR, Index
+    from patchtool.report.words import safe, sentence
+    from patchtool.rules import stale_mmu_role as rule
+    from patchtool.source import open_source
+    from patchtool.suppress import find, judged
+
+    source = open_source(arguments.tree or ".", arguments.rev)
+    try:
+        fields = _fields(arguments.fields) or rule.DEFAULT_FIELDS
+        report = rule.check(Index(source), fields, source.label, source.rev)
+        paths = [path for path in source.walk(KVM_DIR) if path.endswith((".c", ".h"))]
+        found = [one for path in paths for one in find(path, source.read(path) or b"")]
+    finally:
+        source.close()
+    status = 0
+    for one, wrong in judged(found, report.findings, (rule.RULE,)):
+        word = "error" if wrong else "note"
+        text = wrong or f"accepted: {one.reason}"
+        sys.stdout.write(f"{safe(one.file)}:{one.line}: {word}: {sentence(text)} [suppression]\n")
+        status = status or int(bool(wrong))
     return status
 
 
@@ -294,7 +331,14 @@ def _version(repository: Repository, file: FilePatch) -> bytes | None:
 def _committed(tree: str, arguments: argparse.Namespace, opened: list[Source]) -> Iterator[Step]:
     from patchtool.git import Repository
 
-    repository = Repository.open(tree)
+    try:
+        repository = Repository.open(tree)
+    except InputError as error:
+        if "not in a git repository" not in str(error):
+            raise
+        raise InputError(
+            f"{tree} is not in a git repository, so there are no commits to lint; give patches"
+        ) from error
     try:
         if arguments.staged:
             yield from _staged(tree, repository, opened)

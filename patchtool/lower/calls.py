@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from .. import bits
-from ..index import Definition, evaluate_condition
+from ..index import expand, Definition, evaluate_condition
 from ..layout import (
     ArrayType,
     CType,
@@ -396,10 +396,14 @@ class Calls(Expressions):
             if macro is not None:
                 return self._macro_call(macro, node, arguments, state, needed)
             reason = f"the definition of {name}() was not found"
+            if not needed:
+                self._may_be_set(arguments, reason, state)
             if not needed and any(self._reaches_context(a, state) for a in arguments):
                 self._spoil(Unsupported(node, reason), state)
             return self._unknown_call(node, reason, arguments, state, missing=True)
-        if not needed and not any(self.effects.reaches(name, d) for d in functions):
+        if not needed and not any(
+            self.effects.reaches(name, d) or self.effects.changes_registers(d) for d in functions
+        ):
             if not any(self._is_local_address(a, state) for a in arguments):
                 for definition in functions:
                     self._consult("function (not followed)", definition)
@@ -446,6 +450,22 @@ class Calls(Expressions):
         state.path = chosen.path
         return result
 
+    def _may_be_set(self, arguments: list[Node], reason: str, state: State) -> None:
+        """Forget the variables given to what may be a macro that sets them."""
+        frame = self._frames[-1]
+        for argument in arguments:
+            inner = argument
+            while inner.type in ("field_expression", "subscript_expression"):
+                base = inner.child_by_field_name("argument")
+                if base is None:
+                    break
+                inner = base
+            lvalue = frame.variables.get(text(inner)) if inner.type == "identifier" else None
+            if lvalue is None or isinstance(lvalue.type, PointerType):
+                continue
+            for loc in [loc for loc in state.memory if loc.within(lvalue.loc)]:
+                state.memory[loc] = self.opaque(argument, reason, missing=True)
+
     def _alias(self, value: Value | None, name: str, arguments: list[Node], state: State) -> None:
         """Remember that a wrapper's name reads better than container_of()."""
         if (
@@ -473,6 +493,32 @@ class Calls(Expressions):
             return False
         return isinstance(value, Pointer) and value.target.root.kind == "local"
 
+    def _statement_macro(
+        self, macro: Definition, node: Node, arguments: list[Node], state: State
+    ) -> Value:
+        """Run a macro that stands for statements."""
+        self._consult("macro", macro)
+        body = expand(macro, [text(a) for a in arguments])
+        if body is None or macro.key in self._expanding:
+            raise Unsupported(node, f"{macro.name}() cannot be expanded", missing=True)
+        flat = body.replace("\n", " ")
+        root = syntax.parse(f"void f(void) {{ {flat}; }}".encode())
+        function = next((n for n in root.named_children if n.type == "function_definition"), None)
+        block = function.child_by_field_name("body") if function is not None else None
+        if root.has_error or block is None:
+            self._spoil(Unsupported(node, f"{macro.name}() is not understood"), state)
+            return Int(bits.constant(32, 0))
+        self._expanding.add(macro.key)
+        try:
+            with self._unit(Unit(macro.file, macro.line, True)):
+                after = self._statement(block, state)
+        finally:
+            self._expanding.discard(macro.key)
+        if after is None:
+            raise Unsupported(node, f"{macro.name}() leaves the function")
+        state.become(after)
+        return Int(bits.constant(32, 0))
+
     def _macro_call(
         self, macro: Definition, node: Node, arguments: list[Node], state: State, needed: bool
     ) -> Value:
@@ -482,10 +528,8 @@ class Calls(Expressions):
                 self._consult("macro", macro)
                 return self._direct(target, node, arguments, state, needed)
             raise Unsupported(node, f"{macro.name} is called and is no function")
-        if re.search(rb"^\s*do\b", macro.text) and not self.effects.touches(
-            macro.text, self._frames[-1].function
-        ):
-            return Int(bits.constant(32, 0))
+        if re.search(rb"^\s*(?:do\b|\{)", macro.text) or (not needed and b";" in macro.text):
+            return self._statement_macro(macro, node, arguments, state)
         return self._macro_value(macro, [text(a) for a in arguments], node, state)
 
 

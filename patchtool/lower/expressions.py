@@ -356,8 +356,10 @@ class Expressions(Names):
                     raise Unsupported(node, "a pointer of unknown target is indexed")
                 if isinstance(held.type, ArrayType):
                     array = LValue(held.target, held.type)
+                elif number == 0:
+                    return self._deref(held, node)
                 else:
-                    array = LValue(held.target, ArrayType(held.type, None))
+                    raise Unsupported(node, "a pointer is used as an array")
             return self._element(array, number, node)
         if kind == "call_expression":
             value = self._call(node, state, needed=True)

@@ -74,9 +74,13 @@ class Statements(Calls):
             if not _may_set(name, text(node)):
                 continue
             for loc in [loc for loc in state.memory if loc.within(lvalue.loc)]:
-                state.memory[loc] = self.opaque(problem.node or node, problem.reason)
+                state.memory[loc] = self.opaque(
+                    problem.node or node, problem.reason, problem.missing
+                )
             if isinstance(lvalue.type, (IntType, PointerType)):
-                state.memory[lvalue.loc] = self.opaque(problem.node or node, problem.reason)
+                state.memory[lvalue.loc] = self.opaque(
+                    problem.node or node, problem.reason, problem.missing
+                )
 
     def _compound(self, node: Node, state: State) -> State | None:
         frame = self._frames[-1]

@@ -84,7 +84,8 @@ or above it:
 left to suppress.""",
             "References": """\
 7dcd57552008 (v4.20) introduced the comparison that skips the set-up.
-47c42e6b4192 (v5.2) and 8053f924cad3 (v5.13) lost bits that had carried an input.
+47c42e6b4192 (v5.1-rc) renamed the bit of CR4.PAE away; 0699c64a4be6 put it back.
+8053f924cad3 (v5.7) dropped the bit of CR4.LA57; f71a53d1180d (v5.14) put it back.
 84c679f5f52c (v5.14) put CR4.LA57 and CR4.PKE into the role for long mode only.
 b8453cdcf260 (v5.16) added EFER.LMA to the extended role.""",
         },

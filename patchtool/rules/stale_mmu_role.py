@@ -98,7 +98,7 @@ def check(
     types = Types(index)
     roles = find_roles(index, types)
     if not roles.contexts:
-        return _without_roles(index, label, rev)
+        return _without_roles(index, roles, label, rev)
     wanted = _wanted(roles, fields)
     effects = make_effects(index, roles, frozenset(wanted))
     tree = _Tree(index, types, roles, effects, Lowering(index, types, roles.shape, effects))
@@ -116,7 +116,10 @@ def check(
     contexts = [context for context in decided if context.fields]
     if decided and not contexts:
         names = ", ".join(wanted)
-        raise UsageError(f"--fields {names}: no guarded set-up of this tree stores such a member")
+        if not set(wanted) & set(DEFAULT_FIELDS):
+            raise UsageError(f"--fields {names}: no guarded set-up of this tree stores it")
+        reason = f"no guarded set-up stores {names}"
+        troubles.append(Trouble(decided[0].place, reason, False))
     return _report(tree, contexts, troubles, starts, label, rev)
 
 
@@ -197,7 +200,9 @@ def _incomplete(tree: _Tree, runs: list[Lowered], starts: list[Definition]) -> l
     """
     found: list[Trouble] = []
     files = {c.file for lowered in runs for c in lowered.consulted if c.kind == "function"}
-    for path in sorted(files | {start.file for start in starts}):
+    files |= {start.file for start in starts}
+    files |= {definition.file for definition in tree.types.used.values()}
+    for path in sorted(files):
         file = tree.index.file(path)
         if file is not None and not file.balanced:
             last = file.data.count(b"\n") or 1
@@ -872,8 +877,10 @@ def _host_constant(tree: _Tree, symbol: str) -> str | None:
         word = re.search(r"__read_mostly|__ro_after_init|\bconst\b", declared[2])
         assert word is not None
         return f"{symbol} is set at module load ({word.group()}, {where})"
+    word = name.group().encode()
     pattern = re.compile(
-        rb"(?<![\w.>])" + name.group().encode() + rb"\b(?:\.\w+)*\s*(?:[-+|&^]|<<|>>)?=(?!=)"
+        rb"(?<![\w.>])" + word + rb"\b(?:\.\w+)*\s*(?:(?:[-+|&^*/%]|<<|>>)?=(?!=)|\+\+|--)"
+        rb"|(?:\+\+|--)\s*" + word + rb"\b|(?<!&)&\s*" + word + rb"\b(?!\s*\.)"
     )
     writers = [
         d for _, d in tree.index.users(name.group()) if pattern.search(d.text.split(b"{", 1)[-1])
@@ -901,10 +908,12 @@ def _only_at_load(tree: _Tree, definition: Definition, depth: int) -> bool:
 # -- the report ------------------------------------------------------------------------------
 
 
-def _without_roles(index: Index, label: str, rev: str | None) -> Report:
+def _without_roles(index: Index, roles: Roles, label: str, rev: str | None) -> Report:
     """A tree whose vCPU holds no role at all: older than any guard, or not understood."""
     place = Place("arch/x86/include/asm/kvm_host.h", 1)
-    for path in index.kvm_files:
+    host = index.file(place.file)
+    understood = host is not None and host.balanced and "struct kvm_vcpu_arch" in host.records
+    for path in index.kvm_files if understood and not roles.unions else ():
         file = index.file(path) if b"root_level" in (index.text(path) or b"") else None
         for definitions in file.functions.values() if file is not None else ():
             for definition in definitions:

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``patchtool explain``: what a rule finds, why it matters, and what it cannot see."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from patchtool.errors import UsageError
+from patchtool.rules.pages import PAGES, as_text
+
+_ABOUT = "Print the page of a rule; without one, list the rules."
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.description = _ABOUT
+    parser.add_argument("rule", nargs="?", metavar="RULE", help="the name in the report")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print a page or the list and return the exit status."""
+    if arguments.rule is None:
+        sys.stdout.write("".join(f"{page.rule}: {page.title}\n" for page in PAGES.values()))
+        return 0
+    # checkpatch's way to write a type is as good.
+    name = arguments.rule.lower().replace("_", "-")
+    if name not in PAGES:
+        raise UsageError(f"there is no rule {arguments.rule!r}; there is {', '.join(PAGES)}")
+    sys.stdout.write(as_text(PAGES[name]))
+    return 0

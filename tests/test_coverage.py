@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Verdicts on small role functions, compared with trying every pair of states."""
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from patchtool import bits
+from patchtool.coverage import Carrier, Decision, Question, Unit
+
+NAMES = tuple(f"r#{i}" for i in range(5))
+OLD = {"field": "ctx->field", "role": "ctx->role"}
+
+
+def world(number, names=NAMES):
+    """Spell one state as values of the input bits."""
+    return {name: bool(number >> i & 1) for i, name in enumerate(names)}
+
+
+def question(field, role, legal=True, path=True, also=None, opaque=(), kept=None):
+    """Ask about a field and a role that are vectors over the input bits.
+
+    ALSO is a vector that the guard compares beside the role, KEPT what a skipping run
+    leaves in the field when that is not the old value.
+    """
+    stored = {"role": role, "field": field}
+    skips = bits.equal(role, bits.symbol(role.width, OLD["role"]))
+    if also is not None:
+        stored["also"] = also
+        skips = bits.both(skips, bits.equal(also, bits.symbol(also.width, "ctx->also")))
+
+    def held(name):
+        symbol, _, position = name.rpartition("#")
+        value = stored.get(symbol.removeprefix("ctx->"))
+        return value.conditions()[int(position)] if value is not None else None
+
+    return Question(
+        path=path,
+        skips=skips,
+        full=field,
+        kept=bits.symbol(field.width, OLD["field"]) if kept is None else kept,
+        stored=held,
+        legal=lambda names: [legal],
+        is_constant=lambda name: name.startswith("host"),
+        is_context=lambda name: name.startswith("ctx->"),
+        is_opaque=lambda name: name in opaque or name.startswith("?"),
+        unit_of=lambda name: Unit(name, name, (name,)),
+        carriers=tuple(Carrier(f"bit{i}", bits.cut(role, i, 1)) for i in range(role.width)),
+        roles=(("role", role),),
+    )
+
+
+def vector(*conditions):
+    """Return a vector of some conditions, the first one least significant."""
+    return bits.from_conditions(conditions)
+
+
+def states(legal=True, path=True):
+    """Return all legal states that take the path."""
+    everything = [world(n) for n in range(1 << len(NAMES))]
+    return [s for s in everything if bits.evaluate(legal, s) and bits.evaluate(path, s)]
+
+
+def brute(field, role, legal=True, path=True):
+    """Return the verdict, and the inputs that alone make a gap, by trying all pairs."""
+    found = states(legal, path)
+    wrong = set()
+    for a, b in itertools.combinations(found, 2):
+        if role.evaluate(a) == role.evaluate(b) and field.evaluate(a) != field.evaluate(b):
+            wrong.add(frozenset(n for n in NAMES if a[n] != b[n]))
+    singles = {next(iter(one)) for one in wrong if len(one) == 1}
+    smallest = {w for w in wrong if not any(other < w for other in wrong)}
+    return "gap" if wrong else "covered", singles, smallest
+
+
+def replay(answer, field, role, legal=True, path=True):
+    """Run both states of a witness: legal, on the path, one role, two values.
+
+    An input that the witness does not show is alike in both states.
+    """
+    witness = answer.witness
+    shown = [name for unit in witness.units for name in unit.bits]
+    hidden = [name for name in NAMES if name not in shown]
+    a, b = (dict(zip(shown, numbers, strict=True)) for numbers in (witness.a, witness.b))
+    assert {name for name in shown if a[name] != b[name]} == set(witness.differs)
+    assert witness.values[0] != witness.values[1]
+
+    def holds(rest):
+        pair = [{**rest, **one} for one in (a, b)]
+        return (
+            all(bits.evaluate(legal, s) and bits.evaluate(path, s) for s in pair)
+            and {role.evaluate(s) for s in pair} == {witness.role[0][1]}
+            and tuple(field.evaluate(s) for s in pair) == witness.values
+        )
+
+    assert any(holds(world(n, hidden)) for n in range(1 << len(hidden)))
+
+
+TERMS = st.recursive(
+    st.sampled_from([True, False, *NAMES]).map(
+        lambda one: bits.variable(one) if isinstance(one, str) else one
+    ),
+    lambda inner: st.one_of(
+        inner.map(bits.negate),
+        st.tuples(inner, inner).map(lambda two: bits.both(*two)),
+        st.tuples(inner, inner, inner).map(lambda three: bits.choose_cond(*three)),
+    ),
+    max_leaves=8,
+)
+VECTORS = st.lists(TERMS, min_size=1, max_size=3).map(lambda terms: vector(*terms))
+
+
+@settings(max_examples=120, deadline=None)
+@given(VECTORS, VECTORS, TERMS, TERMS)
+def test_agrees_with_enumeration(field, role, legal, path):
+    """The verdict, the missing inputs and the witness are those of trying every pair."""
+    expected, singles, smallest = brute(field, role, legal, path)
+    answer = Decision(question(field, role, legal, path)).decide()
+    assert answer.verdict == expected
+    if expected == "gap":
+        assert not answer.history
+        replay(answer, field, role, legal, path)
+        assert singles <= set(answer.missing)
+        assert frozenset(answer.witness.differs) in smallest
+        assert len(answer.witness.differs) == min(map(len, smallest))
+
+
+@settings(max_examples=40, deadline=None)
+@given(VECTORS, VECTORS)
+def test_a_compared_field_is_covered(field, role):
+    """A guard that compares the field too leaves nothing stale."""
+    answer = Decision(question(field, role, also=field)).decide()
+    assert answer.verdict == "covered"
+
+
+@settings(max_examples=40, deadline=None)
+@given(VECTORS)
+def test_a_role_of_all_inputs_covers(field):
+    """Where the role is made of all inputs, no field is stale."""
+    role = vector(*map(bits.variable, NAMES))
+    answer = Decision(question(field, role)).decide()
+    assert answer.verdict == "covered"
+    for unit, carried_by in answer.inputs:
+        assert carried_by == (f"bit{NAMES.index(unit.name)}",)
+
+
+@settings(max_examples=40, deadline=None)
+@given(VECTORS)
+def test_an_empty_role_covers_nothing(field):
+    """Where the role is constant, every field that varies is stale."""
+    role = bits.constant(3, 5)
+    varies = len({field.evaluate(s) for s in states()}) > 1
+    answer = Decision(question(field, role)).decide()
+    assert answer.verdict == ("gap" if varies else "covered")
+
+
+@settings(max_examples=40, deadline=None)
+@given(VECTORS, VECTORS)
+def test_carriers_tell_the_input_apart(field, role):
+    """The members that carry an input differ whenever that input alone changes the field."""
+    answer = Decision(question(field, role)).decide()
+    if answer.verdict != "covered":
+        return
+    everything = states()
+    for unit, carried_by in answer.inputs:
+        members = [int(name.removeprefix("bit")) for name in carried_by]
+        for state in everything:
+            other = {**state, unit.name: not state[unit.name]}
+            if field.evaluate(state) != field.evaluate(other):
+                assert members
+                assert any(
+                    role.evaluate(state) >> i & 1 != role.evaluate(other) >> i & 1 for i in members
+                )
+
+
+A, B, C = (bits.variable(name) for name in NAMES[:3])
+
+
+@pytest.mark.parametrize(
+    ("field", "role", "legal", "verdict", "missing"),
+    [
+        pytest.param(vector(A), vector(A), True, "covered", (), id="the bit itself"),
+        pytest.param(vector(A), vector(bits.negate(A)), True, "covered", (), id="its opposite"),
+        pytest.param(vector(A), vector(B), True, "gap", ("r#0",), id="another bit"),
+        pytest.param(vector(A), vector(bits.both(A, B)), True, "gap", ("r#0",),
+                     id="read by the role and not determined"),
+        pytest.param(vector(A), vector(bits.same(A, B), B), True, "covered", (), id="two together"),
+        pytest.param(vector(bits.negate(bits.same(A, B))), vector(C), True, "gap", ("r#0", "r#1"),
+                     id="either of two"),
+        pytest.param(vector(A), vector(B), bits.same(A, B), "covered", (),
+                     id="carried by what is legal"),
+        pytest.param(vector(bits.both(A, B)), vector(B), bits.either(bits.negate(A), B), "gap",
+                     ("r#0",), id="an implication does not carry"),
+    ],
+)  # fmt: skip
+def test_cases(field, role, legal, verdict, missing):
+    """Cases of the thread that led to the rule have the verdict that they have there."""
+    answer = Decision(question(field, role, legal)).decide()
+    assert (answer.verdict, answer.missing) == (verdict, missing)
+
+
+def test_a_path_that_inputs_select():
+    """Runs that take another path are no witnesses."""
+    answer = Decision(question(vector(A), vector(B), path=A)).decide()
+    assert answer.verdict == "covered"
+
+
+def test_a_full_run_that_keeps_an_older_value():
+    """A full run that stores a field on some paths only leaves history, whatever the role."""
+    old = bits.symbol(1, OLD["field"])
+    field = bits.choose(A, vector(B), old)
+    answer = Decision(question(field, vector(A, B))).decide()
+    assert (answer.verdict, answer.history) == ("gap", True)
+
+
+def test_a_host_constant_does_not_differ():
+    """What is alike in both runs needs no carrier."""
+    host = bits.variable("host#0")
+    assert Decision(question(vector(host), vector(B))).decide().verdict == "covered"
+    answer = Decision(question(vector(bits.both(host, A)), vector(B))).decide()
+    assert (answer.verdict, answer.missing) == ("gap", ("r#0",))
+
+
+def test_covered_elsewhere():
+    """An input that no two runs can differ in needs no carrier."""
+    asked = question(vector(A, B), vector(B))
+    asked.covered_elsewhere = frozenset({"r#0"})
+    assert Decision(asked).decide().verdict == "covered"
+
+
+@pytest.mark.parametrize(
+    ("field", "role", "verdicts"),
+    [
+        pytest.param(vector(bits.variable("?0#0")), vector(A), {"unknown"}, id="field"),
+        pytest.param(vector(A), vector(bits.variable("?0#0")), {"unknown"}, id="role"),
+        pytest.param(vector(bits.both(A, bits.variable("?0#0"))), vector(B), {"unknown"},
+                     id="refuted by one value of it only"),
+        pytest.param(vector(A, bits.variable("?0#0")), vector(B), {"gap"},
+                     id="refuted whatever it is"),
+    ],
+)  # fmt: skip
+def test_what_was_not_understood(field, role, verdicts):
+    """A refutation that leans on what was not understood is no verdict."""
+    assert Decision(question(field, role)).decide().verdict in verdicts
+
+
+@settings(max_examples=60, deadline=None)
+@given(VECTORS, VECTORS, st.sampled_from(NAMES))
+def test_opaque_inputs_never_decide(field, role, name):
+    """With one input opaque the verdict is the true one or unknown, and no gap rests on it."""
+    expected, _, smallest = brute(field, role)
+    answer = Decision(question(field, role, opaque=(name,))).decide()
+    assert answer.verdict in {expected, "unknown"}
+    if answer.verdict == "gap":
+        assert name not in answer.missing
+        assert any(name not in one for one in smallest)

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The documentation is what the program says about itself, and its lines are true."""
+
+import importlib.util
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from patchtool import cli
+from patchtool.rules import stale_mmu_role as rule
+from patchtool.rules.pages import HEADINGS, PAGES
+
+HOUSE = Path(__file__).parent.parent
+DOCS = HOUSE / "docs"
+
+
+def generator():
+    """Return docs/generate.py as a module."""
+    spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_generated_files_are_fresh():
+    """Rule pages, man page and completions are what `make docs` would write now."""
+    stale = [
+        name
+        for name, text in generator().outputs().items()
+        if not (DOCS / name).exists() or (DOCS / name).read_text("utf-8") != text
+    ]
+    assert not stale, f"run `make docs`: {stale} differ"
+
+
+def test_every_rule_has_a_page():
+    """Each rule is explained under all headings, and explain prints it."""
+    assert rule.RULE in PAGES
+    for page in PAGES.values():
+        assert tuple(page.sections) == HEADINGS
+        assert all(len(line) <= 90 for text in page.sections.values() for line in text.split("\n"))
+
+
+def test_explain_prints_a_page(capfd):
+    """A rule is found by its name or by its type in terse output; no other name is."""
+    assert cli.main(["explain"]) == 0
+    assert capfd.readouterr().out.startswith("stale-mmu-role: ")
+    for name in ("stale-mmu-role", "STALE_MMU_ROLE"):
+        assert cli.main(["explain", name]) == 0
+        assert "\nWhat the fix changes\n" in capfd.readouterr().out
+    assert cli.main(["explain", "no-rule"]) == 2
+    assert capfd.readouterr().err.count("\n") == 1
+
+
+def test_commands_in_the_documentation_exist():
+    """Every command line of the workflow page is one that the program takes."""
+    text = (DOCS / "workflows.md").read_text("utf-8")
+    lines = [line.strip() for line in text.splitlines() if line.startswith("patchtool ")]
+    assert len(lines) > 8
+    for line in lines:
+        words = shlex.split(line.partition("#")[0].partition(" || ")[0].partition("<")[0])
+        cli._parser().parse_args(words[1:])
+
+
+@pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
+def test_the_man_page_has_no_warnings():
+    """The real groff formats the man page without a complaint."""
+    done = subprocess.run(
+        ["groff", "-man", "-ww", "-z", DOCS / "patchtool.1"], capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["li"], {"lint"}),
+        (["lint", "--sta"], {"--staged"}),
+        (["lint", "--format", "sa"], {"sarif"}),
+    ],
+)
+def test_bash_completes(words, expected):
+    """The real bash completes commands, options and values with the generated script."""
+    line = " ".join(shlex.quote(word) for word in ["patchtool", *words])
+    script = f"source {shlex.quote(str(DOCS / 'completions/patchtool.bash'))}; "
+    script += f"COMP_WORDS=({line}); COMP_CWORD={len(words)}; _patchtool; "
+    script += "printf '%s\\n' \"${COMPREPLY[@]}\""
+    done = subprocess.run(["bash", "-c", script], capture_output=True, check=False, text=True)
+    assert set(done.stdout.split()) == expected, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("shell", "arguments", "file"),
+    [("zsh", ["-n"], "_patchtool"), ("fish", ["--no-execute"], "patchtool.fish")],
+)
+def test_other_shells_read_their_scripts(shell, arguments, file):
+    """The real zsh and fish parse the scripts that are meant for them."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    command = [shell, *arguments, str(DOCS / "completions" / file)]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -1,0 +1,565 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A lint reports what a change brings in, on the patch that does, and nothing else."""
+
+import base64
+import difflib
+import io
+import json
+import os
+import quopri
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from scratch import commit, git, repository
+
+from patchtool import cli, lint
+from patchtool.inbox import read, relevant
+
+HOUSE = Path(__file__).parent.parent
+FIXED = HOUSE / "fixtures/role-regs-fixed"
+DEMO = HOUSE / "fixtures/demo"
+MMU = "arch/x86/kvm/mmu/mmu.c"
+HOST = "arch/x86/include/asm/kvm_host.h"
+SVM = "arch/x86/kvm/svm/nested.c"
+
+LMA = "\t\text.efer_lma = ____is_efer_lma(regs);\n"
+PAE = "\t\text.cr4_pae = ____is_cr4_pae(regs);\n"
+GUARD = """\
+	if (new_role.as_u64 == context->mmu_role.as_u64)
+		return;
+
+	context->mmu_role.as_u64 = new_role.as_u64;
+	context->shadow_root_level = kvm_mmu_get_tdp_level(vcpu);
+"""
+LEVEL = "	context->root_level = role_regs_to_root_level(&regs);\n"
+NPT = "kvm_calc_shadow_npt_root_page_role(vcpu, &regs);"
+
+# The ways in which gaps came into real kernels: file, old text, new text.
+REGRESSIONS = {
+    "bit dropped": [(MMU, LMA, "")],
+    "bit renamed away": [
+        (HOST, "efer_lma:1", "long_mode:1"),
+        (MMU, LMA, "\t\text.long_mode = tdp_enabled;\n"),
+    ],
+    "input added without a bit": [
+        (MMU, LEVEL, LEVEL + "\tif (vcpu->arch.hflags & (1 << 9))\n\t\tcontext->root_level = 1;\n")
+    ],
+    "mask added before the comparison": [
+        (MMU, GUARD, "\tnew_role.ext.efer_lma = 0;\n" + GUARD),
+    ],
+    "role computed from another source": [
+        (
+            MMU,
+            "	union kvm_mmu_role new_role = " + NPT,
+            "	struct kvm_mmu_role_regs own = vcpu_to_role_regs(vcpu);\n"
+            "	union kvm_mmu_role new_role = " + NPT.replace("&regs", "&own"),
+        )
+    ],
+}
+MISSING = {
+    "bit dropped": "EFER.LMA",
+    "bit renamed away": "EFER.LMA",
+    "input added without a bit": "hflags",
+    "mask added before the comparison": "EFER.LMA",
+    "role computed from another source": "EFER.LMA",
+}
+
+HARMLESS = {
+    "a comment": [(MMU, PAE, "\t\t/* A comment about ext.efer_lma. */\n" + PAE)],
+    "another local": [
+        (MMU, "	struct kvm_mmu *g_context = &vcpu", "	struct kvm_mmu *walk = &vcpu"),
+        (MMU, "g_context", "walk"),
+    ],
+    "another order": [
+        (MMU, PAE, ""),
+        (MMU, "\text.valid = 1;\n", "\tif (____is_cr0_pg(regs))\n" + PAE + "\text.valid = 1;\n"),
+    ],
+    "another function": [(MMU, "{\n\treturn vaddr;\n}", "{\n\treturn vaddr & ~1ULL;\n}")],
+    "a function more": [
+        (SVM, "\nvoid enter_svm", "\nstatic int more(void)\n{\n\treturn 1;\n}\n\nvoid enter_svm")
+    ],
+    "a static function renamed": [(MMU, "init_kvm_tdp_mmu", "init_kvm_direct_mmu")],
+    "a macro renamed": [(MMU, "ACC_ALL", "ACC_EVERYTHING")],
+}
+
+
+def edited(files, edits):
+    """Return files with texts replaced wherever they occur."""
+    after = dict(files)
+    for path, old, new in edits:
+        assert old in after[path], (path, old)
+        after[path] = after[path].replace(old, new)
+    return after
+
+
+def files_of(tree):
+    """Return the texts of the files of a tree that the edits name."""
+    return {path: (tree / path).read_text("utf-8") for path in (MMU, HOST, SVM)}
+
+
+def diff(before, after):
+    """Return the patch from some files to others, as git writes it."""
+    text = ""
+    for path in sorted({*before, *after}):
+        old, new = before.get(path, ""), after.get(path, "")
+        if old == new:
+            continue
+        body = difflib.unified_diff(
+            old.splitlines(True), new.splitlines(True), f"a/{path}", f"b/{path}"
+        )
+        text += f"diff --git a/{path} b/{path}\n" + "".join(body)
+    return text
+
+
+def patch_of(tree, edits):
+    """Return the patch that edits make of a tree."""
+    files = files_of(tree)
+    return diff(files, edited(files, edits))
+
+
+def mail(patch, subject="[PATCH] KVM: x86/mmu: Do something", **headers):
+    """Return a mail with a patch."""
+    head = "From 0123456789012345678901234567890123456789 Mon Sep 17 00:00:00 2001\n"
+    head += "From: A Tester <tester@example.com>\nDate: Tue, 2 Jan 2024 03:04:05 +0000\n"
+    head += f"Subject: {subject}\n"
+    head += "".join(f"{name.replace('_', '-')}: {value}\n" for name, value in headers.items())
+    return f"{head}\nWords.\n---\n{patch}-- \n2.39.5\n\n"
+
+
+@pytest.fixture
+def run(monkeypatch, capfd):
+    """Return a runner of the command line in this process."""
+
+    def runner(*arguments, data=b""):
+        raw = data if isinstance(data, bytes) else data.encode()
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
+        status = cli.main(["lint", *map(str, arguments)])
+        out, err = capfd.readouterr()
+        return status, out, err
+
+    return runner
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Return a list that grows with every tree that is decided."""
+    trees = []
+    decide = lint._Series._decide
+
+    def counting(self, source):
+        trees.append(source)
+        return decide(self, source)
+
+    monkeypatch.setattr(lint._Series, "_decide", counting)
+    return trees
+
+
+def states(document):
+    """Return the findings of a JSON document, as state and missing inputs."""
+    return [(one["state"], missing) for one in document["findings"] for missing in one["missing"]]
+
+
+# -- what a patch brings in ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", REGRESSIONS)
+def test_a_regression_is_reported_as_new_and_its_revert_as_closing(run, name):
+    """Each way to open a gap is an error with a witness; taking it back closes the gap."""
+    before = files_of(FIXED)
+    after = edited(before, REGRESSIONS[name])
+    status, out, err = run("-", "--tree", FIXED, "--format", "json", data=mail(diff(before, after)))
+    assert (status, err) == (1, "")
+    document = json.loads(out)
+    assert {state for state, _ in states(document)} == {"new"}
+    assert any(MISSING[name] in missing for _, missing in states(document))
+    for one in document["findings"]:
+        context = next(c for c in document["contexts"] if c["line"] == one["line"])
+        assert (
+            context["fields"][0]["witness"]["values"][0]
+            != (context["fields"][0]["witness"]["values"][1])
+        )
+
+
+@pytest.mark.parametrize("name", REGRESSIONS)
+def test_a_revert_closes(run, tmp_path, name):
+    """A patch that closes a gap says so with -v, is silent without, and leaves status 0."""
+    tree = Path(shutil.copytree(FIXED, tmp_path / "linux"))
+    good = files_of(tree)
+    bad = edited(good, REGRESSIONS[name])
+    for path, text in bad.items():
+        (tree / path).write_text(text, "utf-8")
+    patch = mail(diff(bad, good))
+    assert run("-", "--tree", tree, data=patch) == (0, "", "")
+    status, out, err = run("-", "--tree", tree, "-v", "--format", "json", data=patch)
+    assert (status, err) == (0, "")
+    assert {state for state, _ in states(json.loads(out))} == {"closed"}
+
+
+def test_a_new_guard_is_a_new_gap(run):
+    """A guard where there was none skips a set-up that was made before."""
+    files = files_of(DEMO)
+    bare = GUARD.partition("\n\n")[2]
+    before = edited(files, [(MMU, GUARD, bare)])
+    patch = mail(diff(files, before)), mail(diff(before, files))
+    status, out, _ = run("-", "--tree", DEMO, "--format", "terse", data="".join(patch))
+    assert (status, out.count("ERROR:STALE_MMU_ROLE")) == (1, 1)
+    assert "init_kvm_tdp_mmu()" in out
+    assert "brought in by patch 2 of 2" in out
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+@pytest.mark.parametrize("tree", [FIXED, DEMO], ids=lambda tree: tree.name)
+def test_a_harmless_patch_is_met_with_silence(run, tree, name):
+    """Comments, names, order and other code are no news, in a sound tree or not."""
+    patch = patch_of(tree, HARMLESS[name])
+    assert run("-", "--tree", tree, data=mail(patch)) == (0, "", "")
+
+
+def test_what_was_there_is_told_on_request_only(run):
+    """A gap that the tree has already is no news; -v names it as not new."""
+    patch = mail(patch_of(DEMO, HARMLESS["a static function renamed"]))
+    status, out, _ = run("-", "--tree", DEMO, "-v", "--format", "terse", data=patch)
+    assert status == 0
+    assert out.count("CHECK:STALE_MMU_ROLE") == out.count("(not new)") == 2
+    assert "ERROR" not in out
+
+
+def test_undecided_is_never_clean(run):
+    """A change that cannot be followed is status 3, and a warning for b4."""
+    odd = "\tif (new_role.as_u64 == context->mmu_role.as_u64)\n\t\treturn;\n"
+    puzzle = "\tif (roles_match(context, &new_role))\n\t\treturn;\n"
+    files = files_of(FIXED)
+    patch = mail(diff(files, {**files, MMU: files[MMU].replace(odd, puzzle, 1)}))
+    status, out, err = run("-", "--tree", FIXED, "--format", "b4-json", data=patch)
+    assert (status, err) == (3, "")
+    assert {row["status"] for row in json.loads(out)} == {"warn"}
+
+
+# -- what it costs ---------------------------------------------------------------------------
+
+
+def test_a_patch_of_something_else_starts_nothing():
+    """Neither solver nor git nor parser is imported for a patch that cannot matter."""
+    patch = "diff --git a/net/core/dev.c b/net/core/dev.c\n--- a/net/core/dev.c\n"
+    patch += "+++ b/net/core/dev.c\n@@ -1 +1 @@\n-a\n+b\n"
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "patchtool", "lint", "-"],
+        input=mail(patch).encode(),
+        env={**os.environ, "PYTHONPATH": str(HOUSE)},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, b"")
+    loaded = {line.rpartition(b"|")[2].strip().split(b".")[0] for line in done.stderr.splitlines()}
+    assert loaded.isdisjoint(
+        {b"z3", b"git", b"tree_sitter", b"unidiff", b"subprocess", b"email", b"dataclasses"}
+    )
+
+
+@pytest.mark.parametrize("name", ["a comment", "a function more"])
+def test_a_patch_beside_the_point_costs_no_second_decision(run, counted, name):
+    """In a tree with gaps, too, what the verdict does not rest on is told from the text."""
+    patch = mail(patch_of(DEMO, HARMLESS[name]))
+    assert run("-", "--tree", DEMO, data=patch) == (0, "", "")
+    assert len(counted) == 1
+
+
+def series(tree, names, total):
+    """Return an mbox of patches, one on top of the other; names maps number to edits."""
+    files = {**files_of(tree), "README": "0\n"}
+    mails = [mail("", f"[PATCH 00/{total}] A series")]
+    for number in range(1, total + 1):
+        after = dict(files)
+        if number in names:
+            after = edited(files, names[number])
+        elif number % 2 and names:
+            # Another function of a file that matters.
+            more = f"static int more{number}(void)\n{{\n\treturn 1;\n}}\n"
+            after[SVM] = after[SVM].replace("\nvoid enter_svm", f"\n{more}\nvoid enter_svm")
+        after["README"] = f"{number}\n"
+        mails.append(mail(diff(files, after), f"[PATCH {number:02}/{total}] Patch {number}"))
+        files = after
+    return "".join(mails)
+
+
+def test_a_series_is_decided_where_it_matters(run, counted):
+    """Of 30 patches three matter: four decisions, and the finding names the one at fault."""
+    names = {
+        5: [(MMU, "ext.valid = 1", "ext.valid = true")],
+        12: REGRESSIONS["bit dropped"],
+        20: [(MMU, "ext.valid = true", "ext.valid = 1")],
+    }
+    status, out, err = run("-", "--tree", FIXED, "--format", "terse", data=series(FIXED, names, 30))
+    assert (status, err) == (1, "")
+    assert len(counted) <= 4
+    assert all("brought in by patch 12 of 30 (Patch 12)" in line for line in out.splitlines())
+    assert len(out.splitlines()) == 2
+
+
+def test_a_hundred_mails_are_read(run, counted):
+    """An mbox of a hundred patches beside the point needs no decision at all."""
+    assert run("-", "--tree", FIXED, data=series(FIXED, {}, 100)) == (0, "", "")
+    assert not counted
+
+
+# -- mail ------------------------------------------------------------------------------------
+
+
+def encodings():
+    """Yield one patch as different mailers would send it."""
+    patch = patch_of(FIXED, REGRESSIONS["bit dropped"])
+    plain = mail(patch).encode()
+    head, _, body = plain.partition(b"\n\n")
+    form = b"\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8"
+    coded = form + b"\nContent-Transfer-Encoding: "
+    yield "plain", plain
+    yield "bare diff", patch.encode()
+    yield "crlf", plain.replace(b"\n", b"\r\n")
+    yield "base64", head + coded + b"base64\n\n" + base64.encodebytes(body)
+    crlf = base64.encodebytes(body.replace(b"\n", b"\r\n"))
+    yield "base64 with crlf", (head + coded + b"base64\n\n" + crlf).replace(b"\n", b"\r\n")
+    yield "quoted-printable", head + coded + b"quoted-printable\n\n" + quopri.encodestring(body)
+    stuffed = b"\n".join(
+        b" " + line if line.startswith((b" ", b">", b"From ")) else line
+        for line in body.split(b"\n")
+    ).replace(b"Words.", b"Words \nthat flow.")
+    yield "flowed", head + form + b"; format=flowed\n\n" + stuffed
+    parts = (
+        b'\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary="xx"\n\n--xx\n'
+        b"Content-Type: text/plain\n\nSee the patch.\n--xx\nContent-Type: text/x-patch\n"
+        b"Content-Transfer-Encoding: base64\n\n" + base64.encodebytes(patch.encode()) + b"--xx--\n"
+    )
+    yield "attached", head + parts
+
+
+@pytest.mark.parametrize(("form", "data"), list(encodings()), ids=[f for f, _ in encodings()])
+def test_every_form_of_mail_is_read(form, data):
+    """Whatever a transport does to a patch, the same diff comes out."""
+    from patchtool.diff import parse
+
+    (letter,) = read(data, "mail")
+    expected = parse(patch_of(FIXED, REGRESSIONS["bit dropped"]).encode(), "mail")
+    assert parse(letter.diff, "mail") == expected
+
+
+def test_subjects_lose_their_tags():
+    """A subject is named without what mailers put in front of it, encoded or not."""
+    patch = patch_of(FIXED, REGRESSIONS["bit dropped"])
+    for subject in ("Re: [PATCH v2 3/5] KVM: x86: =?utf-8?q?Caf=C3=A9?=", "KVM: x86: Café"):
+        assert read(mail(patch, subject).encode(), "x")[0].subject == "KVM: x86: Café"
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "is empty"),
+        (mail("").encode(), "holds no patch"),
+        (b"Only words.\n", "holds no patch"),
+        (patch_of(FIXED, [(MMU, LMA, "")]).replace("ext.", "xxx.").encode(), "hunk 1 of"),
+        (patch_of(FIXED, [(MMU, LMA, "")]).replace("/mmu.c", "/other.c").encode(), "not exist"),
+        (b"--- a/../../x.c\n+++ b/../../x.c\n@@ -1 +1 @@\n-a\n+b\n", "leads out of the tree"),
+        (
+            b"diff --git a/arch/x86/kvm/x.bin b/arch/x86/kvm/x.bin\nindex 1..2\n"
+            b"Binary files a/arch/x86/kvm/x.bin and b/arch/x86/kvm/x.bin differ\n",
+            "is binary",
+        ),
+    ],
+)
+def test_bad_input_is_one_sentence(run, data, words):
+    """What cannot be linted is status 2 and one sentence that says what is wrong."""
+    status, out, err = run("-", "--tree", FIXED, data=data)
+    assert (status, out) == (2, "")
+    assert words in err
+    assert err.count("\n") == 1
+    assert err.startswith("patchtool: error: ")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        mail("", "[PATCH 0/3] A cover letter").encode(),
+        f"diff --git a/{MMU} b/{MMU}\nold mode 100644\nnew mode 100755\n".encode(),
+        b"diff --git a/net/a.c b/net/b.c\nsimilarity index 100%\n"
+        b"rename from net/a.c\nrename to net/b.c\n",
+        b"diff --git a/logo.png b/logo.png\nindex 1..2\n"
+        b"Binary files a/logo.png and b/logo.png differ\n",
+    ],
+)
+def test_what_changes_nothing_is_clean(run, data):
+    """Cover letters, modes, renames and pictures elsewhere bring in nothing."""
+    assert run("-", "--tree", FIXED, data=data) == (0, "", "")
+
+
+def test_a_file_that_is_renamed_takes_its_code_along(run):
+    """A rename of the file that holds the guards does not look like the end of all gaps."""
+    to = "arch/x86/kvm/mmu/core.c"
+    data = f"diff --git a/{MMU} b/{to}\nsimilarity index 100%\nrename from {MMU}\nrename to {to}\n"
+    status, out, err = run("-", "--tree", DEMO, "--format", "terse", data=data)
+    assert (status, "ERROR" in out, err) == (0, False, "")
+
+
+def test_a_request_that_makes_no_sense(run):
+    """Exactly one of patches, a range and the index can be linted."""
+    for arguments in ([], ["-", "--staged"], ["--range", "A"], ["no-such.patch"]):
+        status, out, err = run(*arguments, "--tree", FIXED)
+        assert (status, out, err.count("\n")) == (2, "", 1)
+
+
+def test_no_repository_and_no_tree(run, tmp_path):
+    """Outside of a repository, or of a kernel, there is one sentence that fits the request."""
+    plain = Path(shutil.copytree(FIXED, tmp_path / "plain"))
+    for arguments in (["--staged"], ["--range", "A..B"]):
+        status, out, err = run(*arguments, "--tree", plain)
+        assert (status, out, err.count("\n")) == (2, "", 1)
+        assert "not in a git repository" in err
+        assert "--rev" not in err
+    patch = mail(patch_of(FIXED, REGRESSIONS["bit dropped"]))
+    status, out, err = run("-", "--tree", tmp_path / "nowhere", data=patch)
+    assert (status, out, "does not exist" in err, err.count("\n")) == (2, "", True, 1)
+
+
+# -- repositories ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """Return a sound miniature kernel in a repository."""
+    return repository(Path(shutil.copytree(FIXED, tmp_path / "linux")), {})
+
+
+def change(tree, edits):
+    """Change files of a tree."""
+    files = files_of(tree)
+    for path, text in edited(files, edits).items():
+        (tree / path).write_text(text, "utf-8")
+
+
+def test_commits_of_a_range(run, checkout, counted):
+    """A range is taken commit by commit, and the finding names the commit."""
+    (checkout / "README").write_text("1", "utf-8")
+    commit(checkout, "Not about KVM")
+    change(checkout, REGRESSIONS["bit dropped"])
+    bad = commit(checkout, "KVM: x86: Drop a bit")
+    change(checkout, [(MMU, "ext.valid = 1", "ext.valid = true")])
+    commit(checkout, "KVM: x86: Harmless")
+    status, out, err = run("--range", "HEAD~3..", "--tree", checkout, "--format", "terse")
+    assert (status, err, len(out.splitlines())) == (1, "", 2)
+    assert f"brought in by {bad[:12]} (KVM: x86: Drop a bit)" in out
+    assert len(counted) <= 3
+    assert run("--range", "HEAD~1..HEAD", "--tree", checkout) == (0, "", "")
+    assert run("--range", "HEAD~3..HEAD~2", "--tree", checkout) == (0, "", "")
+    assert len(counted) <= 5
+
+
+def test_the_index_is_what_counts(run, checkout):
+    """--staged reads what is added, not what lies in the work tree."""
+    change(checkout, REGRESSIONS["bit dropped"])
+    assert run("--staged", "--tree", checkout) == (0, "", "")
+    git(checkout, "add", ".")
+    shutil.copy(FIXED / MMU, checkout / MMU)
+    status, out, _ = run("--staged", "--tree", checkout, "--format", "terse")
+    assert (status, out.count("ERROR:")) == (1, 2)
+
+
+def test_patches_that_the_tree_has_already_are_taken_back(run, checkout):
+    """What is about to be sent is mostly committed: the tree is the result then."""
+    patch = mail(patch_of(FIXED, REGRESSIONS["bit dropped"]))
+    change(checkout, REGRESSIONS["bit dropped"])
+    commit(checkout, "bad")
+    assert run("-", "--tree", checkout, data=patch)[0] == 1
+    plain = Path(shutil.copytree(checkout, checkout.parent / "plain"))
+    shutil.rmtree(plain / ".git")
+    assert run("-", "--tree", plain, data=patch)[0] == 1
+    # A later commit touches the same lines, so the patch neither fits nor can be taken back.
+    around = "ext.cr4_la57 = ____is_efer_lma(regs)"
+    change(checkout, [(MMU, around, "ext.cr4_la57 = !!____is_efer_lma(regs)")])
+    commit(checkout, "later")
+    assert run("-", "--tree", checkout, data=patch)[0] == 1
+
+
+@pytest.mark.parametrize("form", ["sarif", "github", "json", "patchwork", "b4-json", "text"])
+def test_every_form_tells_the_finding(run, form):
+    """All forms name the gap, and an empty answer is well-formed too."""
+    patch = mail(patch_of(FIXED, REGRESSIONS["bit dropped"]))
+    status, out, err = run("-", "--tree", FIXED, "--format", form, data=patch)
+    assert (status, "EFER.LMA" in out, err) == (1, True, "")
+    status, out, err = run(
+        "-", "--tree", FIXED, "--format", form, data=mail("", "[PATCH 0/1] Nothing")
+    )
+    assert (status, err) == (0, "")
+    if form in ("sarif", "json", "patchwork", "b4-json"):
+        json.loads(out)
+    else:
+        assert out == ""
+
+
+def test_what_can_matter():
+    """Paths are told apart by where they lie."""
+    for path in (MMU, HOST, "include/linux/kvm_host.h", "include/uapi/linux/const.h"):
+        assert relevant(path)
+    for path in ("net/core/dev.c", "arch/x86/mm/init.c", "include/linux/netdevice.h", "README"):
+        assert not relevant(path)
+
+
+# -- real kernels ----------------------------------------------------------------------------
+
+
+def harmless(text):
+    """Yield harmless versions of a real mmu.c, each on top of the one before."""
+    guarded = re.search(r"\n(?:static )?void init_kvm_tdp_mmu\(.*?\n}\n", text, re.DOTALL)
+    body = guarded.group()
+    text = text.replace(body, re.sub(r"\bcontext\b", "here", body))
+    yield "a local renamed", text
+    first = re.search(r"\n\t+(?:role\.)?ext\.cr4_smep = [^\n]*;(?=\n)", text)
+    second = re.search(r"\n\t+(?:role\.)?ext\.cr4_smap = [^\n]*;(?=\n)", text)
+    if first is not None and second is not None and first.end() == second.start():
+        pair = first.group() + second.group()
+        text = text.replace(pair, second.group() + first.group())
+        yield "two lines in another order", text
+    text = re.sub(r"(\n(\t+)context->root_level = )", r"\n\2/* A word on the level. */\1", text)
+    yield "comments", text
+    at = text.index("\n}\n", text.index("kvm_mmu_free_roots(struct ")) + 3
+    text = text[:at] + "\nstatic int one_more(int a)\n{\n\treturn a + 1;\n}\n" + text[at:]
+    yield "a function more", text
+    text = text.replace("init_kvm_tdp_mmu", "init_kvm_direct_mmu")
+    yield "a function renamed", text
+
+
+@pytest.mark.kernel
+def test_harmless_patches_of_real_kernels(run, kernels):
+    """Names, order, comments and other code are met with silence on real trees too."""
+    for tree in kernels:
+        before = {MMU: (tree / MMU).read_text("utf-8")}
+        svm = (tree / SVM).read_text("utf-8")
+        mails = []
+        for name, text in harmless(before[MMU]):
+            mails.append(mail(diff(before, {MMU: text}), name))
+            before = {MMU: text}
+        other = svm.replace("return 0;", "return 0 + 0;", 1)
+        mails.append(mail(diff({SVM: svm}, {SVM: other}), "another file"))
+        assert len(mails) >= 5
+        found = run("-", "--tree", tree, "--format", "terse", data="".join(mails))
+        assert found == (0, "", ""), tree
+
+
+@pytest.mark.kernel
+def test_a_weaker_key_in_a_real_kernel(run, kernels):
+    """A role with fewer bits, or a comparison of less of it, is a new gap in a real tree."""
+    for tree in kernels:
+        files = {MMU: (tree / MMU).read_text("utf-8")}
+        weaker = files[MMU].replace(
+            "cpu_role.as_u64 == context->cpu_role.as_u64",
+            "cpu_role.ext.word == context->cpu_role.ext.word",
+        )
+        if weaker == files[MMU]:
+            weaker = re.sub(
+                r"\n\t+ext\.(?:cr0_pg|efer_lma|cr4_pae) = [^\n]*;(?=\n)", "", files[MMU]
+            )
+        assert weaker != files[MMU], tree
+        patch = mail(diff(files, {MMU: weaker}))
+        status, out, _ = run("-", "--tree", tree, "--format", "terse", data=patch)
+        assert (status, "ERROR:STALE_MMU_ROLE" in out) == (1, True), (tree, out)

@@ -1,0 +1,452 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Each construct of C means what gcc says it means; what is not understood is never dropped."""
+
+import shutil
+import subprocess
+
+import pytest
+from edited import Files
+
+from patchtool.effects import Effects
+from patchtool.index import Index
+from patchtool.layout import Types
+from patchtool.lower import Lowering, RoleShape
+from patchtool.memory import Int, Loc, Root
+
+FILE = "arch/x86/kvm/mmu/mmu.c"
+HEADER = "arch/x86/kvm/mmu.h"
+OUT = Loc(Root("box", "pointee"), ("out",))
+
+PRELUDE = b"""\
+#define _BITUL(x)	(1UL << (x))
+#define BIT(nr)		(1UL << (nr))
+#define BIT_ULL(nr)	(1ULL << (nr))
+#define CR_PG_BIT	31
+#define CR_PG		_BITUL(CR_PG_BIT)
+#define CR_LA		BIT(12)
+#define LIMIT(n)	((n) + 1)
+#define TWICE(v) ({ u64 __v = (v); __v + __v; })
+
+enum level { NONE, ONE, FOUR = 4, FIVE, MASKED = FIVE | 8 };
+
+union flags {
+	u32 word;
+	struct {
+		unsigned level : 4;
+		unsigned direct : 1;
+		unsigned : 3;
+		unsigned access : 3;
+	};
+};
+
+union role {
+	u64 whole;
+	struct {
+		union flags base;
+		union flags ext;
+	};
+};
+
+struct regs {
+	const unsigned long cr0;
+	const u64 efer;
+};
+
+struct inner {
+	u64 value;
+	u16 half;
+};
+
+struct box {
+	u64 out;
+	u64 in;
+	union role role;
+	struct inner inner;
+	int list[4];
+	struct box *next;
+	bool flag;
+	s8 tiny;
+};
+
+#define BUILD_TEST(reg, name, mask)					\\
+static inline bool test_##reg##_##name(struct regs *regs)		\\
+{									\\
+	return !!(regs->reg & mask);					\\
+}
+BUILD_TEST(cr0, pg, CR_PG);
+BUILD_TEST(efer, lma, BIT_ULL(10));
+
+static inline u64 plus(u64 v, u64 more)
+{
+	if (v > 100)
+		return 7;
+	return v + more;
+}
+
+static void put(struct box *box, u64 v)
+{
+	box->out = v;
+}
+
+static struct regs collect(u64 a, u64 b)
+{
+	struct regs regs = { .cr0 = a, .efer = b };
+
+	return regs;
+}
+
+static union role calc(u64 a)
+{
+	union role role = { 0 };
+
+	role.base.level = a;
+	role.ext.direct = !!(a & 2);
+	return role;
+}
+
+static int clamp_level(int level)
+{
+	if (level > FIVE)
+		return FIVE;
+	else if (level < 0)
+		return NONE;
+	return level;
+}
+"""
+
+KERNEL = b"""\
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+#include <stdio.h>
+typedef unsigned char u8; typedef unsigned short u16;
+typedef unsigned int u32; typedef unsigned long long u64; typedef signed char s8;
+typedef long long s64;
+#define container_of(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
+#define min(a, b) ((a) < (b) ? (a) : (b))
+#define max(a, b) ((a) > (b) ? (a) : (b))
+#define min_t(t, a, b) min((t)(a), (t)(b))
+#define max_t(t, a, b) max((t)(a), (t)(b))
+#define likely(x) (x)
+#define unlikely(x) (x)
+#define READ_ONCE(x) (x)
+#define WRITE_ONCE(x, v) ((x) = (v))
+#define WARN_ON(x) (x)
+#define WARN_ON_ONCE(x) (x)
+#define CONFIG_X86_64 1
+"""
+
+# Bodies of void f(struct box *box, u64 a, u32 b, int x): what they leave in box->out counts.
+BODIES = {
+    "order": "u64 t = a; t += 1; box->out = t; t = 9; box->out += t;",
+    "if": "box->out = 1; if (a & 4) box->out = 2;",
+    "else": "if (a & 4) box->out = 2; else if (b & 1) box->out = 3; else box->out = 5;",
+    "nested if": "box->out = 0; if (a) { if (b) box->out = 1; else box->out = 2; }",
+    "early return": "box->out = 1; if (a & 1) return; box->out = 2; if (b) return; box->out = 3;",
+    "switch": "switch (x) { case 0: box->out = 4; break; case 1: case 2: box->out = 5;"
+    " break; default: box->out = 6; }",
+    "switch falls through": "box->out = 0; switch (b) { case 1: box->out += 1; case 2:"
+    " box->out += 2; break; case 3: box->out = 9; }",
+    "switch returns": "switch (b) { case 0: box->out = 1; return; default: break; } box->out = 8;",
+    "conditional": "box->out = a & 8 ? b : 3;",
+    "conditional chain": "box->out = a & 1 ? 2 : b & 1 ? 3 : 4;",
+    "elvis": "box->out = b ?: 7;",
+    "and": "box->out = a && (b & 1);",
+    "or": "box->out = !a || b == 3;",
+    "short circuit": "u64 t = 0; if ((a & 1) && (t = 5) && b) t++; box->out = t;",
+    "not": "box->out = !a + !!b;",
+    "locals shadow": "u64 t = a; { u64 t = b; t++; box->out = t; } box->out += t;",
+    "comma": "u64 t = (b, a); box->out = t;",
+    "increments": "u64 t = a; box->out = t++ + ++t; t--; box->out += t;",
+    "compound assignment": "u64 t = a; t |= 1; t &= 0xff; t ^= b; t <<= 2; t >>= 1; t -= 3;"
+    " box->out = t;",
+    "arithmetic": "box->out = a + b * 5 - (a << 3) + (a >> 2);",
+    "constant division": "box->out = (u64)(100 / 7) + 100 % 7;",
+    "variable shift": "box->out = a << (b & 15);",
+    "complement": "box->out = ~a & ~b;",
+    "truncation": "u8 t = a; u16 s = a; box->out = t + s;",
+    "truncation to bool": "bool t = a; box->out = t + (bool)(a & 0x100);",
+    "sign extension": "box->out = (u64)(s64)x;",
+    "signed char": "s8 t = a; box->out = t;",
+    "signed comparison": "box->out = x < 0 ? 1 : x > 5 ? 2 : 3;",
+    "unsigned comparison": "box->out = b < 0xfffffff0u ? 1 : 2;",
+    "mixed comparison": "box->out = x < 5u;",
+    "cast": "box->out = (u8)a + (u64)(u16)b;",
+    "bit-field": "union flags f = { 0 }; f.level = a; f.direct = b; f.access = a >> 3;"
+    " box->out = f.word;",
+    "bit-field truncates": "union flags f = { .word = 0 }; f.level = a; box->out = f.level == a;",
+    "word over bit-fields": "union flags f; f.word = b; box->out = f.level + 16 * f.access;",
+    "word masked by a mask's word": "union flags m = { 0 }, f; m.level = 15; m.access = 5;"
+    " f.word = b; f.word &= m.word; box->out = f.word;",
+    "word of words": "union role r = { 0 }; r.base.level = a; r.ext.access = b;"
+    " box->out = r.whole;",
+    "union assigned whole": "union role r = calc(a), s; s = r; s.base.direct = 1;"
+    " box->out = s.whole;",
+    "member of a context": "box->role.base.level = 5; box->role.ext.direct = a;"
+    " box->out = box->role.base.level + box->role.ext.direct;",
+    "pointer to a context": "struct box *p = box; p->in = a; box->out = box->in + 1;",
+    "pointer to a member": "struct inner *p = &box->inner; p->value = b; p->half = a;"
+    " box->out = box->inner.value + box->inner.half;",
+    "pointer to a local": "u64 t = 1; u64 *p = &t; *p = a; box->out = t;",
+    "pointer to a local struct": "struct inner i = { 0 }; struct inner *p = &i; p->value = a;"
+    " box->out = i.value + i.half;",
+    "struct copy": "struct inner i = { .value = a, .half = b }, j; j = i; i.value = 0;"
+    " box->out = j.value + j.half;",
+    "designated initialiser": "struct inner i = { .half = a }; box->out = i.half + i.value;",
+    "positional initialiser": "struct inner i = { a, b }; box->out = i.half + i.value;",
+    "nested initialiser": "union role r = { .base = { .level = 5 }, .ext.direct = 1 };"
+    " box->out = r.whole + a;",
+    "compound literal": "box->inner = (struct inner){ .value = a }; box->out = box->inner.value"
+    " + box->inner.half;",
+    "array": "int t[3] = { 1, 2 }; t[2] = b; box->out = t[0] + t[1] + t[2];",
+    "array element of a context": "box->list[2] = a; box->out = box->list[2];",
+    "inlined call": "box->out = plus(a, 3) + plus(b, 4);",
+    "call that stores": "put(box, a + 1);",
+    "call in a condition": "box->out = 0; if (plus(a, 1) == 7) box->out = 1;",
+    "call that returns a struct": "struct regs r = collect(a, b); box->out = r.cr0 + r.efer;",
+    "call that returns a union": "box->out = calc(a).whole;",
+    "call with else-if returns": "box->out = clamp_level(x);",
+    "generated accessor": "struct regs r = { .cr0 = a, .efer = b };"
+    " box->out = test_cr0_pg(&r) + 2 * test_efer_lma(&r);",
+    "macro constant": "box->out = (a & CR_PG) ? CR_LA : 1;",
+    "macro with arguments": "box->out = LIMIT(b);",
+    "macro with a statement expression": "box->out = TWICE(a);",
+    "bit macros": "box->out = a & (BIT(3) | _BITUL(5) | BIT_ULL(33));",
+    "enumerators": "box->out = NONE + ONE * 2 + FOUR + FIVE + MASKED + b;",
+    "literals": "box->out = 0x1fUL + 010 + 1u + 0xffffffff + 'a' + a;",
+    "known option": "#ifdef CONFIG_X86_64\nbox->out = a;\n#else\nbox->out = 2;\n#endif\n",
+    "unknown to the compiler": "#if 0\nbox->out = 2;\n#else\nbox->out = b;\n#endif\n",
+    "for loop": "u64 t = 0; int i; for (i = 0; i < 5; i++) t += a >> i; box->out = t;",
+    "for loop with declaration": "u64 t = 0; for (int i = 3; i > 0; i--) t = t * 2 + i;"
+    " box->out = t + a;",
+    "while loop": "int i = 0; box->out = 0; while (i < 3) { box->out += b; i++; }",
+    "do loop": "int i = 0; box->out = 0; do { box->out += i; i++; } while (i < 4);",
+    "break": "int i; box->out = 0; for (i = 0; i < 8; i++) { if (i == 3) break; box->out += i; }",
+    "break on an input": "int i; box->out = 0; for (i = 0; i < 3; i++) { if (a >> i & 1) break;"
+    " box->out += 1; }",
+    "continue": "int i; box->out = 0; for (i = 0; i < 4; i++) { if (i & 1) continue;"
+    " box->out += i; }",
+    "goto out": "box->out = 1; if (a & 1) goto out; box->out = 2; if (b & 1) goto out;"
+    " box->out = 3; out: box->out += 10;",
+    "goto over else": "if (a) goto one; else goto two; one: box->out = 1; return; two:"
+    " box->out = 2;",
+    "statement expression": "box->out = ({ u64 t = a; t += b; t; });",
+    "min and max": "box->out = min(a, (u64)b) + max(a, (u64)9);",
+    "min_t and max_t": "box->out = min_t(u8, a, b) + max_t(int, x, 3);",
+    "container_of": "struct inner *p = &box->inner; struct box *q ="
+    " container_of(p, struct box, inner); q->in = a; box->out = box->in;",
+    "annotated": "if (unlikely(a & 1)) box->out = READ_ONCE(b); else WRITE_ONCE(box->out, 4);",
+    "warnings": "if (WARN_ON_ONCE(b == 2)) { box->out = 1; return; } box->out = 3;",
+    "memset": "struct inner i; memset(&i, 0, sizeof(i)); i.half = a; box->out = i.value + i.half;",
+    "memcpy": "struct inner i = { .value = a }, j; memcpy(&j, &i, sizeof(j)); box->out = j.value;",
+    "sizeof": "box->out = sizeof(u32) + sizeof(struct inner *) + a;",
+    "comments": "/* one */ box->out /* two */ = a /* three */; // four\n",
+    "bool field": "box->flag = a & 0x10; box->out = box->flag;",
+    "signed field": "box->tiny = a; box->out = box->tiny < 0;",
+    "assignment as a value": "u64 t, s; t = s = (u8)a; box->out = t + s;",
+    "assignment in a condition": "u64 t; box->out = 0; if ((t = b & 3)) box->out = t;",
+    "empty statements": ";; box->out = a; ;",
+    "constant condition": "if (0) box->out = 1; else box->out = a; if (1) box->out++;",
+    "a local of an outer block": "u64 t; if (a) t = 1; else t = 2; box->out = t;",
+}  # fmt: skip
+
+INPUTS = [
+    (0, 0, 0), (1, 1, 1), (2, 3, 2), (4, 2, -1), (5, 0, 7), (0x1F, 1, -128), (0x80000000, 9, 3),
+    (0xFFF0_1234_5678_9ABC, 0xFFFFFFFF, 2147483647), (0x101, 0x80000001, -2147483648),
+    (0x90, 2, 6), ((1 << 64) - 1, 0x1234567, 4), (0x1400, 0x400, 5),
+]  # fmt: skip
+
+
+def functions(bodies):
+    """Spell bodies as functions f0, f1 and so on."""
+    return "".join(
+        f"\nvoid f{i}(struct box *box, u64 a, u32 b, int x)\n{{\n{body}\n}}\n"
+        for i, body in enumerate(bodies)
+    ).encode()
+
+
+def lowered(source, name, contexts=(), extra=None):
+    """Lower one function of a tree that consists of one file."""
+    index = Index(Files({FILE: source, **(extra or {})}))
+    effects = Effects(index, frozenset({"out"}), frozenset({"box"}))
+    shape = RoleShape(dict.fromkeys(contexts, ("role",)))
+    lowering = Lowering(index, Types(index), shape, effects)
+    (definition,) = index.functions(name, FILE)
+    return lowering.run(definition)
+
+
+def evaluated(out, name, inputs):
+    """Evaluate what a run leaves in box->out."""
+    world = {}
+    for symbol, number in zip(("a", "b", "x"), inputs, strict=True):
+        world |= {f"{name}({symbol})#{i}": bool(number >> i & 1) for i in range(64)}
+    value = out.memory[OUT]
+    assert isinstance(value, Int)
+    return value.bits.evaluate(world)
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """What gcc's program leaves in box->out, by function and inputs."""
+    if shutil.which("gcc") is None:
+        pytest.skip("needs gcc")
+    rows = ", ".join(f"{{{a}ULL, {b}u, {x}LL}}" for a, b, x in INPUTS)
+    names = ", ".join(f"f{i}" for i in range(len(BODIES)))
+    main = f"""
+int main(void)
+{{
+	static void (*const all[])(struct box *, u64, u32, int) = {{ {names} }};
+	static const struct {{ u64 a; u32 b; long long x; }} in[] = {{ {rows} }};
+	for (int i = 0; i < {len(BODIES)}; i++)
+		for (int j = 0; j < {len(INPUTS)}; j++) {{
+			struct box box = {{ 0 }};
+			all[i](&box, in[j].a, in[j].b, in[j].x);
+			printf("%llu\\n", box.out);
+		}}
+	return 0;
+}}
+"""
+    folder = tmp_path_factory.mktemp("gcc")
+    (folder / "all.c").write_bytes(KERNEL + PRELUDE + functions(BODIES.values()) + main.encode())
+    options = ["-std=gnu11", "-O0", "-w", "-fwrapv", "-fno-strict-aliasing"]
+    subprocess.run(["gcc", *options, "all.c", "-o", "all"], cwd=folder, check=True)
+    done = subprocess.run([folder / "all"], capture_output=True, check=True, text=True)
+    numbers = [int(line) for line in done.stdout.split()]
+    size = len(INPUTS)
+    return [numbers[i * size : (i + 1) * size] for i in range(len(BODIES))]
+
+
+@pytest.mark.parametrize("number", range(len(BODIES)), ids=list(BODIES))
+def test_constructs(number, compiled):
+    """A function computes what the same C computes when gcc compiles it."""
+    body = list(BODIES.values())[number]
+    name = f"f{number}"
+    out = lowered(PRELUDE + functions([body]).replace(b"f0(", f"{name}(".encode()), name)
+    assert not out.troubles
+    assert not out.opaque
+    found = [evaluated(out, name, inputs) for inputs in INPUTS]
+    assert found == compiled[number]
+
+
+REGISTERS = {
+    "context member": ("box->out = box->in;", {f"box->in#{i}" for i in range(64)}),
+    "one bit": ("box->out = !!(box->in & BIT(10));", {"box->in#10"}),
+    "through a pointer": ("box->out = box->next->in & 3;", {"box->next->in#0", "box->next->in#1"}),
+    "old value": ("if (a & 1) box->out = 0;", {f"box->out#{i}" for i in range(64)} | {"f0(a)#0"}),
+    "old bit-field": ("box->out = box->role.base.direct;", {"box->role#4"}),
+    "only a used input": ("u64 t = a; box->out = b & 1;", {"f0(b)#0"}),
+    "null pointer": ("if (box->next) box->out = 1; else box->out = 2;", {"box->next != NULL#0"}),
+}
+
+
+@pytest.mark.parametrize(("body", "symbols"), REGISTERS.values(), ids=REGISTERS)
+def test_what_is_read(body, symbols):
+    """A value mentions just the inputs that it is made of, under their C names."""
+    out = lowered(PRELUDE + functions([body]), "f0")
+    assert not out.troubles
+    assert out.memory[OUT].bits.symbols == symbols
+
+
+UNKNOWN = {
+    "unknown function": ("box->out = missing(a);", "missing() was not found"),
+    "unknown function that gets the context": ("box->out = 1; missing(box);", "missing()"),
+    "unknown name": ("box->out = a & NOWHERE;", "NOWHERE was not found"),
+    "unknown member": ("box->out = box->nowhere;", "no member nowhere"),
+    "unknown type": ("struct nowhere *p = (void *)box; box->out = p->x;", "void"),
+    "assembly": ('asm volatile("mov %1, %0" : "=r"(box->out) : "r"(a));', "asm"),
+    "assembly on a local": ('u64 t = a; asm("" : "+r"(t)); box->out = t;', "asm"),
+    "goto backwards": ("again: box->out = a; if (a & 1) goto again;", "goto"),
+    "computed goto": ("void *p = &&out; goto *p; out: box->out = 1;", ""),
+    "loop of unknown length": ("int i; for (i = 0; i < x; i++) box->out = i;", "not constant"),
+    "loop without an end": ("for (;;) box->out = a;", "more than"),
+    "array indexed by an input": ("box->list[x & 3] = 1; box->out = box->list[0];", "indexed"),
+    "product of inputs": ("box->out = a * b;", "not constant"),
+    "quotient of inputs": ("box->out = a / (b | 1);", "not constant"),
+    "division by zero": ("box->out = 1 / 0;", "division by zero"),
+    "pointer arithmetic": ("u64 *p = &box->in; box->out = *(p + 1);", ""),
+    "function pointer": ("u64 (*f)(u64) = (void *)a; box->out = f(a);", ""),
+    "case range": ("switch (b) { case 1 ... 3: box->out = 1; break; default: box->out = 2; }",
+                   "cannot be parsed"),
+    "statement before the cases": ("switch (b) { box->out = 1; case 2: box->out = 2; }",
+                                   "outside its cases"),
+    "recursion": ("if (a) f0(box, 0, b, x); box->out = 1;", "calls itself"),
+    "string": ('box->out = "text"[0];', ""),
+    "read before it is set": ("u64 t; box->out = t;", "read before it is set"),
+    "static local": ("static u64 t; t += a; box->out = t;", "between calls"),
+    "memset to ones": ("memset(box, 0xff, sizeof(*box));", "memset"),
+    "memset of a part": ("memset(box, 0, 8);", "memset"),
+    "memcpy from elsewhere": ("memcpy(&box->out, (void *)a, 8);", ""),
+    "union member of other types": ("box->out = (u64)__builtin_frobnicate(a);", "frobnicate"),
+    "store through an unknown pointer": ("u64 *p = (u64 *)a; *p = 1; box->out = 1;", "pointer"),
+    "vararg": ("__builtin_va_list l; box->out = __builtin_va_arg(l, u64);", ""),
+    "else if option": ("#if defined(A)\nbox->out = 1;\n#elif defined(B)\nbox->out = 2;\n#endif\n",
+                       "#elif"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "reason"), UNKNOWN.values(), ids=UNKNOWN)
+def test_what_is_not_understood(body, reason):
+    """An unknown construct spoils its paths or shows up in the value, with file and line."""
+    source = PRELUDE + functions([body])
+    out = lowered(source, "f0")
+    value = out.memory.get(OUT)
+    names = value.bits.symbols if isinstance(value, Int) else {f"{getattr(value, 'name', '?')}#0"}
+    leaning = {name.rpartition("#")[0] for name in names if name.startswith("?")}
+    notes = [(t.place, t.reason) for t in out.troubles]
+    notes += [out.opaque[name][:2] for name in leaning if name in out.opaque]
+    assert notes, "the construct was dropped"
+    first = source.count(b"\n", 0, source.index(b"void f0")) + 1
+    assert all(place.file == FILE for place, _ in notes)
+    assert any(reason in words for _, words in notes), notes
+    assert any(place.line >= first for place, _ in notes)
+
+
+def test_a_free_option_stays_open():
+    """A build option that a kernel may or may not have leaves both values."""
+    body = "#ifdef CONFIG_KVM_SMM\nbox->out = 1;\n#else\nbox->out = 2;\n#endif\n"
+    out = lowered(PRELUDE + functions([body]), "f0")
+    value = out.memory[OUT].bits
+    assert value.symbols == {"CONFIG_KVM_SMM#0"}
+    assert [value.evaluate({"CONFIG_KVM_SMM#0": on}) for on in (True, False)] == [1, 2]
+
+
+def test_a_header_of_its_own():
+    """Constants and functions of a header that the file includes are found there."""
+    extra = {HEADER: b"#define SEVEN 7\nstatic inline int eight(void)\n{\n\treturn SEVEN + 1;\n}\n"}
+    source = b'#include "mmu.h"\n' + PRELUDE + functions(["box->out = SEVEN * 10 + eight();"])
+    out = lowered(source, "f0", extra=extra)
+    assert out.memory[OUT].bits.value == 78
+    assert {c.file for c in out.consulted} == {FILE, HEADER}
+
+
+GUARDS = {
+    "return": ("if (box->role.whole == calc(a).whole) return; box->out = 1;", True),
+    "swapped": ("union role r = calc(a); if (r.whole == box->role.whole) return; box->out = 1;",
+                True),
+    "block": ("if (box->role.whole != calc(a).whole) { box->out = 1; }", False),
+    "negated": ("if (!(box->role.whole == calc(a).whole)) box->out = 1;", True),
+    "local": ("bool same = box->role.whole == calc(a).whole; if (same) return; box->out = 1;",
+              True),
+    "two": ("if (box->role.base.word == b && box->role.ext.word == a) return; box->out = 1;",
+            True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "skips"), GUARDS.values(), ids=GUARDS)
+def test_guards(body, skips):
+    """A branch on a stored role becomes one free boolean, its meaning kept beside."""
+    out = lowered(PRELUDE + functions([body]), "f0", contexts=("box",))
+    (guard,) = out.guards
+    assert not out.troubles
+    assert guard.symbol in out.memory[OUT].bits.symbols
+    assert guard.context == Loc(Root("box", "pointee"))
+    assert any(name.startswith("box->role#") for name in guard.condition.symbols)
+    assert guard.skips in (skips, not skips)
+
+
+def test_a_strange_comparison_is_not_passed_over():
+    """A branch on a stored role that no query knows spoils its path."""
+    body = "if (!(box->role.whole ^ calc(a).whole)) return; box->out = 1;"
+    out = lowered(PRELUDE + functions([body]), "f0", contexts=("box",))
+    assert not out.guards
+    assert any("no query recognises" in trouble.reason for trouble in out.troubles)

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Every query compiles, explains itself, and is of use on some fixture."""
+
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+import tree_sitter_c
+from tree_sitter import Language, Query, QueryCursor
+
+from patchtool import syntax
+
+HOUSE = Path(__file__).parent.parent
+QUERIES = sorted((HOUSE / "queries").glob("*.scm"))
+CAPTURES = {
+    "accessor_macro": {"macro.name", "macro.parameters", "macro.body"},
+    "enumerator": {"enumerator"},
+    "role_guard": {"guard.comparison"},
+    "role_invalidation": {"role.target", "role.value"},
+    "role_store": {"role.target", "role.copier"},
+    "role_union": {"role.union"},
+}
+"""The names that Python asks for, by question."""
+
+
+@cache
+def compiled(path):
+    """Compile a query."""
+    return Query(Language(tree_sitter_c.language()), path.read_text("utf-8"))
+
+
+@cache
+def trees():
+    """Parse every file of every fixture."""
+    files = sorted(p for p in HOUSE.glob("fixtures/*/arch/**/*") if p.suffix in (".c", ".h"))
+    return [syntax.parse(path.read_bytes()) for path in files]
+
+
+def test_queries_are_known():
+    """Each file is a question that somebody asks, and each question has a file."""
+    names = [path.stem for path in QUERIES]
+    assert names == sorted(CAPTURES)
+    assert list(syntax.query_names()) == names
+    code = "".join(path.read_text("utf-8") for path in (HOUSE / "patchtool").rglob("*.py"))
+    assert all(f'("{name}", ' in code for name in names)
+
+
+@pytest.mark.parametrize("path", QUERIES, ids=lambda path: path.stem)
+def test_captures(path):
+    """A query compiles and captures nothing under a name that is not on the list."""
+    query = compiled(path)
+    found = {query.capture_name(i) for i in range(query.capture_count)}
+    assert found == CAPTURES[path.stem]
+
+
+@pytest.mark.parametrize("path", QUERIES, ids=lambda path: path.stem)
+def test_every_pattern_is_used(path):
+    """Each pattern matches in at least one fixture."""
+    query = compiled(path)
+    used = {i for root in trees() for i, _ in QueryCursor(query).matches(root)}
+    assert used == set(range(query.pattern_count))
+
+
+@pytest.mark.parametrize("path", QUERIES, ids=lambda path: path.stem)
+def test_every_pattern_is_explained(path):
+    """A comment stands at the top of the file and, where there are several, at each idiom."""
+    text = path.read_text("utf-8")
+    assert text.startswith("; ")
+    if compiled(path).pattern_count > 1:
+        assert len(re.findall(r"(?m)^; .*\n\(", text)) >= 2

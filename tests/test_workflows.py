@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The workflows that the documentation names, run with the real programs."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from scratch import commit, git, repository
+from test_lint import DEMO, FIXED, HOUSE, MMU, REGRESSIONS, change, edited, files_of
+
+COMMAND = f"{sys.executable} -m patchtool"
+HARMLESS = [(MMU, "ext.valid = 1", "ext.valid = true")]
+
+
+def call(*command, cwd=None, data=None, **more):
+    """Run a program with the project in reach and return what came of it."""
+    return subprocess.run(
+        list(map(str, command)),
+        cwd=cwd,
+        input=data,
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(HOUSE), **more},
+    )
+
+
+def program(name):
+    """Return a program that was installed with the development tools, or skip."""
+    found = shutil.which(name, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """Return a sound miniature kernel in a repository."""
+    return repository(Path(shutil.copytree(FIXED, tmp_path / "linux")), {})
+
+
+def install(tree, *kinds):
+    """Install hooks by the command line."""
+    done = call(*COMMAND.split(), "hook", "install", *kinds, "--tree", tree)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# -- hooks -----------------------------------------------------------------------------------
+
+
+def test_git_commit_stops_at_a_new_gap(checkout):
+    """The pre-commit hook lets harmless commits pass and stops the one that drops a bit."""
+    install(checkout)
+    change(checkout, HARMLESS)
+    done = call("git", "commit", "--quiet", "--all", "--message", "fine", cwd=checkout)
+    assert (done.returncode, done.stderr) == (0, "")
+    head = git(checkout, "rev-parse", "HEAD")
+    change(checkout, REGRESSIONS["bit dropped"])
+    done = call("git", "commit", "--quiet", "--all", "--message", "bad", cwd=checkout)
+    assert done.returncode != 0
+    assert "EFER.LMA" in done.stdout + done.stderr
+    assert git(checkout, "rev-parse", "HEAD") == head
+
+
+def test_git_push_stops_at_a_new_gap(checkout, tmp_path):
+    """The pre-push hook looks at what the other side does not have, new branches too."""
+    bare = tmp_path / "bare.git"
+    git(tmp_path, "init", "--quiet", "--bare", str(bare))
+    git(checkout, "remote", "add", "origin", str(bare))
+    install(checkout, "pre-push")
+    assert call("git", "push", "--quiet", "origin", "main", cwd=checkout).returncode == 0
+    change(checkout, HARMLESS)
+    commit(checkout, "fine")
+    assert call("git", "push", "--quiet", "origin", "main", cwd=checkout).returncode == 0
+    change(checkout, REGRESSIONS["bit dropped"])
+    bad = commit(checkout, "KVM: drop a bit")
+    for branch in ("main", "main:topic"):
+        done = call("git", "push", "--quiet", "origin", branch, cwd=checkout)
+        assert done.returncode != 0
+        assert "EFER.LMA" in done.stdout + done.stderr
+    assert bad not in git(bare, "log", "--all", "--format=%H")
+    assert call("git", "push", "--quiet", "origin", ":main", cwd=checkout).returncode in (0, 1)
+
+
+def test_git_send_email_stops_at_a_new_gap(checkout, tmp_path):
+    """The sendemail-validate hook is run by git send-email itself for every mail."""
+    if "git-send-email" not in os.listdir(git(checkout, "--exec-path")):
+        pytest.skip("git send-email is not installed")
+    install(checkout, "sendemail-validate")
+    change(checkout, HARMLESS)
+    commit(checkout, "fine")
+    change(checkout, REGRESSIONS["bit dropped"])
+    commit(checkout, "KVM: drop a bit")
+    send = ["git", "send-email", "--dry-run", "--quiet", "--to=kvm@example.com", "--confirm=never"]
+    send += ["--suppress-cc=all", "--from=tester@example.com", "--smtp-server=/bin/true"]
+    mails = git(checkout, "format-patch", "--cover-letter", "-o", str(tmp_path / "out"), "HEAD~2")
+    cover, fine, bad = mails.splitlines()
+    text = Path(cover).read_text("utf-8").replace("*** SUBJECT HERE ***", "x")
+    Path(cover).write_text(text.replace("*** BLURB HERE ***", "y"), "utf-8")
+    done = call(*send, cover, fine, cwd=checkout)
+    if "Mail::Address" in done.stderr or "BUG: The" in done.stderr:
+        pytest.skip("git send-email lacks a Perl module")
+    assert (done.returncode, done.stderr) == (0, "")
+    done = call(*send, fine, bad, cwd=checkout)
+    assert done.returncode != 0
+    assert "EFER.LMA" in done.stdout + done.stderr
+
+
+def test_a_hook_of_somebody_else_stays(checkout):
+    """Neither install nor uninstall touches a hook without the mark; ours comes and goes."""
+    hook = checkout / ".git/hooks/pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 0\n", "utf-8")
+    for action in ("install", "uninstall"):
+        done = call(*COMMAND.split(), "hook", action, cwd=checkout)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert "not patchtool's" in done.stderr
+    assert hook.read_text("utf-8") == "#!/bin/sh\nexit 0\n"
+    hook.unlink()
+    install(checkout, "pre-commit", "pre-push")
+    install(checkout, "pre-commit", "pre-push")
+    assert os.access(hook, os.X_OK)
+    done = call(*COMMAND.split(), "hook", "uninstall", "pre-commit", "pre-push", cwd=checkout)
+    assert (done.returncode, done.stdout.count("removed")) == (0, 2)
+    assert not hook.exists()
+
+
+def test_hooks_go_where_git_looks_for_them(checkout, tmp_path):
+    """core.hooksPath is obeyed, and outside of a repository there is one sentence."""
+    git(checkout, "config", "core.hooksPath", "my-hooks")
+    install(checkout)
+    assert (checkout / "my-hooks/pre-commit").exists()
+    done = call(*COMMAND.split(), "hook", "install", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "not in a git repository" in done.stderr
+    assert call(*COMMAND.split(), "hook", "install", "post-merge", cwd=checkout).returncode == 2
+
+
+# -- b4 --------------------------------------------------------------------------------------
+
+
+def test_b4_prep_check_shows_the_gap(checkout, monkeypatch):
+    """b4 prep --check runs the documented line and marks the patch at fault, and only that."""
+    b4 = program("b4")
+    # b4 looks for the commit with the cover letter among those of the last year.
+    monkeypatch.delenv("GIT_COMMITTER_DATE")
+    git(checkout, "config", "b4.prep-perpatch-check-cmd", f"{COMMAND} lint --format terse -")
+    git(checkout, "config", "b4.prep-cover-strategy", "commit")
+    git(checkout, "config", "b4.send-series-to", "kvm@example.com")
+    done = call(b4, "--offline-mode", "prep", "-n", "topic", "-f", "main", cwd=checkout)
+    assert done.returncode == 0, done.stderr
+    change(checkout, HARMLESS)
+    commit(checkout, "KVM: fine")
+    change(checkout, REGRESSIONS["bit dropped"])
+    commit(checkout, "KVM: drop a bit")
+    done = call(b4, "--offline-mode", "prep", "--check", cwd=checkout)
+    said = done.stdout + done.stderr
+    assert "Success: 1, Warning: 0, Error: 2" in said, said
+    assert said.count("EFER.LMA") == 2
+
+
+def test_b4_review_takes_the_json_rows(checkout, monkeypatch):
+    """b4's own reader of the JSON protocol takes what lint prints: fail, warn and nothing."""
+    checks = pytest.importorskip("b4.review.checks")
+    from email import message_from_string
+    from email.policy import default
+
+    monkeypatch.setenv("PYTHONPATH", str(HOUSE))
+    from test_lint import diff, mail
+
+    files = files_of(checkout)
+    guard = "\tif (new_role.as_u64 == context->mmu_role.as_u64)\n"
+    puzzle = edited(files, [(MMU, guard, "\tif (roles_match(context, &new_role))\n")])
+    wanted = {
+        "fail": diff(files, edited(files, REGRESSIONS["bit dropped"])),
+        "warn": diff(files, puzzle),
+        "": diff(files, edited(files, HARMLESS)),
+    }
+    for status, patch in wanted.items():
+        message = message_from_string(mail(patch).partition("\n")[2], policy=default)
+        command = [*COMMAND.split(), "lint", "--format", "b4-json", "-"]
+        rows = checks._run_external_cmd(command, message, str(checkout))
+        assert {row["status"] for row in rows} == ({status} if status else set()), rows
+
+
+# -- pre-commit ------------------------------------------------------------------------------
+
+
+def test_pre_commit_runs_the_hook(checkout):
+    """The real pre-commit runs the entry of our own definition and stops at a new gap."""
+    tool = program("pre-commit")
+    (entry,) = [
+        line.partition(":")[2].strip()
+        for line in (HOUSE / ".pre-commit-hooks.yaml").read_text("utf-8").splitlines()
+        if line.strip().startswith("entry:")
+    ]
+    assert entry.startswith("patchtool ")
+    (checkout / ".pre-commit-config.yaml").write_text(
+        "repos:\n- repo: local\n  hooks:\n  - id: patchtool\n    name: patchtool\n"
+        f"    entry: {entry.replace('patchtool', COMMAND, 1)}\n"
+        "    language: system\n    pass_filenames: false\n"
+        "    files: ^(arch/x86/(kvm|include)|include)/\n",
+        "utf-8",
+    )
+    git(checkout, "add", ".")
+    change(checkout, HARMLESS)
+    git(checkout, "add", ".")
+    done = call(tool, "run", cwd=checkout)
+    assert (done.returncode, "Passed" in done.stdout) == (0, True), done.stdout + done.stderr
+    change(checkout, REGRESSIONS["bit dropped"])
+    git(checkout, "add", ".")
+    done = call(tool, "run", cwd=checkout)
+    assert (done.returncode, "EFER.LMA" in done.stdout) == (1, True), done.stdout + done.stderr
+
+
+def test_pre_commit_accepts_the_definition():
+    """The file that others name in their configuration is valid for the real pre-commit."""
+    tool = program("pre-commit")
+    done = call(tool, "validate-manifest", HOUSE / ".pre-commit-hooks.yaml")
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+# -- builds and actions ----------------------------------------------------------------------
+
+
+MAKEFILE = """\
+obj:
+	$(CHECK) -D__linux__ -Dlinux -D__STDC__ -Wbitwise -Wno-return-void $(CF) -nostdinc \\
+		-I./arch/x86/include -include ./kconfig.h -Wp,-MMD,x.d --param=x=1 $(FILE)
+"""
+
+
+@pytest.mark.parametrize(
+    ("tree", "file", "flags", "status", "lines"),
+    [
+        (DEMO, MMU, "", 0, 2),
+        (DEMO, MMU, "--error", 2, 2),
+        (FIXED, MMU, "--error", 0, 0),
+        (DEMO, "arch/x86/kvm/cpuid.c", "--error", 0, 0),
+        (DEMO, "net/core/dev.c", "--error", 0, 0),
+    ],
+)
+def test_make_runs_it_as_checker(tmp_path, tree, file, flags, status, lines):
+    """Call the checker as the kernel build does; only --error makes the build fail."""
+    rules = tmp_path / "rules.mk"
+    rules.write_text(MAKEFILE, "utf-8")
+    done = call(
+        "make", "-s", "-f", rules, f"CHECK={COMMAND} kbuild {flags}", f"FILE={file}", cwd=tree
+    )
+    assert done.returncode == status, done.stderr
+    assert done.stdout.count(": error: ") == len(done.stdout.splitlines()) == lines
+    assert all(line.startswith(f"{MMU}:") for line in done.stdout.splitlines())
+
+
+def test_the_action_runs_what_it_says(checkout, tmp_path):
+    """The shell of the action's last step lints a range and passes the exit status on."""
+    yaml = pytest.importorskip("yaml")
+    action = yaml.safe_load((HOUSE / "action.yml").read_text("utf-8"))
+    assert action["runs"]["using"] == "composite"
+    steps = action["runs"]["steps"]
+    assert all(step["shell"] == "bash" for step in steps)
+    change(checkout, REGRESSIONS["bit dropped"])
+    commit(checkout, "bad")
+    tool = tmp_path / "patchtool/bin/patchtool"
+    tool.parent.mkdir(parents=True)
+    tool.write_text(f'#!/bin/sh\nexec {COMMAND} "$@"\n', "utf-8")
+    tool.chmod(0o755)
+    sarif = tmp_path / "out.sarif"
+    around = {"RUNNER_TEMP": str(tmp_path), "TREE": str(checkout), "RANGE": "HEAD~1.."}
+    step = ("bash", "-e", "-o", "pipefail", "-c", steps[-1]["run"])
+    done = call(*step, FORMAT="github", OUTPUT="", **around)
+    assert (done.returncode, done.stdout.count("::error ")) == (1, 2), done.stderr
+    done = call(*step, FORMAT="sarif", OUTPUT=str(sarif), **around)
+    assert (done.returncode, done.stdout) == (1, "")
+    (run,) = json.loads(sarif.read_text("utf-8"))["runs"]
+    assert [one["baselineState"] for one in run["results"]] == ["new", "new"]
