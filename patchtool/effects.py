@@ -13,7 +13,7 @@ import re
 from functools import cached_property
 
 from .architecture import MEMBERS
-from .index import KVM_DIR, KVM_HOST, Definition, Index, calls, strip_comments
+from .index import KVM_HOST, Definition, Index, calls, strip_comments
 
 _WHOLE = tuple(
     re.compile(one)
@@ -84,7 +84,7 @@ class Effects:
         return False
 
     def _called(self, name: str, here: str) -> bool:
-        return name in self.writers or name in self._reaching(here)
+        return name in self._core or name in self._reaching(here)
 
     @cached_property
     def writers(self) -> frozenset[str]:
@@ -119,9 +119,22 @@ class Effects:
         """Return the functions that a file sees and that reach a writer."""
         known = self._reaches.get(path)
         if known is None:
-            known = self._closed_over([path], self._inline)
+            known = self._closed_over([path], self._inline | self._core)
             self._reaches[path] = known = known | self._inline
         return known
+
+    @cached_property
+    def _core(self) -> frozenset[str]:
+        """The writers, and what reaches them in the files that define them."""
+        paths = [
+            path
+            for path in self._index.kvm_files
+            if path.endswith(".c")
+            and any(w.encode() in (self._index.text(path) or b"") for w in self.writers)
+            and (file := self._index.file(path)) is not None
+            and not self.writers.isdisjoint(file.functions)
+        ]
+        return self.writers | self._closed_over(paths, frozenset())
 
     @cached_property
     def _inline(self) -> frozenset[str]:

@@ -30,7 +30,7 @@ _INCLUDE_ROOTS = (
 
 _TOKEN = re.compile(
     rb"/\*.*?(?:\*/|\Z)"
-    rb"|//[^\n]*"
+    rb"|//(?:[^\n\\]|\\.)*"
     rb'|"(?:[^"\\\n]+|\\.)*"'
     rb"|'(?:[^'\\\n]+|\\.)*'"
     rb"|\{|\}"
@@ -39,7 +39,8 @@ _TOKEN = re.compile(
 )
 _DIRECTIVE = re.compile(rb"#[ \t]*(\w+)[ \t]*(.*)", re.S)
 _DEFINE = re.compile(rb"(\w+)(\([^)]*\))?(?:[ \t]|\\\n|$)*(.*)", re.S)
-_COMMENT = re.compile(rb'/\*.*?(?:\*/|\Z)|//[^\n]*|("(?:[^"\\\n]+|\\.)*")', re.S)
+_COMMENT = re.compile(rb'/\*.*?(?:\*/|\Z)|//(?:[^\n\\]|\\.)*|("(?:[^"\\\n]+|\\.)*")', re.S)
+_BLANK = bytes(10 if i == 10 else 32 for i in range(256))
 _RECORD = re.compile(
     rb"\b(struct|union|enum)\s+(?:__attribute__\s*\(\(.*?\)\)\s*|__\w+\s+)*(\w+)(?:\s+__\w+(?:\([^)]*\))?)*\s*$"
 )
@@ -155,10 +156,10 @@ def strip_comments(text: bytes) -> bytes:
     """Replace comments by blanks of the same length, keeping line breaks."""
 
     def blank(match: re.Match[bytes]) -> bytes:
-        if match.group(1) is not None:
-            return match.group()
-        return re.sub(rb"[^\n]", b" ", match.group())
+        return match.group() if match.group(1) is not None else match.group().translate(_BLANK)
 
+    if b"/*" not in text and b"//" not in text:
+        return text
     return _COMMENT.sub(blank, text)
 
 
@@ -477,11 +478,16 @@ class Index:
         return tuple(sorted(self._texts))
 
     def text(self, path: str) -> bytes | None:
-        """Return the text of a file, lines ending in LF, None where there is no such file."""
+        """Return the text of a file, None where there is no such file.
+
+        Lines end in LF; in KVM's own files comments are blanks.
+        """
         if path not in self._texts:
             data = self.source.read(path)
             if data is not None and b"\r\n" in data:
                 data = data.replace(b"\r\n", b"\n")
+            if data is not None and path.startswith(_OURS):
+                data = strip_comments(data)
             self._texts[path] = data
         return self._texts[path]
 
@@ -659,24 +665,6 @@ class Index:
     def macros(self, name: str, here: str) -> tuple[Definition, ...]:
         """Return the definitions of a macro as seen from a file."""
         return self._search("macro", name, here, lambda f: f.macros.get(name, []))
-
-    def far_macros(self, name: str) -> tuple[Definition, ...]:
-        """Return the definitions of a constant that only a header not followed holds."""
-        memo = ("architecture", name, "")
-        if memo not in self._memo:
-            found: tuple[Definition, ...] = ()
-            for path in self._architecture.holding(b"define " + name.encode()):
-                file = self.file(path)
-                found = tuple(file.macros.get(name, ())) if file is not None else ()
-                if found:
-                    break
-            self._memo[memo] = found
-        return self._memo[memo]
-
-    @cached_property
-    def _architecture(self) -> _Library:
-        headers = [p for p in self.source.walk("arch/x86/include") if p.endswith(".h")]
-        return _Library([(path, self.text(path) or b"") for path in headers])
 
     def record(self, tag: str, here: str) -> tuple[Definition, ...]:
         """Return the definitions of ``struct x``, ``union x`` or ``enum x``."""

@@ -17,6 +17,7 @@ from .errors import InputError
 from .index import KVM_DIR, KVM_HOST, Definition, Index, calls, strip_comments
 from .layout import RecordType, Types
 from .lower import RoleShape
+from .lower.calls import is_builtin
 from .model import Place
 
 VCPU = "kvm_vcpu_arch"
@@ -181,6 +182,8 @@ def compares_roles(index: Index, roles: Roles, starts: list[Definition]) -> bool
         near.update({d.key: d for d in callers(index, start.name, start.file)})
     if any(read.search(strip_comments(d.text)) for d in near.values()):
         return True
+    if any(_undefined_calls(index, d) for d in near.values()):
+        return True
     for one in list(near.values()):
         for name in calls(one.text.partition(b"{")[2]):
             near.update({d.key: d for d in index.visible(name, one.file)})
@@ -200,6 +203,48 @@ def relevant_members(roles: Roles, fields: frozenset[str]) -> frozenset[str]:
     """Return the member names that a call must not write without being followed."""
     names = {name for held in roles.shape.contexts.values() for name in held}
     return frozenset(names | fields)
+
+
+_DIRECT = re.compile(rb"(?<![\w.>])([a-z_]\w*)\s*\(")
+
+
+def _undefined_calls(index: Index, definition: Definition) -> list[str]:
+    """Return what a function calls that is neither a function nor a macro of the kernel's."""
+    body = strip_comments(definition.text.partition(b"{")[2])
+    names = {m.group(1).decode() for m in _DIRECT.finditer(body)} & calls(body)
+    return sorted(
+        name
+        for name in names
+        if not index.functions(name, definition.file)
+        and not index.macros(name, definition.file)
+        and not is_builtin(name)
+        and not re.search(rb"\b" + name.encode() + rb"\b(?!\s*\()", definition.text)
+    )
+
+
+def undefined_set_ups(index: Index, roles: Roles) -> list[tuple[str, Place]]:
+    """Return what is called, and defined nowhere, where a vCPU's contexts are chosen."""
+    host = b"".join(d.text for d in index.record(f"struct {VCPU}", KVM_HOST))
+    tags = b"|".join(tag.encode() for tag in roles.contexts)
+    pointers = re.findall(rb"\bstruct\s+(?:" + tags + rb")\s*\*\s*(\w+)\s*;", strip_comments(host))
+    if not pointers:
+        return []
+    choice = re.compile(rb"(?:->|\.)\s*(?:" + b"|".join(pointers) + rb")\s*=\s*&")
+    found: dict[str, Place] = {}
+    for path in index.kvm_files:
+        data = index.text(path) or b""
+        file = index.file(path) if path.endswith(".c") and choice.search(data) else None
+        if file is None:
+            continue
+        near = [d for ds in file.functions.values() for d in ds if choice.search(d.text)]
+        for one in list(near):
+            for name in calls(one.text.partition(b"{")[2]):
+                near.extend(file.functions.get(name, ()))
+        for one in near:
+            for name in _undefined_calls(index, one):
+                if name.startswith(("kvm_", "nested_", "init_", "__kvm_")):
+                    found.setdefault(name, Place(one.file, one.line, 1, one.name))
+    return list(found.items())
 
 
 def missing_functions(index: Index, entries: set[str]) -> list[tuple[str, Place]]:

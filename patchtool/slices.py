@@ -108,11 +108,6 @@ class Recorder(Index):
         self._asked["macros"].add(name)
         return super().macros(name, here)
 
-    def far_macros(self, name: str) -> tuple[Definition, ...]:
-        """Note a macro of a header that is not followed."""
-        self._asked["macros"].add(name)
-        return super().far_macros(name)
-
     def record(self, tag: str, here: str) -> tuple[Definition, ...]:
         """Note a record with its keyword."""
         self._asked["records"].add(tag)

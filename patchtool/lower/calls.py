@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 
-from .. import bits
-from ..index import expand, Definition, evaluate_condition
+from .. import bits, syntax
+from ..index import Definition, evaluate_condition, expand
 from ..layout import (
     ArrayType,
     CType,
@@ -47,6 +47,13 @@ _SAME = frozenset(
      "smp_load_acquire", "cmpxchg_force", "data_race"}
 )  # fmt: skip
 _EXTREMA = {"min": False, "max": True, "min_t": False, "max_t": True, "umin": False, "umax": True}
+
+
+def is_builtin(name: str) -> bool:
+    """Tell whether a name is taken by its meaning, not by its definition."""
+    known = {*_SAME, *_EXTREMA, "container_of", "WRITE_ONCE", "IS_ENABLED", "ARRAY_SIZE"}
+    known |= {"memset", "memcpy", "memcmp", "static_call", "kvm_x86_call", "sizeof", "offsetof"}
+    return name in known or bool(_WARN.fullmatch(name) or _SILENT.fullmatch(name))
 
 
 class Calls(Expressions):

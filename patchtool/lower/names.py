@@ -67,9 +67,6 @@ class Names(Guards):
         lvalue = self._object(name, node)
         if lvalue is not None:
             return self._load(lvalue, state, node)
-        macro = self._chosen(self.index.far_macros(name)) if name.isupper() else None
-        if macro is not None and macro.parameters is None and macro.key not in self._expanding:
-            return self._remembered(name, partial(self._macro_value, macro, None, node, state))
         if name.startswith("CONFIG_"):
             return Int(bits.from_cond(self._option(name), 32), True)
         return self.opaque(node, f"the definition of {name} was not found", missing=True)

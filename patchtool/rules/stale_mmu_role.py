@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .. import bits
 from ..architecture import IMPLICATIONS, MEMBERS, RANGES, bit_name
@@ -39,6 +39,7 @@ from ..roles import (
     make_effects,
     missing_functions,
     require_kvm,
+    undefined_set_ups,
 )
 
 RULE = "stale-mmu-role"
@@ -94,12 +95,14 @@ def check(
     FIELDS are members of the context, or "all".  Raises InputError where the tree is no
     kernel with KVM for x86.
     """
+    if "all" in fields:
+        return _everything(index, label, rev)
     require_kvm(index, label or "this folder")
     types = Types(index)
     roles = find_roles(index, types)
     if not roles.contexts:
         return _without_roles(index, roles, label, rev)
-    wanted = _wanted(roles, fields)
+    wanted = tuple(dict.fromkeys(fields))
     effects = make_effects(index, roles, frozenset(wanted))
     tree = _Tree(index, types, roles, effects, Lowering(index, types, roles.shape, effects))
     starts = initialisers(index, roles)
@@ -123,17 +126,42 @@ def check(
     return _report(tree, contexts, troubles, starts, label, rev)
 
 
+def _everything(index: Index, label: str, rev: str | None) -> Report:
+    """Check the default fields, and then what else a set-up stores.
+
+    Apart, because to know all that a call may store, far more has to be followed, and
+    what is not understood on the way must not touch the first answer.
+    """
+    first = check(index, DEFAULT_FIELDS, label, rev)
+    if not first.contexts:
+        return first
+    roles = find_roles(index, Types(index))
+    held = {name for names in roles.shape.contexts.values() for name in names}
+    rest = [
+        name
+        for record in roles.contexts.values()
+        for name in record.by_name
+        if name not in held and name not in DEFAULT_FIELDS
+    ]
+    second = check(index, list(dict.fromkeys(rest)), label, rev)
+    more = {(c.initialiser, c.context, c.entry): c.fields for c in second.contexts}
+    contexts = tuple(
+        replace(c, fields=c.fields + more.get((c.initialiser, c.context, c.entry), ()))
+        for c in first.contexts
+    )
+    return replace(
+        first,
+        contexts=contexts,
+        findings=tuple(sorted({*first.findings, *second.findings})),
+        unknowns=tuple(sorted({*first.unknowns, *second.unknowns})),
+        ledger=tuple(sorted({*first.ledger, *second.ledger})),
+        files=tuple(sorted({*first.files, *second.files})),
+        legality=tuple(sorted({*first.legality, *second.legality})),
+        verdict=worst((first.verdict, second.verdict)),
+    )
+
+
 # -- fields --------------------------------------------------------------------------------
-
-
-def _wanted(roles: Roles, fields: Sequence[str]) -> tuple[str, ...]:
-    if "all" not in fields:
-        return tuple(dict.fromkeys(fields))
-    names: list[str] = list(DEFAULT_FIELDS)
-    for tag, record in roles.contexts.items():
-        held = roles.shape.contexts[tag]
-        names.extend(n for n in record.by_name if n not in held and n not in names)
-    return tuple(names)
 
 
 def _member(record: RecordType, name: str, roles: Roles, tag: str) -> tuple[str, ...] | None:
@@ -214,7 +242,9 @@ def _incomplete(tree: _Tree, runs: list[Lowered], starts: list[Definition]) -> l
         if is_static(start) and len(re.findall(rb"\b" + start.name.encode() + rb"\b", named)) < 2:
             place = Place(start.file, start.line, 1, start.name)
             found.append(Trouble(place, f"nothing calls {start.name}(), which is static", False))
-    for name, place in missing_functions(tree.index, {lowered.start.name for lowered in runs}):
+    entries = {lowered.start.name for lowered in runs}
+    missing = missing_functions(tree.index, entries)
+    for name, place in dict([*undefined_set_ups(tree.index, tree.roles), *missing]).items():
         found.append(Trouble(place, f"the definition of {name}() was not found", False))
     return found
 
@@ -346,19 +376,12 @@ def _bound(
 def _decide(tree: _Tree, path: _Path, wanted: Sequence[str]) -> Context:
     guard = path.guard
     results = []
-    everything = len(wanted) > len(DEFAULT_FIELDS) and set(DEFAULT_FIELDS) <= set(wanted)
     for name in wanted:
         for context, record, record_tag in _holders(tree.roles, guard):
             member = _member(record, name, tree.roles, record_tag)
             if member is None:
                 continue
             loc = context.member(*member)
-            if (
-                everything
-                and name not in DEFAULT_FIELDS
-                and not any(one.within(loc) for one in path.lowered.memory)
-            ):
-                continue
             result = _decide_field(tree, path, name, context, record, member)
             if result is not None:
                 results.append(result)
@@ -408,6 +431,9 @@ def _decide_field(
     start = terms.initial(context, record, member)
     if question.full.identical(start) and question.kept.identical(start) and not spoilt:
         return None
+    absent = terms.absent(question)
+    if absent:
+        return FieldResult(name, written, "unknown", reasons=absent)
     decision = Decision(question)
     answer = decision.decide()
     if answer.verdict == "gap" and not answer.history:
@@ -654,6 +680,17 @@ class _Terms:
             self._assumed[words] = words
         return rules
 
+    def absent(self, question: Question) -> tuple[str, ...]:
+        """Return the missing definitions that a question would rest on."""
+        names = question.full.symbols | question.kept.symbols
+        names |= bits.symbols([question.path, question.skips])
+        found: dict[str, None] = {}
+        for symbol in sorted({n.rpartition("#")[0] for n in names if n.startswith("?")}):
+            place, reason, missing = self.out.opaque[symbol]
+            if missing:
+                found[f"{place.file}:{place.line}: {reason}"] = None
+        return tuple(found)
+
     # -- what is not understood ------------------------------------------------------------------
 
     def spoilt(self) -> tuple[tuple[Place, str], ...]:
@@ -877,10 +914,10 @@ def _host_constant(tree: _Tree, symbol: str) -> str | None:
         word = re.search(r"__read_mostly|__ro_after_init|\bconst\b", declared[2])
         assert word is not None
         return f"{symbol} is set at module load ({word.group()}, {where})"
-    word = name.group().encode()
+    spelt = name.group().encode()
     pattern = re.compile(
-        rb"(?<![\w.>])" + word + rb"\b(?:\.\w+)*\s*(?:(?:[-+|&^*/%]|<<|>>)?=(?!=)|\+\+|--)"
-        rb"|(?:\+\+|--)\s*" + word + rb"\b|(?<!&)&\s*" + word + rb"\b(?!\s*\.)"
+        rb"(?<![\w.>])" + spelt + rb"\b(?:\.\w+)*\s*(?:(?:[-+|&^*/%]|<<|>>)?=(?!=)|\+\+|--)"
+        rb"|(?:\+\+|--)\s*" + spelt + rb"\b|(?<!&)&\s*" + spelt + rb"\b(?!\s*\.)"
     )
     writers = [
         d for _, d in tree.index.users(name.group()) if pattern.search(d.text.split(b"{", 1)[-1])
