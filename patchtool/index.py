@@ -480,13 +480,13 @@ class Index:
     def text(self, path: str) -> bytes | None:
         """Return the text of a file, None where there is no such file.
 
-        Lines end in LF; in KVM's own files comments are blanks.
+        Lines end in LF; in files of KVM and of the architecture comments are blanks.
         """
         if path not in self._texts:
             data = self.source.read(path)
             if data is not None and b"\r\n" in data:
                 data = data.replace(b"\r\n", b"\n")
-            if data is not None and path.startswith(_OURS):
+            if data is not None and path.startswith(_FOLLOWED):
                 data = strip_comments(data)
             self._texts[path] = data
         return self._texts[path]

@@ -279,7 +279,7 @@ class Names(Guards):
                 inner_target = target
                 for designator in child.children_by_field_name("designator"):
                     if designator.type == "field_designator":
-                        name = text(designator).lstrip(".")
+                        name = text(designator).lstrip(".").strip()
                         inner_target = self._member(inner_target, name, designator)
                     else:
                         index_node = designator.named_children[0]

@@ -242,7 +242,7 @@ def _incomplete(tree: _Tree, runs: list[Lowered], starts: list[Definition]) -> l
         if is_static(start) and len(re.findall(rb"\b" + start.name.encode() + rb"\b", named)) < 2:
             place = Place(start.file, start.line, 1, start.name)
             found.append(Trouble(place, f"nothing calls {start.name}(), which is static", False))
-    entries = {lowered.start.name for lowered in runs}
+    entries = {c.name for lowered in runs for c in lowered.consulted if c.kind == "function"}
     missing = missing_functions(tree.index, entries)
     for name, place in dict([*undefined_set_ups(tree.index, tree.roles), *missing]).items():
         found.append(Trouble(place, f"the definition of {name}() was not found", False))
@@ -381,7 +381,6 @@ def _decide(tree: _Tree, path: _Path, wanted: Sequence[str]) -> Context:
             member = _member(record, name, tree.roles, record_tag)
             if member is None:
                 continue
-            loc = context.member(*member)
             result = _decide_field(tree, path, name, context, record, member)
             if result is not None:
                 results.append(result)
