@@ -14,8 +14,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 _ENGINE = (
-    "architecture bits coverage effects history index layout memory model roles slices "
-    "store syntax"
+    "architecture bits coverage effects history index layout memory model roles slices store syntax"
 )
 
 
