@@ -268,15 +268,16 @@ def _undefined(index: Index, name: bytes) -> Place | None:
     """Return where a function is called that no file of KVM defines."""
     defined = re.compile(name + rb"\s*\([^;{}]*\)[^;{}()]*\{")
     called: Place | None = None
-    for file in index.files_with(name + b"("):
+    used = re.compile(rb"\b" + name + rb"\s*\(")
+    for file in index.files_with(name):
         if name.decode() in file.functions or name.decode() in file.macros:
             return None
         if defined.search(file.data) is not None:
             return None
-        if called is None and file.path.endswith(".c"):
-            at = file.data.find(name + b"(")
-            line = file.data.count(b"\n", 0, at) + 1
-            called = Place(file.path, line, 1, file.function_at(at) or "")
+        call = used.search(file.data) if called is None and file.path.endswith(".c") else None
+        if call is not None:
+            line = file.data.count(b"\n", 0, call.start()) + 1
+            called = Place(file.path, line, 1, file.function_at(call.start()) or "")
     return called
 
 
