@@ -290,6 +290,9 @@ def _fields(given: str | None) -> tuple[str, ...] | None:
 
 def _checked(source: Source, fields: tuple[str, ...] | None) -> Report:
     _require_kernel(source)
+    import gc
+
+    gc.disable()  # one short run whose terms all live to its end
     from patchtool.index import Index
     from patchtool.rules import stale_mmu_role as rule
 
