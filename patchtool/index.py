@@ -491,6 +491,10 @@ class Index:
             self._texts[path] = data
         return self._texts[path]
 
+    def original(self, path: str) -> bytes:
+        """Return the text of a file with its comments; offsets are those of ``text``."""
+        return (self.source.read(path) or b"").replace(b"\r\n", b"\n")
+
     def file(self, path: str) -> FileIndex | None:
         """Return the items of a file, None where there is no such file."""
         if path not in self._files:

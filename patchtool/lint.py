@@ -224,7 +224,7 @@ def _accepted(finding: Finding, index: Recorder) -> str:
     """Return the reason for which the source accepts a finding, "" where it does not."""
     from patchtool.suppress import find
 
-    data = index.text(finding.place.file) or b""
+    data = index.original(finding.place.file)
     suppressions = find(finding.place.file, data)
     return next((one.reason for one in suppressions if one.accepts(finding)), "")
 

@@ -266,7 +266,7 @@ def missing_functions(index: Index, entries: set[str]) -> list[tuple[str, Place]
 
 def _undefined(index: Index, name: bytes) -> Place | None:
     """Return where a function is called that no file of KVM defines."""
-    defined = re.compile(name + rb"\s*\([^;{}]*\)[^;{}()]*\{")
+    defined = re.compile(rb"(?<!\w)" + name + rb"\s*\([^;{}]*\)[^;{}()]*\{")
     called: Place | None = None
     used = re.compile(rb"\b" + name + rb"\s*\(")
     for file in index.files_with(name):

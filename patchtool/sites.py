@@ -227,7 +227,7 @@ def _declaration(index: Index, extended: ExtendedRole, bit: Bit) -> tuple[Edit, 
     shrunk = fields[padding[-1]] if padding else None
     if shrunk is None and _used(extended.record) >= _word(extended.record):
         return ()
-    data = index.text(definition.file) or b""
+    data = index.original(definition.file)
     at = _after_line(data, definition.start + last.end())
     indent = data[data.rfind(b"\n", 0, definition.start + last.start(1)) + 1 :]
     indent = indent[: len(indent) - len(indent.lstrip(b" \t"))]
@@ -311,7 +311,7 @@ def _stores(definition: Definition, extended: ExtendedRole) -> Iterator[_Store]:
 def _lines(index: Index, function: Definition, stores: list[_Store], bit: Bit) -> Iterator[_Line]:
     """Yield the lines that could assign a bit in one function, the best first."""
     beside = [s for s in stores if _SIBLING.fullmatch(s.member)]
-    data = index.text(function.file) or b""
+    data = index.original(function.file)
     reads = spellings(index, function, [(s.member, s.value) for s in beside], bit)
     for read in reads:
         for store in _anchors(function, beside or stores):

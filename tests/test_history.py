@@ -403,7 +403,15 @@ def test_the_recorder_knows_every_question():
     public = {name for name in vars(Index) if not name.startswith("_")}
     noted = {name for name in vars(Recorder) if not name.startswith("_")} - {"lens"}
     # Paths are kept as such, and what a scope is follows from the includes.
-    assert public - noted == {"asked", "text", "file", "kvm_files", "scope", "generated"}
+    assert public - noted == {
+        "asked",
+        "text",
+        "original",
+        "file",
+        "kvm_files",
+        "scope",
+        "generated",
+    }
     assert noted <= public
 
 
