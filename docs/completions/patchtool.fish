@@ -27,7 +27,7 @@ complete -c patchtool -n '__fish_seen_subcommand_from fix' -l apply -d 'change t
 complete -c patchtool -n '__fish_seen_subcommand_from fix' -s s -l signoff -d 'add your Signed-off-by, from git config'
 complete -c patchtool -n '__fish_seen_subcommand_from fix' -s v -l reroll-count -r -d 'mark the series as version N'
 complete -c patchtool -n '__fish_seen_subcommand_from fix' -l cover-letter -d 'write a cover letter too'
-complete -c patchtool -n '__fish_seen_subcommand_from fix' -l base -r -d 'record this commit as base (default: HEAD, if it fits)'
+complete -c patchtool -n '__fish_seen_subcommand_from fix' -l base -r -d 'insist on a base-commit line: this commit, or HEAD (default: HEAD, if it fits)'
 complete -c patchtool -n '__fish_seen_subcommand_from fix' -l fixes -r -d 'the commit that the patches fix'
 complete -c patchtool -n '__fish_seen_subcommand_from fix' -l no-fixes -d 'leave out Fixes and Cc: stable'
 complete -c patchtool -n '__fish_seen_subcommand_from fix' -l recipients -d 'ask the tree'\''s scripts/get_maintainer.pl whom to write to'

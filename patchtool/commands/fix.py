@@ -56,7 +56,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("-v", "--reroll-count", dest="reroll", type=_count, default=1, metavar="N",
         help="mark the series as version N")  # fmt: skip
     add("--cover-letter", action="store_true", help="write a cover letter too")
-    add("--base", metavar="COMMIT", help="record this commit as base (default: HEAD, if it fits)")
+    add(
+        "--base",
+        nargs="?",
+        const="HEAD",
+        metavar="COMMIT",
+        help="insist on a base-commit line: this commit, or HEAD (default: HEAD, if it fits)",
+    )
     blame = parser.add_mutually_exclusive_group()
     blame.add_argument("--fixes", metavar="SHA", help="the commit that the patches fix")
     blame.add_argument("--no-fixes", action="store_true", help="leave out Fixes and Cc: stable")
@@ -76,6 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit status."""
     from patchtool.source import open_source
 
+    if arguments.tree == "." and arguments.base and os.path.isdir(arguments.base):
+        arguments.tree, arguments.base = arguments.base, "HEAD"  # fix --base TREE
     if arguments.rev is not None and (arguments.apply or arguments.build or arguments.recipients):
         raise UsageError("--rev cannot go with --apply, --build or --recipients: they need files")
     author = _identity(arguments.tree)
