@@ -26,6 +26,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 		--constraint constraints.txt --editable '.[dev]' || { \
 		echo "make: pip could not install what pyproject.toml asks for; see its message above" >&2; \
 		exit 1; }
+	@$(BIN)/python -m compileall -q patchtool
 	@touch $@
 
 # A gap is an answer and no failure of make: only exit status 2 is one.
@@ -41,7 +42,7 @@ check: setup
 	case $$status in 0|1|3) ;; *) exit $$status;; esac
 
 test: setup
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses auto --dist worksteal
 
 lint: setup
 	@$(BIN)/ruff check .
