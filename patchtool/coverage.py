@@ -240,7 +240,7 @@ class Decision:
         mine = self._vector_in_run(self.q.full, 1)
         differs = bits.negate(bits.equal(mine, mine.map(lambda c: bits.substitute(c, other))))
         solver = Solver([*self._legal, self._in_run(self.q.path, 1), differs])
-        if solver.check() is False:
+        if solver.possible() is False:
             return None
         opaque = sorted(n for n in self.q.full.symbols if self.q.is_opaque(n))
         if opaque:
@@ -284,7 +284,7 @@ class Decision:
         alike = [bits.variable(f"same!{i}") for i in range(len(units))]
 
         def possible(free: frozenset[int]) -> bool | None:
-            return solver.check([alike[j] for j in sorted(everything - free)])
+            return solver.possible([alike[j] for j in sorted(everything - free)])
 
         singles: set[int] = set()
         for i, unit in enumerate(units):
@@ -395,13 +395,13 @@ class Decision:
         for unit in self.field_units:
             mine = keys[unit.name, unit.source]
             alone = [same[j] for j in range(len(units)) if j != mine]
-            if not solver.check(alone):
+            if not solver.possible(alone):
                 continue
             if (unit.name, unit.source) in missing:
                 rows.append((unit, ()))
                 continue
             near = [c for c in carriers if c[2] & set(unit.bits)]
-            always = [c for c in near if solver.check([*alone, c[1]]) is False]
+            always = [c for c in near if solver.possible([*alone, c[1]]) is False]
             if not always and near:
                 always = self._together(solver, alone, near)
             rows.append((unit, tuple(c[0].name for c in always)))
@@ -415,11 +415,11 @@ class Decision:
     ) -> list[tuple[Carrier, Cond, frozenset[str]]]:
         """Return a smallest group of members that tells an input apart only together."""
         group = list(near)
-        if solver.check([*alone, *(c[1] for c in group)]) is not False:
+        if solver.possible([*alone, *(c[1] for c in group)]) is not False:
             return []
         for one in near:
             trial = [c for c in group if c is not one]
-            if solver.check([*alone, *(c[1] for c in trial)]) is False:
+            if solver.possible([*alone, *(c[1] for c in trial)]) is False:
                 group = trial
         return group
 
@@ -453,6 +453,7 @@ class Solver:
         self._solver = z3.SimpleSolver()
         self._solver.set("timeout", TIMEOUT_MS)
         self._names: dict[Term, str] = {}
+        self._literals: dict[Term, z3.BoolRef] = {}
         self._model: z3.ModelRef | None = None
         wanted: list[Cond] = [c for c in conditions if c is not True]
         forced = [(bits.variable(n), c) for n, c in (switches or {}).items()]
@@ -499,7 +500,11 @@ class Solver:
         if isinstance(condition, bool):
             return z3.BoolVal(condition)
         if condition.op == "var":
-            return z3.Bool(self._names.setdefault(condition, f"v{len(self._names)}"))
+            known = self._literals.get(condition)
+            if known is None:
+                name = self._names.setdefault(condition, f"v{len(self._names)}")
+                known = self._literals[condition] = z3.Bool(name)
+            return known
         parts = [self.term(a) for a in condition.args]
         if condition.op == "not":
             return z3.Not(parts[0])
@@ -518,15 +523,17 @@ class Solver:
         """Forget what was required since the scope began."""
         self._solver.pop()
 
-    def check(self, assumed: Iterable[Cond] = ()) -> bool | None:
+    def possible(self, assumed: Iterable[Cond] = ()) -> bool | None:
         """Return whether everything can hold at once, None where the solver gives up."""
         result = self._solver.check([self.term(a) for a in assumed])
-        if result == self._z3.unknown:
-            return None
-        if result == self._z3.sat:
+        return None if result == self._z3.unknown else bool(result == self._z3.sat)
+
+    def check(self, assumed: Iterable[Cond] = ()) -> bool | None:
+        """Return the same, and keep the model for what is asked next."""
+        result = self.possible(assumed)
+        if result:
             self._model = self._solver.model()
-            return True
-        return False
+        return result
 
     def holds(self, condition: Cond) -> bool:
         """Evaluate a condition in the last model."""

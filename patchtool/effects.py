@@ -10,21 +10,12 @@ reaches no such code need not be followed.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from .architecture import MEMBERS
-from .index import KVM_HOST, Definition, Index, calls, strip_comments
-
-_WHOLE = tuple(
-    re.compile(one)
-    for one in (
-        rb"mem(?:set|cpy|move)\s*\(\s*\w+\s*,",
-        rb";\s*\*\s*\w+\s*=(?!=)",
-        rb"\{\s*\*\s*\w+\s*=(?!=)",
-        rb"\}\s*\*\s*\w+\s*=(?!=)",
-    )
-)
-"""Stores to all of what a pointer points to; apart, since each begins with a letter."""
+from .index import KVM_HOST, Index, calls
+from .scan import Definition, strip_comments
 
 _REGISTER = re.compile(
     rb"(?:->|\.)\s*(?:" + "|".join(MEMBERS).encode() + rb")\s*(?:[-+|&^]|<<|>>)?=(?!=)"
@@ -90,15 +81,17 @@ class Effects:
     def writers(self) -> frozenset[str]:
         """Every function of KVM that stores to a member itself."""
         found: set[str] = set()
+        words = self._words + self._context_words
         for path in self._index.kvm_files:
+            if not _holds(self._index.raw(path), words):
+                continue
             data = self._index.text(path) or b""
-            hits = [m.start() for m in self._store.finditer(data)] if self._mentions(data) else []
-            if any(b"struct " + word + b" *" in data for word in self._context_words):
-                hits += [m.start() for whole in _WHOLE for m in whole.finditer(data)]
-            file = self._index.file(path) if hits else None
+            # Who stores to a whole context holds a pointer to one.
+            near = sorted(at for word in words for at in _places(data, word))
+            file = self._index.file(path) if near else None
             if file is None:
                 continue
-            for name in dict.fromkeys(file.function_at(hit) for hit in hits):
+            for name in dict.fromkeys(map(file.function_at, near)):
                 for one in file.functions.get(name or "", ()):
                     if self._stores(strip_comments(one.text), one.text):
                         found.add(one.name)
@@ -130,7 +123,7 @@ class Effects:
             path
             for path in self._index.kvm_files
             if path.endswith(".c")
-            and any(w.encode() in (self._index.text(path) or b"") for w in self.writers)
+            and _holds(self._index.raw(path), [w.encode() for w in self.writers])
             and (file := self._index.file(path)) is not None
             and not self.writers.isdisjoint(file.functions)
         ]
@@ -152,8 +145,7 @@ class Effects:
             grown = False
             for path in paths:
                 if path not in called:
-                    data = self._index.text(path) or b""
-                    if not any(name.encode() in data for name in wanted):
+                    if not _holds(self._index.raw(path), [name.encode() for name in wanted]):
                         continue
                     called[path] = self._calls_in(path)
                 for name, inner in called[path].items():
@@ -221,3 +213,16 @@ class Effects:
                 for match in pattern.finditer(file.data)
             )
         return self._globals[name]
+
+
+def _places(data: bytes, word: bytes) -> Iterator[int]:
+    """Yield where a text holds a word, or a longer one around it."""
+    at = data.find(word)
+    while at >= 0:
+        yield at
+        at = data.find(word, at + 1)
+
+
+def _holds(data: bytes | None, words: Iterable[bytes]) -> bool:
+    """Tell whether a text holds one of some words."""
+    return data is not None and any(word in data for word in words)

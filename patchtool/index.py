@@ -2,22 +2,19 @@
 """Find definitions by name in a kernel tree, reading no more than is asked for.
 
 In: a source.  Out: definitions (functions, macros, records, initialised objects) as
-text with file, line and the ``#if`` conditions that are not decided.  A linear scan
-finds the outermost braces of a file in about a millisecond; only what is asked for is
-handed to the parser, so that an unreadable function elsewhere does no harm.
+text.  A scan of a file finds them; only what is asked for is handed to the parser.
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from functools import cached_property
 from posixpath import dirname, join, normpath
 from typing import Protocol
 
 from . import syntax
+from .scan import WORDS, Definition, FileIndex, scan, strip_comments
 
 KVM_DIR = "arch/x86/kvm"
 KVM_HOST = "arch/x86/include/asm/kvm_host.h"
@@ -28,25 +25,6 @@ _INCLUDE_ROOTS = (
     "include/uapi",
 )
 
-_TOKEN = re.compile(
-    rb"/\*.*?(?:\*/|\Z)"
-    rb"|//(?:[^\n\\]|\\.)*"
-    rb'|"(?:[^"\\\n]+|\\.)*"'
-    rb"|'(?:[^'\\\n]+|\\.)*'"
-    rb"|\{|\}"
-    rb"|\#(?:[^\n\\/]+|\\.|/\*.*?\*/|/)*",
-    re.S,
-)
-_DIRECTIVE = re.compile(rb"#[ \t]*(\w+)[ \t]*(.*)", re.S)
-_DEFINE = re.compile(rb"(\w+)(\([^)]*\))?(?:[ \t]|\\\n|$)*(.*)", re.S)
-_COMMENT = re.compile(rb'/\*.*?(?:\*/|\Z)|//(?:[^\n\\]|\\.)*|("(?:[^"\\\n]+|\\.)*")', re.S)
-_BLANK = bytes(10 if i == 10 else 32 for i in range(256))
-_RECORD = re.compile(
-    rb"\b(struct|union|enum)\s+(?:__attribute__\s*\(\(.*?\)\)\s*|__\w+\s+)*(\w+)(?:\s+__\w+(?:\([^)]*\))?)*\s*$"
-)
-_OBJECT = re.compile(rb"\b(\w+)\s*(?:\[[^\]]*\]\s*)*(?:__\w+(?:\([^)]*\))?\s*)*=\s*$")
-_HEAD = re.compile(rb"\b([A-Za-z_]\w*)\s*\(")
-_ATTRIBUTE = re.compile(rb"\b(?:__attribute__|__printf|__scanf|__section|__aligned|__no_kcsan)\s*$")
 _KEYWORDS = frozenset({"if", "for", "while", "switch", "return", "sizeof", "defined", "typeof"})
 _INCLUDE = re.compile(rb'^[ \t]*#[ \t]*include[ \t]*(["<])([^">\n]+)[">]', re.M)
 _OURS = (
@@ -81,17 +59,9 @@ _RARELY = {
     "enumerator": rb"enum",
 }
 """The same, for texts that are written in another way."""
+_LEAD = re.compile(rb"[\w\s*]*\Z")
+_LONGEST_LEAD = 400
 _CALL = re.compile(rb"\b([A-Za-z_]\w*)\s*\(")
-
-# Build options that a 64-bit x86 kernel with KVM has, or never has.  All others stay
-# open: they are constants of one build, and both values are looked at.
-_DEFINED = frozenset(
-    {"CONFIG_X86", "CONFIG_X86_64", "CONFIG_64BIT", "CONFIG_KVM", "CONFIG_MMU", "__KERNEL__"}
-    | {"CONFIG_KVM_INTEL", "CONFIG_KVM_AMD", "__x86_64__", "CONFIG_SMP"}
-)
-_UNDEFINED = frozenset(
-    {"CONFIG_X86_32", "__ASSEMBLY__", "__ASSEMBLER__", "__i386__", "__CHECKER__"}
-)
 
 
 class Readable(Protocol):
@@ -104,310 +74,6 @@ class Readable(Protocol):
         """Return the files below a folder."""
 
 
-@dataclass(frozen=True, slots=True)
-class Definition:
-    """One definition as it stands in a file.
-
-    ``text`` begins at byte ``start`` and has inactive ``#if`` branches blanked out, so
-    that lines and columns stay true; ``conditions`` are those that remain open, each
-    with the truth under which this definition is the one compiled.
-    """
-
-    kind: str
-    name: str
-    file: str
-    line: int
-    start: int
-    text: bytes
-    conditions: tuple[tuple[str, bool], ...] = ()
-    parameters: tuple[str, ...] | None = None
-    generated: bool = False
-
-    @property
-    def key(self) -> tuple[str, str, int]:
-        """A name that tells this definition from all others of the tree."""
-        return (self.file, self.name, self.start)
-
-
-@dataclass(slots=True)
-class FileIndex:
-    """The outermost items of one file, by name."""
-
-    path: str
-    data: bytes
-    functions: dict[str, list[Definition]] = field(default_factory=dict)
-    records: dict[str, list[Definition]] = field(default_factory=dict)
-    objects: dict[str, list[Definition]] = field(default_factory=dict)
-    macros: dict[str, list[Definition]] = field(default_factory=dict)
-    enums: list[Definition] = field(default_factory=list)
-    spans: list[tuple[int, int, str]] = field(default_factory=list)
-    bodies: list[tuple[int, int]] = field(default_factory=list)
-    balanced: bool = True
-
-    def function_at(self, offset: int) -> str | None:
-        """Return the name of the function around a byte, None at file scope."""
-        for start, end, name in self.spans:
-            if start <= offset < end:
-                return name
-        return None
-
-
-def strip_comments(text: bytes) -> bytes:
-    """Replace comments by blanks of the same length, keeping line breaks."""
-
-    def blank(match: re.Match[bytes]) -> bytes:
-        return match.group() if match.group(1) is not None else match.group().translate(_BLANK)
-
-    if b"/*" not in text and b"//" not in text:
-        return text
-    return _COMMENT.sub(blank, text)
-
-
-def evaluate_condition(directive: str, text: str) -> bool | None:
-    """Tell whether an ``#if``, ``#ifdef`` or ``#ifndef`` holds; None where it is open."""
-    words = text.split("/*")[0].split("//")[0].strip()
-    if directive in ("ifdef", "ifndef"):
-        name = words.split()[0] if words else ""
-        known = True if name in _DEFINED else False if name in _UNDEFINED else None
-        return known if directive == "ifdef" or known is None else not known
-    plain = re.sub(
-        r"(?:defined|IS_ENABLED|IS_BUILTIN|IS_REACHABLE)\s*\(?\s*(\w+)\s*\)?", r"\1", words
-    )
-    plain = plain.replace("\\\n", " ")
-    if re.fullmatch(r"[\w\s!&|()]+", plain) is None:
-        return None
-    values: list[bool | None] = []
-    for clause in plain.split("||"):
-        terms: list[bool | None] = []
-        for term in clause.split("&&"):
-            match = re.fullmatch(r"\s*\(?\s*(!?)\s*(\w+)\s*\)?\s*", term)
-            if match is None:
-                return None
-            name = match.group(2)
-            value: bool | None
-            if name.isdigit():
-                value = name != "0"
-            else:
-                value = True if name in _DEFINED else False if name in _UNDEFINED else None
-            terms.append(value if not match.group(1) or value is None else not value)
-        values.append(False if False in terms else None if None in terms else True)
-    return True if True in values else None if None in values else False
-
-
-@dataclass(slots=True)
-class _Branch:
-    """One open ``#if`` during a scan."""
-
-    depth: int
-    text: str
-    value: bool | None
-    taken: bool
-    """Whether an earlier branch of the same chain is known to be compiled."""
-    negated: bool = False
-
-    @property
-    def active(self) -> bool:
-        return self.value is not False
-
-
-def _function_name(header: bytes) -> bytes | None:
-    for match in _HEAD.finditer(header):
-        if match.group(1) not in (b"__attribute__", b"__printf", b"__scanf", b"__section"):
-            return match.group(1)
-    return None
-
-
-def scan(path: str, data: bytes) -> FileIndex:
-    """List the outermost items of a file in one pass."""
-    found = FileIndex(path, data)
-    stack: list[_Branch] = []
-    blanks: list[tuple[int, int]] = []
-    dead_from: int | None = None
-    depth = 0
-    header_start = 0
-    body_start = 0
-    guard = ""
-    line = 1
-    line_at = 0
-
-    def line_of(offset: int) -> int:
-        nonlocal line, line_at
-        if offset < line_at:
-            return data.count(b"\n", 0, offset) + 1
-        line += data.count(b"\n", line_at, offset)
-        line_at = offset
-        return line
-
-    def open_conditions() -> tuple[tuple[str, bool], ...]:
-        return tuple((b.text, not b.negated) for b in stack if b.value is None and b.text)
-
-    def cut(start: int, end: int) -> bytes:
-        """The text of an item with the branches that are not compiled blanked out."""
-        piece = data[start:end]
-        for low, high in blanks:
-            if low >= end or high <= start:
-                continue
-            low, high = max(low, start) - start, min(high, end) - start
-            piece = piece[:low] + re.sub(rb"[^\n]", b" ", piece[low:high]) + piece[high:]
-        return piece
-
-    def dead() -> bool:
-        return any(not branch.active for branch in stack)
-
-    def switch_off(offset: int) -> None:
-        nonlocal dead_from
-        if dead() and dead_from is None:
-            dead_from = offset
-
-    def switch_on(offset: int) -> None:
-        nonlocal dead_from
-        if dead_from is not None and not dead():
-            blanks.append((dead_from, offset))
-            dead_from = None
-
-    def add(end: int) -> None:
-        header = data[header_start:body_start]
-        if b"/" in header:
-            header = strip_comments(header)
-        for low, high in blanks:
-            if low < body_start and high > header_start:
-                a, b = max(low, header_start) - header_start, min(high, body_start) - header_start
-                header = header[:a] + b" " * (b - a) + header[b:]
-        lead = header.rfind(b";") + 1
-        lead += len(header[lead:]) - len(header[lead:].lstrip())
-        start = header_start + lead
-        head = header[lead:].rstrip()
-        if not head:
-            return
-        record = _RECORD.search(head)
-        if record is not None:
-            kind, name = record.group(1).decode(), record.group(2).decode()
-            semicolon = data.find(b";", end)
-            stop = semicolon + 1 if 0 <= semicolon < end + 200 else end
-            item = Definition(
-                kind, name, path, line_of(start), start, cut(start, stop), open_conditions()
-            )
-            found.records.setdefault(f"{kind} {name}", []).append(item)
-            if kind == "enum":
-                found.enums.append(item)
-            return
-        if re.search(rb"\benum\s*$", head):
-            found.enums.append(
-                Definition(
-                    "enum", "", path, line_of(start), start, cut(start, end), open_conditions()
-                )
-            )
-            return
-        named = _OBJECT.search(head)
-        if named is not None:
-            semicolon = data.find(b";", end)
-            stop = semicolon + 1 if 0 <= semicolon < end + 200 else end
-            name = named.group(1).decode()
-            item = Definition(
-                "object", name, path, line_of(start), start, cut(start, stop), open_conditions()
-            )
-            found.objects.setdefault(name, []).append(item)
-            return
-        function = _function_name(head)
-        if function is not None:
-            name = function.decode()
-            item = Definition(
-                "function", name, path, line_of(start), start, cut(start, end), open_conditions()
-            )
-            found.functions.setdefault(name, []).append(item)
-            found.spans.append((start, end, name))
-            found.bodies.append((body_start, end))
-
-    for token in _TOKEN.finditer(data):
-        first = data[token.start()]
-        if first == 0x7B:  # {
-            if not dead():
-                if depth == 0:
-                    body_start = token.start()
-                depth += 1
-        elif first == 0x7D:  # }
-            if dead():
-                continue
-            depth -= 1
-            if depth == 0:
-                add(token.end())
-                header_start = token.end()
-            elif depth < 0:
-                depth = 0
-                found.balanced = False
-                header_start = token.end()
-        elif first == 0x23:  # a directive, if it is the first word of its line
-            begin = token.start()
-            newline = data.rfind(b"\n", 0, begin)
-            if data[newline + 1 : begin].strip():
-                continue
-            match = _DIRECTIVE.match(token.group())
-            if match is None:
-                continue
-            word, rest = match.group(1), match.group(2)
-            if word in (b"if", b"ifdef", b"ifndef"):
-                text = strip_comments(rest).decode("utf-8", "replace").strip()
-                value = evaluate_condition(word.decode(), text)
-                if word == b"ifndef" and not guard and not found.macros and depth == 0:
-                    guard = text
-                    value = True
-                label = f"!{text}" if word == b"ifndef" else text
-                switch = _Branch(depth, label, value, value is True)
-                stack.append(switch)
-                switch_off(token.end())
-                if value is not None:
-                    blanks.append((begin, token.end()))
-            elif word in (b"elif", b"else") and stack:
-                top = stack[-1]
-                depth = top.depth if not dead() or top.active else depth
-                known = top.value is not None
-                if word == b"else":
-                    if top.taken:
-                        top.value = False
-                    elif top.value is False:
-                        top.value = True
-                    else:
-                        top.value = None
-                    top.negated = not top.negated
-                else:
-                    text = strip_comments(rest).decode("utf-8", "replace").strip()
-                    value = evaluate_condition("if", text)
-                    top.value = False if top.taken else value
-                    top.taken = top.taken or value is True
-                    top.text, top.negated = text, False
-                depth = top.depth
-                if known:
-                    blanks.append((begin, token.end()))
-                switch_on(begin)
-                switch_off(token.end())
-            elif word == b"endif" and stack:
-                top = stack.pop()
-                if top.value is not None:
-                    blanks.append((begin, token.end()))
-                switch_on(begin)
-            elif word == b"define" and not dead():
-                macro = _DEFINE.match(rest)
-                if macro is not None:
-                    name = macro.group(1).decode()
-                    listed = macro.group(2)
-                    parameters = None
-                    if listed is not None:
-                        inner = listed[1:-1].replace(b"\\\n", b" ").decode("utf-8", "replace")
-                        parameters = tuple(p.strip() for p in inner.split(",") if p.strip())
-                    body = strip_comments(macro.group(3)).replace(b"\\\n", b" \n").rstrip()
-                    found.macros.setdefault(name, []).append(
-                        Definition(
-                            "macro", name, path, line_of(begin), begin, body,
-                            open_conditions(), parameters,
-                        )
-                    )  # fmt: skip
-            if depth == 0:
-                header_start = token.end()
-    if depth != 0 or stack or _unfinished(data[header_start:]):
-        found.balanced = False
-    return found
-
-
 def _declared_with_record(file: FileIndex, name: str) -> tuple[str, int, str] | None:
     """Return the declaration of an object that ends the definition of its own type."""
     ends = re.compile(rb"\}\s*(?:__\w+\s*)*" + name.encode() + rb"\s*;\s*$")
@@ -418,53 +84,18 @@ def _declared_with_record(file: FileIndex, name: str) -> tuple[str, int, str] | 
     return None
 
 
-def _unfinished(tail: bytes) -> bool:
-    """Tell whether what follows the last item of a file begins another one."""
-    rest = strip_comments(tail).strip()
-    if not rest or rest.endswith(b";"):
-        return False
-    words = rest.rpartition(b";")[2].partition(b"(")[0].split()
-    return not rest.endswith(b")") or len(words) > 1
-
-
-class _Library:
-    """Some texts in one piece, so that a word is looked for once."""
-
-    def __init__(self, texts: list[tuple[str, bytes]]) -> None:
-        self._paths = [path for path, _ in texts]
-        self._starts: list[int] = []
-        at = 0
-        for _, text in texts:
-            self._starts.append(at)
-            at += len(text) + 1
-        self._all = b"\0".join(text for _, text in texts)
-        self._known: dict[bytes, tuple[str, ...]] = {}
-
-    def holding(self, word: bytes) -> Iterator[str]:
-        """Yield the paths whose text holds a word, in order."""
-        known = self._known.get(word)
-        if known is None:
-            found: list[str] = []
-            at = self._all.find(word) if self._paths else -1
-            while at >= 0:
-                number = bisect_right(self._starts, at) - 1
-                found.append(self._paths[number])
-                more = number + 1 < len(self._starts)
-                at = self._all.find(word, self._starts[number + 1]) if more else -1
-            known = self._known[word] = tuple(found)
-        yield from known
-
-
 class Index:
     """Definitions of one tree, found on demand and remembered."""
 
     def __init__(self, source: Readable) -> None:
         self.source = source
+        self._raw: dict[str, bytes | None] = {}
         self._texts: dict[str, bytes | None] = {}
         self._files: dict[str, FileIndex | None] = {}
         self._scopes: dict[str, tuple[str, ...]] = {}
-        self._nearby: dict[str, int] = {}
-        self._libraries: dict[str, tuple[_Library, _Library]] = {}
+        self._units: dict[str, None] = {}
+        self._held: dict[tuple[str, bytes], tuple[str, ...]] = {}
+        self._words: dict[str, frozenset[bytes]] = {}
         self._pastes: dict[str, dict[str, list[Definition]]] = {}
         self._declarations: dict[tuple[str, str], tuple[str, int, str] | None] = {}
         self._includes: dict[str, tuple[str, ...]] = {}
@@ -475,17 +106,27 @@ class Index:
     @property
     def asked(self) -> tuple[str, ...]:
         """Every path that was asked for, sorted."""
-        return tuple(sorted(self._texts))
+        return tuple(sorted(self._raw))
+
+    def raw(self, path: str) -> bytes | None:
+        """Return the text of a file with its comments, None where there is no such file.
+
+        Lines end in LF.  What is not in here is not in ``text`` either.
+        """
+        if path not in self._raw:
+            data = self.source.read(path)
+            if data is not None and b"\r\n" in data:
+                data = data.replace(b"\r\n", b"\n")
+            self._raw[path] = data
+        return self._raw[path]
 
     def text(self, path: str) -> bytes | None:
         """Return the text of a file, None where there is no such file.
 
-        Lines end in LF; in files of KVM and of the architecture comments are blanks.
+        In files of KVM and of the architecture comments are blanks.
         """
         if path not in self._texts:
-            data = self.source.read(path)
-            if data is not None and b"\r\n" in data:
-                data = data.replace(b"\r\n", b"\n")
+            data = self.raw(path)
             if data is not None and path.startswith(_FOLLOWED):
                 data = strip_comments(data)
             self._texts[path] = data
@@ -507,14 +148,18 @@ class Index:
         """All C files of KVM x86, headers included, sorted."""
         return tuple(p for p in self.source.walk(KVM_DIR) if p.endswith((".c", ".h")))
 
-    @cached_property
-    def _kvm(self) -> _Library:
-        return _Library([(path, self.text(path) or b"") for path in self.kvm_files])
+    def _words_in(self, path: str) -> frozenset[bytes]:
+        """Return the words of a file, those of its comments included; none if it is not there."""
+        known = self._words.get(path)
+        if known is None:
+            data = self.raw(path) or b""
+            known = self._words[path] = frozenset(data.translate(WORDS).split())
+        return known
 
     def files_with(self, word: bytes) -> Iterator[FileIndex]:
-        """Yield the KVM files whose text holds a word."""
-        for path in self._kvm.holding(word):
-            found = self.file(path)
+        """Yield the KVM files that hold a word."""
+        for path in self.kvm_files:
+            found = self.file(path) if word in self._words_in(path) else None
             if found is not None:
                 yield found
 
@@ -523,14 +168,10 @@ class Index:
     def _resolve(self, name: str, quoted: bool, here: str) -> str | None:
         if quoted:
             near = normpath(join(dirname(here), name))
-            if not near.startswith("../") and self.text(near) is not None:
+            if not near.startswith("../") and self.raw(near) is not None:
                 return near
             top = normpath(join(KVM_DIR, name))
-            if (
-                here.startswith(KVM_DIR)
-                and not top.startswith("../")
-                and self.text(top) is not None
-            ):
+            if here.startswith(KVM_DIR) and not top.startswith("../") and self.raw(top) is not None:
                 return top
         clean = normpath(name)
         if clean.startswith(("../", "/")):
@@ -540,7 +181,7 @@ class Index:
             if root.startswith("arch") != ours:
                 continue
             path = join(root, clean)
-            if self.text(path) is not None:
+            if self.raw(path) is not None:
                 return path
         return None
 
@@ -563,7 +204,6 @@ class Index:
             near = [p for p in order if p.startswith(_NEAR)]
             far = [p for p in order if not p.startswith(_NEAR)]
             known = self._scopes[path] = (*near, *far)
-            self._nearby[path] = len(near)
         return known
 
     def _included(self, path: str) -> tuple[str, ...]:
@@ -572,7 +212,7 @@ class Index:
         if known is None:
             targets: list[str] = []
             if path.startswith(_FOLLOWED):
-                for match in _INCLUDE.finditer(self.text(path) or b""):
+                for match in _INCLUDE.finditer(self.raw(path) or b""):
                     name = match.group(2).decode("utf-8", "replace")
                     target = self._resolve(name, match.group(1) == b'"', path)
                     if target is not None and (path.startswith(_OURS) or _is_constants(target)):
@@ -587,53 +227,72 @@ class Index:
         if memo in self._memo:
             return self._memo[memo]
         word = name.split()[-1].encode()
-        shapes = tuple(shape % word if b"%" in shape else shape for shape in _LIKELY[kind])
         result: tuple[Definition, ...] = ()
-        for sure in (True, False):
-            for path in self._holding(here, word):
-                if kind == "function" and not path.startswith(_FOLLOWED):
-                    continue
-                text = self.text(path) or b""
-                if sure != any(shape in text for shape in shapes):
-                    continue
-                found = (
-                    self.file(path)
-                    if sure or path in self._files or _rarely(kind, word, text)
-                    else None
-                )
-                hits = pick(found) if found is not None else []
-                if hits:
-                    result = tuple(hits)
-                    break
-            if result:
+        far: list[str] = []
+        for path in self._holding(here, word):
+            if not path.startswith(_OURS):
+                if kind != "function" or path.startswith(_FOLLOWED):
+                    far.append(path)
+            elif result := self._picked(path, pick):
                 break
+        if not result:
+            result = self._searched(kind, word, far, pick)
         self._memo[memo] = result
         return result
 
-    def _holding(self, here: str, word: bytes) -> Iterator[str]:
-        """Yield the files of a scope whose text holds a word, KVM's first."""
-        for library in self._shelves(here):
-            yield from library.holding(word)
+    def _picked(
+        self, path: str, pick: Callable[[FileIndex], list[Definition]]
+    ) -> tuple[Definition, ...]:
+        found = self.file(path)
+        return tuple(pick(found)) if found is not None else ()
 
-    def _shelves(self, here: str) -> tuple[_Library, _Library]:
-        """Return the texts of a whole scope, for searching: the near ones, and the rest."""
+    def _searched(
+        self,
+        kind: str,
+        word: bytes,
+        paths: list[str],
+        pick: Callable[[FileIndex], list[Definition]],
+    ) -> tuple[Definition, ...]:
+        """Look into files where most of what holds a word only uses it, the likely ones first."""
+        shapes = tuple(shape % word if b"%" in shape else shape for shape in _LIKELY[kind])
+        unlikely: list[str] = []
+        for path in paths:
+            text = self.text(path) or b""
+            if not any(shape in text for shape in shapes):
+                unlikely.append(path)
+            elif hits := self._picked(path, pick):
+                return hits
+        for path in unlikely:
+            if path in self._files or _rarely(kind, word, self.text(path) or b""):
+                if hits := self._picked(path, pick):
+                    return hits
+        return ()
+
+    def _holding(self, here: str, word: bytes) -> tuple[str, ...]:
+        """Return the files of a scope that hold a word, KVM's first."""
+        scope = self._unit_scope(here)
+        known = self._held.get((scope[0], word))
+        if known is None:
+            known = tuple(path for path in scope if word in self._words_in(path))
+            self._held[scope[0], word] = known
+        return known
+
+    def _unit_scope(self, here: str) -> tuple[str, ...]:
+        """Return the scope of a file; of a header that of a unit that was asked for before."""
         if here.endswith(".h"):
-            for unit, known in self._libraries.items():
-                if here in self._scopes[unit]:
-                    return known
-        if here not in self._libraries:
-            paths = self.scope(here)
-            texts = [(path, self.text(path) or b"") for path in paths]
-            near = self._nearby[here]
-            self._libraries[here] = (_Library(texts[:near]), _Library(texts[near:]))
-        return self._libraries[here]
+            for known in self._units:
+                if here in self._scopes[known]:
+                    return self._scopes[known]
+        self._units[here] = None
+        return self.scope(here)
 
     def _pasted(self, here: str) -> dict[str, list[Definition]]:
         """Return the functions that macros in a scope define by pasting names."""
         if here not in self._pastes:
             found: dict[str, list[Definition]] = {}
-            for path in self._shelves(here)[0].holding(b"##"):
-                file = self.file(path) if path.startswith(KVM_DIR) else None
+            for path in self._unit_scope(here):
+                pastes = path.startswith(KVM_DIR) and b"##" in (self.raw(path) or b"")
+                file = self.file(path) if pastes else None
                 for name, definitions in self.generated(file).items() if file is not None else ():
                     found.setdefault(name, definitions)
             self._pastes[here] = found
@@ -680,10 +339,11 @@ class Index:
 
     def enumerator(self, name: str, here: str) -> Definition | None:
         """Return the enumeration that holds an enumerator."""
-        pattern = re.compile(rb"\b" + name.encode() + rb"\b")
+        word = name.encode()
 
         def pick(file: FileIndex) -> list[Definition]:
-            return [d for d in file.enums if pattern.search(strip_comments(d.text))]
+            found = file.enumerator(word)
+            return [found] if found is not None else []
 
         found = self._search("enumerator", name, here, pick)
         return found[0] if found else None
@@ -695,18 +355,19 @@ class Index:
         return self._declarations[name, here]
 
     def _declaration(self, name: str, here: str) -> tuple[str, int, str] | None:
+        word = name.encode()
         pattern = re.compile(
-            rb"^[ \t]*((?:\w+\s+)+"
-            rb"\**\s*" + name.encode() + rb"\b(?:\s*\[[^\]]*\])*[^;(){}=]*(?:=\s*[^;{}]+)?);",
-            re.M,
+            rb"[ \t]*((?:\w+\s+)+"
+            rb"\**\s*" + word + rb"\b(?:\s*\[[^\]]*\])*[^;(){}=]*(?:=\s*[^;{}]+)?);"
         )
         best: tuple[str, int, str] | None = None
-        for path in self._holding(here, name.encode()):
+        for path in self._holding(here, word):
             found = self.file(path)
             if found is None:
                 continue
-            for match in pattern.finditer(found.data):
-                if found.function_at(match.start(1)) is not None:
+            for start in _lines_before(found.data, word):
+                match = pattern.match(found.data, start)
+                if match is None or found.function_at(match.start(1)) is not None:
                     continue
                 words = match.group(1).split()
                 if words[0] in (b"return", b"goto", b"typedef"):
@@ -790,17 +451,32 @@ class Index:
 
         ONLY names the one file to look at.
         """
-        pattern = re.compile(name.encode() + rb"\b")
-        for path in self._kvm.holding(name.encode()) if only is None else (only,):
-            data = self.text(path) or b""
-            hits = [m.start() for m in pattern.finditer(data) if not _inside_word(data, m.start())]
-            file = self.file(path) if hits else None
+        word = name.encode()
+        pattern = re.compile(word + rb"\b")
+        for path in self.kvm_files if only is None else (only,):
+            file = self.file(path) if word in self._words_in(path) else None
             if file is None:
                 continue
+            data = file.data
+            hits = [m.start() for m in pattern.finditer(data) if not _inside_word(data, m.start())]
             for inside in dict.fromkeys(file.function_at(hit) for hit in hits):
                 for definition in file.functions.get(inside or "", ()):
-                    if name.encode() in strip_comments(definition.text):
+                    if word in strip_comments(definition.text):
                         yield file, definition
+
+
+def _lines_before(data: bytes, word: bytes) -> Iterator[int]:
+    """Yield the starts of lines from which only words and stars lead to a word."""
+    at = data.find(word)
+    while at >= 0:
+        lead = _LEAD.search(data, max(0, at - _LONGEST_LEAD), at)
+        start = lead.start() if lead is not None else at
+        if start:
+            start = data.find(b"\n", start - 1, at) + 1
+        while 0 < start <= at or (start == 0 and at < _LONGEST_LEAD):
+            yield start
+            start = data.find(b"\n", start, at) + 1 or at + 1
+        at = data.find(word, at + len(word))
 
 
 def _inside_word(data: bytes, at: int) -> bool:

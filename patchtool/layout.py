@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from .index import Definition, Index
+from .index import Index
+from .scan import Definition
 from .syntax import Node, text
 
 

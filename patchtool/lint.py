@@ -214,7 +214,7 @@ def _code(data: bytes | None) -> bytes | None:
     """Return a file without comments and blank lines: no verdict rests on those."""
     if data is None:
         return None
-    from patchtool.index import strip_comments
+    from patchtool.scan import strip_comments
 
     lines = (line.rstrip() for line in strip_comments(data).split(b"\n"))
     return b"\n".join(line for line in lines if line)

@@ -14,15 +14,16 @@ from dataclasses import dataclass
 from . import syntax
 from .effects import Effects
 from .errors import InputError
-from .index import KVM_DIR, KVM_HOST, Definition, Index, calls, strip_comments
+from .index import KVM_DIR, KVM_HOST, Index, calls
 from .layout import RecordType, Types
 from .lower import RoleShape
 from .lower.calls import is_builtin
 from .model import Place
+from .scan import Definition, strip_comments
 
 VCPU = "kvm_vcpu_arch"
 _STORE = re.compile(rb"(?:->|\.)\s*\w+\s*=(?!=)|\bmem\w+\s*\(\s*&|WRITE_ONCE")
-_PROTOTYPE = re.compile(rb"^[A-Za-z_][\w \t\n*]*?\b(\w+)\s*\([^;{}]*\)[^;{}()]*;", re.M)
+_PROTOTYPE = re.compile(rb"^[A-Za-z_][\w \t\n*]*[ \t\n*](\w+)\s*\([^;{}]*\)[^;{}()]*;", re.M)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def _main_file(index: Index, members: dict[str, tuple[str, ...]]) -> str:
     best = (0, f"{KVM_DIR}/mmu/mmu.c")
     for path in index.kvm_files:
         if path.endswith(".c"):
-            data = index.text(path) or b""
+            data = index.raw(path) or b""
             count = sum(data.count(word) for word in words)
             if count > best[0]:
                 best = (count, path)
@@ -119,7 +120,7 @@ def initialisers(index: Index, roles: Roles) -> list[Definition]:
     for path in index.kvm_files:
         if not path.endswith(".c"):
             continue
-        data = index.text(path) or b""
+        data = index.raw(path) or b""
         if not any(name.encode() in data for name in names):
             continue
         file = index.file(path)
@@ -232,8 +233,10 @@ def undefined_set_ups(index: Index, roles: Roles) -> list[tuple[str, Place]]:
     choice = re.compile(rb"(?:->|\.)\s*(?:" + b"|".join(pointers) + rb")\s*=\s*&")
     found: dict[str, Place] = {}
     for path in index.kvm_files:
-        data = index.text(path) or b""
-        file = index.file(path) if path.endswith(".c") and choice.search(data) else None
+        data = index.raw(path) or b""
+        if not path.endswith(".c") or not any(pointer in data for pointer in pointers):
+            continue
+        file = index.file(path) if choice.search(index.text(path) or b"") else None
         if file is None:
             continue
         near = [d for ds in file.functions.values() for d in ds if choice.search(d.text)]
@@ -251,10 +254,10 @@ def missing_functions(index: Index, entries: set[str]) -> list[tuple[str, Place]
     """Return functions declared beside an entry that KVM calls and nobody defines."""
     found: list[tuple[str, Place]] = []
     for path in index.kvm_files:
-        data = index.text(path) or b""
+        data = index.raw(path) or b""
         if not path.endswith(".h") or not any(entry.encode() in data for entry in entries):
             continue
-        names = [m.group(1) for m in _PROTOTYPE.finditer(strip_comments(data))]
+        names = [m.group(1) for m in _PROTOTYPE.finditer(index.text(path) or b"")]
         if not any(entry.encode() in names for entry in entries):
             continue
         for name in dict.fromkeys(names):

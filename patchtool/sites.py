@@ -12,10 +12,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from patchtool.index import KVM_HOST, Definition, Index, strip_comments
+from patchtool.index import KVM_HOST, Index
 from patchtool.layout import IntType, RecordType, Types
 from patchtool.model import Report
 from patchtool.roles import Roles, find_roles
+from patchtool.scan import Definition, strip_comments
 from patchtool.spelling import Bit, spellings
 
 _BITFIELD = re.compile(

@@ -15,10 +15,11 @@ from hashlib import blake2b
 from typing import cast
 
 from patchtool.effects import Effects
-from patchtool.index import KVM_DIR, KVM_HOST, Definition, FileIndex, Index, Readable, calls, scan
+from patchtool.index import KVM_DIR, KVM_HOST, Index, Readable, calls
 from patchtool.layout import Types
 from patchtool.model import Report
 from patchtool.roles import find_roles, make_effects
+from patchtool.scan import Definition, FileIndex, scan
 from patchtool.syntax import Node
 
 EMPTY = b""
@@ -294,6 +295,9 @@ class _Nothing:
     def scope(self, _path: str) -> tuple[()]:
         """Find nothing."""
         return ()
+
+    def raw(self, _path: str) -> None:
+        """Find nothing."""
 
     def text(self, _path: str) -> None:
         """Find nothing."""

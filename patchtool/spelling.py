@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from patchtool.index import KVM_DIR, Definition, FileIndex, Index, strip_comments
+from patchtool.index import KVM_DIR, Index
+from patchtool.scan import Definition, FileIndex, strip_comments
 
 _RETURN = re.compile(r"\breturn\b\s*([^;]*);")
 _HEAD = re.compile(r"([\w\s*]*?)\b(\w+)\s*\(([^()]*)\)\s*$")

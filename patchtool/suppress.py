@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from patchtool.index import strip_comments
 from patchtool.model import Finding
+from patchtool.scan import strip_comments
 
 _COMMENT = re.compile(
     rb"(?:/\*|//|^[ \t]*\*)[ \t]*patchtool:[ \t]*ignore\b[ \t]*([\w-]*)[ \t]*(?::[ \t]*(.*?))?"

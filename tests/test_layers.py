@@ -16,7 +16,7 @@ FLOORS = [
     {"git", "inbox", "config"},
     {"diff"},
     {"source"},
-    {"syntax"},
+    {"syntax", "scan"},
     {"index"},
     {"effects", "layout"},
     {"bits"},

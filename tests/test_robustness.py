@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from patchtool.errors import InputError
-from patchtool.index import calls, scan
+from patchtool.index import calls
+from patchtool.scan import scan
 
 MMU = "arch/x86/kvm/mmu/mmu.c"
 HOST = "arch/x86/include/asm/kvm_host.h"

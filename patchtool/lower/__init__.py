@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import sys
 
-from ..index import Definition
 from ..memory import Loc, State, Value
+from ..scan import Definition
 from .records import (
     Comparison,
     Guard,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from .. import bits, syntax
-from ..index import Definition, evaluate_condition, expand
+from ..index import expand
 from ..layout import (
     ArrayType,
     CType,
@@ -22,6 +22,7 @@ from ..layout import (
     settled,
 )
 from ..memory import Function, Int, Loc, Pointer, Root, State, Value
+from ..scan import Definition, evaluate_condition
 from ..syntax import Node, text
 from .arithmetic import ordered
 from .expressions import Expressions

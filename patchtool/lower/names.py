@@ -13,7 +13,7 @@ from functools import partial
 
 from .. import bits, syntax
 from ..bits import Cond
-from ..index import Definition, expand
+from ..index import expand
 from ..layout import (
     ArrayType,
     CType,
@@ -25,6 +25,7 @@ from ..layout import (
 )
 from ..memory import Function, Int, Loc, LValue, Root, State, Value
 from ..model import Consulted
+from ..scan import Definition
 from ..syntax import Node, text
 from .guards import Guards
 from .records import (

@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..bits import Bits, Cond
-from ..index import Definition
 from ..layout import (
     CType,
     VoidType,
 )
 from ..memory import Loc, LValue, State, Value
 from ..model import Consulted, Place
+from ..scan import Definition
 from ..syntax import Node
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from .. import bits
 from ..bits import Bits, Cond, Term
 from ..effects import Effects
-from ..index import Definition, Index
+from ..index import Index
 from ..layout import (
     ULONG,
     ArrayType,
@@ -28,6 +28,7 @@ from ..layout import (
 )
 from ..memory import Function, Int, Loc, LValue, Opaque, Pointer, Record, Root, State, Value
 from ..model import Consulted, Place
+from ..scan import Definition
 from ..syntax import Node
 from .records import (
     Comparison,

@@ -13,7 +13,7 @@ from ..bits import Bits, Cond, Term
 from ..coverage import Answer, Carrier, Decision, Question, Solver, Unit
 from ..effects import Effects
 from ..errors import UsageError
-from ..index import Definition, Index, is_static
+from ..index import Index, is_static
 from ..layout import IntType, RecordType, Types
 from ..lower import Guard, Lowered, Lowering, Trouble
 from ..memory import Function, Int, Loc, Opaque, Pointer, Root
@@ -41,6 +41,7 @@ from ..roles import (
     require_kvm,
     undefined_set_ups,
 )
+from ..scan import Definition
 
 RULE = "stale-mmu-role"
 

@@ -1,0 +1,456 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""List the outermost items of a C file in one pass over its text.
+
+In: the bytes of a file.  Out: its functions, macros, records and initialised objects as
+text with line and the ``#if`` conditions that are not decided.  Nothing is parsed: only
+braces, strings, comments and directives count, so that an unreadable function elsewhere
+does no harm.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from operator import itemgetter
+
+_TOKEN = re.compile(
+    rb"/\*.*?(?:\*/|\Z)"
+    rb"|//(?:[^\n\\]|\\.)*"
+    rb'|"(?:[^"\\\n]+|\\.)*"'
+    rb"|'(?:[^'\\\n]+|\\.)*'"
+    rb"|\{|\}"
+    rb"|\#(?:[^\n\\/]+|\\.|/\*.*?\*/|/)*",
+    re.S,
+)
+_DIRECTIVE = re.compile(rb"#[ \t]*(\w+)[ \t]*(.*)", re.S)
+_DEFINE = re.compile(rb"(\w+)(\([^)]*\))?(?:[ \t]|\\\n|$)*(.*)", re.S)
+_QUOTE_OR_COMMENT = re.compile(rb'/[*/]|"')
+_STRING = re.compile(rb'"(?:[^"\\\n]+|\\.)*"', re.S)
+_LINE_COMMENT = re.compile(rb"//(?:[^\n\\]|\\.)*", re.S)
+_BLANK = bytes(10 if i == 10 else 32 for i in range(256))
+_RECORD = re.compile(
+    rb"\b(struct|union|enum)\s+(?:__attribute__\s*\(\(.*?\)\)\s*|__\w+\s+)*(\w+)"
+    rb"(?:\s+__\w+(?![\w(])|\s+__(?:aligned|attribute__|section)\s*\((?:[^()]|\([^()]*\))*\))*\s*$"
+)
+_OBJECT = re.compile(rb"\b(\w+)\s*(?:\[[^\]]*\]\s*)*(?:__\w+(?:\([^)]*\))?\s*)*=\s*$")
+_ENUM = re.compile(rb"\benum\s*$")
+_HEAD = re.compile(rb"\b([A-Za-z_]\w*)\s*\(")
+_ATTRIBUTE = re.compile(rb"\b(?:__attribute__|__printf|__scanf|__section|__aligned|__no_kcsan)\s*$")
+
+# Build options that a 64-bit x86 kernel with KVM has, or never has.  All others stay
+# open: they are constants of one build, and both values are looked at.
+_DEFINED = frozenset(
+    {"CONFIG_X86", "CONFIG_X86_64", "CONFIG_64BIT", "CONFIG_KVM", "CONFIG_MMU", "__KERNEL__"}
+    | {"CONFIG_KVM_INTEL", "CONFIG_KVM_AMD", "__x86_64__", "CONFIG_SMP"}
+)
+_UNDEFINED = frozenset(
+    {"CONFIG_X86_32", "__ASSEMBLY__", "__ASSEMBLER__", "__i386__", "__CHECKER__"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One definition as it stands in a file.
+
+    ``text`` begins at byte ``start`` and has inactive ``#if`` branches blanked out, so
+    that lines and columns stay true; ``conditions`` are those that remain open, each
+    with the truth under which this definition is the one compiled.
+    """
+
+    kind: str
+    name: str
+    file: str
+    line: int
+    start: int
+    text: bytes
+    conditions: tuple[tuple[str, bool], ...] = ()
+    parameters: tuple[str, ...] | None = None
+    generated: bool = False
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """A name that tells this definition from all others of the tree."""
+        return (self.file, self.name, self.start)
+
+
+@dataclass(slots=True)
+class FileIndex:
+    """The outermost items of one file, by name."""
+
+    path: str
+    data: bytes
+    functions: dict[str, list[Definition]] = field(default_factory=dict)
+    records: dict[str, list[Definition]] = field(default_factory=dict)
+    objects: dict[str, list[Definition]] = field(default_factory=dict)
+    macros: dict[str, list[Definition]] = field(default_factory=dict)
+    enums: list[Definition] = field(default_factory=list)
+    spans: list[tuple[int, int, str]] = field(default_factory=list)
+    bodies: list[tuple[int, int]] = field(default_factory=list)
+    balanced: bool = True
+    _enumerators: dict[bytes, Definition] | None = None
+
+    def enumerator(self, name: bytes) -> Definition | None:
+        """Return the first enumeration that mentions a name."""
+        if self._enumerators is None:
+            self._enumerators = {}
+            for one in self.enums:
+                for word in strip_comments(one.text).translate(WORDS).split():
+                    self._enumerators.setdefault(word, one)
+        return self._enumerators.get(name)
+
+    def function_at(self, offset: int) -> str | None:
+        """Return the name of the function around a byte, None at file scope."""
+        at = bisect_right(self.spans, offset, key=itemgetter(0)) - 1
+        if at < 0 or offset >= self.spans[at][1]:
+            return None
+        return self.spans[at][2]
+
+
+def strip_comments(text: bytes) -> bytes:
+    """Replace comments by blanks of the same length, keeping line breaks."""
+    if b"/*" not in text and b"//" not in text:
+        return text
+    parts: list[bytes] = []
+    done = at = 0
+    while (found := _QUOTE_OR_COMMENT.search(text, at)) is not None:
+        start, at = found.span()
+        if found[0] == b'"':
+            string = _STRING.match(text, start)
+            at = string.end() if string is not None else at
+            continue
+        if found[0] == b"/*":
+            close = text.find(b"*/", at)
+            at = close + 2 if close >= 0 else len(text)
+        else:
+            line = _LINE_COMMENT.match(text, start)
+            at = line.end() if line is not None else at
+        parts += (text[done:start], text[start:at].translate(_BLANK))
+        done = at
+    return b"".join((*parts, text[done:]))
+
+
+def evaluate_condition(directive: str, text: str) -> bool | None:
+    """Tell whether an ``#if``, ``#ifdef`` or ``#ifndef`` holds; None where it is open."""
+    words = text.split("/*")[0].split("//")[0].strip()
+    if directive in ("ifdef", "ifndef"):
+        name = words.split()[0] if words else ""
+        known = True if name in _DEFINED else False if name in _UNDEFINED else None
+        return known if directive == "ifdef" or known is None else not known
+    plain = re.sub(
+        r"(?:defined|IS_ENABLED|IS_BUILTIN|IS_REACHABLE)\s*\(?\s*(\w+)\s*\)?", r"\1", words
+    )
+    plain = plain.replace("\\\n", " ")
+    if re.fullmatch(r"[\w\s!&|()]+", plain) is None:
+        return None
+    values: list[bool | None] = []
+    for clause in plain.split("||"):
+        terms: list[bool | None] = []
+        for term in clause.split("&&"):
+            match = re.fullmatch(r"\s*\(?\s*(!?)\s*(\w+)\s*\)?\s*", term)
+            if match is None:
+                return None
+            name = match.group(2)
+            value: bool | None
+            if name.isdigit():
+                value = name != "0"
+            else:
+                value = True if name in _DEFINED else False if name in _UNDEFINED else None
+            terms.append(value if not match.group(1) or value is None else not value)
+        values.append(False if False in terms else None if None in terms else True)
+    return True if True in values else None if None in values else False
+
+
+@dataclass(slots=True)
+class _Branch:
+    """One open ``#if`` during a scan."""
+
+    depth: int
+    text: str
+    value: bool | None
+    taken: bool
+    """Whether an earlier branch of the same chain is known to be compiled."""
+    negated: bool = False
+
+    @property
+    def active(self) -> bool:
+        return self.value is not False
+
+
+def _function_name(header: bytes) -> bytes | None:
+    for match in _HEAD.finditer(header):
+        if match.group(1) not in (b"__attribute__", b"__printf", b"__scanf", b"__section"):
+            return match.group(1)
+    return None
+
+
+WORDS = bytes(i if re.match(rb"\w", bytes((i,))) else 0x20 for i in range(256))
+"""A table for ``translate`` that leaves the words of a text, apart from one another."""
+_NO_BRACE = bytes(i for i in range(256) if i not in b"{}")
+_QUOTED_BRACE = re.compile(rb"[\"'][^\n]*[{}]")
+
+
+def scan(path: str, data: bytes) -> FileIndex:
+    """List the outermost items of a file."""
+    return _Scan(path, data).run()
+
+
+class _Scan:
+    """One pass over a file."""
+
+    def __init__(self, path: str, data: bytes) -> None:
+        self._data = data
+        self._found = FileIndex(path, data)
+        self._stack: list[_Branch] = []
+        self._blanks: list[tuple[int, int]] = []
+        self._blanked_to = 0
+        self._dead_from: int | None = None
+        self._depth = 0
+        self._header = 0
+        """Where the text before the next opening brace begins."""
+        self._body = 0
+        """Where the outermost brace that is open stands."""
+        self._guarded = False
+        """Whether the condition around a whole header was met."""
+        self._line = 1
+        self._line_at = 0
+
+    def run(self) -> FileIndex:
+        """Look at every brace and every directive, whole bodies at once where that is sure."""
+        data = self._data
+        at: int | None = 0
+        while at is not None:
+            at = self._until_skip(at)
+        found = self._found
+        if self._depth != 0 or self._stack or _unfinished(data[self._header :]):
+            found.balanced = False
+        return found
+
+    def _until_skip(self, start: int) -> int | None:
+        """Go through the tokens; return where to go on behind a body that was skipped."""
+        for token in _TOKEN.finditer(self._data, start):
+            first = self._data[token.start()]
+            if first == 0x7B:  # {
+                if self._dead_from is None:
+                    if self._depth == 0:
+                        self._body = token.start()
+                        end = self._whole_body(token.start())
+                        if end is not None:
+                            self._close(end)
+                            return end
+                    self._depth += 1
+            elif first == 0x7D:  # }
+                if self._dead_from is not None:
+                    continue
+                self._depth -= 1
+                if self._depth == 0:
+                    self._close(token.end())
+                elif self._depth < 0:
+                    self._depth = 0
+                    self._found.balanced = False
+                    self._header = token.end()
+            elif first == 0x23:  # a directive, if it is the first word of its line
+                self._directive(token)
+        return None
+
+    def _whole_body(self, start: int) -> int | None:
+        """Return the end of a body that closes at the start of a line; None if in doubt.
+
+        Sure is a body without directives, comments and quoted braces whose braces,
+        the outer pair aside, cancel out: then no other brace can close it.
+        """
+        data = self._data
+        end = data.find(b"\n}", start) + 2
+        if end < 2:
+            return None
+        body = data[start:end]
+        if b"#" in body or b"/*" in body or b"//" in body or b"\\\n" in body:
+            return None
+        inner = body.translate(None, _NO_BRACE)[1:-1]
+        while b"{}" in inner:
+            inner = inner.replace(b"{}", b"")
+        if inner or ((b'"' in body or b"'" in body) and _QUOTED_BRACE.search(body)):
+            return None
+        return end
+
+    def _close(self, end: int) -> None:
+        """Take an outermost item that ends here."""
+        self._add(end)
+        self._header = end
+
+    def _line_of(self, offset: int) -> int:
+        if offset < self._line_at:
+            return self._data.count(b"\n", 0, offset) + 1
+        self._line += self._data.count(b"\n", self._line_at, offset)
+        self._line_at = offset
+        return self._line
+
+    def _open_conditions(self) -> tuple[tuple[str, bool], ...]:
+        return tuple((b.text, not b.negated) for b in self._stack if b.value is None and b.text)
+
+    # -- what is not compiled ------------------------------------------------------------
+
+    def _blank(self, low: int, high: int) -> None:
+        self._blanks.append((low, high))
+        self._blanked_to = max(self._blanked_to, high)
+
+    def _cut(self, start: int, end: int) -> bytes:
+        """The text of an item with the branches that are not compiled blanked out."""
+        piece = self._data[start:end]
+        if self._blanked_to <= start:
+            return piece
+        for low, high in self._blanks:
+            if low >= end or high <= start:
+                continue
+            low, high = max(low, start) - start, min(high, end) - start
+            piece = piece[:low] + piece[low:high].translate(_BLANK) + piece[high:]
+        return piece
+
+    def _dead(self) -> bool:
+        return any(not branch.active for branch in self._stack)
+
+    def _switch_off(self, offset: int) -> None:
+        if self._dead_from is None and self._dead():
+            self._dead_from = offset
+
+    def _switch_on(self, offset: int) -> None:
+        if self._dead_from is not None and not self._dead():
+            self._blank(self._dead_from, offset)
+            self._dead_from = None
+
+    # -- items -----------------------------------------------------------------------------
+
+    def _add(self, end: int) -> None:
+        """Tell what the item is whose outermost braces have just been closed."""
+        header = self._data[self._header : self._body]
+        if b"/" in header:
+            header = strip_comments(header)
+        if self._blanked_to > self._header:
+            for low, high in self._blanks:
+                if low < self._body and high > self._header:
+                    a = max(low, self._header) - self._header
+                    b = min(high, self._body) - self._header
+                    header = header[:a] + b" " * (b - a) + header[b:]
+        lead = header.rfind(b";") + 1
+        lead += len(header[lead:]) - len(header[lead:].lstrip())
+        start = self._header + lead
+        head = header[lead:].rstrip()
+        if not head:
+            return
+        found = self._found
+        plain = head.endswith(b")") and b"__a" not in head and b"__section" not in head
+        record = None if plain else _RECORD.search(head)
+        if record is not None:
+            kind, name = record.group(1).decode(), record.group(2).decode()
+            item = self._item(kind, name, start, self._statement_end(end))
+            found.records.setdefault(f"{kind} {name}", []).append(item)
+            if kind == "enum":
+                found.enums.append(item)
+            return
+        if not plain and _ENUM.search(head):
+            found.enums.append(self._item("enum", "", start, end))
+            return
+        named = _OBJECT.search(head) if head.endswith(b"=") else None
+        if named is not None:
+            name = named.group(1).decode()
+            item = self._item("object", name, start, self._statement_end(end))
+            found.objects.setdefault(name, []).append(item)
+            return
+        function = _function_name(head)
+        if function is not None:
+            name = function.decode()
+            found.functions.setdefault(name, []).append(self._item("function", name, start, end))
+            found.spans.append((start, end, name))
+            found.bodies.append((self._body, end))
+
+    def _statement_end(self, end: int) -> int:
+        semicolon = self._data.find(b";", end, end + 200)
+        return semicolon + 1 if semicolon >= 0 else end
+
+    def _item(self, kind: str, name: str, start: int, end: int) -> Definition:
+        line = self._line_of(start)
+        text = self._cut(start, end)
+        return Definition(kind, name, self._found.path, line, start, text, self._open_conditions())
+
+    # -- directives --------------------------------------------------------------------------
+
+    def _directive(self, token: re.Match[bytes]) -> None:
+        begin, end = token.span()
+        data = self._data
+        if data[data.rfind(b"\n", 0, begin) + 1 : begin].strip():
+            return
+        match = _DIRECTIVE.match(token.group())
+        if match is None:
+            return
+        word, rest = match.group(1), match.group(2)
+        if word in (b"if", b"ifdef", b"ifndef"):
+            self._open(word, rest, begin, end)
+        elif word in (b"elif", b"else") and self._stack:
+            self._turn(word, rest, begin, end)
+        elif word == b"endif" and self._stack:
+            if self._stack.pop().value is not None:
+                self._blank(begin, end)
+            self._switch_on(begin)
+        elif word == b"define" and self._dead_from is None:
+            self._define(rest, begin)
+        if self._depth == 0:
+            self._header = end
+
+    def _open(self, word: bytes, rest: bytes, begin: int, end: int) -> None:
+        """Begin a conditional part of the file."""
+        text = strip_comments(rest).decode("utf-8", "replace").strip()
+        value = evaluate_condition(word.decode(), text)
+        if word == b"ifndef" and not self._guarded and not self._found.macros and self._depth == 0:
+            self._guarded = bool(text)
+            value = True
+        label = f"!{text}" if word == b"ifndef" else text
+        self._stack.append(_Branch(self._depth, label, value, value is True))
+        self._switch_off(end)
+        if value is not None:
+            self._blank(begin, end)
+
+    def _turn(self, word: bytes, rest: bytes, begin: int, end: int) -> None:
+        """Go over to the next branch of a conditional part."""
+        top = self._stack[-1]
+        known = top.value is not None
+        if word == b"else":
+            top.value = False if top.taken else True if top.value is False else None
+            top.negated = not top.negated
+        else:
+            text = strip_comments(rest).decode("utf-8", "replace").strip()
+            value = evaluate_condition("if", text)
+            top.value = False if top.taken else value
+            top.taken = top.taken or value is True
+            top.text, top.negated = text, False
+        self._depth = top.depth
+        if known:
+            self._blank(begin, end)
+        self._switch_on(begin)
+        self._switch_off(end)
+
+    def _define(self, rest: bytes, begin: int) -> None:
+        macro = _DEFINE.match(rest)
+        if macro is None:
+            return
+        name = macro.group(1).decode()
+        listed = macro.group(2)
+        parameters = None
+        if listed is not None:
+            inner = listed[1:-1].replace(b"\\\n", b" ").decode("utf-8", "replace")
+            parameters = tuple(p.strip() for p in inner.split(",") if p.strip())
+        body = strip_comments(macro.group(3)).replace(b"\\\n", b" \n").rstrip()
+        line = self._line_of(begin)
+        found = self._found
+        item = Definition(
+            "macro", name, found.path, line, begin, body, self._open_conditions(), parameters
+        )
+        found.macros.setdefault(name, []).append(item)
+
+
+def _unfinished(tail: bytes) -> bool:
+    """Tell whether what follows the last item of a file begins another one."""
+    rest = strip_comments(tail).strip()
+    if not rest or rest.endswith(b";"):
+        return False
+    words = rest.rpartition(b";")[2].partition(b"(")[0].split()
+    return not rest.endswith(b")") or len(words) > 1
