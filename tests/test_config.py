@@ -101,6 +101,22 @@ def test_git_is_asked_only_where_it_may_know(here, monkeypatch):
     assert len(calls) == 1
 
 
+def test_a_linked_work_tree_is_looked_into(here, tmp_path, monkeypatch):
+    """What the repository of a linked work tree says counts; git is asked only then."""
+    import subprocess
+
+    linked = tmp_path / "linked"
+    git(here, "worktree", "add", "--quiet", "--detach", str(linked))
+    monkeypatch.chdir(linked)
+    calls = []
+    genuine = subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda *a, **k: calls.append(a) or genuine(*a, **k))
+    assert (config.settings(), calls) == ({}, [])
+    monkeypatch.undo()
+    git(here, "config", "patchtool.format", "terse")
+    assert config.settings(str(linked))["format"].value == "terse"
+
+
 # -- suppressions ----------------------------------------------------------------------------
 
 
