@@ -12,12 +12,11 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import TYPE_CHECKING, NoReturn
 
 from patchtool import __version__
 from patchtool.errors import InputError, PatchtoolError, UsageError
-from patchtool.report import FORMATS, STATUS, render
+from patchtool.report import FORMATS, render, status
 
 if TYPE_CHECKING:
     from patchtool.model import Finding, Report
@@ -295,8 +294,9 @@ def _checked(source: Source, fields: tuple[str, ...] | None) -> Report:
     gc.disable()  # one short run whose terms all live to its end
     from patchtool.index import Index
     from patchtool.rules import stale_mmu_role as rule
+    from patchtool.suppress import checked
 
-    return rule.check(Index(source), fields or rule.DEFAULT_FIELDS, source.label, source.rev)
+    return checked(source, fields or rule.DEFAULT_FIELDS, Index)[0]
 
 
 def _require_kernel(source: Source) -> None:
@@ -319,7 +319,7 @@ def _require_kernel(source: Source) -> None:
 def _deliver(
     report: Report,
     arguments: argparse.Namespace,
-    states: Mapping[Finding, State] = MappingProxyType({}),
+    states: Mapping[Finding, State] | None = None,
 ) -> int:
     """Print a report as the arguments ask and return the exit status."""
     from patchtool.report.options import Options
@@ -329,16 +329,17 @@ def _deliver(
         quiet=arguments.quiet,
         verbose=arguments.verbose,
         directory=os.getcwd(),
-        states=states,
+        change=states is not None,
+        states=states or {},
     )
     text = render(report, arguments.format, options)
-    if arguments.verbose:
+    if arguments.verbose and states is None:
         _print_ledger(report)
     if arguments.output in (None, "-"):
         _print(text)
     else:
         _write(arguments.output, text)
-    return STATUS[report.verdict]
+    return status(report)
 
 
 def _print(text: str) -> None:

@@ -8,15 +8,27 @@ is decided only where the change before it touched something that the verdict re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from patchtool.model import Context, FieldResult, Finding, Place, Report, Unknown, Verdict
+from patchtool.model import (
+    Context,
+    FieldResult,
+    Finding,
+    Place,
+    Remark,
+    Report,
+    Suppressed,
+    Unknown,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from patchtool.slices import Lens, Recorder
     from patchtool.source import Source
+    from patchtool.suppress import Suppression
 
 State = Literal["new", "existing", "closed"]
 
@@ -46,8 +58,6 @@ class News:
     report: Report
     states: Mapping[Finding, State]
     decisions: int
-    suppressed: tuple[tuple[Finding, str], ...]
-    """New findings that the source itself accepts, with the reason."""
 
 
 @dataclass(slots=True)
@@ -74,15 +84,20 @@ class _Collected:
     states: dict[Finding, State] = field(default_factory=dict)
     contexts: dict[tuple[Place, tuple[str, ...]], Context] = field(default_factory=dict)
     unknowns: list[Unknown] = field(default_factory=list)
-    suppressed: list[tuple[Finding, str]] = field(default_factory=list)
+    suppressed: list[Suppressed] = field(default_factory=list)
+    remarks: list[Remark] = field(default_factory=list)
 
     def add(self, finding: Finding, state: State, report: Report, suffix: str) -> None:
         """Take over a finding with the verdict that it stands for."""
         told = replace(finding, message=finding.message + suffix)
         if told in self.states:
             return
-        self.findings.append(told)
         self.states[told] = state
+        by = next((one for one in report.suppressed if one.finding == finding), None)
+        if by is None:
+            self.findings.append(told)
+        else:
+            self.suppressed.append(replace(by, finding=told))
         for context in report.contexts:
             if (context.place, context.entry) != (finding.place, finding.entry):
                 continue
@@ -126,7 +141,8 @@ class _Series:
         before, after = self._now, None
         if before is None:
             after = self._decide(step.after())
-            if after.report.verdict in _CLEAN and not self._everything:
+            quiet = after.report.verdict in _CLEAN and not after.report.remarks
+            if quiet and not self._everything:
                 self._now = after
                 return
             if self._same(after, step):
@@ -145,11 +161,13 @@ class _Series:
         old = before.report if before is not None else Report(self._label, None)
         new, existing, closed = compare(old, after.report)
         for one in new:
-            reason = _accepted(one, after.index)
-            if reason:
-                self._found.suppressed.append((one, reason))
+            self._found.add(one, "new", after.report, suffix)
+        known = Counter(map(_remark, old.remarks))
+        for remark in after.report.remarks if touched else ():
+            if known[_remark(remark)]:
+                known[_remark(remark)] -= 1
             else:
-                self._found.add(one, "new", after.report, suffix)
+                self._found.remarks.append(replace(remark, problem=remark.problem + suffix))
         if touched:
             self._found.unknowns += [
                 replace(one, reason=one.reason + suffix) for one in undecided(old, after.report)
@@ -161,25 +179,30 @@ class _Series:
                 self._found.add(one, "closed", old, suffix.replace("brought in", "closed"))
 
     def _decide(self, source: Source) -> _Decided:
-        from patchtool.rules import stale_mmu_role as rule
         from patchtool.slices import Recorder
+        from patchtool.suppress import checked
 
         self._decisions += 1
-        index = Recorder(source)
-        report = rule.check(index, self._fields, self._label, source.rev)
+        report, index = checked(source, self._fields, Recorder)
+        report = replace(report, tree=self._label)
         self._last = report
         return _Decided(report, index, self._fields)
 
     def _same(self, decided: _Decided, step: Step) -> bool:
         """Tell whether a step leaves alone all that a verdict rests on."""
         from patchtool.slices import Slicer
+        from patchtool.suppress import find
 
         before, after = step.before(), step.after()
         if before is None:
             return False
-        texts = [
-            (path, _code(before.read(path)), _code(after.read(path))) for path in sorted(step.paths)
-        ]
+        raw = [(path, before.read(path), after.read(path)) for path in sorted(step.paths)]
+        if any(
+            _accepting(find(p, old or b"")) != _accepting(find(p, new or b""))
+            for p, old, new in raw
+        ):
+            return False
+        texts = [(path, _code(old), _code(new)) for path, old, new in raw]
         changed = [one for one in texts if one[1] != one[2]]
         if not changed:
             return True
@@ -196,6 +219,7 @@ class _Series:
         found = self._found
         verdict: Verdict = "covered"
         if "new" in found.states.values():
+            # Suppressed or not: what is accepted is no proof.
             verdict = "gap"
         elif found.unknowns:
             verdict = "unknown"
@@ -205,9 +229,11 @@ class _Series:
             contexts=tuple(found.contexts.values()),
             findings=tuple(found.findings),
             unknowns=tuple(dict.fromkeys(found.unknowns)),
+            suppressed=tuple(found.suppressed),
+            remarks=tuple(found.remarks),
             verdict=verdict,
         )
-        return News(report, found.states, self._decisions, tuple(found.suppressed))
+        return News(report, found.states, self._decisions)
 
 
 def _code(data: bytes | None) -> bytes | None:
@@ -220,13 +246,14 @@ def _code(data: bytes | None) -> bytes | None:
     return b"\n".join(line for line in lines if line)
 
 
-def _accepted(finding: Finding, index: Recorder) -> str:
-    """Return the reason for which the source accepts a finding, "" where it does not."""
-    from patchtool.suppress import find
+def _accepting(suppressions: Iterable[Suppression]) -> list[tuple[str, str]]:
+    """Return what some suppressions say, wherever they stand."""
+    return [(one.rule, one.reason) for one in suppressions]
 
-    data = index.original(finding.place.file)
-    suppressions = find(finding.place.file, data)
-    return next((one.reason for one in suppressions if one.accepts(finding)), "")
+
+def _remark(one: Remark) -> tuple[str, str]:
+    """Return what tells a remark from another, however the lines move."""
+    return one.place.file, one.problem
 
 
 # -- the difference between two reports ----------------------------------------------------
@@ -247,6 +274,10 @@ def compare(before: Report, after: Report) -> tuple[list[Finding], list[Finding]
         if at is not None and match is not None:
             matched.add(at)
         if match is not None and set(finding.missing) <= set(match.missing):
+            if _counts(finding, after) and not _counts(match, before):
+                withdrawn = f"{finding.message}; it is no longer suppressed"
+                new.append(replace(finding, message=withdrawn))
+                continue
             existing.append(finding)
         else:
             new.append(finding)
@@ -280,7 +311,10 @@ def undecided(before: Report, after: Report) -> list[Unknown]:
         for context in after.contexts
         for one in context.fields
         if one.verdict == "unknown"
-    ] or ([Unknown(Place("arch/x86/kvm", 1), "nothing was decided")] * (not after.findings))
+    ] or (
+        [Unknown(Place("arch/x86/kvm", 1), "nothing was decided")]
+        * (not (after.findings or after.suppressed))
+    )
 
 
 def _key(context: Context, name: str) -> _Key:
@@ -291,11 +325,16 @@ def _results(report: Report) -> dict[_Key, FieldResult]:
     return {_key(c, one.name): one for c in report.contexts for one in c.fields}
 
 
+def _counts(finding: Finding, report: Report) -> bool:
+    """Tell whether a report does not suppress one of its findings."""
+    return all(one.finding != finding for one in report.suppressed)
+
+
 def _findings(report: Report) -> dict[_Key, Finding]:
-    """Return the findings by what they are about."""
+    """Return the findings by what they are about, suppressed ones too."""
     contexts = {(c.place, c.entry): c for c in report.contexts}
     found: dict[_Key, Finding] = {}
-    for one in report.findings:
+    for one in (*report.findings, *(one.finding for one in report.suppressed)):
         context = contexts.get((one.place, one.entry))
         name = context.context if context is not None else ""
         found[(one.entry, name, one.field)] = one

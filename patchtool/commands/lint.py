@@ -104,15 +104,10 @@ def _silent(arguments: argparse.Namespace) -> int:
 
 def _lint(tree: str, steps: Sequence[Step], arguments: argparse.Namespace) -> int:
     from patchtool.lint import lint
-    from patchtool.report.words import safe, sentence
     from patchtool.rules.stale_mmu_role import DEFAULT_FIELDS
 
     fields = _fields(arguments.fields) or DEFAULT_FIELDS
     news = lint(tree, steps, fields, arguments.verbose)
-    if arguments.verbose:
-        for finding, reason in news.suppressed:
-            place = f"{safe(finding.place.file)}:{finding.place.line}"
-            sys.stderr.write(f"patchtool: {place}: suppressed: {sentence(reason)}\n")
     return _deliver(news.report, news.states, arguments)
 
 
@@ -125,11 +120,11 @@ def _fields(given: str | None) -> tuple[str, ...]:
 
 
 def _deliver(report: Report, states: Mapping[Finding, State], arguments: argparse.Namespace) -> int:
-    if arguments.format in ("text", "terse") and not (report.findings or report.unknowns):
+    told = report.findings or report.unknowns or report.suppressed or report.remarks
+    if arguments.format in ("text", "terse") and not told:
         if arguments.output in (None, "-"):
             return STATUS[report.verdict]
         arguments.format = "terse"
-    arguments.verbose = False
     # The command line brings its printer along: it lies on a higher floor.
     status: int = arguments.deliver(report, arguments, states)
     return status

@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from patchtool.model import Finding, Report
+from patchtool.model import Finding, Place, Report, Suppressed
 from patchtool.report.words import (
+    acceptance,
     counted,
     found,
     identifier,
@@ -48,6 +49,16 @@ def terse(report: Report, options: Options) -> str:
         f"{where(one.place)}: WARNING:UNDECIDED: {said(one.place, one.reason)}"
         for one in undecided(report)
     ]
+    if options.verbose:
+        lines += [
+            f"{where(one.finding.place)}: CHECK:{identifier(one.finding.rule)}: "
+            f"{_accepted(report, one, options)}"
+            for one in report.suppressed
+        ]
+    lines += [
+        f"{where(one.place)}: WARNING:SUPPRESSION: {sentence(one.problem)}"
+        for one in report.remarks
+    ]
     return "".join(f"{line}\n" for line in dict.fromkeys(lines))
 
 
@@ -56,13 +67,7 @@ def github(report: Report, options: Options) -> str:
     commands = [
         _command(
             _COMMANDS[options.state(one)],
-            {
-                "title": f"patchtool ({one.rule})",
-                "file": safe(one.place.file),
-                "line": str(one.place.line),
-                "col": str(one.place.column),
-                "endLine": str(one.place.line),
-            },
+            _spot(f"patchtool ({one.rule})", one.place),
             "\n".join([_message(report, one, options), *_details(report, one)]),
         )
         for one in report.findings
@@ -70,18 +75,35 @@ def github(report: Report, options: Options) -> str:
     commands += [
         _command(
             "warning",
-            {
-                "title": "patchtool (undecided)",
-                "file": safe(one.place.file),
-                "line": str(one.place.line),
-                "col": str(one.place.column),
-                "endLine": str(one.place.line),
-            },
+            _spot("patchtool (undecided)", one.place),
             said(one.place, one.reason),
         )
         for one in undecided(report)
     ]
+    commands += [
+        _command(
+            "notice",
+            _spot(f"patchtool ({one.finding.rule}, suppressed)", one.finding.place),
+            _accepted(report, one, options),
+        )
+        for one in report.suppressed
+    ]
+    commands += [
+        _command("warning", _spot("patchtool (suppression)", one.place), sentence(one.problem))
+        for one in report.remarks
+    ]
     return "".join(f"{command}\n" for command in commands)
+
+
+def _spot(title: str, place: Place) -> dict[str, str]:
+    """Return the properties of an annotation."""
+    return {
+        "title": title,
+        "file": safe(place.file),
+        "line": str(place.line),
+        "col": str(place.column),
+        "endLine": str(place.line),
+    }
 
 
 def b4_json(report: Report, options: Options) -> str:
@@ -108,6 +130,26 @@ def b4_json(report: Report, options: Options) -> str:
         }
         for one in undecided(report)
     ]
+    records += [
+        {
+            "tool": "patchtool",
+            "status": "pass",
+            "summary": f"{where(one.finding.place)}: {_accepted(report, one, options)}",
+            "url": "",
+            "details": "\n".join(_details(report, one.finding)),
+        }
+        for one in report.suppressed
+    ]
+    records += [
+        {
+            "tool": "patchtool",
+            "status": "warn",
+            "summary": f"{where(one.place)}: {sentence(one.problem)}",
+            "url": "",
+            "details": "",
+        }
+        for one in report.remarks
+    ]
     return json.dumps(records, indent=2) + "\n"
 
 
@@ -122,6 +164,12 @@ def patchwork(report: Report, options: Options) -> str:
         words = first + more
     elif places := undecided(report):
         state, words = "warning", f"undecided: {counted(len(places), 'place')} not understood"
+    elif report.remarks:
+        remark = report.remarks[0]
+        state, words = "warning", f"{where(remark.place)}: {sentence(remark.problem)}"
+    elif report.suppressed:
+        state = "success"
+        words = f"{counted(len(report.suppressed), 'finding')} suppressed in the source, no other"
     else:
         state, words = "success", "no finding, everything decided"
     record = {"state": state, "context": "patchtool", "target_url": "", "description": words}
@@ -132,6 +180,10 @@ def _message(report: Report, one: Finding, options: Options) -> str:
     around = located(report, one)
     suffix = f" ({around})" if around else ""
     return f"{said(one.place, one.message)}{suffix}{_SUFFIXES[options.state(one)]}"
+
+
+def _accepted(report: Report, one: Suppressed, options: Options) -> str:
+    return f"{_message(report, one.finding, options)}; {acceptance(one)}"
 
 
 def _details(report: Report, one: Finding) -> Iterator[str]:

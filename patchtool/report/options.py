@@ -22,6 +22,8 @@ class Options:
     verbose: bool = False
     directory: str | None = None
     """The folder in which the run took place, absolute; None keeps it out."""
+    change: bool = False
+    """Whether the report is about a change, and not about a tree."""
     states: Mapping[Finding, State] = field(default_factory=dict)
     """What the change under check did to each finding; empty without a change."""
 

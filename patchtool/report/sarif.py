@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from patchtool import __version__
-from patchtool.model import Context, FieldResult, Finding, Place, Report
-from patchtool.report import STATUS
+from patchtool.model import Context, FieldResult, Finding, Place, Report, Suppressed
+from patchtool.report import status
 from patchtool.report.words import (
     counted,
     found,
@@ -65,7 +65,11 @@ def write(report: Report, options: Options) -> str:
                 "semanticVersion": __version__,
                 "rules": [_rule(name) for name in rules],
                 "notifications": [
-                    {"id": "undecided", "shortDescription": {"text": "C that was not understood."}}
+                    {"id": "undecided", "shortDescription": {"text": "C that was not understood."}},
+                    {
+                        "id": "suppression",
+                        "shortDescription": {"text": "A comment that accepts no finding."},
+                    },
                 ],
             }
         },
@@ -73,7 +77,16 @@ def write(report: Report, options: Options) -> str:
         "originalUriBaseIds": {"%SRCROOT%": {"description": {"text": "The top of the tree."}}},
         "columnKind": "utf16CodeUnits",
         "invocations": [_invocation(report, options)],
-        "results": [_result(report, one, rules, options) for one in report.findings],
+        "results": [
+            *(_result(report, one, rules, options) for one in report.findings),
+            *(
+                {
+                    **_result(report, one.finding, rules, options),
+                    "suppressions": [_suppression(one)],
+                }
+                for one in report.suppressed
+            ),
+        ],
     }
     log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
     return json.dumps(log, indent=2) + "\n"
@@ -118,7 +131,7 @@ def _rule(name: str) -> Node:
 def _invocation(report: Report, options: Options) -> Node:
     call: dict[str, object] = {
         "executionSuccessful": not undecided(report),
-        "exitCode": STATUS[report.verdict],
+        "exitCode": status(report),
         "toolExecutionNotifications": list(_notifications(report)),
     }
     if options.directory is not None:
@@ -135,6 +148,23 @@ def _notifications(report: Report) -> Iterator[Node]:
             "message": {"text": said(one.place, one.reason)},
             "locations": [_location(one.place)],
         }
+
+    for remark in report.remarks:
+        yield {
+            "descriptor": {"id": "suppression", "index": 1},
+            "level": "warning",
+            "message": {"text": sentence(remark.problem)},
+            "locations": [_location(remark.place)],
+        }
+
+
+def _suppression(one: Suppressed) -> Node:
+    return {
+        "kind": "inSource",
+        "status": "accepted",
+        "justification": sentence(one.reason),
+        "location": _location(one.place),
+    }
 
 
 def _result(report: Report, finding: Finding, rules: list[str], options: Options) -> Node:

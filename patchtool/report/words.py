@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from patchtool.model import Context, FieldResult, Finding, Place, Report, Unknown
+    from patchtool.model import Context, FieldResult, Finding, Place, Report, Suppressed, Unknown
 
 _MASKED = ("CR0.", "CR4.", "EFER.")
 
@@ -112,6 +112,11 @@ def undecided(report: Report) -> tuple[Unknown, ...]:
     ]
     nowhere = Unknown(Place("arch/x86/kvm", 1), "nothing was decided")
     return tuple(contexts) or (nowhere,)
+
+
+def acceptance(one: Suppressed) -> str:
+    """Return in words which comment accepts a finding, and why."""
+    return f"suppressed by {where(one.place)}: {sentence(one.reason)}"
 
 
 def rows(result: FieldResult) -> tuple[tuple[str, str, int, int], ...]:
