@@ -19,7 +19,7 @@ from patchtool.errors import InputError, PatchtoolError, UsageError
 from patchtool.report import FORMATS, render, status
 
 if TYPE_CHECKING:
-    from patchtool.model import Finding, Report
+    from patchtool.model import Anchor, Finding, Report, Unknown
     from patchtool.report.options import State
     from patchtool.source import Source
 
@@ -320,8 +320,12 @@ def _deliver(
     report: Report,
     arguments: argparse.Namespace,
     states: Mapping[Finding, State] | None = None,
+    anchors: Mapping[Finding | Unknown, Anchor] | None = None,
 ) -> int:
-    """Print a report as the arguments ask and return the exit status."""
+    """Print a report as the arguments ask and return the exit status.
+
+    A report on a change comes with the state of each finding and the line it comes from.
+    """
     from patchtool.report.options import Options
 
     options = Options(
@@ -331,6 +335,7 @@ def _deliver(
         directory=os.getcwd(),
         change=states is not None,
         states=states or {},
+        anchors=anchors or {},
     )
     text = render(report, arguments.format, options)
     if arguments.verbose and states is None:

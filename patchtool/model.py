@@ -128,6 +128,18 @@ class Unknown:
 
 
 @dataclass(frozen=True, slots=True, order=True)
+class Anchor:
+    """A line that a change touched; ``end`` is the column behind its last character.
+
+    Where a change only takes lines away, the line in front of them stands for them.
+    """
+
+    place: Place
+    end: int
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True, order=True)
 class Suppressed:
     """A finding that a comment in the source accepts: where the comment is, and why."""
 

@@ -25,7 +25,7 @@ FLOORS = [
     {"coverage", "roles"},
     {"rules"},
     {"build", "store", "suppress", "upstream"},
-    {"fix", "history", "lint", "patch", "sites", "slices", "spelling"},
+    {"changes", "fix", "history", "lint", "patch", "sites", "slices", "spelling"},
     {"report"},
     {"commands"},
     {"cli"},

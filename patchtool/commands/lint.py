@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from patchtool.diff import FilePatch
     from patchtool.git import Repository
     from patchtool.lint import State, Step
-    from patchtool.model import Finding, Report
+    from patchtool.model import Anchor, Finding, Report, Unknown
     from patchtool.source import Source
 
 _ABOUT = """\
@@ -99,7 +99,7 @@ def _silent(arguments: argparse.Namespace) -> int:
         return 0
     from patchtool.model import Report
 
-    return _deliver(Report(arguments.tree or ".", None, verdict="covered"), {}, arguments)
+    return _deliver(Report(arguments.tree or ".", None, verdict="covered"), {}, {}, arguments)
 
 
 def _lint(tree: str, steps: Sequence[Step], arguments: argparse.Namespace) -> int:
@@ -108,7 +108,7 @@ def _lint(tree: str, steps: Sequence[Step], arguments: argparse.Namespace) -> in
 
     fields = _fields(arguments.fields) or DEFAULT_FIELDS
     news = lint(tree, steps, fields, arguments.verbose)
-    return _deliver(news.report, news.states, arguments)
+    return _deliver(news.report, news.states, news.anchors, arguments)
 
 
 def _fields(given: str | None) -> tuple[str, ...]:
@@ -119,14 +119,19 @@ def _fields(given: str | None) -> tuple[str, ...]:
     return names
 
 
-def _deliver(report: Report, states: Mapping[Finding, State], arguments: argparse.Namespace) -> int:
+def _deliver(
+    report: Report,
+    states: Mapping[Finding, State],
+    anchors: Mapping[Finding | Unknown, Anchor],
+    arguments: argparse.Namespace,
+) -> int:
     told = report.findings or report.unknowns or report.suppressed or report.remarks
     if arguments.format in ("text", "terse") and not told:
         if arguments.output in (None, "-"):
             return STATUS[report.verdict]
         arguments.format = "terse"
     # The command line brings its printer along: it lies on a higher floor.
-    status: int = arguments.deliver(report, arguments, states)
+    status: int = arguments.deliver(report, arguments, states, anchors)
     return status
 
 

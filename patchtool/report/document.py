@@ -113,6 +113,7 @@ def _suppressed(one: Suppressed, options: Options) -> dict[str, object]:
 
 
 def _finding(finding: Finding, options: Options) -> dict[str, object]:
+    changed = options.anchors.get(finding)
     return {
         "rule": finding.rule,
         **_place(finding.place),
@@ -121,4 +122,5 @@ def _finding(finding: Finding, options: Options) -> dict[str, object]:
         "message": sentence(finding.message),
         "entry": [safe(name) for name in finding.entry],
         "state": options.state(finding),
+        "changed": None if changed is None else _place(changed.place),
     }

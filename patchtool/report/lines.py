@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from patchtool.model import Finding, Place, Report, Suppressed
+from patchtool.model import Anchor, Finding, Place, Report, Suppressed
 from patchtool.report.words import (
     acceptance,
     counted,
@@ -20,6 +20,7 @@ from patchtool.report.words import (
     identifier,
     located,
     origin,
+    origin_of,
     rows,
     safe,
     said,
@@ -67,16 +68,23 @@ def github(report: Report, options: Options) -> str:
     commands = [
         _command(
             _COMMANDS[options.state(one)],
-            _spot(f"patchtool ({one.rule})", one.place),
-            "\n".join([_message(report, one, options), *_details(report, one)]),
+            _spot(f"patchtool ({one.rule})", one.place, options.changed(one)),
+            "\n".join(
+                [
+                    _message(report, one, options),
+                    *([f"the guard is {where(one.place)}"] if options.changed(one) else []),
+                    *_details(report, one),
+                ]
+            ),
         )
         for one in report.findings
     ]
     commands += [
         _command(
             "warning",
-            _spot("patchtool (undecided)", one.place),
-            said(one.place, one.reason),
+            _spot("patchtool (undecided)", one.place, options.changed(one)),
+            said(one.place, one.reason)
+            + (f" ({where(one.place)})" if options.changed(one) else ""),
         )
         for one in undecided(report)
     ]
@@ -95,14 +103,18 @@ def github(report: Report, options: Options) -> str:
     return "".join(f"{command}\n" for command in commands)
 
 
-def _spot(title: str, place: Place) -> dict[str, str]:
-    """Return the properties of an annotation."""
+def _spot(title: str, place: Place, changed: Anchor | None = None) -> dict[str, str]:
+    """Return the properties of an annotation; a pull request shows it on changed lines only."""
+    end = {}
+    if changed is not None:
+        place, end = changed.place, {"endColumn": str(changed.end)}
     return {
         "title": title,
         "file": safe(place.file),
         "line": str(place.line),
         "col": str(place.column),
         "endLine": str(place.line),
+        **end,
     }
 
 
@@ -116,7 +128,7 @@ def b4_json(report: Report, options: Options) -> str:
             "status": _STATUSES[options.state(one)],
             "summary": f"{where(one.place)}: {_message(report, one, options)}",
             "url": "",
-            "details": "\n".join(_details(report, one)),
+            "details": "\n".join([*_comes(options.changed(one)), *_details(report, one)]),
         }
         for one in report.findings
     ]
@@ -184,6 +196,11 @@ def _message(report: Report, one: Finding, options: Options) -> str:
 
 def _accepted(report: Report, one: Suppressed, options: Options) -> str:
     return f"{_message(report, one.finding, options)}; {acceptance(one)}"
+
+
+def _comes(changed: Anchor | None) -> Iterator[str]:
+    if changed is not None:
+        yield f"{where(changed.place)}: {origin_of(changed)}"
 
 
 def _details(report: Report, one: Finding) -> Iterator[str]:

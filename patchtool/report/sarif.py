@@ -22,6 +22,7 @@ from patchtool.report.words import (
     found,
     listed,
     located,
+    origin_of,
     rows,
     safe,
     said,
@@ -169,7 +170,8 @@ def _suppression(one: Suppressed) -> Node:
 
 def _result(report: Report, finding: Finding, rules: list[str], options: Options) -> Node:
     state = options.state(finding)
-    related = list(enumerate(_related(report, finding), 1))
+    changed = options.changed(finding)
+    related = list(enumerate(_related(report, finding, changed is not None), 1))
     message = f"{said(finding.place, finding.message)}."
     around = located(report, finding)
     if around:
@@ -183,7 +185,11 @@ def _result(report: Report, finding: Finding, rules: list[str], options: Options
         "level": _LEVELS[state],
         "kind": "fail",
         "message": {"text": message},
-        "locations": [_location(finding.place)],
+        "locations": [
+            _location(finding.place)
+            if changed is None
+            else _location(changed.place, origin_of(changed), changed.end)
+        ],
         "partialFingerprints": {"primaryLocationLineHash": fingerprint(report, finding)},
     }
     if options.states:
@@ -198,8 +204,11 @@ def _result(report: Report, finding: Finding, rules: list[str], options: Options
     return result
 
 
-def _related(report: Report, finding: Finding) -> list[tuple[str, Place]]:
-    """Return the functions on the way and the role unions, as far as they were read."""
+def _related(report: Report, finding: Finding, guard: bool) -> list[tuple[str, Place]]:
+    """Return the functions on the way and the role unions, as far as they were read.
+
+    GUARD asks for the guard in front, where the result itself lies elsewhere.
+    """
     functions = _functions(report)
     near = [
         (f"{name}()", functions[name]) for name in dict.fromkeys(finding.entry) if name in functions
@@ -209,6 +218,8 @@ def _related(report: Report, finding: Finding) -> list[tuple[str, Place]]:
         for one in report.ledger
         if one.kind == "type" and one.name.startswith("union ") and "role" in one.name
     ]
+    if guard:
+        near.insert(0, (f"the guard in {finding.place.function}()", finding.place))
     return [(safe(text), place) for text, place in near]
 
 
@@ -265,14 +276,17 @@ def _flow(report: Report, context: Context, result: FieldResult) -> Node:
     }
 
 
-def _location(place: Place, text: str = "") -> Node:
+def _location(place: Place, text: str = "", end: int = 0) -> Node:
+    region = {"startLine": max(place.line, 1), "startColumn": max(place.column, 1)}
+    if end:
+        region |= {"endLine": max(place.line, 1), "endColumn": end}
     where: dict[str, object] = {
         "physicalLocation": {
             "artifactLocation": {
                 "uri": quote(place.file.encode("utf-8", "surrogateescape")),
                 "uriBaseId": "%SRCROOT%",
             },
-            "region": {"startLine": max(place.line, 1), "startColumn": max(place.column, 1)},
+            "region": region,
         }
     }
     if place.function:

@@ -17,6 +17,7 @@ from patchtool.report.words import (
     found,
     listed,
     origin,
+    origin_of,
     rows,
     safe,
     said,
@@ -59,6 +60,10 @@ class _Writer:
         """Yield the whole report, line by line."""
         for finding in self._report.findings:
             yield self._head(finding)
+            changed = self._options.changed(finding)
+            if changed is not None:
+                spot = self._paint(f"{where(changed.place, column=True)}:", "1")
+                yield f"{spot} {self._paint('note:', '1;36')} {origin_of(changed)}"
             if not self._options.quiet:
                 yield from self._notes(finding)
                 yield ""
