@@ -14,7 +14,7 @@ HOUSE = Path(patchtool.__file__).parent
 FLOORS = [
     {"", "errors", "model", "architecture"},
     {"git", "inbox", "config"},
-    {"diff"},
+    {"diff", "series"},
     {"source"},
     {"syntax", "scan"},
     {"index"},
