@@ -85,6 +85,19 @@ class _Parser(argparse.ArgumentParser):
         return super().parse_known_args(args, namespace)
 
 
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """Return what formats a help text.
+
+    argparse makes one for each argument that is added; left to itself it imports more than
+    all the rest of a short run to find out how wide the terminal is.
+    """
+    try:
+        width = int(os.environ.get("COLUMNS") or os.get_terminal_size(1).columns)
+    except (OSError, ValueError):
+        width = 80
+    return argparse.RawDescriptionHelpFormatter(prog, width=(width or 80) - 2)
+
+
 def _apply_settings(parser: _Parser) -> None:
     """Make what is configured the default of each argument that knows the setting."""
     from patchtool import config
@@ -147,7 +160,7 @@ def _parser() -> _Parser:
         prog="patchtool",
         description=_ABOUT,
         epilog=f"{_EXAMPLES}\n\n{_STATUSES}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_formatter,
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -158,7 +171,7 @@ def _parser() -> _Parser:
         command = commands.add_parser(
             name,
             help=summary,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_formatter,
             allow_abbrev=False,
         )
         command.fill = fill

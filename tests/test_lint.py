@@ -329,7 +329,16 @@ def test_a_patch_of_something_else_starts_nothing():
     assert (done.returncode, done.stdout) == (0, b"")
     loaded = {line.rpartition(b"|")[2].strip().split(b".")[0] for line in done.stderr.splitlines()}
     assert loaded.isdisjoint(
-        {b"z3", b"git", b"tree_sitter", b"unidiff", b"subprocess", b"email", b"dataclasses"}
+        {
+            b"z3",
+            b"git",
+            b"tree_sitter",
+            b"unidiff",
+            b"subprocess",
+            b"email",
+            b"dataclasses",
+            b"shutil",
+        }
     )
 
 
