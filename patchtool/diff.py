@@ -183,14 +183,20 @@ class _Image:
         places = [at for at in self._candidates(old) if self._fits(at, hunk, old)]
         if len(places) == 1:
             return places[0]
-        looked = next((line for line in old if line.strip()), b"")
+        have = frozenset(self._lines)
+        lines = [line for line in old if line.strip()]
+        # A line that is nowhere tells most; if all are there, they are not together.
+        looked = next((line for line in lines if line not in have), None)
+        nowhere = looked is not None
+        looked = looked or next(iter(lines), b"")
         text = looked.decode("utf-8", "backslashreplace").strip()
         if places:
             raise PatchError(
                 f"{what} fits at {len(places)} places (lines {places[0] + 1} and {places[1] + 1}) "
                 f"but not at its line {hunk.old_start}, which should hold {text!r}"
             )
-        where = f"at line {hunk.old_start} it looks for {text!r}"
+        where = f"near line {hunk.old_start} it looks for {text!r}"
+        where += ", which the file does not have" if nowhere else " and what follows it there"
         raise PatchError(f"{what} does not apply: {where}; was the patch made for another version?")
 
     def _candidates(self, old: list[bytes]) -> Iterator[int]:

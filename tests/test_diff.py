@@ -309,7 +309,10 @@ def test_a_hunk_does_not_build_on_another():
 def test_there_is_no_fuzz():
     """One changed line of context is enough to refuse a hunk, with what it looked for."""
     text = f"--- a/f.c\n+++ b/f.c\n{BODY}"
-    with pytest.raises(PatchError, match=r"p: hunk 1 of f\.c does not apply: at line 1 .* '1'"):
+    words = (
+        r"p: hunk 1 of f\.c does not apply: near line 1 it looks for '3', which the file does not"
+    )
+    with pytest.raises(PatchError, match=words):
         patched(text, {"f.c": b"1\n2\nthree\n"})
 
 
