@@ -208,7 +208,7 @@ def _fill_lint(parser: _Parser) -> None:
     from patchtool.commands import lint
 
     lint.configure(parser)
-    _add_output(parser)
+    _add_output(parser, "tell what the change closes, what was there before, and all details")
     parser.set_defaults(deliver=_deliver)
 
 
@@ -250,7 +250,10 @@ def _fill_kbuild(parser: _Parser) -> None:
     kbuild.configure(parser)
 
 
-def _add_output(parser: _Parser) -> None:
+def _add_output(
+    parser: _Parser,
+    more: str = "say more, and list on standard error all that the verdict rests on",
+) -> None:
     """Add what every command has that prints a report."""
     add = parser.add_argument
     add(
@@ -272,7 +275,7 @@ def _add_output(parser: _Parser) -> None:
         "-v",
         "--verbose",
         action="store_true",
-        help="say more, and list on standard error all that the verdict rests on",
+        help=more,
     )
     add("-q", "--quiet", action="store_true", help="only the lines that name a place")
 

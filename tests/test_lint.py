@@ -282,6 +282,8 @@ def test_a_new_guard_is_a_new_gap(run):
     assert (status, out.count("ERROR:STALE_MMU_ROLE")) == (1, 1)
     assert "init_kvm_tdp_mmu()" in out
     assert "brought in by patch 2 of 2" in out
+    status, out, _ = run("-", "--tree", DEMO, "--format", "terse", "-v", data=patch[0])
+    assert (status, out.count("(closed by the change)"), out.count("(not new)")) == (0, 1, 1)
 
 
 @pytest.mark.parametrize("name", HARMLESS)

@@ -44,7 +44,7 @@ complete -c patchtool -n '__fish_seen_subcommand_from lint' -l fields -r -d 'the
 complete -c patchtool -n '__fish_seen_subcommand_from lint' -l format -x -a 'text terse json sarif github b4-json patchwork' -d 'the form of the report: text, terse, json, sarif, github, b4-json, patchwork (default: text)'
 complete -c patchtool -n '__fish_seen_subcommand_from lint' -s o -l output -r -d 'write the report to a file, whole or not at all'
 complete -c patchtool -n '__fish_seen_subcommand_from lint' -l color -x -a 'auto always never' -d 'colour the text: auto, always or never (default: auto, on a terminal)'
-complete -c patchtool -n '__fish_seen_subcommand_from lint' -s v -l verbose -d 'say more, and list on standard error all that the verdict rests on'
+complete -c patchtool -n '__fish_seen_subcommand_from lint' -s v -l verbose -d 'tell what the change closes, what was there before, and all details'
 complete -c patchtool -n '__fish_seen_subcommand_from lint' -s q -l quiet -d 'only the lines that name a place'
 complete -c patchtool -n '__fish_seen_subcommand_from hook' -s h -l help -d 'show this help message and exit'
 complete -c patchtool -n '__fish_seen_subcommand_from hook' -l tree -r -d 'the repository (default: this folder)'
