@@ -376,13 +376,14 @@ def _bound(
 
 def _decide(tree: _Tree, path: _Path, wanted: Sequence[str]) -> Context:
     guard = path.guard
+    terms = _Terms(tree, path)
     results = []
     for name in wanted:
         for context, record, record_tag in _holders(tree.roles, guard):
             member = _member(record, name, tree.roles, record_tag)
             if member is None:
                 continue
-            result = _decide_field(tree, path, name, context, record, member)
+            result = _decide_field(terms, name, context, record, member)
             if result is not None:
                 results.append(result)
             break
@@ -408,10 +409,11 @@ def _context_name(loc: Loc) -> str:
 
 
 def _decide_field(
-    tree: _Tree, path: _Path, name: str, context: Loc, record: RecordType, member: tuple[str, ...]
+    terms: _Terms, name: str, context: Loc, record: RecordType, member: tuple[str, ...]
 ) -> FieldResult | None:
     """Decide one field; None where no run of this path stores it."""
-    terms = _Terms(tree, path)
+    terms.begin()
+    path = terms.path
     written = ".".join(member)
     final = terms.final(context, record, member)
     if final is None:
@@ -454,7 +456,8 @@ class _Terms:
         self.out = path.lowered
         self.guard = path.guard
         self.contexts = tuple({c.context: None for c in path.guard.comparisons})
-        self._assumed: dict[str, str] = {}
+        self._stored: dict[str, Cond | None] = {}
+        self.begin()
         self._others = [g for g in self.out.guards if g.symbol != self.guard.symbol]
         self._cells = {
             str(loc): value
@@ -477,6 +480,11 @@ class _Terms:
             skips: bits.Substitution({**known, guard: skips}),
             not skips: bits.Substitution({**full, guard: not skips}),
         }
+
+    def begin(self) -> None:
+        """Forget what the field before rested on."""
+        self._assumed: dict[str, str] = {}
+        self._invalidators: dict[str, str] = {}
 
     # -- terms -----------------------------------------------------------------------------
 
@@ -520,25 +528,12 @@ class _Terms:
         skips: Cond = condition if skipping else bits.negate(condition)
         path = self._others_closed(self.guard.path)
 
-        def stored(name: str) -> Cond | None:
-            symbol, _, position = name.rpartition("#")
-            value = self._cells.get(symbol)
-            if value is None:
-                return None
-            number = int(position)
-            if isinstance(value, Int):
-                one = bits.cut(value.bits, number, 1)
-                return _cond(self._bits_under(one, not skipping))
-            if isinstance(value, Opaque):
-                return bits.bit(value.name, number)
-            return None
-
         return Question(
             path=path,
             skips=skips,
             full=self._bits_under(final, not skipping),
             kept=self._bits_under(final, skipping),
-            stored=stored,
+            stored=lambda name: self._left(name, not skipping),
             legal=self._legal,
             is_constant=self._is_constant,
             is_context=self._is_context,
@@ -547,6 +542,21 @@ class _Terms:
             carriers=tuple(self._carriers(not skipping)),
             roles=tuple(self._roles(not skipping)),
         )
+
+    def _left(self, name: str, full: bool) -> Cond | None:
+        """Return what a full run leaves in one bit of the context."""
+        if name not in self._stored:
+            self._stored[name] = self._read_back(name, full)
+        return self._stored[name]
+
+    def _read_back(self, name: str, full: bool) -> Cond | None:
+        symbol, _, position = name.rpartition("#")
+        value = self._cells.get(symbol)
+        if isinstance(value, Int):
+            return _cond(self._bits_under(bits.cut(value.bits, int(position), 1), full))
+        if isinstance(value, Opaque):
+            return bits.bit(value.name, int(position))
+        return None
 
     def _new(self, comparison_index: int, full: bool) -> Bits:
         return self._bits_under(self.guard.comparisons[comparison_index].new, full)
@@ -709,7 +719,6 @@ class _Terms:
     def invalidated(self, answer: Answer) -> list[str]:
         """Return the missing symbol bits whose every writer makes the stored role invalid."""
         found: list[str] = []
-        self._invalidators: dict[str, str] = {}
         for unit in answer.missing_units:
             if "." in unit.name and unit.name.split(".")[0] in ("CR0", "CR4", "EFER"):
                 continue
@@ -855,7 +864,7 @@ class _Terms:
         )  # fmt: skip
 
     def _carried(self, unit: Unit, names: tuple[str, ...]) -> tuple[str, ...]:
-        by = getattr(self, "_invalidators", {}).get(unit.name)
+        by = self._invalidators.get(unit.name)
         if by is None or names:
             return names
         return (f"invalidation by {by}()",) if by else ("base.guest_mode",)
