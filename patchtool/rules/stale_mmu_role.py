@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from .. import bits
 from ..architecture import IMPLICATIONS, MEMBERS, RANGES, bit_name
 from ..bits import Bits, Cond, Term
-from ..coverage import Answer, Carrier, Decision, Question, Solver, Unit
+from ..coverage import Answer, Carrier, Decision, Question, Unit, can_hold
 from ..effects import Effects
 from ..errors import UsageError
 from ..index import Index, is_static
@@ -211,7 +211,7 @@ def _unguarded(runs: list[Lowered], starts: list[Definition]) -> list[Trouble]:
         for store in lowered.stores:
             if isinstance(store.path, bool) or guards & store.path.symbols:
                 continue
-            if Solver([store.entered, bits.negate(store.path)]).check() is not False:
+            if can_hold([store.entered, bits.negate(store.path)]) is not False:
                 reason = "a role is stored under a condition that is no comparison of roles"
                 found.append(Trouble(store.place, reason, store.entered))
     for start in starts:
@@ -710,7 +710,7 @@ class _Terms:
             if trouble.path is True and self.guard.path is True:
                 found[trouble.place, trouble.reason] = None
                 continue
-            if Solver([self.guard.path, trouble.path]).check() is not False:
+            if can_hold([self.guard.path, trouble.path]) is not False:
                 found[trouble.place, trouble.reason] = None
         return tuple(sorted(found))
 
