@@ -12,15 +12,14 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import TYPE_CHECKING, NoReturn
 
 from patchtool import __version__
 from patchtool.errors import InputError, PatchtoolError, UsageError
-from patchtool.report import FORMATS, STATUS, render
+from patchtool.report import FORMATS, render, status
 
 if TYPE_CHECKING:
-    from patchtool.model import Finding, Report
+    from patchtool.model import Anchor, Finding, Report, Unknown
     from patchtool.report.options import State
     from patchtool.source import Source
 
@@ -86,6 +85,19 @@ class _Parser(argparse.ArgumentParser):
         return super().parse_known_args(args, namespace)
 
 
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """Return what formats a help text.
+
+    argparse makes one for each argument that is added; left to itself it imports more than
+    all the rest of a short run to find out how wide the terminal is.
+    """
+    try:
+        width = int(os.environ.get("COLUMNS") or os.get_terminal_size(1).columns)
+    except (OSError, ValueError):
+        width = 80
+    return argparse.RawDescriptionHelpFormatter(prog, width=(width or 80) - 2)
+
+
 def _apply_settings(parser: _Parser) -> None:
     """Make what is configured the default of each argument that knows the setting."""
     from patchtool import config
@@ -148,7 +160,7 @@ def _parser() -> _Parser:
         prog="patchtool",
         description=_ABOUT,
         epilog=f"{_EXAMPLES}\n\n{_STATUSES}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_formatter,
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -159,7 +171,7 @@ def _parser() -> _Parser:
         command = commands.add_parser(
             name,
             help=summary,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_formatter,
             allow_abbrev=False,
         )
         command.fill = fill
@@ -295,8 +307,9 @@ def _checked(source: Source, fields: tuple[str, ...] | None) -> Report:
     gc.disable()  # one short run whose terms all live to its end
     from patchtool.index import Index
     from patchtool.rules import stale_mmu_role as rule
+    from patchtool.suppress import checked
 
-    return rule.check(Index(source), fields or rule.DEFAULT_FIELDS, source.label, source.rev)
+    return checked(source, fields or rule.DEFAULT_FIELDS, Index)[0]
 
 
 def _require_kernel(source: Source) -> None:
@@ -319,9 +332,13 @@ def _require_kernel(source: Source) -> None:
 def _deliver(
     report: Report,
     arguments: argparse.Namespace,
-    states: Mapping[Finding, State] = MappingProxyType({}),
+    states: Mapping[Finding, State] | None = None,
+    anchors: Mapping[Finding | Unknown, Anchor] | None = None,
 ) -> int:
-    """Print a report as the arguments ask and return the exit status."""
+    """Print a report as the arguments ask and return the exit status.
+
+    A report on a change comes with the state of each finding and the line it comes from.
+    """
     from patchtool.report.options import Options
 
     options = Options(
@@ -329,16 +346,18 @@ def _deliver(
         quiet=arguments.quiet,
         verbose=arguments.verbose,
         directory=os.getcwd(),
-        states=states,
+        change=states is not None,
+        states=states or {},
+        anchors=anchors or {},
     )
     text = render(report, arguments.format, options)
-    if arguments.verbose:
+    if arguments.verbose and states is None:
         _print_ledger(report)
     if arguments.output in (None, "-"):
         _print(text)
     else:
         _write(arguments.output, text)
-    return STATUS[report.verdict]
+    return status(report)
 
 
 def _print(text: str) -> None:

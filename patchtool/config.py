@@ -128,11 +128,8 @@ def _may_speak(folder: str) -> bool:
         os.path.join(os.environ.get("XDG_CONFIG_HOME") or f"{home}/.config", "git", "config"),
     ]
     around = os.environ.get("GIT_DIR") or _above(folder, ".git")
-    if around is not None and not os.path.isdir(around):
-        # A linked work tree or a submodule keeps its configuration elsewhere.
-        return True
-    if around is not None:
-        places += [os.path.join(around, name) for name in ("config", "config.worktree")]
+    for place in _repository(around) if around is not None else ():
+        places += [os.path.join(place, name) for name in ("config", "config.worktree")]
     for place in places:
         try:
             with open(place, "rb") as file:
@@ -142,6 +139,28 @@ def _may_speak(folder: str) -> bool:
         if b"patchtool" in text or b"include" in text:
             return True
     return False
+
+
+def _repository(around: str) -> Iterator[str]:
+    """Yield where a repository keeps its configuration.
+
+    ``.git`` of a linked work tree or a submodule is a file that says where the rest is.
+    """
+    if os.path.isfile(around):
+        around = os.path.join(os.path.dirname(around), _line(around).removeprefix("gitdir: "))
+    yield around
+    common = _line(os.path.join(around, "commondir"))
+    if common:
+        yield os.path.join(around, common)
+
+
+def _line(path: str) -> str:
+    """Return the only line of a small file, "" where there is none."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read(4096).rstrip("\n")
+    except OSError:
+        return ""
 
 
 # -- names and values ----------------------------------------------------------------------

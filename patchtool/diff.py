@@ -447,6 +447,13 @@ def _opcodes(old: list[bytes], new: list[bytes]) -> list[_Opcode]:
     return [code for code in codes if code[2] > code[1] or code[4] > code[3]]
 
 
+def differing(old: list[bytes], new: list[bytes]) -> Iterator[tuple[int, int, int, int]]:
+    """Yield what differs between two files: start and end in the one and in the other."""
+    for tag, start, end, first, last in _opcodes(old, new):
+        if tag != "equal":
+            yield start, end, first, last
+
+
 def _hunks(old: list[bytes], new: list[bytes], path: str) -> Iterator[bytes]:
     for group in _groups(_opcodes(old, new)):
         first, last = group[0], group[-1]

@@ -78,6 +78,11 @@ def read(data: bytes, name: str) -> tuple[Letter, ...]:
     return tuple(letters)
 
 
+def tags(data: bytes) -> str:
+    """Return what the subject of a mail has in brackets, as "PATCH v2 3/5"."""
+    return _tags(_opened(data)[0])
+
+
 def relevant(path: str) -> bool:
     """Tell whether a verdict can rest on a file, from its path alone."""
     return _RELEVANT.search(path) is not None

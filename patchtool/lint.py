@@ -8,19 +8,38 @@ is decided only where the change before it touched something that the verdict re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from patchtool.model import Context, FieldResult, Finding, Place, Report, Unknown, Verdict
+from patchtool.model import (
+    Anchor,
+    Consulted,
+    Context,
+    FieldResult,
+    Finding,
+    Place,
+    Remark,
+    Report,
+    Suppressed,
+    Unknown,
+    Verdict,
+)
 
 if TYPE_CHECKING:
+    from patchtool.changes import Mover
     from patchtool.slices import Lens, Recorder
     from patchtool.source import Source
+    from patchtool.suppress import Suppression
 
 State = Literal["new", "existing", "closed"]
 
 _CLEAN: tuple[Verdict, ...] = ("covered", "not-guarded")
+
+_Move = Callable[[Place], Place]
 
 _Key = tuple[tuple[str, ...], str, str]
 """The way to a guard, the context and the field: what a verdict is about."""
@@ -45,9 +64,9 @@ class News:
 
     report: Report
     states: Mapping[Finding, State]
+    anchors: Mapping[Finding | Unknown, Anchor]
+    """The line of the change that each new finding and undecided place comes from."""
     decisions: int
-    suppressed: tuple[tuple[Finding, str], ...]
-    """New findings that the source itself accepts, with the reason."""
 
 
 @dataclass(slots=True)
@@ -55,6 +74,7 @@ class _Decided:
     """The verdict on one tree, with what is needed to tell whether it still holds."""
 
     report: Report
+    source: Source
     index: Recorder
     fields: tuple[str, ...]
     seen: Lens | None = None
@@ -72,26 +92,35 @@ class _Collected:
 
     findings: list[Finding] = field(default_factory=list)
     states: dict[Finding, State] = field(default_factory=dict)
+    anchors: dict[Finding | Unknown, Anchor] = field(default_factory=dict)
     contexts: dict[tuple[Place, tuple[str, ...]], Context] = field(default_factory=dict)
     unknowns: list[Unknown] = field(default_factory=list)
-    suppressed: list[tuple[Finding, str]] = field(default_factory=list)
+    suppressed: list[Suppressed] = field(default_factory=list)
+    remarks: list[Remark] = field(default_factory=list)
 
-    def add(self, finding: Finding, state: State, report: Report, suffix: str) -> None:
-        """Take over a finding with the verdict that it stands for."""
-        told = replace(finding, message=finding.message + suffix)
+    def add(
+        self, finding: Finding, state: State, report: Report, suffix: str, move: _Move
+    ) -> Finding | None:
+        """Take over a finding with the verdict that it stands for; None if it is known."""
+        told = replace(finding, message=finding.message + suffix, place=move(finding.place))
         if told in self.states:
-            return
-        self.findings.append(told)
+            return None
         self.states[told] = state
+        by = next((one for one in report.suppressed if one.finding == finding), None)
+        if by is None:
+            self.findings.append(told)
+        else:
+            self.suppressed.append(replace(by, finding=told, place=move(by.place)))
         for context in report.contexts:
             if (context.place, context.entry) != (finding.place, finding.entry):
                 continue
             results = tuple(one for one in context.fields if one.name == finding.field)
-            key = (context.place, context.entry)
+            key = (told.place, context.entry)
             held = self.contexts.get(key)
             before = held.fields if held is not None else ()
             more = tuple(one for one in results if one not in before)
-            self.contexts[key] = replace(context, fields=(*before, *more))
+            self.contexts[key] = replace(context, place=told.place, fields=(*before, *more))
+        return told
 
 
 def lint(label: str, steps: Sequence[Step], fields: tuple[str, ...], everything: bool) -> News:
@@ -99,7 +128,7 @@ def lint(label: str, steps: Sequence[Step], fields: tuple[str, ...], everything:
 
     EVERYTHING asks for what is closed and what was there before, too.
     """
-    series = _Series(label, fields, everything)
+    series = _Series(label, fields, everything, steps[-1].after)
     many = len(steps) > 1
     for number, step in enumerate(steps):
         suffix = f"; brought in by {step.label}" if many and step.label else ""
@@ -110,12 +139,20 @@ def lint(label: str, steps: Sequence[Step], fields: tuple[str, ...], everything:
 class _Series:
     """Walks along a series of changes."""
 
-    def __init__(self, label: str, fields: tuple[str, ...], everything: bool) -> None:
+    def __init__(
+        self,
+        label: str,
+        fields: tuple[str, ...],
+        everything: bool,
+        final: Callable[[], Source],
+    ) -> None:
+        self._final = final
+        self._mover: Mover | None = None
         self._label = label
         self._fields = fields
         self._everything = everything
         self._now: _Decided | None = None
-        self._last: Report | None = None
+        self._last: tuple[Report, Source] | None = None
         self._found = _Collected()
         self._decisions = 0
 
@@ -126,11 +163,12 @@ class _Series:
         before, after = self._now, None
         if before is None:
             after = self._decide(step.after())
-            if after.report.verdict in _CLEAN and not self._everything:
+            quiet = after.report.verdict in _CLEAN and not after.report.remarks
+            if quiet and not self._everything:
                 self._now = after
                 return
             if self._same(after, step):
-                self._settle(after, after, suffix, touched=False)
+                self._settle(after, after, suffix, None)
                 return
             first = step.before()
             before = None if first is None else self._decide(first)
@@ -138,48 +176,87 @@ class _Series:
             return
         if after is None:
             after = self._decide(step.after())
-        self._settle(before, after, suffix, touched=True)
+        self._settle(before, after, suffix, step)
 
-    def _settle(self, before: _Decided | None, after: _Decided, suffix: str, touched: bool) -> None:
+    def _moved(self, place: Place, tree: Source) -> Place:
+        """Return where a place is at the end of the series: that is what people look at."""
+        if self._mover is None:
+            from patchtool.changes import Mover
+
+            self._mover = Mover(self._final())
+        return self._mover.moved(place, tree)
+
+    def _settle(
+        self, before: _Decided | None, after: _Decided, suffix: str, step: Step | None
+    ) -> None:
+        """Collect what a step does; none stands for one that is beside the point."""
         self._now = after
+
+        move = partial(self._moved, tree=after.source)
+        change = None
+        if step is not None:
+            from patchtool.changes import Change
+
+            change = Change(step.before(), after.source, step.paths)
+        near = {one.name for one in after.report.ledger if one.kind == "function"}
         old = before.report if before is not None else Report(self._label, None)
         new, existing, closed = compare(old, after.report)
         for one in new:
-            reason = _accepted(one, after.index)
-            if reason:
-                self._found.suppressed.append((one, reason))
+            told = self._found.add(one, "new", after.report, suffix, move)
+            if told is not None and change is not None:
+                names = [one.field, *(re.split(r"\W+", name)[-1] for name in one.missing)]
+                self._anchor(told, change.anchor(one.place, near, names, after.index), move)
+        known = Counter(map(_remark, old.remarks))
+        for remark in after.report.remarks if step is not None else ():
+            if known[_remark(remark)]:
+                known[_remark(remark)] -= 1
             else:
-                self._found.add(one, "new", after.report, suffix)
-        if touched:
-            self._found.unknowns += [
-                replace(one, reason=one.reason + suffix) for one in undecided(old, after.report)
-            ]
+                problem = remark.problem + suffix
+                self._found.remarks.append(Remark(move(remark.place), problem))
+        for open_ in undecided(old, after.report) if step is not None else ():
+            unknown = Unknown(move(open_.place), open_.reason + suffix)
+            self._found.unknowns.append(unknown)
+            if change is not None:
+                names = re.findall(r"\w+", open_.reason)
+                self._anchor(unknown, change.anchor(open_.place, near, names, after.index), move)
         if self._everything:
             for one in existing:
-                self._found.add(one, "existing", after.report, "")
-            for one in closed:
-                self._found.add(one, "closed", old, suffix.replace("brought in", "closed"))
+                self._found.add(one, "existing", after.report, "", move)
+            if before is not None:
+                earlier = partial(self._moved, tree=before.source)
+                words = suffix.replace("brought in", "closed")
+                for one in closed:
+                    self._found.add(one, "closed", old, words, earlier)
+
+    def _anchor(self, told: Finding | Unknown, anchor: Anchor | None, move: _Move) -> None:
+        if anchor is not None:
+            self._found.anchors[told] = replace(anchor, place=move(anchor.place))
 
     def _decide(self, source: Source) -> _Decided:
-        from patchtool.rules import stale_mmu_role as rule
         from patchtool.slices import Recorder
+        from patchtool.suppress import checked
 
         self._decisions += 1
-        index = Recorder(source)
-        report = rule.check(index, self._fields, self._label, source.rev)
-        self._last = report
-        return _Decided(report, index, self._fields)
+        report, index = checked(source, self._fields, Recorder)
+        report = replace(report, tree=self._label)
+        self._last = report, source
+        return _Decided(report, source, index, self._fields)
 
     def _same(self, decided: _Decided, step: Step) -> bool:
         """Tell whether a step leaves alone all that a verdict rests on."""
         from patchtool.slices import Slicer
+        from patchtool.suppress import find
 
         before, after = step.before(), step.after()
         if before is None:
             return False
-        texts = [
-            (path, _code(before.read(path)), _code(after.read(path))) for path in sorted(step.paths)
-        ]
+        raw = [(path, before.read(path), after.read(path)) for path in sorted(step.paths)]
+        if any(
+            _accepting(find(p, old or b"")) != _accepting(find(p, new or b""))
+            for p, old, new in raw
+        ):
+            return False
+        texts = [(path, _code(old), _code(new)) for path, old, new in raw]
         changed = [one for one in texts if one[1] != one[2]]
         if not changed:
             return True
@@ -191,23 +268,37 @@ class _Series:
             for path, old, new in changed
         )
 
+    def _ledger(self, report: Report, tree: Source) -> tuple[Consulted, ...]:
+        if tree is self._final():
+            return report.ledger
+        return tuple(
+            replace(one, line=self._moved(Place(one.file, one.line), tree).line)
+            for one in report.ledger
+        )
+
     def news(self) -> News:
         """Return the report on what was collected."""
         found = self._found
         verdict: Verdict = "covered"
         if "new" in found.states.values():
+            # Suppressed or not: what is accepted is no proof.
             verdict = "gap"
         elif found.unknowns:
             verdict = "unknown"
-        base = self._last or Report(self._label, None)
+        base = Report(self._label, None)
+        if self._last is not None:
+            base, tree = self._last
+            base = replace(base, ledger=self._ledger(base, tree) if found.states else ())
         report = replace(
             base,
             contexts=tuple(found.contexts.values()),
             findings=tuple(found.findings),
             unknowns=tuple(dict.fromkeys(found.unknowns)),
+            suppressed=tuple(found.suppressed),
+            remarks=tuple(found.remarks),
             verdict=verdict,
         )
-        return News(report, found.states, self._decisions, tuple(found.suppressed))
+        return News(report, found.states, found.anchors, self._decisions)
 
 
 def _code(data: bytes | None) -> bytes | None:
@@ -220,13 +311,14 @@ def _code(data: bytes | None) -> bytes | None:
     return b"\n".join(line for line in lines if line)
 
 
-def _accepted(finding: Finding, index: Recorder) -> str:
-    """Return the reason for which the source accepts a finding, "" where it does not."""
-    from patchtool.suppress import find
+def _accepting(suppressions: Iterable[Suppression]) -> list[tuple[str, str]]:
+    """Return what some suppressions say, wherever they stand."""
+    return [(one.rule, one.reason) for one in suppressions]
 
-    data = index.original(finding.place.file)
-    suppressions = find(finding.place.file, data)
-    return next((one.reason for one in suppressions if one.accepts(finding)), "")
+
+def _remark(one: Remark) -> tuple[str, str]:
+    """Return what tells a remark from another, however the lines move."""
+    return one.place.file, one.problem
 
 
 # -- the difference between two reports ----------------------------------------------------
@@ -247,6 +339,10 @@ def compare(before: Report, after: Report) -> tuple[list[Finding], list[Finding]
         if at is not None and match is not None:
             matched.add(at)
         if match is not None and set(finding.missing) <= set(match.missing):
+            if _counts(finding, after) and not _counts(match, before):
+                withdrawn = f"{finding.message}; it is no longer suppressed"
+                new.append(replace(finding, message=withdrawn))
+                continue
             existing.append(finding)
         else:
             new.append(finding)
@@ -280,7 +376,10 @@ def undecided(before: Report, after: Report) -> list[Unknown]:
         for context in after.contexts
         for one in context.fields
         if one.verdict == "unknown"
-    ] or ([Unknown(Place("arch/x86/kvm", 1), "nothing was decided")] * (not after.findings))
+    ] or (
+        [Unknown(Place("arch/x86/kvm", 1), "nothing was decided")]
+        * (not (after.findings or after.suppressed))
+    )
 
 
 def _key(context: Context, name: str) -> _Key:
@@ -291,11 +390,16 @@ def _results(report: Report) -> dict[_Key, FieldResult]:
     return {_key(c, one.name): one for c in report.contexts for one in c.fields}
 
 
+def _counts(finding: Finding, report: Report) -> bool:
+    """Tell whether a report does not suppress one of its findings."""
+    return all(one.finding != finding for one in report.suppressed)
+
+
 def _findings(report: Report) -> dict[_Key, Finding]:
-    """Return the findings by what they are about."""
+    """Return the findings by what they are about, suppressed ones too."""
     contexts = {(c.place, c.entry): c for c in report.contexts}
     found: dict[_Key, Finding] = {}
-    for one in report.findings:
+    for one in (*report.findings, *(one.finding for one in report.suppressed)):
         context = contexts.get((one.place, one.entry))
         name = context.context if context is not None else ""
         found[(one.entry, name, one.field)] = one

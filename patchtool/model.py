@@ -128,6 +128,35 @@ class Unknown:
 
 
 @dataclass(frozen=True, slots=True, order=True)
+class Anchor:
+    """A line that a change touched; ``end`` is the column behind its last character.
+
+    Where a change only takes lines away, the line in front of them stands for them.
+    """
+
+    place: Place
+    end: int
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Suppressed:
+    """A finding that a comment in the source accepts: where the comment is, and why."""
+
+    finding: Finding
+    place: Place
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Remark:
+    """A comment that was meant to accept a finding and does not."""
+
+    place: Place
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
 class Consulted:
     """One definition that a verdict rests on.  ``kind`` is function, macro, type, ...
 
@@ -169,3 +198,6 @@ class Report:
     legality: tuple[str, ...] = ()
     """The architectural facts that every witness respects."""
     verdict: Verdict = field(default="unknown")
+    suppressed: tuple[Suppressed, ...] = ()
+    """What the source accepts.  It is no part of ``findings`` and still a gap."""
+    remarks: tuple[Remark, ...] = ()

@@ -1,13 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Settings come from where they should, in the documented order, and mistakes are named."""
 
+import json
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 from scratch import git, repository
-from test_lint import DEMO, FIXED, LMA, MMU, REGRESSIONS, counted, mail, patch_of, run
+from test_lint import (
+    DEMO,
+    FIXED,
+    HOST,
+    LMA,
+    MMU,
+    REGRESSIONS,
+    counted,
+    diff,
+    mail,
+    patch_of,
+    run,
+)
+from test_report import official
 
 from patchtool import cli, config
 from patchtool.errors import UsageError
@@ -101,18 +115,147 @@ def test_git_is_asked_only_where_it_may_know(here, monkeypatch):
     assert len(calls) == 1
 
 
+def test_a_linked_work_tree_is_looked_into(here, tmp_path, monkeypatch):
+    """What the repository of a linked work tree says counts; git is asked only then."""
+    import subprocess
+
+    linked = tmp_path / "linked"
+    git(here, "worktree", "add", "--quiet", "--detach", str(linked))
+    monkeypatch.chdir(linked)
+    calls = []
+    genuine = subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda *a, **k: calls.append(a) or genuine(*a, **k))
+    assert (config.settings(), calls) == ({}, [])
+    monkeypatch.undo()
+    git(here, "config", "patchtool.format", "terse")
+    assert config.settings(str(linked))["format"].value == "terse"
+
+
 # -- suppressions ----------------------------------------------------------------------------
 
 
 def test_a_suppression_needs_a_reason(run):
     """A finding at a guard with a reasoned comment is accepted; without reason it is not."""
-    for note, status in ((NOTE, 0), (NOTE.replace(": checked by hand", ""), 1)):
+    # One of the three guards has no gap, so the comment there is always in vain.
+    for note, status, gaps, vain in (
+        (NOTE, 0, 0, 1),
+        (NOTE.replace(": checked by hand", ""), 1, 2, 3),
+    ):
         edits = [*REGRESSIONS["bit dropped"], (MMU, GUARD, note + GUARD)]
         patch = mail(patch_of(FIXED, edits))
         got, out, err = run("-", "--tree", FIXED, "--format", "terse", data=patch)
-        assert (got, bool(out), err) == (status, bool(status), "")
+        counts = out.count("ERROR:"), out.count("WARNING:SUPPRESSION:")
+        assert (got, *counts, err) == (status, gaps, vain, "")
     patch = mail(patch_of(FIXED, [(MMU, LMA, ""), (MMU, GUARD, NOTE + GUARD)]))
-    assert "suppressed: checked by hand" in run("-", "--tree", FIXED, "-v", data=patch)[2]
+    status, out, err = run("-", "--tree", FIXED, data=patch)
+    assert (status, out.count(f"; suppressed by {MMU}:"), err) == (0, 2, "")
+    assert out.endswith("no gap brought in; 2 gaps suppressed in the source (assumptions above)\n")
+    assert "EFER.LMA       0" not in out
+    status, out, err = run("-", "--tree", FIXED, "-v", data=patch)
+    assert (status, out.count("* EFER.LMA"), err) == (0, 2, "")
+
+
+@pytest.fixture
+def accepted(tmp_path):
+    """Return a tree with a gap that its source accepts, and with no other."""
+    tree = Path(shutil.copytree(DEMO, tmp_path / "linux"))
+    text = (tree / MMU).read_text("utf-8")
+    (tree / MMU).write_text(text.replace(GUARD, NOTE + GUARD, 2), "utf-8")
+    return tree
+
+
+def test_check_sets_apart_what_the_source_accepts(accepted, capfd):
+    """An accepted gap is no error for check and kbuild, and is never told as a proof."""
+    line = (accepted / MMU).read_text("utf-8").splitlines().index(NOTE.strip("\n")) + 1
+    status, out, err = said(capfd, "check", str(accepted))
+    assert (status, err) == (0, "")
+    assert out.count(" note: ") == 2
+    assert f"; suppressed by {MMU}:{line}: checked by hand [stale-mmu-role]" in out
+    assert "2 gaps suppressed in the source, no other in 5 contexts" in out
+    assert "* EFER.LMA" not in out
+    assert "* EFER.LMA" in said(capfd, "check", str(accepted), "--verbose")[1]
+    status, out, err = said(capfd, "kbuild", "--error", str(accepted / MMU))
+    assert (status, out.count(" note: "), out.count(" error: "), err) == (0, 2, 0, "")
+
+
+def test_programs_are_told_what_is_accepted(accepted, capfd):
+    """Each form for programs says that a finding is suppressed, by which line, and why."""
+    status, out, _ = said(capfd, "check", str(accepted), "--format", "json")
+    document = json.loads(out)
+    assert (status, document["verdict"], document["findings"]) == (0, "gap", [])
+    assert {c["verdict"] for c in document["contexts"]} == {"gap", "covered"}
+    by = [one["suppressed_by"] for one in document["suppressed"]]
+    assert [(one["file"], one["reason"]) for one in by] == [(MMU, "checked by hand")] * 2
+    status, out, _ = said(capfd, "check", str(accepted), "--format", "sarif")
+    official(json.loads(out))
+    (found,) = json.loads(out)["runs"]
+    assert (status, found["invocations"][0]["exitCode"]) == (0, 0)
+    lines = []
+    for result in found["results"]:
+        (one,) = result["suppressions"]
+        assert (one["kind"], one["justification"]) == ("inSource", "checked by hand")
+        lines.append(one["location"]["physicalLocation"]["region"]["startLine"])
+    assert lines == [one["line"] for one in by]
+    assert said(capfd, "check", str(accepted), "--format", "terse") == (0, "", "")
+    out = said(capfd, "check", str(accepted), "--format", "terse", "-v")[1]
+    assert out.count(" CHECK:STALE_MMU_ROLE: ") == 2
+    out = said(capfd, "check", str(accepted), "--format", "github")[1]
+    assert (out.count("::notice "), out.count("::error "), out.count(by[0]["reason"])) == (2, 0, 2)
+    rows = json.loads(said(capfd, "check", str(accepted), "--format", "b4-json")[1])
+    assert {row["status"] for row in rows} == {"pass"}
+    assert all("suppressed by" in row["summary"] for row in rows)
+    record = json.loads(said(capfd, "check", str(accepted), "--format", "patchwork")[1])
+    assert record["state"] == "success"
+    assert "2 findings suppressed" in record["description"]
+
+
+def test_an_accepted_gap_hides_nothing_else(accepted, capfd):
+    """Beside an accepted gap another one is an error, and what is undecided is status 3."""
+    text = (accepted / MMU).read_text("utf-8")
+    first = text.index(NOTE)
+    (accepted / MMU).write_text(text[:first] + text[first + len(NOTE) :], "utf-8")
+    status, out, _ = said(capfd, "check", str(accepted))
+    assert (status, out.count(": error: "), out.count("; suppressed by ")) == (1, 1, 1)
+    assert "1 gap in 1 of 5 contexts; 1 gap suppressed in the source" in out
+    puzzle = "\tif (roles_match(context, &new_role))\n"
+    (accepted / MMU).write_text(text[:first] + text[first:].replace(GUARD, puzzle, 1), "utf-8")
+    status, out, _ = said(capfd, "check", str(accepted))
+    assert (status, out.count(": error: ")) == (3, 0)
+    document = json.loads(said(capfd, "check", str(accepted), "--format", "sarif")[1])
+    assert document["runs"][0]["invocations"][0]["executionSuccessful"] is False
+
+
+def test_check_and_lint_remark_on_what_accepts_nothing(run, accepted, capfd):
+    """A comment in vain is a warning of check, and of lint where the change made it so."""
+    words = "this suppression no longer suppresses anything; remove it"
+    files = {MMU: (accepted / MMU).read_text("utf-8")}
+    mended = {MMU: (FIXED / MMU).read_text("utf-8").replace(GUARD, NOTE + GUARD, 2)}
+    host = {HOST: (accepted / HOST).read_text("utf-8")}, {HOST: (FIXED / HOST).read_text("utf-8")}
+    patch = mail(diff({**files, **host[0]}, {**mended, **host[1]}))
+    assert words not in said(capfd, "check", str(accepted))[1]
+    status, out, err = run("-", "--tree", accepted, "--format", "terse", data=patch)
+    assert (status, out.count("WARNING:SUPPRESSION"), err) == (0, out.count("\n"), "")
+    assert out.count(words) == mended[MMU].count(NOTE)
+    (accepted / MMU).write_text(mended[MMU], "utf-8")
+    (accepted / HOST).write_text(host[1][HOST], "utf-8")
+    for form, mark in (
+        ("text", "warning: "), ("terse", "WARNING:SUPPRESSION: "), ("github", "::warning "),
+        ("json", '"text": "'), ("sarif", '"level": "warning"'), ("b4-json", '"warn"'),
+        ("patchwork", '"warning"'),
+    ):  # fmt: skip
+        status, out, err = said(capfd, "check", str(accepted), "--format", form)
+        assert (status, words in out, mark in out, err) == (0, True, True, "")
+
+
+def test_taking_an_acceptance_back_is_news(run, accepted):
+    """A patch that only removes the comment brings the finding to light again."""
+    text = (accepted / MMU).read_text("utf-8")
+    patch = mail(diff({MMU: text}, {MMU: text.replace(NOTE, "")}))
+    status, out, _ = run("-", "--tree", accepted, "--format", "terse", data=patch)
+    assert (status, out.count("it is no longer suppressed")) == (1, 2)
+    other = mail(diff({MMU: text.replace(NOTE, "")}, {MMU: text}))
+    (accepted / MMU).write_text(text.replace(NOTE, ""), "utf-8")
+    assert run("-", "--tree", accepted, data=other) == (0, "", "")
 
 
 def test_suppressions_in_vain_are_reported(run, tmp_path):

@@ -14,7 +14,7 @@ HOUSE = Path(patchtool.__file__).parent
 FLOORS = [
     {"", "errors", "model", "architecture"},
     {"git", "inbox", "config"},
-    {"diff"},
+    {"diff", "series"},
     {"source"},
     {"syntax", "scan"},
     {"index"},
@@ -25,7 +25,7 @@ FLOORS = [
     {"coverage", "roles"},
     {"rules"},
     {"build", "store", "suppress", "upstream"},
-    {"fix", "history", "lint", "patch", "sites", "slices", "spelling"},
+    {"changes", "fix", "history", "lint", "patch", "sites", "slices", "spelling"},
     {"report"},
     {"commands"},
     {"cli"},

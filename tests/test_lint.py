@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from scratch import commit, git, repository
+from test_report import official
 
 from patchtool import cli, lint
 from patchtool.inbox import read, relevant
@@ -184,6 +185,78 @@ def test_a_regression_is_reported_as_new_and_its_revert_as_closing(run, name):
         )
 
 
+# The line that each regression is shown at: one that it writes, or the one in front of
+# what it takes away.
+CHANGED = {
+    "bit dropped": "ext.cr4_la57 = ____is_efer_lma(regs) && ____is_cr4_la57(regs);",
+    "bit renamed away": "ext.long_mode = tdp_enabled;",
+    "input added without a bit": "if (vcpu->arch.hflags & (1 << 9))",
+    "mask added before the comparison": "new_role.ext.efer_lma = 0;",
+    "role computed from another source": "struct kvm_mmu_role_regs own = vcpu_to_role_regs(vcpu);",
+}
+
+
+@pytest.mark.parametrize("name", REGRESSIONS)
+def test_a_finding_is_shown_where_the_patch_has_it(run, name):
+    """Results lie on lines of the patch, and the guard is the first related location."""
+    before = files_of(FIXED)
+    after = edited(before, REGRESSIONS[name])
+    patch = mail(diff(before, after))
+    status, out, _ = run("-", "--tree", FIXED, "--format", "sarif", data=patch)
+    log = json.loads(out)
+    official(log)
+    shown = set()
+    for result in log["runs"][0]["results"]:
+        at = result["locations"][0]["physicalLocation"]
+        region = at["region"]
+        line = after[at["artifactLocation"]["uri"]].split("\n")[region["startLine"] - 1]
+        assert region["startLine"] == region["endLine"]
+        assert line[region["startColumn"] - 1 : region["endColumn"] - 1] == CHANGED[name]
+        shown.add((at["artifactLocation"]["uri"], region["startLine"]))
+        guard = result["relatedLocations"][0]
+        assert guard["message"]["text"].startswith("the guard in ")
+        place = guard["physicalLocation"]
+        text = after[place["artifactLocation"]["uri"]].split("\n")
+        assert text[place["region"]["startLine"] - 1] + "\n" in GUARD
+        assert f"[{guard['message']['text']}](1)" in result["message"]["text"]
+        assert result["codeFlows"]
+    assert status == 1 and len(shown) == 1
+    out = run("-", "--tree", FIXED, "--format", "github", data=patch)[1]
+    told = re.findall(r"file=([^,]*),line=(\d+),", out)
+    assert {(file, int(line)) for file, line in told} == shown
+    out = run("-", "--tree", FIXED, "--quiet", data=patch)[1]
+    notes = re.findall(r"^([^:]*):(\d+):\d+: note: it comes from ", out, re.MULTILINE)
+    assert {(file, int(line)) for file, line in notes} == shown
+    changed = json.loads(run("-", "--tree", FIXED, "--format", "json", data=patch)[1])["findings"]
+    assert {(one["changed"]["file"], one["changed"]["line"]) for one in changed} == shown
+
+
+def test_a_new_guard_is_shown_itself(run):
+    """Where the guard is what the patch writes, no other line is named."""
+    files = files_of(DEMO)
+    before = edited(files, [(MMU, GUARD, GUARD.partition("\n\n")[2])])
+    tree = mail(diff(files, before)) + mail(diff(before, files))
+    status, out, _ = run("-", "--tree", DEMO, "--format", "sarif", data=tree)
+    assert status == 1
+    (result,) = json.loads(out)["runs"][0]["results"]
+    line = result["locations"][0]["physicalLocation"]["region"]["startLine"]
+    assert files[MMU].split("\n")[line - 1] + "\n" == GUARD.partition("\n")[0] + "\n"
+    assert not result["relatedLocations"][0]["message"]["text"].startswith("the guard")
+
+
+def test_lines_are_those_at_the_end_of_a_series(run):
+    """A later patch that moves lines moves the finding of an earlier one along."""
+    first = files_of(FIXED)
+    second = edited(first, REGRESSIONS["mask added before the comparison"])
+    third = edited(second, [(MMU, "#include", "#define MORE 1\n\n#include")])
+    assert third[MMU].count("MORE") > 0
+    patches = mail(diff(first, second)) + mail(diff(second, third))
+    (one,) = json.loads(run("-", "--tree", FIXED, "--format", "json", data=patches)[1])["findings"]
+    lines = third[MMU].split("\n")
+    assert lines[one["line"] - 1] + "\n" == GUARD.partition("\n")[0] + "\n"
+    assert "efer_lma = 0" in lines[one["changed"]["line"] - 1]
+
+
 @pytest.mark.parametrize("name", REGRESSIONS)
 def test_a_revert_closes(run, tmp_path, name):
     """A patch that closes a gap says so with -v, is silent without, and leaves status 0."""
@@ -256,7 +329,16 @@ def test_a_patch_of_something_else_starts_nothing():
     assert (done.returncode, done.stdout) == (0, b"")
     loaded = {line.rpartition(b"|")[2].strip().split(b".")[0] for line in done.stderr.splitlines()}
     assert loaded.isdisjoint(
-        {b"z3", b"git", b"tree_sitter", b"unidiff", b"subprocess", b"email", b"dataclasses"}
+        {
+            b"z3",
+            b"git",
+            b"tree_sitter",
+            b"unidiff",
+            b"subprocess",
+            b"email",
+            b"dataclasses",
+            b"shutil",
+        }
     )
 
 

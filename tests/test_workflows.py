@@ -111,6 +111,79 @@ def test_git_send_email_stops_at_a_new_gap(checkout, tmp_path):
     assert "EFER.LMA" in done.stdout + done.stderr
 
 
+@pytest.fixture
+def sending(checkout, tmp_path):
+    """Return what sends two patches; the second one drops a bit beside lines of the first.
+
+    It takes the folder to send from and the words that say what to send.
+    """
+    if "git-send-email" not in os.listdir(git(checkout, "--exec-path")):
+        pytest.skip("git send-email is not installed")
+    install(checkout, "sendemail-validate")
+    git(checkout, "tag", "base")
+    first = [(MMU, "ext.cr4_la57 = ", "/* Five levels. */\n\t\text.cr4_la57 = ")]
+    change(checkout, first)
+    commit(checkout, "KVM: fine")
+    change(checkout, REGRESSIONS["bit dropped"])
+    commit(checkout, "KVM: drop a bit")
+    send = ["git", "send-email", "--to=kvm@example.com", "--confirm=never", "--quiet"]
+    send += ["--suppress-cc=all", "--from=tester@example.com", "--smtp-server=/bin/false"]
+
+    def sender(*words):
+        done = call(*send, *words, cwd=checkout)
+        assert "Mail::Address" not in done.stderr, "install libmailtools-perl"
+        return done.returncode, done.stdout + done.stderr
+
+    return sender
+
+
+@pytest.mark.parametrize("at", ["base", "main"])
+def test_a_mail_is_judged_on_top_of_those_before_it(checkout, tmp_path, sending, at):
+    """Patch 2 does not fit without patch 1; the hook finds it, wherever the branch is."""
+    out = tmp_path / "out"
+    mails = git(checkout, "format-patch", "-o", str(out), "base").splitlines()
+    git(checkout, "checkout", "--quiet", "--detach", at)
+    before = sorted(str(path) for path in checkout.rglob("*"))
+    status, said = sending("--dry-run", *mails)
+    assert status != 0
+    assert "0002-KVM-drop-a-bit.patch: rejected by sendemail-validate hook" in said, said
+    assert said.count("EFER.LMA") == 2
+    assert "does not apply" not in said
+    assert sorted(str(path) for path in checkout.rglob("*")) == before
+    assert sorted(path.name for path in out.iterdir()) == [Path(mail).name for mail in mails]
+
+
+def test_commits_are_sent_as_a_series(checkout, tmp_path, sending):
+    """Git's own folder for `git send-email A..B` serves as well; a fine series passes."""
+    status, said = sending("--dry-run", "base..main")
+    assert status != 0 and said.count("EFER.LMA") == 2, said
+    git(checkout, "reset", "--quiet", "--hard", "HEAD~1")
+    change(checkout, HARMLESS)
+    commit(checkout, "KVM: fine too")
+    status, said = sending("--dry-run", "base..main")
+    assert status == 0, said
+
+
+def test_another_series_in_the_same_folder_is_no_part(checkout, tmp_path, sending):
+    """Of two series with the same numbers in one folder each keeps to its own mails."""
+    out = tmp_path / "out"
+    bad = git(checkout, "format-patch", "-o", str(out), "base").splitlines()
+    for mail in bad:
+        os.utime(mail, (1_700_000_000, 1_700_000_000))
+    git(checkout, "checkout", "--quiet", "-B", "other", "base")
+    change(checkout, REGRESSIONS["bit dropped"])
+    commit(checkout, "KVM: another first")
+    change(checkout, [(MMU, "ext.cr4_la57 = ", "/* Five. */\n\t\text.cr4_la57 = ")])
+    commit(checkout, "KVM: another second")
+    good = git(checkout, "format-patch", "-o", str(out), "base").splitlines()
+    git(checkout, "checkout", "--quiet", "--detach", "base")
+    for series in (bad, good):
+        done = call(
+            *COMMAND.split(), "lint", "--format", "terse", "--series", series[1], cwd=checkout
+        )
+        assert (done.returncode, done.stderr) == (int(series is bad), "")
+
+
 def test_a_hook_of_somebody_else_stays(checkout):
     """Neither install nor uninstall touches a hook without the mark; ours comes and goes."""
     hook = checkout / ".git/hooks/pre-commit"

@@ -34,6 +34,7 @@ complete -c patchtool -n '__fish_seen_subcommand_from fix' -l recipients -d 'ask
 complete -c patchtool -n '__fish_seen_subcommand_from fix' -l build -d 'compile the changed tree too (slow)'
 complete -c patchtool -n '__fish_seen_subcommand_from fix' -s q -l quiet -d 'tell nothing besides the patches'
 complete -c patchtool -n '__fish_seen_subcommand_from lint' -s h -l help -d 'show this help message and exit'
+complete -c patchtool -n '__fish_seen_subcommand_from lint' -l series -d 'PATCH is one mail of a series; those before it are taken from its folder'
 complete -c patchtool -n '__fish_seen_subcommand_from lint' -l range -r -d 'the commits of a range'
 complete -c patchtool -n '__fish_seen_subcommand_from lint' -l staged -d 'what the next commit would hold'
 complete -c patchtool -n '__fish_seen_subcommand_from lint' -l suppressions -d 'list the accepted findings of the tree; fail where one is accepted in vain'

@@ -45,7 +45,7 @@ done
 exit 0
 """,
     "sendemail-validate": """\
-exec {command} lint --format terse "$1"
+exec {command} lint --format terse --series "$1"
 """,
 }
 

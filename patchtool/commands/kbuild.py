@@ -45,11 +45,11 @@ def run(arguments: argparse.Namespace) -> int:
     if not name.startswith(_KVM):
         return 0
     report = _checked(top, name)
-    from patchtool.report import STATUS, render
+    from patchtool.report import render, status
     from patchtool.report.options import Options
 
     sys.stdout.write(render(report, "text", Options(quiet=True)))
-    return STATUS[report.verdict] if "--error" in words else 0
+    return status(report) if "--error" in words else 0
 
 
 def _checked(top: str, name: str) -> Report:
@@ -57,13 +57,22 @@ def _checked(top: str, name: str) -> Report:
     from patchtool.index import Index
     from patchtool.rules import stale_mmu_role as rule
     from patchtool.source import open_source
+    from patchtool.suppress import checked
 
-    source = open_source(top)
-    report = rule.check(Index(source), rule.DEFAULT_FIELDS, source.label, source.rev)
+    report, _ = checked(open_source(top), rule.DEFAULT_FIELDS, Index)
     findings = tuple(one for one in report.findings if one.place.file == name)
     unknowns = tuple(one for one in report.unknowns if one.place.file == name)
-    verdict: Verdict = "gap" if findings else "unknown" if unknowns else "covered"
-    return replace(report, findings=findings, unknowns=unknowns, contexts=(), verdict=verdict)
+    suppressed = tuple(one for one in report.suppressed if one.finding.place.file == name)
+    verdict: Verdict = "gap" if findings or suppressed else "unknown" if unknowns else "covered"
+    return replace(
+        report,
+        contexts=(),
+        findings=findings,
+        unknowns=unknowns,
+        suppressed=suppressed,
+        remarks=tuple(one for one in report.remarks if one.place.file == name),
+        verdict=verdict,
+    )
 
 
 def _placed(file: str) -> tuple[str, str]:

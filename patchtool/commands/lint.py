@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from patchtool.diff import FilePatch
     from patchtool.git import Repository
     from patchtool.lint import State, Step
-    from patchtool.model import Finding, Report
+    from patchtool.model import Anchor, Finding, Report, Unknown
     from patchtool.source import Source
 
 _ABOUT = """\
@@ -48,11 +48,20 @@ exit status:
 _NO_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 
 
+_Edits = dict[str, bytes | None]
+"""What differs from a tree: the bytes of files, None where one is gone."""
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command; those of the output come from the command line."""
     parser.description, parser.epilog = _ABOUT, _STATUSES
     add = parser.add_argument
     add("patches", nargs="*", metavar="PATCH", help="patches, mails or mboxes; - is standard input")
+    add(
+        "--series",
+        action="store_true",
+        help="PATCH is one mail of a series; those before it are taken from its folder",
+    )
     add("--range", metavar="A..B", help="the commits of a range")
     add("--staged", action="store_true", help="what the next commit would hold")
     add(
@@ -75,6 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
         return _suppressions(arguments)
     if arguments.rev is not None and not arguments.patches:
         raise UsageError("--rev goes with patches only")
+    if arguments.series and (len(arguments.patches) != 1 or "-" in arguments.patches):
+        raise UsageError("--series goes with one file; its folder holds the other mails")
     tree = arguments.tree or "."
     sources: list[Source] = []
     try:
@@ -82,7 +93,10 @@ def run(arguments: argparse.Namespace) -> int:
             letters = _letters(arguments.patches)
             if not any(letter.diff for letter in letters):
                 return _silent(arguments)
-            steps = list(_patched(tree, arguments.rev, letters, sources))
+            if arguments.series and len(letters) == 1:
+                steps = [_numbered(tree, arguments, letters[0], sources)]
+            else:
+                steps = list(_patched(tree, arguments.rev, letters, sources))
         else:
             steps = list(_committed(tree, arguments, sources))
         if not any(step.paths for step in steps):
@@ -99,21 +113,16 @@ def _silent(arguments: argparse.Namespace) -> int:
         return 0
     from patchtool.model import Report
 
-    return _deliver(Report(arguments.tree or ".", None, verdict="covered"), {}, arguments)
+    return _deliver(Report(arguments.tree or ".", None, verdict="covered"), {}, {}, arguments)
 
 
 def _lint(tree: str, steps: Sequence[Step], arguments: argparse.Namespace) -> int:
     from patchtool.lint import lint
-    from patchtool.report.words import safe, sentence
     from patchtool.rules.stale_mmu_role import DEFAULT_FIELDS
 
     fields = _fields(arguments.fields) or DEFAULT_FIELDS
     news = lint(tree, steps, fields, arguments.verbose)
-    if arguments.verbose:
-        for finding, reason in news.suppressed:
-            place = f"{safe(finding.place.file)}:{finding.place.line}"
-            sys.stderr.write(f"patchtool: {place}: suppressed: {sentence(reason)}\n")
-    return _deliver(news.report, news.states, arguments)
+    return _deliver(news.report, news.states, news.anchors, arguments)
 
 
 def _fields(given: str | None) -> tuple[str, ...]:
@@ -124,14 +133,19 @@ def _fields(given: str | None) -> tuple[str, ...]:
     return names
 
 
-def _deliver(report: Report, states: Mapping[Finding, State], arguments: argparse.Namespace) -> int:
-    if arguments.format in ("text", "terse") and not (report.findings or report.unknowns):
+def _deliver(
+    report: Report,
+    states: Mapping[Finding, State],
+    anchors: Mapping[Finding | Unknown, Anchor],
+    arguments: argparse.Namespace,
+) -> int:
+    told = report.findings or report.unknowns or report.suppressed or report.remarks
+    if arguments.format in ("text", "terse") and not told:
         if arguments.output in (None, "-"):
             return STATUS[report.verdict]
         arguments.format = "terse"
-    arguments.verbose = False
     # The command line brings its printer along: it lies on a higher floor.
-    status: int = arguments.deliver(report, arguments, states)
+    status: int = arguments.deliver(report, arguments, states, anchors)
     return status
 
 
@@ -186,25 +200,67 @@ def _patched(
     tree: str, rev: str | None, letters: Sequence[Letter], opened: list[Source]
 ) -> Iterator[Step]:
     """Yield a step per patch, with the tree before and after it."""
-    from patchtool import diff
-    from patchtool.lint import Step
-    from patchtool.source import Overlay, open_source
+    from patchtool.source import open_source
 
     source = open_source(tree, rev)
     opened.append(source)
-    parsed = [diff.parse(letter.diff, letter.name) if letter.diff else () for letter in letters]
+    parsed = list(map(_parsed, letters))
     edits = _edits(tree, source, parsed)
     for number, (letter, files) in enumerate(zip(letters, parsed, strict=True)):
-        paths = {path for file in files for path in (file.old, file.new) if path is not None}
-        before, after = Overlay(source, edits[number]), Overlay(source, edits[number + 1])
         label = f"patch {number + 1} of {len(letters)}"
         label += f" ({letter.subject})" if letter.subject else ""
-        yield Step(
-            label,
-            partial(_same, before),
-            partial(_same, after),
-            frozenset(path for path in paths if relevant(path)),
-        )
+        yield _step(source, label, edits[number], edits[number + 1], files)
+
+
+def _parsed(letter: Letter) -> tuple[FilePatch, ...]:
+    from patchtool import diff
+
+    return diff.parse(letter.diff, letter.name) if letter.diff else ()
+
+
+def _step(source: Source, label: str, old: _Edits, new: _Edits, files: Sequence[FilePatch]) -> Step:
+    from patchtool.lint import Step
+    from patchtool.source import Overlay
+
+    paths = {path for file in files for path in (file.old, file.new) if path is not None}
+    return Step(
+        label,
+        partial(_same, Overlay(source, old)),
+        partial(_same, Overlay(source, new)),
+        frozenset(path for path in paths if relevant(path)),
+    )
+
+
+def _numbered(
+    tree: str, arguments: argparse.Namespace, letter: Letter, opened: list[Source]
+) -> Step:
+    """Return the step of one mail of a series, with the others taken into account.
+
+    The tree may be what the series starts from, have all of it, or have it in part.
+    """
+    from patchtool.series import companions
+    from patchtool.source import open_source
+
+    source = open_source(tree, arguments.rev)
+    opened.append(source)
+    before, after = companions(arguments.patches[0])
+    own = _parsed(letter)
+    first, last = list(map(_parsed, before)), list(map(_parsed, after))
+    wrong: PatchError | None = None
+    ways: tuple[Callable[[], list[_Edits]], ...] = (
+        lambda: _forwards(source, {}, [*first, own])[-2:],
+        lambda: _backwards(source, [own, *last])[:2],
+        lambda: _edits(tree, source, [own]),
+    )
+    for way in ways:
+        try:
+            old, new = way()
+        except PatchError as error:
+            wrong = wrong or error
+            continue
+        return _step(source, "", old, new, own)
+    assert wrong is not None
+    raise wrong
 
 
 def _same(source: Source) -> Source:
@@ -213,9 +269,6 @@ def _same(source: Source) -> Source:
 
 def _nothing() -> None:
     """Stand for the tree before the first commit of all."""
-
-
-_Edits = dict[str, bytes | None]
 
 
 def _edits(tree: str, source: Source, parsed: Sequence[tuple[FilePatch, ...]]) -> list[_Edits]:

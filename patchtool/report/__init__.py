@@ -22,6 +22,16 @@ STATUS: Mapping[Verdict, int] = {"covered": 0, "not-guarded": 0, "gap": 1, "unkn
 """The exit status that tells a verdict."""
 
 
+def status(report: Report) -> int:
+    """Return the exit status that a report leads to; what the source accepts is no error."""
+    if report.verdict != "gap" or report.findings or not report.suppressed:
+        return STATUS[report.verdict]
+    open_ = report.unknowns or any(
+        one.verdict == "unknown" for context in report.contexts for one in context.fields
+    )
+    return STATUS["unknown"] if open_ else 0
+
+
 def render(report: Report, form: str, options: Options) -> str:
     """Return a report in one of FORMATS."""
     return _writer(form)(report, options)

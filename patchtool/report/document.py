@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING
 
 from patchtool import __version__
-from patchtool.model import Context, FieldResult, Finding, Place, Report, Witness
+from patchtool.model import Context, FieldResult, Finding, Place, Report, Suppressed, Witness
 from patchtool.report.words import rows, safe, sentence
 
 if TYPE_CHECKING:
@@ -30,6 +30,11 @@ def write(report: Report, options: Options) -> str:
         "unknowns": [
             {**_place(unknown.place), "reason": sentence(unknown.reason)}
             for unknown in report.unknowns
+        ],
+        "suppressed": [_suppressed(one, options) for one in report.suppressed],
+        "remarks": [
+            {"file": safe(one.place.file), "line": one.place.line, "text": sentence(one.problem)}
+            for one in report.remarks
         ],
     }
     return json.dumps(body, indent=2) + "\n"
@@ -97,7 +102,18 @@ def key(witness: Witness) -> str:
     return hex(values[0]) if len(values) == 1 else "0x" + "".join(f"{v:016x}" for v in values)
 
 
+def _suppressed(one: Suppressed, options: Options) -> dict[str, object]:
+    """Return a finding that the source accepts, with the comment that does."""
+    by = {
+        "file": safe(one.place.file),
+        "line": one.place.line,
+        "reason": sentence(one.reason),
+    }
+    return {**_finding(one.finding, options), "suppressed_by": by}
+
+
 def _finding(finding: Finding, options: Options) -> dict[str, object]:
+    changed = options.anchors.get(finding)
     return {
         "rule": finding.rule,
         **_place(finding.place),
@@ -106,4 +122,5 @@ def _finding(finding: Finding, options: Options) -> dict[str, object]:
         "message": sentence(finding.message),
         "entry": [safe(name) for name in finding.entry],
         "state": options.state(finding),
+        "changed": None if changed is None else _place(changed.place),
     }

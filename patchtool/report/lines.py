@@ -12,13 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from patchtool.model import Finding, Report
+from patchtool.model import Anchor, Finding, Place, Report, Suppressed
 from patchtool.report.words import (
+    acceptance,
     counted,
     found,
     identifier,
     located,
     origin,
+    origin_of,
     rows,
     safe,
     said,
@@ -48,6 +50,16 @@ def terse(report: Report, options: Options) -> str:
         f"{where(one.place)}: WARNING:UNDECIDED: {said(one.place, one.reason)}"
         for one in undecided(report)
     ]
+    if options.verbose:
+        lines += [
+            f"{where(one.finding.place)}: CHECK:{identifier(one.finding.rule)}: "
+            f"{_accepted(report, one, options)}"
+            for one in report.suppressed
+        ]
+    lines += [
+        f"{where(one.place)}: WARNING:SUPPRESSION: {sentence(one.problem)}"
+        for one in report.remarks
+    ]
     return "".join(f"{line}\n" for line in dict.fromkeys(lines))
 
 
@@ -56,32 +68,54 @@ def github(report: Report, options: Options) -> str:
     commands = [
         _command(
             _COMMANDS[options.state(one)],
-            {
-                "title": f"patchtool ({one.rule})",
-                "file": safe(one.place.file),
-                "line": str(one.place.line),
-                "col": str(one.place.column),
-                "endLine": str(one.place.line),
-            },
-            "\n".join([_message(report, one, options), *_details(report, one)]),
+            _spot(f"patchtool ({one.rule})", one.place, options.changed(one)),
+            "\n".join(
+                [
+                    _message(report, one, options),
+                    *([f"the guard is {where(one.place)}"] if options.changed(one) else []),
+                    *_details(report, one),
+                ]
+            ),
         )
         for one in report.findings
     ]
     commands += [
         _command(
             "warning",
-            {
-                "title": "patchtool (undecided)",
-                "file": safe(one.place.file),
-                "line": str(one.place.line),
-                "col": str(one.place.column),
-                "endLine": str(one.place.line),
-            },
-            said(one.place, one.reason),
+            _spot("patchtool (undecided)", one.place, options.changed(one)),
+            said(one.place, one.reason)
+            + (f" ({where(one.place)})" if options.changed(one) else ""),
         )
         for one in undecided(report)
     ]
+    commands += [
+        _command(
+            "notice",
+            _spot(f"patchtool ({one.finding.rule}, suppressed)", one.finding.place),
+            _accepted(report, one, options),
+        )
+        for one in report.suppressed
+    ]
+    commands += [
+        _command("warning", _spot("patchtool (suppression)", one.place), sentence(one.problem))
+        for one in report.remarks
+    ]
     return "".join(f"{command}\n" for command in commands)
+
+
+def _spot(title: str, place: Place, changed: Anchor | None = None) -> dict[str, str]:
+    """Return the properties of an annotation; a pull request shows it on changed lines only."""
+    end = {}
+    if changed is not None:
+        place, end = changed.place, {"endColumn": str(changed.end)}
+    return {
+        "title": title,
+        "file": safe(place.file),
+        "line": str(place.line),
+        "col": str(place.column),
+        "endLine": str(place.line),
+        **end,
+    }
 
 
 def b4_json(report: Report, options: Options) -> str:
@@ -94,7 +128,7 @@ def b4_json(report: Report, options: Options) -> str:
             "status": _STATUSES[options.state(one)],
             "summary": f"{where(one.place)}: {_message(report, one, options)}",
             "url": "",
-            "details": "\n".join(_details(report, one)),
+            "details": "\n".join([*_comes(options.changed(one)), *_details(report, one)]),
         }
         for one in report.findings
     ]
@@ -107,6 +141,26 @@ def b4_json(report: Report, options: Options) -> str:
             "details": "",
         }
         for one in undecided(report)
+    ]
+    records += [
+        {
+            "tool": "patchtool",
+            "status": "pass",
+            "summary": f"{where(one.finding.place)}: {_accepted(report, one, options)}",
+            "url": "",
+            "details": "\n".join(_details(report, one.finding)),
+        }
+        for one in report.suppressed
+    ]
+    records += [
+        {
+            "tool": "patchtool",
+            "status": "warn",
+            "summary": f"{where(one.place)}: {sentence(one.problem)}",
+            "url": "",
+            "details": "",
+        }
+        for one in report.remarks
     ]
     return json.dumps(records, indent=2) + "\n"
 
@@ -122,6 +176,12 @@ def patchwork(report: Report, options: Options) -> str:
         words = first + more
     elif places := undecided(report):
         state, words = "warning", f"undecided: {counted(len(places), 'place')} not understood"
+    elif report.remarks:
+        remark = report.remarks[0]
+        state, words = "warning", f"{where(remark.place)}: {sentence(remark.problem)}"
+    elif report.suppressed:
+        state = "success"
+        words = f"{counted(len(report.suppressed), 'finding')} suppressed in the source, no other"
     else:
         state, words = "success", "no finding, everything decided"
     record = {"state": state, "context": "patchtool", "target_url": "", "description": words}
@@ -132,6 +192,15 @@ def _message(report: Report, one: Finding, options: Options) -> str:
     around = located(report, one)
     suffix = f" ({around})" if around else ""
     return f"{said(one.place, one.message)}{suffix}{_SUFFIXES[options.state(one)]}"
+
+
+def _accepted(report: Report, one: Suppressed, options: Options) -> str:
+    return f"{_message(report, one.finding, options)}; {acceptance(one)}"
+
+
+def _comes(changed: Anchor | None) -> Iterator[str]:
+    if changed is not None:
+        yield f"{where(changed.place)}: {origin_of(changed)}"
 
 
 def _details(report: Report, one: Finding) -> Iterator[str]:

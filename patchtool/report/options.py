@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from patchtool.model import Finding
+from patchtool.model import Anchor, Finding, Unknown
 
 State = Literal["new", "existing", "closed"]
 """What a change has to do with a finding; without a change every finding is new."""
@@ -22,8 +22,18 @@ class Options:
     verbose: bool = False
     directory: str | None = None
     """The folder in which the run took place, absolute; None keeps it out."""
+    change: bool = False
+    """Whether the report is about a change, and not about a tree."""
+    anchors: Mapping[Finding | Unknown, Anchor] = field(default_factory=dict)
+    """The line of the change that a finding or an undecided place comes from."""
     states: Mapping[Finding, State] = field(default_factory=dict)
     """What the change under check did to each finding; empty without a change."""
+
+    def changed(self, one: Finding | Unknown) -> Anchor | None:
+        """Return the changed line that something comes from, unless it stands there itself."""
+        anchor = self.anchors.get(one)
+        there = (one.place.file, one.place.line)
+        return anchor if anchor and (anchor.place.file, anchor.place.line) != there else None
 
     def state(self, finding: Finding) -> State:
         """Return what the change did to a finding."""

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from patchtool import __version__
-from patchtool.model import Context, FieldResult, Finding, Place, Report
-from patchtool.report import STATUS
+from patchtool.model import Context, FieldResult, Finding, Place, Report, Suppressed
+from patchtool.report import status
 from patchtool.report.words import (
     counted,
     found,
     listed,
     located,
+    origin_of,
     rows,
     safe,
     said,
@@ -65,7 +66,11 @@ def write(report: Report, options: Options) -> str:
                 "semanticVersion": __version__,
                 "rules": [_rule(name) for name in rules],
                 "notifications": [
-                    {"id": "undecided", "shortDescription": {"text": "C that was not understood."}}
+                    {"id": "undecided", "shortDescription": {"text": "C that was not understood."}},
+                    {
+                        "id": "suppression",
+                        "shortDescription": {"text": "A comment that accepts no finding."},
+                    },
                 ],
             }
         },
@@ -73,7 +78,16 @@ def write(report: Report, options: Options) -> str:
         "originalUriBaseIds": {"%SRCROOT%": {"description": {"text": "The top of the tree."}}},
         "columnKind": "utf16CodeUnits",
         "invocations": [_invocation(report, options)],
-        "results": [_result(report, one, rules, options) for one in report.findings],
+        "results": [
+            *(_result(report, one, rules, options) for one in report.findings),
+            *(
+                {
+                    **_result(report, one.finding, rules, options),
+                    "suppressions": [_suppression(one)],
+                }
+                for one in report.suppressed
+            ),
+        ],
     }
     log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
     return json.dumps(log, indent=2) + "\n"
@@ -118,7 +132,7 @@ def _rule(name: str) -> Node:
 def _invocation(report: Report, options: Options) -> Node:
     call: dict[str, object] = {
         "executionSuccessful": not undecided(report),
-        "exitCode": STATUS[report.verdict],
+        "exitCode": status(report),
         "toolExecutionNotifications": list(_notifications(report)),
     }
     if options.directory is not None:
@@ -136,10 +150,28 @@ def _notifications(report: Report) -> Iterator[Node]:
             "locations": [_location(one.place)],
         }
 
+    for remark in report.remarks:
+        yield {
+            "descriptor": {"id": "suppression", "index": 1},
+            "level": "warning",
+            "message": {"text": sentence(remark.problem)},
+            "locations": [_location(remark.place)],
+        }
+
+
+def _suppression(one: Suppressed) -> Node:
+    return {
+        "kind": "inSource",
+        "status": "accepted",
+        "justification": sentence(one.reason),
+        "location": _location(one.place),
+    }
+
 
 def _result(report: Report, finding: Finding, rules: list[str], options: Options) -> Node:
     state = options.state(finding)
-    related = list(enumerate(_related(report, finding), 1))
+    changed = options.changed(finding)
+    related = list(enumerate(_related(report, finding, changed is not None), 1))
     message = f"{said(finding.place, finding.message)}."
     around = located(report, finding)
     if around:
@@ -153,7 +185,11 @@ def _result(report: Report, finding: Finding, rules: list[str], options: Options
         "level": _LEVELS[state],
         "kind": "fail",
         "message": {"text": message},
-        "locations": [_location(finding.place)],
+        "locations": [
+            _location(finding.place)
+            if changed is None
+            else _location(changed.place, origin_of(changed), changed.end)
+        ],
         "partialFingerprints": {"primaryLocationLineHash": fingerprint(report, finding)},
     }
     if options.states:
@@ -168,8 +204,11 @@ def _result(report: Report, finding: Finding, rules: list[str], options: Options
     return result
 
 
-def _related(report: Report, finding: Finding) -> list[tuple[str, Place]]:
-    """Return the functions on the way and the role unions, as far as they were read."""
+def _related(report: Report, finding: Finding, guard: bool) -> list[tuple[str, Place]]:
+    """Return the functions on the way and the role unions, as far as they were read.
+
+    GUARD asks for the guard in front, where the result itself lies elsewhere.
+    """
     functions = _functions(report)
     near = [
         (f"{name}()", functions[name]) for name in dict.fromkeys(finding.entry) if name in functions
@@ -179,6 +218,8 @@ def _related(report: Report, finding: Finding) -> list[tuple[str, Place]]:
         for one in report.ledger
         if one.kind == "type" and one.name.startswith("union ") and "role" in one.name
     ]
+    if guard:
+        near.insert(0, (f"the guard in {finding.place.function}()", finding.place))
     return [(safe(text), place) for text, place in near]
 
 
@@ -235,14 +276,17 @@ def _flow(report: Report, context: Context, result: FieldResult) -> Node:
     }
 
 
-def _location(place: Place, text: str = "") -> Node:
+def _location(place: Place, text: str = "", end: int = 0) -> Node:
+    region = {"startLine": max(place.line, 1), "startColumn": max(place.column, 1)}
+    if end:
+        region |= {"endLine": max(place.line, 1), "endColumn": end}
     where: dict[str, object] = {
         "physicalLocation": {
             "artifactLocation": {
                 "uri": quote(place.file.encode("utf-8", "surrogateescape")),
                 "uriBaseId": "%SRCROOT%",
             },
-            "region": {"startLine": max(place.line, 1), "startColumn": max(place.column, 1)},
+            "region": region,
         }
     }
     if place.function:

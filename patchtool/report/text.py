@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from patchtool.model import Context, FieldResult, Finding, Input, Report, Witness
+from patchtool.model import Context, FieldResult, Finding, Input, Report, Suppressed, Witness
 from patchtool.report.words import (
+    acceptance,
     counted,
     found,
     listed,
     origin,
+    origin_of,
     rows,
     safe,
     said,
@@ -58,15 +60,28 @@ class _Writer:
         """Yield the whole report, line by line."""
         for finding in self._report.findings:
             yield self._head(finding)
+            changed = self._options.changed(finding)
+            if changed is not None:
+                spot = self._paint(f"{where(changed.place, column=True)}:", "1")
+                yield f"{spot} {self._paint('note:', '1;36')} {origin_of(changed)}"
             if not self._options.quiet:
                 yield from self._notes(finding)
                 yield ""
         for unknown in undecided(self._report):
             spot = self._paint(f"{where(unknown.place)}:", "1")
             yield f"{spot} {self._paint('unknown:', '1;33')} {said(unknown.place, unknown.reason)}"
+        for one in self._report.suppressed:
+            yield self._accepted(one)
+            if self._options.verbose and not self._options.quiet:
+                yield from self._notes(one.finding)
+                yield ""
+        for remark in self._report.remarks:
+            spot = self._paint(f"{where(remark.place)}:", "1")
+            severity = self._paint("warning:", "1;35")
+            yield f"{spot} {severity} {sentence(remark.problem)} [suppression]"
         if self._options.quiet:
             return
-        if undecided(self._report):
+        if undecided(self._report) or self._report.suppressed or self._report.remarks:
             yield ""
         yield from self._undecided()
         yield from self._unaffected()
@@ -82,6 +97,13 @@ class _Writer:
         severity = self._paint(f"{word}:", colour)
         message = said(finding.place, finding.message) + _SUFFIXES[state]
         return f"{spot} {severity} {message} [{finding.rule}]"
+
+    def _accepted(self, one: Suppressed) -> str:
+        finding = one.finding
+        spot = self._paint(f"{where(finding.place, column=True)}:", "1")
+        message = said(finding.place, finding.message) + _SUFFIXES[self._options.state(finding)]
+        note = self._paint("note:", "1;33")
+        return f"{spot} {note} {message}; {acceptance(one)} [{finding.rule}]"
 
     def _notes(self, finding: Finding) -> Iterator[str]:
         of = found(self._report, finding)
@@ -243,7 +265,10 @@ class _Writer:
     def _summary(self) -> str:
         report = self._report
         at = f" at {report.rev[:12]}" if report.rev else ""
-        return self._paint(f"{''.join(_summed(report))}{at}", _VERDICTS[report.verdict]) + (
+        summed = _change_summed(report, self._options) if self._options.change else _summed(report)
+        accepted = report.suppressed and not report.findings
+        colour = _VERDICTS["unknown" if accepted else report.verdict]
+        return self._paint(f"{''.join(summed)}{at}", colour) + (
             " (assumptions above)" if self._assumed() else ""
         )
 
@@ -317,13 +342,23 @@ def _summed(report: Report) -> Iterator[str]:
     for context in contexts:
         having[context.verdict] += 1
     total = counted(len(contexts), "context")
+    hit = {(one.place, one.entry) for one in report.findings}
+    here = sum((context.place, context.entry) in hit for context in contexts)
     some = f"{having['unknown']} of {total}" if having["unknown"] else ""
     open_ = undecided(report)
     places = counted(len(open_), "place") + " not understood" if open_ else ""
     if report.findings:
-        yield f"{counted(len(report.findings), 'gap')} in {having['gap']} of {total}"
+        yield f"{counted(len(report.findings), 'gap')} in {here} of {total}"
+        if report.suppressed:
+            yield f"; {_suppressed(report)}"
         if some or places:
             yield f"; undecided: {', '.join(filter(None, [some, places]))}"
+    elif report.suppressed:
+        yield _suppressed(report)
+        if some or places:
+            yield f"; undecided: {', '.join(filter(None, [some, places]))}"
+        else:
+            yield f", no other in {total}"
     elif report.verdict == "unknown":
         yield f"undecided: {', '.join(filter(None, [some, places]))}"
     elif report.verdict == "not-guarded":
@@ -332,6 +367,28 @@ def _summed(report: Report) -> Iterator[str]:
         yield f"no gap in {total}"
     if having["covered"] and report.verdict in ("gap", "unknown"):
         yield f"; {having['covered']} covered"
+
+
+def _suppressed(report: Report) -> str:
+    return f"{counted(len(report.suppressed), 'gap')} suppressed in the source"
+
+
+def _change_summed(report: Report, options: Options) -> Iterator[str]:
+    """Yield the parts of the summary of a change; the contexts shown are those it touches."""
+    states = [options.state(one) for one in report.findings]
+    new = states.count("new")
+    told = [f"{counted(new, 'gap')} brought in" if new else "no gap brought in"]
+    if report.suppressed:
+        told.append(_suppressed(report))
+    told += [
+        f"{states.count(state)} {words}"
+        for state, words in (("closed", "closed"), ("existing", "not new"))
+        if state in states
+    ]
+    open_ = undecided(report)
+    if open_:
+        told.append(f"undecided: {counted(len(open_), 'place')} not understood")
+    yield "; ".join(told)
 
 
 def _wrapped(text: str, first: str, rest: str) -> Iterator[str]:

@@ -11,7 +11,16 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from patchtool.model import Context, FieldResult, Finding, Place, Report, Unknown
+    from patchtool.model import (
+        Anchor,
+        Context,
+        FieldResult,
+        Finding,
+        Place,
+        Report,
+        Suppressed,
+        Unknown,
+    )
 
 _MASKED = ("CR0.", "CR4.", "EFER.")
 
@@ -112,6 +121,18 @@ def undecided(report: Report) -> tuple[Unknown, ...]:
     ]
     nowhere = Unknown(Place("arch/x86/kvm", 1), "nothing was decided")
     return tuple(contexts) or (nowhere,)
+
+
+def origin_of(changed: Anchor) -> str:
+    """Return in words what a change has to do with a finding."""
+    if changed.gone:
+        return "it comes from what the change takes away below this line"
+    return "it comes from this change"
+
+
+def acceptance(one: Suppressed) -> str:
+    """Return in words which comment accepts a finding, and why."""
+    return f"suppressed by {where(one.place)}: {sentence(one.reason)}"
 
 
 def rows(result: FieldResult) -> tuple[tuple[str, str, int, int], ...]:
