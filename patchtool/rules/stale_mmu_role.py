@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from .. import bits
+from .. import bits, syntax
 from ..architecture import IMPLICATIONS, MEMBERS, RANGES, bit_name
 from ..bits import Bits, Cond, Term
 from ..coverage import Answer, Carrier, Decision, Question, Unit, can_hold
@@ -279,10 +279,10 @@ def _paths(tree: _Tree, starts: list[Definition]) -> tuple[list[_Path], list[Low
         pointers = _pointers(lowered)
         if pointers:
             above = callers(tree.index, here.name)
-            binding = [c for c in above if _binds(c, pointers)]
-            pending.extend(binding)
-            taken.update(t for c in binding for t in _targets(c.text, pointers))
-            rest = [c for c in above if c not in binding]
+            selected = [_targets(tree.index, c, pointers) for c in above]
+            pending.extend(c for c, names in zip(above, selected, strict=True) if names)
+            taken.update(*selected)
+            rest = [c for c, names in zip(above, selected, strict=True) if not names]
             if above and all(is_static(c) and c.file == here.file for c in rest):
                 pending.extend(rest)
             else:
@@ -331,17 +331,23 @@ def _pointers(lowered: Lowered) -> set[str]:
     return found
 
 
-def _assignment(pointer: str) -> re.Pattern[bytes]:
-    member = re.split(r"->|\.", pointer)[-1]
-    return re.compile(rb"(?:->|\.)\s*" + member.encode() + rb"\s*=\s*&\s*[\w>.\s-]*?(\w+)\s*;")
+def _member_of(pointer: str) -> str:
+    return re.split(r"->|\.", pointer)[-1]
 
 
-def _binds(caller: Definition, pointers: set[str]) -> bool:
-    return any(_assignment(p).search(caller.text) for p in pointers)
+def _bindings(index: Index, function: Definition, member: str) -> Iterator[tuple[str, int]]:
+    """Yield the contexts that a function makes a pointer select, with their lines."""
+    if member.encode() not in function.text:
+        return
+    for match in syntax.matches("context_binding", index.node(function)):
+        if syntax.text(match["binding.pointer"][0]) == member:
+            row = match["binding"][0].start_point[0]
+            yield syntax.text(match["binding.context"][0]), function.line + row
 
 
-def _targets(source: bytes, pointers: set[str]) -> set[str]:
-    return {m.group(1).decode() for p in pointers for m in _assignment(p).finditer(source)}
+def _targets(index: Index, caller: Definition, pointers: set[str]) -> set[str]:
+    """Return the contexts that a caller makes some pointers select."""
+    return {name for p in pointers for name, _ in _bindings(index, caller, _member_of(p))}
 
 
 def _bound(
@@ -352,11 +358,10 @@ def _bound(
     words: list[str] = []
     for pointer in sorted(_pointers(lowered)):
         targets: dict[str, str] = {}
-        for file in tree.index.files_with(re.split(r"->|\.", pointer)[-1].encode()):
-            for match in _assignment(pointer).finditer(file.data):
-                name = match.group(1).decode()
+        member = _member_of(pointer)
+        for file, function in tree.index.users(member):
+            for name, line in _bindings(tree.index, function, member):
                 if name not in taken:
-                    line = file.data.count(b"\n", 0, match.start()) + 1
                     targets.setdefault(name, f"{file.path}:{line}")
         if len(targets) != 1:
             continue
@@ -782,8 +787,6 @@ class _Terms:
 
     def _invalidates(self, definition: Definition, context: str) -> bool:
         """Tell whether a function stores into the role what no full run computes."""
-        from .. import syntax
-
         names = {c.member: i for i, c in enumerate(self.guard.comparisons)}
         if not any(name.encode() in definition.text for name in names):
             return False
