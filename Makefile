@@ -58,6 +58,7 @@ docs: setup
 
 bench: setup
 	@$(BIN)/python bench/run.py $(LINUX)
+	@$(BIN)/python bench/history.py
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
+
+from patchtool import diff
 
 ROOT = Path(__file__).parent.parent
 DEMO = ROOT / "fixtures/demo"
@@ -59,6 +63,54 @@ def repository(tree: Path, where: Path) -> Path:
     return where
 
 
+ASKED = (
+    ("lint, elsewhere", "argparse alone", 2.0),
+    ("lint, mmu.c", "check", 1.5),
+    ("lint, new gap", "check", 1.5),
+    ("lint, 30 patches", "check", 4.0),
+)
+"""What a lint may take, as so many times something else."""
+
+
+def patches(tree: Path, main: Path) -> dict[str, str]:
+    """Return patches to lint: one beside the point, one to the file that matters, a series.
+
+    The series has 30 patches, and three of them change what the verdict rests on.
+    """
+    name = main.relative_to(tree).as_posix()
+    text = main.read_bytes()
+    body = re.search(rb"\n(?:static )?void init_kvm_tdp_mmu\(.*?\n}\n", text, re.DOTALL)
+    if body is None:
+        return {}
+    versions = [text]
+    for word in (b"here", b"there", b"elsewhere"):
+        renamed = re.sub(rb"\bcontext\b", word, body.group())
+        versions.append(text.replace(body.group(), renamed))
+    relevant = [mail(diff.write(name, a, b), name) for a, b in pairwise(versions)]
+    other = mail(diff.write("net/core/dev.c", b"a\n", b"b\n"), "net/core/dev.c")
+    found = {"elsewhere": other, "mmu.c": relevant[0]}
+    weaker = text
+    whole = rb"cpu_role\.as_u64 == context->cpu_role\.as_u64"
+    for old, new in (
+        (whole, whole.replace(rb"\.as_u64", rb".ext.word")),
+        (rb"\n\t+(?:role\.)?ext\.cr4_pae = [^\n]*;(?=\n)", rb""),
+    ):
+        weaker = weaker if weaker != text else re.sub(old, new, text)
+    if weaker != text:
+        found["new gap"] = mail(diff.write(name, text, weaker), name)
+    order = [relevant.pop(0) if number in (3, 14, 25) else other for number in range(30)]
+    return {**found, "30 patches": "".join(order)}
+
+
+def mail(patch: str, subject: str) -> str:
+    """Return a patch as git format-patch has it."""
+    return (
+        f"From {'0' * 40} Mon Sep 17 00:00:00 2001\nFrom: A Tester <tester@example.com>\n"
+        f"Date: Tue, 2 Jan 2024 03:04:05 +0000\nSubject: [PATCH] {subject}\n\n"
+        f"---\n{patch}-- \n1\n\n"
+    )
+
+
 def commands(tree: Path, folder: Path) -> dict[str, list[str]]:
     """Return what is measured, by name; the first one is the unit of the first ratio."""
     python = sys.executable
@@ -78,6 +130,13 @@ def commands(tree: Path, folder: Path) -> dict[str, list[str]]:
         (tree / name for name in ("arch/x86/kvm/mmu/mmu.c", "arch/x86/kvm/mmu.c")
          if (tree / name).is_file()), None,
     )  # fmt: skip
+    lint = [*patchtool, "lint", "--tree", str(tree)]
+    found["argparse alone"] = [python, "-c", "import argparse"]
+    if main is not None:
+        for title, text in patches(tree, main).items():
+            file = folder / f"{title.replace(' ', '-')}.patch"
+            file.write_text(text, "utf-8", "surrogateescape")
+            found[f"lint, {title}"] = [*lint, str(file)]
     host = tree / "arch/x86/include/asm/kvm_host.h"
     if shutil.which("spatch") and main is not None:
         found["spatch"] = [
@@ -118,6 +177,10 @@ def main() -> None:
         peak = max(memory for _, memory in taken[title])
         beside = f"{seconds / rival:10.2f}" if rival else f"{'-':>10}"
         print(f"{title:22}{seconds:9.3f}{peak:9.0f}{seconds / base:10.2f}{beside}")
+    for title, unit, most in ASKED:
+        if title in medians:
+            ratio = medians[title] / medians[unit]
+            print(f"{title}: {ratio:.2f} times {unit}, asked at most {most:g}")
     if not rival:
         print("spatch is not installed (Debian: coccinelle), so there is nothing to compare with")
 

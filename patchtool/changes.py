@@ -51,8 +51,6 @@ class Change:
 
         ``functions`` are those that the verdict rests on, ``names`` what it is about.
         """
-        if self._known is None:
-            self._known = list(self._lines(index))
         words = [name.lower().encode() for name in names if name]
 
         def relation(one: _Line) -> tuple[int, int, int, bool]:
@@ -61,7 +59,7 @@ class Change:
             said = 2 * _mentions(one.code, words) + _mentions(one.gone, words)
             return there, bool(near), near + said, one.path == place.file
 
-        best = max(self._known, key=relation, default=None)
+        best = max(self._written(index), key=relation, default=None)
         if best is None:
             return None
         first = len(best.text) - len(best.text.lstrip()) + 1
@@ -69,6 +67,15 @@ class Change:
         end = len(best.text.encode("utf-16-le")) // 2 + 1
         spot = Place(best.path, best.line, first, best.function)
         return Anchor(spot, max(end, first + 1), not best.code)
+
+    def functions(self, index: Index) -> frozenset[str]:
+        """Return the functions in which code changes."""
+        return frozenset(one.function for one in self._written(index) if one.function)
+
+    def _written(self, index: Index) -> list[_Line]:
+        if self._known is None:
+            self._known = list(self._lines(index))
+        return self._known
 
     def _lines(self, index: Index) -> Iterator[_Line]:
         before, after = self._trees

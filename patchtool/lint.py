@@ -79,6 +79,11 @@ class _Decided:
     fields: tuple[str, ...]
     seen: Lens | None = None
 
+    @property
+    def functions(self) -> frozenset[str]:
+        """The functions that the verdict rests on."""
+        return frozenset(one.name for one in self.report.ledger if one.kind == "function")
+
     def lens(self) -> Lens:
         """Return what the verdict was made from."""
         if self.seen is None:
@@ -152,9 +157,9 @@ class _Series:
         self._fields = fields
         self._everything = everything
         self._now: _Decided | None = None
-        self._last: tuple[Report, Source] | None = None
         self._found = _Collected()
         self._decisions = 0
+        self._index: Recorder | None = None
 
     def take(self, step: Step, suffix: str, last: bool) -> None:
         """Compare the trees before and after one step."""
@@ -167,11 +172,11 @@ class _Series:
             if quiet and not self._everything:
                 self._now = after
                 return
-            if self._same(after, step):
+            if not self._touches(after, step) and self._same(after, step):
                 self._settle(after, after, suffix, None)
                 return
             first = step.before()
-            before = None if first is None else self._decide(first)
+            before = None if first is None else self._decide(first, self._of_interest(after))
         elif self._same(before, step):
             return
         if after is None:
@@ -198,7 +203,7 @@ class _Series:
             from patchtool.changes import Change
 
             change = Change(step.before(), after.source, step.paths)
-        near = {one.name for one in after.report.ledger if one.kind == "function"}
+        near = after.functions
         old = before.report if before is not None else Report(self._label, None)
         new, existing, closed = compare(old, after.report)
         for one in new:
@@ -232,15 +237,41 @@ class _Series:
         if anchor is not None:
             self._found.anchors[told] = replace(anchor, place=move(anchor.place))
 
-    def _decide(self, source: Source) -> _Decided:
+    def _of_interest(self, after: _Decided) -> Callable[[tuple[str, ...]], bool] | None:
+        """Return which ways to decide in a tree only to tell what is new after it.
+
+        Those with a gap after it, and those that are not there any more under their names.
+        """
+        report = after.report
+        if self._everything or report.verdict != "gap" or _open(report) or report.remarks:
+            return None
+        wrong = {context.entry for context in report.contexts if context.verdict != "covered"}
+        clean = {context.entry for context in report.contexts} - wrong
+        return lambda entry: entry not in clean
+
+    def _decide(
+        self, source: Source, only: Callable[[tuple[str, ...]], bool] | None = None
+    ) -> _Decided:
         from patchtool.slices import Recorder
         from patchtool.suppress import checked
 
         self._decisions += 1
-        report, index = checked(source, self._fields, Recorder)
+        known = self._index
+        report, index = checked(source, self._fields, lambda one: Recorder(one, known), only)
+        index.part()
+        self._index = index
         report = replace(report, tree=self._label)
-        self._last = report, source
         return _Decided(report, source, index, self._fields)
+
+    def _touches(self, after: _Decided, step: Step) -> bool:
+        """Tell whether a step changes a function that the verdict after it rests on.
+
+        That is told much sooner than that it leaves all of them alone.
+        """
+        from patchtool.changes import Change
+
+        change = Change(step.before(), after.source, step.paths)
+        return not after.functions.isdisjoint(change.functions(after.index))
 
     def _same(self, decided: _Decided, step: Step) -> bool:
         """Tell whether a step leaves alone all that a verdict rests on."""
@@ -286,8 +317,8 @@ class _Series:
         elif found.unknowns:
             verdict = "unknown"
         base = Report(self._label, None)
-        if self._last is not None:
-            base, tree = self._last
+        if self._now is not None:
+            base, tree = self._now.report, self._now.source
             base = replace(base, ledger=self._ledger(base, tree) if found.states else ())
         report = replace(
             base,
@@ -299,6 +330,13 @@ class _Series:
             verdict=verdict,
         )
         return News(report, found.states, found.anchors, self._decisions)
+
+
+def _open(report: Report) -> bool:
+    """Tell whether a report leaves anything undecided."""
+    return bool(report.unknowns) or any(
+        one.verdict == "unknown" for context in report.contexts for one in context.fields
+    )
 
 
 def _code(data: bytes | None) -> bytes | None:

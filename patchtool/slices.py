@@ -85,10 +85,40 @@ class Recorder(Index):
     Whoever adds a question to the index adds it here: a test compares the two.
     """
 
-    def __init__(self, source: Readable) -> None:
+    def __init__(self, source: Readable, twin: Recorder | None = None) -> None:
+        """Open a tree; what it has in common with TWIN is not worked out again."""
         super().__init__(source)
+        self._twin = twin
         self._asked: dict[str, set[str]] = {one.name: set() for one in fields(Lens)}
         self._inner = 0
+
+    def part(self) -> None:
+        """Let go of the twin once the work is done."""
+        self._twin = None
+
+    def raw(self, path: str) -> bytes | None:
+        """Return the text of a file with its comments; take over what the twin made of it."""
+        if path in self._raw:
+            return self._raw[path]
+        data, twin = super().raw(path), self._twin
+        if twin is not None and path in twin._raw and twin._raw[path] == data:
+            if path in twin._words:
+                self._words[path] = twin._words[path]
+            if path in twin._texts:
+                self._texts[path] = twin._texts[path]
+            if path in twin._files:
+                self._files[path] = twin._files[path]
+        return data
+
+    def text(self, path: str) -> bytes | None:
+        """Return the text of a file."""
+        self.raw(path)
+        return super().text(path)
+
+    def file(self, path: str) -> FileIndex | None:
+        """Return the items of a file."""
+        self.raw(path)
+        return super().file(path)
 
     def functions(self, name: str, here: str) -> tuple[Definition, ...]:
         """Note a function; that all files are searched for it needs no note."""

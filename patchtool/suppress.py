@@ -93,14 +93,17 @@ def find(file: str, data: bytes) -> tuple[Suppression, ...]:
 
 
 def checked(
-    source: Source, fields: tuple[str, ...], make: Callable[[Readable], Kind]
+    source: Source,
+    fields: tuple[str, ...],
+    make: Callable[[Readable], Kind],
+    only: Callable[[tuple[str, ...]], bool] | None = None,
 ) -> tuple[Report, Kind]:
     """Check a tree and set apart what it accepts; MAKE makes the index that is asked."""
     from patchtool.rules import stale_mmu_role as rule
 
     listening = Attentive(source)
     index = make(listening)
-    report = rule.check(index, fields, source.label, source.rev)
+    report = rule.check(index, fields, source.label, source.rev, only)
     return weigh(report, listening.suppressions(index.kvm_files), (rule.RULE,)), index
 
 

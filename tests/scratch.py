@@ -1,7 +1,31 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Scratch repositories for the tests, made with the real git."""
 
+import os
+import shutil
 import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def program(name):
+    """Return a program, one of the development tools or of the system.
+
+    Without it a test is skipped, but not where CI ran: there it has to be installed.
+    """
+    found = shutil.which(name, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if found is None:
+        missing(f"{name} is not installed")
+    return found
+
+
+def missing(reason):
+    """Skip a test that lacks a program, and fail in CI."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{reason}; .ci/run has to install it")
+    pytest.skip(reason)
 
 
 def git(where, *args, data=None):

@@ -2,12 +2,15 @@
 """The documentation is what the program says about itself, and its lines are true."""
 
 import importlib.util
+import os
+import pty
+import select
 import shlex
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from scratch import program
 
 from patchtool import cli
 from patchtool.rules import stale_mmu_role as rule
@@ -64,11 +67,12 @@ def test_commands_in_the_documentation_exist():
         cli._parser().parse_args(words[1:])
 
 
-@pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
 def test_the_man_page_has_no_warnings():
     """The real groff formats the man page without a complaint."""
     done = subprocess.run(
-        ["groff", "-man", "-ww", "-z", DOCS / "patchtool.1"], capture_output=True, check=False
+        [program("groff"), "-man", "-ww", "-z", DOCS / "patchtool.1"],
+        capture_output=True,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, b"")
 
@@ -97,8 +101,71 @@ def test_bash_completes(words, expected):
 )
 def test_other_shells_read_their_scripts(shell, arguments, file):
     """The real zsh and fish parse the scripts that are meant for them."""
-    if shutil.which(shell) is None:
-        pytest.skip(f"{shell} is not installed")
-    command = [shell, *arguments, str(DOCS / "completions" / file)]
+    command = [program(shell), *arguments, str(DOCS / "completions" / file)]
     done = subprocess.run(command, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("patchtool li", {"lint"}),
+        ("patchtool lint --sta", {"--staged"}),
+        ("patchtool lint --format sa", {"sarif"}),
+        ("patchtool check --color n", {"never"}),
+    ],
+)
+def test_fish_completes(line, expected):
+    """The real fish completes commands, options and values."""
+    script = f"source {shlex.quote(str(DOCS / 'completions/patchtool.fish'))}; complete -C '{line}'"
+    done = subprocess.run(
+        [program("fish"), "--no-config", "-c", script], capture_output=True, check=False, text=True
+    )
+    found = {one.partition("\t")[0] for one in done.stdout.splitlines()}
+    assert found == expected, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("patchtool li", "lint"),
+        ("patchtool lint --sta", "--staged"),
+        ("patchtool lint --format sa", "lint --format sarif"),
+        ("patchtool check --color n", "check --color never"),
+    ],
+)
+def test_zsh_completes(line, expected, tmp_path):
+    """The real zsh, with a person at a terminal, completes commands, options and values."""
+    rules = [
+        f"fpath=({shlex.quote(str(DOCS / 'completions'))} $fpath)",
+        f"autoload -Uz compinit; compinit -u -d {shlex.quote(str(tmp_path / 'dump'))}",
+        'patchtool() { print -r -- "$*" > answer; exit }',
+    ]
+    (tmp_path / ".zshrc").write_text("\n".join(rules) + "\n", "utf-8")
+    ours, theirs = pty.openpty()
+    around = {**os.environ, "ZDOTDIR": str(tmp_path), "TERM": "dumb", "PS1": "READY "}
+    shell = subprocess.Popen(
+        [program("zsh"), "-d", "-i"], stdin=theirs, stdout=theirs, stderr=theirs,
+        cwd=tmp_path, env=around, start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+    seen = b""
+    sent = False
+    try:
+        while shell.poll() is None and select.select([ours], [], [], 30)[0]:
+            try:
+                seen += os.read(ours, 4096)
+            except OSError:
+                break
+            if b"READY" in seen and not sent:
+                os.write(ours, line.encode() + b"\t\n")
+                sent = True
+        shell.wait(30)
+    finally:
+        shell.kill()
+        shell.wait()
+        os.close(ours)
+    answer = tmp_path / "answer"
+    assert answer.exists(), seen
+    words = answer.read_text("utf-8").strip()
+    assert words.endswith(expected), words

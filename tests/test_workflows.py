@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from scratch import commit, git, repository
+from scratch import commit, git, missing, program, repository
 from test_lint import DEMO, FIXED, HOUSE, MMU, REGRESSIONS, change, edited, files_of
 
 COMMAND = f"{sys.executable} -m patchtool"
@@ -28,14 +28,6 @@ def call(*command, cwd=None, data=None, **more):
         timeout=120,
         env={**os.environ, "PYTHONPATH": str(HOUSE), **more},
     )
-
-
-def program(name):
-    """Return a program that was installed with the development tools, or skip."""
-    found = shutil.which(name, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-    if found is None:
-        pytest.skip(f"{name} is not installed")
-    return found
 
 
 @pytest.fixture
@@ -90,7 +82,7 @@ def test_git_push_stops_at_a_new_gap(checkout, tmp_path):
 def test_git_send_email_stops_at_a_new_gap(checkout, tmp_path):
     """The sendemail-validate hook is run by git send-email itself for every mail."""
     if "git-send-email" not in os.listdir(git(checkout, "--exec-path")):
-        pytest.skip("git send-email is not installed")
+        missing("git send-email is not installed")
     install(checkout, "sendemail-validate")
     change(checkout, HARMLESS)
     commit(checkout, "fine")
@@ -104,7 +96,7 @@ def test_git_send_email_stops_at_a_new_gap(checkout, tmp_path):
     Path(cover).write_text(text.replace("*** BLURB HERE ***", "y"), "utf-8")
     done = call(*send, cover, fine, cwd=checkout)
     if "Mail::Address" in done.stderr or "BUG: The" in done.stderr:
-        pytest.skip("git send-email lacks a Perl module")
+        missing("git send-email lacks a Perl module")
     assert (done.returncode, done.stderr) == (0, "")
     done = call(*send, fine, bad, cwd=checkout)
     assert done.returncode != 0
@@ -118,7 +110,7 @@ def sending(checkout, tmp_path):
     It takes the folder to send from and the words that say what to send.
     """
     if "git-send-email" not in os.listdir(git(checkout, "--exec-path")):
-        pytest.skip("git send-email is not installed")
+        missing("git send-email is not installed")
     install(checkout, "sendemail-validate")
     git(checkout, "tag", "base")
     first = [(MMU, "ext.cr4_la57 = ", "/* Five levels. */\n\t\text.cr4_la57 = ")]

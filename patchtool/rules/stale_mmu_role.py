@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from .. import bits, syntax
@@ -89,11 +89,16 @@ class _Tree:
 
 
 def check(
-    index: Index, fields: Sequence[str] = DEFAULT_FIELDS, label: str = "", rev: str | None = None
+    index: Index,
+    fields: Sequence[str] = DEFAULT_FIELDS,
+    label: str = "",
+    rev: str | None = None,
+    only: Callable[[tuple[str, ...]], bool] | None = None,
 ) -> Report:
     """Check every guarded initialiser of a tree.
 
-    FIELDS are members of the context, or "all".  Raises InputError where the tree is no
+    FIELDS are members of the context, or "all"; ONLY tells, where just some verdicts are
+    of interest, which ways to a guard to decide.  Raises InputError where the tree is no
     kernel with KVM for x86.
     """
     if "all" in fields:
@@ -116,7 +121,7 @@ def check(
     troubles = [trouble for lowered in runs for trouble in lowered.troubles]
     troubles += _unguarded(runs, starts)
     troubles += _incomplete(tree, runs, starts)
-    decided = [_decide(tree, path, wanted) for path in paths]
+    decided = [_decide(tree, path, wanted) for path in paths if only is None or only(path.entry)]
     contexts = [context for context in decided if context.fields]
     if decided and not contexts:
         names = ", ".join(wanted)
