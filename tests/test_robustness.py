@@ -278,6 +278,10 @@ DEVIOUS = {
                   "\tif (*old == new_role.base.word)")],
     "a guard that memcmp() computes": [
         (COMPARE, "\tif (!memcmp(&context->mmu_role, &new_role, 4))")],
+    "a set-up left for another reason": [
+        (COMPARE, "\tif (context->direct_map)\n\t\treturn;\n" + COMPARE)],
+    "a set-up left for an input": [
+        (COMPARE, "\tif (vcpu->arch.hflags)\n\t\treturn;\n" + COMPARE)],
     "a guard in a loop": [
         (COMPARE, "\twhile (context->mmu_role.base.word == new_role.base.word)")],
 }  # fmt: skip
