@@ -231,6 +231,27 @@ class Decision:
         switches = {f"same!{i}": self._equal(unit) for i, unit in enumerate(self.all_units)}
         return self._refuted(Solver(self._violation, switches), support)
 
+    @property
+    def unclear(self) -> tuple[str, ...]:
+        """What was not understood and must not carry the field, in a role that it is part of.
+
+        The role and the field may hold the same unknown value; a proof that needs them to
+        be the same is none.
+        """
+        field = self._reaching(self.q.full.symbols | self.q.kept.symbols)
+        opaque = sorted(n for n in field & self.inputs if self.q.is_opaque(n))
+        if not opaque:
+            return ()
+        apart = {
+            bits.variable(f"{n}@{run}"): bits.variable(f"{n}@{run}'")
+            for n in opaque
+            for run in (1, 2)
+        }
+        skips = bits.substitute(self._after(self.q.skips), apart)
+        paths = [self._in_run(self.q.path, 1), self._after(self.q.path)]
+        held = can_hold([*self._legal, *paths, skips, self._differs]) is False
+        return () if held else tuple(opaque)
+
     def _history(self) -> Answer | None:
         """A full run whose result depends on what the context held before."""
         held = [n for n in self._context_read if n in self.q.full.symbols]

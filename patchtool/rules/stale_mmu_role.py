@@ -203,27 +203,48 @@ def _garbled(tree: _Tree, starts: list[Definition]) -> tuple[Unknown, ...]:
 
 
 def _unguarded(runs: list[Lowered], starts: list[Definition]) -> list[Trouble]:
-    """Return the stores of a role that hang on something else than a known comparison.
+    """Return the ways around the comparison of a role.
 
     A set-up that always stores its role skips nothing, which is fine; one that does so
-    under a condition that is no guard may skip by a key that was not recognised.  An
-    initialiser that no run comes by is a trouble as well.
+    under a condition that is no guard may skip by a key that was not recognised, and so
+    may one that is left before its roles are compared.  An initialiser that no run comes
+    by is a trouble as well.
     """
     found: list[Trouble] = []
     met = {start.name for lowered in runs for start in starts if lowered.visits(start)}
     for lowered in runs:
-        guards = {guard.symbol for guard in lowered.guards}
+        differing = bits.Substitution(
+            {bits.variable(g.symbol): not g.skips for g in lowered.guards if g.skips is not None}
+        )
+        stored: dict[Loc, Cond] = {}
         for store in lowered.stores:
-            if isinstance(store.path, bool) or guards & store.path.symbols:
-                continue
-            if can_hold([store.entered, bits.negate(store.path)]) is not False:
+            known = stored.get(store.context, False)
+            stored[store.context] = bits.either(known, differing(store.path))
+        ways: list[Trouble] = []
+        for store in lowered.stores:
+            if _may_miss(differing(store.entered), stored[store.context]):
                 reason = "a role is stored under a condition that is no comparison of roles"
-                found.append(Trouble(store.place, reason, store.entered))
+                ways.append(Trouble(store.place, reason, store.entered))
+        for guard in lowered.guards:
+            reached = differing(guard.path)
+            for comparison in guard.comparisons:
+                reached = bits.either(reached, stored.get(comparison.context, False))
+            if _may_miss(differing(guard.entered), reached):
+                reason = "a set-up may be left before its roles are compared"
+                ways.append(Trouble(guard.place, reason, guard.entered))
+        lowered.troubles.extend(ways)
+        found += ways
     for start in starts:
         if start.name not in met:
             place = Place(start.file, start.line, 1, start.name)
             found.append(Trouble(place, f"no way to {start.name}() was found", False))
     return found
+
+
+def _may_miss(entered: Cond, reached: Cond) -> bool:
+    """Tell whether a function may be entered and something in it not be reached."""
+    both = bits.both(entered, bits.negate(reached))
+    return both if isinstance(both, bool) else can_hold([both]) is not False
 
 
 def _incomplete(tree: _Tree, runs: list[Lowered], starts: list[Definition]) -> list[Trouble]:
@@ -448,6 +469,10 @@ def _decide_field(
         return FieldResult(name, written, "unknown", reasons=absent)
     decision = Decision(question)
     answer = decision.decide()
+    if answer.verdict == "covered" and not terms.compares(context, record, member):
+        unclear = decision.unclear
+        if unclear:
+            answer = replace(answer, verdict="unknown", leaning=unclear)
     if answer.verdict == "gap" and not answer.history:
         invalidated = terms.invalidated(answer)
         if invalidated:
@@ -619,6 +644,16 @@ class _Terms:
             if known is not None and isinstance(known[1], RecordType):
                 return known[1]
         return None
+
+    def compares(self, context: Loc, record: RecordType, member: tuple[str, ...]) -> bool:
+        """Tell whether a field is part of a role that is compared: equal for that alone."""
+        _, low, width, _ = _cell_of(context, record, member)
+        return any(
+            (c.context, c.member) == (context, member[0])
+            and c.low <= low
+            and low + width <= c.low + c.new.width
+            for c in self.guard.comparisons
+        )
 
     # -- symbols -------------------------------------------------------------------------------
 
