@@ -57,6 +57,7 @@ docs: setup
 	@$(BIN)/python docs/generate.py
 
 bench: setup
+	@$(BIN)/python -m compileall -q patchtool
 	@$(BIN)/python bench/run.py $(LINUX)
 	@$(BIN)/python bench/history.py
 

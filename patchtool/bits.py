@@ -293,7 +293,16 @@ class Bits:
 
     def map(self, change: Callable[[Cond], Cond]) -> Bits:
         """Return the vector with every term of it changed."""
-        return _runs(from_conditions(change(c) for c in self.conditions()))
+        parts: list[Bits] = []
+        for width, atom in self.pieces:
+            piece = Bits(((width, atom),))
+            if not isinstance(atom, int):
+                old = piece.conditions()
+                new = [change(c) for c in old]
+                if new != old:
+                    piece = _runs(from_conditions(new))
+            parts.append(piece)
+        return join(parts)
 
     def evaluate(self, values: Mapping[str, bool]) -> int:
         """Evaluate the vector concretely."""
@@ -318,7 +327,20 @@ def from_cond(c: Cond, width: int = 1) -> Bits:
 
 def from_conditions(conditions: Iterable[Cond]) -> Bits:
     """Return a vector of some conditions, the first one least significant."""
-    return join(Bits(((1, int(c) if isinstance(c, bool) else c),)) for c in conditions)
+    pieces: list[tuple[int, Atom]] = []
+    width = number = 0
+    for one in conditions:
+        if isinstance(one, bool):
+            number |= one << width
+            width += 1
+            continue
+        if width:
+            pieces.append((width, number))
+            width = number = 0
+        pieces.append((1, one))
+    if width:
+        pieces.append((width, number))
+    return Bits(tuple(pieces))
 
 
 def _cut(width: int, atom: Atom, low: int, count: int) -> Atom:

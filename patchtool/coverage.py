@@ -18,6 +18,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from . import bits
+from .bdd import Diagrams, TooLarge
 from .bits import Bits, Cond, Term
 
 if TYPE_CHECKING:
@@ -222,14 +223,34 @@ class Decision:
         if history is not None:
             history.support = support
             return history
-        switches = {f"same!{i}": self._equal(unit) for i, unit in enumerate(self.all_units)}
-        solver = Solver(self._violation, switches)
-        result = solver.check()
+        result = can_hold(self._violation)
         if result is None:
             return Answer("unknown", leaning=("the solver gave up",), support=support)
         if not result:
             return Answer("covered", self._table(frozenset()), support=support)
-        return self._refuted(solver, support)
+        switches = {f"same!{i}": self._equal(unit) for i, unit in enumerate(self.all_units)}
+        return self._refuted(Solver(self._violation, switches), support)
+
+    @property
+    def unclear(self) -> tuple[str, ...]:
+        """What was not understood and must not carry the field, in a role that it is part of.
+
+        The role and the field may hold the same unknown value; a proof that needs them to
+        be the same is none.
+        """
+        field = self._reaching(self.q.full.symbols | self.q.kept.symbols)
+        opaque = sorted(n for n in field & self.inputs if self.q.is_opaque(n))
+        if not opaque:
+            return ()
+        apart = {
+            bits.variable(f"{n}@{run}"): bits.variable(f"{n}@{run}'")
+            for n in opaque
+            for run in (1, 2)
+        }
+        skips = bits.substitute(self._after(self.q.skips), apart)
+        paths = [self._in_run(self.q.path, 1), self._after(self.q.path)]
+        held = can_hold([*self._legal, *paths, skips, self._differs]) is False
+        return () if held else tuple(opaque)
 
     def _history(self) -> Answer | None:
         """A full run whose result depends on what the context held before."""
@@ -239,8 +260,7 @@ class Decision:
         other = {bits.variable(n): bits.variable(f"{n}@other") for n in held}
         mine = self._vector_in_run(self.q.full, 1)
         differs = bits.negate(bits.equal(mine, mine.map(lambda c: bits.substitute(c, other))))
-        solver = Solver([*self._legal, self._in_run(self.q.path, 1), differs])
-        if solver.possible() is False:
+        if can_hold([*self._legal, self._in_run(self.q.path, 1), differs]) is False:
             return None
         opaque = sorted(n for n in self.q.full.symbols if self.q.is_opaque(n))
         if opaque:
@@ -367,7 +387,7 @@ class Decision:
         for unit in self.all_units:
             if (unit.name, unit.source) not in keys and not any(map(self.q.is_opaque, unit.bits)):
                 fixed.append(self._equal(unit))
-        return Solver([*fixed, bits.negate(wrong)]).check() is not False
+        return can_hold([*fixed, bits.negate(wrong)]) is not False
 
     # -- what carries an input ---------------------------------------------------------------
 
@@ -389,7 +409,7 @@ class Decision:
                 first, second = (self._vector_in_run(carrier.value, run) for run in (1, 2))
                 switches[f"alike!{number}"] = bits.equal(first, second)
                 carriers.append((carrier, bits.variable(f"alike!{number}"), names))
-        solver = Solver([*self._legal, *paths, differ], switches)
+        solver = asked([*self._legal, *paths, differ], switches)
         keys = {(u.name, u.source): i for i, u in enumerate(units)}
         rows: list[tuple[Unit, tuple[str, ...]]] = []
         for unit in self.field_units:
@@ -409,7 +429,7 @@ class Decision:
 
     def _together(
         self,
-        solver: Solver,
+        solver: Diagrams | Solver,
         alone: Sequence[Cond],
         near: list[tuple[Carrier, Cond, frozenset[str]]],
     ) -> list[tuple[Carrier, Cond, frozenset[str]]]:
@@ -422,6 +442,21 @@ class Decision:
             if solver.possible([*alone, *(c[1] for c in trial)]) is False:
                 group = trial
         return group
+
+
+def asked(
+    conditions: Sequence[Cond], switches: Mapping[str, Cond] | None = None
+) -> Diagrams | Solver:
+    """Put conditions where it can be asked whether they hold at once."""
+    try:
+        return Diagrams(conditions, switches)
+    except TooLarge:
+        return Solver(conditions, switches)
+
+
+def can_hold(conditions: Sequence[Cond]) -> bool | None:
+    """Tell whether some conditions can hold at once, None where the solver gives up."""
+    return asked(conditions).possible()
 
 
 def _position(name: str) -> tuple[str, int]:

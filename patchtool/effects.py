@@ -74,6 +74,10 @@ class Effects:
                 return True
         return False
 
+    def names(self, path: tuple[str, ...]) -> bool:
+        """Tell whether an access path goes by a member that matters."""
+        return any(step.encode() in self._words for step in path)
+
     def _called(self, name: str, here: str) -> bool:
         return name in self._core or name in self._reaching(here)
 

@@ -26,7 +26,7 @@ _INCLUDE_ROOTS = (
 )
 
 _KEYWORDS = frozenset({"if", "for", "while", "switch", "return", "sizeof", "defined", "typeof"})
-_INCLUDE = re.compile(rb'^[ \t]*#[ \t]*include[ \t]*(["<])([^">\n]+)[">]', re.M)
+_INCLUDE = re.compile(rb'#[ \t]*include[ \t]*(["<])([^">\n]+)[">]')
 _OURS = (
     KVM_DIR,
     "arch/x86/include/asm/kvm",
@@ -94,6 +94,7 @@ class Index:
         self._files: dict[str, FileIndex | None] = {}
         self._scopes: dict[str, tuple[str, ...]] = {}
         self._units: dict[str, None] = {}
+        self._spoken: dict[str, tuple[tuple[str, frozenset[bytes]], ...]] = {}
         self._held: dict[tuple[str, bytes], tuple[str, ...]] = {}
         self._words: dict[str, frozenset[bytes]] = {}
         self._pastes: dict[str, dict[str, list[Definition]]] = {}
@@ -212,7 +213,10 @@ class Index:
         if known is None:
             targets: list[str] = []
             if path.startswith(_FOLLOWED):
-                for match in _INCLUDE.finditer(self.raw(path) or b""):
+                data = self.raw(path) or b""
+                for match in _INCLUDE.finditer(data):
+                    if not _opens_line(data, match.start()):
+                        continue
                     name = match.group(2).decode("utf-8", "replace")
                     target = self._resolve(name, match.group(1) == b'"', path)
                     if target is not None and (path.startswith(_OURS) or _is_constants(target)):
@@ -271,10 +275,13 @@ class Index:
     def _holding(self, here: str, word: bytes) -> tuple[str, ...]:
         """Return the files of a scope that hold a word, KVM's first."""
         scope = self._unit_scope(here)
-        known = self._held.get((scope[0], word))
+        unit = scope[0]
+        if unit not in self._spoken:
+            self._spoken[unit] = tuple((path, self._words_in(path)) for path in scope)
+        known = self._held.get((unit, word))
         if known is None:
-            known = tuple(path for path in scope if word in self._words_in(path))
-            self._held[scope[0], word] = known
+            known = tuple(path for path, words in self._spoken[unit] if word in words)
+            self._held[unit, word] = known
         return known
 
     def _unit_scope(self, here: str) -> tuple[str, ...]:
@@ -382,12 +389,11 @@ class Index:
 
     def typedef(self, name: str, here: str) -> str | None:
         """Return the type that a typedef names, as C text."""
-        pattern = re.compile(rb"\btypedef\s+([^;{}()]+?)\b" + name.encode() + rb"\s*;")
+        pattern = re.compile(rb"typedef\s+([^;{}()]+?)\b" + name.encode() + rb"\s*;")
         for path in self._holding(here, name.encode()):
             data = self.text(path)
-            if data is not None:
-                match = pattern.search(data)
-                if match is not None:
+            for match in pattern.finditer(data or b""):
+                if not _inside_word(data or b"", match.start()):
                     return match.group(1).decode("utf-8", "replace").strip()
         return None
 
@@ -417,8 +423,10 @@ class Index:
         if not syntax.captures("accessor_macro", builders):
             return
         inside = rb"\s*\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)"
-        use = re.compile(rb"^[ \t]*" + macro.name.encode() + inside, re.M)
+        use = re.compile(macro.name.encode() + inside)
         for match in use.finditer(file.data):
+            if not _opens_line(file.data, match.start()):
+                continue
             if any(low < match.start() < high for low, high in file.bodies):
                 continue
             arguments = split_arguments(match.group(1).decode("utf-8", "replace"))
@@ -477,6 +485,11 @@ def _lines_before(data: bytes, word: bytes) -> Iterator[int]:
             yield start
             start = data.find(b"\n", start, at) + 1 or at + 1
         at = data.find(word, at + len(word))
+
+
+def _opens_line(data: bytes, at: int) -> bool:
+    """Tell whether nothing but blanks stands before a place in its line."""
+    return not data[data.rfind(b"\n", 0, at) + 1 : at].strip(b" \t")
 
 
 def _inside_word(data: bytes, at: int) -> bool:

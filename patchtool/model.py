@@ -171,19 +171,6 @@ class Consulted:
 
 
 @dataclass(frozen=True, slots=True)
-class RepairSites:
-    """Where a role bit could be added: what ``fix`` needs to know of the rule.
-
-    Filled in by the rule for one context with a gap.
-    """
-
-    union: str
-    """Tag of the role union, or of the part of it, that takes the bit."""
-    calculators: tuple[str, ...] = ()
-    """Functions on this path that store members of that union, innermost first."""
-
-
-@dataclass(frozen=True, slots=True)
 class Report:
     """All that one check found out about one tree."""
 

@@ -133,9 +133,8 @@ def initialisers(index: Index, roles: Roles) -> list[Definition]:
 
 def _stores_role(index: Index, definition: Definition, roles: Roles, names: set[str]) -> bool:
     """Tell whether a function stores a role, or a whole word of one."""
-    if _STORE.search(definition.text) is None or not any(
-        name.encode() in definition.text for name in names
-    ):
+    text = definition.text
+    if not any(name.encode() in text for name in names) or _STORE.search(text) is None:
         return False
     for match in syntax.matches("role_store", index.node(definition)):
         for target in match.get("role.target", ()):
@@ -239,7 +238,12 @@ def undefined_set_ups(index: Index, roles: Roles) -> list[tuple[str, Place]]:
         file = index.file(path) if choice.search(index.text(path) or b"") else None
         if file is None:
             continue
-        near = [d for ds in file.functions.values() for d in ds if choice.search(d.text)]
+        near = [
+            d
+            for ds in file.functions.values()
+            for d in ds
+            if any(pointer in d.text for pointer in pointers) and choice.search(d.text)
+        ]
         for one in list(near):
             for name in calls(one.text.partition(b"{")[2]):
                 near.extend(file.functions.get(name, ()))

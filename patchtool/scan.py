@@ -13,6 +13,7 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from operator import itemgetter
+from typing import NamedTuple
 
 _TOKEN = re.compile(
     rb"/\*.*?(?:\*/|\Z)"
@@ -49,8 +50,7 @@ _UNDEFINED = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Definition:
+class Definition(NamedTuple):
     """One definition as it stands in a file.
 
     ``text`` begins at byte ``start`` and has inactive ``#if`` branches blanked out, so

@@ -102,6 +102,8 @@ class Recorder(Index):
             return self._raw[path]
         data, twin = super().raw(path), self._twin
         if twin is not None and path in twin._raw and twin._raw[path] == data:
+            if path in twin._words:
+                self._words[path] = twin._words[path]
             if path in twin._texts:
                 self._texts[path] = twin._texts[path]
             if path in twin._files:

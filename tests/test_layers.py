@@ -20,7 +20,7 @@ FLOORS = [
     {"index"},
     {"effects", "layout"},
     {"bits"},
-    {"memory"},
+    {"bdd", "memory"},
     {"lower"},
     {"coverage", "roles"},
     {"rules"},

@@ -15,6 +15,7 @@ HOUSE = Path(__file__).parent.parent
 QUERIES = sorted((HOUSE / "queries").glob("*.scm"))
 CAPTURES = {
     "accessor_macro": {"macro.name", "macro.parameters", "macro.body"},
+    "context_binding": {"binding", "binding.pointer", "binding.context"},
     "enumerator": {"enumerator"},
     "role_guard": {"guard.comparison"},
     "role_invalidation": {"role.target", "role.value"},

@@ -279,6 +279,40 @@ DEVIOUS = {
                   "\tif (*old == new_role.base.word)")],
     "a guard that memcmp() computes": [
         (COMPARE, "\tif (!memcmp(&context->mmu_role, &new_role, 4))")],
+    "a set-up left for another reason": [
+        (COMPARE, "\tif (context->direct_map)\n\t\treturn;\n" + COMPARE)],
+    "a set-up left for an input": [
+        (COMPARE, "\tif (vcpu->arch.hflags)\n\t\treturn;\n" + COMPARE)],
+    "a guard over a narrow view": [
+        (COMPARE, "\tif (*(u32 *)&context->mmu_role == *(u32 *)&new_role)")],
+    "a register through a narrow view": [
+        (LMA, "\text.efer_lma = !!(*(u8 *)&regs->efer & EFER_LMA);")],
+    "a register through a pointer to void": [
+        (LMA, "\tvoid *p = (void *)&regs->efer;\n"
+              "\text.efer_lma = !!(*(u8 *)p & EFER_LMA);")],
+    "a truncated assignment": [
+        (LMA, f"{LMA}\n\tu8 n;\n\tif ((n = 256) == 0) ext.word = 0;")],
+    "a bit-field that is promoted": [
+        (LMA, f"{LMA}\n\tstruct {{ u32 n:3; }} s = {{ 7 }};\n"
+              "\tif (s.n - 8 < 0) ext.word = 0;")],
+    "a choice that is promoted": [
+        (LMA, f"{LMA}\n\tif ((1 ? -1 : 0u) > 0) ext.word = 0;")],
+    "an unknown function that is given role and registers": [
+        (ROLE, ROLE.replace("kvm_calc_tdp_mmu_root_page_role", "odd")),
+        ahead("static union kvm_mmu_role odd(struct kvm_vcpu *vcpu, struct kvm_mmu_role_regs *r)\n"
+              "{\n\tint n = 0;\nagain:\n\tif (n++ < 2) goto again;\n"
+              "\treturn kvm_calc_tdp_mmu_root_page_role(vcpu, r);\n}")],
+    "an unknown function that is given a part": [after_role("frob(&new_role.ext.word);")],
+    "an unknown function whose value is used": [
+        (LEVEL, f"{LEVEL}\n\tint r = frob(context);")],
+    "elements of an array of unknown content": [
+        (LMA, "\tu8 t[2] = { 0, 1 };\n\tt[____is_cr4_la57(regs)] = ____is_efer_lma(regs);\n"
+              "\text.efer_lma = t[0];")],
+    "one of two functions": [
+        ahead("static void set(struct kvm_mmu *m, int l)\n{\n\tm->root_level = l;\n}\n"
+              "static void add(struct kvm_mmu *m, int l)\n{\n\tm->root_level += l;\n}"),
+        (LEVEL, "\tvoid (*f)(struct kvm_mmu *, int) = vcpu->arch.hflags ? set : add;\n"
+                "\tf(context, role_regs_to_root_level(&regs));")],
     "a guard in a loop": [
         (COMPARE, "\twhile (context->mmu_role.base.word == new_role.base.word)")],
 }  # fmt: skip

@@ -21,7 +21,7 @@ from ..layout import (
     base_type,
     settled,
 )
-from ..memory import Function, Int, Loc, Pointer, Root, State, Value
+from ..memory import Function, Int, Loc, Opaque, Pointer, Record, Root, State, Value
 from ..scan import Definition, evaluate_condition
 from ..syntax import Node, text
 from .arithmetic import ordered
@@ -199,9 +199,7 @@ class Calls(Expressions):
             held = self._load(self._frames[-1].variables[name], state, callee)
             if isinstance(held, Function):
                 return self._direct(held.name, node, arguments, state, needed)
-            return self._unknown_call(
-                node, f"{name} is called, a pointer of unknown target", arguments, state
-            )
+            return self._through(node, callee, arguments, state)
         builtin = self._builtin(name, node, arguments, state, needed)
         if builtin is not None:
             return builtin
@@ -331,9 +329,20 @@ class Calls(Expressions):
             if isinstance(held, Function):
                 return self._direct(held.name, node, arguments, state, needed)
             return self._operation(text(member), node, arguments, state, needed)
-        return self._unknown_call(
-            node, f"{text(callee)} is called, a pointer of unknown target", arguments, state
-        )
+        try:
+            held = self._value(callee, state)
+        except Unsupported:
+            held = None
+        if isinstance(held, Function):
+            return self._direct(held.name, node, arguments, state, needed)
+        return self._through(node, callee, arguments, state)
+
+    def _through(self, node: Node, callee: Node, arguments: list[Node], state: State) -> Value:
+        """Call through a pointer of which the target is not known."""
+        reason = f"{text(callee)} is called, a pointer of unknown target"
+        if any(self._reaches_context(a, state) for a in arguments):
+            self._spoil(Unsupported(node, reason), state)
+        return self._unknown_call(node, reason, arguments, state)
 
     def _operation(
         self, name: str, node: Node, arguments: list[Node], state: State, needed: bool
@@ -353,8 +362,10 @@ class Calls(Expressions):
             except Unsupported as problem:
                 if self.effects.reaches(definition.name, definition):
                     self._spoil(problem, state)
-                value = self.opaque(node, f"{definition.name}(): {problem.reason}", problem.missing)
                 trial = state.fork(True)
+                value = self._unknown_value(definition.name, node, problem, values)
+                for loc in self._given(values, trial):
+                    trial.memory[loc] = self._unknown_value(definition.name, node, problem, values)
             if value is None:
                 value = Int(bits.constant(32, 0))
             if result is None:
@@ -381,11 +392,24 @@ class Calls(Expressions):
             except Unsupported:
                 continue
         result = self._taint(self.opaque(node, reason, missing), values)
-        for value in values:
-            if isinstance(value, Pointer) and value.target.root.kind == "local":
-                for loc in [loc for loc in state.memory if loc.within(value.target)]:
-                    state.memory[loc] = self._taint(self.opaque(node, reason, missing), values)
+        for loc in self._given(values, state):
+            state.memory[loc] = self._taint(self.opaque(node, reason, missing), values)
         return result
+
+    def _given(self, values: list[Value], state: State) -> list[Loc]:
+        """Return the cells of the locals that a call can write through its arguments."""
+        roots: dict[Root, None] = {}
+        todo = list(values)
+        while todo:
+            value = todo.pop()
+            if isinstance(value, Record):
+                todo.extend(one for _, one in value.cells)
+            if not isinstance(value, Pointer) or value.target.root.kind != "local":
+                continue
+            if value.target.root not in roots:
+                roots[value.target.root] = None
+                todo.extend(held for loc, held in state.memory.items() if loc.root in roots)
+        return [loc for loc in state.memory if loc.root in roots]
 
     def _direct(
         self, name: str, node: Node, arguments: list[Node], state: State, needed: bool
@@ -406,7 +430,11 @@ class Calls(Expressions):
             reason = f"the definition of {name}() was not found"
             if not needed:
                 self._may_be_set(arguments, reason, state)
-            if not needed and any(self._reaches_context(a, state) for a in arguments):
+            if (
+                any(self._reaches_role(a, state) for a in arguments)
+                if needed
+                else any(self._reaches_context(a, state) for a in arguments)
+            ):
                 self._spoil(Unsupported(node, reason), state)
             return self._unknown_call(node, reason, arguments, state, missing=True)
         if not needed and not any(
@@ -428,13 +456,9 @@ class Calls(Expressions):
                 if self.effects.reaches(name, definition):
                     self._spoil(problem, state)
                 trial = state.fork(True)
-                value = self._taint(
-                    self.opaque(node, f"{name}(): {problem.reason}", problem.missing), values
-                )
-                for one in values:
-                    if isinstance(one, Pointer) and one.target.root.kind == "local":
-                        for loc in [loc for loc in trial.memory if loc.within(one.target)]:
-                            trial.memory[loc] = value
+                value = self._unknown_value(name, node, problem, values)
+                for loc in self._given(values, trial):
+                    trial.memory[loc] = self._unknown_value(name, node, problem, values)
             if value is None:
                 value = Int(bits.constant(32, 0))
             if result is None or chosen is None:
@@ -457,6 +481,12 @@ class Calls(Expressions):
         state.memory = chosen.memory
         state.path = chosen.path
         return result
+
+    def _unknown_value(
+        self, name: str, node: Node, problem: Unsupported, values: list[Value]
+    ) -> Opaque:
+        reason = f"{name}(): {problem.reason}"
+        return self._taint(self.opaque(node, reason, problem.missing), values)
 
     def _may_be_set(self, arguments: list[Node], reason: str, state: State) -> None:
         """Forget the variables given to what may be a macro that sets them."""
@@ -491,6 +521,16 @@ class Calls(Expressions):
         except Unsupported:
             return True
         return isinstance(value, Pointer) and value.target.root.kind == "pointee"
+
+    def _reaches_role(self, node: Node, state: State) -> bool:
+        """Tell whether an argument points to a context, or to a role or field of one."""
+        try:
+            value = self._value(node, state)
+        except Unsupported:
+            return False
+        if not isinstance(value, Pointer) or value.target.root.kind == "local":
+            return False
+        return self._leads_to_role(value) or self.effects.names(value.target.path)
 
     def _is_local_address(self, node: Node, state: State) -> bool:
         if node.type not in ("pointer_expression", "identifier"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import ClassVar
 
 from .. import bits
@@ -18,7 +19,6 @@ from ..layout import (
     UnknownType,
     VoidType,
     base_type,
-    settled,
 )
 from ..memory import Function, Int, Loc, LValue, Opaque, Pointer, Record, Root, State, Value
 from ..syntax import Node, text
@@ -27,7 +27,7 @@ from .names import Names
 from .records import (
     Unsupported,
 )
-from .storage import same_size
+from .storage import OTHER_VIEW
 
 
 class Expressions(Names):
@@ -64,10 +64,10 @@ class Expressions(Names):
 
     def _number(self, node: Node, state: State) -> Value:
         word = text(node).replace("'", "")
-        match = re.fullmatch(r"(0[xX][0-9a-fA-F]+|0[bB][01]+|\d+)([uUlL]*)", word)
+        match = re.fullmatch(r"([-+]?)(0[xX][0-9a-fA-F]+|0[bB][01]+|\d+)([uUlL]*)", word)
         if match is None:
             raise Unsupported(node, f"the number {word} is not understood")
-        digits, suffix = match.group(1), match.group(2).lower()
+        digits, suffix = match.group(2), match.group(3).lower()
         octal = digits.startswith("0") and len(digits) > 1 and digits[1].isdigit()
         value = int(digits, 8) if octal else int(digits, 0)
         wide = (
@@ -76,6 +76,8 @@ class Expressions(Names):
             or ("u" not in suffix and value >= 1 << 31 and digits.isdigit())
         )
         unsigned = "u" in suffix or (not digits.isdigit() and value >= 1 << (63 if wide else 31))
+        if match.group(1) == "-":  # the grammar takes the sign of a lone number for its own
+            value = -value
         return Int(bits.constant(64 if wide else 32, value), not unsigned)
 
     def _character(self, node: Node, state: State) -> Value:
@@ -125,6 +127,10 @@ class Expressions(Names):
         left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
         operator = text(node.child_by_field_name("operator"))  # type: ignore[arg-type]
         assert left is not None and right is not None
+        if operator in ("-", "+", "&", "*") and left.type == "parenthesized_expression":
+            ctype = self._type_named(left.named_children[0])
+            if ctype is not None:  # (u32)-1 reads like a difference
+                return self._convert(self._signed(operator, right, node, state), ctype, node)
         if operator in ("&&", "||"):
             return Int(bits.from_cond(self._short_circuit(operator, left, right, state), 32), True)
         a, b = self._value(left, state), self._value(right, state)
@@ -141,6 +147,13 @@ class Expressions(Names):
         if operator in ("<", ">", "<=", ">="):
             return Int(bits.from_cond(ordered(operator, x, y), 32), True)
         return arithmetic(operator, x, y, node)
+
+    def _signed(self, operator: str, operand: Node, node: Node, state: State) -> Value:
+        if operator not in ("-", "+"):
+            raise Unsupported(node, "a cast that reads like an operation")
+        number = self._promote(self._as_int(self._value(operand, state), operand))
+        zero = Int(bits.constant(number.bits.width, 0), number.signed)
+        return arithmetic(operator, zero, number, node)
 
     def _short_circuit(self, operator: str, left: Node, right: Node, state: State) -> Cond:
         a = self._truth(self._value(left, state), left)
@@ -169,7 +182,11 @@ class Expressions(Names):
         if consequence is None:
             consequence = condition_node
         if isinstance(condition, bool):
-            return self._value(consequence if condition else alternative, state)
+            chosen, other = (consequence, alternative)[:: 1 if condition else -1]
+            value = self._value(chosen, state)
+            if isinstance(value, Int) and other.type == "number_literal":
+                value, _ = self._balanced(value, self._as_int(self._value(other, state), other))
+            return value
         yes, no = state.fork(condition), state.fork(bits.negate(condition))
         a, b = self._value(consequence, yes), self._value(alternative, no)
         if yes.memory != no.memory:
@@ -202,6 +219,8 @@ class Expressions(Names):
                 a, b = self._balanced(a, b)
                 value = arithmetic(name, a, b, node)
         self._store(lvalue, value, state, node)
+        if isinstance(lvalue.type, IntType) and not isinstance(value, Pointer):
+            return self._load(lvalue, state, left)
         return value
 
     def _store_somewhere(self, target: Node, state: State, problem: Unsupported) -> None:
@@ -246,12 +265,7 @@ class Expressions(Names):
             return Int(bits.constant(32, 0))
         value = self._value(value_node, state)
         if isinstance(ctype, PointerType):
-            if isinstance(value, Pointer):
-                target = settled(ctype.target)
-                if value.lvalue is not None and same_size(value.lvalue.type, target):
-                    return Pointer(value.target, value.lvalue.type, value.lvalue)
-                return Pointer(value.target, target, None)
-            return value
+            return self._retyped(value, ctype) if isinstance(value, Pointer) else value
         return self._convert(value, ctype, node)
 
     def _described(self, node: Node) -> CType:
@@ -346,25 +360,41 @@ class Expressions(Names):
             base = node.child_by_field_name("argument")
             index_node = node.child_by_field_name("index")
             assert base is not None and index_node is not None
-            array = self._lvalue(base, state)
-            number = self._as_int(self._value(index_node, state), index_node).bits.value
-            if number is None:
-                raise Unsupported(node, "an array is indexed by something that is not constant")
-            if isinstance(array.type, PointerType):
-                held = self._load(array, state, base)
-                if not isinstance(held, Pointer):
-                    raise Unsupported(node, "a pointer of unknown target is indexed")
-                if isinstance(held.type, ArrayType):
-                    array = LValue(held.target, held.type)
-                elif number == 0:
-                    return self._deref(held, node)
-                else:
-                    raise Unsupported(node, "a pointer is used as an array")
-            return self._element(array, number, node)
+            return self._indexed(base, index_node, node, state)
         if kind == "call_expression":
             value = self._call(node, state, needed=True)
             return self._spill(value, node, state)
         raise Unsupported(node, f"{kind.replace('_', ' ')} is not an object")
+
+    def _indexed(self, base: Node, index_node: Node, node: Node, state: State) -> LValue:
+        while base.type == "parenthesized_expression" and base.named_child_count == 1:
+            base = base.named_children[0]
+        if base.type in ("cast_expression", "binary_expression", "call_expression"):
+            array = None
+            held: Value | None = self._value(base, state)
+        else:
+            array = self._lvalue(base, state)
+            held = self._load(array, state, base) if isinstance(array.type, PointerType) else None
+        number = self._as_int(self._value(index_node, state), index_node).bits.value
+        if number is None:
+            raise Unsupported(node, "an array is indexed by something that is not constant")
+        if held is not None:
+            if not isinstance(held, Pointer):
+                raise Unsupported(node, "a pointer of unknown target is indexed")
+            if not isinstance(held.type, ArrayType):
+                first = self._deref(held, node)
+                return first if number == 0 else self._beside(first, number, node)
+            array = LValue(held.target, held.type)
+        assert array is not None
+        return self._element(array, number, node)
+
+    def _beside(self, first: LValue, number: int, node: Node) -> LValue:
+        """Return the object so many of its size behind another of the same cell."""
+        if first.cell is not None and isinstance(first.type, IntType):
+            low = first.low + number * first.width
+            if low >= 0 and low + first.width <= first.cell_width:
+                return replace(first, low=low)
+        raise Unsupported(node, "a pointer is used as an array")
 
     def _temporary(self, node: Node, state: State, member: Node) -> LValue:
         return self._member(
@@ -388,10 +418,12 @@ class Expressions(Names):
 
     def _deref(self, value: Value, node: Node) -> LValue:
         if isinstance(value, Pointer):
-            if value.lvalue is not None:
-                return value.lvalue
             if isinstance(value.type, VoidType):
                 raise Unsupported(node, "a pointer to void is followed")
+            if value.type is OTHER_VIEW:
+                raise Unsupported(node, "an object is seen through a pointer to another type")
+            if value.lvalue is not None:
+                return value.lvalue
             return self._whole(value.target, value.type)
         raise Unsupported(node, "a pointer of unknown target is followed")
 

@@ -50,8 +50,9 @@ class Guards(Storage):
             path, place = self._absolute(state), self.place(node)
             differing = bits.substitute(positive, {bits.variable(n): False for n in compared})
             skips = None if isinstance(differing, Term) else not differing
+            entered = self._frames[-1].entered
             self.out.guards.append(
-                Guard(symbol, meaning, used[0].context, used, path, place, calls, skips)
+                Guard(symbol, meaning, used[0].context, used, path, place, calls, entered, skips)
             )
         guard = bits.variable(symbol)
         return bits.negate(guard) if inverted else guard

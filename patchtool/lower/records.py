@@ -55,6 +55,8 @@ class Guard:
     path: Cond
     place: Place
     calls: tuple[str, ...]
+    entered: Cond
+    """When the function that branches is entered."""
     skips: bool | None
     """The value of the symbol with which equal roles skip; None where it depends on more."""
 

@@ -45,6 +45,9 @@ ROLE_WORD = 32
 MAX_STEPS = 200_000
 FUNCTION_BASE = 0xFFFF_8000_0000_0000
 
+OTHER_VIEW = UnknownType("another view of an object")
+"""The type behind a pointer to which an object was cast that is laid out otherwise."""
+
 
 class Storage:
     """Memory and paths of one run."""
@@ -275,14 +278,17 @@ class Storage:
                     cell = self._initial(lvalue.cell, IntType(lvalue.cell_width, False))
                 self._note_role(lvalue.cell, lvalue)
             if isinstance(cell, Opaque):
-                return cell
-            assert isinstance(cell, Int)
+                if (lvalue.low, lvalue.width) == (0, lvalue.cell_width):
+                    return cell
+                cell = Int(bits.symbol(lvalue.cell_width, cell.name))
+            if not isinstance(cell, Int) or cell.bits.width != lvalue.cell_width:
+                return self.opaque(node, "part of what is no number is read")
             piece = bits.cut(cell.bits, lvalue.low, lvalue.width)
             if isinstance(lvalue.type, IntType):
-                return Int(
-                    bits.resize(piece, lvalue.type.width, lvalue.type.signed and lvalue.width > 0),
-                    lvalue.type.signed,
-                )
+                signed, width = lvalue.type.signed, lvalue.type.width
+                if lvalue.width < min(width, 32) and not lvalue.type.boolean:
+                    return Int(bits.resize(piece, 32, signed), True)  # promoted by its own width
+                return Int(bits.resize(piece, width, signed), signed)
             return Int(piece)
         ctype = lvalue.type
         if isinstance(ctype, RecordType):
@@ -292,8 +298,12 @@ class Storage:
             return value
         if lvalue.loc.path and lvalue.loc.path[-1].startswith("["):
             array = state.memory.get(Loc(lvalue.loc.root, lvalue.loc.path[:-1]))
-            if isinstance(array, Opaque):
-                return array
+            if isinstance(array, Opaque):  # each element is something else
+                place, reason, missing = self.out.opaque[array.name]
+                element = self.opaque(node, reason, missing)
+                self.out.opaque[element.name] = (place, reason, missing)
+                state.memory[lvalue.loc] = element
+                return element
         if lvalue.loc.root.kind == "global":
             known = self._global(lvalue.loc, lvalue, state)
             if known is not None:
@@ -334,7 +344,8 @@ class Storage:
                     self._note_role(lvalue.cell, lvalue)
             if isinstance(cell, Opaque):
                 cell = Int(bits.symbol(lvalue.cell_width, cell.name))
-            assert isinstance(cell, Int)
+            if not isinstance(cell, Int) or cell.bits.width != lvalue.cell_width:
+                raise Unsupported(node, "part of what is no number is stored")
             if isinstance(value, Record):
                 raise Unsupported(node, "a record is stored into a word")
             new = self._bits_of(value, lvalue.type, lvalue.width, node)
@@ -436,7 +447,40 @@ class Storage:
                 return Int(bits.from_cond(self._truth(value, node), 8))
             number = self._as_int(value, node)
             return Int(bits.resize(number.bits, ctype.width, number.signed), ctype.signed)
+        if isinstance(ctype, PointerType) and isinstance(value, Pointer):
+            known = value.lvalue.type if value.lvalue is not None else None
+            if isinstance(known, (IntType, RecordType)) and value.type is not OTHER_VIEW:
+                return self._retyped(value, ctype)
         return value
+
+    def _retyped(self, pointer: Pointer, ctype: PointerType) -> Pointer:
+        """Return a pointer as one to another type: the object stays what it is.
+
+        An integer or a word seen through a narrower integer is the low part of it.
+        """
+        target = settled(ctype.target)
+        held = pointer.lvalue
+        if isinstance(target, VoidType):
+            return Pointer(
+                pointer.target, target, held or self._whole(pointer.target, pointer.type)
+            )
+        if held is None:
+            held = self._whole(pointer.target, pointer.type)
+        if isinstance(held.type, VoidType):
+            return Pointer(pointer.target, target)
+        if same_size(held.type, target):
+            return Pointer(pointer.target, held.type, held)
+        if isinstance(held.type, ArrayType):
+            return Pointer(pointer.target, target)
+        cell, size, low, room = held.cell, held.cell_width, held.low, held.width
+        if cell is None and isinstance(held.type, IntType):
+            cell, size, low, room = held.loc, held.type.width, 0, held.type.width
+        width = target.width if isinstance(target, IntType) else None
+        if isinstance(target, RecordType) and target.is_word:
+            width = target.size
+        if cell is None or width is None or width > room or low % 8:
+            return Pointer(pointer.target, OTHER_VIEW, held)
+        return Pointer(pointer.target, target, LValue(held.loc, target, cell, size, low, width))
 
     def _truth(self, value: Value, node: Node | None) -> Cond:
         if isinstance(value, Int):

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from .. import bits
+from .. import bits, syntax
 from ..architecture import IMPLICATIONS, MEMBERS, RANGES, bit_name
 from ..bits import Bits, Cond, Term
-from ..coverage import Answer, Carrier, Decision, Question, Solver, Unit
+from ..coverage import Answer, Carrier, Decision, Question, Unit, can_hold
 from ..effects import Effects
 from ..errors import UsageError
 from ..index import Index, is_static
@@ -203,27 +203,48 @@ def _garbled(tree: _Tree, starts: list[Definition]) -> tuple[Unknown, ...]:
 
 
 def _unguarded(runs: list[Lowered], starts: list[Definition]) -> list[Trouble]:
-    """Return the stores of a role that hang on something else than a known comparison.
+    """Return the ways around the comparison of a role.
 
     A set-up that always stores its role skips nothing, which is fine; one that does so
-    under a condition that is no guard may skip by a key that was not recognised.  An
-    initialiser that no run comes by is a trouble as well.
+    under a condition that is no guard may skip by a key that was not recognised, and so
+    may one that is left before its roles are compared.  An initialiser that no run comes
+    by is a trouble as well.
     """
     found: list[Trouble] = []
     met = {start.name for lowered in runs for start in starts if lowered.visits(start)}
     for lowered in runs:
-        guards = {guard.symbol for guard in lowered.guards}
+        differing = bits.Substitution(
+            {bits.variable(g.symbol): not g.skips for g in lowered.guards if g.skips is not None}
+        )
+        stored: dict[Loc, Cond] = {}
         for store in lowered.stores:
-            if isinstance(store.path, bool) or guards & store.path.symbols:
-                continue
-            if Solver([store.entered, bits.negate(store.path)]).check() is not False:
+            known = stored.get(store.context, False)
+            stored[store.context] = bits.either(known, differing(store.path))
+        ways: list[Trouble] = []
+        for store in lowered.stores:
+            if _may_miss(differing(store.entered), stored[store.context]):
                 reason = "a role is stored under a condition that is no comparison of roles"
-                found.append(Trouble(store.place, reason, store.entered))
+                ways.append(Trouble(store.place, reason, store.entered))
+        for guard in lowered.guards:
+            reached = differing(guard.path)
+            for comparison in guard.comparisons:
+                reached = bits.either(reached, stored.get(comparison.context, False))
+            if _may_miss(differing(guard.entered), reached):
+                reason = "a set-up may be left before its roles are compared"
+                ways.append(Trouble(guard.place, reason, guard.entered))
+        lowered.troubles.extend(ways)
+        found += ways
     for start in starts:
         if start.name not in met:
             place = Place(start.file, start.line, 1, start.name)
             found.append(Trouble(place, f"no way to {start.name}() was found", False))
     return found
+
+
+def _may_miss(entered: Cond, reached: Cond) -> bool:
+    """Tell whether a function may be entered and something in it not be reached."""
+    both = bits.both(entered, bits.negate(reached))
+    return both if isinstance(both, bool) else can_hold([both]) is not False
 
 
 def _incomplete(tree: _Tree, runs: list[Lowered], starts: list[Definition]) -> list[Trouble]:
@@ -284,10 +305,10 @@ def _paths(tree: _Tree, starts: list[Definition]) -> tuple[list[_Path], list[Low
         pointers = _pointers(lowered)
         if pointers:
             above = callers(tree.index, here.name)
-            binding = [c for c in above if _binds(c, pointers)]
-            pending.extend(binding)
-            taken.update(t for c in binding for t in _targets(c.text, pointers))
-            rest = [c for c in above if c not in binding]
+            selected = [_targets(tree.index, c, pointers) for c in above]
+            pending.extend(c for c, names in zip(above, selected, strict=True) if names)
+            taken.update(*selected)
+            rest = [c for c, names in zip(above, selected, strict=True) if not names]
             if above and all(is_static(c) and c.file == here.file for c in rest):
                 pending.extend(rest)
             else:
@@ -336,17 +357,23 @@ def _pointers(lowered: Lowered) -> set[str]:
     return found
 
 
-def _assignment(pointer: str) -> re.Pattern[bytes]:
-    member = re.split(r"->|\.", pointer)[-1]
-    return re.compile(rb"(?:->|\.)\s*" + member.encode() + rb"\s*=\s*&\s*[\w>.\s-]*?(\w+)\s*;")
+def _member_of(pointer: str) -> str:
+    return re.split(r"->|\.", pointer)[-1]
 
 
-def _binds(caller: Definition, pointers: set[str]) -> bool:
-    return any(_assignment(p).search(caller.text) for p in pointers)
+def _bindings(index: Index, function: Definition, member: str) -> Iterator[tuple[str, int]]:
+    """Yield the contexts that a function makes a pointer select, with their lines."""
+    if member.encode() not in function.text:
+        return
+    for match in syntax.matches("context_binding", index.node(function)):
+        if syntax.text(match["binding.pointer"][0]) == member:
+            row = match["binding"][0].start_point[0]
+            yield syntax.text(match["binding.context"][0]), function.line + row
 
 
-def _targets(source: bytes, pointers: set[str]) -> set[str]:
-    return {m.group(1).decode() for p in pointers for m in _assignment(p).finditer(source)}
+def _targets(index: Index, caller: Definition, pointers: set[str]) -> set[str]:
+    """Return the contexts that a caller makes some pointers select."""
+    return {name for p in pointers for name, _ in _bindings(index, caller, _member_of(p))}
 
 
 def _bound(
@@ -357,11 +384,10 @@ def _bound(
     words: list[str] = []
     for pointer in sorted(_pointers(lowered)):
         targets: dict[str, str] = {}
-        for file in tree.index.files_with(re.split(r"->|\.", pointer)[-1].encode()):
-            for match in _assignment(pointer).finditer(file.data):
-                name = match.group(1).decode()
+        member = _member_of(pointer)
+        for file, function in tree.index.users(member):
+            for name, line in _bindings(tree.index, function, member):
                 if name not in taken:
-                    line = file.data.count(b"\n", 0, match.start()) + 1
                     targets.setdefault(name, f"{file.path}:{line}")
         if len(targets) != 1:
             continue
@@ -381,13 +407,14 @@ def _bound(
 
 def _decide(tree: _Tree, path: _Path, wanted: Sequence[str]) -> Context:
     guard = path.guard
+    terms = _Terms(tree, path)
     results = []
     for name in wanted:
         for context, record, record_tag in _holders(tree.roles, guard):
             member = _member(record, name, tree.roles, record_tag)
             if member is None:
                 continue
-            result = _decide_field(tree, path, name, context, record, member)
+            result = _decide_field(terms, name, context, record, member)
             if result is not None:
                 results.append(result)
             break
@@ -413,10 +440,11 @@ def _context_name(loc: Loc) -> str:
 
 
 def _decide_field(
-    tree: _Tree, path: _Path, name: str, context: Loc, record: RecordType, member: tuple[str, ...]
+    terms: _Terms, name: str, context: Loc, record: RecordType, member: tuple[str, ...]
 ) -> FieldResult | None:
     """Decide one field; None where no run of this path stores it."""
-    terms = _Terms(tree, path)
+    terms.begin()
+    path = terms.path
     written = ".".join(member)
     final = terms.final(context, record, member)
     if final is None:
@@ -441,6 +469,10 @@ def _decide_field(
         return FieldResult(name, written, "unknown", reasons=absent)
     decision = Decision(question)
     answer = decision.decide()
+    if answer.verdict == "covered" and not terms.compares(context, record, member):
+        unclear = decision.unclear
+        if unclear:
+            answer = replace(answer, verdict="unknown", leaning=unclear)
     if answer.verdict == "gap" and not answer.history:
         invalidated = terms.invalidated(answer)
         if invalidated:
@@ -459,7 +491,8 @@ class _Terms:
         self.out = path.lowered
         self.guard = path.guard
         self.contexts = tuple({c.context: None for c in path.guard.comparisons})
-        self._assumed: dict[str, str] = {}
+        self._stored: dict[str, Cond | None] = {}
+        self.begin()
         self._others = [g for g in self.out.guards if g.symbol != self.guard.symbol]
         self._cells = {
             str(loc): value
@@ -482,6 +515,11 @@ class _Terms:
             skips: bits.Substitution({**known, guard: skips}),
             not skips: bits.Substitution({**full, guard: not skips}),
         }
+
+    def begin(self) -> None:
+        """Forget what the field before rested on."""
+        self._assumed: dict[str, str] = {}
+        self._invalidators: dict[str, str] = {}
 
     # -- terms -----------------------------------------------------------------------------
 
@@ -525,25 +563,12 @@ class _Terms:
         skips: Cond = condition if skipping else bits.negate(condition)
         path = self._others_closed(self.guard.path)
 
-        def stored(name: str) -> Cond | None:
-            symbol, _, position = name.rpartition("#")
-            value = self._cells.get(symbol)
-            if value is None:
-                return None
-            number = int(position)
-            if isinstance(value, Int):
-                one = bits.cut(value.bits, number, 1)
-                return _cond(self._bits_under(one, not skipping))
-            if isinstance(value, Opaque):
-                return bits.bit(value.name, number)
-            return None
-
         return Question(
             path=path,
             skips=skips,
             full=self._bits_under(final, not skipping),
             kept=self._bits_under(final, skipping),
-            stored=stored,
+            stored=lambda name: self._left(name, not skipping),
             legal=self._legal,
             is_constant=self._is_constant,
             is_context=self._is_context,
@@ -552,6 +577,21 @@ class _Terms:
             carriers=tuple(self._carriers(not skipping)),
             roles=tuple(self._roles(not skipping)),
         )
+
+    def _left(self, name: str, full: bool) -> Cond | None:
+        """Return what a full run leaves in one bit of the context."""
+        if name not in self._stored:
+            self._stored[name] = self._read_back(name, full)
+        return self._stored[name]
+
+    def _read_back(self, name: str, full: bool) -> Cond | None:
+        symbol, _, position = name.rpartition("#")
+        value = self._cells.get(symbol)
+        if isinstance(value, Int):
+            return _cond(self._bits_under(bits.cut(value.bits, int(position), 1), full))
+        if isinstance(value, Opaque):
+            return bits.bit(value.name, int(position))
+        return None
 
     def _new(self, comparison_index: int, full: bool) -> Bits:
         return self._bits_under(self.guard.comparisons[comparison_index].new, full)
@@ -604,6 +644,16 @@ class _Terms:
             if known is not None and isinstance(known[1], RecordType):
                 return known[1]
         return None
+
+    def compares(self, context: Loc, record: RecordType, member: tuple[str, ...]) -> bool:
+        """Tell whether a field is part of a role that is compared: equal for that alone."""
+        _, low, width, _ = _cell_of(context, record, member)
+        return any(
+            (c.context, c.member) == (context, member[0])
+            and c.low <= low
+            and low + width <= c.low + c.new.width
+            for c in self.guard.comparisons
+        )
 
     # -- symbols -------------------------------------------------------------------------------
 
@@ -705,7 +755,7 @@ class _Terms:
             if trouble.path is True and self.guard.path is True:
                 found[trouble.place, trouble.reason] = None
                 continue
-            if Solver([self.guard.path, trouble.path]).check() is not False:
+            if can_hold([self.guard.path, trouble.path]) is not False:
                 found[trouble.place, trouble.reason] = None
         return tuple(sorted(found))
 
@@ -714,7 +764,6 @@ class _Terms:
     def invalidated(self, answer: Answer) -> list[str]:
         """Return the missing symbol bits whose every writer makes the stored role invalid."""
         found: list[str] = []
-        self._invalidators: dict[str, str] = {}
         for unit in answer.missing_units:
             if "." in unit.name and unit.name.split(".")[0] in ("CR0", "CR4", "EFER"):
                 continue
@@ -778,8 +827,6 @@ class _Terms:
 
     def _invalidates(self, definition: Definition, context: str) -> bool:
         """Tell whether a function stores into the role what no full run computes."""
-        from .. import syntax
-
         names = {c.member: i for i, c in enumerate(self.guard.comparisons)}
         if not any(name.encode() in definition.text for name in names):
             return False
@@ -860,7 +907,7 @@ class _Terms:
         )  # fmt: skip
 
     def _carried(self, unit: Unit, names: tuple[str, ...]) -> tuple[str, ...]:
-        by = getattr(self, "_invalidators", {}).get(unit.name)
+        by = self._invalidators.get(unit.name)
         if by is None or names:
             return names
         return (f"invalidation by {by}()",) if by else ("base.guest_mode",)

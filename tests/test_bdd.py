@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Diagrams answer as the solver does, and as trying all values does."""
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from patchtool import bdd, bits, coverage
+from patchtool.bdd import Diagrams, TooLarge
+from patchtool.coverage import Solver, asked, can_hold
+
+NAMES = ("x@1", "x@2", "y@1", "y@2", "host")
+LEAVES = st.sampled_from(NAMES).map(bits.variable) | st.booleans()
+CONDITIONS = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        inner.map(bits.negate),
+        st.tuples(inner, inner).map(lambda two: bits.both(*two)),
+        st.tuples(inner, inner, inner).map(lambda three: bits.choose_cond(*three)),
+    ),
+    max_leaves=12,
+)
+WORLDS = [dict(zip(NAMES, row, strict=True)) for row in itertools.product((False, True), repeat=5)]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(CONDITIONS, max_size=4), st.lists(CONDITIONS, max_size=3), st.data())
+def test_three_ways_to_one_answer(conditions, switched, data):
+    """Diagrams, the solver and trying all values agree on what can hold."""
+    switches = {f"switch!{i}": one for i, one in enumerate(switched)}
+    names = st.sets(st.sampled_from(sorted(switches))) if switches else st.just(set())
+    chosen = sorted(data.draw(names))
+    assumed = [bits.variable(name) for name in chosen]
+    wanted = [*conditions, *(switches[name] for name in chosen)]
+    tried = any(all(bits.evaluate(c, world) for c in wanted) for world in WORLDS)
+    assert Diagrams(conditions, switches).possible(assumed) is tried
+    assert Solver(conditions, switches).possible(assumed) is tried
+    assert can_hold(wanted) is tried
+
+
+def test_what_grows_too_large_is_for_the_solver(monkeypatch):
+    """A question beyond the limit is given up by diagrams and answered all the same."""
+    numbers = [bits.symbol(12, f"{name}@{run}") for name in "ab" for run in (1, 2)]
+    total = bits.add(bits.add(numbers[0], numbers[1]), bits.add(numbers[2], numbers[3]))
+    question = [bits.equal(total, bits.constant(12, 77)), bits.variable("a@1#0")]
+    assert isinstance(asked([bits.variable("a@1#0")]), Diagrams)
+    monkeypatch.setattr(bdd, "MAX_NODES", 50)
+    with pytest.raises(TooLarge):
+        Diagrams(question)
+    assert isinstance(asked(question), Solver)
+    assert can_hold(question) is True
+
+
+def test_many_symbols_are_for_the_solver():
+    """The levels of a diagram bound how deep it recurses."""
+    words = [bits.symbol(32, f"w{i}@1") for i in range(20)]
+    question = [bits.equal(one, bits.constant(32, 5)) for one in words]
+    with pytest.raises(TooLarge):
+        Diagrams(question)
+    assert can_hold(question) is True
+    assert can_hold([*question, bits.bit("w3@1", 1)]) is False
+
+
+def test_the_solver_is_asked_where_diagrams_give_up(monkeypatch):
+    """A refusal is passed on as "gave up", not taken for an answer."""
+    monkeypatch.setattr(bdd, "MAX_NODES", 1)
+    monkeypatch.setattr(coverage.Solver, "possible", lambda *_: None)
+    assert can_hold([bits.both(bits.variable("x@1"), bits.variable("y@1"))]) is None
