@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What may hide a skip: reasons not to believe that all ways were seen.
+
+In: the runs of a tree.  Out: troubles, with their places; each makes a verdict unknown.
+"""
+
+from __future__ import annotations
+
+import re
+
+from . import bits
+from .bits import Cond
+from .coverage import can_hold
+from .entries import Tree
+from .index import is_static
+from .lower import Lowered, Trouble
+from .memory import Loc
+from .model import (
+    Place,
+    Unknown,
+)
+from .roles import (
+    missing_functions,
+    undefined_set_ups,
+)
+from .scan import Definition
+
+
+def garbled_functions(tree: Tree, starts: list[Definition]) -> tuple[Unknown, ...]:
+    """Return the functions that store a role or a cached field and cannot be parsed."""
+    found: set[Unknown] = set()
+    candidates = {start.key: start for start in starts}
+    for name in tree.effects.writers:
+        for _, definition in tree.index.users(name, tree.roles.here):
+            if definition.name == name:
+                candidates[definition.key] = definition
+    for definition in candidates.values():
+        if tree.index.node(definition).has_error:
+            place = Place(definition.file, definition.line, 1, definition.name)
+            found.add(Unknown(place, f"{definition.name}() cannot be parsed"))
+    return tuple(sorted(found))
+
+
+def ways_around(runs: list[Lowered], starts: list[Definition]) -> list[Trouble]:
+    """Return the ways around the comparison of a role.
+
+    A set-up that always stores its role skips nothing, which is fine; one that does so
+    under a condition that is no guard may skip by a key that was not recognised, and so
+    may one that is left before its roles are compared.  An initialiser that no run comes
+    by is a trouble as well.
+    """
+    found: list[Trouble] = []
+    met = {start.name for lowered in runs for start in starts if lowered.visits(start)}
+    for lowered in runs:
+        differing = bits.Substitution(
+            {bits.variable(g.symbol): not g.skips for g in lowered.guards if g.skips is not None}
+        )
+        stored: dict[Loc, Cond] = {}
+        for store in lowered.stores:
+            known = stored.get(store.context, False)
+            stored[store.context] = bits.either(known, differing(store.path))
+        ways: list[Trouble] = []
+        for store in lowered.stores:
+            if _may_miss(differing(store.entered), stored[store.context]):
+                reason = "a role is stored under a condition that is no comparison of roles"
+                ways.append(Trouble(store.place, reason, store.entered))
+        for guard in lowered.guards:
+            reached = differing(guard.path)
+            for comparison in guard.comparisons:
+                reached = bits.either(reached, stored.get(comparison.context, False))
+            if _may_miss(differing(guard.entered), reached):
+                reason = "a set-up may be left before its roles are compared"
+                ways.append(Trouble(guard.place, reason, guard.entered))
+        lowered.troubles.extend(ways)
+        found += ways
+    for start in starts:
+        if start.name not in met:
+            place = Place(start.file, start.line, 1, start.name)
+            found.append(Trouble(place, f"no way to {start.name}() was found", False))
+    return found
+
+
+def _may_miss(entered: Cond, reached: Cond) -> bool:
+    """Tell whether a function may be entered and something in it not be reached."""
+    both = bits.both(entered, bits.negate(reached))
+    return both if isinstance(both, bool) else can_hold([both]) is not False
+
+
+def missing_pieces(tree: Tree, runs: list[Lowered], starts: list[Definition]) -> list[Trouble]:
+    """Return what is missing in the files that the runs pass through.
+
+    A file that ends in the middle, a static initialiser that nothing calls, and a
+    declared function that is called and defined nowhere may each hide another way.
+    """
+    found: list[Trouble] = []
+    files = {c.file for lowered in runs for c in lowered.consulted if c.kind == "function"}
+    files |= {start.file for start in starts}
+    files |= {definition.file for definition in tree.types.used.values()}
+    for path in sorted(files):
+        file = tree.index.file(path)
+        if file is not None and not file.balanced:
+            last = file.data.count(b"\n") or 1
+            found.append(
+                Trouble(Place(path, last), "the file ends in the middle of something", False)
+            )
+    for start in starts:
+        named = tree.index.text(start.file) or b""
+        if is_static(start) and len(re.findall(rb"\b" + start.name.encode() + rb"\b", named)) < 2:
+            place = Place(start.file, start.line, 1, start.name)
+            found.append(Trouble(place, f"nothing calls {start.name}(), which is static", False))
+    entries = {c.name for lowered in runs for c in lowered.consulted if c.kind == "function"}
+    missing = missing_functions(tree.index, entries)
+    for name, place in dict([*undefined_set_ups(tree.index, tree.roles), *missing]).items():
+        found.append(Trouble(place, f"the definition of {name}() was not found", False))
+    return found
