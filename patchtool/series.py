@@ -34,7 +34,8 @@ class _Mark(NamedTuple):
 
 def companions(path: str) -> tuple[list[Letter], list[Letter]]:
     """Return the patches before and after the mail in a file, as far as they are there."""
-    mark = _mark(path)
+    # A pipe cannot be read a second time.
+    mark = _mark(path) if os.path.isfile(path) else None
     if mark is None or mark.total < 2:
         return [], []
     found: dict[int, tuple[int, str]] = {}

@@ -10,7 +10,18 @@ from pathlib import Path
 
 import pytest
 from scratch import commit, git, missing, program, repository
-from test_lint import DEMO, FIXED, HOUSE, MMU, REGRESSIONS, change, edited, files_of
+from test_lint import (
+    DEMO,
+    FIXED,
+    HOUSE,
+    MMU,
+    REGRESSIONS,
+    change,
+    diff,
+    edited,
+    files_of,
+    mail,
+)
 
 COMMAND = f"{sys.executable} -m patchtool"
 HARMLESS = [(MMU, "ext.valid = 1", "ext.valid = true")]
@@ -156,12 +167,21 @@ def test_commits_are_sent_as_a_series(checkout, tmp_path, sending):
     assert status == 0, said
 
 
+def test_a_pipe_has_no_other_mails(checkout):
+    """With --series a pipe is read once, as a mail by itself."""
+    tool = f"mkfifo pipe; cat mail > pipe & {COMMAND} lint --format terse --series pipe"
+    patch = diff(files_of(checkout), edited(files_of(checkout), REGRESSIONS["bit dropped"]))
+    (checkout / "mail").write_text(mail(patch, "[PATCH 2/3] Drop"), "utf-8")
+    done = call("bash", "-c", tool, cwd=checkout)
+    assert (done.returncode, done.stdout.count("EFER.LMA"), done.stderr) == (1, 2, "")
+
+
 def test_another_series_in_the_same_folder_is_no_part(checkout, tmp_path, sending):
     """Of two series with the same numbers in one folder each keeps to its own mails."""
     out = tmp_path / "out"
     bad = git(checkout, "format-patch", "-o", str(out), "base").splitlines()
-    for mail in bad:
-        os.utime(mail, (1_700_000_000, 1_700_000_000))
+    for one in bad:
+        os.utime(one, (1_700_000_000, 1_700_000_000))
     git(checkout, "checkout", "--quiet", "-B", "other", "base")
     change(checkout, REGRESSIONS["bit dropped"])
     commit(checkout, "KVM: another first")
@@ -236,8 +256,6 @@ def test_b4_review_takes_the_json_rows(checkout, monkeypatch):
     from email.policy import default
 
     monkeypatch.setenv("PYTHONPATH", str(HOUSE))
-    from test_lint import diff, mail
-
     files = files_of(checkout)
     guard = "\tif (new_role.as_u64 == context->mmu_role.as_u64)\n"
     puzzle = edited(files, [(MMU, guard, "\tif (roles_match(context, &new_role))\n")])
