@@ -2,16 +2,17 @@
 """Decide small questions over boolean terms by reduced ordered decision diagrams.
 
 In: conditions (see ``bits``), and switches, named conditions that a question may assume.
-Out: whether all can hold at once.  The roles of a kernel depend on a few dozen bits, each
-of which occurs in two runs; with the two copies side by side in the order, their diagrams
-stay small, and the answer is there before a solver would have been loaded.  A diagram
-that grows too large raises TooLarge: then a solver has to be asked.
+Out: whether all can hold at once, and values with which they do.  The roles of a kernel
+depend on a few dozen bits, each of which occurs in two runs; with the two copies side by
+side in the order, their diagrams stay small, and the answer is there before a solver would
+have been loaded.  A diagram that grows too large raises TooLarge: then a solver is asked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from . import bits
 from .bits import Cond, Term, variable
 
 MAX_NODES = 40_000
@@ -43,19 +44,70 @@ class Diagrams:
         # Measured on kernels: symbols in the order of the last conditions, which say in
         # what the runs differ, make half as many nodes as any other order that was tried.
         self._order([*reversed(wanted), *self._switches.values()])
+        self._resolved = bits.Substitution(self._switches)
+        self._values: dict[str, bool] | None = None
+        self._scopes: list[int] = []
         self._all = 1
         for one in wanted:
             self._all = self._ite(self._all, self._node(one), 0)
 
     def possible(self, assumed: Iterable[Cond] = ()) -> bool:
         """Tell whether everything can hold at once, with some switches and terms assumed."""
+        return self._with(assumed) != 0
+
+    def check(self, assumed: Iterable[Cond] = ()) -> bool:
+        """Tell the same, and keep values for what is asked next."""
+        here = self._with(assumed)
+        if here == 0:
+            return False
+        names = list(self._levels)
+        self._values = {}
+        while here > 1:
+            level, low, high = self._nodes[here]
+            self._values[names[level]] = low == 0
+            here = low or high
+        return True
+
+    def holds(self, condition: Cond) -> bool:
+        """Evaluate a condition with the values of the last check."""
+        assert self._values is not None
+        return bits.evaluate(self._resolved(condition), self._values)
+
+    def true(self, name: str) -> bool:
+        """Tell whether a symbol is true in the last check."""
+        assert self._values is not None
+        return self._values.get(name, False)
+
+    def add(self, condition: Cond) -> None:
+        """Require one more condition."""
+        self._all = self._with([condition])
+
+    def push(self) -> None:
+        """Begin a scope."""
+        self._scopes.append(self._all)
+
+    def pop(self) -> None:
+        """Forget what was required since the scope began."""
+        self._all = self._scopes.pop()
+
+    def smallest(self, names: Iterable[str]) -> dict[str, bool]:
+        """Fix symbols one by one, false where possible, and return their values."""
+        values: dict[str, bool] = {}
+        for name in names:
+            literal = variable(name)
+            without = self._with([bits.negate(literal)])
+            values[name] = without == 0
+            self._all = without or self._with([literal])
+        return values
+
+    def _with(self, conditions: Iterable[Cond]) -> int:
+        """Return the diagram of everything required and of some conditions."""
         result = self._all
-        for one in assumed:
-            held = self._switches.get(one, one) if isinstance(one, Term) else one
-            result = self._ite(result, self._node(held), 0)
+        for one in conditions:
             if result == 0:
-                return False
-        return result != 0
+                break
+            result = self._ite(result, self._node(self._resolved(one)), 0)
+        return result
 
     def _order(self, conditions: list[Cond]) -> None:
         """Put symbols in the order in which they are met, those of both runs side by side."""
@@ -95,7 +147,10 @@ class Diagrams:
             todo.pop()
             parts = [known[a] for a in here.args]
             if here.op == "var":
-                known[here] = self._make(self._levels[here.name], 0, 1)
+                level = self._levels.setdefault(here.name, len(self._levels))
+                if level > MAX_LEVELS:
+                    raise TooLarge
+                known[here] = self._make(level, 0, 1)
             elif here.op == "not":
                 known[here] = self._ite(parts[0], 0, 1)
             elif here.op == "and":

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from . import bits
 from .bdd import Diagrams, TooLarge
@@ -23,6 +23,8 @@ from .bits import Bits, Cond, Term
 
 if TYPE_CHECKING:
     import z3
+
+Result = TypeVar("Result")
 
 MAX_SETS = 32
 MAX_BITS = 1_000
@@ -229,7 +231,7 @@ class Decision:
         if not result:
             return Answer("covered", self._table(frozenset()), support=support)
         switches = {f"same!{i}": self._equal(unit) for i, unit in enumerate(self.all_units)}
-        return self._refuted(Solver(self._violation, switches), support)
+        return asked(self._violation, switches, lambda solver: self._refuted(solver, support))
 
     @property
     def unclear(self) -> tuple[str, ...]:
@@ -267,7 +269,7 @@ class Decision:
             return Answer("unknown", leaning=tuple(opaque))
         return Answer("gap", self._table(frozenset()), history=True)
 
-    def _refuted(self, solver: Solver, support: frozenset[str]) -> Answer:
+    def _refuted(self, solver: Asked, support: frozenset[str]) -> Answer:
         sets = self._minimal_sets(solver)
         if sets is None:
             return Answer("unknown", leaning=("the solver gave up",), support=support)
@@ -295,7 +297,7 @@ class Decision:
             tuple(sorted(units, key=lambda u: (u.name, u.source))), chosen, support=support,
         )  # fmt: skip
 
-    def _minimal_sets(self, solver: Solver) -> list[tuple[Unit, ...]] | None:
+    def _minimal_sets(self, solver: Asked) -> list[tuple[Unit, ...]] | None:
         """Return the smallest sets of inputs that need to differ, smallest first."""
         found: list[tuple[Unit, ...]] = []
         units = self.all_units
@@ -331,7 +333,7 @@ class Decision:
         solver.pop()
         return sorted(found, key=lambda one: (len(one), [u.name for u in one]))
 
-    def _witness(self, solver: Solver, differing: tuple[Unit, ...]) -> Witnessed | None:
+    def _witness(self, solver: Asked, differing: tuple[Unit, ...]) -> Witnessed | None:
         """Return the smallest pair that differs in the given units only."""
         chosen = {(u.name, u.source) for u in differing}
         solver.push()
@@ -409,27 +411,30 @@ class Decision:
                 first, second = (self._vector_in_run(carrier.value, run) for run in (1, 2))
                 switches[f"alike!{number}"] = bits.equal(first, second)
                 carriers.append((carrier, bits.variable(f"alike!{number}"), names))
-        solver = asked([*self._legal, *paths, differ], switches)
         keys = {(u.name, u.source): i for i, u in enumerate(units)}
-        rows: list[tuple[Unit, tuple[str, ...]]] = []
-        for unit in self.field_units:
-            mine = keys[unit.name, unit.source]
-            alone = [same[j] for j in range(len(units)) if j != mine]
-            if not solver.possible(alone):
-                continue
-            if (unit.name, unit.source) in missing:
-                rows.append((unit, ()))
-                continue
-            near = [c for c in carriers if c[2] & set(unit.bits)]
-            always = [c for c in near if solver.possible([*alone, c[1]]) is False]
-            if not always and near:
-                always = self._together(solver, alone, near)
-            rows.append((unit, tuple(c[0].name for c in always)))
-        return tuple(rows)
+
+        def rows(solver: Asked) -> tuple[tuple[Unit, tuple[str, ...]], ...]:
+            found: list[tuple[Unit, tuple[str, ...]]] = []
+            for unit in self.field_units:
+                mine = keys[unit.name, unit.source]
+                alone = [same[j] for j in range(len(units)) if j != mine]
+                if not solver.possible(alone):
+                    continue
+                if (unit.name, unit.source) in missing:
+                    found.append((unit, ()))
+                    continue
+                near = [c for c in carriers if c[2] & set(unit.bits)]
+                always = [c for c in near if solver.possible([*alone, c[1]]) is False]
+                if not always and near:
+                    always = self._together(solver, alone, near)
+                found.append((unit, tuple(c[0].name for c in always)))
+            return tuple(found)
+
+        return asked([*self._legal, *paths, differ], switches, rows)
 
     def _together(
         self,
-        solver: Diagrams | Solver,
+        solver: Asked,
         alone: Sequence[Cond],
         near: list[tuple[Carrier, Cond, frozenset[str]]],
     ) -> list[tuple[Carrier, Cond, frozenset[str]]]:
@@ -445,18 +450,18 @@ class Decision:
 
 
 def asked(
-    conditions: Sequence[Cond], switches: Mapping[str, Cond] | None = None
-) -> Diagrams | Solver:
-    """Put conditions where it can be asked whether they hold at once."""
+    conditions: Sequence[Cond], switches: Mapping[str, Cond], use: Callable[[Asked], Result]
+) -> Result:
+    """Put conditions to diagrams, or to a solver where those outgrow their limit."""
     try:
-        return Diagrams(conditions, switches)
+        return use(Diagrams(conditions, switches))
     except TooLarge:
-        return Solver(conditions, switches)
+        return use(Solver(conditions, switches))
 
 
 def can_hold(conditions: Sequence[Cond]) -> bool | None:
     """Tell whether some conditions can hold at once, None where the solver gives up."""
-    return asked(conditions).possible()
+    return asked(conditions, {}, lambda one: one.possible())
 
 
 def _position(name: str) -> tuple[str, int]:
@@ -593,3 +598,7 @@ class Solver:
             if values[name]:
                 self.check()
         return values
+
+
+Asked = Diagrams | Solver
+"""What conditions are put to."""

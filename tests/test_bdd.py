@@ -40,16 +40,45 @@ def test_three_ways_to_one_answer(conditions, switched, data):
     assert can_hold(wanted) is tried
 
 
+@settings(max_examples=200, deadline=None)
+@given(st.lists(CONDITIONS, max_size=4), st.lists(CONDITIONS, max_size=2), st.permutations(NAMES))
+def test_the_smallest_values_are_the_same(conditions, added, names):
+    """Diagrams and the solver fix symbols alike, inside a scope, and forget it behind it."""
+    found = []
+    for one in (Diagrams(conditions, {}), Solver(conditions, {})):
+        before = one.check()
+        one.push()
+        for more in added:
+            one.add(more)
+        values = one.smallest(names) if one.check() else None
+        one.pop()
+        found.append((before, values, one.check()))
+    assert found[0] == found[1]
+    if found[0][1] is not None:
+        assert all(bits.evaluate(c, found[0][1]) for c in (*conditions, *added))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(CONDITIONS, max_size=4), CONDITIONS)
+def test_values_of_a_check_are_a_model(conditions, switched):
+    """What is kept of a check makes every condition true, and tells switches truly."""
+    diagrams = Diagrams(conditions, {"switch": switched})
+    if diagrams.check():
+        values = {name: diagrams.true(name) for name in NAMES}
+        assert all(bits.evaluate(c, values) for c in conditions)
+        assert diagrams.holds(bits.variable("switch")) is bits.evaluate(switched, values)
+
+
 def test_what_grows_too_large_is_for_the_solver(monkeypatch):
     """A question beyond the limit is given up by diagrams and answered all the same."""
     numbers = [bits.symbol(12, f"{name}@{run}") for name in "ab" for run in (1, 2)]
     total = bits.add(bits.add(numbers[0], numbers[1]), bits.add(numbers[2], numbers[3]))
     question = [bits.equal(total, bits.constant(12, 77)), bits.variable("a@1#0")]
-    assert isinstance(asked([bits.variable("a@1#0")]), Diagrams)
+    assert asked([bits.variable("a@1#0")], {}, type) is Diagrams
     monkeypatch.setattr(bdd, "MAX_NODES", 50)
     with pytest.raises(TooLarge):
         Diagrams(question)
-    assert isinstance(asked(question), Solver)
+    assert asked(question, {}, type) is Solver
     assert can_hold(question) is True
 
 
