@@ -16,7 +16,7 @@ QUERIES = sorted((HOUSE / "queries").glob("*.scm"))
 CAPTURES = {
     "accessor_macro": {"macro.name", "macro.parameters", "macro.body"},
     "enumerator": {"enumerator"},
-    "role_guard": {"guard.comparison"},
+    "role_guard": {"guard.comparison", "guard.function"},
     "role_invalidation": {"role.target", "role.value"},
     "role_store": {"role.target", "role.copier"},
     "role_union": {"role.union"},
@@ -37,8 +37,14 @@ def trees():
     return [syntax.parse(path.read_bytes()) for path in files]
 
 
-COPIED_ROLE = b"void f(void) { memcpy(&context->mmu_role, &role, sizeof(role)); }"
-"""A store that the oracles do not execute, and so no fixture can have."""
+COPIED_ROLE = b"""
+void f(void)
+{
+	if (memcmp(&context->mmu_role, &role, sizeof(role)))
+		memcpy(&context->mmu_role, &role, sizeof(role));
+}
+"""
+"""A comparison and a store that the oracles do not execute, and so no fixture can have."""
 
 
 def test_queries_are_known():
