@@ -17,7 +17,7 @@ CAPTURES = {
     "accessor_macro": {"macro.name", "macro.parameters", "macro.body"},
     "context_binding": {"binding", "binding.pointer", "binding.context"},
     "enumerator": {"enumerator"},
-    "role_guard": {"guard.comparison"},
+    "role_guard": {"guard.comparison", "guard.function"},
     "role_invalidation": {"role.target", "role.value"},
     "role_store": {"role.target", "role.copier"},
     "role_union": {"role.union"},
@@ -38,8 +38,14 @@ def trees():
     return [syntax.parse(path.read_bytes()) for path in files]
 
 
-COPIED_ROLE = b"void f(void) { memcpy(&context->mmu_role, &role, sizeof(role)); }"
-"""A store that the oracles do not execute, and so no fixture can have."""
+COPIED_ROLE = b"""
+void f(void)
+{
+	if (memcmp(&context->mmu_role, &role, sizeof(role)))
+		memcpy(&context->mmu_role, &role, sizeof(role));
+}
+"""
+"""A comparison and a store that the oracles do not execute, and so no fixture can have."""
 
 
 def test_queries_are_known():

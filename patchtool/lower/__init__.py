@@ -45,6 +45,7 @@ class Lowering(Statements):
         finally:
             sys.setrecursionlimit(limit)
         self.out.memory = state.memory
+        self._settle_guards()
         return self.out
 
 

@@ -245,6 +245,8 @@ class Calls(Expressions):
                 self._store(target, self._load(source, state, node), state, node)
                 return zero
             raise Unsupported(node, "memcpy() between different types")
+        if name in ("memcmp", "__builtin_memcmp", "bcmp") and len(arguments) == 3:
+            return self._memcmp(node, arguments, state)
         if name in ("__builtin_constant_p",):
             return zero
         return None
@@ -298,6 +300,26 @@ class Calls(Expressions):
             del state.memory[loc]
         self._zero(target, state, node)
         return Int(bits.constant(64, 0))
+
+    def _memcmp(self, node: Node, arguments: list[Node], state: State) -> Value:
+        """Compare the first bytes of two words: zero, or a number of unknown sign."""
+        count = self._constant(self._value(arguments[2], state), arguments[2]) * 8
+        parts: list[Int] = []
+        for argument in arguments[:2]:
+            lvalue = self._deref(self._value(argument, state), argument)
+            whole = self._as_int(self._load(lvalue, state, argument), argument)
+            if not 0 < count <= whole.bits.width or (
+                isinstance(lvalue.type, RecordType) and (lvalue.cell is None)
+            ):
+                raise Unsupported(node, f"{text(node.children[0])}() of more than one word")
+            parts.append(Int(bits.cut(whole.bits, 0, count)))
+        a, b = parts
+        differs = bits.negate(self._compared(node, bits.equal(a.bits, b.bits), a, b))
+        if isinstance(differs, bool):
+            return Int(bits.constant(32, int(differs)), True)
+        sign = bits.symbol(1, self.opaque(node, "which of two words is greater").name)
+        more = bits.bit_and(sign, bits.from_cond(differs))
+        return Int(bits.join([bits.from_cond(differs), *[more] * 31]), True)
 
     def _indirect(
         self, node: Node, callee: Node, arguments: list[Node], state: State, needed: bool

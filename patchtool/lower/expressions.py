@@ -135,11 +135,9 @@ class Expressions(Names):
             return Int(bits.from_cond(self._short_circuit(operator, left, right, state), 32), True)
         a, b = self._value(left, state), self._value(right, state)
         if operator in ("==", "!="):
-            equal = self._compare_equal(a, b, node)
-            role = self._compared_role(node, (left, right), state)
-            if role is not None and not isinstance(equal, bool):
-                equal = self._compared(node, equal, role, left, a, b)
+            equal = self._compared(node, self._compare_equal(a, b, node), a, b)
             return Int(bits.from_cond(equal if operator == "==" else bits.negate(equal), 32), True)
+        self._recognise(node, a, b)
         x, y = self._as_int(a, left), self._as_int(b, right)
         if operator in ("<<", ">>"):
             return shift(operator, self._promote(x), y)
@@ -165,11 +163,11 @@ class Expressions(Names):
         if not _has_effects(right):
             b = self._truth(self._value(right, state), right)
         else:
-            self._suspect(a, left, state)
             going = state.fork(bits.negate(a) if stop else a)
             staying = state.fork(a if stop else bits.negate(a))
             b = self._truth(self._value(right, going), right)
             if going.memory != staying.memory:
+                self._suspect(a, left, state)
                 state.become(self._merge([going, staying]))
         return bits.either(a, b) if stop else bits.both(a, b)
 
@@ -250,7 +248,11 @@ class Expressions(Names):
         return new if node.children[0].type in ("++", "--") else old
 
     def _field(self, node: Node, state: State) -> Value:
-        return self._load(self._lvalue(node, state), state, node)
+        value = self._load(self._lvalue(node, state), state, node)
+        parent = node.parent
+        if parent is not None and parent.type in ("parenthesized_expression", "unary_expression"):
+            self._recognise(parent, value)
+        return value
 
     def _subscript(self, node: Node, state: State) -> Value:
         return self._load(self._lvalue(node, state), state, node)

@@ -2,20 +2,23 @@
 """Branches that compare roles.
 
 A comparison that a query recognises gets a symbol; a branch on such symbols becomes a
-free boolean, a guard.  A branch on a stored role in any other way is a trouble.
+free boolean, a guard, and so does a branch on role bits that a captured expression has
+taken further.  A branch on a stored role in any other way is a trouble.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from .. import bits, syntax
-from ..bits import Bits, Cond, Term
-from ..memory import Int, Loc, LValue, Opaque, Pointer, State, Value
+from ..bits import Cond, Term
+from ..memory import Int, Loc, Opaque, Pointer, State, Value
 from ..syntax import Node
 from .records import (
     Comparison,
     Guard,
+    Trouble,
     Unsupported,
 )
 from .storage import Storage
@@ -34,10 +37,11 @@ class Guards(Storage):
             return condition
         names = bits.symbols([condition])
         compared = sorted(n for n in names if n in self._comparisons)
-        if not compared:
+        read = sorted({n.rpartition("#")[0] for n in names} & self._role_symbols.keys())
+        if not compared and (not read or not self._recognised.issuperset(read)):
             self._suspect(condition, node, state)
             return condition
-        used = tuple(self._comparisons[n] for n in compared)
+        used = tuple(self._comparisons[n] for n in compared) or tuple(map(self._whole_role, read))
         meaning = self.expand_comparisons(condition)
         inverted = condition.op == "not"
         positive = condition.args[0] if inverted else condition
@@ -56,6 +60,47 @@ class Guards(Storage):
             )
         guard = bits.variable(symbol)
         return bits.negate(guard) if inverted else guard
+
+    def _whole_role(self, name: str) -> Comparison:
+        """Stand in for the comparison where a branch is decided by the bits of a role."""
+        cell = self._role_cells[name]
+        context = Loc(cell.root, cell.path[:-1])
+        return Comparison("", True, context, cell.path[-1], bits.constant(0, 0), 0)
+
+    def _settle_guards(self) -> None:
+        """Find out on which side the guards skip of which the comparison does not tell.
+
+        A guard skips on the side on which its roles are stored on fewer paths.  A branch
+        that decides nothing about them is no guard.
+        """
+        stores: dict[Loc, Cond] = {}
+        for store in self.out.stores:
+            stores[store.context] = bits.either(stores.get(store.context, False), store.path)
+        settled: list[Guard] = []
+        for guard in self.out.guards:
+            if guard.skips is None:
+                stored = bits.every(stores.get(c.context, False) for c in guard.comparisons)
+                facts = bits.facts(guard.path)
+                no, yes = (
+                    bits.substitute(stored, {**facts, bits.variable(guard.symbol): side})
+                    for side in (False, True)
+                )
+                fewer = bits.both(yes, bits.negate(no)) is False
+                if fewer != (bits.both(no, bits.negate(yes)) is False):
+                    guard = replace(guard, skips=fewer)
+                elif not guard.comparisons[0].symbol:
+                    reason = f"a branch depends on {guard.context} by more than a comparison"
+                    self.out.troubles.append(Trouble(guard.place, reason, guard.path))
+            used = tuple(self._filled(c) for c in guard.comparisons)
+            settled.append(replace(guard, comparisons=used))
+        self.out.guards[:] = settled
+
+    def _filled(self, comparison: Comparison) -> Comparison:
+        """Give the stand-in for a comparison the role that a full run stores."""
+        if comparison.symbol:
+            return comparison
+        value = self.out.memory.get(comparison.context.member(comparison.member))
+        return replace(comparison, new=value.bits) if isinstance(value, Int) else comparison
 
     def expand_comparisons(self, condition: Cond) -> Cond:
         """Replace the symbols of comparisons by what they stand for."""
@@ -88,57 +133,61 @@ class Guards(Storage):
                 self._role_symbols[result.name] = self._role_symbols[value.name]
         return result
 
-    def _compared_role(self, node: Node, operands: Iterable[Node], state: State) -> LValue | None:
-        """Return the stored role that a recognised comparison reads, if it is one."""
-        if node.start_byte not in self._sites_here():
-            return None
-        for operand in operands:
-            if operand.type != "field_expression":
-                continue
-            lvalue = self._lvalue(operand, state)
-            path = lvalue.loc.path if lvalue.cell is None else lvalue.cell.path
-            if path and any(path[-1] in roles for roles in self.shape.contexts.values()):
-                return lvalue
-        return None
+    def _roles_in(self, *values: Value) -> set[str]:
+        """Return the stored roles, by the name of their cell, that values are made of."""
+        if not self._role_symbols:
+            return set()
+        found: set[str] = set()
+        for value in values:
+            if isinstance(value, Int):
+                found |= {n.rpartition("#")[0] for n in value.bits.symbols}
+        return found & self._role_cells.keys()
 
-    def _sites_here(self) -> frozenset[int]:
-        function = self._frames[-1].function
-        if self._units[-1].file != function.file:
-            return frozenset()
-        key = function.key
-        if key not in self._sites:
-            root = self.index.node(function)
-            found: set[int] = set()
-            for match in syntax.matches("role_guard", root):
-                found.update(n.start_byte for n in match.get("guard.comparison", ()))
-            self._sites[key] = frozenset(found)
-        return self._sites[key]
+    def _is_site(self, node: Node) -> bool:
+        """Tell whether the query for guards captures an expression."""
+        return any(
+            (one.start_byte, one.end_byte, one.type) == (node.start_byte, node.end_byte, node.type)
+            for match in syntax.matches("role_guard", node)
+            for one in match.get("guard.comparison", ())
+        )
 
-    def _compared(
-        self, node: Node, equal: Cond, role: LValue, left: Node, a: Value, b: Value
-    ) -> Cond:
+    def _recognise(self, node: Node, *values: Value) -> None:
+        """Remember the stored roles that an expression reads, if it may decide a guard."""
+        roles = self._roles_in(*values) - self._recognised
+        if roles and self._is_site(node):
+            self._recognised |= roles
+
+    def _compared(self, node: Node, equal: Cond, a: Value, b: Value) -> Cond:
         """Give a recognised comparison of a stored role a symbol of its own."""
-        cell = role.cell or role.loc
-        if str(cell) not in self._role_symbols:
+        roles = self._roles_in(a, b)
+        if isinstance(equal, bool) or not roles or not self._is_site(node):
             return equal
-        names = bits.symbols([equal])
-        if not any(n.rpartition("#")[0] == str(cell) for n in names):
-            return equal
-        symbol = f"eq!{len(self._comparisons)}"
-        first = (
-            left.type == "field_expression"
-            and isinstance(a, Int)
-            and self._reads(a.bits, str(cell))
-        )
-        fresh = b if first else a
-        new = self._as_int(fresh, node).bits
-        context = Loc(cell.root, cell.path[:-1])
-        self._comparisons[symbol] = Comparison(symbol, equal, context, cell.path[-1], new, role.low)
-        return bits.variable(symbol)
+        self._recognised |= roles
+        for held, fresh in ((a, b), (b, a)):
+            part = self._part_of_role(held)
+            if part is None or self._roles_in(fresh) & {str(part[0])}:
+                continue
+            cell, low = part
+            symbol = f"eq!{len(self._comparisons)}"
+            new = self._as_int(fresh, node).bits
+            context = Loc(cell.root, cell.path[:-1])
+            self._comparisons[symbol] = Comparison(symbol, equal, context, cell.path[-1], new, low)
+            return bits.variable(symbol)
+        return equal
 
-    def _reads(self, value: Bits, holder: str) -> bool:
-        """Tell whether a value is made of the bits of a stored role alone."""
-        return all(
-            (isinstance(atom, tuple) and atom[0] == holder) or isinstance(atom, int)
-            for _, atom in value.pieces
-        )
+    def _part_of_role(self, value: Value) -> tuple[Loc, int] | None:
+        """Return the cell of a stored role, and from where, whose bits alone make a value."""
+        if not isinstance(value, Int):
+            return None
+        found: set[tuple[str, int]] = set()
+        at = 0
+        for width, atom in value.bits.pieces:
+            if isinstance(atom, tuple):
+                found.add((atom[0], atom[1] - at))
+            elif not isinstance(atom, int):
+                return None
+            at += width
+        ((name, low), *rest) = found or {("", 0)}
+        if rest or low < 0 or name not in self._role_cells:
+            return None
+        return self._role_cells[name], low

@@ -27,6 +27,7 @@ from .records import (
 )
 
 MAX_TURNS = 512
+MAX_OPEN_TURNS = 8
 
 
 class Statements(Calls):
@@ -278,15 +279,20 @@ class Statements(Calls):
                 self._value(initial, state, needed=False)
         ends: list[State] = []
         current = state
+        open_turns = 0
         first = node.type != "do_statement"
         for _ in range(MAX_TURNS):
             if first and condition_node is not None:
-                go = self._truth(self._value(condition_node, current), condition_node)
+                go = self._branch(condition_node, current)
                 if not isinstance(go, bool):
-                    raise Unsupported(
-                        condition_node, "a loop whose number of turns is not constant"
-                    )
-                if not go:
+                    if open_turns == MAX_OPEN_TURNS:
+                        raise Unsupported(
+                            condition_node, "a loop whose number of turns is not constant"
+                        )
+                    open_turns += 1
+                    ends.append(current.fork(bits.negate(go)))
+                    current = current.fork(go)
+                elif not go:
                     ends.append(current)
                     break
             first = True

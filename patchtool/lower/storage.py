@@ -58,7 +58,6 @@ class Storage:
         self.shape = shape
         self.effects = effects
         self._macros: dict[tuple[object, ...], Node] = {}
-        self._sites: dict[tuple[str, str, int], frozenset[int]] = {}
         self._enumerations: dict[tuple[str, str, int], dict[str, Value]] = {}
         self._expanding: set[tuple[str, str, int]] = set()
         self._constants: dict[tuple[str, str], tuple[Int, frozenset[Consulted]]] = {}
@@ -74,6 +73,8 @@ class Storage:
         self._guards_by_term: dict[Term, str] = {}
         self._comparisons: dict[str, Comparison] = {}
         self._role_symbols: dict[str, str] = {}
+        self._role_cells: dict[str, Loc] = {}
+        self._recognised: set[str] = set()
         self._result: CType = VoidType()
 
     def _spoil(self, problem: Unsupported, state: State, where: Definition | None = None) -> None:
@@ -395,6 +396,7 @@ class Storage:
         for position, name in enumerate(lvalue.loc.path[: len(cell.path)]):
             if position == len(cell.path) - 1 and self._is_role((name,)):
                 self._role_symbols[str(cell)] = str(cell)
+                self._role_cells[str(cell)] = cell
 
     def _is_role(self, path: tuple[str, ...]) -> bool:
         """Tell whether an access path leads to a role of a context, or into one."""
