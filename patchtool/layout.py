@@ -286,7 +286,7 @@ class Types:
             )
         return found
 
-    def declared(self, node: Node, base: _Lazy, here: str) -> tuple[str | None, CType]:
+    def declared(self, node: Node, base: _Lazy | Settled, here: str) -> tuple[str | None, CType]:
         """Return name and type of a declarator over a base type."""
         shape: list[tuple[str, int | None]] = []
         name: str | None = None
@@ -396,6 +396,17 @@ class _Lazy:
             return Pending(self._types, self._node, self._here)  # type: ignore[return-value]
         resolved = self.type
         return None if isinstance(resolved, VoidType) else resolved
+
+
+class Settled:
+    """A base type that is known already."""
+
+    def __init__(self, ctype: CType) -> None:
+        self.type = ctype
+
+    def pointee(self) -> CType | None:
+        """Return the type as the target of a pointer."""
+        return None if isinstance(self.type, VoidType) else self.type
 
 
 class Pending:

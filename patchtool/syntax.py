@@ -8,6 +8,7 @@ once.  Nodes stay inside ``index`` and ``lower``; later stages see places.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -44,8 +45,16 @@ def _query(name: str) -> Query:
     raise FileNotFoundError(f"queries/{name}.scm")
 
 
+RANGE_MARK = b"||\v"
+"""What stands for the dots of ``case 1 ... 3``, which the grammar does not know."""
+
+_RANGE = re.compile(rb"(\bcase\b[^:;{}\"']*?)\.\.\.(?=[^:;{}\"']*:)")
+
+
 def parse(source: bytes) -> Node:
     """Parse one fragment of C and return its root node."""
+    if b"..." in source:
+        source = _RANGE.sub(rb"\1" + RANGE_MARK, source)
     return _PARSER.parse(source).root_node
 
 

@@ -77,6 +77,8 @@ static inline bool test_##reg##_##name(struct regs *regs)		\\
 BUILD_TEST(cr0, pg, CR_PG);
 BUILD_TEST(efer, lma, BIT_ULL(10));
 
+static const u8 primes[] = { 2, 3, 5, 7 };
+
 static inline bool same(u64 x, u64 y)
 {
 	return x == y;
@@ -154,6 +156,23 @@ BODIES = {
     "switch falls through": "box->out = 0; switch (b) { case 1: box->out += 1; case 2:"
     " box->out += 2; break; case 3: box->out = 9; }",
     "switch returns": "switch (b) { case 0: box->out = 1; return; default: break; } box->out = 8;",
+    "case ranges": "switch (b & 15) { case 0: box->out = 1; break; case 2 ... 5: box->out = a;"
+    " break; case 7 ... 9: default: box->out = 3; }",
+    "open loop": "u64 t = 0; while (a & 1) { t = 5; break; } box->out = t;",
+    "table": "static const u8 t[] = { 2, 3, 5, 7 }; box->out = t[a & 3];",
+    "table of tables": "static const u8 t[2][2] = { { 1, 2 }, { 3 } };"
+    " box->out = t[a & 1][!!(b & 4)];",
+    "table with designators": "const u16 t[8] = { [1] = 5, [3 ... 5] = 300, 9 };"
+    " box->out = t[b & 7];",
+    "table without a length": "const u8 t[] = { [2 ... 3] = 4, [0] = 1 }; box->out = t[a & 3];",
+    "table of the file": "box->out = primes[a & 3] + primes[2];",
+    "array partly initialised": "int t[3] = { 1 }; box->out = t[0] + t[2];",
+    "typeof": "typeof(a) t = b; __typeof__(x) s = a; typeof(u8) v = b;"
+    " box->out = t + s + v;",
+    "local enumeration": "enum { HERE = 3, THERE }; box->out = HERE * a + THERE;",
+    "product of flags": "box->out = (a & 3) * (b & 0xff);",
+    "division by a power of two": "box->out = a / 1024 + b % 8;",
+    "population": "box->out = __builtin_popcountll(a & 0xf0f);",
     "conditional": "box->out = a & 8 ? b : 3;",
     "conditional chain": "box->out = a & 1 ? 2 : b & 1 ? 3 : 4;",
     "elvis": "box->out = b ?: 7;",
@@ -376,6 +395,11 @@ UNKNOWN = {
     "byte of a struct": ("*((u8 *)box + 1) = a;", ""),
     "pointer to one of two functions": (
         "void (*f)(struct box *, u64) = a & 1 ? put : 0; f(box, 1);", "unknown target"),
+    "table that ends": (
+        "static const u8 t[] = { 1, 2, 3 }; box->out = t[a & 3];", "beyond its end"),
+    "table that is written": ("box->list[a & 1] = 3; box->out = box->list[0];", "not constant"),
+    "redefinition": (
+        "\n#undef LIMIT\n#define LIMIT(n) 3\nbox->out = LIMIT(a);\n", "redefined"),
     "assembly": ('asm volatile("mov %1, %0" : "=r"(box->out) : "r"(a));', "asm"),
     "assembly on a local": ('u64 t = a; asm("" : "+r"(t)); box->out = t;', "asm"),
     "goto backwards": ("again: box->out = a; if (a & 1) goto again;", "goto"),
@@ -388,8 +412,6 @@ UNKNOWN = {
     "division by zero": ("box->out = 1 / 0;", "division by zero"),
     "pointer arithmetic": ("u64 *p = &box->in; box->out = *(p + 1);", ""),
     "function pointer": ("u64 (*f)(u64) = (void *)a; box->out = f(a);", ""),
-    "case range": ("switch (b) { case 1 ... 3: box->out = 1; break; default: box->out = 2; }",
-                   "cannot be parsed"),
     "statement before the cases": ("switch (b) { box->out = 1; case 2: box->out = 2; }",
                                    "outside its cases"),
     "recursion": ("if (a) f0(box, 0, b, x); box->out = 1;", "calls itself"),

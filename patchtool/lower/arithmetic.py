@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from .. import bits
-from ..bits import Cond
+from ..bits import Bits, Cond
 from ..memory import Int
 from ..syntax import Node
 from .records import (
     Unsupported,
 )
+
+MAX_ROWS = 4
 
 
 def ordered(operator: str, a: Int, b: Int) -> Cond:
@@ -58,7 +60,34 @@ def arithmetic(operator: str, a: Int, b: Int, node: Node) -> Int:
         factor, open_side = (x, b) if x is not None else (y, a)
         assert factor is not None
         return Int(bits.multiply(open_side.bits, factor), signed)
+    if operator == "*":
+        return Int(_product(a.bits, b.bits, node), signed)
+    if operator in ("/", "%") and y and not y & (y - 1) and _is_natural(a, signed):
+        count = y.bit_length() - 1
+        if operator == "/":
+            return Int(bits.shift_right(a.bits, count, False), signed)
+        return Int(bits.resize(bits.cut(a.bits, 0, count), width), signed)
     raise Unsupported(node, f"{operator} of two values that are not constant")
+
+
+def _is_natural(a: Int, signed: bool) -> bool:
+    """Tell whether a value has no sign, or a sign bit that is always clear."""
+    return not signed or bits.cut(a.bits, a.bits.width - 1, 1).value == 0
+
+
+def _product(a: Bits, b: Bits, node: Node) -> Bits:
+    """Multiply two values, of which one has few bits that may be set."""
+    rows = [[i for i, bit in enumerate(x.conditions()) if bit is not False] for x in (a, b)]
+    few, many = (a, b) if len(rows[0]) <= len(rows[1]) else (b, a)
+    places = min(rows, key=len)
+    if len(places) > MAX_ROWS:
+        raise Unsupported(node, "* of two values that are not constant")
+    zero = bits.constant(a.width, 0)
+    result = zero
+    for place in places:
+        row = bits.choose(few.conditions()[place], bits.shift_left(many, place), zero)
+        result = bits.add(result, row)
+    return result
 
 
 def shift(operator: str, a: Int, b: Int) -> Int:

@@ -47,12 +47,14 @@ _SAME = frozenset(
     {"likely", "unlikely", "READ_ONCE", "ACCESS_ONCE", "rcu_dereference", "__builtin_expect",
      "smp_load_acquire", "cmpxchg_force", "data_race"}
 )  # fmt: skip
+_POPULATION = re.compile(r"hweight(?:8|16|32|64|_long)|__builtin_popcount(?:l|ll)?")
 _EXTREMA = {"min": False, "max": True, "min_t": False, "max_t": True, "umin": False, "umax": True}
 
 
 def is_builtin(name: str) -> bool:
     """Tell whether a name is taken by its meaning, not by its definition."""
     known = {*_SAME, *_EXTREMA, "container_of", "WRITE_ONCE", "IS_ENABLED", "ARRAY_SIZE"}
+    known |= {"GENMASK", "GENMASK_ULL", "FIELD_GET", "FIELD_PREP", "clamp", "clamp_t", "memcmp"}
     known |= {"memset", "memcpy", "memcmp", "static_call", "kvm_x86_call", "sizeof", "offsetof"}
     return name in known or bool(_WARN.fullmatch(name) or _SILENT.fullmatch(name))
 
@@ -245,6 +247,21 @@ class Calls(Expressions):
                 self._store(target, self._load(source, state, node), state, node)
                 return zero
             raise Unsupported(node, "memcpy() between different types")
+        if name in ("GENMASK", "GENMASK_ULL", "FIELD_GET", "FIELD_PREP") and len(arguments) == 2:
+            a, b = (self._as_int(self._value(n, state), n) for n in arguments)
+            return self._masked(name, a, b, arguments[0])
+        if _POPULATION.fullmatch(name) and len(arguments) == 1:
+            number = self._as_int(self._value(arguments[0], state), node)
+            total = bits.constant(32, 0)
+            for one in number.bits.conditions():
+                total = bits.add(total, bits.from_cond(one, 32))
+            return Int(total)
+        if name == "__builtin_choose_expr" and len(arguments) == 3:
+            which = self._constant(self._value(arguments[0], state), node)
+            return self._value(arguments[1 if which else 2], state)
+        if name in ("clamp", "clamp_t") and len(arguments) >= 3:
+            head = arguments[: len(arguments) - 3]
+            return self._clamped(name, head, arguments[-3:], node, state)
         if name in ("memcmp", "__builtin_memcmp", "bcmp") and len(arguments) == 3:
             return self._memcmp(node, arguments, state)
         if name in ("__builtin_constant_p",):
@@ -300,6 +317,41 @@ class Calls(Expressions):
             del state.memory[loc]
         self._zero(target, state, node)
         return Int(bits.constant(64, 0))
+
+    def _masked(self, name: str, a: Int, b: Int, node: Node) -> Int:
+        """Return a mask of bits, or what a mask cuts out of a word or puts into one."""
+        if name.startswith("GENMASK"):
+            high, low = self._constant(a, node), self._constant(b, node)
+            if not 0 <= low <= high < 64:
+                raise Unsupported(node, f"{name}() of bits that are none")
+            return Int(bits.constant(64, (1 << high + 1) - (1 << low)))
+        mask = self._constant(a, node) & (1 << a.bits.width) - 1
+        if not mask:
+            raise Unsupported(node, f"{name}() of no bits")
+        low = (mask & -mask).bit_length() - 1
+        width = a.bits.width
+        wanted = bits.constant(width, mask)
+        value = bits.resize(b.bits, width, b.signed)
+        if name == "FIELD_GET":
+            return Int(bits.shift_right(bits.bit_and(value, wanted), low, False))
+        return Int(bits.bit_and(bits.shift_left(value, low), wanted))
+
+    def _clamped(
+        self, name: str, head: list[Node], values: list[Node], node: Node, state: State
+    ) -> Value:
+        """Return a value between two bounds."""
+        value, low, high = (self._as_int(self._value(v, state), v) for v in values)
+        if head:
+            ctype = self.types.named(text(head[0]), self._here)
+            if not isinstance(ctype, IntType):
+                raise Unsupported(node, f"the type {text(head[0])} is not an integer")
+            value, low, high = (
+                self._as_int(self._convert(v, ctype, node), node) for v in (value, low, high)
+            )
+        value, low = self._balanced(value, low)
+        raised = self._as_int(self._choose(ordered("<", value, low), low, value), node)
+        raised, high = self._balanced(raised, high)
+        return self._choose(ordered(">", raised, high), high, raised)
 
     def _memcmp(self, node: Node, arguments: list[Node], state: State) -> Value:
         """Compare the first bytes of two words: zero, or a number of unknown sign."""

@@ -29,6 +29,9 @@ from .records import (
 )
 from .storage import OTHER_VIEW
 
+MAX_CHOICES = 64
+MAX_INDEX_BITS = 8
+
 
 class Expressions(Names):
     """Evaluates expressions."""
@@ -255,7 +258,76 @@ class Expressions(Names):
         return value
 
     def _subscript(self, node: Node, state: State) -> Value:
-        return self._load(self._lvalue(node, state), state, node)
+        choices = self._choices(node, state)
+        result: Value = self._load(choices[-1][1], state, node) if choices else Opaque("")
+        if not choices or not self._exhausted(choices):
+            result = self.opaque(node, "an array is indexed beyond its end")
+        for hit, element in reversed(choices):
+            result = self._choose(hit, self._load(element, state, node), result)
+        return result
+
+    def _choices(self, node: Node, state: State) -> list[tuple[Cond, LValue]]:
+        """Return the elements that a subscript may name, and when it does."""
+        base, index_node = (node.child_by_field_name(n) for n in ("argument", "index"))
+        assert base is not None and index_node is not None
+        index = self._as_int(self._value(index_node, state), index_node)
+        if base.type != "subscript_expression" and index.bits.value is not None:
+            return [(True, self._lvalue(node, state))]
+        inner: list[tuple[Cond, LValue]]
+        if base.type == "subscript_expression":
+            inner = self._choices(base, state)
+        else:
+            inner = [(True, self._array(base, node, state))]
+        found: list[tuple[Cond, LValue]] = []
+        for chosen, array in inner:
+            for number in self._numbered(array, index, node, state):
+                at = Int(bits.constant(index.bits.width, number))
+                hit = bits.both(chosen, bits.equal(index.bits, at.bits))
+                if hit is not False:
+                    found.append((hit, self._element(array, number, node)))
+            if len(found) > MAX_CHOICES:
+                raise Unsupported(node, "a table of too many entries")
+        return found
+
+    def _exhausted(self, choices: list[tuple[Cond, LValue]]) -> bool:
+        """Tell whether a subscript names one of its choices whatever the inputs are."""
+        left: Cond = True
+        for hit, _ in choices:
+            left = bits.both(left, bits.negate(hit))
+        if isinstance(left, bool):
+            return not left
+        names = sorted(left.symbols)
+        return len(names) <= MAX_INDEX_BITS and not any(
+            bits.evaluate(left, {n: bool(case >> i & 1) for i, n in enumerate(names)})
+            for case in range(1 << len(names))
+        )
+
+    def _array(self, base: Node, node: Node, state: State) -> LValue:
+        """Return the array that is indexed, through a pointer to it as well."""
+        array = self._lvalue(base, state)
+        if isinstance(array.type, PointerType):
+            held = self._load(array, state, base)
+            if isinstance(held, Pointer):
+                array = LValue(held.target, held.type)
+        if not isinstance(array.type, ArrayType):
+            raise Unsupported(node, "an array is indexed by something that is not constant")
+        return array
+
+    def _numbered(self, array: LValue, index: Int, node: Node, state: State) -> range:
+        """Return the numbers of an array's elements that an index can be."""
+        if index.bits.value is not None:
+            return range(index.bits.value, index.bits.value + 1)
+        assert isinstance(array.type, ArrayType)
+        known = array.type.length
+        if known is None:
+            self._load(self._element(array, 0, node), state, node)
+            steps = {
+                loc.path[len(array.loc.path)]
+                for loc in state.memory
+                if loc.within(array.loc) and len(loc.path) > len(array.loc.path)
+            }
+            known = len(steps)
+        return range(min(known, MAX_CHOICES + 1))
 
     def _cast(self, node: Node, state: State) -> Value:
         type_node = node.child_by_field_name("type")

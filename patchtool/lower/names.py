@@ -35,6 +35,10 @@ from .records import (
 )
 
 MAX_NESTING = 192
+MAX_ELEMENTS = 256
+
+_LENGTHS = {"BITS_PER_LONG": 64, "BITS_PER_LONG_LONG": 64, "BITS_PER_BYTE": 8}
+"""Constants of x86-64 that generated headers hold."""
 
 
 class Names(Guards):
@@ -68,6 +72,8 @@ class Names(Guards):
         lvalue = self._object(name, node)
         if lvalue is not None:
             return self._load(lvalue, state, node)
+        if name in _LENGTHS:
+            return Int(bits.constant(32, _LENGTHS[name]), True)
         if name.startswith("CONFIG_"):
             return Int(bits.from_cond(self._option(name), 32), True)
         return self.opaque(node, f"the definition of {name} was not found", missing=True)
@@ -239,7 +245,8 @@ class Names(Guards):
         base = base_type(self.types, type_node, definition.file)
         self._consult("object", definition)
         scratch = State({})
-        target = self._whole(Loc(Root(name, "global")), base.type)
+        ctype = self.types.declared(holder, base, definition.file)[1]
+        target = self._whole(Loc(Root(name, "global")), ctype)
         with self._unit(Unit(definition.file, definition.line)):
             self._frames.append(Frame(definition, {}, 0))
             try:
@@ -278,16 +285,24 @@ class Names(Guards):
                 continue
             if child.type == "initializer_pair":
                 inner_target = target
+                ranged = range(0)
                 for designator in child.children_by_field_name("designator"):
                     if designator.type == "field_designator":
                         name = text(designator).lstrip(".").strip()
                         inner_target = self._member(inner_target, name, designator)
                     else:
-                        index_node = designator.named_children[0]
-                        number = self._constant(self._value(index_node, state), index_node)
-                        inner_target = self._element(inner_target, number, designator)
+                        numbers = [
+                            self._constant(self._value(n, state), n)
+                            for n in designator.named_children
+                        ]
+                        if len(numbers) == 2:
+                            ranged = range(numbers[0], min(numbers[1], numbers[0] + MAX_ELEMENTS))
+                        position = numbers[-1] + 1
+                        inner_target = self._element(inner_target, numbers[-1], designator)
                 value = child.child_by_field_name("value")
                 if value is not None:
+                    for number in ranged:
+                        self._initialise(self._element(target, number, child), value, state)
                     self._initialise(inner_target, value, state)
                 continue
             if isinstance(target.type, RecordType):
@@ -307,6 +322,18 @@ class Names(Guards):
                 inner_target = target
             position += 1
             self._initialise(inner_target, child, state)
+        if isinstance(target.type, ArrayType) and target.type.length is None:
+            self._fill(target, state, node)
+
+    def _fill(self, target: LValue, state: State, node: Node) -> None:
+        """Zero the elements before the last of an array without a length."""
+        at = len(target.loc.path)
+        inside = [loc for loc in state.memory if loc.within(target.loc)]
+        steps = {loc.path[at] for loc in inside if len(loc.path) > at}
+        last = max((int(step.strip("[]")) for step in steps), default=-1)
+        for number in range(min(last, MAX_ELEMENTS)):
+            if f"[{number}]" not in steps:
+                self._zero(self._element(target, number, node), state, node)
 
     def _zero(self, target: LValue, state: State, node: Node) -> None:
         if target.cell is not None:
@@ -319,6 +346,9 @@ class Names(Guards):
                 inner = self._member(target, name, node)
                 if isinstance(inner.type, (IntType, PointerType)) or inner.cell is not None:
                     self._zero(inner, state, node)
+        elif isinstance(target.type, ArrayType):
+            for number in range(min(target.type.length or 0, MAX_ELEMENTS)):
+                self._zero(self._element(target, number, node), state, node)
         elif isinstance(target.type, (IntType, PointerType)):
             width = target.type.width if isinstance(target.type, IntType) else 64
             state.memory[target.loc] = Int(bits.constant(width, 0))

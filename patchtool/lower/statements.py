@@ -11,16 +11,19 @@ import re
 from collections.abc import Callable
 from typing import ClassVar
 
-from .. import bits
+from .. import bits, syntax
 from ..bits import Cond
 from ..layout import (
+    INT,
     IntType,
     PointerType,
+    Settled,
     VoidType,
     base_type,
 )
-from ..memory import State, Value
+from ..memory import Int, State, Value
 from ..syntax import Node, text
+from .arithmetic import ordered
 from .calls import Calls
 from .records import (
     Unsupported,
@@ -47,11 +50,33 @@ class Statements(Calls):
                 if after is not None and self._frames[-1].exits == exits:
                     after.path = before
                 return after
+            if kind in ("preproc_def", "preproc_function_def", "preproc_call"):
+                self._redefinition(node, state)
+                return state
             if kind.startswith("preproc_"):
                 raise Unsupported(node, "a preprocessor line inside a function")
             raise Unsupported(node, f"{kind.replace('_', ' ')} is not understood")
         except Unsupported as problem:
             return self._unsupported(node, state, problem)
+
+    def _redefinition(self, node: Node, state: State) -> None:
+        """Pass by a macro that is defined in a function, unless it meant something else."""
+        name = node.child_by_field_name("name")
+        if name is not None:
+            others = self.index.macros(text(name), self._here)
+            if len({one.text.strip() for one in others}) <= 1:
+                return
+        self._spoil(Unsupported(node, "a macro is redefined inside a function"), state)
+
+    def _enumeration(self, node: Node, state: State) -> State | None:
+        """Define the enumerators of an enumeration that a function declares."""
+        values: dict[str, Value] = {}
+        last: Int | None = Int(bits.constant(32, (1 << 32) - 1), True)
+        for item in syntax.captures("enumerator", node).get("enumerator", ()):
+            last = self._count(item, last, values, state)
+            for name in [n for n in values if n not in self._frames[-1].variables]:
+                self._store(self._local(name, INT), values[name], state, item)
+        return state
 
     def _unsupported(self, node: Node, state: State, problem: Unsupported) -> State | None:
         """Go on behind a statement that was not understood, forgetting what it may set."""
@@ -121,7 +146,9 @@ class Statements(Calls):
             child.type == "storage_class_specifier" and text(child) == "static"
             for child in node.children
         )
-        base = base_type(self.types, type_node, self._here)
+        if type_node.type == "enum_specifier" and type_node.child_by_field_name("body"):
+            self._enumeration(type_node, state)
+        base = self._typeof(type_node, state) or base_type(self.types, type_node, self._here)
         for declarator in node.children_by_field_name("declarator"):
             name, ctype = self.types.declared(declarator, base, self._here)
             if name is None:
@@ -158,6 +185,31 @@ class Statements(Calls):
                 else:
                     raise
         return state
+
+    def _typeof(self, node: Node, state: State) -> Settled | None:
+        """Return the type that ``typeof(x)`` stands for."""
+        name = node.child_by_field_name("name")
+        inner = node.child_by_field_name("type")
+        if node.type != "macro_type_specifier" or name is None or inner is None:
+            return None
+        if text(name) not in ("typeof", "__typeof__", "__typeof", "typeof_unqual"):
+            return None
+        root = syntax.parse(f"int x = ({text(inner)});".encode())
+        value = next((n for n in root.named_children[:1]), None)
+        holder = value.child_by_field_name("declarator") if value is not None else None
+        expression = holder.child_by_field_name("value") if holder is not None else None
+        if root.has_error or expression is None:
+            return None
+        ctype = self._type_named(expression.named_children[0])
+        if ctype is None:
+            try:
+                ctype = self._lvalue(expression, state.fork(True)).type
+            except Unsupported:
+                number = self._value(expression, state.fork(True))
+                if not isinstance(number, Int):
+                    return None
+                ctype = IntType(number.bits.width, number.signed)
+        return Settled(ctype)
 
     def _expression_statement(self, node: Node, state: State) -> State | None:
         for child in node.named_children:
@@ -226,10 +278,7 @@ class Statements(Calls):
             if value_node is None:
                 conditions.append(True)
                 continue
-            if any(n.type == "..." for n in case.children):
-                raise Unsupported(case, "a range of case values")
-            value = self._value(value_node, state)
-            hit = self._guarded(self._compare_equal(subject, value, case), value_node, state)
+            hit = self._guarded(self._hit(subject, value_node, state), value_node, state)
             conditions.append(hit)
             taken = bits.either(taken, hit)
         for number, case in enumerate(cases):
@@ -263,6 +312,17 @@ class Statements(Calls):
             return None
         state.become(self._merge(ends))
         return state
+
+    def _hit(self, subject: Value, node: Node, state: State) -> Cond:
+        """Return when a case is met; ``1 ... 3`` arrives as ``1 || 3``, marked."""
+        ends = [node.child_by_field_name(n) for n in ("left", "right")]
+        if node.type != "binary_expression" or syntax.RANGE_MARK not in (node.text or b""):
+            return self._compare_equal(subject, self._value(node, state), node)
+        low, high = (self._value(end, state) for end in ends if end is not None)
+        number = self._as_int(subject, node)
+        above = ordered(">=", *self._balanced(number, self._as_int(low, node)))
+        below = ordered("<=", *self._balanced(number, self._as_int(high, node)))
+        return bits.both(above, below)
 
     def _loop(self, node: Node, state: State) -> State | None:
         frame = self._frames[-1]
@@ -363,6 +423,7 @@ class Statements(Calls):
     _STATEMENTS: ClassVar[dict[str, Callable[[Statements, Node, State], State | None]]] = {
         "compound_statement": _compound,
         "declaration": _declaration,
+        "enum_specifier": _enumeration,
         "expression_statement": _expression_statement,
         "if_statement": _if,
         "return_statement": _return,
