@@ -367,8 +367,8 @@ class Calls(Expressions):
             parts.append(Int(bits.cut(whole.bits, 0, count)))
         a, b = parts
         differs = bits.negate(self._compared(node, bits.equal(a.bits, b.bits), a, b))
-        if isinstance(differs, bool):
-            return Int(bits.constant(32, int(differs)), True)
+        if isinstance(differs, bool) or _is_tested(node):
+            return Int(bits.from_cond(differs, 32), True)
         sign = bits.symbol(1, self.opaque(node, "which of two words is greater").name)
         more = bits.bit_and(sign, bits.from_cond(differs))
         return Int(bits.join([bits.from_cond(differs), *[more] * 31]), True)
@@ -653,6 +653,22 @@ class Calls(Expressions):
         if re.search(rb"^\s*(?:do\b|\{)", macro.text) or (not needed and b";" in macro.text):
             return self._statement_macro(macro, node, arguments, state)
         return self._macro_value(macro, [text(a) for a in arguments], node, state)
+
+
+def _is_tested(node: Node) -> bool:
+    """Tell whether only it matters whether an expression is zero."""
+    parent = node.parent
+    while parent is not None and parent.type == "parenthesized_expression":
+        node, parent = parent, parent.parent
+    if parent is None:
+        return False
+    if parent.type == "unary_expression":
+        return text(parent.children[0]) == "!"
+    if parent.type == "binary_expression":
+        operator = text(parent.children[1])
+        other = parent.children[2 if parent.children[0] == node else 0]
+        return operator in ("&&", "||") or (operator in ("==", "!=") and text(other) == "0")
+    return parent.type in ("if_statement", "while_statement")
 
 
 def _errors(node: Node) -> list[Node]:

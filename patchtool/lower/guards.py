@@ -78,6 +78,8 @@ class Guards(Storage):
             stores[store.context] = bits.either(stores.get(store.context, False), store.path)
         settled: list[Guard] = []
         for guard in self.out.guards:
+            if not guard.comparisons[0].symbol:
+                guard = self._narrowed(guard, stores)
             if guard.skips is None:
                 stored = bits.every(stores.get(c.context, False) for c in guard.comparisons)
                 facts = bits.facts(guard.path)
@@ -94,6 +96,17 @@ class Guards(Storage):
             used = tuple(self._filled(c) for c in guard.comparisons)
             settled.append(replace(guard, comparisons=used))
         self.out.guards[:] = settled
+
+    def _narrowed(self, guard: Guard, stores: dict[Loc, Cond]) -> Guard:
+        """Leave out the roles that a branch reads and does not decide whether to store."""
+        decided = [
+            one
+            for one in guard.comparisons
+            if guard.symbol in bits.symbols([stores.get(one.context, False)])
+        ]
+        if not decided:
+            return guard
+        return replace(guard, context=decided[0].context, comparisons=tuple(decided))
 
     def _filled(self, comparison: Comparison) -> Comparison:
         """Give the stand-in for a comparison the role that a full run stores."""
