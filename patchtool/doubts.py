@@ -65,12 +65,19 @@ def ways_around(runs: list[Lowered], starts: list[Definition]) -> list[Trouble]:
                 reason = "a role is stored under a condition that is no comparison of roles"
                 ways.append(Trouble(store.place, reason, store.entered))
         for guard in lowered.guards:
-            reached = differing(guard.path)
+            near = differing(guard.path)
             for comparison in guard.comparisons:
-                reached = bits.either(reached, stored.get(comparison.context, False))
-            if _may_miss(differing(guard.entered), reached):
+                near = bits.either(near, stored.get(comparison.context, False))
+            if _may_miss(differing(guard.entered), near):
                 reason = "a set-up may be left before its roles are compared"
                 ways.append(Trouble(guard.place, reason, guard.entered))
+        reached: Cond = False
+        for way in (*stored.values(), *(differing(g.path) for g in lowered.guards)):
+            reached = bits.either(reached, way)
+        if lowered.guards and _may_miss(True, reached):
+            start = lowered.start
+            place = Place(start.file, start.line, 1, start.name)
+            ways.append(Trouble(place, "some ways through it come by no set-up of a context", True))
         lowered.troubles.extend(ways)
         found += ways
     for start in starts:

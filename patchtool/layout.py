@@ -9,6 +9,7 @@ from the least significant bit, none across a unit of its declared type.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -273,8 +274,9 @@ class Types:
         bits: int | None = None
         for child in node.named_children:
             if child.type == "bitfield_clause":
-                digits = text(child).lstrip(":").strip()
-                bits = int(digits, 0) if digits.isalnum() and digits[0].isdigit() else 0
+                bits = self._bit_width(text(child).lstrip(":").strip(), here, 0)
+                if bits is None:
+                    return [Member(None, lambda: UnknownType("a bit-field of unknown width"), None)]
         declarators = node.children_by_field_name("declarator")
         if not declarators:
             return [Member(None, lambda: base.type, bits)]
@@ -285,6 +287,20 @@ class Types:
                 Member(name, lambda one=declarator: self.declared(one, base, here)[1], bits)  # type: ignore[misc]
             )
         return found
+
+    def _bit_width(self, words: str, here: str, depth: int) -> int | None:
+        """Return the width of a bit-field that a number or a macro of one gives."""
+        words = words.strip()
+        while words.startswith("(") and words.endswith(")"):
+            words = words[1:-1].strip()
+        number = re.fullmatch(r"(0[xX][0-9a-fA-F]+|[1-9]\d*|0)[uUlL]*", words)
+        if number is not None:
+            return int(number.group(1), 0)
+        found = self._index.macros(words, here) if re.fullmatch(r"[A-Za-z_]\w*", words) else ()
+        if len({one.text.strip() for one in found}) != 1 or found[0].parameters is not None:
+            return None
+        body = found[0].text.decode("utf-8", "replace")
+        return self._bit_width(body, here, depth + 1) if depth < 8 else None
 
     def declared(self, node: Node, base: _Lazy | Settled, here: str) -> tuple[str | None, CType]:
         """Return name and type of a declarator over a base type."""

@@ -25,6 +25,7 @@ PRELUDE = b"""\
 #define CR_PG		_BITUL(CR_PG_BIT)
 #define CR_LA		BIT(12)
 #define LIMIT(n)	((n) + 1)
+#define WIDE	(3)
 #define SAME(x, y)	((x).whole == (y).whole)
 #define TWICE(v) ({ u64 __v = (v); __v + __v; })
 
@@ -159,6 +160,11 @@ BODIES = {
     "case ranges": "switch (b & 15) { case 0: box->out = 1; break; case 2 ... 5: box->out = a;"
     " break; case 7 ... 9: default: box->out = 3; }",
     "open loop": "u64 t = 0; while (a & 1) { t = 5; break; } box->out = t;",
+    "copy of a part": "u64 t = a; u32 s = b; memcpy(&t, &s, 2); box->out = t;",
+    "copy of a number into a word": "union role r = { 0 }; memcpy(&r, &a, sizeof(a));"
+    " box->out = r.base.level;",
+    "bit-field as wide as a macro": "struct { unsigned int t : WIDE; } f = { 0 }; f.t = a;"
+    " box->out = f.t;",
     "table": "static const u8 t[] = { 2, 3, 5, 7 }; box->out = t[a & 3];",
     "table of tables": "static const u8 t[2][2] = { { 1, 2 }, { 3 } };"
     " box->out = t[a & 1][!!(b & 4)];",

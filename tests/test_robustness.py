@@ -283,6 +283,25 @@ DEVIOUS = {
         (COMPARE, "\tif (context->direct_map)\n\t\treturn;\n" + COMPARE)],
     "a set-up left for an input": [
         (COMPARE, "\tif (vcpu->arch.hflags)\n\t\treturn;\n" + COMPARE)],
+    "an entry left for an input": [
+        ("\tinit_kvm_tdp_mmu(vcpu);\n",
+         "\tif (vcpu->arch.hflags)\n\t\treturn;\n\tinit_kvm_tdp_mmu(vcpu);\n")],
+    "a caller left for an input": [
+        ("void kvm_init_mmu(", "static void maybe(struct kvm_vcpu *vcpu)\n{\n"
+         "\tif (vcpu->arch.hflags)\n\t\treturn;\n\tinit_kvm_tdp_mmu(vcpu);\n}\n"
+         "void kvm_init_mmu("),
+        ("void kvm_init_mmu(struct kvm_vcpu *vcpu)\n{\n\tinit_kvm_tdp_mmu(vcpu);",
+         "void kvm_init_mmu(struct kvm_vcpu *vcpu)\n{\n\tmaybe(vcpu);")],
+    "a constant that is redefined": [
+        (LMA, "\text.efer_lma = !!(regs->efer & EFER_LMA);"),
+        ("static union kvm_mmu_extended_role kvm_calc",
+         "#undef EFER_LMA\n#define EFER_LMA 0\n"
+         "static union kvm_mmu_extended_role kvm_calc")],
+    "a copy of a part": [
+        after_role("union kvm_mmu_role part = {0};\n\tmemcpy(&part, &new_role, 4);\n"
+                   "\tnew_role = part;")],
+    "a bit-field of unknown width": [
+        ("\t\tunsigned int efer_lma:1;", "\t\tunsigned int efer_lma:sizeof(char);")],
     "a guard over a narrow view": [
         (COMPARE, "\tif (*(u32 *)&context->mmu_role == *(u32 *)&new_role)")],
     "a register through a narrow view": [

@@ -21,7 +21,7 @@ from ..layout import (
     base_type,
     settled,
 )
-from ..memory import Function, Int, Loc, Opaque, Pointer, Record, Root, State, Value
+from ..memory import Function, Int, Loc, LValue, Opaque, Pointer, Record, Root, State, Value
 from ..scan import Definition, evaluate_condition
 from ..syntax import Node, text
 from .arithmetic import ordered
@@ -241,12 +241,7 @@ class Calls(Expressions):
         if name in ("memset", "__builtin_memset") and len(arguments) == 3:
             return self._memset(node, arguments, state)
         if name in ("memcpy", "__builtin_memcpy") and len(arguments) == 3:
-            target = self._deref(self._value(arguments[0], state), node)
-            source = self._deref(self._value(arguments[1], state), node)
-            if same_size(target.type, source.type):
-                self._store(target, self._load(source, state, node), state, node)
-                return zero
-            raise Unsupported(node, "memcpy() between different types")
+            return self._memcpy(node, arguments, state)
         if name in ("GENMASK", "GENMASK_ULL", "FIELD_GET", "FIELD_PREP") and len(arguments) == 2:
             a, b = (self._as_int(self._value(n, state), n) for n in arguments)
             return self._masked(name, a, b, arguments[0])
@@ -316,6 +311,26 @@ class Calls(Expressions):
         for loc in [loc for loc in state.memory if loc.within(target.loc)]:
             del state.memory[loc]
         self._zero(target, state, node)
+        return Int(bits.constant(64, 0))
+
+    def _memcpy(self, node: Node, arguments: list[Node], state: State) -> Value:
+        """Copy an object, or the first bytes of a word."""
+        target, source = (self._deref(self._value(a, state), node) for a in arguments[:2])
+        size = self._as_int(self._value(arguments[2], state), node).bits.value
+        known = _size(target)
+        whole = size is not None and size * 8 == known if known else "sizeof" in text(arguments[2])
+        if whole and same_size(target.type, source.type):
+            self._store(target, self._load(source, state, node), state, node)
+            return Int(bits.constant(64, 0))
+        room = min(_size(target) or 0, _size(source) or 0)
+        if size is None or not 0 < size * 8 <= room or isinstance(target.type, ArrayType):
+            raise Unsupported(node, f"{text(node.children[0])}() of part of an object")
+        ctype = PointerType(IntType(size * 8, False))
+        ends = [
+            self._deref(self._retyped(Pointer(one.loc, one.type, one), ctype), node)
+            for one in (target, source)
+        ]
+        self._store(ends[0], self._load(ends[1], state, node), state, node)
         return Int(bits.constant(64, 0))
 
     def _masked(self, name: str, a: Int, b: Int, node: Node) -> Int:
@@ -653,6 +668,15 @@ class Calls(Expressions):
         if re.search(rb"^\s*(?:do\b|\{)", macro.text) or (not needed and b";" in macro.text):
             return self._statement_macro(macro, node, arguments, state)
         return self._macro_value(macro, [text(a) for a in arguments], node, state)
+
+
+def _size(lvalue: LValue) -> int | None:
+    """Return the size of an object in bits, None where it is not known."""
+    if lvalue.cell is not None:
+        return lvalue.width
+    if isinstance(lvalue.type, IntType):
+        return lvalue.type.width
+    return lvalue.type.size if isinstance(lvalue.type, RecordType) else None
 
 
 def _is_tested(node: Node) -> bool:

@@ -141,6 +141,12 @@ class Names(Guards):
         """Pick the one definition, or the first of equal ones."""
         if not found:
             return None
+        if found[0].file.endswith(".c") and found[0].kind == "macro":
+            name = found[0].name.encode()
+            whole = self.index.text(found[0].file) or b""
+            if re.search(rb"^[ \t]*#[ \t]*undef[ \t]+" + name + rb"\b", whole, re.M):
+                reason = f"what {found[0].name} stands for changes within {found[0].file}"
+                raise Unsupported(None, reason, missing=True)
         if len(found) > 1:
             distinct = {d.text.strip() for d in found}
             if len(distinct) > 1:

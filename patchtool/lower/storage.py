@@ -248,7 +248,10 @@ class Storage:
         path, inner = known
         loc = base.loc.member(*path)
         if base.cell is not None:
-            low, width, _ = ctype.slots[".".join(path)]
+            slot = ctype.slots.get(".".join(path))
+            if slot is None:
+                raise Unsupported(node, f"the position of {name} is not known", missing=True)
+            low, width, _ = slot
             return LValue(loc, inner, base.cell, base.cell_width, base.low + low, width)
         return self._whole(loc, inner)
 
