@@ -271,20 +271,29 @@ class Types:
         if base_node is None:
             return []
         base = _Lazy(self, base_node, here)
-        bits: int | None = None
-        for child in node.named_children:
-            if child.type == "bitfield_clause":
-                bits = self._bit_width(text(child).lstrip(":").strip(), here, 0)
-                if bits is None:
-                    return [Member(None, lambda: UnknownType("a bit-field of unknown width"), None)]
         declarators = node.children_by_field_name("declarator")
-        if not declarators:
-            return [Member(None, lambda: base.type, bits)]
+        fields: list[tuple[Node | None, Node | None]] = [(one, None) for one in declarators]
+        for clause in [n for n in node.named_children if n.type == "bitfield_clause"]:
+            before = [at for at, one in enumerate(declarators) if one.end_byte <= clause.start_byte]
+            if before and fields[before[-1]][1] is None:
+                fields[before[-1]] = (declarators[before[-1]], clause)
+            elif declarators:  # one without a name among others
+                return [_unclear("bit-fields without a name")]
+            else:
+                fields.append((None, clause))
         found: list[Member] = []
-        for declarator in declarators:
-            name = _declared_name(declarator)
+        for declared, width in fields or [(None, None)]:
+            bits: int | None = None
+            if width is not None:
+                bits = self._bit_width(text(width).lstrip(":").strip(), here, 0)
+                if bits is None:
+                    return [_unclear("a bit-field of unknown width")]
+            if declared is None:
+                found.append(Member(None, lambda: base.type, bits))
+                continue
+            name = _declared_name(declared)
             found.append(
-                Member(name, lambda one=declarator: self.declared(one, base, here)[1], bits)  # type: ignore[misc]
+                Member(name, lambda one=declared: self.declared(one, base, here)[1], bits)  # type: ignore[misc]
             )
         return found
 
@@ -448,6 +457,11 @@ def settled(ctype: CType | Pending | None) -> CType:
 def base_type(types: Types, node: Node, here: str) -> _Lazy:
     """Return the base type of a declaration, not yet looked up."""
     return _Lazy(types, node, here)
+
+
+def _unclear(reason: str) -> Member:
+    """Return a member after which nothing has a known position."""
+    return Member(None, lambda: UnknownType(reason), None)
 
 
 def _declared_name(node: Node) -> str | None:

@@ -160,6 +160,8 @@ BODIES = {
     "case ranges": "switch (b & 15) { case 0: box->out = 1; break; case 2 ... 5: box->out = a;"
     " break; case 7 ... 9: default: box->out = 3; }",
     "open loop": "u64 t = 0; while (a & 1) { t = 5; break; } box->out = t;",
+    "bit-fields of one declaration": "struct { u64 lo : 10, la : 1, rest : 53; } f = { 0 };"
+    " memcpy(&f, &a, sizeof(f)); box->out = f.la + 4 * f.rest;",
     "copy of a part": "u64 t = a; u32 s = b; memcpy(&t, &s, 2); box->out = t;",
     "copy of a number into a word": "union role r = { 0 }; memcpy(&r, &a, sizeof(a));"
     " box->out = r.base.level;",

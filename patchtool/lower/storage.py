@@ -292,6 +292,8 @@ class Storage:
                 signed, width = lvalue.type.signed, lvalue.type.width
                 if lvalue.width < min(width, 32) and not lvalue.type.boolean:
                     return Int(bits.resize(piece, 32, signed), True)  # promoted by its own width
+                if 32 < lvalue.width < width:
+                    return Int(piece, signed)  # gcc computes in as many bits
                 return Int(bits.resize(piece, width, signed), signed)
             return Int(piece)
         ctype = lvalue.type
