@@ -10,12 +10,12 @@ reaches no such code need not be followed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cached_property
 
 from .architecture import MEMBERS
 from .index import KVM_HOST, Index, calls
-from .scan import Definition, strip_comments
+from .scan import Definition, places, strip_comments
 
 _REGISTER = re.compile(
     rb"(?:->|\.)\s*(?:" + "|".join(MEMBERS).encode() + rb")\s*(?:[-+|&^]|<<|>>)?=(?!=)"
@@ -57,7 +57,7 @@ class Effects:
         return any(self._called(name, function.file) for name in calls(plain))
 
     def _stores(self, plain: bytes, whole: bytes) -> bool:
-        if self._mentions(plain) and self._store.search(plain):
+        if _holds(plain, self._words) and self._store.search(plain):
             return True
         if not any(word in whole for word in self._context_words):
             return False
@@ -91,7 +91,7 @@ class Effects:
                 continue
             data = self._index.text(path) or b""
             # Who stores to a whole context holds a pointer to one.
-            near = sorted(at for word in words for at in _places(data, word))
+            near = sorted(at for word in words for at in places(data, word))
             file = self._index.file(path) if near else None
             if file is None:
                 continue
@@ -100,9 +100,6 @@ class Effects:
                     if self._stores(strip_comments(one.text), one.text):
                         found.add(one.name)
         return frozenset(found)
-
-    def _mentions(self, data: bytes) -> bool:
-        return any(word in data for word in self._words)
 
     def reaches(self, name: str, definition: Definition) -> bool:
         """Tell whether a function, or one that it calls, may store to a member.
@@ -217,14 +214,6 @@ class Effects:
                 for match in pattern.finditer(file.data)
             )
         return self._globals[name]
-
-
-def _places(data: bytes, word: bytes) -> Iterator[int]:
-    """Yield where a text holds a word, or a longer one around it."""
-    at = data.find(word)
-    while at >= 0:
-        yield at
-        at = data.find(word, at + 1)
 
 
 def _holds(data: bytes | None, words: Iterable[bytes]) -> bool:

@@ -14,7 +14,7 @@ from posixpath import dirname, join, normpath
 from typing import Protocol
 
 from . import syntax
-from .scan import WORDS, Definition, FileIndex, scan, strip_comments
+from .scan import WORDS, Definition, FileIndex, places, scan, strip_comments
 
 KVM_DIR = "arch/x86/kvm"
 KVM_HOST = "arch/x86/include/asm/kvm_host.h"
@@ -59,6 +59,7 @@ _RARELY = {
     "enumerator": rb"enum",
 }
 """The same, for texts that are written in another way."""
+_LINE = re.compile(rb"^", re.M)
 _LEAD = re.compile(rb"[\w\s*]*\Z")
 _LONGEST_LEAD = 400
 _CALL = re.compile(rb"\b([A-Za-z_]\w*)\s*\(")
@@ -475,16 +476,10 @@ class Index:
 
 def _lines_before(data: bytes, word: bytes) -> Iterator[int]:
     """Yield the starts of lines from which only words and stars lead to a word."""
-    at = data.find(word)
-    while at >= 0:
+    for at in places(data, word):
         lead = _LEAD.search(data, max(0, at - _LONGEST_LEAD), at)
-        start = lead.start() if lead is not None else at
-        if start:
-            start = data.find(b"\n", start - 1, at) + 1
-        while 0 < start <= at or (start == 0 and at < _LONGEST_LEAD):
-            yield start
-            start = data.find(b"\n", start, at) + 1 or at + 1
-        at = data.find(word, at + len(word))
+        for line in _LINE.finditer(data, lead.start() if lead is not None else at, at):
+            yield line.start()
 
 
 def _opens_line(data: bytes, at: int) -> bool:

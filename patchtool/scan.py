@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import NamedTuple
@@ -37,7 +38,6 @@ _RECORD = re.compile(
 _OBJECT = re.compile(rb"\b(\w+)\s*(?:\[[^\]]*\]\s*)*(?:__\w+(?:\([^)]*\))?\s*)*=\s*$")
 _ENUM = re.compile(rb"\benum\s*$")
 _HEAD = re.compile(rb"\b([A-Za-z_]\w*)\s*\(")
-_ATTRIBUTE = re.compile(rb"\b(?:__attribute__|__printf|__scanf|__section|__aligned|__no_kcsan)\s*$")
 
 # Build options that a 64-bit x86 kernel with KVM has, or never has.  All others stay
 # open: they are constants of one build, and both values are looked at.
@@ -105,6 +105,14 @@ class FileIndex:
         if at < 0 or offset >= self.spans[at][1]:
             return None
         return self.spans[at][2]
+
+
+def places(text: bytes, word: bytes) -> Iterator[int]:
+    """Yield where a text holds a word, or a longer one around it."""
+    at = text.find(word)
+    while at >= 0:
+        yield at
+        at = text.find(word, at + 1)
 
 
 def strip_comments(text: bytes) -> bytes:

@@ -4,7 +4,7 @@
 ; climbs to the callers that bind it.  Whether the member is such a pointer is decided by
 ; what the run has read, so the pattern names none.
 
-; vcpu->arch.mmu = &vcpu->arch.guest_mmu; since v5.1
+; vcpu->arch.mmu = &vcpu->arch.guest_mmu; first seen in v5.0
 (assignment_expression
   left: (field_expression
     field: (field_identifier) @binding.pointer)

@@ -54,7 +54,7 @@ _EXTREMA = {"min": False, "max": True, "min_t": False, "max_t": True, "umin": Fa
 def is_builtin(name: str) -> bool:
     """Tell whether a name is taken by its meaning, not by its definition."""
     known = {*_SAME, *_EXTREMA, "container_of", "WRITE_ONCE", "IS_ENABLED", "ARRAY_SIZE"}
-    known |= {"GENMASK", "GENMASK_ULL", "FIELD_GET", "FIELD_PREP", "clamp", "clamp_t", "memcmp"}
+    known |= {"GENMASK", "GENMASK_ULL", "FIELD_GET", "FIELD_PREP", "clamp", "clamp_t"}
     known |= {"memset", "memcpy", "memcmp", "static_call", "kvm_x86_call", "sizeof", "offsetof"}
     return name in known or bool(_WARN.fullmatch(name) or _SILENT.fullmatch(name))
 

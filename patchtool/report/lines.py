@@ -9,7 +9,7 @@ patchwork   one check record for a patch
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from patchtool.model import Anchor, Finding, Place, Report, Suppressed
@@ -123,46 +123,39 @@ def b4_json(report: Report, options: Options) -> str:
     import json
 
     records = [
-        {
-            "tool": "patchtool",
-            "status": _STATUSES[options.state(one)],
-            "summary": f"{where(one.place)}: {_message(report, one, options)}",
-            "url": "",
-            "details": "\n".join([*_comes(options.changed(one)), *_details(report, one)]),
-        }
+        _row(
+            _STATUSES[options.state(one)],
+            one.place,
+            _message(report, one, options),
+            [*_comes(options.changed(one)), *_details(report, one)],
+        )
         for one in report.findings
     ]
     records += [
-        {
-            "tool": "patchtool",
-            "status": "warn",
-            "summary": f"{where(one.place)}: undecided: {said(one.place, one.reason)}",
-            "url": "",
-            "details": "",
-        }
+        _row("warn", one.place, f"undecided: {said(one.place, one.reason)}")
         for one in undecided(report)
     ]
     records += [
-        {
-            "tool": "patchtool",
-            "status": "pass",
-            "summary": f"{where(one.finding.place)}: {_accepted(report, one, options)}",
-            "url": "",
-            "details": "\n".join(_details(report, one.finding)),
-        }
+        _row(
+            "pass",
+            one.finding.place,
+            _accepted(report, one, options),
+            _details(report, one.finding),
+        )
         for one in report.suppressed
     ]
-    records += [
-        {
-            "tool": "patchtool",
-            "status": "warn",
-            "summary": f"{where(one.place)}: {sentence(one.problem)}",
-            "url": "",
-            "details": "",
-        }
-        for one in report.remarks
-    ]
+    records += [_row("warn", one.place, sentence(one.problem)) for one in report.remarks]
     return json.dumps(records, indent=2) + "\n"
+
+
+def _row(status: str, place: Place, words: str, details: Iterable[str] = ()) -> dict[str, str]:
+    return {
+        "tool": "patchtool",
+        "status": status,
+        "summary": f"{where(place)}: {words}",
+        "url": "",
+        "details": "\n".join(details),
+    }
 
 
 def patchwork(report: Report, options: Options) -> str:
