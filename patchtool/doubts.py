@@ -6,7 +6,7 @@ In: the runs of a tree.  Out: troubles, with their places; each makes a verdict 
 
 from __future__ import annotations
 
-import re
+from itertools import islice
 
 from . import bits
 from .bits import Cond
@@ -23,7 +23,7 @@ from .roles import (
     missing_functions,
     undefined_set_ups,
 )
-from .scan import Definition
+from .scan import Definition, places
 
 
 def garbled_functions(tree: Tree, starts: list[Definition]) -> tuple[Unknown, ...]:
@@ -93,6 +93,11 @@ def _may_miss(entered: Cond, reached: Cond) -> bool:
     return both if isinstance(both, bool) else can_hold([both]) is not False
 
 
+def _is_used(data: bytes, name: str) -> bool:
+    """Tell whether a file names a function more than once."""
+    return len(list(islice(places(data, name.encode()), 2))) == 2
+
+
 def missing_pieces(tree: Tree, runs: list[Lowered], starts: list[Definition]) -> list[Trouble]:
     """Return what is missing in the files that the runs pass through.
 
@@ -111,8 +116,7 @@ def missing_pieces(tree: Tree, runs: list[Lowered], starts: list[Definition]) ->
                 Trouble(Place(path, last), "the file ends in the middle of something", False)
             )
     for start in starts:
-        named = tree.index.text(start.file) or b""
-        if is_static(start) and len(re.findall(rb"\b" + start.name.encode() + rb"\b", named)) < 2:
+        if is_static(start) and not _is_used(tree.index.text(start.file) or b"", start.name):
             place = Place(start.file, start.line, 1, start.name)
             found.append(Trouble(place, f"nothing calls {start.name}(), which is static", False))
     entries = {c.name for lowered in runs for c in lowered.consulted if c.kind == "function"}

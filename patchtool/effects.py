@@ -10,7 +10,6 @@ reaches no such code need not be followed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from functools import cached_property
 
 from .architecture import MEMBERS
@@ -57,7 +56,7 @@ class Effects:
         return any(self._called(name, function.file) for name in calls(plain))
 
     def _stores(self, plain: bytes, whole: bytes) -> bool:
-        if _holds(plain, self._words) and self._store.search(plain):
+        if any(word in plain for word in self._words) and self._store.search(plain):
             return True
         if not any(word in whole for word in self._context_words):
             return False
@@ -87,11 +86,12 @@ class Effects:
         found: set[str] = set()
         words = self._words + self._context_words
         for path in self._index.kvm_files:
-            if not _holds(self._index.raw(path), words):
+            held = self._index.words_in(path).intersection(words)
+            if not held:
                 continue
             data = self._index.text(path) or b""
             # Who stores to a whole context holds a pointer to one.
-            near = sorted(at for word in words for at in places(data, word))
+            near = sorted(at for word in held for at in places(data, word))
             file = self._index.file(path) if near else None
             if file is None:
                 continue
@@ -124,7 +124,7 @@ class Effects:
             path
             for path in self._index.kvm_files
             if path.endswith(".c")
-            and _holds(self._index.raw(path), [w.encode() for w in self.writers])
+            and not self._index.words_in(path).isdisjoint(w.encode() for w in self.writers)
             and (file := self._index.file(path)) is not None
             and not self.writers.isdisjoint(file.functions)
         ]
@@ -146,7 +146,7 @@ class Effects:
             grown = False
             for path in paths:
                 if path not in called:
-                    if not _holds(self._index.raw(path), [name.encode() for name in wanted]):
+                    if self._index.words_in(path).isdisjoint(name.encode() for name in wanted):
                         continue
                     called[path] = self._calls_in(path)
                 for name, inner in called[path].items():
@@ -214,8 +214,3 @@ class Effects:
                 for match in pattern.finditer(file.data)
             )
         return self._globals[name]
-
-
-def _holds(data: bytes | None, words: Iterable[bytes]) -> bool:
-    """Tell whether a text holds one of some words."""
-    return data is not None and any(word in data for word in words)

@@ -14,7 +14,17 @@ from posixpath import dirname, join, normpath
 from typing import Protocol
 
 from . import syntax
-from .scan import WORDS, Definition, FileIndex, places, scan, strip_comments
+from .scan import (
+    WORDS,
+    Definition,
+    FileIndex,
+    inside_word,
+    may_define,
+    opens_line,
+    places,
+    scan,
+    strip_comments,
+)
 
 KVM_DIR = "arch/x86/kvm"
 KVM_HOST = "arch/x86/include/asm/kvm_host.h"
@@ -62,7 +72,8 @@ _RARELY = {
 _LINE = re.compile(rb"^", re.M)
 _LEAD = re.compile(rb"[\w\s*]*\Z")
 _LONGEST_LEAD = 400
-_CALL = re.compile(rb"\b([A-Za-z_]\w*)\s*\(")
+_CALL_BACKWARDS = re.compile(rb"\(\s*(\w*[A-Za-z_])(?!\w)")
+"""A call read from its end: to look for one fixed byte is four times as fast."""
 
 
 class Readable(Protocol):
@@ -150,7 +161,7 @@ class Index:
         """All C files of KVM x86, headers included, sorted."""
         return tuple(p for p in self.source.walk(KVM_DIR) if p.endswith((".c", ".h")))
 
-    def _words_in(self, path: str) -> frozenset[bytes]:
+    def words_in(self, path: str) -> frozenset[bytes]:
         """Return the words of a file, those of its comments included; none if it is not there."""
         known = self._words.get(path)
         if known is None:
@@ -161,7 +172,7 @@ class Index:
     def files_with(self, word: bytes) -> Iterator[FileIndex]:
         """Yield the KVM files that hold a word."""
         for path in self.kvm_files:
-            found = self.file(path) if word in self._words_in(path) else None
+            found = self.file(path) if word in self.words_in(path) else None
             if found is not None:
                 yield found
 
@@ -216,7 +227,7 @@ class Index:
             if path.startswith(_FOLLOWED):
                 data = self.raw(path) or b""
                 for match in _INCLUDE.finditer(data):
-                    if not _opens_line(data, match.start()):
+                    if not opens_line(data, match.start()):
                         continue
                     name = match.group(2).decode("utf-8", "replace")
                     target = self._resolve(name, match.group(1) == b'"', path)
@@ -278,7 +289,7 @@ class Index:
         scope = self._unit_scope(here)
         unit = scope[0]
         if unit not in self._spoken:
-            self._spoken[unit] = tuple((path, self._words_in(path)) for path in scope)
+            self._spoken[unit] = tuple((path, self.words_in(path)) for path in scope)
         known = self._held.get((unit, word))
         if known is None:
             known = tuple(path for path, words in self._spoken[unit] if word in words)
@@ -321,12 +332,24 @@ class Index:
         if memo not in self._memo:
             word = name.encode()
             hits: list[Definition] = []
-            for file in self.files_with(word):
+            for path in self.kvm_files:
+                if word not in self.words_in(path) or not may_define(self.text(path) or b"", word):
+                    continue
+                file = self.file(path)
+                assert file is not None
                 hits = [d for d in file.functions.get(name, ()) if not is_static(d)]
                 if hits:
                     break
             self._memo[memo] = tuple(hits)
         return self._memo[memo]
+
+    def is_seen(self, name: str) -> bool:
+        """Tell whether a file of KVM that was looked into before defines a function or macro."""
+        return any(
+            name in file.functions or name in file.defines
+            for path in self.kvm_files
+            if (file := self._files.get(path)) is not None
+        )
 
     def visible(self, name: str, here: str) -> tuple[Definition, ...]:
         """Return the definitions of a function that a file itself sees."""
@@ -335,7 +358,7 @@ class Index:
 
     def macros(self, name: str, here: str) -> tuple[Definition, ...]:
         """Return the definitions of a macro as seen from a file."""
-        return self._search("macro", name, here, lambda f: f.macros.get(name, []))
+        return self._search("macro", name, here, lambda f: f.macros(name))
 
     def record(self, tag: str, here: str) -> tuple[Definition, ...]:
         """Return the definitions of ``struct x``, ``union x`` or ``enum x``."""
@@ -394,7 +417,7 @@ class Index:
         for path in self._holding(here, name.encode()):
             data = self.text(path)
             for match in pattern.finditer(data or b""):
-                if not _inside_word(data or b"", match.start()):
+                if not inside_word(data or b"", match.start()):
                     return match.group(1).decode("utf-8", "replace").strip()
         return None
 
@@ -407,8 +430,8 @@ class Index:
         self._generated[file.path] = result
         if b"##" not in file.data:
             return result
-        for macros in list(file.macros.values()):
-            for macro in macros:
+        for name in file.defines:
+            for macro in file.macros(name):
                 if macro.parameters and b"##" in macro.text and b"{" in macro.text:
                     self._generate(file, macro, result)
         return result
@@ -426,9 +449,9 @@ class Index:
         inside = rb"\s*\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)"
         use = re.compile(macro.name.encode() + inside)
         for match in use.finditer(file.data):
-            if not _opens_line(file.data, match.start()):
+            if not opens_line(file.data, match.start()):
                 continue
-            if any(low < match.start() < high for low, high in file.bodies):
+            if file.in_body(match.start()):
                 continue
             arguments = split_arguments(match.group(1).decode("utf-8", "replace"))
             body = expand(macro, arguments)
@@ -461,14 +484,11 @@ class Index:
         ONLY names the one file to look at.
         """
         word = name.encode()
-        pattern = re.compile(word + rb"\b")
         for path in self.kvm_files if only is None else (only,):
-            file = self.file(path) if word in self._words_in(path) else None
+            file = self.file(path) if word in self.words_in(path) else None
             if file is None:
                 continue
-            data = file.data
-            hits = [m.start() for m in pattern.finditer(data) if not _inside_word(data, m.start())]
-            for inside in dict.fromkeys(file.function_at(hit) for hit in hits):
+            for inside in dict.fromkeys(map(file.function_at, places(file.data, word))):
                 for definition in file.functions.get(inside or "", ()):
                     if word in strip_comments(definition.text):
                         yield file, definition
@@ -480,16 +500,6 @@ def _lines_before(data: bytes, word: bytes) -> Iterator[int]:
         lead = _LEAD.search(data, max(0, at - _LONGEST_LEAD), at)
         for line in _LINE.finditer(data, lead.start() if lead is not None else at, at):
             yield line.start()
-
-
-def _opens_line(data: bytes, at: int) -> bool:
-    """Tell whether nothing but blanks stands before a place in its line."""
-    return not data[data.rfind(b"\n", 0, at) + 1 : at].strip(b" \t")
-
-
-def _inside_word(data: bytes, at: int) -> bool:
-    """Tell whether a match begins in the middle of a word."""
-    return at > 0 and (data[at - 1 : at].isalnum() or data[at - 1] == 0x5F)
 
 
 _QUALIFIER = re.compile(
@@ -533,8 +543,8 @@ def is_static(definition: Definition) -> bool:
 
 def calls(text: bytes) -> frozenset[str]:
     """Return the names that are called, or look called, in a piece of C."""
-    names = {m.group(1).decode() for m in _CALL.finditer(strip_comments(text))}
-    return frozenset(names - _KEYWORDS)
+    found = set(_CALL_BACKWARDS.findall(strip_comments(text)[::-1]))
+    return frozenset(name[::-1].decode() for name in found) - _KEYWORDS
 
 
 def split_arguments(source: str) -> list[str]:

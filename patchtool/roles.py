@@ -9,6 +9,7 @@ of a word and bit-fields, a context is a struct that holds one and is part of a 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from . import syntax
@@ -19,10 +20,12 @@ from .layout import RecordType, Types
 from .lower import RoleShape
 from .lower.calls import is_builtin
 from .model import Place
-from .scan import Definition, strip_comments
+from .scan import Definition, may_define, places, strip_comments
 
 VCPU = "kvm_vcpu_arch"
 _STORE = re.compile(rb"(?:->|\.)\s*\w+\s*=(?!=)|\bmem\w+\s*\(\s*&|WRITE_ONCE")
+_LONGEST_BLANK = 200
+_ARGUMENTS = re.compile(rb"\s*\(")
 _PROTOTYPE = re.compile(rb"^[A-Za-z_][\w \t\n*]*[ \t\n*](\w+)\s*\([^;{}]*\)[^;{}()]*;", re.M)
 
 
@@ -222,6 +225,14 @@ def _undefined_calls(index: Index, definition: Definition) -> list[str]:
     )
 
 
+def _bound_at(text: bytes, pointer: bytes) -> Iterator[int]:
+    """Yield where a member that is a pointer is made to point to something named."""
+    for match in re.finditer(pointer + rb"\s*=\s*&", text):
+        at = match.start()
+        if text[max(0, at - _LONGEST_BLANK) : at].rstrip().endswith((b"->", b".")):
+            yield at
+
+
 def undefined_set_ups(index: Index, roles: Roles) -> list[tuple[str, Place]]:
     """Return what is called, and defined nowhere, where a vCPU's contexts are chosen."""
     host = b"".join(d.text for d in index.record(f"struct {VCPU}", KVM_HOST))
@@ -229,21 +240,17 @@ def undefined_set_ups(index: Index, roles: Roles) -> list[tuple[str, Place]]:
     pointers = re.findall(rb"\bstruct\s+(?:" + tags + rb")\s*\*\s*(\w+)\s*;", strip_comments(host))
     if not pointers:
         return []
-    choice = re.compile(rb"(?:->|\.)\s*(?:" + b"|".join(pointers) + rb")\s*=\s*&")
     found: dict[str, Place] = {}
     for path in index.kvm_files:
-        data = index.raw(path) or b""
-        if not path.endswith(".c") or not any(pointer in data for pointer in pointers):
+        if not path.endswith(".c") or index.words_in(path).isdisjoint(pointers):
             continue
-        file = index.file(path) if choice.search(index.text(path) or b"") else None
+        data = index.text(path) or b""
+        chosen = [at for word in pointers for at in _bound_at(data, word)]
+        file = index.file(path) if chosen else None
         if file is None:
             continue
-        near = [
-            d
-            for ds in file.functions.values()
-            for d in ds
-            if any(pointer in d.text for pointer in pointers) and choice.search(d.text)
-        ]
+        names = dict.fromkeys(map(file.function_at, chosen))
+        near = [d for name in names for d in file.functions.get(name or "", ())]
         for one in list(near):
             for name in calls(one.text.partition(b"{")[2]):
                 near.extend(file.functions.get(name, ()))
@@ -257,15 +264,15 @@ def undefined_set_ups(index: Index, roles: Roles) -> list[tuple[str, Place]]:
 def missing_functions(index: Index, entries: set[str]) -> list[tuple[str, Place]]:
     """Return functions declared beside an entry that KVM calls and nobody defines."""
     found: list[tuple[str, Place]] = []
+    wanted = [entry.encode() for entry in entries]
     for path in index.kvm_files:
-        data = index.raw(path) or b""
-        if not path.endswith(".h") or not any(entry.encode() in data for entry in entries):
+        if not path.endswith(".h") or index.words_in(path).isdisjoint(wanted):
             continue
         names = [m.group(1) for m in _PROTOTYPE.finditer(index.text(path) or b"")]
-        if not any(entry.encode() in names for entry in entries):
+        if not any(entry in names for entry in wanted):
             continue
         for name in dict.fromkeys(names):
-            place = _undefined(index, name)
+            place = None if index.is_seen(name.decode()) else _undefined(index, name)
             if place is not None:
                 found.append((name.decode(), place))
     return found
@@ -273,18 +280,18 @@ def missing_functions(index: Index, entries: set[str]) -> list[tuple[str, Place]
 
 def _undefined(index: Index, name: bytes) -> Place | None:
     """Return where a function is called that no file of KVM defines."""
-    defined = re.compile(rb"(?<!\w)" + name + rb"\s*\([^;{}]*\)[^;{}()]*\{")
     called: Place | None = None
-    used = re.compile(rb"\b" + name + rb"\s*\(")
     for file in index.files_with(name):
-        if name.decode() in file.functions or name.decode() in file.macros:
+        if name.decode() in file.functions or name.decode() in file.defines:
             return None
-        if defined.search(file.data) is not None:
+        if may_define(file.data, name):
             return None
-        call = used.search(file.data) if called is None and file.path.endswith(".c") else None
-        if call is not None:
-            line = file.data.count(b"\n", 0, call.start()) + 1
-            called = Place(file.path, line, 1, file.function_at(call.start()) or "")
+        if called is None and file.path.endswith(".c"):
+            for at in places(file.data, name):
+                if _ARGUMENTS.match(file.data, at + len(name)):
+                    line = file.data.count(b"\n", 0, at) + 1
+                    called = Place(file.path, line, 1, file.function_at(at) or "")
+                    break
     return called
 
 

@@ -26,10 +26,20 @@ _TOKEN = re.compile(
     re.S,
 )
 _DIRECTIVE = re.compile(rb"#[ \t]*(\w+)[ \t]*(.*)", re.S)
-_DEFINE = re.compile(rb"(\w+)(\([^)]*\))?(?:[ \t]|\\\n|$)*(.*)", re.S)
+_DEFINE = re.compile(rb"#[ \t]*define[ \t]+(\w+)")
+_MACRO = re.compile(rb"(\([^)]*\))?(?:[ \t]|\\\n|$)*(.*)", re.S)
+_COMMENT = re.compile(rb"/(?:\*[^*]*(?:\*(?!/)[^*]*)*(?:\*/|\Z)|/(?:[^\n\\]|\\.)*)", re.S)
+_QUOTED_COMMENT = re.compile(rb'"(?:[^"\\\n/]|\\.|/(?![/*]))*/[/*]', re.S)
+"""What may be the mark of a comment inside a string."""
 _QUOTE_OR_COMMENT = re.compile(rb'/[*/]|"')
 _STRING = re.compile(rb'"(?:[^"\\\n]+|\\.)*"', re.S)
 _LINE_COMMENT = re.compile(rb"//(?:[^\n\\]|\\.)*", re.S)
+WORDS = bytes(i if re.match(rb"\w", bytes((i,))) else 0x20 for i in range(256))
+"""A table for ``translate`` that leaves the words of a text, apart from one another."""
+_WORD_BYTES = frozenset(bytes((i,)) for i in WORDS if i != 0x20)
+_ARGUMENTS_AND_BODY = re.compile(rb"\s*\([^;{}]*\)[^;{}]*\{")
+_BEFORE_OPERANDS = frozenset(bytes((one,)) for one in b"(!&|,=<>+-?:~^%[")
+_LONGEST_BLANK = 200
 _BLANK = bytes(10 if i == 10 else 32 for i in range(256))
 _RECORD = re.compile(
     rb"\b(struct|union|enum)\s+(?:__attribute__\s*\(\(.*?\)\)\s*|__\w+\s+)*(\w+)"
@@ -74,6 +84,15 @@ class Definition(NamedTuple):
         return (self.file, self.name, self.start)
 
 
+class Define(NamedTuple):
+    """One ``#define``: where it begins, where what follows the name does, and the end."""
+
+    start: int
+    body: int
+    end: int
+    conditions: tuple[tuple[str, bool], ...]
+
+
 @dataclass(slots=True)
 class FileIndex:
     """The outermost items of one file, by name."""
@@ -83,12 +102,34 @@ class FileIndex:
     functions: dict[str, list[Definition]] = field(default_factory=dict)
     records: dict[str, list[Definition]] = field(default_factory=dict)
     objects: dict[str, list[Definition]] = field(default_factory=dict)
-    macros: dict[str, list[Definition]] = field(default_factory=dict)
     enums: list[Definition] = field(default_factory=list)
     spans: list[tuple[int, int, str]] = field(default_factory=list)
     bodies: list[tuple[int, int]] = field(default_factory=list)
+    defines: dict[str, list[Define]] = field(default_factory=dict)
     balanced: bool = True
+    _macros: dict[str, list[Definition]] = field(default_factory=dict)
     _enumerators: dict[bytes, Definition] | None = None
+
+    def macros(self, name: str) -> list[Definition]:
+        """Return the definitions of a macro; most of a header's are never asked for."""
+        known = self._macros.get(name)
+        if known is None:
+            known = [self._macro(name, one) for one in self.defines.get(name, ())]
+            self._macros[name] = known
+        return known
+
+    def _macro(self, name: str, define: Define) -> Definition:
+        found = _MACRO.fullmatch(self.data[define.body : define.end])
+        assert found is not None
+        parameters = None
+        if found[1] is not None:
+            inner = found[1][1:-1].replace(b"\\\n", b" ").decode("utf-8", "replace")
+            parameters = tuple(p.strip() for p in inner.split(",") if p.strip())
+        text = strip_comments(found[2]).replace(b"\\\n", b" \n").rstrip()
+        line = self.data.count(b"\n", 0, define.start) + 1
+        return Definition(
+            "macro", name, self.path, line, define.start, text, define.conditions, parameters
+        )
 
     def enumerator(self, name: bytes) -> Definition | None:
         """Return the first enumeration that mentions a name."""
@@ -99,6 +140,11 @@ class FileIndex:
                     self._enumerators.setdefault(word, one)
         return self._enumerators.get(name)
 
+    def in_body(self, offset: int) -> bool:
+        """Tell whether a byte lies between the braces of a function."""
+        at = bisect_right(self.bodies, (offset,)) - 1
+        return at >= 0 and offset < self.bodies[at][1]
+
     def function_at(self, offset: int) -> str | None:
         """Return the name of the function around a byte, None at file scope."""
         at = bisect_right(self.spans, offset, key=itemgetter(0)) - 1
@@ -107,18 +153,44 @@ class FileIndex:
         return self.spans[at][2]
 
 
+def opens_line(data: bytes, at: int) -> bool:
+    """Tell whether nothing but blanks stands before a place in its line."""
+    return not data[data.rfind(b"\n", 0, at) + 1 : at].strip()
+
+
+def inside_word(text: bytes, at: int) -> bool:
+    """Tell whether a match begins in the middle of a word."""
+    return at > 0 and text[at - 1 : at] in _WORD_BYTES
+
+
 def places(text: bytes, word: bytes) -> Iterator[int]:
-    """Yield where a text holds a word, or a longer one around it."""
+    """Yield where a text holds a word, whole."""
     at = text.find(word)
     while at >= 0:
-        yield at
-        at = text.find(word, at + 1)
+        end = at + len(word)
+        if not inside_word(text, at) and text[end : end + 1] not in _WORD_BYTES:
+            yield at
+        at = text.find(word, end)
+
+
+def may_define(text: bytes, name: bytes) -> bool:
+    """Tell whether a text may hold the body of a function, rather than calls alone.
+
+    So may what has a brace behind its parentheses and is no part of an expression.
+    """
+    return any(
+        _ARGUMENTS_AND_BODY.match(text, at + len(name)) is not None
+        and text[max(0, at - _LONGEST_BLANK) : at].rstrip()[-1:] not in _BEFORE_OPERANDS
+        for at in places(text, name)
+    )
 
 
 def strip_comments(text: bytes) -> bytes:
     """Replace comments by blanks of the same length, keeping line breaks."""
     if b"/*" not in text and b"//" not in text:
         return text
+    if _QUOTED_COMMENT.search(text) is None:
+        return _COMMENT.sub(lambda comment: comment[0].translate(_BLANK), text)
     parts: list[bytes] = []
     done = at = 0
     while (found := _QUOTE_OR_COMMENT.search(text, at)) is not None:
@@ -192,8 +264,6 @@ def _function_name(header: bytes) -> bytes | None:
     return None
 
 
-WORDS = bytes(i if re.match(rb"\w", bytes((i,))) else 0x20 for i in range(256))
-"""A table for ``translate`` that leaves the words of a text, apart from one another."""
 _NO_BRACE = bytes(i for i in range(256) if i not in b"{}")
 _QUOTED_BRACE = re.compile(rb"[\"'][^\n]*[{}]")
 
@@ -210,6 +280,7 @@ class _Scan:
         self._data = data
         self._found = FileIndex(path, data)
         self._stack: list[_Branch] = []
+        self._conditions: tuple[tuple[str, bool], ...] = ()
         self._blanks: list[tuple[int, int]] = []
         self._blanked_to = 0
         self._dead_from: int | None = None
@@ -293,9 +364,6 @@ class _Scan:
         self._line_at = offset
         return self._line
 
-    def _open_conditions(self) -> tuple[tuple[str, bool], ...]:
-        return tuple((b.text, not b.negated) for b in self._stack if b.value is None and b.text)
-
     # -- what is not compiled ------------------------------------------------------------
 
     def _blank(self, low: int, high: int) -> None:
@@ -378,14 +446,23 @@ class _Scan:
     def _item(self, kind: str, name: str, start: int, end: int) -> Definition:
         line = self._line_of(start)
         text = self._cut(start, end)
-        return Definition(kind, name, self._found.path, line, start, text, self._open_conditions())
+        return Definition(kind, name, self._found.path, line, start, text, self._conditions)
 
     # -- directives --------------------------------------------------------------------------
 
     def _directive(self, token: re.Match[bytes]) -> None:
         begin, end = token.span()
         data = self._data
-        if data[data.rfind(b"\n", 0, begin) + 1 : begin].strip():
+        if begin and data[begin - 1] != 0x0A and not opens_line(data, begin):
+            return
+        define = _DEFINE.match(data, begin)
+        if define is not None:
+            if self._dead_from is None:
+                name = define[1].decode()
+                one = Define(begin, define.end(), end, self._conditions)
+                self._found.defines.setdefault(name, []).append(one)
+            if self._depth == 0:
+                self._header = end
             return
         match = _DIRECTIVE.match(token.group())
         if match is None:
@@ -399,8 +476,9 @@ class _Scan:
             if self._stack.pop().value is not None:
                 self._blank(begin, end)
             self._switch_on(begin)
-        elif word == b"define" and self._dead_from is None:
-            self._define(rest, begin)
+        self._conditions = tuple(
+            (b.text, not b.negated) for b in self._stack if b.value is None and b.text
+        )
         if self._depth == 0:
             self._header = end
 
@@ -408,7 +486,7 @@ class _Scan:
         """Begin a conditional part of the file."""
         text = strip_comments(rest).decode("utf-8", "replace").strip()
         value = evaluate_condition(word.decode(), text)
-        if word == b"ifndef" and not self._guarded and not self._found.macros and self._depth == 0:
+        if word == b"ifndef" and not self._guarded and not self._found.defines and self._depth == 0:
             self._guarded = bool(text)
             value = True
         label = f"!{text}" if word == b"ifndef" else text
@@ -435,24 +513,6 @@ class _Scan:
             self._blank(begin, end)
         self._switch_on(begin)
         self._switch_off(end)
-
-    def _define(self, rest: bytes, begin: int) -> None:
-        macro = _DEFINE.match(rest)
-        if macro is None:
-            return
-        name = macro.group(1).decode()
-        listed = macro.group(2)
-        parameters = None
-        if listed is not None:
-            inner = listed[1:-1].replace(b"\\\n", b" ").decode("utf-8", "replace")
-            parameters = tuple(p.strip() for p in inner.split(",") if p.strip())
-        body = strip_comments(macro.group(3)).replace(b"\\\n", b" \n").rstrip()
-        line = self._line_of(begin)
-        found = self._found
-        item = Definition(
-            "macro", name, found.path, line, begin, body, self._open_conditions(), parameters
-        )
-        found.macros.setdefault(name, []).append(item)
 
 
 def _unfinished(tail: bytes) -> bool:

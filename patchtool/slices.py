@@ -175,6 +175,11 @@ class Recorder(Index):
             self._asked["stored"].add(word.decode("utf-8", "replace"))
         return super().files_with(word)
 
+    def is_seen(self, name: str) -> bool:
+        """Note a function that must be defined somewhere."""
+        self._asked["stored"].add(name)
+        return super().is_seen(name)
+
     def node(self, definition: Definition) -> Node:
         """Note what is parsed, by whatever name it was found."""
         kind = definition.kind
@@ -326,8 +331,9 @@ class _Nothing:
         """Find nothing."""
         return ()
 
-    def raw(self, _path: str) -> None:
+    def words_in(self, _path: str) -> frozenset[bytes]:
         """Find nothing."""
+        return frozenset()
 
     def text(self, _path: str) -> None:
         """Find nothing."""

@@ -409,6 +409,7 @@ def test_the_recorder_knows_every_question():
         "asked",
         "raw",
         "text",
+        "words_in",
         "original",
         "file",
         "kvm_files",

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What is told from text alone: comments, words, calls, and what may be a definition."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from patchtool.index import calls
+from patchtool.scan import may_define, places, scan, strip_comments
+
+
+def _without_comments(text: bytes) -> bytes:
+    """Read a text byte by byte, as the C standard says (5.1.1.2), lengths kept."""
+    out = bytearray(text)
+    at = 0
+    while at < len(text):
+        two = text[at : at + 2]
+        if two == b"/*":
+            end = text.find(b"*/", at + 2)
+            end = len(text) if end < 0 else end + 2
+        elif two == b"//":
+            end = at + 2
+            while end < len(text) and text[end] != 0x0A:
+                if text[end] == 0x5C and end + 1 == len(text):
+                    break
+                end += 2 if text[end] == 0x5C else 1
+        elif text[at] == 0x22:
+            end = at + 1
+            while end < len(text) and text[end] not in (0x22, 0x0A):
+                end += 2 if text[end] == 0x5C else 1
+            closed = end < len(text) and text[end] == 0x22
+            at = end + 1 if closed else at + 1
+            continue
+        else:
+            at += 1
+            continue
+        for i in range(at, min(end, len(text))):
+            if out[i] != 0x0A:
+                out[i] = 0x20
+        at = end
+    return bytes(out)
+
+
+@given(st.text(alphabet='/*"\\\na ', max_size=40))
+def test_comments_become_blanks(text):
+    """A comment is blanks of its length; a string is none."""
+    data = text.encode()
+    assert strip_comments(data) == _without_comments(data)
+
+
+@pytest.mark.parametrize(
+    ("text", "stripped"),
+    [
+        (b'"a" /* b */ c', b'"a"         c'),
+        (b'x = "/* no comment */";', b'x = "/* no comment */";'),
+        (b'"http://a" // b\nc', b'"http://a"     \nc'),
+        (b"a /* b\nc */ d", b"a     \n     d"),
+        (b"a /* b", b"a     "),
+    ],
+)
+def test_a_comment(text, stripped):
+    """Marks of comments inside strings, and comments without an end."""
+    assert strip_comments(text) == stripped
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (b"f(g (1), h[2](3))", {"f", "g"}),
+        (b"if (a) return (b)(c);", set()),
+        (b"x1(0) + 1x(0) + _\n(0)", {"x1", "_"}),
+        (b"/* f( */ g(", {"g"}),
+    ],
+)
+def test_calls(text, names):
+    """Names in front of parentheses, keywords aside."""
+    assert calls(text) == names
+
+
+def test_places_are_whole_words():
+    """A longer word does not hold a shorter one."""
+    assert list(places(b"mmu mmu_role xmmu a.mmu=mmu", b"mmu")) == [0, 20, 24]
+
+
+@pytest.mark.parametrize(
+    ("text", "may"),
+    [
+        (b"int f(int a)\n{", True),
+        (b"static f (void) __acquires(lock) {", True),
+        (b"if (f(a)) {", False),
+        (b"while (b && f(a)) {", False),
+        (b"x = f(a) ? 1 : 2; {", False),
+        (b"int f(int a);\nstruct b {", False),
+        (b"int ff(int a) {", False),
+    ],
+)
+def test_may_define(text, may):
+    """A brace behind the parentheses may open a body, unless it is an expression."""
+    assert may_define(text, b"f") is may
+
+
+def test_macros_are_read_when_they_are_asked_for():
+    """Line, parameters, body and the conditions around a macro."""
+    text = (
+        b"/* one */\n#ifdef CONFIG_A\n#define F(x, y...) \\\n\tg(x) /* h */\n#endif\n#define F 1\n"
+    )
+    file = scan("a.h", text)
+    first, second = file.macros("F")
+    assert (first.line, first.parameters, first.text) == (3, ("x", "y..."), b"g(x)")
+    assert first.conditions == (("CONFIG_A", True),)
+    assert (second.line, second.parameters, second.text) == (6, None, b"1")
+    assert file.macros("G") == []
