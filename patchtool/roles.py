@@ -20,7 +20,7 @@ from .layout import RecordType, Types
 from .lower import RoleShape
 from .lower.calls import is_builtin
 from .model import Place
-from .scan import Definition, may_define, places, strip_comments
+from .scan import Definition, FileIndex, may_define, places, strip_comments
 
 VCPU = "kvm_vcpu_arch"
 _STORE = re.compile(rb"(?:->|\.)\s*\w+\s*=(?!=)|\bmem\w+\s*\(\s*&|WRITE_ONCE")
@@ -68,7 +68,7 @@ def find_roles(index: Index, types: Types) -> Roles:
             record = types.record(key, KVM_HOST)
             if isinstance(record, RecordType) and record.is_word:
                 unions[record.tag] = record
-    embedded = _embedded(index, VCPU)
+    embedded = _embedded(index, host, VCPU)
     contexts: dict[str, RecordType] = {}
     members: dict[str, tuple[str, ...]] = {}
     for tag in embedded:
@@ -84,16 +84,16 @@ def find_roles(index: Index, types: Types) -> Roles:
     return Roles(RoleShape(members), contexts, unions, _main_file(index, members))
 
 
-def _embedded(index: Index, tag: str) -> list[str]:
-    """Return the structs that are part of a struct by value, itself included."""
+def _embedded(index: Index, host: FileIndex, tag: str) -> list[str]:
+    """Return the structs of a file that are part of one of them by value, itself included."""
     order = [tag]
     position = 0
     while position < len(order):
         here = order[position]
         position += 1
+        if f"struct {here}" not in host.records:
+            continue
         for definition in index.record(f"struct {here}", KVM_HOST):
-            if definition.file != KVM_HOST:
-                continue
             for match in re.finditer(
                 rb"\bstruct\s+(\w+)\s+\w+\s*(?:\[[^\]]*\]\s*)?;", strip_comments(definition.text)
             ):
@@ -109,8 +109,9 @@ def _main_file(index: Index, members: dict[str, tuple[str, ...]]) -> str:
     best = (0, f"{KVM_DIR}/mmu/mmu.c")
     for path in index.kvm_files:
         if path.endswith(".c"):
+            held = index.words_in(path).intersection(words)
             data = index.raw(path) or b""
-            count = sum(data.count(word) for word in words)
+            count = sum(data.count(word) for word in held)
             if count > best[0]:
                 best = (count, path)
     return best[1]
@@ -118,17 +119,19 @@ def _main_file(index: Index, members: dict[str, tuple[str, ...]]) -> str:
 
 def initialisers(index: Index, roles: Roles) -> list[Definition]:
     """Return the functions that store a whole role into a context."""
-    names = {name for held in roles.shape.contexts.values() for name in held}
+    names = {name for members in roles.shape.contexts.values() for name in members}
+    words = [name.encode() for name in names]
     found: list[Definition] = []
     for path in index.kvm_files:
         if not path.endswith(".c"):
             continue
-        data = index.raw(path) or b""
-        if not any(name.encode() in data for name in names):
+        held = index.words_in(path).intersection(words)
+        file = index.file(path) if held else None
+        if file is None:
             continue
-        file = index.file(path)
-        for definitions in file.functions.values() if file is not None else ():
-            for definition in definitions:
+        near = [at for word in held for at in places(file.data, word)]
+        for inside in dict.fromkeys(map(file.function_at, near)):
+            for definition in file.functions.get(inside or "", ()):
                 if _stores_role(index, definition, roles, names):
                     found.append(definition)
     return sorted(found, key=lambda d: (d.file, d.start))
@@ -136,8 +139,7 @@ def initialisers(index: Index, roles: Roles) -> list[Definition]:
 
 def _stores_role(index: Index, definition: Definition, roles: Roles, names: set[str]) -> bool:
     """Tell whether a function stores a role, or a whole word of one."""
-    text = definition.text
-    if not any(name.encode() in text for name in names) or _STORE.search(text) is None:
+    if _STORE.search(definition.text) is None:
         return False
     for match in syntax.matches("role_store", index.node(definition)):
         for target in match.get("role.target", ()):
