@@ -27,8 +27,9 @@ class TooLarge(Exception):
 class Diagrams:
     """The conjunction of some conditions as one diagram.
 
-    A node is a number: 0 is false, 1 is true, any other one tests a variable and leads
-    to the node for false and the node for true.  Equal functions are equal numbers.
+    A function is a number: 0 is false, 1 is true, any other one tests a variable and leads
+    to the function for false and the one for true.  Equal functions are equal numbers, and
+    a function is made together with its complement: ``f ^ 1`` is not ``f``.
     """
 
     def __init__(
@@ -36,8 +37,8 @@ class Diagrams:
     ) -> None:
         self._levels: dict[str, int] = {}
         self._nodes: list[tuple[int, int, int]] = [(1 << 30, 0, 0), (1 << 30, 1, 1)]
-        self._numbers: dict[tuple[int, int, int], int] = {}
-        self._known: dict[tuple[int, int, int], int] = {}
+        self._unique: dict[tuple[int, int, int], int] = {}
+        self._computed: dict[tuple[int, ...], int] = {}
         self._terms: dict[Term, int] = {}
         self._switches = {variable(name): held for name, held in (switches or {}).items()}
         wanted = list(conditions)
@@ -47,9 +48,7 @@ class Diagrams:
         self._resolved = bits.Substitution(self._switches)
         self._values: dict[str, bool] | None = None
         self._scopes: list[int] = []
-        self._all = 1
-        for one in wanted:
-            self._all = self._ite(self._all, self._node(one), 0)
+        self._all = self._conjunction(map(self._function, wanted))
 
     def possible(self, assumed: Iterable[Cond] = ()) -> bool:
         """Tell whether everything can hold at once, with some switches and terms assumed."""
@@ -102,12 +101,8 @@ class Diagrams:
 
     def _with(self, conditions: Iterable[Cond]) -> int:
         """Return the diagram of everything required and of some conditions."""
-        result = self._all
-        for one in conditions:
-            if result == 0:
-                break
-            result = self._ite(result, self._node(self._resolved(one)), 0)
-        return result
+        found = [self._function(self._resolved(one)) for one in conditions]
+        return self._conjunction([self._all, *found])
 
     def _order(self, conditions: list[Cond]) -> None:
         """Put symbols in the order in which they are met, those of both runs side by side."""
@@ -129,7 +124,7 @@ class Diagrams:
         if len(levels) > MAX_LEVELS:
             raise TooLarge
 
-    def _node(self, condition: Cond) -> int:
+    def _function(self, condition: Cond) -> int:
         """Return the diagram of a condition."""
         if isinstance(condition, bool):
             return int(condition)
@@ -140,63 +135,99 @@ class Diagrams:
             if here in known:
                 todo.pop()
                 continue
-            waiting = [a for a in here.args if a not in known]
+            args = bits.conjuncts(here) if here.op == "and" else here.args
+            waiting = [a for a in args if a not in known]
             if waiting:
                 todo.extend(waiting)
                 continue
             todo.pop()
-            parts = [known[a] for a in here.args]
+            parts = [known[a] for a in args]
             if here.op == "var":
                 level = self._levels.setdefault(here.name, len(self._levels))
                 if level > MAX_LEVELS:
                     raise TooLarge
                 known[here] = self._make(level, 0, 1)
             elif here.op == "not":
-                known[here] = self._ite(parts[0], 0, 1)
+                known[here] = parts[0] ^ 1
             elif here.op == "and":
-                known[here] = self._ite(parts[0], parts[1], 0)
+                known[here] = self._conjunction(parts)
             else:
-                known[here] = self._ite(*parts)
+                known[here] = self._choose(*parts)
         return known[condition]
 
+    def _conjunction(self, functions: Iterable[int]) -> int:
+        """Return the conjunction of some functions."""
+        # The deepest first: what is added then lies above the result so far and uses it as
+        # it is.  Any other order copies the result each time.
+        nodes = self._nodes
+        result = 1
+        for one in sorted(functions, key=lambda f: nodes[f][0], reverse=True):
+            result = self._both(result, one)
+        return result
+
     def _make(self, level: int, low: int, high: int) -> int:
+        """Return the function that is LOW where a variable is false, and HIGH where true."""
         if low == high:
             return low
-        key = (level, low, high)
-        number = self._numbers.get(key)
+        flip = low & 1
+        key = (level, low ^ flip, high ^ flip)
+        number = self._unique.get(key)
         if number is None:
-            number = self._numbers[key] = len(self._nodes)
-            if number > MAX_NODES:
+            nodes = self._nodes
+            number = self._unique[key] = len(nodes)
+            if number > 2 * MAX_NODES:
                 raise TooLarge
-            self._nodes.append(key)
-        return number
+            nodes.append(key)
+            nodes.append((level, key[1] ^ 1, key[2] ^ 1))
+        return number ^ flip
 
-    def _ite(self, f: int, g: int, h: int) -> int:
-        """Return the diagram of ``f ? g : h``."""
-        if f < 2:
-            return g if f else h
-        if g == h:
-            return g
-        if g == 1 and h == 0:
-            return f
-        if h == 0 and f > g > 1:
+    def _both(self, f: int, g: int) -> int:
+        """Return the function ``f and g``."""
+        if f > g:
             f, g = g, f
-        key = (f, g, h)
-        known = self._known.get(key)
+        if f < 2:
+            return g if f else 0
+        if f ^ g < 2:
+            return f if f == g else 0
+        key = (f, g)
+        known = self._computed.get(key)
         if known is not None:
             return known
-        nodes = self._nodes
-        f_level, f_low, f_high = nodes[f]
-        g_level, g_low, g_high = nodes[g]
-        h_level, h_low, h_high = nodes[h]
-        level = min(f_level, g_level, h_level)
-        if f_level != level:
-            f_low = f_high = f
-        if g_level != level:
+        level, f_low, f_high = self._nodes[f]
+        g_level, g_low, g_high = self._nodes[g]
+        if level < g_level:
             g_low = g_high = g
-        if h_level != level:
-            h_low = h_high = h
-        low = self._ite(f_low, g_low, h_low)
-        high = self._ite(f_high, g_high, h_high)
-        result = self._known[key] = self._make(level, low, high)
+        elif g_level < level:
+            level, f_low, f_high = g_level, f, f
+        result = self._make(level, self._both(f_low, g_low), self._both(f_high, g_high))
+        self._computed[key] = result
         return result
+
+    def _choose(self, f: int, g: int, h: int) -> int:
+        """Return the function ``f ? g : h``."""
+        if g == h:
+            return g
+        if f < 2:
+            return g if f else h
+        if g < 2:
+            return self._both(f ^ 1, h ^ 1) ^ 1 if g else self._both(f ^ 1, h)
+        if h < 2:
+            return self._both(f, g ^ 1) ^ 1 if h else self._both(f, g)
+        if f & 1:
+            f, g, h = f ^ 1, h, g
+        flip = g & 1
+        key = (f, g ^ flip, h ^ flip)
+        known = self._computed.get(key)
+        if known is not None:
+            return known ^ flip
+        (a, f_low, f_high), (b, g_low, g_high), (c, h_low, h_high) = (self._nodes[n] for n in key)
+        level = min(a, b, c)
+        if a != level:
+            f_low = f_high = key[0]
+        if b != level:
+            g_low = g_high = key[1]
+        if c != level:
+            h_low = h_high = key[2]
+        low, high = self._choose(f_low, g_low, h_low), self._choose(f_high, g_high, h_high)
+        result = self._computed[key] = self._make(level, low, high)
+        return result ^ flip

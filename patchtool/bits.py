@@ -50,6 +50,9 @@ class Term:
 Cond = bool | Term
 """A condition: decided, or a term."""
 
+MAX_CONJUNCTS = 256
+"""How many are told apart at once: conjunctions may share most of what they are made of."""
+
 _TERMS: dict[tuple[object, ...], Term] = {}
 
 
@@ -143,6 +146,19 @@ def every(conditions: Iterable[Cond]) -> Cond:
         if result is False:
             return False
     return result
+
+
+def conjuncts(term: Term) -> list[Term]:
+    """Return terms whose conjunction a term is; the last ones may be conjunctions again."""
+    found: list[Term] = []
+    todo = [term]
+    while todo:
+        here = todo.pop()
+        if here.op == "and" and len(found) + len(todo) < MAX_CONJUNCTS:
+            todo.extend(reversed(here.args))
+        else:
+            found.append(here)
+    return found
 
 
 def symbols(conditions: Iterable[Cond]) -> frozenset[str]:

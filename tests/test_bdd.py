@@ -92,6 +92,32 @@ def test_many_symbols_are_for_the_solver():
     assert can_hold([*question, bits.bit("w3@1", 1)]) is False
 
 
+def test_the_deepest_diagram_fits_the_stack():
+    """With as many levels as are allowed, no operation meets Python's limit."""
+    names = [f"x{i}" for i in range(bdd.MAX_LEVELS)]
+    odd, all_set = False, True
+    for name in names:
+        odd = bits.negate(bits.same(bits.variable(name), odd))
+        all_set = bits.both(all_set, bits.variable(name))
+    diagrams = Diagrams([odd], {"all": all_set})
+    assert diagrams.possible()
+    assert not diagrams.possible([bits.variable("all")])
+    assert diagrams.possible([bits.choose_cond(bits.variable("x0"), odd, all_set)])
+
+
+def test_conjunctions_that_share_their_parts():
+    """Many conjunctions, each the one before and one more, cost no more than their number."""
+    chain = bits.variable("x0")
+    result = chain
+    for i in range(2_000):
+        part = bits.choose_cond(bits.variable(f"x{i % 5}"), chain, bits.variable(f"y{i % 7}"))
+        chain = bits.both(chain, part)
+        result = bits.choose_cond(chain, bits.variable("z"), result)
+    world = dict.fromkeys(bits.symbols([result]), True)
+    literals = [bits.variable(name) for name in world]
+    assert Diagrams([result, *literals]).possible() is bits.evaluate(result, world)
+
+
 def test_the_solver_is_asked_where_diagrams_give_up(monkeypatch):
     """A refusal is passed on as "gave up", not taken for an answer."""
     monkeypatch.setattr(bdd, "MAX_NODES", 1)
