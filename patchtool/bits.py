@@ -50,6 +50,12 @@ class Term:
 Cond = bool | Term
 """A condition: decided, or a term."""
 
+MAX_CONJUNCTS = 256
+"""How many are told apart at once: conjunctions may share most of what they are made of."""
+
+MAX_CONJUNCTS = 256
+"""How many are told apart at once: conjunctions may share most of what they are made of."""
+
 _TERMS: dict[tuple[object, ...], Term] = {}
 
 
@@ -145,6 +151,19 @@ def every(conditions: Iterable[Cond]) -> Cond:
     return result
 
 
+def conjuncts(term: Term) -> list[Term]:
+    """Return terms whose conjunction a term is; the last ones may be conjunctions again."""
+    found: list[Term] = []
+    todo = [term]
+    while todo:
+        here = todo.pop()
+        if here.op == "and" and len(found) + len(todo) < MAX_CONJUNCTS:
+            todo.extend(reversed(here.args))
+        else:
+            found.append(here)
+    return found
+
+
 def symbols(conditions: Iterable[Cond]) -> frozenset[str]:
     """Return the names of all symbols in some conditions."""
     return frozenset().union(*(c.symbols for c in conditions if isinstance(c, Term)))
@@ -155,6 +174,10 @@ class Substitution:
 
     def __init__(self, known: Mapping[Term, Cond]) -> None:
         self._done: dict[Term, Cond] = dict(known)
+
+    def learn(self, term: Term, held: Cond) -> None:
+        """Replace one more term, which was not met before."""
+        self._done[term] = held
 
     def __call__(self, condition: Cond) -> Cond:
         """Return a condition with the terms replaced."""
@@ -191,6 +214,62 @@ class Substitution:
 def substitute(condition: Cond, known: Mapping[Term, Cond]) -> Cond:
     """Replace terms, outermost first."""
     return Substitution(known)(condition) if known else condition
+
+
+class Environment:
+    """What symbols stand for: other symbols, or claims such as what an earlier run left."""
+
+    def __init__(self, meaning: Callable[[str], str | Claim]) -> None:
+        self.meaning = meaning
+        self._met: frozenset[str] = frozenset()
+        self._written = Substitution({})
+
+    def write_out(self, condition: Cond) -> Cond:
+        """Return a condition with its symbols replaced by what they stand for."""
+        new = symbols([condition]) - self._met
+        self._met |= new
+        for name in new:
+            meaning = self.meaning(name)
+            held = variable(meaning) if isinstance(meaning, str) else write_out(meaning)
+            self._written.learn(variable(name), held)
+        return self._written(condition)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Under:
+    """A condition in an environment."""
+
+    condition: Cond
+    environment: Environment
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alike:
+    """Whether some conditions, all of them, agree in two environments."""
+
+    conditions: tuple[Cond, ...]
+    one: Environment
+    other: Environment
+    alike: bool = True
+    """False claims the opposite."""
+
+
+Claim = Cond | Under | Alike
+"""A condition, and how its symbols are to be read.
+
+Nothing need be written out: the diagram of a term is built with its symbols read so.
+"""
+
+
+def write_out(claim: Claim) -> Cond:
+    """Return a claim as one term."""
+    if isinstance(claim, Under):
+        return claim.environment.write_out(claim.condition)
+    if isinstance(claim, Alike):
+        one, other = claim.one.write_out, claim.other.write_out
+        agree = every(same(one(c), other(c)) for c in claim.conditions)
+        return agree if claim.alike else negate(agree)
+    return claim
 
 
 def evaluate(condition: Cond, values: Mapping[str, bool]) -> bool:

@@ -18,8 +18,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from . import bits
-from .bdd import Diagrams, TooLarge
-from .bits import Bits, Cond, Term
+from .bdd import Diagrams, Manager, TooLarge
+from .bits import Alike, Bits, Claim, Cond, Environment, Term, Under
 
 if TYPE_CHECKING:
     import z3
@@ -51,24 +51,71 @@ class Carrier:
     value: Bits
 
 
+class Runs:
+    """The two runs of one path, which its questions compare.
+
+    ``first`` and ``other`` have inputs of their own and start on one context, of which
+    nothing is known.  ``second`` has the inputs of ``other``, and a context that the first
+    run left; ``elsewhere`` has those of the first, and a context of its own.
+
+    STORED gives, per bit of the context, what a full run leaves there.  IS_CONSTANT tells
+    which symbols are alike in both runs, IS_CONTEXT which belong to the context.
+    """
+
+    def __init__(
+        self,
+        stored: Callable[[str], Cond | None],
+        is_constant: Callable[[str], bool],
+        is_context: Callable[[str], bool],
+    ) -> None:
+        self.stored, self.is_constant, self.is_context = stored, is_constant, is_context
+        self.manager = Manager()
+        self.first = Environment(lambda name: self._of_run(name, 1))
+        self.other = Environment(lambda name: self._of_run(name, 2))
+        self.second = self._after(self.first, self.other)
+        self.elsewhere = Environment(
+            lambda name: f"{name}@other" if is_context(name) else self._of_run(name, 1)
+        )
+
+    def is_input(self, name: str) -> bool:
+        """Tell whether a symbol may differ between the runs."""
+        return not self.is_constant(name) and not self.is_context(name)
+
+    def _of_run(self, name: str, run: int) -> str:
+        return f"{name}@{run}" if self.is_input(name) else name
+
+    def _after(self, before: Environment, inputs: Environment) -> Environment:
+        """A run on the context that a run before it has left."""
+
+        def meaning(name: str) -> str | Claim:
+            held = self.stored(name) if self.is_context(name) else None
+            return inputs.meaning(name) if held is None else Under(held, before)
+
+        return Environment(meaning)
+
+    def apart(self, names: frozenset[str]) -> Environment:
+        """Like ``second``, but some inputs have a value of their own, in each of the runs."""
+
+        def inputs(run: int) -> Environment:
+            return Environment(lambda n: f"{n}@{run}'" if n in names else self._of_run(n, run))
+
+        return self._after(inputs(1), inputs(2))
+
+
 @dataclass(slots=True)
 class Question:
     """One field of one context on one path.
 
-    Terms are over symbol bits named ``symbol#n``.  ``stored`` gives, per bit of the
-    context that a term may read, what a full run leaves there.  ``constant`` tells
-    which symbols are alike in both runs, ``context`` which belong to the context,
-    ``opaque`` which stand for something that was not understood.
+    Terms are over symbol bits named ``symbol#n``; ``opaque`` tells which of them stand for
+    something that was not understood.
     """
 
+    runs: Runs
     path: Cond
     skips: Cond
     full: Bits
     kept: Bits
-    stored: Callable[[str], Cond | None]
     legal: Callable[[frozenset[str]], list[Cond]]
-    is_constant: Callable[[str], bool]
-    is_context: Callable[[str], bool]
     is_opaque: Callable[[str], bool]
     unit_of: Callable[[str], Unit]
     carriers: tuple[Carrier, ...]
@@ -111,64 +158,62 @@ class Decision:
         self._names: dict[str, Unit] = {}
         q = question
         read = q.full.symbols | q.kept.symbols | bits.symbols([q.path, q.skips])
-        self._context_read = sorted(n for n in read if q.is_context(n))
+        runs = q.runs
+        self._context_read = sorted(n for n in read if runs.is_context(n))
         self._held: dict[str, Cond] = {}
         for name in self._context_read:
-            stored = q.stored(name)
+            stored = runs.stored(name)
             if stored is not None:
                 self._held[name] = stored
         self._all = read.union(
             bits.symbols(self._held.values()), *(c.value.symbols for c in q.carriers)
         )
-        free = frozenset(n for n in self._all if not q.is_constant(n) and not q.is_context(n))
+        free = frozenset(n for n in self._all if runs.is_input(n))
         self.inputs = free | bits.symbols(q.legal(free))
-        self._renamed = [
-            {bits.variable(n): bits.variable(f"{n}@{run}") for n in self.inputs}
-            for run in (0, 1, 2)
+
+    def _violation(self, guard: Environment | None = None) -> list[Claim]:
+        """Two runs, the second of which skips and should not have; GUARD reads its guard."""
+        q, runs = self.q, self.q.runs
+        return [
+            *self._legal,
+            Under(q.path, runs.first),
+            Under(q.path, runs.second),
+            Under(q.skips, guard or runs.second),
+            Under(self._differs, runs.second),
         ]
-        self._run = [bits.Substitution(renamed) for renamed in self._renamed]
-
-    def _in_run(self, condition: Cond, run: int) -> Cond:
-        """A condition over the inputs of one run, on a context of open content."""
-        return self._run[run](condition)
-
-    def _vector_in_run(self, value: Bits, run: int) -> Bits:
-        return self._run[run].vector(value)
-
-    @cached_property
-    def _second(self) -> bits.Substitution:
-        """The second run's symbols: its inputs, and a context that the first run left."""
-        left = {bits.variable(n): self._in_run(held, 1) for n, held in self._held.items()}
-        return bits.Substitution({**self._renamed[2], **left})
-
-    def _after(self, condition: Cond) -> Cond:
-        """A condition over the second run's inputs on what the first run left behind."""
-        return self._second(condition)
 
     @cached_property
     def _differs(self) -> Cond:
-        """After the second run, the field is not what a full run would have stored."""
-        after = self._second
-        return bits.negate(bits.equal(after.vector(self.q.kept), after.vector(self.q.full)))
+        """The field after skipping is not what a full run would have stored."""
+        return bits.negate(bits.equal(self.q.kept, self.q.full))
 
     @cached_property
-    def _legal(self) -> list[Cond]:
+    def _legal(self) -> list[Claim]:
+        runs = self.q.runs
         rules = self.q.legal(self.inputs)
-        found = [self._in_run(rule, run) for run in (1, 2) for rule in rules]
+        found: list[Claim] = [
+            Under(rule, run) for run in (runs.first, runs.other) for rule in rules
+        ]
         for name in sorted(self.q.covered_elsewhere & self.inputs):
-            found.append(bits.same(bits.variable(f"{name}@1"), bits.variable(f"{name}@2")))
+            found.append(self._same([name]))
         return found
 
-    @cached_property
-    def _violation(self) -> list[Cond]:
-        """Two runs, the second of which skips and should not have."""
-        return [
-            *self._legal,
-            self._in_run(self.q.path, 1),
-            self._after(self.q.path),
-            self._after(self.q.skips),
-            self._differs,
-        ]
+    def _same(self, names: Iterable[str]) -> Claim:
+        """Some inputs have one value in both runs."""
+        conditions = tuple(map(bits.variable, names))
+        return Alike(conditions, self.q.runs.first, self.q.runs.other)
+
+    def _switches(self) -> dict[str, Claim]:
+        """For each input, that it has one value in both runs."""
+        return {_flag(i).name: self._same(unit.bits) for i, unit in enumerate(self.all_units)}
+
+    def _asked(
+        self, claims: Sequence[Claim], switches: Mapping[str, Claim], use: Callable[[Asked], Result]
+    ) -> Result:
+        return asked(claims, switches, use, self.q.runs.manager)
+
+    def _can_hold(self, claims: Sequence[Claim]) -> bool | None:
+        return can_hold(claims, self.q.runs.manager)
 
     # -- units -----------------------------------------------------------------------------
 
@@ -208,11 +253,6 @@ class Decision:
         """Add what a full run leaves in the context bits among some names."""
         return names | bits.symbols(held for name, held in self._held.items() if name in names)
 
-    def _equal(self, unit: Unit) -> Cond:
-        return bits.every(
-            bits.same(bits.variable(f"{n}@1"), bits.variable(f"{n}@2")) for n in unit.bits
-        )
-
     # -- the decision ------------------------------------------------------------------------
 
     def decide(self) -> Answer:
@@ -225,13 +265,14 @@ class Decision:
         if history is not None:
             history.support = support
             return history
-        result = can_hold(self._violation)
+        result = self._can_hold(self._violation())
         if result is None:
             return Answer("unknown", leaning=("the solver gave up",), support=support)
         if not result:
             return Answer("covered", self._table(frozenset()), support=support)
-        switches = {f"same!{i}": self._equal(unit) for i, unit in enumerate(self.all_units)}
-        return asked(self._violation, switches, lambda solver: self._refuted(solver, support))
+        return self._asked(
+            self._violation(), self._switches(), lambda one: self._refuted(one, support)
+        )
 
     @property
     def unclear(self) -> tuple[str, ...]:
@@ -244,14 +285,8 @@ class Decision:
         opaque = sorted(n for n in field & self.inputs if self.q.is_opaque(n))
         if not opaque:
             return ()
-        apart = {
-            bits.variable(f"{n}@{run}"): bits.variable(f"{n}@{run}'")
-            for n in opaque
-            for run in (1, 2)
-        }
-        skips = bits.substitute(self._after(self.q.skips), apart)
-        paths = [self._in_run(self.q.path, 1), self._after(self.q.path)]
-        held = can_hold([*self._legal, *paths, skips, self._differs]) is False
+        apart = self.q.runs.apart(frozenset(opaque))
+        held = self._can_hold(self._violation(apart)) is False
         return () if held else tuple(opaque)
 
     def _history(self) -> Answer | None:
@@ -259,10 +294,10 @@ class Decision:
         held = [n for n in self._context_read if n in self.q.full.symbols]
         if not held:
             return None
-        other = {bits.variable(n): bits.variable(f"{n}@other") for n in held}
-        mine = self._vector_in_run(self.q.full, 1)
-        differs = bits.negate(bits.equal(mine, mine.map(lambda c: bits.substitute(c, other))))
-        if can_hold([*self._legal, self._in_run(self.q.path, 1), differs]) is False:
+        runs = self.q.runs
+        full = tuple(self.q.full.conditions())
+        differs = Alike(full, runs.first, runs.elsewhere, alike=False)
+        if self._can_hold([*self._legal, Under(self.q.path, runs.first), differs]) is False:
             return None
         opaque = sorted(n for n in self.q.full.symbols if self.q.is_opaque(n))
         if opaque:
@@ -303,7 +338,7 @@ class Decision:
         units = self.all_units
         candidates = {(u.name, u.source) for u in self.field_units}
         everything = frozenset(range(len(units)))
-        alike = [bits.variable(f"same!{i}") for i in range(len(units))]
+        alike = [_flag(i) for i in range(len(units))]
 
         def possible(free: frozenset[int]) -> bool | None:
             return solver.possible([alike[j] for j in sorted(everything - free)])
@@ -337,18 +372,18 @@ class Decision:
         """Return the smallest pair that differs in the given units only."""
         chosen = {(u.name, u.source) for u in differing}
         solver.push()
-        for unit in self.all_units:
+        for i, unit in enumerate(self.all_units):
             if (unit.name, unit.source) not in chosen:
-                solver.add(self._equal(unit))
+                solver.add(_flag(i))
         values: dict[str, bool] = {}
         if solver.check():
             names = dict.fromkeys(n for unit in (*differing, *self.all_units) for n in unit.bits)
             values = solver.smallest([f"{n}@{run}" for n in names for run in (1, 2)])
-            host = sorted(n for n in self._all - self.inputs if not self.q.is_context(n))
+            host = sorted(n for n in self._all - self.inputs if not self.q.runs.is_context(n))
             solver.check()
             rest = solver.smallest(host)
             solver.check()
-            rest |= {n: solver.true(n) for n in self._all if self.q.is_context(n)}
+            rest |= {n: solver.true(n) for n in self._all if self.q.runs.is_context(n)}
         solver.pop()
         return self._replayed(differing, values, rest) if values else None
 
@@ -375,10 +410,11 @@ class Decision:
 
     def _leans(self, witness: Witnessed) -> bool:
         """Tell whether a refutation needs particular values of what was not understood."""
-        wrong = bits.every([self._after(self.q.skips), self._differs])
-        if not any(self.q.is_opaque(n.rpartition("@")[0]) for n in bits.symbols([wrong])):
+        right = Under(bits.negate(bits.both(self.q.skips, self._differs)), self.q.runs.second)
+        names = bits.symbols([bits.write_out(right)])
+        if not any(self.q.is_opaque(n.rpartition("@")[0]) for n in names):
             return False
-        fixed: list[Cond] = []
+        fixed: list[Claim] = []
         keys = {(u.name, u.source) for u in witness.units}
         for unit, a, b in zip(witness.units, witness.a, witness.b, strict=True):
             for i, name in enumerate(unit.bits):
@@ -388,8 +424,8 @@ class Decision:
                     fixed.append(literal if on else bits.negate(literal))
         for unit in self.all_units:
             if (unit.name, unit.source) not in keys and not any(map(self.q.is_opaque, unit.bits)):
-                fixed.append(self._equal(unit))
-        return can_hold([*fixed, bits.negate(wrong)]) is not False
+                fixed.append(self._same(unit.bits))
+        return self._can_hold([*fixed, right]) is not False
 
     # -- what carries an input ---------------------------------------------------------------
 
@@ -397,19 +433,23 @@ class Decision:
         self, missing: frozenset[tuple[str, str]]
     ) -> tuple[tuple[Unit, tuple[str, ...]], ...]:
         """Return each input of the field with the role members that tell it apart."""
-        differ = bits.negate(
-            bits.equal(self._vector_in_run(self.q.full, 1), self._vector_in_run(self.q.full, 2))
-        )
-        paths = [self._in_run(self.q.path, 1), self._in_run(self.q.path, 2)]
+        q, runs = self.q, self.q.runs
+        full = tuple(q.full.conditions())
+        claims = [
+            *self._legal,
+            Under(q.path, runs.first),
+            Under(q.path, runs.other),
+            Alike(full, runs.first, runs.other, alike=False),
+        ]
         units = self.all_units
-        switches = {f"same!{i}": self._equal(unit) for i, unit in enumerate(units)}
-        same = [bits.variable(f"same!{i}") for i in range(len(units))]
+        switches = self._switches()
+        same = [_flag(i) for i in range(len(units))]
         carriers: list[tuple[Carrier, Cond, frozenset[str]]] = []
-        for number, carrier in enumerate(self.q.carriers):
+        for number, carrier in enumerate(q.carriers):
             names = carrier.value.symbols & self.inputs
             if names & self._wanted_names:
-                first, second = (self._vector_in_run(carrier.value, run) for run in (1, 2))
-                switches[f"alike!{number}"] = bits.equal(first, second)
+                value = tuple(carrier.value.conditions())
+                switches[f"alike!{number}"] = Alike(value, runs.first, runs.other)
                 carriers.append((carrier, bits.variable(f"alike!{number}"), names))
         keys = {(u.name, u.source): i for i, u in enumerate(units)}
 
@@ -430,7 +470,7 @@ class Decision:
                 found.append((unit, tuple(c[0].name for c in always)))
             return tuple(found)
 
-        return asked([*self._legal, *paths, differ], switches, rows)
+        return self._asked(claims, switches, rows)
 
     def _together(
         self,
@@ -450,18 +490,31 @@ class Decision:
 
 
 def asked(
-    conditions: Sequence[Cond], switches: Mapping[str, Cond], use: Callable[[Asked], Result]
+    claims: Sequence[Claim],
+    switches: Mapping[str, Claim],
+    use: Callable[[Asked], Result],
+    shared: Manager | None = None,
 ) -> Result:
-    """Put conditions to diagrams, or to a solver where those outgrow their limit."""
-    try:
-        return use(Diagrams(conditions, switches))
-    except TooLarge:
-        return use(Solver(conditions, switches))
+    """Put claims to diagrams, or to a solver where those outgrow their limit.
+
+    Diagrams that are SHARED with other questions may be full while the question is small.
+    """
+    for manager in (Manager(),) if shared is None else (shared, Manager()):
+        try:
+            return use(Diagrams(claims, switches, manager))
+        except TooLarge:
+            continue
+    return use(Solver(claims, switches))
 
 
-def can_hold(conditions: Sequence[Cond]) -> bool | None:
-    """Tell whether some conditions can hold at once, None where the solver gives up."""
-    return asked(conditions, {}, lambda one: one.possible())
+def can_hold(claims: Sequence[Claim], shared: Manager | None = None) -> bool | None:
+    """Tell whether some claims can hold at once, None where the solver gives up."""
+    return asked(claims, {}, lambda one: one.possible(), shared)
+
+
+def _flag(number: int) -> Term:
+    """The switch by which a unit, given by its number, has one value in both runs."""
+    return bits.variable(f"same!{number}")
 
 
 def _position(name: str) -> tuple[str, int]:
@@ -485,7 +538,7 @@ class Solver:
     """
 
     def __init__(
-        self, conditions: Iterable[Cond], switches: Mapping[str, Cond] | None = None
+        self, claims: Iterable[Claim], switches: Mapping[str, Claim] | None = None
     ) -> None:
         import z3
 
@@ -495,8 +548,8 @@ class Solver:
         self._names: dict[Term, str] = {}
         self._literals: dict[Term, z3.BoolRef] = {}
         self._model: z3.ModelRef | None = None
-        wanted: list[Cond] = [c for c in conditions if c is not True]
-        forced = [(bits.variable(n), c) for n, c in (switches or {}).items()]
+        wanted = [bits.write_out(one) for one in claims]
+        forced = [(bits.variable(n), bits.write_out(c)) for n, c in (switches or {}).items()]
         self._solver.from_string(self._text(wanted, forced))
 
     def _text(self, wanted: list[Cond], forced: list[tuple[Term, Cond]]) -> str:

@@ -9,7 +9,7 @@ from . import bits, syntax
 from .architecture import IMPLICATIONS, MEMBERS, RANGES, bit_name
 from .bits import Bits, Cond, Term
 from .constants import host_constant
-from .coverage import Answer, Carrier, Question, Unit, can_hold
+from .coverage import Answer, Carrier, Question, Runs, Unit, can_hold
 from .entries import Path, Tree
 from .layout import IntType, RecordType
 from .memory import Function, Int, Loc, Opaque
@@ -35,6 +35,9 @@ class Terms:
         self.guard = path.guard
         self.contexts = tuple({c.context: None for c in path.guard.comparisons})
         self._stored: dict[str, Cond | None] = {}
+        self._runs = Runs(
+            lambda name: self._left(name, not self.guard.skips), self._is_constant, self._is_context
+        )
         self.begin()
         self._others = [g for g in self.out.guards if g.symbol != self.guard.symbol]
         self._cells = {
@@ -107,14 +110,12 @@ class Terms:
         path = self._others_closed(self.guard.path)
 
         return Question(
+            runs=self._runs,
             path=path,
             skips=skips,
             full=self._bits_under(final, not skipping),
             kept=self._bits_under(final, skipping),
-            stored=lambda name: self._left(name, not skipping),
             legal=self._legal,
-            is_constant=self._is_constant,
-            is_context=self._is_context,
             is_opaque=lambda name: name.startswith("?"),
             unit_of=self._unit,
             carriers=tuple(self._carriers(not skipping)),

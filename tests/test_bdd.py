@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patchtool import bdd, bits, coverage
-from patchtool.bdd import Diagrams, TooLarge
+from patchtool.bdd import Diagrams, Manager, TooLarge
+from patchtool.bits import Alike, Environment, Under
 from patchtool.coverage import Solver, asked, can_hold
 
 NAMES = ("x@1", "x@2", "y@1", "y@2", "host")
@@ -38,6 +39,55 @@ def test_three_ways_to_one_answer(conditions, switched, data):
     assert Diagrams(conditions, switches).possible(assumed) is tried
     assert Solver(conditions, switches).possible(assumed) is tried
     assert can_hold(wanted) is tried
+
+
+@st.composite
+def claims(draw):
+    """Draw claims in an environment of other symbols, and one of what another has left."""
+
+    def environment(meanings):
+        drawn = draw(st.dictionaries(st.sampled_from(NAMES), meanings))
+        return Environment(lambda name: drawn.get(name, name))
+
+    plain = environment(st.sampled_from(NAMES))
+    left = st.sampled_from(NAMES) | CONDITIONS.map(lambda one: Under(one, plain))
+    worlds = st.sampled_from([plain, environment(left), environment(left)])
+    under = st.builds(Under, CONDITIONS, worlds)
+    vectors = st.lists(CONDITIONS, max_size=3).map(tuple)
+    alike = st.builds(Alike, vectors, worlds, worlds, st.booleans())
+    return draw(st.lists(CONDITIONS | under | alike, min_size=1, max_size=4))
+
+
+def value(claim, world):
+    """Evaluate a claim by what it means."""
+    if isinstance(claim, str):
+        return world[claim]
+    if isinstance(claim, Under):
+        inner = {name: value(claim.environment.meaning(name), world) for name in NAMES}
+        return bits.evaluate(claim.condition, inner)
+    if isinstance(claim, Alike):
+        pairs = [
+            [value(Under(c, where), world) for where in (claim.one, claim.other)]
+            for c in claim.conditions
+        ]
+        return all(a == b for a, b in pairs) is claim.alike
+    return bits.evaluate(claim, world)
+
+
+@settings(max_examples=300, deadline=None)
+@given(claims(), claims(), st.booleans())
+def test_claims_in_environments(wanted, switched, shared):
+    """Reading symbols as what they stand for is writing them out, for claims and switches."""
+    switches = {f"switch!{i}": one for i, one in enumerate(switched)}
+    assumed = [bits.variable(name) for name in switches]
+    manager = Manager() if shared else None
+    for some, on in ((wanted, []), ([*wanted, *switched], assumed), (switched, [])):
+        tried = any(all(value(c, world) for c in some) for world in WORLDS)
+        assert Diagrams(some if not on else wanted, switches, manager).possible(on) is tried
+        assert Solver(some if not on else wanted, switches).possible(on) is tried
+    for claim in (*wanted, *switched):
+        written = bits.write_out(claim)
+        assert all(bits.evaluate(written, world) is value(claim, world) for world in WORLDS)
 
 
 @settings(max_examples=200, deadline=None)
@@ -82,6 +132,17 @@ def test_what_grows_too_large_is_for_the_solver(monkeypatch):
     assert can_hold(question) is True
 
 
+def test_what_others_have_filled_leaves_room_for_a_small_question(monkeypatch):
+    """A question that shares diagrams which are full is decided by diagrams of its own."""
+    shared = Manager()
+    monkeypatch.setattr(bdd, "MAX_NODES", 4)
+    with pytest.raises(TooLarge):
+        Diagrams([bits.variable(f"x{i}") for i in range(9)], manager=shared)
+    small = [bits.both(bits.variable("x"), bits.variable("y"))]
+    assert asked(small, {}, type, shared) is Diagrams
+    assert can_hold(small, shared) is True
+
+
 def test_many_symbols_are_for_the_solver():
     """The levels of a diagram bound how deep it recurses."""
     words = [bits.symbol(32, f"w{i}@1") for i in range(20)]
@@ -90,6 +151,32 @@ def test_many_symbols_are_for_the_solver():
         Diagrams(question)
     assert can_hold(question) is True
     assert can_hold([*question, bits.bit("w3@1", 1)]) is False
+
+
+def test_the_deepest_diagram_fits_the_stack():
+    """With as many levels as are allowed, no operation meets Python's limit."""
+    names = [f"x{i}" for i in range(bdd.MAX_LEVELS)]
+    odd, all_set = False, True
+    for name in names:
+        odd = bits.negate(bits.same(bits.variable(name), odd))
+        all_set = bits.both(all_set, bits.variable(name))
+    diagrams = Diagrams([odd], {"all": all_set})
+    assert diagrams.possible()
+    assert not diagrams.possible([bits.variable("all")])
+    assert diagrams.possible([bits.choose_cond(bits.variable("x0"), odd, all_set)])
+
+
+def test_conjunctions_that_share_their_parts():
+    """Many conjunctions, each the one before and one more, cost no more than their number."""
+    chain = bits.variable("x0")
+    result = chain
+    for i in range(2_000):
+        part = bits.choose_cond(bits.variable(f"x{i % 5}"), chain, bits.variable(f"y{i % 7}"))
+        chain = bits.both(chain, part)
+        result = bits.choose_cond(chain, bits.variable("z"), result)
+    world = dict.fromkeys(bits.symbols([result]), True)
+    literals = [bits.variable(name) for name in world]
+    assert Diagrams([result, *literals]).possible() is bits.evaluate(result, world)
 
 
 def test_the_solver_is_asked_where_diagrams_give_up(monkeypatch):

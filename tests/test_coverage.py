@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patchtool import bits
-from patchtool.coverage import Carrier, Decision, Question, Unit
+from patchtool.coverage import Carrier, Decision, Question, Runs, Unit
 
 NAMES = tuple(f"r#{i}" for i in range(5))
 OLD = {"field": "ctx->field", "role": "ctx->role"}
@@ -36,15 +36,18 @@ def question(field, role, legal=True, path=True, also=None, opaque=(), kept=None
         value = stored.get(symbol.removeprefix("ctx->"))
         return value.conditions()[int(position)] if value is not None else None
 
+    runs = Runs(
+        stored=held,
+        is_constant=lambda name: name.startswith("host"),
+        is_context=lambda name: name.startswith("ctx->"),
+    )
     return Question(
+        runs=runs,
         path=path,
         skips=skips,
         full=field,
         kept=bits.symbol(field.width, OLD["field"]) if kept is None else kept,
-        stored=held,
         legal=lambda names: [legal],
-        is_constant=lambda name: name.startswith("host"),
-        is_context=lambda name: name.startswith("ctx->"),
         is_opaque=lambda name: name in opaque or name.startswith("?"),
         unit_of=lambda name: Unit(name, name, (name,)),
         carriers=tuple(Carrier(f"bit{i}", bits.cut(role, i, 1)) for i in range(role.width)),
