@@ -21,6 +21,7 @@ from ..layout import (
     PointerType,
     RecordType,
     UnknownType,
+    VoidType,
     base_type,
 )
 from ..memory import Function, Int, Loc, LValue, Root, State, Value
@@ -254,7 +255,7 @@ class Names(Guards):
         ctype = self.types.declared(holder, base, definition.file)[1]
         target = self._whole(Loc(Root(name, "global")), ctype)
         with self._unit(Unit(definition.file, definition.line)):
-            self._frames.append(Frame(definition, {}, 0))
+            self._frames.append(Frame(definition, 0, VoidType()))
             try:
                 self._initialise(target, value_node, scratch)
             except Unsupported:

@@ -64,7 +64,7 @@ class Storage:
 
     def _begin(self, entry: Definition) -> None:
         """Forget the last run."""
-        self.out = Lowered(entry, {}, [], [], [], {}, {}, {}, {}, set(), {})
+        self.out = Lowered(entry)
         self._steps = 0
         self._frames: list[Frame] = []
         self._units: list[Unit] = []
