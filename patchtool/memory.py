@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from . import bits
-from .bits import Bits, Cond
+from .bits import Bits, Cond, Term
 from .layout import CType
 
 
@@ -75,6 +75,43 @@ class Int:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Int) and (self.bits, self.signed) == (other.bits, other.signed)
+
+
+class Choice(Int):
+    """``condition ? a : b`` over integers of one width; its terms are made when asked for.
+
+    Paths merge whole contexts, of which few members are read again.
+    """
+
+    __slots__ = ("_bits", "_parts", "width")
+
+    _bits: Bits
+
+    def __init__(self, condition: Term, a: Int, b: Int, width: int, signed: bool) -> None:
+        self._parts: tuple[Term, Int, Int] | None = (condition, a, b)
+        self.width = width
+        self.signed = signed
+
+    @property
+    def bits(self) -> Bits:  # type: ignore[override]
+        """The bits of the chosen one."""
+        todo = [self]
+        while todo:  # a loop of many turns is a choice nested as deep
+            here = todo[-1]
+            if here._parts is None:
+                todo.pop()
+                continue
+            condition, a, b = here._parts
+            waiting = [x for x in (a, b) if isinstance(x, Choice) and x._parts is not None]
+            if waiting:
+                todo.extend(waiting)
+                continue
+            here._bits = bits.choose(condition, a.bits, b.bits)
+            here._parts = None
+        return self._bits
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
 
 
 class Pointer:
