@@ -11,16 +11,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 from .index import Index
 from .scan import Definition
 from .syntax import Node, text
 
+# Types of different classes are never equal.  Tuples tell integers, pointers and arrays apart
+# by their length; the others compare their class.
 
-@dataclass(frozen=True, slots=True)
-class IntType:
+
+class IntType(NamedTuple):
     """An integer type; ``boolean`` for bool, whose only values are 0 and 1."""
 
     width: int
@@ -28,31 +30,34 @@ class IntType:
     boolean: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PointerType:
+class PointerType(NamedTuple):
     """A pointer; ``target`` is None for void and for functions."""
 
     target: CType | None
 
 
-@dataclass(frozen=True, slots=True)
-class ArrayType:
+class ArrayType(NamedTuple):
     """An array; ``length`` is None where it is not a plain constant."""
 
     element: CType
     length: int | None
 
 
-@dataclass(frozen=True, slots=True)
 class VoidType:
     """No value."""
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, VoidType)
 
-@dataclass(frozen=True, slots=True)
+
 class UnknownType:
     """A type whose definition was not found."""
 
-    name: str
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, UnknownType) and self.name == other.name
 
 
 class Member:
@@ -73,17 +78,31 @@ class Member:
         return self._find()
 
 
-@dataclass(frozen=True)
 class RecordType:
-    """A struct or a union."""
+    """A struct or a union; two of one kind and tag are the same type.
 
-    kind: str
-    tag: str
-    members: tuple[Member, ...] = field(compare=False, repr=False)
-    file: str = field(default="", compare=False)
-    line: int = field(default=0, compare=False)
-    partial: bool = field(default=False, compare=False)
-    """Whether some members could not be parsed: then nothing has a known position."""
+    ``partial`` tells whether some members could not be parsed: then nothing has a known
+    position.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        tag: str,
+        members: tuple[Member, ...],
+        file: str = "",
+        line: int = 0,
+        partial: bool = False,
+    ) -> None:
+        self.kind = kind
+        self.tag = tag
+        self.members = members
+        self.file = file
+        self.line = line
+        self.partial = partial
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RecordType) and (self.kind, self.tag) == (other.kind, other.tag)
 
     @cached_property
     def by_name(self) -> Mapping[str, tuple[tuple[str, ...], CType]]:

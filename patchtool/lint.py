@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -107,7 +107,7 @@ class _Collected:
         self, finding: Finding, state: State, report: Report, suffix: str, move: _Move
     ) -> Finding | None:
         """Take over a finding with the verdict that it stands for; None if it is known."""
-        told = replace(finding, message=finding.message + suffix, place=move(finding.place))
+        told = finding._replace(message=finding.message + suffix, place=move(finding.place))
         if told in self.states:
             return None
         self.states[told] = state
@@ -115,7 +115,7 @@ class _Collected:
         if by is None:
             self.findings.append(told)
         else:
-            self.suppressed.append(replace(by, finding=told, place=move(by.place)))
+            self.suppressed.append(by._replace(finding=told, place=move(by.place)))
         for context in report.contexts:
             if (context.place, context.entry) != (finding.place, finding.entry):
                 continue
@@ -124,7 +124,7 @@ class _Collected:
             held = self.contexts.get(key)
             before = held.fields if held is not None else ()
             more = tuple(one for one in results if one not in before)
-            self.contexts[key] = replace(context, place=told.place, fields=(*before, *more))
+            self.contexts[key] = context._replace(place=told.place, fields=(*before, *more))
         return told
 
 
@@ -235,7 +235,7 @@ class _Series:
 
     def _anchor(self, told: Finding | Unknown, anchor: Anchor | None, move: _Move) -> None:
         if anchor is not None:
-            self._found.anchors[told] = replace(anchor, place=move(anchor.place))
+            self._found.anchors[told] = anchor._replace(place=move(anchor.place))
 
     def _of_interest(self, after: _Decided) -> Callable[[tuple[str, ...]], bool] | None:
         """Return which ways to decide in a tree only to tell what is new after it.
@@ -260,7 +260,7 @@ class _Series:
         report, index = checked(source, self._fields, lambda one: Recorder(one, known), only)
         index.part()
         self._index = index
-        report = replace(report, tree=self._label)
+        report = report._replace(tree=self._label)
         return _Decided(report, source, index, self._fields)
 
     def _touches(self, after: _Decided, step: Step) -> bool:
@@ -303,7 +303,7 @@ class _Series:
         if tree is self._final():
             return report.ledger
         return tuple(
-            replace(one, line=self._moved(Place(one.file, one.line), tree).line)
+            one._replace(line=self._moved(Place(one.file, one.line), tree).line)
             for one in report.ledger
         )
 
@@ -319,9 +319,8 @@ class _Series:
         base = Report(self._label, None)
         if self._now is not None:
             base, tree = self._now.report, self._now.source
-            base = replace(base, ledger=self._ledger(base, tree) if found.states else ())
-        report = replace(
-            base,
+            base = base._replace(ledger=self._ledger(base, tree) if found.states else ())
+        report = base._replace(
             contexts=tuple(found.contexts.values()),
             findings=tuple(found.findings),
             unknowns=tuple(dict.fromkeys(found.unknowns)),
@@ -379,7 +378,7 @@ def compare(before: Report, after: Report) -> tuple[list[Finding], list[Finding]
         if match is not None and set(finding.missing) <= set(match.missing):
             if _counts(finding, after) and not _counts(match, before):
                 withdrawn = f"{finding.message}; it is no longer suppressed"
-                new.append(replace(finding, message=withdrawn))
+                new.append(finding._replace(message=withdrawn))
                 continue
             existing.append(finding)
         else:
@@ -402,7 +401,7 @@ def undecided(before: Report, after: Report) -> list[Unknown]:
         return []
     known = {(one.place.file, one.place.function, one.reason) for one in before.unknowns}
     found = [
-        replace(one, reason=f"{one.reason} (as before the change)")
+        one._replace(reason=f"{one.reason} (as before the change)")
         if (one.place.file, one.place.function, one.reason) in known
         else one
         for one in after.unknowns

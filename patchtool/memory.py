@@ -8,15 +8,14 @@ whatever a run reads from its surroundings shows up under its C access path.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from . import bits
-from .bits import Bits, Cond
+from .bits import Bits, Cond, Term
 from .layout import CType
 
 
-@dataclass(frozen=True, slots=True)
-class Root:
+class Root(NamedTuple):
     """The start of an access path.
 
     ``kind`` is "pointee" (what a pointer of the surroundings points to; ``name`` is the
@@ -27,8 +26,7 @@ class Root:
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
-class Loc:
+class Loc(NamedTuple):
     """A place in memory."""
 
     root: Root
@@ -52,8 +50,7 @@ class Loc:
         return self.root == other.root and self.path[: len(other.path)] == other.path
 
 
-@dataclass(frozen=True, slots=True)
-class LValue:
+class LValue(NamedTuple):
     """A designated object; inside a word record also its cell and position there."""
 
     loc: Loc
@@ -64,54 +61,123 @@ class LValue:
     width: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+# Values of different classes are never equal, so none of them is a plain tuple.
+
+
 class Int:
     """An integer of its type's width."""
 
-    bits: Bits
-    signed: bool = False
+    __slots__ = ("bits", "signed")
+
+    def __init__(self, bits: Bits, signed: bool = False) -> None:
+        self.bits = bits
+        self.signed = signed
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Int) and (self.bits, self.signed) == (other.bits, other.signed)
 
 
-@dataclass(frozen=True, slots=True)
+class Choice(Int):
+    """``condition ? a : b`` over integers of one width; its terms are made when asked for.
+
+    Paths merge whole contexts, of which few members are read again.
+    """
+
+    __slots__ = ("_bits", "_parts", "width")
+
+    _bits: Bits
+
+    def __init__(self, condition: Term, a: Int, b: Int, width: int, signed: bool) -> None:
+        self._parts: tuple[Term, Int, Int] | None = (condition, a, b)
+        self.width = width
+        self.signed = signed
+
+    @property
+    def bits(self) -> Bits:  # type: ignore[override]
+        """The bits of the chosen one."""
+        todo = [self]
+        while todo:  # a loop of many turns is a choice nested as deep
+            here = todo[-1]
+            if here._parts is None:
+                todo.pop()
+                continue
+            condition, a, b = here._parts
+            waiting = [x for x in (a, b) if isinstance(x, Choice) and x._parts is not None]
+            if waiting:
+                todo.extend(waiting)
+                continue
+            here._bits = bits.choose(condition, a.bits, b.bits)
+            here._parts = None
+        return self._bits
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
 class Pointer:
     """The address of an object, or of nothing known (a type of void)."""
 
-    target: Loc
-    type: CType
-    lvalue: LValue | None = None
+    __slots__ = ("lvalue", "target", "type")
+
+    def __init__(self, target: Loc, ctype: CType, lvalue: LValue | None = None) -> None:
+        self.target = target
+        self.type = ctype
+        self.lvalue = lvalue
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Pointer) and (
+            (self.target, self.type, self.lvalue) == (other.target, other.type, other.lvalue)
+        )
 
 
-@dataclass(frozen=True, slots=True)
 class Function:
     """The address of a function."""
 
-    name: str
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Function) and self.name == other.name
 
 
-@dataclass(frozen=True, slots=True)
 class Record:
     """The value of a record: its cells by path relative to it."""
 
-    type: CType
-    cells: tuple[tuple[tuple[str, ...], Value], ...]
+    __slots__ = ("cells", "type")
+
+    def __init__(self, ctype: CType, cells: tuple[tuple[tuple[str, ...], Value], ...]) -> None:
+        self.type = ctype
+        self.cells = cells
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Record) and (self.type, self.cells) == (other.type, other.cells)
 
 
-@dataclass(frozen=True, slots=True)
 class Opaque:
     """A value that was not understood; ``name`` is its symbol."""
 
-    name: str
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Opaque) and self.name == other.name
 
 
 Value = Int | Pointer | Function | Record | Opaque
 
 
-@dataclass(slots=True)
 class State:
     """Memory on one path and the condition under which the path is taken."""
 
-    memory: dict[Loc, Value]
-    path: Cond = True
+    __slots__ = ("memory", "path")
+
+    def __init__(self, memory: dict[Loc, Value], path: Cond = True) -> None:
+        self.memory = memory
+        self.path = path
 
     def fork(self, condition: Cond) -> State:
         """Return a copy that is taken under one more condition."""
@@ -125,4 +191,4 @@ class State:
 
 def rename(loc: Loc, prefix: Loc, target: Loc) -> Loc:
     """Move a location from below one place to below another."""
-    return replace(target, path=target.path + loc.path[len(prefix.path) :])
+    return target.member(*loc.path[len(prefix.path) :])

@@ -9,8 +9,7 @@ process.  Lines and columns are 1-based; paths are relative to the top of the tr
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Verdict = Literal["covered", "gap", "unknown", "not-guarded"]
 """What was decided: proved, refuted, undecided, or nothing there to skip."""
@@ -24,8 +23,7 @@ def worst(verdicts: tuple[Verdict, ...]) -> Verdict:
     return max(verdicts, key=SEVERITY.__getitem__, default="unknown")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Place(NamedTuple):
     """A position in the tree and the function around it ("" at file scope)."""
 
     file: str
@@ -34,8 +32,7 @@ class Place:
     function: str = ""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Input:
+class Input(NamedTuple):
     """One input of a field: what it is, where it is read, what carries it.
 
     ``name`` is ``REGISTER.BIT`` for an architectural bit and a C access path
@@ -48,8 +45,7 @@ class Input:
     covered_by: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Witness:
+class Witness(NamedTuple):
     """Two legal states that share a role and differ in the field.
 
     ``a`` and ``b`` hold the values of the same inputs in the same order; ``role`` is
@@ -67,8 +63,7 @@ class Witness:
     values: tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class FieldResult:
+class FieldResult(NamedTuple):
     """The verdict on one cached field of one context, with all that it rests on.
 
     ``member`` is the C member that holds the field in this tree; it differs from
@@ -87,8 +82,7 @@ class FieldResult:
     """One sentence that says why the context is not affected, when it is not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """One way through an initialiser: who calls it, for which context, and the verdicts.
 
     ``initialiser`` is the function that holds the guard, ``place`` the guard itself,
@@ -107,8 +101,7 @@ class Context:
         return worst(tuple(result.verdict for result in self.fields))
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Finding:
+class Finding(NamedTuple):
     """One thing that is wrong, at one place."""
 
     rule: str
@@ -119,16 +112,14 @@ class Finding:
     entry: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Unknown:
+class Unknown(NamedTuple):
     """One thing that stopped the analysis: where, and which construct."""
 
     place: Place
     reason: str
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Anchor:
+class Anchor(NamedTuple):
     """A line that a change touched; ``end`` is the column behind its last character.
 
     Where a change only takes lines away, the line in front of them stands for them.
@@ -139,8 +130,7 @@ class Anchor:
     gone: bool = False
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Suppressed:
+class Suppressed(NamedTuple):
     """A finding that a comment in the source accepts: where the comment is, and why."""
 
     finding: Finding
@@ -148,16 +138,14 @@ class Suppressed:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Remark:
+class Remark(NamedTuple):
     """A comment that was meant to accept a finding and does not."""
 
     place: Place
     problem: str
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Consulted:
+class Consulted(NamedTuple):
     """One definition that a verdict rests on.  ``kind`` is function, macro, type, ...
 
     ``unparsed`` is the number of spans in it that the grammar could not parse.
@@ -170,8 +158,7 @@ class Consulted:
     unparsed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """All that one check found out about one tree."""
 
     tree: str
@@ -184,7 +171,7 @@ class Report:
     """Every path that was asked for, found or not: what the verdict depends on."""
     legality: tuple[str, ...] = ()
     """The architectural facts that every witness respects."""
-    verdict: Verdict = field(default="unknown")
+    verdict: Verdict = "unknown"
     suppressed: tuple[Suppressed, ...] = ()
     """What the source accepts.  It is no part of ``findings`` and still a gap."""
     remarks: tuple[Remark, ...] = ()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from patchtool.index import Index, Readable
@@ -117,8 +117,7 @@ def weigh(report: Report, suppressions: Iterable[Suppression], rules: Iterable[s
         if one is not None
     )
     told = {one.finding for one in accepted}
-    return replace(
-        report,
+    return report._replace(
         findings=tuple(one for one in report.findings if one not in told),
         suppressed=accepted,
         remarks=tuple(Remark(Place(s.file, s.line), wrong) for s, wrong in judged_ if wrong),

@@ -60,7 +60,12 @@ def parse(source: bytes) -> Node:
 
 def captures(name: str, node: Node) -> dict[str, list[Node]]:
     """Run the question NAME below NODE and return its captures by name, as they stand."""
-    found = QueryCursor(_query(name)).captures(node)
+    found: dict[str, set[Node]] = {}
+    # Out of whole matches: QueryCursor.captures() also yields some of a match that then fails
+    # where a pattern has a _ for a parent.
+    for match in matches(name, node):
+        for key, nodes in match.items():
+            found.setdefault(key, set()).update(nodes)
     return {key: sorted(nodes, key=lambda n: n.start_byte) for key, nodes in found.items()}
 
 

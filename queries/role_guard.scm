@@ -7,20 +7,19 @@
 ; a local, an argument or a macro is found as well.  A branch on a stored role that no
 ; pattern captures makes the verdict unknown.
 
-; new_role.as_u64 == context->mmu_role.as_u64: the early return since v4.20; also
-; context->mmu_role.as_u64 == new_role.as_u64, and each half of the conjunction that
-; v5.19 introduced (cpu_role and root_role).
+; One operator after the other, each with the C that it is for.
 (binary_expression
-  operator: "==") @guard.comparison
-
-; new_role.as_u64 != context->mmu_role.as_u64: around a call (v5.8), around a block
-; (the nested EPT initialiser since v5.19), or negated.
-(binary_expression
-  operator: "!=") @guard.comparison
-
-; !(new_role.as_u64 ^ context->mmu_role.as_u64): a difference that is tested for zero.
-(binary_expression
-  operator: ["^" "-"]) @guard.comparison
+  operator: _ @guard.operator
+  (#any-of? @guard.operator
+    ; new_role.as_u64 == context->mmu_role.as_u64: the early return since v4.20; also
+    ; context->mmu_role.as_u64 == new_role.as_u64, and each half of the conjunction that
+    ; v5.19 introduced (cpu_role and root_role).
+    "=="
+    ; new_role.as_u64 != context->mmu_role.as_u64: around a call (v5.8), around a block
+    ; (the nested EPT initialiser since v5.19), or negated.
+    "!="
+    ; !(new_role.as_u64 ^ context->mmu_role.as_u64): a difference that is tested for zero.
+    "^" "-")) @guard.comparison
 
 ; !memcmp(&new_role, &context->mmu_role, sizeof(new_role))
 (call_expression

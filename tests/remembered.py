@@ -2,7 +2,6 @@
 """Let tests that look at one tree again and again decide it once."""
 
 import hashlib
-from dataclasses import replace
 
 from patchtool.rules import stale_mmu_role as rule
 
@@ -19,4 +18,4 @@ def check(index, fields=rule.DEFAULT_FIELDS, label="", rev=None):
     key = digest.digest()
     if key not in _known:
         _known[key] = _decide(index, fields, label, rev)
-    return replace(_known[key], tree=label, rev=rev)
+    return _known[key]._replace(tree=label, rev=rev)

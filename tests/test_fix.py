@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -283,8 +282,8 @@ def test_a_candidate_that_does_harm_is_dropped(monkeypatch):
     good = search("demo").repairs[0]
     noise = Unknown(Place(MMU, 1), "not understood")
     for harmed in (
-        replace(good.after, unknowns=(noise,)),
-        replace(good.after, contexts=good.after.contexts[1:]),
+        good.after._replace(unknowns=(noise,)),
+        good.after._replace(contexts=good.after.contexts[1:]),
     ):
         answers = iter([good.before])
         monkeypatch.setattr(rule, "check", lambda *_, a=answers, h=harmed: next(a, h))

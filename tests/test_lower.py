@@ -7,11 +7,20 @@ import subprocess
 import pytest
 from edited import Files
 
+from patchtool import bits
 from patchtool.effects import Effects
 from patchtool.index import Index
-from patchtool.layout import Types
+from patchtool.layout import (
+    ArrayType,
+    IntType,
+    PointerType,
+    RecordType,
+    Types,
+    UnknownType,
+    VoidType,
+)
 from patchtool.lower import Lowering, RoleShape
-from patchtool.memory import Int, Loc, Root
+from patchtool.memory import Function, Int, Loc, Opaque, Pointer, Record, Root
 
 FILE = "arch/x86/kvm/mmu/mmu.c"
 HEADER = "arch/x86/kvm/mmu.h"
@@ -521,3 +530,27 @@ def test_a_strange_comparison_is_not_passed_over():
     out = lowered(PRELUDE + functions([body]), "f0", contexts=("box",))
     assert not out.guards
     assert any("no query recognises" in trouble.reason for trouble in out.troubles)
+
+
+ALIKE = [
+    lambda: Function("x"),
+    lambda: Opaque("x"),
+    lambda: Int(SAME_BITS),
+    lambda: Pointer(OUT, VoidType()),
+    lambda: Record(VoidType(), ()),
+    VoidType,
+    lambda: UnknownType("x"),
+    lambda: PointerType(None),
+    lambda: PointerType(VoidType()),
+    lambda: IntType(64, False),
+    lambda: ArrayType(VoidType(), None),
+    lambda: RecordType("struct", "x", ()),
+    lambda: RecordType("union", "x", ()),
+]
+SAME_BITS = bits.constant(32, 0)
+
+
+def test_equality_tells_classes_apart():
+    """A value or a type equals another that is built alike, and none of another class."""
+    for number, build in enumerate(ALIKE):
+        assert [other() == build() for other in ALIKE] == [i == number for i in range(len(ALIKE))]

@@ -16,8 +16,7 @@ QUERIES = sorted((HOUSE / "queries").glob("*.scm"))
 CAPTURES = {
     "accessor_macro": {"macro.name", "macro.parameters", "macro.body"},
     "context_binding": {"binding", "binding.pointer", "binding.context"},
-    "enumerator": {"enumerator"},
-    "role_guard": {"guard.comparison", "guard.function"},
+    "role_guard": {"guard.comparison", "guard.function", "guard.operator"},
     "role_invalidation": {"role.target", "role.value"},
     "role_store": {"role.target", "role.copier"},
     "role_union": {"role.union"},

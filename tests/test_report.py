@@ -4,7 +4,6 @@
 import importlib.resources
 import json
 import re
-from dataclasses import replace
 from functools import cache
 
 import jsonschema
@@ -50,8 +49,7 @@ GAP = FieldResult(
     assumptions=("EFER.LMA=1 implies CR4.PAE=1",),
 )
 
-TWO_FILES = replace(
-    GAP,
+TWO_FILES = GAP._replace(
     inputs=(Input("EFER.LMA", SAVED_LMA, ()), Input("EFER.LMA", LMA, ("ext.efer_lma",))),
     witness=Witness(
         a=(("EFER.LMA", 1), ("EFER.LMA", 0)),
@@ -78,10 +76,9 @@ def context(initialiser, line, entry, *fields, name="root_mmu"):
 
 TDP = context("init_kvm_tdp_mmu", 40, ("kvm_init_mmu", "init_kvm_tdp_mmu"), GAP)
 
-COVERED = replace(
-    GAP,
+COVERED = GAP._replace(
     verdict="covered",
-    inputs=(GAP.inputs[0], replace(GAP.inputs[1], covered_by=("base.level", "ext.efer_lma"))),
+    inputs=(GAP.inputs[0], GAP.inputs[1]._replace(covered_by=("base.level", "ext.efer_lma"))),
     missing=(),
     witness=None,
 )
@@ -92,7 +89,7 @@ EPT = context(
     "kvm_init_shadow_ept_mmu",
     80,
     ("nested_ept_new_eptp", "kvm_init_shadow_ept_mmu"),
-    replace(COVERED, inputs=(Input(EPTP, EPTP, ("base.level",)),)),
+    COVERED._replace(inputs=(Input(EPTP, EPTP, ("base.level",)),)),
     name="guest_mmu",
 )
 
@@ -116,14 +113,14 @@ REPORTS = {
     "unknown": Report(
         "linux",
         None,
-        (context("f", 1, ("f",), replace(COVERED, verdict="unknown", reasons=("why",))), SOFT),
+        (context("f", 1, ("f",), COVERED._replace(verdict="unknown", reasons=("why",))), SOFT),
         unknowns=(UNKNOWN,),
         verdict="unknown",
     ),
     "undecided": Report("linux", None, verdict="unknown"),
     "both": Report("linux", None, (TDP,), (FINDING,), (UNKNOWN,), verdict="gap"),
     "two files": Report(
-        "linux", None, (replace(TDP, fields=(TWO_FILES,)),), (FINDING,), verdict="gap"
+        "linux", None, (TDP._replace(fields=(TWO_FILES,)),), (FINDING,), verdict="gap"
     ),
     "not-guarded": Report("linux", None, verdict="not-guarded"),
 }  # fmt: skip
@@ -183,8 +180,7 @@ def test_hostile_names_cannot_steer_a_terminal(form):
     """Control characters, bidirectional marks and broken bytes are spelled out in every form."""
     bad = "e\x1b[2J\x9b1m\x07\r\u202e\udcff\n::error::x"
     entry = (bad, bad)
-    one = replace(
-        GAP,
+    one = GAP._replace(
         name=bad,
         member=bad,
         inputs=(Input(bad, bad + "x", (bad,)),),
@@ -200,7 +196,7 @@ def test_hostile_names_cannot_steer_a_terminal(form):
         None,
         (
             Context(bad, bad, entry, where, (one,)),
-            Context(bad, bad, entry, where, (replace(one, verdict="covered", witness=None),)),
+            Context(bad, bad, entry, where, (one._replace(verdict="covered", witness=None),)),
         ),
         (Finding("stale-mmu-role", where, bad, (bad,), bad, entry),),
         (Unknown(where, bad),),
@@ -291,8 +287,8 @@ def test_two_register_files_are_told_apart():
 
 def test_a_field_kept_in_the_role_is_told_as_such():
     """Where the field is a member of the role, that is the reason why it is not affected."""
-    kept = replace(COVERED, member="cpu_role.base.level", inputs=())
-    report = replace(REPORTS["covered"], contexts=(replace(SOFT, fields=(kept,)),))
+    kept = COVERED._replace(member="cpu_role.base.level", inputs=())
+    report = REPORTS["covered"]._replace(contexts=(SOFT._replace(fields=(kept,)),))
     text = render(report, "text", Options())
     assert "    root_level is kept in the role itself, as cpu_role.base.level\n" in text
 
@@ -335,9 +331,9 @@ def test_terse_is_one_line_per_finding():
 
 def test_github_commands_are_escaped():
     """A workflow command keeps commas, colons, percents and line ends in their places."""
-    odd = replace(FINDING, place=replace(FINDING.place, file="a,b:c%.c"), message="50% done")
-    tdp = replace(TDP, place=odd.place)
-    report = replace(REPORTS["gap"], contexts=(tdp,), findings=(odd,))
+    odd = FINDING._replace(place=FINDING.place._replace(file="a,b:c%.c"), message="50% done")
+    tdp = TDP._replace(place=odd.place)
+    report = REPORTS["gap"]._replace(contexts=(tdp,), findings=(odd,))
     line = render(report, "github", Options())
     assert line.startswith(
         "::error title=patchtool (stale-mmu-role),file=a%2Cb%3Ac%25.c,line=40,col=5,endLine=40::"
@@ -707,18 +703,17 @@ def test_sarif_tells_what_is_undecided():
 def test_a_fingerprint_survives_shifted_lines():
     """Lines may move; another input, way or function is another finding."""
     report = REPORTS["gap"]
-    moved = replace(TDP, place=replace(TDP.place, line=77, column=9))
-    shifted = replace(
-        report,
+    moved = TDP._replace(place=TDP.place._replace(line=77, column=9))
+    shifted = report._replace(
         contexts=(moved, SOFT, EPT),
-        findings=(replace(FINDING, place=moved.place),),
+        findings=(FINDING._replace(place=moved.place),),
     )
     first = fingerprint(report, FINDING)
     assert fingerprint(shifted, shifted.findings[0]) == first
     others = [
-        replace(FINDING, missing=("CR4.LA57",)),
-        replace(FINDING, entry=("elsewhere", "init_kvm_tdp_mmu")),
-        replace(FINDING, field="shadow_root_level"),
-        replace(FINDING, place=replace(FINDING.place, function="other")),
+        FINDING._replace(missing=("CR4.LA57",)),
+        FINDING._replace(entry=("elsewhere", "init_kvm_tdp_mmu")),
+        FINDING._replace(field="shadow_root_level"),
+        FINDING._replace(place=FINDING.place._replace(function="other")),
     ]
     assert len({first, *(fingerprint(report, one) for one in others)}) == 5

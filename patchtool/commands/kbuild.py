@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -64,8 +63,7 @@ def _checked(top: str, name: str) -> Report:
     unknowns = tuple(one for one in report.unknowns if one.place.file == name)
     suppressed = tuple(one for one in report.suppressed if one.finding.place.file == name)
     verdict: Verdict = "gap" if findings or suppressed else "unknown" if unknowns else "covered"
-    return replace(
-        report,
+    return report._replace(
         contexts=(),
         findings=findings,
         unknowns=unknowns,

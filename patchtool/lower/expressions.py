@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import ClassVar
 
 from .. import bits
@@ -467,7 +466,7 @@ class Expressions(Names):
         if first.cell is not None and isinstance(first.type, IntType):
             low = first.low + number * first.width
             if low >= 0 and low + first.width <= first.cell_width:
-                return replace(first, low=low)
+                return first._replace(low=low)
         raise Unsupported(node, "a pointer is used as an array")
 
     def _temporary(self, node: Node, state: State, member: Node) -> LValue:

@@ -9,7 +9,6 @@ taken further.  A branch on a stored role in any other way is a trouble.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from .. import bits, syntax
 from ..bits import Cond, Term
@@ -89,12 +88,12 @@ class Guards(Storage):
                 )
                 fewer = bits.both(yes, bits.negate(no)) is False
                 if fewer != (bits.both(no, bits.negate(yes)) is False):
-                    guard = replace(guard, skips=fewer)
+                    guard = guard._replace(skips=fewer)
                 elif not guard.comparisons[0].symbol:
                     reason = f"a branch depends on {guard.context} by more than a comparison"
                     self.out.troubles.append(Trouble(guard.place, reason, guard.path))
             used = tuple(self._filled(c) for c in guard.comparisons)
-            settled.append(replace(guard, comparisons=used))
+            settled.append(guard._replace(comparisons=used))
         self.out.guards[:] = settled
 
     def _narrowed(self, guard: Guard, stores: dict[Loc, Cond]) -> Guard:
@@ -106,14 +105,14 @@ class Guards(Storage):
         ]
         if not decided:
             return guard
-        return replace(guard, context=decided[0].context, comparisons=tuple(decided))
+        return guard._replace(context=decided[0].context, comparisons=tuple(decided))
 
     def _filled(self, comparison: Comparison) -> Comparison:
         """Give the stand-in for a comparison the role that a full run stores."""
         if comparison.symbol:
             return comparison
         value = self.out.memory.get(comparison.context.member(comparison.member))
-        return replace(comparison, new=value.bits) if isinstance(value, Int) else comparison
+        return comparison._replace(new=value.bits) if isinstance(value, Int) else comparison
 
     def expand_comparisons(self, condition: Cond) -> Cond:
         """Replace the symbols of comparisons by what they stand for."""

@@ -8,7 +8,7 @@ constants evaluated once for a tree, initialisers run like assignments.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from .. import bits, syntax
@@ -21,6 +21,7 @@ from ..layout import (
     PointerType,
     RecordType,
     UnknownType,
+    VoidType,
     base_type,
 )
 from ..memory import Function, Int, Loc, LValue, Root, State, Value
@@ -163,7 +164,7 @@ class Names(Guards):
             root = self.index.node(enumeration)
             last: Int | None = Int(bits.constant(32, (1 << 32) - 1), True)
             with self._unit(Unit(enumeration.file, enumeration.line)):
-                for item in syntax.captures("enumerator", root).get("enumerator", ()):
+                for item in enumerators(root):
                     last = self._count(item, last, values, state)
         found = self._enumerations[enumeration.key].get(name)
         if found is None:
@@ -254,7 +255,7 @@ class Names(Guards):
         ctype = self.types.declared(holder, base, definition.file)[1]
         target = self._whole(Loc(Root(name, "global")), ctype)
         with self._unit(Unit(definition.file, definition.line)):
-            self._frames.append(Frame(definition, {}, 0))
+            self._frames.append(Frame(definition, 0, VoidType()))
             try:
                 self._initialise(target, value_node, scratch)
             except Unsupported:
@@ -364,3 +365,12 @@ class Names(Guards):
             raise Unsupported(node, "something that is no array is indexed")
         loc = base.loc.member(f"[{number}]")
         return self._whole(loc, base.type.element)
+
+
+def enumerators(node: Node) -> Iterator[Node]:
+    """Yield the enumerators of an enumeration in order."""
+    for child in node.named_children:
+        if child.type == "enumerator":
+            yield child
+        else:
+            yield from enumerators(child)

@@ -7,12 +7,11 @@ understood, with its place.  Plain records; the run itself is in the other rooms
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ..bits import Bits, Cond
 from ..layout import (
     CType,
-    VoidType,
 )
 from ..memory import Loc, LValue, State, Value
 from ..model import Consulted, Place
@@ -20,16 +19,14 @@ from ..scan import Definition
 from ..syntax import Node
 
 
-@dataclass(frozen=True, slots=True)
-class RoleShape:
+class RoleShape(NamedTuple):
     """Which records are contexts, and which of their members hold a role."""
 
     contexts: dict[str, tuple[str, ...]]
     """Role members by tag of the context struct."""
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(NamedTuple):
     """A comparison of a stored role: its symbol, its meaning, whose role it is."""
 
     symbol: str
@@ -40,8 +37,7 @@ class Comparison:
     low: int
 
 
-@dataclass(frozen=True, slots=True)
-class Guard:
+class Guard(NamedTuple):
     """A branch decided by comparing roles.
 
     ``condition`` is the branch over the inputs, ``symbol`` the free boolean that stands
@@ -61,8 +57,7 @@ class Guard:
     """The value of the symbol with which equal roles skip; None where it depends on more."""
 
 
-@dataclass(frozen=True, slots=True)
-class RoleStore:
+class RoleStore(NamedTuple):
     """A store to a role of a context: where, on which paths, and when its function runs."""
 
     context: Loc
@@ -71,8 +66,7 @@ class RoleStore:
     entered: Cond
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(NamedTuple):
     """A construct that was not understood, and the paths that it spoils."""
 
     place: Place
@@ -80,26 +74,26 @@ class Trouble:
     path: Cond
 
 
-@dataclass(slots=True)
 class Lowered:
     """What one run of an entry function amounts to."""
 
-    start: Definition
-    memory: dict[Loc, Value]
-    guards: list[Guard]
-    stores: list[RoleStore]
-    troubles: list[Trouble]
-    opaque: dict[str, tuple[Place, str, bool]]
-    """Place, reason, and whether a definition is missing, by symbol."""
-    reads: dict[str, tuple[Place, int]]
-    """Where a symbol of the surroundings was first read, and its width."""
-    globals: dict[str, Place]
-    """Objects of file scope that were read, by symbol."""
-    aliases: dict[str, str]
-    """How a root is spelt in the source, by its own name."""
-    consulted: set[Consulted]
-    functions: dict[int, str]
-    types: dict[str, CType] = field(default_factory=dict)
+    def __init__(self, start: Definition) -> None:
+        self.start = start
+        self.memory: dict[Loc, Value] = {}
+        self.guards: list[Guard] = []
+        self.stores: list[RoleStore] = []
+        self.troubles: list[Trouble] = []
+        self.opaque: dict[str, tuple[Place, str, bool]] = {}
+        """Place, reason, and whether a definition is missing, by symbol."""
+        self.reads: dict[str, tuple[Place, int]] = {}
+        """Where a symbol of the surroundings was first read, and its width."""
+        self.globals: dict[str, Place] = {}
+        """Objects of file scope that were read, by symbol."""
+        self.aliases: dict[str, str] = {}
+        """How a root is spelt in the source, by its own name."""
+        self.consulted: set[Consulted] = set()
+        self.functions: dict[int, str] = {}
+        self.types: dict[str, CType] = {}
 
     def visits(self, function: Definition) -> bool:
         """Tell whether the run came by a function, followed or not."""
@@ -118,19 +112,21 @@ class Unsupported(Exception):
         self.missing = missing
 
 
-@dataclass(slots=True)
 class Frame:
     """One call in progress."""
 
-    function: Definition
-    variables: dict[str, LValue]
-    number: int
-    entered: Cond = True
-    returns: list[tuple[State, Value | None]] = field(default_factory=list)
-    result: CType = field(default_factory=VoidType)
-    breaks: list[list[State]] = field(default_factory=list)
-    continues: list[list[State]] = field(default_factory=list)
-    jumps: dict[str, list[State]] = field(default_factory=dict)
+    def __init__(
+        self, function: Definition, number: int, result: CType, entered: Cond = True
+    ) -> None:
+        self.function = function
+        self.number = number
+        self.result = result
+        self.entered = entered
+        self.variables: dict[str, LValue] = {}
+        self.returns: list[tuple[State, Value | None]] = []
+        self.breaks: list[list[State]] = []
+        self.continues: list[list[State]] = []
+        self.jumps: dict[str, list[State]] = {}
 
     @property
     def exits(self) -> int:
@@ -139,8 +135,7 @@ class Frame:
         return len(self.returns) + inner + sum(map(len, self.jumps.values()))
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(NamedTuple):
     """The file and line that positions of the nodes at hand count from."""
 
     file: str

@@ -25,6 +25,7 @@ from ..memory import Int, State, Value
 from ..syntax import Node, text
 from .arithmetic import ordered
 from .calls import Calls
+from .names import enumerators
 from .records import (
     Unsupported,
 )
@@ -72,7 +73,7 @@ class Statements(Calls):
         """Define the enumerators of an enumeration that a function declares."""
         values: dict[str, Value] = {}
         last: Int | None = Int(bits.constant(32, (1 << 32) - 1), True)
-        for item in syntax.captures("enumerator", node).get("enumerator", ()):
+        for item in enumerators(node):
             last = self._count(item, last, values, state)
             for name in [n for n in values if n not in self._frames[-1].variables]:
                 self._store(self._local(name, INT), values[name], state, item)

@@ -26,7 +26,7 @@ from ..layout import (
     VoidType,
     settled,
 )
-from ..memory import Function, Int, Loc, LValue, Opaque, Pointer, Record, Root, State, Value
+from ..memory import Choice, Function, Int, Loc, LValue, Opaque, Pointer, Record, Root, State, Value
 from ..model import Consulted, Place
 from ..scan import Definition
 from ..syntax import Node
@@ -64,7 +64,7 @@ class Storage:
 
     def _begin(self, entry: Definition) -> None:
         """Forget the last run."""
-        self.out = Lowered(entry, {}, [], [], [], {}, {}, {}, {}, set(), {})
+        self.out = Lowered(entry)
         self._steps = 0
         self._frames: list[Frame] = []
         self._units: list[Unit] = []
@@ -182,7 +182,7 @@ class Storage:
         if isinstance(like, Int):
             if isinstance(ctype, IntType) and ctype.boolean:
                 return self._initial(loc, ctype)
-            return self._initial(loc, IntType(like.bits.width, like.signed))
+            return self._initial(loc, IntType(_width(like), like.signed))
         if isinstance(like, Pointer):
             return Pointer(Loc(Root(str(loc), "pointee")), like.type)
         if isinstance(like, Function):
@@ -200,16 +200,13 @@ class Storage:
             if left.keys() == right.keys():
                 return Record(a.type, tuple((k, self._choose(c, left[k], right[k])) for k in left))
         if isinstance(a, (Int, Opaque, Function)) and isinstance(b, (Int, Opaque, Function)):
-            width = (
-                max(
-                    x.bits.width if isinstance(x, Int) else 64 if isinstance(x, Function) else 0
-                    for x in (a, b)
-                )
-                or 64
-            )
+            width = max(map(_width, (a, b))) or 64
             signed = any(isinstance(x, Int) and x.signed for x in (a, b))
-            left_bits, right_bits = (self._widened(x, width) for x in (a, b))
-            return Int(bits.choose(c, left_bits, right_bits), signed)
+            left_int, right_int = (
+                x if isinstance(x, Int) and _width(x) == width else Int(self._widened(x, width))
+                for x in (a, b)
+            )
+            return Choice(c, left_int, right_int, width, signed)
         if isinstance(a, Pointer) and isinstance(b, Pointer) and a.target == b.target:
             return a
         return self.opaque(None, "a pointer depends on a condition")
@@ -558,3 +555,12 @@ def address_text(pointer: Pointer) -> str:
     if not pointer.target.path and pointer.target.root.kind == "pointee":
         return pointer.target.root.name
     return f"&{pointer.target}"
+
+
+def _width(value: Int | Opaque | Function) -> int:
+    """Return how many bits a value has, 0 for one that fits in any number."""
+    if isinstance(value, Choice):
+        return value.width
+    if isinstance(value, Int):
+        return value.bits.width
+    return 64 if isinstance(value, Function) else 0

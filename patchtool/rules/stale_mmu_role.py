@@ -113,11 +113,10 @@ def _everything(index: Index, label: str, rev: str | None) -> Report:
     second = check(index, list(dict.fromkeys(rest)), label, rev)
     more = {(c.initialiser, c.context, c.entry): c.fields for c in second.contexts}
     contexts = tuple(
-        replace(c, fields=c.fields + more.get((c.initialiser, c.context, c.entry), ()))
+        c._replace(fields=c.fields + more.get((c.initialiser, c.context, c.entry), ()))
         for c in first.contexts
     )
-    return replace(
-        first,
+    return first._replace(
         contexts=contexts,
         findings=tuple(sorted({*first.findings, *second.findings})),
         unknowns=tuple(sorted({*first.unknowns, *second.unknowns})),

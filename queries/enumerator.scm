@@ -1,3 +1,0 @@
-; The enumerators of an enumeration, in order; lowering counts them.
-
-(enumerator) @enumerator
