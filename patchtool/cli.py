@@ -12,6 +12,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from patchtool import __version__
@@ -112,6 +113,21 @@ def _apply_settings(parser: _Parser) -> None:
             known = action.choices is None or setting.value in action.choices
             if action.dest == name and known and not action.required:
                 parser.set_defaults(**{name: setting.value})
+
+
+def run() -> NoReturn:
+    """Run the command line and end the process.
+
+    To let go of all that a check made, piece by piece, takes a tenth of its time, so the
+    process ends without; unless it has others at work, which have to be waited for.
+    """
+    status = main()
+    if "concurrent.futures.process" in sys.modules:
+        sys.exit(status)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(status)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -94,7 +94,7 @@ def find_paths(tree: Tree, starts: list[Definition]) -> tuple[list[Path], list[L
                 pending.extend(rest)
             else:
                 unresolved.append(lowered)
-        elif _open_arguments(lowered, here) and above:
+        elif _open_arguments(lowered, here, tree.effects) and above:
             pending.extend(above)
         else:
             done.append((lowered, ()))
@@ -115,13 +115,13 @@ def _has_plain_arguments(definition: Definition) -> bool:
     return any(b"*" not in one and one.strip(b" \t\n)") != b"void" for one in head.split(b","))
 
 
-def _open_arguments(lowered: Lowered, entry: Definition) -> bool:
-    """Tell whether a guard or what it decides depends on the entry's own arguments."""
+def _open_arguments(lowered: Lowered, entry: Definition, effects: Effects) -> bool:
+    """Tell whether a guard, a role or a field depends on the entry's own arguments."""
     prefix = f"{entry.name}("
     for guard in lowered.guards:
         names = set(bits.symbols([guard.condition, guard.path]))
         for loc, value in lowered.memory.items():
-            if loc.within(guard.context) and isinstance(value, Int):
+            if loc.within(guard.context) and effects.names(loc.path) and isinstance(value, Int):
                 names |= value.bits.symbols
         if any(name.startswith(prefix) for name in names):
             return True

@@ -154,7 +154,7 @@ class Index:
         """Return the items of a file, None where there is no such file."""
         if path not in self._files:
             data = self.text(path)
-            self._files[path] = None if data is None else scan(path, data)
+            self._files[path] = None if data is None else scan(path, strip_comments(data))
         return self._files[path]
 
     @cached_property

@@ -25,6 +25,10 @@ _TOKEN = re.compile(
     rb"|\#(?:[^\n\\/]+|\\.|/\*.*?\*/|/)*",
     re.S,
 )
+_PLAIN_FUNCTION = re.compile(
+    rb"(?:[^;{}#\"'/]*+;)*+\s*+"  # what ends in front of it, as a declaration
+    rb"((?:\w++[\s*]++)++([A-Za-z_]\w*+)\([^;{}#\"'/()]*+\))\s*+\{"
+)
 _DIRECTIVE = re.compile(rb"#[ \t]*(\w+)[ \t]*(.*)", re.S)
 _DEFINE = re.compile(rb"#[ \t]*define[ \t]+(\w+)")
 _MACRO = re.compile(rb"(\([^)]*\))?(?:[ \t]|\\\n|$)*(.*)", re.S)
@@ -264,6 +268,7 @@ def _function_name(header: bytes) -> bytes | None:
     return None
 
 
+_NO_MARK = bytes(i for i in range(256) if i not in b"{}#/\\\"'")
 _NO_BRACE = bytes(i for i in range(256) if i not in b"{}")
 _QUOTED_BRACE = re.compile(rb"[\"'][^\n]*[{}]")
 
@@ -299,11 +304,26 @@ class _Scan:
         data = self._data
         at: int | None = 0
         while at is not None:
-            at = self._until_skip(at)
+            at = self._until_skip(self._plain_functions(at))
         found = self._found
         if self._depth != 0 or self._stack or _unfinished(data[self._header :]):
             found.balanced = False
         return found
+
+    def _plain_functions(self, start: int) -> int:
+        """Take functions without anything unusual in or before them; return where they end."""
+        data = self._data
+        while self._depth == 0 and self._dead_from is None and self._blanked_to <= start:
+            found = _PLAIN_FUNCTION.match(data, start)
+            if found is None or b"__a" in found[1] or b"__section" in found[1]:
+                break
+            self._body = found.end() - 1
+            end = self._whole_body(self._body)
+            if end is None:
+                break
+            self._function(found[2].decode(), found.start(1), end)
+            start = self._header = end
+        return start
 
     def _until_skip(self, start: int) -> int | None:
         """Go through the tokens; return where to go on behind a body that was skipped."""
@@ -343,14 +363,20 @@ class _Scan:
         if end < 2:
             return None
         body = data[start:end]
-        if b"#" in body or b"/*" in body or b"//" in body or b"\\\n" in body:
+        marks = body.translate(None, _NO_MARK)
+        if marks == b"{}":
+            return end
+        if (
+            b"#" in marks
+            or (b"/" in marks and (b"/*" in body or b"//" in body))
+            or (b"\\" in marks and b"\\\n" in body)
+            or ((b'"' in marks or b"'" in marks) and _QUOTED_BRACE.search(body))
+        ):
             return None
-        inner = body.translate(None, _NO_BRACE)[1:-1]
+        inner = marks.translate(None, _NO_BRACE)[1:-1]
         while b"{}" in inner:
             inner = inner.replace(b"{}", b"")
-        if inner or ((b'"' in body or b"'" in body) and _QUOTED_BRACE.search(body)):
-            return None
-        return end
+        return None if inner else end
 
     def _close(self, end: int) -> None:
         """Take an outermost item that ends here."""
@@ -434,10 +460,13 @@ class _Scan:
             return
         function = _function_name(head)
         if function is not None:
-            name = function.decode()
-            found.functions.setdefault(name, []).append(self._item("function", name, start, end))
-            found.spans.append((start, end, name))
-            found.bodies.append((self._body, end))
+            self._function(function.decode(), start, end)
+
+    def _function(self, name: str, start: int, end: int) -> None:
+        found = self._found
+        found.functions.setdefault(name, []).append(self._item("function", name, start, end))
+        found.spans.append((start, end, name))
+        found.bodies.append((self._body, end))
 
     def _statement_end(self, end: int) -> int:
         semicolon = self._data.find(b";", end, end + 200)
