@@ -8,7 +8,7 @@ verdict prints the ones that it rests on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 REGISTER_BITS: dict[str, dict[int, str]] = {
     "CR0": {0: "PE", 1: "MP", 2: "EM", 3: "TS", 4: "ET", 5: "NE", 16: "WP", 18: "AM", 29: "NW",
@@ -26,8 +26,7 @@ MEMBERS: dict[str, str] = {"cr0": "CR0", "cr4": "CR4", "efer": "EFER"}
 """Members of kernel structures that hold a register, whole."""
 
 
-@dataclass(frozen=True, slots=True)
-class Implication:
+class Implication(NamedTuple):
     """One bit of a register file that another one needs."""
 
     when: tuple[str, str]

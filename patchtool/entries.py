@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from . import bits, syntax
 from .effects import Effects
@@ -24,17 +24,16 @@ from .roles import (
 from .scan import Definition
 
 
-@dataclass(slots=True)
 class Tree:
     """What is known of the tree under check."""
 
-    index: Index
-    types: Types
-    roles: Roles
-    effects: Effects
-    lowering: Lowering
-    runs: dict[tuple[object, ...], Lowered] = field(default_factory=dict)
-    constants: dict[str, str | None] = field(default_factory=dict)
+    def __init__(
+        self, index: Index, types: Types, roles: Roles, effects: Effects, lowering: Lowering
+    ) -> None:
+        self.index, self.types, self.roles = index, types, roles
+        self.effects, self.lowering = effects, lowering
+        self.runs: dict[tuple[object, ...], Lowered] = {}
+        self.constants: dict[str, str | None] = {}
 
     def run(self, definition: Definition, bind: dict[Loc, Pointer] | None = None) -> Lowered:
         """Lower a call of a function, once for each way to bind its pointers."""
@@ -47,8 +46,7 @@ class Tree:
         return self.runs[key]
 
 
-@dataclass(slots=True)
-class Path:
+class Path(NamedTuple):
     """One guard as one entry reaches it."""
 
     lowered: Lowered

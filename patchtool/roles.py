@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from . import syntax
 from .effects import Effects
@@ -29,8 +29,7 @@ _ARGUMENTS = re.compile(rb"\s*\(")
 _PROTOTYPE = re.compile(rb"^[A-Za-z_][\w \t\n*]*[ \t\n*](\w+)\s*\([^;{}]*\)[^;{}()]*;", re.M)
 
 
-@dataclass(frozen=True, slots=True)
-class Roles:
+class Roles(NamedTuple):
     """The role machinery of one tree."""
 
     shape: RoleShape

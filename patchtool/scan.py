@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -33,11 +32,9 @@ _DIRECTIVE = re.compile(rb"#[ \t]*(\w+)[ \t]*(.*)", re.S)
 _DEFINE = re.compile(rb"#[ \t]*define[ \t]+(\w+)")
 _MACRO = re.compile(rb"(\([^)]*\))?(?:[ \t]|\\\n|$)*(.*)", re.S)
 _COMMENT = re.compile(rb"/(?:\*[^*]*(?:\*(?!/)[^*]*)*(?:\*/|\Z)|/(?:[^\n\\]|\\.)*)", re.S)
+_STRING_OR_COMMENT = re.compile(rb'"(?:[^"\\\n]+|\\.)*"|' + _COMMENT.pattern, re.S)
 _QUOTED_COMMENT = re.compile(rb'"(?:[^"\\\n/]|\\.|/(?![/*]))*/[/*]', re.S)
 """What may be the mark of a comment inside a string."""
-_QUOTE_OR_COMMENT = re.compile(rb'/[*/]|"')
-_STRING = re.compile(rb'"(?:[^"\\\n]+|\\.)*"', re.S)
-_LINE_COMMENT = re.compile(rb"//(?:[^\n\\]|\\.)*", re.S)
 WORDS = bytes(i if re.match(rb"\w", bytes((i,))) else 0x20 for i in range(256))
 """A table for ``translate`` that leaves the words of a text, apart from one another."""
 _WORD_BYTES = frozenset(bytes((i,)) for i in WORDS if i != 0x20)
@@ -97,22 +94,21 @@ class Define(NamedTuple):
     conditions: tuple[tuple[str, bool], ...]
 
 
-@dataclass(slots=True)
 class FileIndex:
     """The outermost items of one file, by name."""
 
-    path: str
-    data: bytes
-    functions: dict[str, list[Definition]] = field(default_factory=dict)
-    records: dict[str, list[Definition]] = field(default_factory=dict)
-    objects: dict[str, list[Definition]] = field(default_factory=dict)
-    enums: list[Definition] = field(default_factory=list)
-    spans: list[tuple[int, int, str]] = field(default_factory=list)
-    bodies: list[tuple[int, int]] = field(default_factory=list)
-    defines: dict[str, list[Define]] = field(default_factory=dict)
-    balanced: bool = True
-    _macros: dict[str, list[Definition]] = field(default_factory=dict)
-    _enumerators: dict[bytes, Definition] | None = None
+    def __init__(self, path: str, data: bytes) -> None:
+        self.path, self.data = path, data
+        self.functions: dict[str, list[Definition]] = {}
+        self.records: dict[str, list[Definition]] = {}
+        self.objects: dict[str, list[Definition]] = {}
+        self.enums: list[Definition] = []
+        self.spans: list[tuple[int, int, str]] = []
+        self.bodies: list[tuple[int, int]] = []
+        self.defines: dict[str, list[Define]] = {}
+        self.balanced = True
+        self._macros: dict[str, list[Definition]] = {}
+        self._enumerators: dict[bytes, Definition] | None = None
 
     def macros(self, name: str) -> list[Definition]:
         """Return the definitions of a macro; most of a header's are never asked for."""
@@ -194,24 +190,12 @@ def strip_comments(text: bytes) -> bytes:
     if b"/*" not in text and b"//" not in text:
         return text
     if _QUOTED_COMMENT.search(text) is None:
-        return _COMMENT.sub(lambda comment: comment[0].translate(_BLANK), text)
-    parts: list[bytes] = []
-    done = at = 0
-    while (found := _QUOTE_OR_COMMENT.search(text, at)) is not None:
-        start, at = found.span()
-        if found[0] == b'"':
-            string = _STRING.match(text, start)
-            at = string.end() if string is not None else at
-            continue
-        if found[0] == b"/*":
-            close = text.find(b"*/", at)
-            at = close + 2 if close >= 0 else len(text)
-        else:
-            line = _LINE_COMMENT.match(text, start)
-            at = line.end() if line is not None else at
-        parts += (text[done:start], text[start:at].translate(_BLANK))
-        done = at
-    return b"".join((*parts, text[done:]))
+        return _COMMENT.sub(_blanked, text)
+    return _STRING_OR_COMMENT.sub(_blanked, text)
+
+
+def _blanked(found: re.Match[bytes]) -> bytes:
+    return found[0] if found[0].startswith(b'"') else found[0].translate(_BLANK)
 
 
 def evaluate_condition(directive: str, text: str) -> bool | None:
@@ -245,16 +229,14 @@ def evaluate_condition(directive: str, text: str) -> bool | None:
     return True if True in values else None if None in values else False
 
 
-@dataclass(slots=True)
 class _Branch:
     """One open ``#if`` during a scan."""
 
-    depth: int
-    text: str
-    value: bool | None
-    taken: bool
-    """Whether an earlier branch of the same chain is known to be compiled."""
-    negated: bool = False
+    def __init__(self, depth: int, text: str, value: bool | None) -> None:
+        self.depth, self.text, self.value = depth, text, value
+        self.taken = value is True
+        """Whether an earlier branch of the same chain is known to be compiled."""
+        self.negated = False
 
     @property
     def active(self) -> bool:
@@ -519,7 +501,7 @@ class _Scan:
             self._guarded = bool(text)
             value = True
         label = f"!{text}" if word == b"ifndef" else text
-        self._stack.append(_Branch(self._depth, label, value, value is True))
+        self._stack.append(_Branch(self._depth, label, value))
         self._switch_off(end)
         if value is not None:
             self._blank(begin, end)

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from patchtool.index import Index, Readable
 from patchtool.model import Finding, Place, Remark, Report, Suppressed
@@ -30,8 +29,7 @@ _COMMENT = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Suppression:
+class Suppression(NamedTuple):
     """One comment: where it stands, the line of code that it is about, rule and reason."""
 
     file: str

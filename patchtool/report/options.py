@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, NamedTuple
 
 from patchtool.model import Anchor, Finding, Unknown
 
@@ -13,8 +13,7 @@ State = Literal["new", "existing", "closed"]
 """What a change has to do with a finding; without a change every finding is new."""
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """The wishes of whoever asked for a report."""
 
     colour: bool = False
@@ -24,9 +23,9 @@ class Options:
     """The folder in which the run took place, absolute; None keeps it out."""
     change: bool = False
     """Whether the report is about a change, and not about a tree."""
-    anchors: Mapping[Finding | Unknown, Anchor] = field(default_factory=dict)
+    anchors: Mapping[Finding | Unknown, Anchor] = MappingProxyType({})
     """The line of the change that a finding or an undecided place comes from."""
-    states: Mapping[Finding, State] = field(default_factory=dict)
+    states: Mapping[Finding, State] = MappingProxyType({})
     """What the change under check did to each finding; empty without a change."""
 
     def changed(self, one: Finding | Unknown) -> Anchor | None:
