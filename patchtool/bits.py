@@ -174,10 +174,12 @@ class Substitution:
 
     def __init__(self, known: Mapping[Term, Cond]) -> None:
         self._done: dict[Term, Cond] = dict(known)
+        self._domain = symbols(known)
 
     def learn(self, term: Term, held: Cond) -> None:
         """Replace one more term, which was not met before."""
         self._done[term] = held
+        self._domain |= term.symbols
 
     def __call__(self, condition: Cond) -> Cond:
         """Return a condition with the terms replaced."""
@@ -190,6 +192,9 @@ class Substitution:
             if here in done:
                 todo.pop()
                 continue
+            if here.op == "var" or self._domain.isdisjoint(here.symbols):
+                done[here] = here
+                continue
             waiting = [a for a in here.args if a not in done]
             if waiting:
                 todo.extend(waiting)
@@ -200,10 +205,8 @@ class Substitution:
                 done[here] = negate(parts[0])
             elif here.op == "and":
                 done[here] = both(parts[0], parts[1])
-            elif here.op == "ite":
-                done[here] = choose_cond(parts[0], parts[1], parts[2])
             else:
-                done[here] = here
+                done[here] = choose_cond(parts[0], parts[1], parts[2])
         return done[condition]
 
     def vector(self, value: Bits) -> Bits:
