@@ -356,8 +356,7 @@ class Decision:
                 found.append((unit,))
                 singles.add(i)
         solver.push()
-        for i in sorted(singles):
-            solver.add(alike[i])
+        solver.add(*(alike[i] for i in sorted(singles)))
         while len(found) < MAX_SETS and solver.check():
             free = frozenset(i for i in everything - singles if not solver.holds(alike[i]))
             for j in sorted(free):
@@ -374,9 +373,8 @@ class Decision:
         """Return the smallest pair that differs in the given units only."""
         chosen = {(u.name, u.source) for u in differing}
         solver.push()
-        for i, unit in enumerate(self.all_units):
-            if (unit.name, unit.source) not in chosen:
-                solver.add(_flag(i))
+        units = enumerate(self.all_units)
+        solver.add(*(_flag(i) for i, unit in units if (unit.name, unit.source) not in chosen))
         values: dict[str, bool] = {}
         if solver.check():
             names = dict.fromkeys(n for unit in (*differing, *self.all_units) for n in unit.bits)
@@ -396,8 +394,8 @@ class Decision:
         runs = [
             {**rest, **{n: values.get(f"{n}@{run}", False) for n in self.inputs}} for run in (1, 2)
         ]
-        left = {n: bits.evaluate(held, runs[0]) for n, held in self._held.items()}
-        second = {**runs[1], **left}
+        left = bits.evaluate_all([*self._held.values()], runs[0])
+        second = {**runs[1], **dict(zip(self._held, left, strict=True))}
         kept, full = self.q.kept.evaluate(second), self.q.full.evaluate(second)
         legal = all(bits.evaluate(rule, run) for rule in self._rules for run in runs)
         reached = bits.evaluate(self.q.path, runs[0]) and bits.evaluate(self.q.path, second)
@@ -605,10 +603,9 @@ class Solver:
             return z3.Not(parts[0])
         return z3.And(*parts) if condition.op == "and" else z3.If(*parts)
 
-    def add(self, condition: Cond) -> None:
-        """Require one more condition, a small one."""
-        if condition is not True:
-            self._solver.add(self.term(condition))
+    def add(self, *conditions: Cond) -> None:
+        """Require some more conditions, small ones."""
+        self._solver.add(*map(self.term, conditions))
 
     def push(self) -> None:
         """Begin a scope."""
