@@ -118,10 +118,10 @@ class Manager:
             stem, run, _ = name.partition("@")
             for one in (f"{stem}@1", f"{stem}@2", name) if run else (name,):
                 if one not in levels:
+                    if len(levels) >= MAX_LEVELS:
+                        raise TooLarge
                     levels[one] = len(levels)
                     self._names.append(one)
-            if len(levels) > MAX_LEVELS:
-                raise TooLarge
         return levels[name]
 
     def _make(self, level: int, low: int, high: int) -> int:
@@ -133,9 +133,10 @@ class Manager:
         number = self._unique.get(key)
         if number is None:
             nodes = self._nodes
-            number = self._unique[key] = len(nodes)
+            number = len(nodes)
             if number > 2 * MAX_NODES:
                 raise TooLarge
+            self._unique[key] = number
             nodes.append(key)
             nodes.append((level, key[1] ^ 1, key[2] ^ 1))
         return number ^ flip
