@@ -118,10 +118,10 @@ class Manager:
             stem, run, _ = name.partition("@")
             for one in (f"{stem}@1", f"{stem}@2", name) if run else (name,):
                 if one not in levels:
+                    if len(levels) >= MAX_LEVELS:
+                        raise TooLarge
                     levels[one] = len(levels)
                     self._names.append(one)
-            if len(levels) > MAX_LEVELS:
-                raise TooLarge
         return levels[name]
 
     def _make(self, level: int, low: int, high: int) -> int:
@@ -133,9 +133,10 @@ class Manager:
         number = self._unique.get(key)
         if number is None:
             nodes = self._nodes
-            number = self._unique[key] = len(nodes)
+            number = len(nodes)
             if number > 2 * MAX_NODES:
                 raise TooLarge
+            self._unique[key] = number
             nodes.append(key)
             nodes.append((level, key[1] ^ 1, key[2] ^ 1))
         return number ^ flip
@@ -232,9 +233,9 @@ class Diagrams:
         assert self._values is not None
         return self._values.get(name, False)
 
-    def add(self, condition: Cond) -> None:
-        """Require one more condition."""
-        self._all = self._with([condition])
+    def add(self, *conditions: Cond) -> None:
+        """Require some more conditions."""
+        self._all = self._with(conditions)
 
     def push(self) -> None:
         """Begin a scope."""
@@ -246,13 +247,16 @@ class Diagrams:
 
     def smallest(self, names: Iterable[str]) -> dict[str, bool]:
         """Fix symbols one by one, false where possible, and return their values."""
-        values: dict[str, bool] = {}
+        model = self._manager.values(self._all)
+        fixed: dict[str, Cond] = {}
         for name in names:
             literal = variable(name)
-            without = self._with([bits.negate(literal)])
-            values[name] = without == 0
-            self._all = without or self._with([literal])
-        return values
+            if model.get(name, False):
+                without = self._with([*fixed.values(), bits.negate(literal)])
+                model = self._manager.values(without) if without else model
+            fixed[name] = literal if model.get(name, False) else bits.negate(literal)
+        self.add(*fixed.values())
+        return {name: model.get(name, False) for name in fixed}
 
     def _function(self, condition: Cond) -> int:
         return self._manager.function(Under(condition, self._switched))

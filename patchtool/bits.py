@@ -11,7 +11,7 @@ terms that a question needs (see ``coverage``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -49,12 +49,6 @@ class Term:
 
 Cond = bool | Term
 """A condition: decided, or a term."""
-
-MAX_CONJUNCTS = 256
-"""How many are told apart at once: conjunctions may share most of what they are made of."""
-
-MAX_CONJUNCTS = 256
-"""How many are told apart at once: conjunctions may share most of what they are made of."""
 
 _TERMS: dict[tuple[object, ...], Term] = {}
 
@@ -151,6 +145,10 @@ def every(conditions: Iterable[Cond]) -> Cond:
     return result
 
 
+MAX_CONJUNCTS = 256
+"""How many are told apart at once: conjunctions may share most of what they are made of."""
+
+
 def conjuncts(term: Term) -> list[Term]:
     """Return terms whose conjunction a term is; the last ones may be conjunctions again."""
     found: list[Term] = []
@@ -174,10 +172,12 @@ class Substitution:
 
     def __init__(self, known: Mapping[Term, Cond]) -> None:
         self._done: dict[Term, Cond] = dict(known)
+        self._domain = symbols(known)
 
     def learn(self, term: Term, held: Cond) -> None:
         """Replace one more term, which was not met before."""
         self._done[term] = held
+        self._domain |= term.symbols
 
     def __call__(self, condition: Cond) -> Cond:
         """Return a condition with the terms replaced."""
@@ -190,6 +190,9 @@ class Substitution:
             if here in done:
                 todo.pop()
                 continue
+            if here.op == "var" or self._domain.isdisjoint(here.symbols):
+                done[here] = here
+                continue
             waiting = [a for a in here.args if a not in done]
             if waiting:
                 todo.extend(waiting)
@@ -200,10 +203,8 @@ class Substitution:
                 done[here] = negate(parts[0])
             elif here.op == "and":
                 done[here] = both(parts[0], parts[1])
-            elif here.op == "ite":
-                done[here] = choose_cond(parts[0], parts[1], parts[2])
             else:
-                done[here] = here
+                done[here] = choose_cond(parts[0], parts[1], parts[2])
         return done[condition]
 
     def vector(self, value: Bits) -> Bits:
@@ -274,15 +275,18 @@ def write_out(claim: Claim) -> Cond:
 
 def evaluate(condition: Cond, values: Mapping[str, bool]) -> bool:
     """Evaluate a condition concretely; a symbol without a value is false."""
-    if isinstance(condition, bool):
-        return condition
+    return evaluate_all([condition], values)[0]
+
+
+def evaluate_all(conditions: Sequence[Cond], values: Mapping[str, bool]) -> list[bool]:
+    """Evaluate conditions concretely, what they share but once."""
     done: dict[Term, bool] = {}
-    todo = [condition]
+    todo = [c for c in conditions if isinstance(c, Term)]
     while todo:
         here = todo[-1]
         if here.op == "var":
             done[here] = values.get(here.name, False)
-        else:
+        elif here not in done:
             waiting = [a for a in here.args if a not in done]
             if waiting:
                 todo.extend(waiting)
@@ -295,7 +299,7 @@ def evaluate(condition: Cond, values: Mapping[str, bool]) -> bool:
             else:
                 done[here] = parts[1] if parts[0] else parts[2]
         todo.pop()
-    return done[condition]
+    return [c if isinstance(c, bool) else done[c] for c in conditions]
 
 
 def facts(condition: Cond) -> dict[Term, Cond]:
@@ -385,7 +389,7 @@ class Bits:
 
     def evaluate(self, values: Mapping[str, bool]) -> int:
         """Evaluate the vector concretely."""
-        return sum(1 << i for i, c in enumerate(self.conditions()) if evaluate(c, values))
+        return sum(on << i for i, on in enumerate(evaluate_all(self.conditions(), values)))
 
 
 def constant(width: int, value: int) -> Bits:

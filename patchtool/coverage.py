@@ -169,7 +169,10 @@ class Decision:
             bits.symbols(self._held.values()), *(c.value.symbols for c in q.carriers)
         )
         free = frozenset(n for n in self._all if runs.is_input(n))
-        self.inputs = free | bits.symbols(q.legal(free))
+        self._rules = q.legal(free)
+        self.inputs = free | bits.symbols(self._rules)
+        if self.inputs != free:
+            self._rules = q.legal(self.inputs)
 
     def _violation(self, guard: Environment | None = None) -> list[Claim]:
         """Two runs, the second of which skips and should not have; GUARD reads its guard."""
@@ -190,9 +193,8 @@ class Decision:
     @cached_property
     def _legal(self) -> list[Claim]:
         runs = self.q.runs
-        rules = self.q.legal(self.inputs)
         found: list[Claim] = [
-            Under(rule, run) for run in (runs.first, runs.other) for rule in rules
+            Under(rule, run) for run in (runs.first, runs.other) for rule in self._rules
         ]
         for name in sorted(self.q.covered_elsewhere & self.inputs):
             found.append(self._same([name]))
@@ -291,15 +293,15 @@ class Decision:
 
     def _history(self) -> Answer | None:
         """A full run whose result depends on what the context held before."""
-        held = [n for n in self._context_read if n in self.q.full.symbols]
-        if not held:
+        read = self.q.full.symbols
+        if read.isdisjoint(self._context_read):
             return None
         runs = self.q.runs
         full = tuple(self.q.full.conditions())
         differs = Alike(full, runs.first, runs.elsewhere, alike=False)
         if self._can_hold([*self._legal, Under(self.q.path, runs.first), differs]) is False:
             return None
-        opaque = sorted(n for n in self.q.full.symbols if self.q.is_opaque(n))
+        opaque = sorted(n for n in read if self.q.is_opaque(n))
         if opaque:
             return Answer("unknown", leaning=tuple(opaque))
         return Answer("gap", self._table(frozenset()), history=True)
@@ -354,8 +356,7 @@ class Decision:
                 found.append((unit,))
                 singles.add(i)
         solver.push()
-        for i in sorted(singles):
-            solver.add(alike[i])
+        solver.add(*(alike[i] for i in sorted(singles)))
         while len(found) < MAX_SETS and solver.check():
             free = frozenset(i for i in everything - singles if not solver.holds(alike[i]))
             for j in sorted(free):
@@ -372,9 +373,8 @@ class Decision:
         """Return the smallest pair that differs in the given units only."""
         chosen = {(u.name, u.source) for u in differing}
         solver.push()
-        for i, unit in enumerate(self.all_units):
-            if (unit.name, unit.source) not in chosen:
-                solver.add(_flag(i))
+        units = enumerate(self.all_units)
+        solver.add(*(_flag(i) for i, unit in units if (unit.name, unit.source) not in chosen))
         values: dict[str, bool] = {}
         if solver.check():
             names = dict.fromkeys(n for unit in (*differing, *self.all_units) for n in unit.bits)
@@ -394,10 +394,10 @@ class Decision:
         runs = [
             {**rest, **{n: values.get(f"{n}@{run}", False) for n in self.inputs}} for run in (1, 2)
         ]
-        left = {n: bits.evaluate(held, runs[0]) for n, held in self._held.items()}
-        second = {**runs[1], **left}
+        left = bits.evaluate_all([*self._held.values()], runs[0])
+        second = {**runs[1], **dict(zip(self._held, left, strict=True))}
         kept, full = self.q.kept.evaluate(second), self.q.full.evaluate(second)
-        legal = all(bits.evaluate(rule, run) for rule in self.q.legal(self.inputs) for run in runs)
+        legal = all(bits.evaluate(rule, run) for rule in self._rules for run in runs)
         reached = bits.evaluate(self.q.path, runs[0]) and bits.evaluate(self.q.path, second)
         if not (legal and reached and bits.evaluate(self.q.skips, second)) or kept == full:
             return None
@@ -603,10 +603,9 @@ class Solver:
             return z3.Not(parts[0])
         return z3.And(*parts) if condition.op == "and" else z3.If(*parts)
 
-    def add(self, condition: Cond) -> None:
-        """Require one more condition, a small one."""
-        if condition is not True:
-            self._solver.add(self.term(condition))
+    def add(self, *conditions: Cond) -> None:
+        """Require some more conditions, small ones."""
+        self._solver.add(*map(self.term, conditions))
 
     def push(self) -> None:
         """Begin a scope."""

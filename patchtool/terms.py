@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
 
 from . import bits, syntax
 from .architecture import IMPLICATIONS, MEMBERS, RANGES, bit_name
@@ -34,14 +35,14 @@ class Terms:
         self.out = path.lowered
         self.guard = path.guard
         self.contexts = tuple({c.context: None for c in path.guard.comparisons})
-        self._stored: dict[str, Cond | None] = {}
-        self._runs = Runs(
-            lambda name: self._left(name, not self.guard.skips), self._is_constant, self._is_context
-        )
+        self._full = not self.guard.skips
+        prefixes = tuple(f"{c}." if c.path else f"{c.root.name}->" for c in self.contexts)
+        self._runs = Runs(self._left, self._is_constant, lambda name: name.startswith(prefixes))
         self.begin()
         self._others = [g for g in self.out.guards if g.symbol != self.guard.symbol]
+        self._left_in: dict[str, list[Cond]] = {}
         self._cells = {
-            str(loc): value
+            str(loc): (loc, value)
             for loc, value in self.out.memory.items()
             if any(loc.within(c) for c in self.contexts)
         }
@@ -106,33 +107,28 @@ class Terms:
     def question(self, final: Bits, skipping: bool) -> Question:
         """Put one field to coverage."""
         condition = self._closed(self.guard.condition)
-        skips: Cond = condition if skipping else bits.negate(condition)
-        path = self._others_closed(self.guard.path)
-
         return Question(
             runs=self._runs,
-            path=path,
-            skips=skips,
+            path=self._others_closed(self.guard.path),
+            skips=condition if skipping else bits.negate(condition),
             full=self._bits_under(final, not skipping),
             kept=self._bits_under(final, skipping),
             legal=self._legal,
             is_opaque=lambda name: name.startswith("?"),
             unit_of=self._unit,
-            carriers=tuple(self._carriers(not skipping)),
-            roles=tuple(self._roles(not skipping)),
+            carriers=self._carriers,
+            roles=self._roles,
         )
 
-    def _left(self, name: str, full: bool) -> Cond | None:
+    def _left(self, name: str) -> Cond | None:
         """Return what a full run leaves in one bit of the context."""
-        if name not in self._stored:
-            self._stored[name] = self._read_back(name, full)
-        return self._stored[name]
-
-    def _read_back(self, name: str, full: bool) -> Cond | None:
         symbol, _, position = name.rpartition("#")
-        value = self._cells.get(symbol)
+        _, value = self._cells.get(symbol, (None, None))
         if isinstance(value, Int):
-            return _cond(self._bits_under(bits.cut(value.bits, int(position), 1), full))
+            if symbol not in self._left_in:
+                self._left_in[symbol] = self._bits_under(value.bits, self._full).conditions()
+            left_in = self._left_in[symbol]
+            return int(position) < len(left_in) and left_in[int(position)]
         if isinstance(value, Opaque):
             return bits.bit(value.name, int(position))
         return None
@@ -140,15 +136,20 @@ class Terms:
     def _new(self, comparison_index: int, full: bool) -> Bits:
         return self._bits_under(self.guard.comparisons[comparison_index].new, full)
 
-    def _roles(self, full: bool) -> list[tuple[str, Bits]]:
-        return [(c.member, self._new(i, full)) for i, c in enumerate(self.guard.comparisons)]
+    @cached_property
+    def _roles(self) -> tuple[tuple[str, Bits], ...]:
+        """What a full run computes for each role that is compared."""
+        compared = enumerate(self.guard.comparisons)
+        return tuple((c.member, self._new(i, self._full)) for i, c in compared)
 
-    def _carriers(self, full: bool) -> list[Carrier]:
+    @cached_property
+    def _carriers(self) -> tuple[Carrier, ...]:
+        """What a full run computes for each member of the roles, and what else is compared."""
         found: list[Carrier] = []
         single = len({c.member for c in self.guard.comparisons}) == 1
         for i, comparison in enumerate(self.guard.comparisons):
             record = self._role_type(comparison.member)
-            new = self._new(i, full)
+            _, new = self._roles[i]
             if record is None:
                 continue
             for name, (low, width, ctype) in record.slots.items():
@@ -168,19 +169,11 @@ class Terms:
         extra = self._closed(self.guard.condition)
         compared = {c.context.member(c.member) for c in self.guard.comparisons}
         for name in sorted({n.rpartition("#")[0] for n in bits.symbols([extra])}):
-            for loc, value in self.out.memory.items():
-                if (
-                    str(loc) == name
-                    and loc not in compared
-                    and any(loc.within(c) for c in self.contexts)
-                ):
-                    if isinstance(value, Int):
-                        found.append(
-                            Carrier(
-                                f"{loc.path[-1]} (compared too)", self._bits_under(value.bits, full)
-                            )
-                        )
-        return found
+            loc, value = self._cells.get(name, (None, None))
+            if loc is not None and loc not in compared and isinstance(value, Int):
+                stored = self._bits_under(value.bits, self._full)
+                found.append(Carrier(f"{loc.path[-1]} (compared too)", stored))
+        return tuple(found)
 
     def _role_type(self, member: str) -> RecordType | None:
         for record in self.tree.roles.contexts.values():
@@ -200,15 +193,6 @@ class Terms:
         )
 
     # -- symbols -------------------------------------------------------------------------------
-
-    def _is_context(self, name: str) -> bool:
-        symbol = name.rpartition("#")[0]
-        for context in self.contexts:
-            head = str(context) if context.path else context.root.name
-            glue = "." if context.path else "->"
-            if symbol.startswith(head + glue):
-                return True
-        return False
 
     def _is_constant(self, name: str) -> bool:
         symbol = name.rpartition("#")[0]
@@ -330,7 +314,7 @@ class Terms:
         return (
             re.search(r"(?:->|\.)nested(?:->|\.)", symbol) is not None
             and context_name(self.guard.context) == "root_mmu"
-            and any(c.name.endswith("guest_mode") for c in self._carriers(True))
+            and any(c.name.endswith("guest_mode") for c in self._carriers)
         )
 
     def _invalidated_by(self, symbol: str) -> str | None:
@@ -476,10 +460,6 @@ def _cell_of(
 def context_name(loc: Loc) -> str:
     """Return the name of a context: the member of the vCPU that it is."""
     return loc.path[-1] if loc.path else re.split(r"->|\.", loc.root.name)[-1]
-
-
-def _cond(value: Bits) -> Cond:
-    return bits.nonzero(value)
 
 
 def _is_overlay(record: RecordType, name: str) -> bool:

@@ -2,6 +2,8 @@
 """Diagrams answer as the solver does, and as trying all values does."""
 
 import itertools
+from contextlib import suppress
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -141,6 +143,22 @@ def test_what_others_have_filled_leaves_room_for_a_small_question(monkeypatch):
     small = [bits.both(bits.variable("x"), bits.variable("y"))]
     assert asked(small, {}, type, shared) is Diagrams
     assert can_hold(small, shared) is True
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(claims(), min_size=2, max_size=5), st.integers(1, 12), st.integers(1, 6))
+def test_shared_diagrams_stay_true_when_they_are_full(questions, nodes, levels):
+    """Whatever was given up half-way, what comes after it is answered as by trying."""
+    shared = Manager()
+    with (
+        patch.object(bdd, "MAX_NODES", nodes),
+        patch.object(bdd, "MAX_LEVELS", levels),
+    ):
+        for wanted in questions:
+            tried = any(all(value(c, world) for c in wanted) for world in WORLDS)
+            with suppress(TooLarge):
+                assert Diagrams(wanted, {}, shared).possible() is tried
+            assert can_hold(wanted, shared) is tried
 
 
 def test_many_symbols_are_for_the_solver():
