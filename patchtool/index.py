@@ -114,7 +114,7 @@ class Index:
         self._declarations: dict[tuple[str, str], tuple[str, int, str] | None] = {}
         self._includes: dict[str, tuple[str, ...]] = {}
         self._generated: dict[str, dict[str, list[Definition]]] = {}
-        self._nodes: dict[tuple[str, str, int], syntax.Node] = {}
+        self._nodes: dict[bytes, syntax.Node] = {}
         self._memo: dict[tuple[str, str, str], tuple[Definition, ...]] = {}
 
     @property
@@ -471,11 +471,10 @@ class Index:
 
     def node(self, definition: Definition) -> syntax.Node:
         """Parse a definition and return the node of its one item."""
-        key = (*definition.key, hash(definition.text)) if definition.generated else definition.key
-        if key not in self._nodes:
-            root = syntax.parse(_plain(definition))
-            self._nodes[key] = root  # type: ignore[index]
-        return self._nodes[key]  # type: ignore[index]
+        known = self._nodes.get(definition.text)
+        if known is None:
+            known = self._nodes[definition.text] = syntax.parse(_plain(definition.text))
+        return known
 
     # -- who uses a name -----------------------------------------------------------------
 
@@ -515,12 +514,12 @@ _QUALIFIER = re.compile(
 _TAG_ARGUMENT = re.compile(rb"(,\s*)((?:struct|union)\s)(?=\s*\w+\s*[,)])")
 
 
-def _plain(definition: Definition) -> bytes:
-    """Return a definition's text without what the grammar does not know, lengths kept.
+def _plain(text: bytes) -> bytes:
+    """Return a definition without what the grammar does not know, lengths kept.
 
     These are annotations, and the word struct before a tag that is a macro's argument.
     """
-    source = _QUALIFIER.sub(lambda match: b" " * len(match.group()), definition.text)
+    source = _QUALIFIER.sub(lambda match: b" " * len(match.group()), text)
     return _TAG_ARGUMENT.sub(lambda match: match.group(1) + b" " * len(match.group(2)), source)
 
 

@@ -89,6 +89,8 @@ class Recorder(Index):
         """Open a tree; what it has in common with TWIN is not worked out again."""
         super().__init__(source)
         self._twin = twin
+        if twin is not None:
+            self._nodes = twin._nodes
         self._asked: dict[str, set[str]] = {one.name: set() for one in fields(Lens)}
         self._inner = 0
 
@@ -108,7 +110,14 @@ class Recorder(Index):
                 self._texts[path] = twin._texts[path]
             if path in twin._files:
                 self._files[path] = twin._files[path]
+            if path in twin._generated:
+                self._generated[path] = twin._generated[path]
         return data
+
+    def words_in(self, path: str) -> frozenset[bytes]:
+        """Return the words of a file."""
+        self.raw(path)
+        return super().words_in(path)
 
     def text(self, path: str) -> bytes | None:
         """Return the text of a file."""

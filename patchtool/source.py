@@ -13,6 +13,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
 from patchtool.errors import InputError, UsageError
@@ -288,6 +289,16 @@ class Revision:
             yield
         except Missing as error:
             raise InputError(f"cannot read {path or 'the top folder'}: {error}") from error
+
+
+class Kept:
+    """Another source of which no file is read twice, for several trees on top of it."""
+
+    def __init__(self, base: Source) -> None:
+        self.label, self.rev, self.kind = base.label, base.rev, base.kind
+        self.close = base.close
+        self.read = cache(base.read)
+        self.walk = cache(base.walk)
 
 
 class Overlay:

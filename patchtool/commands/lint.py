@@ -200,9 +200,9 @@ def _patched(
     tree: str, rev: str | None, letters: Sequence[Letter], opened: list[Source]
 ) -> Iterator[Step]:
     """Yield a step per patch, with the tree before and after it."""
-    from patchtool.source import open_source
+    from patchtool.source import Kept, open_source
 
-    source = open_source(tree, rev)
+    source = Kept(open_source(tree, rev))
     opened.append(source)
     parsed = list(map(_parsed, letters))
     edits = _edits(tree, source, parsed)
@@ -239,9 +239,9 @@ def _numbered(
     The tree may be what the series starts from, have all of it, or have it in part.
     """
     from patchtool.series import companions
-    from patchtool.source import open_source
+    from patchtool.source import Kept, open_source
 
-    source = open_source(tree, arguments.rev)
+    source = Kept(open_source(tree, arguments.rev))
     opened.append(source)
     before, after = companions(arguments.patches[0])
     own = _parsed(letter)
@@ -443,7 +443,7 @@ def _revision(tree: str, commit: str) -> Source:
 def _staged(tree: str, repository: Repository, opened: list[Source]) -> Iterator[Step]:
     """Yield one step: from the last commit to the index."""
     from patchtool.lint import Step
-    from patchtool.source import Overlay, WorkTree
+    from patchtool.source import Kept, Overlay, WorkTree
 
     if repository.bare:
         raise UsageError(f"{tree} is a bare repository: nothing can be staged there")
@@ -465,7 +465,7 @@ def _staged(tree: str, repository: Repository, opened: list[Source]) -> Iterator
             edits[name] = None if gone else repository.blob_by_id(oid)
     if not edits:
         return
-    base = _revision(tree, head) if head is not None else WorkTree(tree)
+    base = Kept(_revision(tree, head) if head is not None else WorkTree(tree))
     opened.append(base)
     after = Overlay(base, edits)
     yield Step("", lambda: base if head is not None else None, lambda: after, frozenset(edits))

@@ -81,7 +81,8 @@ def check(
     paths, runs = find_paths(tree, starts)
     troubles = [trouble for lowered in runs for trouble in lowered.troubles]
     troubles += ways_around(runs, starts)
-    troubles += missing_pieces(tree, runs, starts)
+    if only is None:  # else the verdicts of some ways are all that is asked for
+        troubles += missing_pieces(tree, runs, starts)
     decided = [_decide(tree, path, wanted) for path in paths if only is None or only(path.entry)]
     contexts = [context for context in decided if context.fields]
     if decided and not contexts:
