@@ -76,6 +76,17 @@ class Int:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Int) and (self.bits, self.signed) == (other.bits, other.signed)
 
+    @property
+    def width(self) -> int:
+        """The number of bits."""
+        return self.bits.width
+
+    def resized(self, width: int, signed: bool) -> Int:
+        """Return the number truncated or extended, as one with a sign or without."""
+        if self.width != width:
+            return Int(bits.resize(self.bits, width, self.signed), signed)
+        return self if self.signed == signed else Int(self.bits, signed)
+
 
 class Choice(Int):
     """``condition ? a : b`` over integers of one width; its terms are made when asked for.
@@ -83,14 +94,19 @@ class Choice(Int):
     Paths merge whole contexts, of which few members are read again.
     """
 
-    __slots__ = ("_bits", "_parts", "width")
+    __slots__ = ("_bits", "_parts", "_width")
 
     _bits: Bits
 
-    def __init__(self, condition: Term, a: Int, b: Int, width: int, signed: bool) -> None:
+    def __init__(self, condition: Term, a: Int, b: Int, signed: bool) -> None:
         self._parts: tuple[Term, Int, Int] | None = (condition, a, b)
-        self.width = width
+        self._width = a.width
         self.signed = signed
+
+    @property
+    def width(self) -> int:
+        """The number of bits."""
+        return self._width
 
     @property
     def bits(self) -> Bits:  # type: ignore[override]

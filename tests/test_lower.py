@@ -20,7 +20,7 @@ from patchtool.layout import (
     VoidType,
 )
 from patchtool.lower import Lowering, RoleShape
-from patchtool.memory import Function, Int, Loc, Opaque, Pointer, Record, Root
+from patchtool.memory import Choice, Function, Int, Loc, Opaque, Pointer, Record, Root
 
 FILE = "arch/x86/kvm/mmu/mmu.c"
 HEADER = "arch/x86/kvm/mmu.h"
@@ -554,3 +554,18 @@ def test_equality_tells_classes_apart():
     """A value or a type equals another that is built alike, and none of another class."""
     for number, build in enumerate(ALIKE):
         assert [other() == build() for other in ALIKE] == [i == number for i in range(len(ALIKE))]
+
+
+def test_a_choice_is_what_it_chooses():
+    """The terms of a merged integer are those of its sides, however deep they are nested."""
+    sides = [Int(bits.symbol(8, name)) for name in "abc"]
+    first, second = bits.variable("first"), bits.variable("second")
+    nested = Choice(first, Choice(second, sides[0], sides[1], False), sides[2], True)
+    assert (nested.width, nested.signed) == (8, True)
+    inner = bits.choose(second, sides[0].bits, sides[1].bits)
+    assert nested.bits.identical(bits.choose(first, inner, sides[2].bits))
+    assert nested.bits is nested.bits
+    deep = sides[0]
+    for number in range(5000):
+        deep = Choice(first, deep, Int(bits.constant(8, number % 2)), False)
+    assert deep.bits.width == 8

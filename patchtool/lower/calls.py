@@ -100,7 +100,7 @@ class Calls(Expressions):
             pointer = inner
         result = PointerType(base.pointee()) if stars else base.type
         self._numbers += 1
-        frame = Frame(function, self._numbers, result, self._absolute(state))
+        frame = self._frame(function, self._numbers, result, self._absolute(state))
         parameters = pointer.child_by_field_name("parameters")
         with self._unit(unit):
             self._frames.append(frame)

@@ -98,7 +98,7 @@ class Expressions(Names):
         return self.opaque(node, "a string")
 
     def _unary(self, node: Node, state: State) -> Value:
-        operator = text(node.child_by_field_name("operator"))  # type: ignore[arg-type]
+        operator = _operator(node)
         operand = node.child_by_field_name("argument")
         assert operand is not None
         value = self._value(operand, state)
@@ -117,7 +117,7 @@ class Expressions(Names):
     def _pointer_expression(self, node: Node, state: State) -> Value:
         operand = node.child_by_field_name("argument")
         assert operand is not None
-        if text(node.child_by_field_name("operator")) == "&":  # type: ignore[arg-type]
+        if _operator(node) == "&":
             if operand.type == "identifier" and text(operand) not in self._frames[-1].variables:
                 if self.index.functions(text(operand), self._here):
                     return Function(text(operand))
@@ -127,7 +127,7 @@ class Expressions(Names):
 
     def _binary(self, node: Node, state: State) -> Value:
         left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
-        operator = text(node.child_by_field_name("operator"))  # type: ignore[arg-type]
+        operator = _operator(node)
         assert left is not None and right is not None
         if operator in ("-", "+", "&", "*") and left.type == "parenthesized_expression":
             ctype = self._type_named(left.named_children[0])
@@ -197,7 +197,7 @@ class Expressions(Names):
 
     def _assignment(self, node: Node, state: State) -> Value:
         left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
-        operator = text(node.child_by_field_name("operator"))  # type: ignore[arg-type]
+        operator = _operator(node)
         assert left is not None and right is not None
         try:
             lvalue = self._lvalue(left, state)
@@ -240,7 +240,7 @@ class Expressions(Names):
 
     def _update(self, node: Node, state: State) -> Value:
         operand = node.child_by_field_name("argument")
-        operator = text(node.child_by_field_name("operator"))  # type: ignore[arg-type]
+        operator = _operator(node)
         assert operand is not None
         lvalue = self._lvalue(operand, state)
         old = self._as_int(self._load(lvalue, state, operand), operand)
@@ -418,7 +418,7 @@ class Expressions(Names):
             base = node.child_by_field_name("argument")
             member = node.child_by_field_name("field")
             assert base is not None and member is not None
-            if text(node.child_by_field_name("operator")) == "->":  # type: ignore[arg-type]
+            if _operator(node) == "->":
                 holder = self._deref(self._value(base, state), base)
             elif base.type in ("call_expression", "statement_expression"):
                 return self._temporary(base, state, member)
@@ -527,6 +527,13 @@ class Expressions(Names):
         "comma_expression": _comma,
         "call_expression": _call_value,
     }
+
+
+def _operator(node: Node) -> str:
+    """Return the operator of an expression."""
+    operator = node.child_by_field_name("operator")
+    assert operator is not None
+    return operator.type
 
 
 def _has_effects(node: Node) -> bool:

@@ -30,7 +30,6 @@ from ..scan import Definition
 from ..syntax import Node, text
 from .guards import Guards
 from .records import (
-    Frame,
     Unit,
     Unsupported,
 )
@@ -47,28 +46,30 @@ class Names(Guards):
 
     def _identifier(self, node: Node, state: State) -> Value:
         name = text(node)
-        if name in self._frames[-1].variables:
-            return self._load(self._frames[-1].variables[name], state, node)
+        variable = self._frames[-1].variables.get(name)
+        if variable is not None:
+            return self._load(variable, state, node)
         if name == "NULL":
             return self._null(node, state)
         if name in ("true", "false"):
             return Int(bits.constant(32, int(name == "true")), True)
-        constant = self._constants.get((name, self._here))
-        if constant is not None:
-            self.out.consulted.update(constant[1])
-            return constant[0]
-        if not name.isupper() and self.index.visible(name, self._here):
+        here = self._here
+        known = self._constants.get((name, here))
+        if known is not None:
+            self.out.consulted.update(known[1])
+            return known[0]
+        if not name.isupper() and self.index.visible(name, here):
             return Function(name)
-        for here in self._places_to_look():
-            macro = self._chosen(self.index.macros(name, here))
+        for place in self._places_to_look():
+            macro = self._chosen(self.index.macros(name, place))
             if macro is not None and macro.parameters is None and macro.key not in self._expanding:
                 return self._remembered(name, partial(self._macro_value, macro, None, node, state))
-            enumeration = self.index.enumerator(name, here)
+            enumeration = self.index.enumerator(name, place)
             if enumeration is not None:
                 return self._remembered(
                     name, partial(self._enumerator, enumeration, name, node, state)
                 )
-        if self.index.functions(name, self._here):
+        if self.index.functions(name, here):
             return Function(name)
         lvalue = self._object(name, node)
         if lvalue is not None:
@@ -255,7 +256,7 @@ class Names(Guards):
         ctype = self.types.declared(holder, base, definition.file)[1]
         target = self._whole(Loc(Root(name, "global")), ctype)
         with self._unit(Unit(definition.file, definition.line)):
-            self._frames.append(Frame(definition, 0, VoidType()))
+            self._frames.append(self._frame(definition, 0, VoidType()))
             try:
                 self._initialise(target, value_node, scratch)
             except Unsupported:

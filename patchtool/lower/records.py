@@ -116,9 +116,11 @@ class Frame:
     """One call in progress."""
 
     def __init__(
-        self, function: Definition, number: int, result: CType, entered: Cond = True
+        self, function: Definition, unit: str | None, number: int, result: CType, entered: Cond
     ) -> None:
         self.function = function
+        self.unit = unit
+        """The nearest C file on the way, None where all were headers."""
         self.number = number
         self.result = result
         self.entered = entered

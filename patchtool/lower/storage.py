@@ -135,13 +135,18 @@ class Storage:
     @property
     def _here(self) -> str:
         """The translation unit at hand: the nearest C file on the way."""
-        for frame in reversed(self._frames):
-            if frame.function.file.endswith(".c"):
-                return frame.function.file
-        return self._units[-1].file
+        return (self._frames[-1].unit if self._frames else None) or self._units[-1].file
 
     def _unit_of(self, function: Definition) -> str:
         return function.file if function.file.endswith(".c") or not self._frames else self._here
+
+    def _frame(
+        self, function: Definition, number: int, result: CType, entered: Cond = True
+    ) -> Frame:
+        unit: str | None = function.file
+        if not function.file.endswith(".c"):
+            unit = self._frames[-1].unit if self._frames else None
+        return Frame(function, unit, number, result, entered)
 
     def _local(self, name: str, ctype: CType) -> LValue:
         frame = self._frames[-1]
@@ -182,7 +187,7 @@ class Storage:
         if isinstance(like, Int):
             if isinstance(ctype, IntType) and ctype.boolean:
                 return self._initial(loc, ctype)
-            return self._initial(loc, IntType(_width(like), like.signed))
+            return self._initial(loc, IntType(like.width, like.signed))
         if isinstance(like, Pointer):
             return Pointer(Loc(Root(str(loc), "pointee")), like.type)
         if isinstance(like, Function):
@@ -196,17 +201,22 @@ class Storage:
         if c is False:
             return b
         if isinstance(a, Record) and isinstance(b, Record):
-            left, right = dict(a.cells), dict(b.cells)
-            if left.keys() == right.keys():
-                return Record(a.type, tuple((k, self._choose(c, left[k], right[k])) for k in left))
+            yes, no = dict(a.cells), dict(b.cells)
+            if yes.keys() == no.keys():
+                return Record(a.type, tuple((k, self._choose(c, yes[k], no[k])) for k in yes))
         if isinstance(a, (Int, Opaque, Function)) and isinstance(b, (Int, Opaque, Function)):
-            width = max(map(_width, (a, b))) or 64
-            signed = any(isinstance(x, Int) and x.signed for x in (a, b))
-            left_int, right_int = (
-                x if isinstance(x, Int) and _width(x) == width else Int(self._widened(x, width))
+            width = (
+                max(
+                    x.width if isinstance(x, Int) else 64 if isinstance(x, Function) else 0
+                    for x in (a, b)
+                )
+                or 64
+            )
+            left, right = (
+                x.resized(width, x.signed) if isinstance(x, Int) else Int(self._widened(x, width))
                 for x in (a, b)
             )
-            return Choice(c, left_int, right_int, width, signed)
+            return Choice(c, left, right, left.signed or right.signed)
         if isinstance(a, Pointer) and isinstance(b, Pointer) and a.target == b.target:
             return a
         return self.opaque(None, "a pointer depends on a condition")
@@ -282,7 +292,7 @@ class Storage:
                 if (lvalue.low, lvalue.width) == (0, lvalue.cell_width):
                     return cell
                 cell = Int(bits.symbol(lvalue.cell_width, cell.name))
-            if not isinstance(cell, Int) or cell.bits.width != lvalue.cell_width:
+            if not isinstance(cell, Int) or cell.width != lvalue.cell_width:
                 return self.opaque(node, "part of what is no number is read")
             piece = bits.cut(cell.bits, lvalue.low, lvalue.width)
             if isinstance(lvalue.type, IntType):
@@ -347,7 +357,7 @@ class Storage:
                     self._note_role(lvalue.cell, lvalue)
             if isinstance(cell, Opaque):
                 cell = Int(bits.symbol(lvalue.cell_width, cell.name))
-            if not isinstance(cell, Int) or cell.bits.width != lvalue.cell_width:
+            if not isinstance(cell, Int) or cell.width != lvalue.cell_width:
                 raise Unsupported(node, "part of what is no number is stored")
             if isinstance(value, Record):
                 raise Unsupported(node, "a record is stored into a word")
@@ -432,25 +442,20 @@ class Storage:
         return plain
 
     def _promote(self, value: Int) -> Int:
-        if value.bits.width < 32:
-            return Int(bits.resize(value.bits, 32, value.signed), True)
-        return value
+        return value.resized(32, True) if value.width < 32 else value
 
     def _balanced(self, a: Int, b: Int) -> tuple[Int, Int]:
         """Apply the usual arithmetic conversions."""
         a, b = self._promote(a), self._promote(b)
-        width = max(a.bits.width, b.bits.width)
-        unsigned = any(not x.signed and x.bits.width == width for x in (a, b))
-        return tuple(  # type: ignore[return-value]
-            Int(bits.resize(x.bits, width, x.signed), not unsigned) for x in (a, b)
-        )
+        width = max(a.width, b.width)
+        signed = all(x.signed or x.width < width for x in (a, b))
+        return a.resized(width, signed), b.resized(width, signed)
 
     def _convert(self, value: Value, ctype: CType, node: Node | None) -> Value:
         if isinstance(ctype, IntType):
             if ctype.boolean:
                 return Int(bits.from_cond(self._truth(value, node), 8))
-            number = self._as_int(value, node)
-            return Int(bits.resize(number.bits, ctype.width, number.signed), ctype.signed)
+            return self._as_int(value, node).resized(ctype.width, ctype.signed)
         if isinstance(ctype, PointerType) and isinstance(value, Pointer):
             known = value.lvalue.type if value.lvalue is not None else None
             if isinstance(known, (IntType, RecordType)) and value.type is not OTHER_VIEW:
@@ -555,12 +560,3 @@ def address_text(pointer: Pointer) -> str:
     if not pointer.target.path and pointer.target.root.kind == "pointee":
         return pointer.target.root.name
     return f"&{pointer.target}"
-
-
-def _width(value: Int | Opaque | Function) -> int:
-    """Return how many bits a value has, 0 for one that fits in any number."""
-    if isinstance(value, Choice):
-        return value.width
-    if isinstance(value, Int):
-        return value.bits.width
-    return 64 if isinstance(value, Function) else 0
