@@ -70,36 +70,46 @@ class Runs:
     ) -> None:
         self.stored, self.is_constant, self.is_context = stored, is_constant, is_context
         self.manager = Manager()
-        self.first = Environment(lambda name: self._of_run(name, 1))
-        self.other = Environment(lambda name: self._of_run(name, 2))
+        self.first, self.other = self._inputs("@1"), self._inputs("@2")
         self.second = self._after(self.first, self.other)
-        self.elsewhere = Environment(
-            lambda name: f"{name}@other" if is_context(name) else self._of_run(name, 1)
-        )
+        self.elsewhere = self._inputs("@1", "@other")
 
     def is_input(self, name: str) -> bool:
         """Tell whether a symbol may differ between the runs."""
         return not self.is_constant(name) and not self.is_context(name)
 
-    def _of_run(self, name: str, run: int) -> str:
-        return f"{name}@{run}" if self.is_input(name) else name
+    def apart(self, names: frozenset[str]) -> Environment:
+        """Like ``second``, but some inputs have a value of their own, in each of the runs."""
+        first, other = (self._inputs(run, apart=names) for run in ("@1", "@2"))
+        return self._after(first, other)
 
-    def _after(self, before: Environment, inputs: Environment) -> Environment:
-        """A run on the context that a run before it has left."""
+    # What an environment calls must not lead back to the runs: a check goes without a
+    # garbage collector, and in a circle the diagrams of every path would stay.
 
-        def meaning(name: str) -> str | Claim:
-            held = self.stored(name) if self.is_context(name) else None
-            return inputs.meaning(name) if held is None else Under(held, before)
+    def _inputs(
+        self, run: str, context: str = "", apart: frozenset[str] = frozenset()
+    ) -> Environment:
+        """A run on a context of which nothing is known."""
+        is_constant, is_context = self.is_constant, self.is_context
+
+        def meaning(name: str) -> str:
+            if name in apart:
+                return f"{name}{run}'"
+            if is_context(name):
+                return name + context
+            return name if is_constant(name) else name + run
 
         return Environment(meaning)
 
-    def apart(self, names: frozenset[str]) -> Environment:
-        """Like ``second``, but some inputs have a value of their own, in each of the runs."""
+    def _after(self, before: Environment, inputs: Environment) -> Environment:
+        """A run on the context that a run before it has left."""
+        stored, is_context = self.stored, self.is_context
 
-        def inputs(run: int) -> Environment:
-            return Environment(lambda n: f"{n}@{run}'" if n in names else self._of_run(n, run))
+        def meaning(name: str) -> str | Claim:
+            held = stored(name) if is_context(name) else None
+            return inputs.meaning(name) if held is None else Under(held, before)
 
-        return self._after(inputs(1), inputs(2))
+        return Environment(meaning)
 
 
 @dataclass(slots=True)
@@ -653,4 +663,4 @@ class Solver:
 
 
 Asked = Diagrams | Solver
-"""What conditions are put to."""
+"""What claims are put to."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import weakref
 from functools import cached_property
 
 from . import bits, syntax
@@ -37,7 +38,12 @@ class Terms:
         self.contexts = tuple({c.context: None for c in path.guard.comparisons})
         self._full = not self.guard.skips
         prefixes = tuple(f"{c}." if c.path else f"{c.root.name}->" for c in self.contexts)
-        self._runs = Runs(self._left, self._is_constant, lambda name: name.startswith(prefixes))
+        me = weakref.proxy(self)  # or the two would hold each other, see Runs
+        self._runs = Runs(
+            lambda name: me._left(name),
+            lambda name: me._is_constant(name),
+            lambda name: name.startswith(prefixes),
+        )
         self.begin()
         self._others = [g for g in self.out.guards if g.symbol != self.guard.symbol]
         self._left_in: dict[str, list[Cond]] = {}

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Verdicts on small role functions, compared with trying every pair of states."""
 
+import gc
 import itertools
+import weakref
 
 import pytest
 from hypothesis import given, settings
@@ -202,6 +204,19 @@ def test_cases(field, role, legal, verdict, missing):
     """Cases of the thread that led to the rule have the verdict that they have there."""
     answer = Decision(question(field, role, legal)).decide()
     assert (answer.verdict, answer.missing) == (verdict, missing)
+
+
+def test_diagrams_end_with_their_path():
+    """Nothing but the question holds the diagrams, with no help of a garbage collector."""
+    gc.disable()
+    try:
+        asked = question(vector(A, B), vector(B))
+        assert Decision(asked).decide().verdict == "gap"
+        diagrams = weakref.ref(asked.runs.manager)
+        del asked
+        assert diagrams() is None
+    finally:
+        gc.enable()
 
 
 def test_a_path_that_inputs_select():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from patchtool import bdd
 from patchtool.errors import InputError
 from patchtool.index import Index
 from patchtool.model import worst
@@ -95,3 +96,15 @@ def test_reports(fixture, rewrite):
     if rewrite:
         file.write_text(text, "utf-8")
     assert file.read_text("utf-8") == text
+
+
+@pytest.mark.parametrize(
+    "name", ["demo", "cpu-role-fixed", "cpuid-invalidated-fixed", "guard-two-gap"]
+)
+@pytest.mark.parametrize("nodes", [1, 100])
+def test_the_solver_reports_the_same(name, nodes, monkeypatch):
+    """Where diagrams give up, at once or half-way, the report is the one that they give."""
+    fixture = next(one for one in FIXTURES if one.name == name)
+    expected = decided(fixture, rule.DEFAULT_FIELDS)
+    monkeypatch.setattr(bdd, "MAX_NODES", nodes)
+    assert decided(fixture, rule.DEFAULT_FIELDS) == expected
