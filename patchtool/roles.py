@@ -198,9 +198,17 @@ def callers(index: Index, name: str, only: str | None = None) -> list[Definition
     """Return the KVM functions, or those of one file, that call a function."""
     found: list[Definition] = []
     for _, definition in index.users(name, only):
-        if definition.name != name and name in calls(definition.text.split(b"{", 1)[-1]):
+        if definition.name != name and _calls(index.node(definition), name):
             found.append(definition)
     return found
+
+
+def _calls(node: syntax.Node, name: str) -> bool:
+    """Tell whether a function calls another one, or could where it cannot be parsed."""
+    called = (m["call.function"][0] for m in syntax.matches("call_site", node))
+    return any(syntax.text(one) == name for one in called) or (
+        node.has_error and name in calls((node.text or b"").partition(b"{")[2])
+    )
 
 
 def relevant_members(roles: Roles, fields: frozenset[str]) -> frozenset[str]:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from patchtool import syntax
 from patchtool.index import KVM_HOST, Index
 from patchtool.layout import IntType, RecordType, Types
 from patchtool.model import Report
@@ -24,7 +25,6 @@ _BITFIELD = re.compile(
     rb"(\d+)[ \t]*;",
     re.M,
 )
-_STORE = re.compile(rb"(?<![\w.>])((?:\w+\s*(?:\.|->)\s*)+)(\w+)\s*=(?!=)\s*([^;{}]*);")
 _COMMENT = re.compile(rb"/\*.*?(?:\*/|\Z)|//[^\n]*", re.S)
 _SIBLING = re.compile(r"(?:cr\d|efer)_\w+")
 _MOST_SITES = 3
@@ -283,29 +283,34 @@ def _calculators(
     for one in report.ledger:
         file = index.file(one.file) if one.kind == "function" else None
         for definition in file.functions.get(one.name, ()) if file is not None else ():
-            stores = list(_stores(definition, extended))
+            stores = list(_stores(index, definition, extended))
             if stores:
                 found.append((definition, stores))
     with_siblings = [f for f in found if any(_SIBLING.fullmatch(s.member) for s in f[1])]
     yield from with_siblings or found
 
 
-def _stores(definition: Definition, extended: ExtendedRole) -> Iterator[_Store]:
-    body = definition.text.find(b"{")
+def _stores(index: Index, definition: Definition, extended: ExtendedRole) -> Iterator[_Store]:
     plain = strip_comments(definition.text)
-    for match in _STORE.finditer(plain, body):
-        prefix = re.sub(r"\s", "", match.group(1).decode())
-        member = match.group(2).decode()
+    for found in syntax.matches("role_calculator", index.node(definition)):
+        holder, operator, member, value, statement = (
+            found[f"calculator.{name}"][0]
+            for name in ("holder", "operator", "member", "value", "statement")
+        )
+        prefix = re.sub(r"\s", "", syntax.text(holder) + syntax.text(operator))
         parts = re.split(r"\.|->", prefix)[:-1]
+        if not all(re.fullmatch(r"\w+", part) for part in parts):
+            continue
         variable = rb"\bunion\s+%s\s+\*?%s\b" % (extended.record.tag.encode(), parts[-1].encode())
         local = len(parts) == 1 and re.search(variable, plain)
-        if member in extended.record.slots and (local or parts[-1] == extended.name):
+        name = syntax.text(member)
+        if name in extended.record.slots and (local or parts[-1] == extended.name):
             yield _Store(
                 prefix,
-                member,
-                match.group(3).decode("utf-8", "replace").strip(),
-                definition.start + match.start(),
-                definition.start + match.end(),
+                name,
+                syntax.text(value),
+                definition.start + statement.start_byte,
+                definition.start + statement.end_byte,
             )
 
 

@@ -12,10 +12,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from patchtool import syntax
 from patchtool.index import KVM_DIR, Index
 from patchtool.scan import Definition, FileIndex, strip_comments
+from patchtool.syntax import Node
 
-_RETURN = re.compile(r"\breturn\b\s*([^;]*);")
 _HEAD = re.compile(r"([\w\s*]*?)\b(\w+)\s*\(([^()]*)\)\s*$")
 
 
@@ -102,7 +103,7 @@ def _readers(
         taken = parameters(one)
         if len(taken) != 1 or taken[0].type != parameter.type:
             continue
-        terms = _returned(one)
+        terms = _returned(index, one)
         if not any(_is_bit(term, taken[0].name, bit) for term in terms):
             continue
         call = f"{_truth(one)}{one.name}({parameter.name})"
@@ -185,53 +186,52 @@ def _truth(definition: Definition) -> str:
     return "" if re.search(r"\bbool\b", _signature(definition)[0]) else "!!"
 
 
-def _returned(definition: Definition) -> tuple[str, ...]:
+def _returned(index: Index, definition: Definition) -> tuple[Node, ...]:
     """Return the conjuncts of the only expression that a function returns."""
-    body = strip_comments(definition.text.partition(b"{")[2]).decode("utf-8", "replace")
-    found = _RETURN.findall(body)
-    # Anything before the return could change what is returned.
-    if len(found) != 1 or body.count(";") != 1:
-        return ()
-    return tuple(_bare(term) for term in _conjuncts(" ".join(found[0].split())))
-
-
-def _conjuncts(text: str) -> list[str]:
-    parts, depth, start = [], 0, 0
-    for at, character in enumerate(text):
-        depth += (character == "(") - (character == ")")
-        if depth == 0 and text.startswith("&&", at):
-            parts.append(text[start:at])
-            start = at + 2
-    return [*parts, text[start:]]
-
-
-def _bare(text: str) -> str:
-    """Strip what does not change the truth of an expression."""
-    text = text.strip()
-    while True:
-        inner = re.sub(r"^(?:!!|(?:un)?likely(?=\s*\())\s*", "", text)
-        if inner.startswith("(") and _closes_at_end(inner):
-            inner = inner[1:-1].strip()
-        if inner == text:
-            return text
-        text = inner
-
-
-def _closes_at_end(text: str) -> bool:
-    depth = 0
-    for at, character in enumerate(text):
-        depth += (character == "(") - (character == ")")
-        if depth == 0:
-            return at == len(text) - 1
-    return False
-
-
-def _is_bit(term: str, name: str, bit: Bit) -> bool:
-    register = bit.register.lower()
-    return bool(
-        re.fullmatch(rf"{name}\s*->\s*(?:arch\.)?{register}\s*&\s*{bit.flag}", term)
-        or re.fullmatch(
-            rf"kvm_(?:read_{register}_bits|is_{register}_bit_set)\(\s*{name}\s*,\s*{bit.flag}\s*\)",
-            term,
-        )
+    body = next(
+        (n for n in index.node(definition).named_children if n.type == "function_definition"), None
     )
+    block = body.child_by_field_name("body") if body is not None else None
+    inside = [n for n in block.named_children if n.type != "comment"] if block is not None else []
+    # Anything before the return could change what is returned.
+    if len(inside) != 1 or inside[0].type != "return_statement" or inside[0].has_error:
+        return ()
+    return tuple(_conjuncts(inside[0]))
+
+
+def _conjuncts(node: Node) -> Iterator[Node]:
+    """Yield what must all be true, without what does not change the truth of it."""
+    inner = [n for n in node.named_children if n.type != "comment"]
+    kind = node.type
+    if kind in ("return_statement", "parenthesized_expression") and len(inner) == 1:
+        yield from _conjuncts(inner[0])
+    elif kind == "call_expression" and syntax.text(inner[0]) in ("likely", "unlikely"):
+        for one in inner[1].named_children:
+            yield from _conjuncts(one)
+    elif kind == "unary_expression" and _negated(node) and _negated(inner[0]):
+        yield from _conjuncts(inner[0].named_children[0])
+    elif kind == "binary_expression" and syntax.text(node.children[1]) == "&&":
+        for one in inner:
+            yield from _conjuncts(one)
+    else:
+        yield node
+
+
+def _negated(node: Node) -> bool:
+    return node.type == "unary_expression" and syntax.text(node.children[0]) == "!"
+
+
+def _is_bit(node: Node, name: str, bit: Bit) -> bool:
+    """Tell whether an expression is one bit of a register below a parameter."""
+    register = bit.register.lower()
+    for found in syntax.matches("register_reader", node):
+        texts = {key.partition(".")[2]: syntax.text(nodes[0]) for key, nodes in found.items()}
+        if texts["expression"] != syntax.text(node) or texts["flag"] != bit.flag:
+            continue
+        holder = re.sub(r"\s", "", texts["holder"])
+        if texts.get("register") == register and holder in (name, f"{name}->arch"):
+            return True
+        readers = (f"kvm_read_{register}_bits", f"kvm_is_{register}_bit_set")
+        if texts.get("function") in readers and holder == name:
+            return True
+    return False

@@ -15,7 +15,14 @@ HOUSE = Path(__file__).parent.parent
 QUERIES = sorted((HOUSE / "queries").glob("*.scm"))
 CAPTURES = {
     "accessor_macro": {"macro.name", "macro.parameters", "macro.body"},
+    "call_site": {"call.function"},
     "context_binding": {"binding", "binding.pointer", "binding.context"},
+    "register_reader": {
+        f"reader.{name}" for name in ("expression", "holder", "register", "flag", "function")
+    },
+    "role_calculator": {
+        f"calculator.{name}" for name in ("holder", "operator", "member", "value", "statement")
+    },
     "role_guard": {"guard.comparison", "guard.function", "guard.operator"},
     "role_invalidation": {"role.target", "role.value"},
     "role_store": {"role.target", "role.copier"},
