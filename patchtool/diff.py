@@ -11,8 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from patchtool.errors import PatchError
 
@@ -37,8 +36,7 @@ _QUOTED = re.compile(rb'\\([abtnvfr"\\]|[0-3][0-7]{2})')
 _ESCAPES = dict(zip(b'abtnvfr"\\', b'\a\b\t\n\v\f\r"\\', strict=True))
 
 
-@dataclass(frozen=True, slots=True)
-class Hunk:
+class Hunk(NamedTuple):
     """One hunk: where it says it belongs, and its lines with their line ends.
 
     ``lines`` pairs " ", "-" or "+" with the bytes of the line.
@@ -59,8 +57,7 @@ class Hunk:
         return tuple(line for tag, line in self.lines if tag != "-")
 
 
-@dataclass(frozen=True, slots=True)
-class FilePatch:
+class FilePatch(NamedTuple):
     """What a patch does to one file; no hunks means a rename, a mode or an empty file.
 
     ``old`` is None for a file that is made, ``new`` for one that is deleted; ``origin``

@@ -10,6 +10,7 @@ reaches no such code need not be followed.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cached_property
 
 from .architecture import MEMBERS
@@ -141,29 +142,20 @@ class Effects:
         found: set[str] = set()
         wanted = set(self.writers | known)
         grown = True
-        called: dict[str, dict[str, set[str]]] = {}
+        called: dict[str, Mapping[str, frozenset[str]]] = {}
         while grown:
             grown = False
             for path in paths:
                 if path not in called:
                     if self._index.words_in(path).isdisjoint(name.encode() for name in wanted):
                         continue
-                    called[path] = self._calls_in(path)
+                    called[path] = self._index.calls_in(path)
                 for name, inner in called[path].items():
                     if name not in found and (name in wanted or not inner.isdisjoint(wanted)):
                         found.add(name)
                         grown = grown or name not in wanted
                         wanted.add(name)
         return frozenset(found)
-
-    def _calls_in(self, path: str) -> dict[str, set[str]]:
-        """Return what each function of a file calls."""
-        called: dict[str, set[str]] = {}
-        file = self._index.file(path)
-        for name, definitions in file.functions.items() if file is not None else ():
-            for one in definitions:
-                called.setdefault(name, set()).update(calls(one.text.partition(b"{")[2]))
-        return called
 
     def changes_registers(self, definition: Definition) -> bool:
         """Tell whether a function, or one of its file that it calls, sets a register member."""
@@ -175,7 +167,7 @@ class Effects:
                 for name, definitions in file.functions.items() if file is not None else ():
                     if any(_REGISTER.search(strip_comments(d.text)) for d in definitions):
                         found.add(name)
-                called = self._calls_in(path)
+                called = self._index.calls_in(path)
                 grown = bool(found)
                 while grown:
                     more = {n for n, c in called.items() if n not in found and c & found}

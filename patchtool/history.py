@@ -654,7 +654,7 @@ def _read_lens(value: object) -> Lens:
     from patchtool.slices import Lens
 
     words = value if isinstance(value, dict) else {}
-    known = {one.name for one in fields(Lens)}
+    known = set(Lens._fields)
     if words.keys() != known or not all(isinstance(names, list) for names in words.values()):
         return Lens()
     return Lens(**{name: frozenset(names) for name, names in words.items()})

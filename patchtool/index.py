@@ -8,7 +8,7 @@ text.  A scan of a file finds them; only what is asked for is handed to the pars
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from posixpath import dirname, join, normpath
 from typing import Protocol
@@ -117,6 +117,7 @@ class Index:
         self._declarations: dict[tuple[str, str], tuple[str, int, str] | None] = {}
         self._includes: dict[str, tuple[str, ...]] = {}
         self._generated: dict[str, dict[str, list[Definition]]] = {}
+        self._called: dict[str, Mapping[str, frozenset[str]]] = {}
         self._nodes: dict[bytes, syntax.Node] = {}
         self._memo: dict[tuple[str, str, str], tuple[Definition, ...]] = {}
 
@@ -159,6 +160,17 @@ class Index:
             data = self.text(path)
             self._files[path] = None if data is None else scan(path, strip_comments(data))
         return self._files[path]
+
+    def calls_in(self, path: str) -> Mapping[str, frozenset[str]]:
+        """Return what each function of a file calls."""
+        known = self._called.get(path)
+        if known is None:
+            file = self.file(path)
+            known = self._called[path] = {
+                name: calls(b"\n".join(one.text.partition(b"{")[2] for one in definitions))
+                for name, definitions in (file.functions.items() if file is not None else ())
+            }
+        return known
 
     @cached_property
     def kvm_files(self) -> tuple[str, ...]:

@@ -11,9 +11,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from patchtool.model import (
     Anchor,
@@ -45,8 +44,7 @@ _Key = tuple[tuple[str, ...], str, str]
 """The way to a guard, the context and the field: what a verdict is about."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One change: what to call it, the tree after it, and the files that it touches.
 
     ``before`` opens the tree before it, which is the one after the step before.
@@ -58,8 +56,7 @@ class Step:
     paths: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class News:
+class News(NamedTuple):
     """The answer of a lint: a report to print and what became of each finding in it."""
 
     report: Report
@@ -69,15 +66,14 @@ class News:
     decisions: int
 
 
-@dataclass(slots=True)
 class _Decided:
     """The verdict on one tree, with what is needed to tell whether it still holds."""
 
-    report: Report
-    source: Source
-    index: Recorder
-    fields: tuple[str, ...]
-    seen: Lens | None = None
+    def __init__(
+        self, report: Report, source: Source, index: Recorder, fields: tuple[str, ...]
+    ) -> None:
+        self.report, self.source, self.index, self.fields = report, source, index, fields
+        self.seen: Lens | None = None
 
     @property
     def functions(self) -> frozenset[str]:
@@ -91,17 +87,17 @@ class _Decided:
         return self.seen
 
 
-@dataclass(slots=True)
 class _Collected:
     """What was found out so far."""
 
-    findings: list[Finding] = field(default_factory=list)
-    states: dict[Finding, State] = field(default_factory=dict)
-    anchors: dict[Finding | Unknown, Anchor] = field(default_factory=dict)
-    contexts: dict[tuple[Place, tuple[str, ...]], Context] = field(default_factory=dict)
-    unknowns: list[Unknown] = field(default_factory=list)
-    suppressed: list[Suppressed] = field(default_factory=list)
-    remarks: list[Remark] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        self.states: dict[Finding, State] = {}
+        self.anchors: dict[Finding | Unknown, Anchor] = {}
+        self.contexts: dict[tuple[Place, tuple[str, ...]], Context] = {}
+        self.unknowns: list[Unknown] = []
+        self.suppressed: list[Suppressed] = []
+        self.remarks: list[Remark] = []
 
     def add(
         self, finding: Finding, state: State, report: Report, suffix: str, move: _Move

@@ -9,10 +9,8 @@ engine is a function of its answers, and every answer is made of text that is ke
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
-from hashlib import blake2b
-from typing import cast
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, TypeVar, cast
 
 from patchtool.effects import Effects
 from patchtool.index import KVM_DIR, KVM_HOST, Index, Readable, calls
@@ -43,8 +41,10 @@ _BRACE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Lens:
+Made = TypeVar("Made")
+
+
+class Lens(NamedTuple):
     """The names by which the engine asked, and the paths that it asked for.
 
     A lens with more names sees more, so that a union of lenses serves each of them.
@@ -71,12 +71,12 @@ class Lens:
 
     def union(self, other: Lens) -> Lens:
         """Return the lens that sees what either sees."""
-        both = {f.name: getattr(self, f.name) | getattr(other, f.name) for f in fields(Lens)}
+        both = {n: getattr(self, n) | getattr(other, n) for n in Lens._fields}
         return self if all(both[n] == getattr(self, n) for n in both) else Lens(**both)
 
     def words(self) -> dict[str, list[str]]:
         """Return the names by kind, sorted."""
-        return {one.name: sorted(getattr(self, one.name)) for one in fields(Lens)}
+        return {name: sorted(names) for name, names in self._asdict().items()}
 
 
 class Recorder(Index):
@@ -91,7 +91,7 @@ class Recorder(Index):
         self._twin = twin
         if twin is not None:
             self._nodes = twin._nodes
-        self._asked: dict[str, set[str]] = {one.name: set() for one in fields(Lens)}
+        self._asked: dict[str, set[str]] = {name: set() for name in Lens._fields}
         self._inner = 0
 
     def part(self) -> None:
@@ -104,20 +104,22 @@ class Recorder(Index):
             return self._raw[path]
         data, twin = super().raw(path), self._twin
         if twin is not None and path in twin._raw and twin._raw[path] == data:
-            if path in twin._words:
-                self._words[path] = twin._words[path]
-            if path in twin._texts:
-                self._texts[path] = twin._texts[path]
-            if path in twin._files:
-                self._files[path] = twin._files[path]
-            if path in twin._generated:
-                self._generated[path] = twin._generated[path]
+            _take_over(path, twin._words, self._words)
+            _take_over(path, twin._texts, self._texts)
+            _take_over(path, twin._files, self._files)
+            _take_over(path, twin._called, self._called)
+            _take_over(path, twin._generated, self._generated)
         return data
 
     def words_in(self, path: str) -> frozenset[bytes]:
         """Return the words of a file."""
         self.raw(path)
         return super().words_in(path)
+
+    def calls_in(self, path: str) -> Mapping[str, frozenset[str]]:
+        """Return what each function of a file calls."""
+        self.raw(path)
+        return super().calls_in(path)
 
     def text(self, path: str) -> bytes | None:
         """Return the text of a file."""
@@ -206,8 +208,7 @@ class Recorder(Index):
         members = held | {"root_level", *wanted}
         writers = make_effects(self, roles, members).writers
         paths = {*report.files, *self.asked}
-        return replace(
-            Lens(**asked),
+        return Lens(**asked)._replace(
             paths=frozenset(paths),
             used=asked["used"] | _builders(self),
             stored=asked["stored"] - members - roles.contexts.keys(),
@@ -216,6 +217,12 @@ class Recorder(Index):
             contexts=frozenset(roles.contexts),
             reaching=_reaching(self, frozenset(writers)),
         )
+
+
+def _take_over(path: str, theirs: Mapping[str, Made], ours: dict[str, Made]) -> None:
+    """Take over what was made of a file that both have."""
+    if path in theirs:
+        ours[path] = theirs[path]
 
 
 def _builders(index: Index) -> frozenset[str]:
@@ -236,13 +243,11 @@ def _reaching(index: Index, writers: frozenset[str]) -> frozenset[str]:
     for path in index.asked:
         if path != KVM_HOST and not (path.startswith(KVM_DIR) and path.endswith((".c", ".h"))):
             continue
-        file = index.file(path)
-        for name, definitions in file.functions.items() if file is not None else ():
-            for one in definitions:
-                called.setdefault(name, set()).update(calls(one.text.partition(b"{")[2]))
+        for name, inner in index.calls_in(path).items():
+            called.setdefault(name, set()).update(inner)
     callers: dict[str, list[str]] = {}
-    for name, inner in called.items():
-        for callee in inner:
+    for name, names in called.items():
+        for callee in names:
             callers.setdefault(callee, []).append(name)
     found = set(writers)
     todo = list(writers)
@@ -257,8 +262,7 @@ def _reaching(index: Index, writers: frozenset[str]) -> frozenset[str]:
 # -- pieces of a file ----------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
+class _Item(NamedTuple):
     """One outermost item of a piece, or a statement between items."""
 
     kind: str
@@ -434,6 +438,8 @@ def _bytes(names: frozenset[str]) -> frozenset[bytes]:
 
 
 def _digest(parts: list[bytes]) -> bytes:
+    from hashlib import blake2b
+
     state = blake2b(digest_size=16)
     for part in parts:
         state.update(b"%d:" % len(part))
@@ -444,8 +450,7 @@ def _digest(parts: list[bytes]) -> bytes:
 # -- files -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
+class Slice(NamedTuple):
     """What a lens sees of one file, and how often it speaks of roles."""
 
     digest: bytes

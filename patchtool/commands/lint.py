@@ -314,21 +314,18 @@ def _backwards(source: Source, parsed: Sequence[tuple[FilePatch, ...]]) -> list[
 
 
 def _reversed(file: FilePatch) -> FilePatch:
-    from dataclasses import replace
-
     if file.copied:
         raise PatchError(f"{file.origin}: a copy cannot be taken back")
     swap = {"+": "-", "-": "+", " ": " "}
     hunks = tuple(
-        replace(
-            hunk,
+        hunk._replace(
             old_start=hunk.new_start,
             new_start=hunk.old_start,
             lines=tuple((swap[tag], text) for tag, text in hunk.lines),
         )
         for hunk in file.hunks
     )
-    return replace(file, old=file.new, new=file.old, hunks=hunks)
+    return file._replace(old=file.new, new=file.old, hunks=hunks)
 
 
 def _older(tree: str, parsed: Sequence[tuple[FilePatch, ...]]) -> _Edits | None:
@@ -358,8 +355,6 @@ _VERSIONS = 64
 
 def _version(repository: Repository, file: FilePatch) -> bytes | None:
     """Return the newest version of a file in the history that a patch fits."""
-    from dataclasses import replace
-
     from patchtool import diff
 
     assert file.old is not None
@@ -371,7 +366,7 @@ def _version(repository: Repository, file: FilePatch) -> bytes | None:
         if data is None:
             continue
         try:
-            diff.apply([replace(file, new=file.old)], {file.old: data}.get)
+            diff.apply([file._replace(new=file.old)], {file.old: data}.get)
         except PatchError:
             continue
         return data
