@@ -4,7 +4,6 @@
 import json
 import shutil
 from argparse import ArgumentParser
-from dataclasses import replace
 from pathlib import Path
 
 import pytest

@@ -470,3 +470,21 @@ def test_every_context_is_accounted_for():
     assert len({entry for entry, *_ in before}) == 5
     data = files[MMU].replace(b"void kvm_init_shadow_npt_mmu(", b"void other(", 1)
     assert verdict({**files, MMU: data}) not in CLEAN
+
+
+def test_calls_that_double():
+    """A call that stands for 2**30 calls is given up in time, and is never clean for that."""
+    files = fixture("guard-swapped-fixed")
+    twice = b"static void twice_%d(struct kvm_mmu *c) { %s }\n"
+    bodies = [b"c->root_level += 0;", *(b"twice_%d(c); " % n * 2 for n in range(30))]
+    helpers = b"".join(twice % (number, body) for number, body in enumerate(bodies))
+    entry, store = b"static void init_kvm_tdp_mmu(", b"\tcontext->shadow_root_level ="
+    data = (
+        files[MMU].replace(entry, helpers + entry).replace(store, b"\ttwice_30(context);\n" + store)
+    )
+    with deadline():
+        report = check({**files, MMU: data})
+    assert report.verdict == "unknown"
+    assert [one.reason for one in report.unknowns] == [
+        "kvm_init_mmu() calls too much to be followed to its end"
+    ]

@@ -15,6 +15,7 @@ from ..memory import Loc, State, Value
 from ..scan import Definition
 from .records import (
     Comparison,
+    Exhausted,
     Guard,
     Lowered,
     RoleShape,
@@ -40,6 +41,8 @@ class Lowering(Statements):
             self._enter(entry, None, state, None)
         except Unsupported as problem:
             self._spoil(problem, State({}), entry)
+        except Exhausted as problem:
+            return self._given_up(problem)
         except RecursionError:
             self._spoil(Unsupported(None, "nesting is too deep"), State({}), entry)
         finally:
@@ -47,6 +50,15 @@ class Lowering(Statements):
         self.out.memory = state.memory
         self._settle_guards()
         return self.out
+
+    def _given_up(self, problem: Exhausted) -> Lowered:
+        """Return a run of which nothing is decided, so that nobody looks at what it built."""
+        entry = self.out.start
+        out = Lowered(entry)
+        out.consulted = self.out.consulted
+        reason = f"{entry.name}() calls too much to be followed to its end"
+        out.troubles.append(Trouble(problem.place, reason, True))
+        return out
 
 
 __all__ = ["Comparison", "Guard", "Lowered", "Lowering", "RoleShape", "RoleStore", "Trouble"]

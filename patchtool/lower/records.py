@@ -112,6 +112,14 @@ class Unsupported(Exception):
         self.missing = missing
 
 
+class Exhausted(Exception):
+    """Raised where a run has taken too many steps; ends it, wherever it is."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.place = place
+
+
 class Frame:
     """One call in progress."""
 

@@ -32,6 +32,7 @@ from ..scan import Definition
 from ..syntax import Node
 from .records import (
     Comparison,
+    Exhausted,
     Frame,
     Lowered,
     RoleShape,
@@ -42,7 +43,8 @@ from .records import (
 )
 
 ROLE_WORD = 32
-MAX_STEPS = 200_000
+MAX_STEPS = 20_000
+"""Statements and expressions of one run; kernels take up to 2,400 for the usual fields."""
 FUNCTION_BASE = 0xFFFF_8000_0000_0000
 
 OTHER_VIEW = UnknownType("another view of an object")
@@ -130,7 +132,7 @@ class Storage:
     def _step(self, node: Node) -> None:
         self._steps += 1
         if self._steps > MAX_STEPS:
-            raise Unsupported(node, "the function is too large to follow")
+            raise Exhausted(self.place(node))
 
     @property
     def _here(self) -> str:
