@@ -12,7 +12,7 @@ terms that a question needs (see ``coverage``).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
 class Term:
@@ -236,16 +236,14 @@ class Environment:
         return self._written(condition)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Under:
+class Under(NamedTuple):
     """A condition in an environment."""
 
     condition: Cond
     environment: Environment
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Alike:
+class Alike(NamedTuple):
     """Whether some conditions, all of them, agree in two environments."""
 
     conditions: tuple[Cond, ...]
@@ -325,11 +323,13 @@ Atom = int | Term | tuple[str, int]
 """One piece: constant bits, one term, or bits of a named word from some bit on."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Bits:
     """A vector as pieces of (width, atom), least significant first."""
 
-    pieces: tuple[tuple[int, Atom], ...]
+    __slots__ = ("pieces",)
+
+    def __init__(self, pieces: tuple[tuple[int, Atom], ...]) -> None:
+        self.pieces = pieces
 
     @property
     def width(self) -> int:

@@ -13,9 +13,8 @@ run with I2; and a full run stores what the inputs alone decide.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from . import bits
 from .bdd import Diagrams, Manager, TooLarge
@@ -31,8 +30,7 @@ MAX_BITS = 1_000
 TIMEOUT_MS = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(NamedTuple):
     """One input as a person names it: a register bit, or a whole object.
 
     ``bits`` are the symbol bits that it consists of, least significant first.
@@ -43,8 +41,7 @@ class Unit:
     bits: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Carrier:
+class Carrier(NamedTuple):
     """One member of a compared role and what a run computes for it."""
 
     name: str
@@ -112,8 +109,7 @@ class Runs:
         return Environment(meaning)
 
 
-@dataclass(slots=True)
-class Question:
+class Question(NamedTuple):
     """One field of one context on one path.
 
     Terms are over symbol bits named ``symbol#n``; ``opaque`` tells which of them stand for
@@ -134,8 +130,7 @@ class Question:
     """Symbol bits that no two runs can differ in without the role being invalidated."""
 
 
-@dataclass(slots=True)
-class Witnessed:
+class Witnessed(NamedTuple):
     """A pair of states, as values of units."""
 
     units: tuple[Unit, ...]
@@ -146,8 +141,7 @@ class Witnessed:
     values: tuple[int, int]
 
 
-@dataclass(slots=True)
-class Answer:
+class Answer(NamedTuple):
     """The decision on one question."""
 
     verdict: str
@@ -157,7 +151,7 @@ class Answer:
     witness: Witnessed | None = None
     leaning: tuple[str, ...] = ()
     history: bool = False
-    support: frozenset[str] = field(default_factory=frozenset)
+    support: frozenset[str] = frozenset()
 
 
 class Decision:
@@ -275,8 +269,7 @@ class Decision:
             return Answer("unknown", leaning=("too many input bits to decide",), support=support)
         history = self._history()
         if history is not None:
-            history.support = support
-            return history
+            return history._replace(support=support)
         result = self._can_hold(self._violation())
         if result is None:
             return Answer("unknown", leaning=("the solver gave up",), support=support)

@@ -244,7 +244,7 @@ def test_a_host_constant_does_not_differ():
 def test_covered_elsewhere():
     """An input that no two runs can differ in needs no carrier."""
     asked = question(vector(A, B), vector(B))
-    asked.covered_elsewhere = frozenset({"r#0"})
+    asked = asked._replace(covered_elsewhere=frozenset({"r#0"}))
     assert Decision(asked).decide().verdict == "covered"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from ..coverage import Decision
 from ..doubts import garbled_functions, missing_pieces, ways_around
@@ -211,11 +210,11 @@ def _decide_field(
     if answer.verdict == "covered" and not terms.compares(context, record, member):
         unclear = decision.unclear
         if unclear:
-            answer = replace(answer, verdict="unknown", leaning=unclear)
+            answer = answer._replace(verdict="unknown", leaning=unclear)
     if answer.verdict == "gap" and not answer.history:
         invalidated = terms.invalidated(answer)
         if invalidated:
-            question.covered_elsewhere = frozenset(invalidated)
+            question = question._replace(covered_elsewhere=frozenset(invalidated))
             answer = Decision(question).decide()
             terms.note_invalidated(invalidated)
     return terms.result(name, written, answer, spoilt)
