@@ -261,8 +261,8 @@ class Decision:
 
     # -- the decision ------------------------------------------------------------------------
 
-    def decide(self) -> Answer:
-        """Decide the question."""
+    def decide(self, carriers: bool = True) -> Answer:
+        """Decide the question; without CARRIERS a proof does not say what carries which input."""
         q = self.q
         support = self._reaching(q.full.symbols | q.kept.symbols | bits.symbols([q.skips, q.path]))
         if len(self._all) > MAX_BITS:
@@ -274,7 +274,8 @@ class Decision:
         if result is None:
             return Answer("unknown", leaning=("the solver gave up",), support=support)
         if not result:
-            return Answer("covered", self._table(frozenset()), support=support)
+            table = self._table(frozenset()) if carriers else ()
+            return Answer("covered", table, support=support)
         return self._asked(
             self._violation(), self._switches(), lambda one: self._refuted(one, support)
         )

@@ -55,8 +55,26 @@ class Path(NamedTuple):
     assumptions: tuple[str, ...] = ()
 
 
-def find_paths(tree: Tree, starts: list[Definition]) -> tuple[list[Path], list[Lowered]]:
-    """Return every way to every guard, and the runs that found them.
+class Ways(NamedTuple):
+    """Which ways to decide, told from those of another tree: all but the ones left out."""
+
+    wanted: frozenset[tuple[str, ...]]
+    left_out: frozenset[tuple[str, ...]]
+
+    def ask_for(self, entry: tuple[str, ...]) -> bool:
+        """Tell whether a way is to be decided."""
+        return entry not in self.left_out
+
+    def pass_by(self, function: str) -> bool:
+        """Tell whether all ways that go by a function are known, and none is wanted."""
+        known = {name for entry in self.left_out for name in entry}
+        return function in known and all(function not in entry for entry in self.wanted)
+
+
+def find_paths(
+    tree: Tree, starts: list[Definition], ways: Ways | None = None
+) -> tuple[list[Path], list[Lowered]]:
+    """Return every way to every guard, or just some, and the runs that found them.
 
     A way begins at the nearest function that other files can call and on whose callers
     nothing depends: neither an argument nor which context a pointer of the vCPU selects.
@@ -79,6 +97,8 @@ def find_paths(tree: Tree, starts: list[Definition]) -> tuple[list[Path], list[L
         above = callers(tree.index, here.name) if _has_plain_arguments(here) else []
         if above and not inside:
             pending.extend(above)
+            continue
+        if ways is not None and ways.pass_by(here.name):
             continue
         lowered = tree.run(here)
         pointers = _pointers(lowered)
@@ -103,6 +123,7 @@ def find_paths(tree: Tree, starts: list[Definition]) -> tuple[list[Path], list[L
         Path(lowered, guard, guard.calls, assumptions)
         for lowered, assumptions in done
         for guard in lowered.guards
+        if ways is None or ways.ask_for(guard.calls)
     ]
     return paths, [lowered for lowered, _ in done]
 

@@ -30,6 +30,7 @@ from patchtool.model import (
 
 if TYPE_CHECKING:
     from patchtool.changes import Mover
+    from patchtool.entries import Ways
     from patchtool.slices import Lens, Recorder
     from patchtool.source import Source
     from patchtool.suppress import Suppression
@@ -172,7 +173,7 @@ class _Series:
                 self._settle(after, after, suffix, None)
                 return
             first = step.before()
-            before = None if first is None else self._decide(first, self._of_interest(after))
+            before = None if first is None else self._base(first, after)
         elif self._same(before, step):
             return
         if after is None:
@@ -233,27 +234,32 @@ class _Series:
         if anchor is not None:
             self._found.anchors[told] = anchor._replace(place=move(anchor.place))
 
-    def _of_interest(self, after: _Decided) -> Callable[[tuple[str, ...]], bool] | None:
-        """Return which ways to decide in a tree only to tell what is new after it.
+    def _base(self, source: Source, after: _Decided) -> _Decided:
+        """Decide a tree to tell what is new after it, and no more of it than that takes.
 
-        Those with a gap after it, and those that are not there any more under their names.
+        The ways with a gap are those that matter, as long as they are there before, too;
+        one that is not may have had another name.
         """
         report = after.report
         if self._everything or report.verdict != "gap" or _open(report) or report.remarks:
-            return None
-        wrong = {context.entry for context in report.contexts if context.verdict != "covered"}
-        clean = {context.entry for context in report.contexts} - wrong
-        return lambda entry: entry not in clean
+            return self._decide(source)
+        from patchtool.entries import Ways
 
-    def _decide(
-        self, source: Source, only: Callable[[tuple[str, ...]], bool] | None = None
-    ) -> _Decided:
+        wrong = {one.entry for one in report.contexts if one.verdict != "covered"}
+        clean = {one.entry for one in report.contexts} - wrong
+        before = self._decide(source, Ways(frozenset(wrong), frozenset(clean)))
+        known = _results(before.report)
+        if all(key in known for key, one in _results(report).items() if one.verdict == "gap"):
+            return before
+        return self._decide(source)
+
+    def _decide(self, source: Source, ways: Ways | None = None) -> _Decided:
         from patchtool.slices import Recorder
         from patchtool.suppress import checked
 
         self._decisions += 1
         known = self._index
-        report, index = checked(source, self._fields, lambda one: Recorder(one, known), only)
+        report, index = checked(source, self._fields, lambda one: Recorder(one, known), ways)
         index.part()
         self._index = index
         report = report._replace(tree=self._label)

@@ -17,6 +17,7 @@ from patchtool.model import Finding, Place, Remark, Report, Suppressed
 from patchtool.scan import strip_comments
 
 if TYPE_CHECKING:
+    from patchtool.entries import Ways
     from patchtool.source import Source
 
 Kind = TypeVar("Kind", bound=Index)
@@ -94,14 +95,14 @@ def checked(
     source: Source,
     fields: tuple[str, ...],
     make: Callable[[Readable], Kind],
-    only: Callable[[tuple[str, ...]], bool] | None = None,
+    ways: Ways | None = None,
 ) -> tuple[Report, Kind]:
     """Check a tree and set apart what it accepts; MAKE makes the index that is asked."""
     from patchtool.rules import stale_mmu_role as rule
 
     listening = Attentive(source)
     index = make(listening)
-    report = rule.check(index, fields, source.label, source.rev, only)
+    report = rule.check(index, fields, source.label, source.rev, ways)
     return weigh(report, listening.suppressions(index.kvm_files), (rule.RULE,)), index
 
 

@@ -151,9 +151,9 @@ def counted(monkeypatch):
     trees = []
     decide = lint._Series._decide
 
-    def counting(self, source, only=None):
+    def counting(self, source, ways=None):
         trees.append(source)
-        return decide(self, source, only)
+        return decide(self, source, ways)
 
     monkeypatch.setattr(lint._Series, "_decide", counting)
     return trees
@@ -313,6 +313,17 @@ def test_a_new_gap_beside_an_old_one_under_a_new_name(run):
     status, out, _ = run("-", "--tree", DEMO, "--format", "terse", "-v", data=patch)
     assert (status, out.count("ERROR:"), out.count("(not new)")) == (1, 1, 1)
     assert "init_kvm_direct_mmu(): root_level depends on EFER.LMA" in out
+
+
+def test_an_old_gap_on_a_new_way(run):
+    """A gap that a patch leads to by a new function, beside the old one, was there before."""
+    tdp = "\telse if (tdp_enabled)\n\t\tinit_kvm_tdp_mmu(vcpu);\n\telse\n"
+    head, call = "void kvm_init_mmu(struct kvm_vcpu *vcpu)\n", "\tkvm_init_mmu(vcpu);\n"
+    apart = "void kvm_set_up_mmu(struct kvm_vcpu *vcpu)\n{\n\tinit_kvm_tdp_mmu(vcpu);\n}\n\n"
+    edits = [(MMU, tdp, "\telse\n"), (MMU, head, apart + head)]
+    edits += [(MMU, call, call + "\tkvm_set_up_mmu(vcpu);\n")]
+    status, out, _ = run("-", "--tree", DEMO, data=mail(patch_of(DEMO, edits)))
+    assert (status, "error:" in out) == (0, False)
 
 
 def test_undecided_is_never_clean(run):

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from ..coverage import Decision
 from ..doubts import garbled_functions, missing_pieces, ways_around
-from ..entries import Path, Tree, find_paths
+from ..entries import Path, Tree, Ways, find_paths
 from ..errors import UsageError
 from ..index import Index
 from ..layout import RecordType, Types
@@ -53,11 +53,11 @@ def check(
     fields: Sequence[str] = DEFAULT_FIELDS,
     label: str = "",
     rev: str | None = None,
-    only: Callable[[tuple[str, ...]], bool] | None = None,
+    ways: Ways | None = None,
 ) -> Report:
     """Check every guarded initialiser of a tree.
 
-    FIELDS are members of the context, or "all"; ONLY tells, where just some verdicts are
+    FIELDS are members of the context, or "all"; WAYS tells, where just some verdicts are
     of interest, which ways to a guard to decide.  Raises InputError where the tree is no
     kernel with KVM for x86.
     """
@@ -77,14 +77,14 @@ def check(
         return Report(label, rev, unknowns=garbled, files=index.asked, verdict="unknown")
     if starts and not compares_roles(index, roles, starts):
         return Report(label, rev, files=index.asked, verdict="not-guarded")
-    paths, runs = find_paths(tree, starts)
+    paths, runs = find_paths(tree, starts, ways)
     troubles = [trouble for lowered in runs for trouble in lowered.troubles]
     troubles += ways_around(runs, starts)
-    if only is None:  # else the verdicts of some ways are all that is asked for
+    if ways is None:  # else the verdicts of some ways are all that is asked for
         troubles += missing_pieces(tree, runs, starts)
-    decided = [_decide(tree, path, wanted) for path in paths if only is None or only(path.entry)]
+    decided = [_decide(tree, path, wanted, ways is None) for path in paths]
     contexts = [context for context in decided if context.fields]
-    if decided and not contexts:
+    if decided and not contexts and ways is None:
         names = ", ".join(wanted)
         if not set(wanted) & set(DEFAULT_FIELDS):
             raise UsageError(f"--fields {names}: no guarded set-up of this tree stores it")
@@ -147,7 +147,7 @@ def _member(record: RecordType, name: str, roles: Roles, tag: str) -> tuple[str,
 # -- one context -----------------------------------------------------------------------------
 
 
-def _decide(tree: Tree, path: Path, wanted: Sequence[str]) -> Context:
+def _decide(tree: Tree, path: Path, wanted: Sequence[str], carriers: bool) -> Context:
     guard = path.guard
     terms = Terms(tree, path)
     results = []
@@ -156,7 +156,7 @@ def _decide(tree: Tree, path: Path, wanted: Sequence[str]) -> Context:
             member = _member(record, name, tree.roles, record_tag)
             if member is None:
                 continue
-            result = _decide_field(terms, name, context, record, member)
+            result = _decide_field(terms, name, context, record, member, carriers)
             if result is not None:
                 results.append(result)
             break
@@ -178,7 +178,12 @@ def _holders(roles: Roles, guard: Guard) -> list[tuple[Loc, RecordType, str]]:
 
 
 def _decide_field(
-    terms: Terms, name: str, context: Loc, record: RecordType, member: tuple[str, ...]
+    terms: Terms,
+    name: str,
+    context: Loc,
+    record: RecordType,
+    member: tuple[str, ...],
+    carriers: bool,
 ) -> FieldResult | None:
     """Decide one field; None where no run of this path stores it."""
     terms.begin()
@@ -206,7 +211,7 @@ def _decide_field(
     if absent:
         return FieldResult(name, written, "unknown", reasons=absent)
     decision = Decision(question)
-    answer = decision.decide()
+    answer = decision.decide(carriers)
     if answer.verdict == "covered" and not terms.compares(context, record, member):
         unclear = decision.unclear
         if unclear:
