@@ -161,12 +161,11 @@ class Effects:
         """Tell whether a function, or one of its file that it calls, sets a register member."""
         path = definition.file
         if path not in self._setters:
+            stores = [m.start() for m in _REGISTER.finditer(self._index.text(path) or b"")]
+            file = self._index.file(path) if stores else None
             found: set[str] = set()
-            if _REGISTER.search(self._index.text(path) or b"") is not None:
-                file = self._index.file(path)
-                for name, definitions in file.functions.items() if file is not None else ():
-                    if any(_REGISTER.search(strip_comments(d.text)) for d in definitions):
-                        found.add(name)
+            if file is not None:
+                found.update(name for at in stores if (name := file.function_at(at)) is not None)
                 called = self._index.calls_in(path)
                 grown = bool(found)
                 while grown:

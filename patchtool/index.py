@@ -18,6 +18,7 @@ from .scan import (
     WORDS,
     Definition,
     FileIndex,
+    cut_comments,
     inside_word,
     may_define,
     opens_line,
@@ -180,12 +181,13 @@ class Index:
     def words_in(self, path: str) -> frozenset[bytes]:
         """Return the words of a file, none if it is not there.
 
-        Outside of KVM's files, of which most are looked into, those of comments count.
+        Of KVM's files most are looked into, so that their text is there.
         """
         known = self._words.get(path)
         if known is None:
-            data = (self.text if path.startswith(KVM_DIR) else self.raw)(path) or b""
-            known = self._words[path] = frozenset(data.translate(WORDS).split())
+            ours = path.startswith(KVM_DIR)
+            data = self.text(path) if ours else cut_comments(self.raw(path) or b"")
+            known = self._words[path] = frozenset((data or b"").translate(WORDS).split())
         return known
 
     def files_with(self, word: bytes) -> Iterator[FileIndex]:
@@ -311,7 +313,7 @@ class Index:
             self._spoken[unit] = tuple((path, self.words_in(path)) for path in scope)
         known = self._held.get((unit, word))
         if known is None:
-            known = tuple(path for path, words in self._spoken[unit] if word in words)
+            known = tuple([path for path, words in self._spoken[unit] if word in words])
             self._held[unit, word] = known
         return known
 

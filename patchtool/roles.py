@@ -23,7 +23,6 @@ from .model import Place
 from .scan import Definition, FileIndex, may_define, places, strip_comments
 
 VCPU = "kvm_vcpu_arch"
-_STORE = re.compile(rb"(?:->|\.)\s*\w+\s*=(?!=)|\bmem\w+\s*\(\s*&|WRITE_ONCE")
 _LONGEST_BLANK = 200
 _ARGUMENTS = re.compile(rb"\s*\(")
 _PROTOTYPE = re.compile(rb"^[A-Za-z_][\w \t\n*]*[ \t\n*](\w+)\s*\([^;{}]*\)[^;{}()]*;", re.M)
@@ -120,6 +119,9 @@ def initialisers(index: Index, roles: Roles) -> list[Definition]:
     """Return the functions that store a whole role into a context."""
     names = {name for members in roles.shape.contexts.values() for name in members}
     words = [name.encode() for name in names]
+    near_store = re.compile(
+        rb"(?:->|\.)\s*(?:%s)\b[^;=]*=(?!=)|\bmem\w+\s*\(\s*&|WRITE_ONCE" % b"|".join(words)
+    )
     found: list[Definition] = []
     for path in index.kvm_files:
         if not path.endswith(".c"):
@@ -131,15 +133,15 @@ def initialisers(index: Index, roles: Roles) -> list[Definition]:
         near = [at for word in held for at in places(file.data, word)]
         for inside in dict.fromkeys(map(file.function_at, near)):
             for definition in file.functions.get(inside or "", ()):
-                if _stores_role(index, definition, roles, names):
+                if near_store.search(definition.text) and _stores_role(
+                    index, definition, roles, names
+                ):
                     found.append(definition)
     return sorted(found, key=lambda d: (d.file, d.start))
 
 
 def _stores_role(index: Index, definition: Definition, roles: Roles, names: set[str]) -> bool:
     """Tell whether a function stores a role, or a whole word of one."""
-    if _STORE.search(definition.text) is None:
-        return False
     for match in syntax.matches("role_store", index.node(definition)):
         for target in match.get("role.target", ()):
             words = re.findall(r"\w+", syntax.text(target))

@@ -194,6 +194,11 @@ def strip_comments(text: bytes) -> bytes:
     return _STRING_OR_COMMENT.sub(_blanked, text)
 
 
+def cut_comments(text: bytes) -> bytes:
+    """Take comments out of a text, or leave it as it is where a string may look like one."""
+    return _COMMENT.sub(b" ", text) if _QUOTED_COMMENT.search(text) is None else text
+
+
 def _blanked(found: re.Match[bytes]) -> bytes:
     return found[0] if found[0].startswith(b'"') else found[0].translate(_BLANK)
 
