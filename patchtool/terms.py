@@ -6,8 +6,9 @@ from __future__ import annotations
 import re
 import weakref
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from . import bits, syntax
+from . import bits
 from .architecture import IMPLICATIONS, MEMBERS, RANGES, bit_name
 from .bits import Bits, Cond, Term
 from .constants import host_constant
@@ -22,7 +23,9 @@ from .model import (
     Verdict,
     Witness,
 )
-from .scan import Definition
+
+if TYPE_CHECKING:
+    from .invalidation import Invalidations
 
 NESTED = "L2's control block changes only while L1 runs, which sets root_mmu up with guest_mode=0"
 
@@ -139,14 +142,12 @@ class Terms:
             return bits.bit(value.name, int(position))
         return None
 
-    def _new(self, comparison_index: int, full: bool) -> Bits:
-        return self._bits_under(self.guard.comparisons[comparison_index].new, full)
-
     @cached_property
     def _roles(self) -> tuple[tuple[str, Bits], ...]:
         """What a full run computes for each role that is compared."""
-        compared = enumerate(self.guard.comparisons)
-        return tuple((c.member, self._new(i, self._full)) for i, c in compared)
+        return tuple(
+            (one.member, self._bits_under(one.new, self._full)) for one in self.guard.comparisons
+        )
 
     @cached_property
     def _carriers(self) -> tuple[Carrier, ...]:
@@ -307,7 +308,8 @@ class Terms:
                 self._invalidators[unit.name] = ""
                 found.extend(f"{symbol}#{i}" for i in range(64))
                 continue
-            by = self._invalidated_by(symbol)
+            member = re.split(r"->|\.", symbol)[-1]
+            by = self._invalidations.after(member) if member.isidentifier() else None
             if by is not None:
                 self._invalidators[unit.name] = by
                 found.extend(
@@ -323,69 +325,16 @@ class Terms:
             and any(c.name.endswith("guest_mode") for c in self._carriers)
         )
 
-    def _invalidated_by(self, symbol: str) -> str | None:
-        """Return the function through which every writer of a member invalidates the role."""
-        member = re.split(r"->|\.", symbol)[-1]
-        if not re.fullmatch(r"\w+", member):
-            return None
-        stored = re.compile(rb"(?:->|\.)\s*" + member.encode() + rb"\s*(?:[-+|&^]|<<|>>)?=(?!=)")
-        writers = [d for _, d in self.tree.index.users(member) if stored.search(d.text)]
-        if not writers:
-            return None
-        name = None
-        for writer in writers:
-            by = self._reaches_invalidator(writer)
-            if by is None:
-                return None
-            name = by
-        return name
+    @cached_property
+    def _invalidations(self) -> Invalidations:
+        from .invalidation import Invalidations
 
-    def _reaches_invalidator(self, writer: Definition) -> str | None:
-        from .index import calls
-
-        seen = {writer.key}
-        todo = [writer]
-        context = context_name(self.guard.context)
-        while todo and len(seen) < 64:
-            here = todo.pop(0)
-            if self._invalidates(here, context):
-                return here.name
-            for name in sorted(calls(here.text.split(b"{", 1)[-1])):
-                if not name.startswith("kvm_"):
-                    continue
-                for one in self.tree.index.functions(name, here.file):
-                    if one.key not in seen:
-                        seen.add(one.key)
-                        todo.append(one)
-        return None
-
-    def _invalidates(self, definition: Definition, context: str) -> bool:
-        """Tell whether a function stores into the role what no full run computes."""
-        names = {c.member: i for i, c in enumerate(self.guard.comparisons)}
-        if not any(name.encode() in definition.text for name in names):
-            return False
-        for match in syntax.matches("role_invalidation", self.tree.index.node(definition)):
-            words = re.findall(r"\w+", syntax.text(match["role.target"][0]))
-            value = syntax.text(match["role.value"][0])
-            for name, i in names.items():
-                if name not in words:
-                    continue
-                at = words.index(name)
-                holder = words[at - 1] if at else ""
-                if holder != context and context in words[:at]:
-                    continue
-                if holder != context and _is_named_context(self.tree, holder):
-                    continue
-                record = self._role_type(name)
-                inner = ".".join(words[at + 1 :])
-                if record is None or inner not in record.slots:
-                    continue
-                low, width, _ = record.slots[inner]
-                new = self._new(i, True)
-                computed = bits.cut(new, low, width).value
-                if computed is not None and computed != int(value, 0):
-                    return True
-        return False
+        computed = {}
+        for member, new in self._roles:
+            record = self._role_type(member)
+            if record is not None:
+                computed[member] = (record, new)
+        return Invalidations(self.tree, context_name(self.guard.context), computed)
 
     def note_invalidated(self, found: list[str]) -> None:
         """Assume that the role is made invalid where an input of it changes."""
@@ -477,12 +426,3 @@ def _is_overlay(record: RecordType, name: str) -> bool:
         if other != name and low <= at and at + count <= low + width and (at, count) != (low, width)
     ]
     return bool(inside)
-
-
-def _is_named_context(tree: Tree, word: str) -> bool:
-    """Tell whether a word names a context inside the vCPU."""
-    for tag in tree.roles.contexts:
-        pattern = re.compile(rb"\bstruct\s+" + tag.encode() + rb"\s+" + word.encode() + rb"\s*;")
-        if pattern.search(tree.index.text("arch/x86/include/asm/kvm_host.h") or b""):
-            return True
-    return False

@@ -24,7 +24,7 @@ FLOORS = [
     {"lower"},
     {"coverage", "roles"},
     {"entries"},
-    {"constants", "doubts"},
+    {"constants", "doubts", "invalidation"},
     {"terms"},
     {"rules"},
     {"build", "store", "suppress", "upstream"},
