@@ -14,7 +14,7 @@ from .coverage import can_hold
 from .entries import Tree
 from .index import is_static
 from .lower import Lowered, Trouble
-from .memory import Loc
+from .memory import Int, Loc, Value
 from .model import (
     Place,
     Unknown,
@@ -85,6 +85,33 @@ def ways_around(runs: list[Lowered], starts: list[Definition]) -> list[Trouble]:
             place = Place(start.file, start.line, 1, start.name)
             found.append(Trouble(place, f"no way to {start.name}() was found", False))
     return found
+
+
+def stray_stores(tree: Tree, runs: list[Lowered]) -> None:
+    """Note in the runs where a role or field is stored through a pointer of unknown target.
+
+    It may point to the context of a guard, and what a guard leaves there is not known then.
+    """
+    for lowered in runs:
+        stray = [
+            (loc, value)
+            for loc, value in lowered.memory.items()
+            if loc.root.kind == "pointee" and tree.effects.names(loc.path[:1])
+        ]
+        for guard in lowered.guards:
+            for loc, value in stray:
+                if not loc.within(guard.context) and _may_change(loc, value, guard.path):
+                    reason = f"{loc} is stored, and {loc.root.name} may point to this context"
+                    lowered.troubles.append(Trouble(guard.place, reason, guard.path))
+
+
+def _may_change(loc: Loc, value: Value, path: Cond) -> bool:
+    """Tell whether a run may leave another value in a place than it has found there."""
+    if not isinstance(value, Int):
+        return True
+    before = bits.symbol(value.bits.width, str(loc))
+    differs = bits.both(path, bits.negate(bits.equal(value.bits, before)))
+    return differs if isinstance(differs, bool) else can_hold([differs]) is not False
 
 
 def _may_miss(entered: Cond, reached: Cond) -> bool:

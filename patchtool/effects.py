@@ -3,25 +3,45 @@
 
 In: an index and the names of the members that matter (roles and cached fields).  Out:
 whether a piece of C, or a function with all that it calls, may store to one of them.
-A member can only be written by code that names it or takes its address, so a call that
-reaches no such code need not be followed.
+A member can only be written by code that names it, itself or through a macro, or that is
+given its address, so a call that reaches no such code need not be followed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
 from .architecture import MEMBERS
 from .index import KVM_HOST, Index, calls
-from .scan import Definition, places, strip_comments
+from .scan import WORDS, Definition, places, strip_comments
 
 _REGISTER = re.compile(
     rb"(?:->|\.)\s*(?:" + "|".join(MEMBERS).encode() + rb")\s*(?:[-+|&^]|<<|>>)?=(?!=)"
 )
 """A store to a member that holds a register."""
 
+
+def _stores_to(members: Iterable[bytes], lvalues: Iterable[bytes]) -> re.Pattern[bytes]:
+    """Return what a store to a member looks like; LVALUES are macros that may yield one."""
+    names = b"|".join(map(re.escape, members)) or b"(?!)"
+    macros = b"|".join(map(re.escape, lvalues)) or b"(?!)"
+    operator = rb"(?:(?:[-+|&^*/%]|<<|>>)?=(?!=)|\+\+|--)"
+    return re.compile(
+        rb"(?:\.|->)\s*(?:" + names + rb")\b(?:\s*(?:\.|->)\s*\w+|\s*\[[^\]]*\])*\s*" + operator
+        + rb"|(?:\+\+|--)[\w.>\s-]*\b(?:" + names + rb")\b"
+        rb"|[(,=]\s*&\s*[\w.>\[\]-]*(?:\.|->)\s*(?:" + names + rb")\b(?:\.\w+)*\s*[,);]"
+        rb"|\basm\b[^;]*\b(?:" + names + rb")\b"
+        rb"|\b(?:WRITE_ONCE|swap|xchg)\s*\([^;]*\b(?:" + names + rb")\b"
+        rb"|\b(?:" + macros + rb")\s*\((?:[^()]|\([^()]*\))*\)\s*(?:(?:\.|->)\s*\w+\s*)*" + operator
+    )  # fmt: skip
+
+
+_PASTED_STORE = re.compile(
+    rb"##\s*\w+(?:\s*(?:\.|->|##)\s*\w+|\s*\[[^\]]*\])*\s*(?:[-+|&^]|<<|>>)?=(?!=)"
+)
+_PASTED_MEMBER = re.compile(rb"(?:\.|->)\s*\w*\s*\Z")
 _TABLE = r"(?:\.|->)\s*{}\s*=\s*&?\s*(\w+)"
 
 
@@ -34,18 +54,10 @@ class Effects:
         self._operations: dict[str, tuple[tuple[str, Definition], ...]] = {}
         self._globals: dict[str, bool] = {}
         self._setters: dict[str, frozenset[str]] = {}
-        names = b"|".join(re.escape(m.encode()) for m in sorted(members)) or b"(?!)"
+        self._places: dict[tuple[str, bytes], tuple[int, ...]] = {}
         tags = b"|".join(re.escape(c.encode()) for c in sorted(contexts)) or b"(?!)"
         self._words = tuple(sorted(m.encode() for m in members))
-        self._store = re.compile(
-            rb"(?:\.|->)\s*(?:"
-            + names
-            + rb")\b(?:\s*(?:\.|->)\s*\w+|\s*\[[^\]]*\])*\s*(?:(?:[-+|&^*/%]|<<|>>)?=(?!=)|\+\+|--)"
-            rb"|(?:\+\+|--)[\w.>\s-]*\b(?:" + names + rb")\b"
-            rb"|[(,=]\s*&\s*[\w.>\[\]-]*(?:\.|->)\s*(?:" + names + rb")\b(?:\.\w+)*\s*[,);]"
-            rb"|\basm\b[^;]*\b(?:" + names + rb")\b"
-            rb"|\b(?:WRITE_ONCE|swap|xchg)\s*\([^;]*\b(?:" + names + rb")\b"
-        )
+        self._plain_store = _stores_to(self._words, ())
         self._holder = re.compile(rb"\b(?:struct\s+)(?:" + tags + rb")\s*\*\s*(?:const\s+)?(\w+)")
         self._context_words = tuple(sorted(c.encode() for c in contexts))
 
@@ -57,8 +69,9 @@ class Effects:
         return any(self._called(name, function.file) for name in calls(plain))
 
     def _stores(self, plain: bytes, whole: bytes) -> bool:
-        if any(word in plain for word in self._words) and self._store.search(plain):
-            return True
+        if any(word in plain for word in self._named):
+            if self._store.search(plain) is not None or self._gives_name(plain, whole):
+                return True
         if not any(word in whole for word in self._context_words):
             return False
         for match in self._holder.finditer(whole):
@@ -74,6 +87,13 @@ class Effects:
                 return True
         return False
 
+    def _gives_name(self, plain: bytes, whole: bytes) -> bool:
+        """Tell whether a member is given by its name alone: to a macro, which may store to it."""
+        return any(
+            re.search(rb"\w[\s*]+" + found[1] + rb"\s*[=;,)\[]", whole) is None
+            for found in self._bare.finditer(plain)
+        )
+
     def names(self, path: tuple[str, ...]) -> bool:
         """Tell whether an access path goes by a member that matters."""
         return any(step.encode() in self._words for step in path)
@@ -82,17 +102,73 @@ class Effects:
         return name in self._core or name in self._reaching(here)
 
     @cached_property
-    def writers(self) -> frozenset[str]:
-        """Every function of KVM that stores to a member itself."""
-        found: set[str] = set()
-        words = self._words + self._context_words
-        for path in self._index.kvm_files:
-            held = self._index.words_in(path).intersection(words)
-            if not held:
-                continue
+    def _macros(self) -> Mapping[str, bool]:
+        """The macros that name a member, and whether each stores to it."""
+        found = {macro.name: True for macro in self._pasting()}
+        words: Iterable[bytes] = (*self._words, *(name.encode() for name in found))
+        while words:
+            more: dict[str, bool] = {}
+            stored = {name.encode() for name, stores in found.items() if stores}
+            for path in self._files:
+                near = self._near(path, words)
+                file = self._index.file(path) if near else None
+                for macro in file.macros_around(near) if file is not None else ():
+                    if macro.name not in found:
+                        held = macro.text.translate(WORDS).split()
+                        more[macro.name] = self._plain_store.search(
+                            macro.text
+                        ) is not None or not stored.isdisjoint(held)
+            found |= more
+            words = [name.encode() for name in more]
+        return found
+
+    def _pasting(self) -> Iterator[Definition]:
+        """Yield the macros that store to a member of which they paste the name."""
+        for path in self._files:
             data = self._index.text(path) or b""
+            near = [
+                found.start()
+                for found in _PASTED_STORE.finditer(data)
+                if _PASTED_MEMBER.search(data[max(0, found.start() - 80) : found.start()])
+            ]
+            file = self._index.file(path) if near else None
+            yield from file.macros_around(near) if file is not None else ()
+
+    def _near(self, path: str, words: Iterable[bytes]) -> list[int]:
+        """Return where a file holds some words, sorted."""
+        found: list[int] = []
+        for word in self._index.words_in(path).intersection(words):
+            key = (path, word)
+            if key not in self._places:
+                self._places[key] = tuple(places(self._index.text(path) or b"", word))
+            found += self._places[key]
+        return sorted(found)
+
+    @cached_property
+    def _named(self) -> tuple[bytes, ...]:
+        """The members, and the macros that stand for one."""
+        return (*self._words, *sorted(name.encode() for name in self._macros))
+
+    @cached_property
+    def _store(self) -> re.Pattern[bytes]:
+        return _stores_to(self._named, [name.encode() for name in self._macros])
+
+    @cached_property
+    def _bare(self) -> re.Pattern[bytes]:
+        return re.compile(rb"[(,]\s*(" + b"|".join(map(re.escape, self._named)) + rb")\s*[,)]")
+
+    @property
+    def _files(self) -> tuple[str, ...]:
+        return (KVM_HOST, *self._index.kvm_files)
+
+    @cached_property
+    def writers(self) -> frozenset[str]:
+        """Every function of KVM, and every macro, that stores to a member itself."""
+        found = {name for name, stores in self._macros.items() if stores}
+        words = self._named + self._context_words
+        for path in self._files:
             # Who stores to a whole context holds a pointer to one.
-            near = sorted(at for word in held for at in places(data, word))
+            near = self._near(path, words)
             file = self._index.file(path) if near else None
             if file is None:
                 continue

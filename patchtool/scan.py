@@ -10,7 +10,7 @@ does no harm.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from operator import itemgetter
 from typing import NamedTuple
@@ -130,6 +130,14 @@ class FileIndex:
         return Definition(
             "macro", name, self.path, line, define.start, text, define.conditions, parameters
         )
+
+    def macros_around(self, offsets: list[int]) -> Iterator[Definition]:
+        """Yield the macros around some places of the file, which are sorted."""
+        for name, defines in self.defines.items():
+            for number, define in enumerate(defines):
+                at = bisect_left(offsets, define.body)
+                if at < len(offsets) and offsets[at] < define.end:
+                    yield self.macros(name)[number]
 
     def enumerator(self, name: bytes) -> Definition | None:
         """Return the first enumeration that mentions a name."""

@@ -386,7 +386,11 @@ class _View:
         if item.kind == "statement":
             return item.raw if self._statement(item) else b""
         if item.kind == "macro":
-            seen = item.name in self._lens.macros or b"##" in item.raw
+            seen = (
+                item.name in self._lens.macros
+                or b"##" in item.raw
+                or not item.words.isdisjoint(self._members)
+            )
             return item.raw if seen or self._mentioned(item) else b""
         if item.kind == "object":
             seen = item.name in self._lens.objects

@@ -488,3 +488,68 @@ def test_calls_that_double():
     assert [one.reason for one in report.unknowns] == [
         "kvm_init_mmu() calls too much to be followed to its end"
     ]
+
+
+HEADER, FAR = "arch/x86/kvm/mmu.h", "arch/x86/kvm/far.c"
+STORES = {
+    "by name": ("", "m->root_level = level;"),
+    "by a macro": ("#define SET(m, l) ((m)->root_level = (l))", "SET(m, level);"),
+    "by a macro of a macro": (
+        "#define PUT(m, l) ((m)->root_level = (l))\n#define SET(m, l) PUT(m, l)", "SET(m, level);"),
+    "by a macro given the member": ("#define SET(m, f, l) ((m)->f = (l))",
+                                    "SET(m, root_level, level);"),
+    "by a macro that pastes": ("#define SET(m, f, l) ((m)->f##_level = (l))",
+                               "SET(m, root, level);"),
+    "by another name": ("#define the_level root_level", "m->the_level = level;"),
+    "by a macro that is the member": ("#define LEVEL(m) ((m)->root_level)", "LEVEL(m) = level;"),
+    "by its offset": ("", "*(u8 *)((char *)m + offsetof(struct kvm_mmu, root_level)) = level;"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("macro", "store"), STORES.values(), ids=STORES)
+def test_a_far_store_is_not_overlooked(macro, store):
+    """A function of another file that stores to a field is followed, however it does so."""
+    files = fixture("guard-swapped-fixed")
+    head = "void far(struct kvm_mmu *m, u8 level)"
+    data = files[MMU].decode().replace(LEVEL, f"{LEVEL}\n\tfar(context, vcpu->arch.hflags);")
+    header = files[HEADER].decode().replace("#endif", f"{macro}\n{head};\n#endif", 1)
+    far = f'#include "mmu.h"\n\n{head}\n{{\n\t{store}\n}}\n'
+    new = {MMU: data, HEADER: header, FAR: far}
+    assert verdict({**files, **{path: text.encode() for path, text in new.items()}}) not in CLEAN
+
+
+@pytest.mark.parametrize(
+    "store",
+    ["far(&context->root_level, level);", "far((u8 *)&context->root_level, level);"],
+    ids=["address", "cast"],
+)
+def test_an_address_of_a_field_is_followed(store):
+    """A function that is given the address of a field may store to it."""
+    files = fixture("guard-swapped-fixed")
+    head = "void far(u8 *at, u8 level)"
+    call = store.replace("level)", "vcpu->arch.hflags)")
+    data = files[MMU].decode().replace(LEVEL, f"{LEVEL}\n\t{call}")
+    header = files[HEADER].decode().replace("#endif", f"{head};\n#endif", 1)
+    new = {MMU: data, HEADER: header, FAR: f'#include "mmu.h"\n\n{head}\n{{\n\t*at = level;\n}}\n'}
+    assert verdict({**files, **{path: text.encode() for path, text in new.items()}}) not in CLEAN
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        "vcpu->arch.mmu->root_level = vcpu->arch.hflags;",
+        "struct kvm_mmu *m = vcpu->arch.mmu;\n\tm->root_level = vcpu->arch.hflags;",
+    ],
+    ids=["pointer", "local"],
+)
+def test_another_pointer_may_be_the_same_context(store):
+    """What is stored through a pointer that may point to the context is not left aside."""
+    files = fixture("guard-swapped-fixed")
+    host = (
+        files[HOST]
+        .decode()
+        .replace("\tstruct kvm_mmu root_mmu;", "\tstruct kvm_mmu root_mmu;\n\tstruct kvm_mmu *mmu;")
+    )
+    data = files[MMU].decode().replace(LEVEL, f"{LEVEL}\n\t{store}")
+    new = {MMU: data, HOST: host}
+    assert verdict({**files, **{path: text.encode() for path, text in new.items()}}) not in CLEAN

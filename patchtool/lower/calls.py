@@ -440,7 +440,8 @@ class Calls(Expressions):
         candidates = self.effects.operations(name)
         values = [self._value(a, state) for a in arguments]
         if not needed and not any(self.effects.reaches(f, d) for f, d in candidates):
-            return Int(bits.constant(32, 0))
+            if not any(map(self._is_given_away, values)):
+                return Int(bits.constant(32, 0))
         if not candidates:
             return self._unknown_call(node, f"no function is assigned to {name}", arguments, state)
         result: Value | None = None
@@ -529,7 +530,7 @@ class Calls(Expressions):
         if not needed and not any(
             self.effects.reaches(name, d) or self.effects.changes_registers(d) for d in functions
         ):
-            if not any(self._is_local_address(a, state) for a in arguments):
+            if not any(self._may_be_stored_to(a, state) for a in arguments):
                 for definition in functions:
                     self._consult("function (not followed)", definition)
                 return Int(bits.constant(32, 0))
@@ -621,14 +622,23 @@ class Calls(Expressions):
             return False
         return self._leads_to_role(value) or self.effects.names(value.target.path)
 
-    def _is_local_address(self, node: Node, state: State) -> bool:
-        if node.type not in ("pointer_expression", "identifier"):
+    def _may_be_stored_to(self, node: Node, state: State) -> bool:
+        """Tell whether an argument is the address of a local, or of a role or a field.
+
+        What is stored through it needs no name that the effects could know.
+        """
+        if node.type not in ("pointer_expression", "identifier", "cast_expression"):
             return False
         try:
             value = self._value(node, state)
         except Unsupported:
             return False
-        return isinstance(value, Pointer) and value.target.root.kind == "local"
+        return self._is_given_away(value)
+
+    def _is_given_away(self, value: Value) -> bool:
+        return isinstance(value, Pointer) and (
+            value.target.root.kind == "local" or self.effects.names(value.target.path)
+        )
 
     def _statement_macro(
         self, macro: Definition, node: Node, arguments: list[Node], state: State
