@@ -33,6 +33,8 @@ PRELUDE = b"""\
 #define CR_PG_BIT	31
 #define CR_PG		_BITUL(CR_PG_BIT)
 #define CR_LA		BIT(12)
+#define OUT(box) ((box)->out)
+#define INNER(box) (*&(box)->inner)
 #define LIMIT(n)	((n) + 1)
 #define WIDE	(3)
 #define SAME(x, y)	((x).whole == (y).whole)
@@ -265,6 +267,10 @@ BODIES = {
     " box->out = test_cr0_pg(&r) + 2 * test_efer_lma(&r);",
     "macro constant": "box->out = (a & CR_PG) ? CR_LA : 1;",
     "macro with arguments": "box->out = LIMIT(b);",
+    "macro that is an object": "OUT(box) = a; OUT(box) += b;",
+    "macro that is a part of an object": "INNER(box).value = a; box->out = box->inner.value;",
+    "address of a macro": "struct inner *p = &INNER(box); p->half = b; box->out = box->inner.half;",
+    "macro that is counted": "OUT(box) = a; OUT(box)++;",
     "macro with a statement expression": "box->out = TWICE(a);",
     "bit macros": "box->out = a & (BIT(3) | _BITUL(5) | BIT_ULL(33));",
     "enumerators": "box->out = NONE + ONE * 2 + FOUR + FIVE + MASKED + b;",

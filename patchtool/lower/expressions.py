@@ -28,6 +28,8 @@ from .records import (
 )
 from .storage import OTHER_VIEW
 
+TEMPORARY = "value."
+"""How the roots of values are called that are no objects of the program."""
 MAX_CHOICES = 64
 MAX_INDEX_BITS = 8
 
@@ -121,7 +123,7 @@ class Expressions(Names):
             if operand.type == "identifier" and text(operand) not in self._frames[-1].variables:
                 if self.index.functions(text(operand), self._here):
                     return Function(text(operand))
-            lvalue = self._lvalue(operand, state)
+            lvalue = self._stored_to(operand, state)
             return Pointer(lvalue.loc, lvalue.type, lvalue)
         return self._load(self._lvalue(node, state), state, node)
 
@@ -200,7 +202,7 @@ class Expressions(Names):
         operator = _operator(node)
         assert left is not None and right is not None
         try:
-            lvalue = self._lvalue(left, state)
+            lvalue = self._stored_to(left, state)
         except Unsupported as problem:
             self._store_somewhere(left, state, problem)
             return self._value(right, state)
@@ -242,7 +244,7 @@ class Expressions(Names):
         operand = node.child_by_field_name("argument")
         operator = _operator(node)
         assert operand is not None
-        lvalue = self._lvalue(operand, state)
+        lvalue = self._stored_to(operand, state)
         old = self._as_int(self._load(lvalue, state, operand), operand)
         one = Int(bits.constant(old.bits.width, 1), old.signed)
         new = arithmetic(operator[0], old, one, node)
@@ -421,7 +423,10 @@ class Expressions(Names):
             if _operator(node) == "->":
                 holder = self._deref(self._value(base, state), base)
             elif base.type in ("call_expression", "statement_expression"):
-                return self._temporary(base, state, member)
+                known = self._macro_object(base, state)
+                if known is None:
+                    return self._temporary(base, state, member)
+                holder = known
             else:
                 holder = self._lvalue(base, state)
             return self._member(holder, text(member), node)
@@ -435,9 +440,18 @@ class Expressions(Names):
             assert base is not None and index_node is not None
             return self._indexed(base, index_node, node, state)
         if kind == "call_expression":
-            value = self._call(node, state, needed=True)
-            return self._spill(value, node, state)
+            found = self._macro_object(node, state)
+            if found is not None:
+                return found
+            return self._spill(self._call(node, state, needed=True), node, state)
         raise Unsupported(node, f"{kind.replace('_', ' ')} is not an object")
+
+    def _stored_to(self, node: Node, state: State) -> LValue:
+        """Return an object that is stored to, or of which the address is taken."""
+        found = self._lvalue(node, state)
+        if found.loc.root.name.startswith(TEMPORARY):
+            raise Unsupported(node, "the result of a call is stored to")
+        return found
 
     def _indexed(self, base: Node, index_node: Node, node: Node, state: State) -> LValue:
         while base.type == "parenthesized_expression" and base.named_child_count == 1:
@@ -477,7 +491,7 @@ class Expressions(Names):
     def _spill(self, value: Value, node: Node, state: State) -> LValue:
         """Put a record value where its members can be taken from."""
         self._numbers += 1
-        loc = Loc(Root(f"value.{self._numbers}", "local"))
+        loc = Loc(Root(f"{TEMPORARY}{self._numbers}", "local"))
         if isinstance(value, Record):
             target = self._whole(loc, value.type)
             self._store(target, value, state, node)

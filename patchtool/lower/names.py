@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from .. import bits, syntax
@@ -196,6 +197,32 @@ class Names(Guards):
     def _macro_value(
         self, macro: Definition, arguments: list[str] | None, node: Node, state: State
     ) -> Value:
+        with self._expanded(macro, arguments, node) as expression:
+            return self._value(expression, state)
+
+    def _macro_object(self, node: Node, state: State) -> LValue | None:
+        """Return the object that a call of a macro stands for, None where it is no such call."""
+        function = node.child_by_field_name("function")
+        name = text(function) if function is not None and function.type == "identifier" else ""
+        if not name or (not name.lstrip("_").isupper() and self.index.functions(name, self._here)):
+            return None
+        given = node.child_by_field_name("arguments")
+        arguments = [n for n in given.named_children if n.type != "comment"] if given else []
+        for place in self._places_to_look():
+            macro = self._chosen(self.index.macros(name, place))
+            if macro is not None and macro.parameters is not None:
+                try:
+                    with self._expanded(macro, [text(a) for a in arguments], node) as expression:
+                        return self._lvalue(expression, state)
+                except Unsupported:
+                    return None
+        return None
+
+    @contextmanager
+    def _expanded(
+        self, macro: Definition, arguments: list[str] | None, node: Node
+    ) -> Iterator[Node]:
+        """Yield the expression that a macro stands for, and stay in the macro meanwhile."""
         self._consult("macro", macro)
         key = (*macro.key, tuple(arguments) if arguments is not None else None)
         if key not in self._macros:
@@ -223,7 +250,7 @@ class Names(Guards):
         self._expanding.add(macro.key)
         try:
             with self._unit(Unit(macro.file, macro.line, True)):
-                return self._value(value, state)
+                yield value
         finally:
             self._expanding.discard(macro.key)
 
