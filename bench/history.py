@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from patchtool.git import Repository
-from patchtool.history import Settings, _Walker, history
+from patchtool.history import Settings, history
+from patchtool.walker import Walker
 
 ROOT = Path(__file__).parent.parent
 MAIN = "arch/x86/kvm/mmu/mmu.c"
@@ -75,9 +76,9 @@ def build(where: Path, commits: int) -> None:
 def measure(where: Path, label: str) -> None:
     """Walk once and say what it cost, with the time of the decisions apart."""
     spent = used = 0.0
-    decide = _Walker._decide
+    decide = Walker._decide
 
-    def timed(self: _Walker, *arguments: object) -> object:
+    def timed(self: Walker, *arguments: object) -> object:
         nonlocal spent, used
         start, before = time.perf_counter(), time.process_time()
         try:
@@ -86,14 +87,14 @@ def measure(where: Path, label: str) -> None:
             spent += time.perf_counter() - start
             used += time.process_time() - before
 
-    _Walker._decide = timed  # type: ignore[assignment, method-assign]
+    Walker._decide = timed  # type: ignore[assignment, method-assign]
     start = time.perf_counter()
     with Repository.open(str(where)) as repository:
         found = history(repository, settings=Settings())
     total = time.perf_counter() - start
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     processor = time.process_time() - used + children.ru_utime + children.ru_stime
-    _Walker._decide = decide  # type: ignore[method-assign]
+    Walker._decide = decide  # type: ignore[method-assign]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
         f"{label}: {total:.2f} s, of which deciding {spent:.2f} s; without deciding "

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from patchtool.commands.history import chosen_fields
 from patchtool.git import Repository
-from patchtool.history import Outcome, outcome_of
 from patchtool.model import SEVERITY, worst
+from patchtool.outcomes import Outcome, outcome_of
 from patchtool.report import STATUS
 from patchtool.report.words import safe
 

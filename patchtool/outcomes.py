@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a commit is found to be: one verdict for each field of each path.
+
+In: the report of a check.  Out: an outcome that can be compared with that of another
+commit, whatever functions and lines are called there.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from patchtool.model import SEVERITY, Context, Report, Verdict
+
+State = Literal["covered", "gap", "unknown", "not-guarded", "absent", "unreadable"]
+"""A verdict, or why a commit has none: no KVM x86 there, or objects not in this clone."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cell:
+    """The verdict on one field of one path (tdp, soft, npt, ept, nested)."""
+
+    path: str
+    field: str
+    verdict: str
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a check of one commit amounts to."""
+
+    verdict: State
+    cells: tuple[Cell, ...] = ()
+
+    @property
+    def gaps(self) -> frozenset[Gap]:
+        """Every input that some path misses."""
+        return frozenset(
+            Gap(cell.path, cell.field, name) for cell in self.cells for name in cell.missing
+        )
+
+    def state(self, gap: Gap) -> State:
+        """Return how this commit stands to one gap."""
+        if self.verdict in ("absent", "unreadable", "not-guarded"):
+            return self.verdict
+        for cell in self.cells:
+            if (cell.path, cell.field) == (gap.path, gap.field):
+                if gap.input in cell.missing:
+                    return "gap"
+                return "unknown" if cell.verdict == "unknown" else "covered"
+        return "unknown" if self.verdict == "unknown" else "absent"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Gap:
+    """One input that the role misses, for one field of one path."""
+
+    path: str
+    field: str
+    input: str
+
+
+ABSENT = Outcome("absent")
+UNREADABLE = Outcome("unreadable")
+
+_NAMED = (
+    ("npt", re.compile(r"(?:^|_)s?npt(?:_|$)")),
+    ("ept", re.compile(r"(?:^|_)ept(?:_|$)")),
+    ("nested", re.compile(r"(?:^|_)nested_mmu$|^init_kvm_nested")),
+    ("tdp", re.compile(r"(?:^|_)tdp(?:_|$)")),
+    ("soft", re.compile(r"soft|shadow")),
+)
+
+
+def path_of(context: Context) -> str:
+    """Return the short name of a path, which outlives that its functions are renamed."""
+    names = (*context.entry, context.initialiser, context.context)
+    for label, pattern in _NAMED:
+        if any(pattern.search(name) for name in names):
+            return label
+    if context.context == "guest_mmu" and any("nested_svm" in name for name in names):
+        return "npt"
+    return f"{context.initialiser}/{context.context}"
+
+
+def outcome_of(report: Report) -> Outcome:
+    """Return what a report amounts to, one cell for each field of a path."""
+    found: dict[tuple[str, str], Cell] = {}
+    for context in report.contexts:
+        label = path_of(context)
+        # Without a name of its own, shadow paging for L2 shares its functions with L1's.
+        if label == "soft" and any("nested_svm" in name for name in context.entry):
+            label = "npt"
+        for one in context.fields:
+            missing = set(one.missing)
+            if one.verdict == "gap" and not missing:
+                missing = {"(not stored on every path)"}
+            other = found.get((label, one.name))
+            verdict: Verdict = one.verdict
+            if other is not None:
+                missing |= set(other.missing)
+                verdict = max(verdict, cast(Verdict, other.verdict), key=SEVERITY.__getitem__)
+            names = tuple(sorted(missing))
+            found[label, one.name] = Cell(label, one.name, verdict, names)
+    return Outcome(report.verdict, tuple(sorted(found.values())))
