@@ -430,12 +430,26 @@ def test_files_of_anything(name, junk):
         b"#if A\n" * 5_000 + b"#endif\n" * 5_000,
         b"/*" * 50_000,
         b'"' * 50_001,
+        b"char c = '\"'; /* " + b"word " * 200,
+        b"int it's " + b"word " * 200,
         b"#define a a\n" * 5_000,
         b"int y = " + b"1 + " * 20_000 + b"1;",
         b"\0" * 200_000,
         b"\\\n" * 50_000,
     ],
-    ids=["parentheses", "braces", "options", "comments", "quotes", "macros", "sum", "NUL", "lines"],
+    ids=[
+        "parentheses",
+        "braces",
+        "options",
+        "comments",
+        "quotes",
+        "quote",
+        "apostrophe",
+        "macros",
+        "sum",
+        "NUL",
+        "lines",
+    ],
 )
 def test_depth_and_length(deep):
     """Text that is very deep or very long in front of the file takes no longer than others."""
