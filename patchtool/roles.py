@@ -120,7 +120,7 @@ def initialisers(index: Index, roles: Roles) -> list[Definition]:
     names = {name for members in roles.shape.contexts.values() for name in members}
     words = [name.encode() for name in names]
     near_store = re.compile(
-        rb"(?:->|\.)\s*(?:%s)\b[^;=]*=(?!=)|\bmem\w+\s*\(\s*&|WRITE_ONCE" % b"|".join(words)
+        rb"\b(?:%s)\b[^;{}]*?(?<![=!<>])=(?!=)|\bmem\w+\s*\(\s*&|WRITE_ONCE" % b"|".join(words)
     )
     found: list[Definition] = []
     for path in index.kvm_files:
@@ -206,11 +206,12 @@ def callers(index: Index, name: str, only: str | None = None) -> list[Definition
 
 
 def _calls(node: syntax.Node, name: str) -> bool:
-    """Tell whether a function calls another one, or could where it cannot be parsed."""
+    """Tell whether a function calls another one, or could where it is not parsed."""
     called = (m["call.function"][0] for m in syntax.matches("call_site", node))
-    return any(syntax.text(one) == name for one in called) or (
-        node.has_error and name in calls((node.text or b"").partition(b"{")[2])
-    )
+    if any(syntax.text(one) == name for one in called):
+        return True
+    body = (node.text or b"").partition(b"{")[2]
+    return (node.has_error or b"#" in body) and name in calls(body)
 
 
 def relevant_members(roles: Roles, fields: frozenset[str]) -> frozenset[str]:

@@ -18,8 +18,8 @@ from typing import NamedTuple
 _TOKEN = re.compile(
     rb"/\*.*?(?:\*/|\Z)"
     rb"|//(?:[^\n\\]|\\.)*"
-    rb'|"(?:[^"\\\n]+|\\.)*"'
-    rb"|'(?:[^'\\\n]+|\\.)*'"
+    rb'|"(?:[^"\\\n]++|\\.)*+"'
+    rb"|'(?:[^'\\\n]++|\\.)*+'"
     rb"|\{|\}"
     rb"|\#(?:[^\n\\/]+|\\.|/\*.*?\*/|/)*",
     re.S,
@@ -32,7 +32,7 @@ _DIRECTIVE = re.compile(rb"#[ \t]*(\w+)[ \t]*(.*)", re.S)
 _DEFINE = re.compile(rb"#[ \t]*define[ \t]+(\w+)")
 _MACRO = re.compile(rb"(\([^)]*\))?(?:[ \t]|\\\n|$)*(.*)", re.S)
 _COMMENT = re.compile(rb"/(?:\*[^*]*(?:\*(?!/)[^*]*)*(?:\*/|\Z)|/(?:[^\n\\]|\\.)*)", re.S)
-_STRING_OR_COMMENT = re.compile(rb'"(?:[^"\\\n]+|\\.)*"|' + _COMMENT.pattern, re.S)
+_STRING_OR_COMMENT = re.compile(rb'"(?:[^"\\\n]++|\\.)*+"|' + _COMMENT.pattern, re.S)
 _QUOTED_COMMENT = re.compile(rb'"(?:[^"\\\n/]|\\.|/(?![/*]))*/[/*]', re.S)
 """What may be the mark of a comment inside a string."""
 WORDS = bytes(i if re.match(rb"\w", bytes((i,))) else 0x20 for i in range(256))

@@ -1,4 +1,4 @@
-; Calls of a function by its name: the sites that bind its arguments.
+; Calls of a function by its name, and what may be one: the sites that bind its arguments.
 ;
 ; roles.py asks for the callers of an initialiser, and climbs from there to an entry on
 ; whose callers nothing depends.
@@ -10,3 +10,7 @@
     ; (kvm_init_mmu)(vcpu): parentheses keep a macro of the same name out
     (parenthesized_expression
       (identifier) @call.function)])
+
+; if_nested(vcpu) kvm_init_mmu(vcpu): behind a macro a call looks like a declaration
+(function_declarator
+  declarator: (identifier) @call.function)

@@ -7,12 +7,13 @@ import signal
 from contextlib import contextmanager
 
 import pytest
-from edited import check, fixture, verdicts
+from edited import Files, check, fixture, verdicts
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from patchtool.errors import InputError
-from patchtool.index import calls
+from patchtool.index import Index, calls
+from patchtool.roles import callers
 from patchtool.scan import scan
 
 MMU = "arch/x86/kvm/mmu/mmu.c"
@@ -422,6 +423,57 @@ def test_files_of_anything(name, junk):
     assert verdict({**BASE[name], HOST: junk}) not in CLEAN
 
 
+SECOND = b"""
+#define ROLE(c, member) ((c)->member)
+void kvm_init_second(struct kvm_vcpu *vcpu)
+{
+	struct kvm_mmu *context = &vcpu->arch.root_mmu;
+	struct kvm_mmu_role_regs regs = vcpu_to_role_regs(vcpu);
+	union kvm_mmu_role role = {0};
+
+	if (role.as_u64 == context->mmu_role.as_u64)
+		return;
+	%s;
+	context->root_level = role_regs_to_root_level(&regs);
+}
+"""
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        b"context->mmu_role.as_u64 = role.as_u64",
+        b"context->\\\nmmu_role.as_u64 = role.as_u64",
+        b"ROLE(context, mmu_role).as_u64 = role.as_u64",
+        b"other_role(context, mmu_role)->as_u64 = role.as_u64",
+    ],
+)
+def test_a_second_set_up_is_never_passed_over(store):
+    """However a role is stored, the function that does is found."""
+    files = fixture("guard-goto-fixed")
+    assert verdict({**files, MMU: files[MMU] + SECOND % store}) not in CLEAN
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        b"kvm_init_mmu(vcpu);",
+        b"(kvm_init_mmu)(vcpu);",
+        b"MAYBE kvm_init_mmu(vcpu);",
+        b"if_nested(vcpu) kvm_init_mmu(vcpu);",
+        b"if_nested(vcpu)\n\t\tkvm_init_mmu(vcpu), other(vcpu);",
+        b"if_nested(vcpu, 1) kvm_init_mmu(vcpu);",
+        b"\n#define SET_UP() kvm_init_mmu(vcpu)\n\tSET_UP();",
+    ],
+)
+def test_callers(call):
+    """A call is one behind a macro as well, where it looks like a declaration."""
+    caller = b"void caller(struct kvm_vcpu *vcpu)\n{\n\t%s\n}\n" % call
+    files = fixture("guard-goto-fixed")
+    index = Index(Files({**files, MMU: files[MMU] + caller}))
+    assert [one.name for one in callers(index, "kvm_init_mmu")] == ["caller"]
+
+
 @pytest.mark.parametrize(
     "deep",
     [
@@ -430,12 +482,26 @@ def test_files_of_anything(name, junk):
         b"#if A\n" * 5_000 + b"#endif\n" * 5_000,
         b"/*" * 50_000,
         b'"' * 50_001,
+        b"char c = '\"'; /* " + b"word " * 200,
+        b"int it's " + b"word " * 200,
         b"#define a a\n" * 5_000,
         b"int y = " + b"1 + " * 20_000 + b"1;",
         b"\0" * 200_000,
         b"\\\n" * 50_000,
     ],
-    ids=["parentheses", "braces", "options", "comments", "quotes", "macros", "sum", "NUL", "lines"],
+    ids=[
+        "parentheses",
+        "braces",
+        "options",
+        "comments",
+        "quotes",
+        "quote",
+        "apostrophe",
+        "macros",
+        "sum",
+        "NUL",
+        "lines",
+    ],
 )
 def test_depth_and_length(deep):
     """Text that is very deep or very long in front of the file takes no longer than others."""
