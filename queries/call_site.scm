@@ -3,9 +3,9 @@
 ; roles.py asks for the callers of an initialiser, and climbs from there to an entry on
 ; whose callers nothing depends.
 
+; kvm_init_shadow_npt_mmu(vcpu, cr0, cr4, efer, nested_cr3)
 (call_expression
   function: [
-    ; kvm_init_shadow_npt_mmu(vcpu, cr0, cr4, efer, nested_cr3)
     (identifier) @call.function
     ; (kvm_init_mmu)(vcpu): parentheses keep a macro of the same name out
     (parenthesized_expression
