@@ -72,7 +72,9 @@ class Invalidations:
             name = syntax.text(call)
             if call.start_byte < start or not name.startswith("kvm_"):
                 continue
-            if not _is_certain(call, body):
+            # Behind an unknown macro a call looks like a declaration.
+            declared = call.parent is not None and call.parent.type == "function_declarator"
+            if declared or not _is_certain(call, body):
                 continue
             inside = [
                 self._on_every_way(one, 0, above | {function.key})

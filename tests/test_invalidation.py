@@ -40,6 +40,7 @@ def test_on_every_way(path, old, new):
     [
         (CPUID, CALL, ""),
         (CPUID, CALL, IF + CALL),
+        (CPUID, CALL, "\tif_nested(vcpu) kvm_mmu_after_set_cpuid(vcpu);\n"),
         (CPUID, CALL, f"{IF}\treturn;\n{CALL}"),
         (CPUID, CALL, f"\tfor (; maxphyaddr > 40; maxphyaddr--)\n\t{CALL}"),
         (CPUID, CALL, f"#ifdef CONFIG_KVM_XEN\n{CALL}#endif\n"),
@@ -50,7 +51,8 @@ def test_on_every_way(path, old, new):
         (MMU, MARK, MARK.replace("root_mmu", "guest_mmu")),
     ],
     ids=[
-        "no call", "call under a condition", "left before the call", "call in a loop",
+        "no call", "call under a condition", "call behind a macro", "left before the call",
+        "call in a loop",
         "call in some builds", "call before the change", "no mark", "mark under a condition",
         "left before the mark", "another context",
     ],
