@@ -77,7 +77,7 @@ _LONGEST_LEAD = 400
 _TYPE_WORDS = re.compile(rb"[ \t]*((?:\w+\s+)+\**\s*)")
 _DECLARED = re.compile(rb"(?:\s*\[[^\]]*\])*[^;(){}=]*(?:=\s*[^;{}]+)?;")
 _RECORD_END = re.compile(rb"\}\s*(?:__\w+\s+)*(\w+)\s*;\s*$")
-_CALL_BACKWARDS = re.compile(rb"\(\s*(\w*[A-Za-z_])(?!\w)")
+_CALL_BACKWARDS = re.compile(rb"\(\s*(?:\)\s*)?(\w*[A-Za-z_])(?!\w)")
 """A call read from its end: to look for one fixed byte is four times as fast."""
 
 

@@ -3,6 +3,7 @@
 ; roles.py asks for the callers of an initialiser, and climbs from there to an entry on
 ; whose callers nothing depends.
 
+; An expression that is a call
 (call_expression
   function: [
     ; kvm_init_shadow_npt_mmu(vcpu, cr0, cr4, efer, nested_cr3)
