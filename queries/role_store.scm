@@ -9,10 +9,14 @@
   operator: "=")
 
 ; memcpy(&context->mmu_role, &new_role, sizeof(new_role))
+; WRITE_ONCE(context->mmu_role.as_u64, new_role.as_u64)
 (call_expression
   function: (identifier) @role.copier
   arguments: (argument_list
     .
-    (pointer_expression
-      argument: (field_expression) @role.target))
+    [
+      (pointer_expression
+        argument: (field_expression) @role.target)
+      (field_expression) @role.target
+    ])
   (#any-of? @role.copier "memcpy" "memset" "WRITE_ONCE"))

@@ -446,6 +446,7 @@ void kvm_init_second(struct kvm_vcpu *vcpu)
         b"context->\\\nmmu_role.as_u64 = role.as_u64",
         b"ROLE(context, mmu_role).as_u64 = role.as_u64",
         b"other_role(context, mmu_role)->as_u64 = role.as_u64",
+        b"WRITE_ONCE(context->mmu_role.as_u64, role.as_u64)",
     ],
 )
 def test_a_second_set_up_is_never_passed_over(store):
