@@ -120,7 +120,8 @@ def initialisers(index: Index, roles: Roles) -> list[Definition]:
     names = {name for members in roles.shape.contexts.values() for name in members}
     words = [name.encode() for name in names]
     near_store = re.compile(
-        rb"\b(?:%s)\b[^;{}]*?(?<![=!<>])=(?!=)|\bmem\w+\s*\(\s*&|WRITE_ONCE" % b"|".join(words)
+        rb"\b(?:%s)\b[^;{}]*?(?<![=!<>])=(?!=)|mem\w+\s*\(|WRITE_ONCE|_release\b|\bswap\b|xchg"
+        % b"|".join(words)
     )
     found: list[Definition] = []
     for path in index.kvm_files:

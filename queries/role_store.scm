@@ -3,9 +3,9 @@
 ; roles.py keeps those whose target is a role member of a context, or its word.
 
 ; context->mmu_role.as_u64 = new_role.as_u64; context->root_role.word = root_role.word;
-; context->mmu_role = new_role;
+; context->mmu_role = new_role; *(u64 *)&context->mmu_role = word; ROLE(context) = new_role;
 (assignment_expression
-  left: (field_expression) @role.target
+  left: (_) @role.target
   operator: "=")
 
 ; memcpy(&context->mmu_role, &new_role, sizeof(new_role))
@@ -14,9 +14,7 @@
   function: (identifier) @role.copier
   arguments: (argument_list
     .
-    [
-      (pointer_expression
-        argument: (field_expression) @role.target)
-      (field_expression) @role.target
-    ])
-  (#any-of? @role.copier "memcpy" "memset" "WRITE_ONCE"))
+    (_) @role.target)
+  (#any-of? @role.copier
+    "memcpy" "memmove" "memset" "__builtin_memcpy" "__builtin_memmove" "__builtin_memset"
+    "WRITE_ONCE" "smp_store_release" "swap" "xchg" "cmpxchg"))
