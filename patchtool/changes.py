@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator
+from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from patchtool.diff import differing
@@ -88,9 +89,7 @@ class Change:
     def _of(self, path: str, old: bytes, new: bytes, index: Index) -> Iterator[_Line]:
         earlier, code = strip_comments(old).split(b"\n"), strip_comments(new).split(b"\n")
         texts = new.split(b"\n")
-        offsets = [0]
-        for text in texts:
-            offsets.append(offsets[-1] + len(text) + 1)
+        offsets = [0, *accumulate(len(text) + 1 for text in texts)]
         file = index.file(path)
 
         def line(at: int, written: bytes, gone: bytes) -> _Line:

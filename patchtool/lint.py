@@ -29,7 +29,7 @@ from patchtool.model import (
 )
 
 if TYPE_CHECKING:
-    from patchtool.changes import Mover
+    from patchtool.changes import Change, Mover
     from patchtool.entries import Ways
     from patchtool.slices import Lens, Recorder
     from patchtool.source import Source
@@ -157,6 +157,7 @@ class _Series:
         self._found = _Collected()
         self._decisions = 0
         self._index: Recorder | None = None
+        self._latest: tuple[Step, Change] | None = None
 
     def take(self, step: Step, suffix: str, last: bool) -> None:
         """Compare the trees before and after one step."""
@@ -195,11 +196,7 @@ class _Series:
         self._now = after
 
         move = partial(self._moved, tree=after.source)
-        change = None
-        if step is not None:
-            from patchtool.changes import Change
-
-            change = Change(step.before(), after.source, step.paths)
+        change = self._change(after, step) if step is not None else None
         near = after.functions
         old = before.report if before is not None else Report(self._label, None)
         new, existing, closed = compare(old, after.report)
@@ -247,11 +244,9 @@ class _Series:
 
         wrong = {one.entry for one in report.contexts if one.verdict != "covered"}
         clean = {one.entry for one in report.contexts} - wrong
+        gaps = {key for key, one in _results(report).items() if one.verdict == "gap"}
         before = self._decide(source, Ways(frozenset(wrong), frozenset(clean)))
-        known = _results(before.report)
-        if all(key in known for key, one in _results(report).items() if one.verdict == "gap"):
-            return before
-        return self._decide(source)
+        return before if gaps <= _results(before.report).keys() else self._decide(source)
 
     def _decide(self, source: Source, ways: Ways | None = None) -> _Decided:
         from patchtool.slices import Recorder
@@ -270,10 +265,16 @@ class _Series:
 
         That is told much sooner than that it leaves all of them alone.
         """
-        from patchtool.changes import Change
-
-        change = Change(step.before(), after.source, step.paths)
+        change = self._change(after, step)
         return not after.functions.isdisjoint(change.functions(after.index))
+
+    def _change(self, after: _Decided, step: Step) -> Change:
+        """Return the lines that a step touches; one step is asked for at a time."""
+        if self._latest is None or self._latest[0] is not step:
+            from patchtool.changes import Change
+
+            self._latest = step, Change(step.before(), after.source, step.paths)
+        return self._latest[1]
 
     def _same(self, decided: _Decided, step: Step) -> bool:
         """Tell whether a step leaves alone all that a verdict rests on."""
