@@ -9,7 +9,11 @@ from .entries import Tree
 from .roles import (
     callers,
 )
-from .scan import Definition
+from .scan import Definition, places
+
+_STORE = re.compile(rb"(?:\.\w+)*\s*(?:(?:[-+|&^*/%]|<<|>>)?=(?!=)|\+\+|--)")
+_MEMBER = re.compile(rb"\s*\.")
+_LONGEST_LEAD = 80
 
 
 def host_constant(tree: Tree, symbol: str) -> str | None:
@@ -28,12 +32,8 @@ def host_constant(tree: Tree, symbol: str) -> str | None:
         assert word is not None
         return f"{symbol} is set at module load ({word.group()}, {where})"
     spelt = name.group().encode()
-    pattern = re.compile(
-        rb"(?<![\w.>])" + spelt + rb"\b(?:\.\w+)*\s*(?:(?:[-+|&^*/%]|<<|>>)?=(?!=)|\+\+|--)"
-        rb"|(?:\+\+|--)\s*" + spelt + rb"\b|(?<!&)&\s*" + spelt + rb"\b(?!\s*\.)"
-    )
     writers = [
-        d for _, d in tree.index.users(name.group()) if pattern.search(d.text.split(b"{", 1)[-1])
+        d for _, d in tree.index.users(name.group()) if _is_stored(d.text.split(b"{", 1)[-1], spelt)
     ]
     for writer in writers:
         if not _only_at_load(tree, writer, 4):
@@ -42,6 +42,20 @@ def host_constant(tree: Tree, symbol: str) -> str | None:
         return f"{symbol} is never assigned to in KVM ({where})"
     names = ", ".join(sorted({f"{writer.name}()" for writer in writers}))
     return f"{symbol} is set at module load ({names}, {where})"
+
+
+def _is_stored(text: bytes, name: bytes) -> bool:
+    """Tell whether a text stores to an object of file scope or takes its address."""
+    for at in places(text, name):
+        lead = text[max(0, at - _LONGEST_LEAD) : at].rstrip()
+        end = at + len(name)
+        if _STORE.match(text, end) and not lead.endswith((b".", b">")):
+            return True
+        if lead.endswith((b"++", b"--")):
+            return True
+        if lead.endswith(b"&") and not lead.endswith(b"&&") and not _MEMBER.match(text, end):
+            return True
+    return False
 
 
 def _only_at_load(tree: Tree, definition: Definition, depth: int) -> bool:

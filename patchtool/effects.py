@@ -38,10 +38,13 @@ def _stores_to(members: Iterable[bytes], lvalues: Iterable[bytes]) -> re.Pattern
     )  # fmt: skip
 
 
+_WHOLE_STORE = re.compile(rb"[;{}]\s*\*\s*(\w+)\s*=(?!=)")
+_COPY = re.compile(rb"mem(?:set|cpy|move)\s*\(\s*(\w+)\s*,")
 _PASTED_STORE = re.compile(
     rb"##\s*\w+(?:\s*(?:\.|->|##)\s*\w+|\s*\[[^\]]*\])*\s*(?:[-+|&^]|<<|>>)?=(?!=)"
 )
 _PASTED_MEMBER = re.compile(rb"(?:\.|->)\s*\w*\s*\Z")
+_HOLDER_OF_MEMBER = re.compile(rb"(?<![\w.>])(\w+)\s*->\s*(\w+)\b")
 _TABLE = r"(?:\.|->)\s*{}\s*=\s*&?\s*(\w+)"
 
 
@@ -50,6 +53,9 @@ class Effects:
 
     def __init__(self, index: Index, members: frozenset[str], contexts: frozenset[str]) -> None:
         self._index = index
+        self.initialisers: frozenset[str] = frozenset()
+        """The functions that set a context up, as soon as they are known."""
+        self._strangers: set[str] = set()
         self._reaches: dict[str, frozenset[str]] = {}
         self._operations: dict[str, tuple[tuple[str, Definition], ...]] = {}
         self._globals: dict[str, bool] = {}
@@ -74,18 +80,8 @@ class Effects:
                 return True
         if not any(word in whole for word in self._context_words):
             return False
-        for match in self._holder.finditer(whole):
-            name = match.group(1)
-            if re.search(
-                rb"\bmem(?:set|cpy|move)\s*\(\s*"
-                + name
-                + rb"\s*,|[;{}]\s*\*\s*"
-                + name
-                + rb"\s*=(?!=)",
-                plain,
-            ):
-                return True
-        return False
+        stored = {*_WHOLE_STORE.findall(plain), *_COPY.findall(plain)}
+        return bool(stored) and not stored.isdisjoint(self._holder.findall(whole))
 
     def _gives_name(self, plain: bytes, whole: bytes) -> bool:
         """Tell whether a member is given by its name alone: to a macro, which may store to it."""
@@ -176,7 +172,20 @@ class Effects:
                 for one in file.functions.get(name or "", ()):
                     if self._stores(strip_comments(one.text), one.text):
                         found.add(one.name)
+                        if self._is_stranger(one.text):
+                            self._strangers.add(one.name)
         return frozenset(found)
+
+    def _is_stranger(self, text: bytes) -> bool:
+        """Tell whether a function stores to members of the same name in other structs alone."""
+        if any(word in text for word in self._context_words):
+            return False
+        held = [(m[1], m.start()) for m in _HOLDER_OF_MEMBER.finditer(text) if m[2] in self._words]
+        return bool(held) and all(
+            re.search(rb"\bstruct\s+\w+\s*\*\s*(?:const\s+)?" + name + rb"\b", text) is not None
+            for name, at in held
+            if not text[:at].rstrip().endswith((b".", b"->"))
+        )
 
     def reaches(self, name: str, definition: Definition) -> bool:
         """Tell whether a function, or one that it calls, may store to a member.
@@ -190,47 +199,59 @@ class Effects:
         """Return the functions that a file sees and that reach a writer."""
         known = self._reaches.get(path)
         if known is None:
-            known = self._closed_over([path], self._inline | self._core)
+            known = self._closed_over([path], self.writers | self._inline | self._core)
             self._reaches[path] = known = known | self._inline
         return known
 
     @cached_property
     def _core(self) -> frozenset[str]:
-        """The writers, and what reaches them in the files that define them."""
-        paths = [
-            path
-            for path in self._index.kvm_files
-            if path.endswith(".c")
-            and not self._index.words_in(path).isdisjoint(w.encode() for w in self.writers)
-            and (file := self._index.file(path)) is not None
-            and not self.writers.isdisjoint(file.functions)
-        ]
-        return self.writers | self._closed_over(paths, frozenset())
+        """The writers, and what reaches them in the files that define them.
+
+        Beyond these files those are not asked for that set a context up, which a set-up
+        does not call, and those that store to a member of another struct.
+        """
+        sources = [path for path in self._index.kvm_files if path.endswith(".c")]
+        near = [path for path in sources if self._defines_writer(path)]
+        known = self.writers | self._closed_over(near, self.writers)
+        return known | self._closed_over(sources, self._far_writers)
+
+    def _defines_writer(self, path: str) -> bool:
+        if self._index.words_in(path).isdisjoint(name.encode() for name in self.writers):
+            return False
+        file = self._index.file(path)
+        return file is not None and not self.writers.isdisjoint(file.functions)
+
+    @property
+    def _far_writers(self) -> frozenset[str]:
+        return self.writers - self.initialisers - self._strangers
 
     @cached_property
     def _inline(self) -> frozenset[str]:
         """The functions in KVM's headers that reach a writer."""
         headers = [p for p in self._index.kvm_files if p.endswith(".h")]
-        return self._closed_over([KVM_HOST, *headers], frozenset())
+        return self._closed_over([KVM_HOST, *headers], self.writers)
 
     def _closed_over(self, paths: list[str], known: frozenset[str]) -> frozenset[str]:
-        """Return the functions of some files that reach a writer, or a known name."""
+        """Return the functions of some files that reach a known name."""
         found: set[str] = set()
-        wanted = set(self.writers | known)
-        grown = True
-        called: dict[str, Mapping[str, frozenset[str]]] = {}
-        while grown:
-            grown = False
-            for path in paths:
-                if path not in called:
-                    if self._index.words_in(path).isdisjoint(name.encode() for name in wanted):
-                        continue
-                    called[path] = self._index.calls_in(path)
-                for name, inner in called[path].items():
-                    if name not in found and (name in wanted or not inner.isdisjoint(wanted)):
-                        found.add(name)
-                        grown = grown or name not in wanted
-                        wanted.add(name)
+        callers: dict[str, list[str]] = {}
+        closed = paths
+        fresh = set(known)
+        wanted = set(known)
+        while fresh:
+            words = {name.encode() for name in fresh}
+            opened = [path for path in closed if not self._index.words_in(path).isdisjoint(words)]
+            closed = [path for path in closed if path not in opened]
+            more = {name for one in fresh for name in callers.get(one, ())}
+            for path in opened:
+                for name, inner in self._index.calls_in(path).items():
+                    if name in wanted or not inner.isdisjoint(wanted):
+                        more.add(name)
+                    for one in inner:
+                        callers.setdefault(one, []).append(name)
+            found |= more
+            fresh = more - wanted
+            wanted |= fresh
         return frozenset(found)
 
     def changes_registers(self, definition: Definition) -> bool:

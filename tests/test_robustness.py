@@ -627,3 +627,17 @@ def test_another_pointer_may_be_the_same_context(store):
     data = files[MMU].decode().replace(LEVEL, f"{LEVEL}\n\t{store}")
     new = {MMU: data, HOST: host}
     assert verdict({**files, **{path: text.encode() for path, text in new.items()}}) not in CLEAN
+
+
+def test_a_store_that_is_files_away_is_followed():
+    """A call leads through as many files as it likes to the function that stores."""
+    files = fixture("guard-swapped-fixed")
+    heads = [f"void far{n}(struct kvm_mmu *m, u8 level)" for n in range(4)]
+    bodies = [f"far{n + 1}(m, level);" for n in range(3)] + ["m->root_level = level;"]
+    header = files[HEADER].decode().replace("#endif", ";\n".join(heads) + ";\n#endif", 1)
+    new = {MMU: files[MMU].decode().replace(LEVEL, f"{LEVEL}\n\tfar0(context, vcpu->arch.hflags);")}
+    for number, (head, body) in enumerate(zip(heads, bodies, strict=True)):
+        far = f"arch/x86/kvm/far{number}.c"
+        new[far] = f'#include "mmu.h"\n\n{head}\n{{\n\t{body}\n}}\n'
+    new[HEADER] = header
+    assert verdict({**files, **{path: text.encode() for path, text in new.items()}}) not in CLEAN

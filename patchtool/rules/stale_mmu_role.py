@@ -72,6 +72,7 @@ def check(
     effects = make_effects(index, roles, frozenset(wanted))
     tree = Tree(index, types, roles, effects, Lowering(index, types, roles.shape, effects))
     starts = initialisers(index, roles)
+    effects.initialisers = frozenset(start.name for start in starts)
     garbled = garbled_functions(tree, starts)
     if garbled:
         return Report(label, rev, unknowns=garbled, files=index.asked, verdict="unknown")
