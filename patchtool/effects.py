@@ -48,6 +48,17 @@ _HOLDER_OF_MEMBER = re.compile(rb"(?<![\w.>])(\w+)\s*->\s*(\w+)\b")
 _TABLE = r"(?:\.|->)\s*{}\s*=\s*&?\s*(\w+)"
 
 
+def _statements(text: bytes, words: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the statements that hold one of some words, semicolons included."""
+    for word in words:
+        at = text.find(word)
+        while at >= 0:
+            end = text.find(b";", at)
+            end = len(text) if end < 0 else end + 1
+            yield text[text.rfind(b";", 0, at) + 1 : end]
+            at = text.find(word, end)
+
+
 class Effects:
     """What functions of one tree may write."""
 
@@ -64,6 +75,7 @@ class Effects:
         tags = b"|".join(re.escape(c.encode()) for c in sorted(contexts)) or b"(?!)"
         self._words = tuple(sorted(m.encode() for m in members))
         self._plain_store = _stores_to(self._words, ())
+        self._context = re.compile(rb"struct\s+(?:" + tags + rb")\b")
         self._holder = re.compile(rb"\b(?:struct\s+)(?:" + tags + rb")\s*\*\s*(?:const\s+)?(\w+)")
         self._context_words = tuple(sorted(c.encode() for c in contexts))
 
@@ -75,19 +87,19 @@ class Effects:
         return any(self._called(name, function.file) for name in calls(plain))
 
     def _stores(self, plain: bytes, whole: bytes) -> bool:
-        if any(word in plain for word in self._named):
-            if self._store.search(plain) is not None or self._gives_name(plain, whole):
+        for statement in _statements(plain, self._named):
+            if self._store.search(statement) or self._gives_name(statement, whole):
                 return True
         if not any(word in whole for word in self._context_words):
             return False
         stored = {*_WHOLE_STORE.findall(plain), *_COPY.findall(plain)}
         return bool(stored) and not stored.isdisjoint(self._holder.findall(whole))
 
-    def _gives_name(self, plain: bytes, whole: bytes) -> bool:
+    def _gives_name(self, statement: bytes, whole: bytes) -> bool:
         """Tell whether a member is given by its name alone: to a macro, which may store to it."""
         return any(
             re.search(rb"\w[\s*]+" + found[1] + rb"\s*[=;,)\[]", whole) is None
-            for found in self._bare.finditer(plain)
+            for found in self._bare.finditer(statement)
         )
 
     def names(self, path: tuple[str, ...]) -> bool:
@@ -161,10 +173,12 @@ class Effects:
     def writers(self) -> frozenset[str]:
         """Every function of KVM, and every macro, that stores to a member itself."""
         found = {name for name, stores in self._macros.items() if stores}
-        words = self._named + self._context_words
         for path in self._files:
-            # Who stores to a whole context holds a pointer to one.
-            near = self._near(path, words)
+            near = self._near(path, self._named)
+            if not self._index.words_in(path).isdisjoint(self._context_words):
+                # Who stores to a whole context holds a pointer to one.
+                data = self._index.text(path) or b""
+                near = sorted([*near, *(m.start() for m in self._context.finditer(data))])
             file = self._index.file(path) if near else None
             if file is None:
                 continue

@@ -71,6 +71,9 @@ _RARELY = {
 }
 """The same, for texts that are written in another way."""
 _GIVEN = re.compile(rb"\s*\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)")
+_PASTE = re.compile(rb"##")
+_BUILDS = re.compile(rb"\)[^;{}]*\{")
+"""What a macro has that defines a function: a body behind its parameters."""
 _LINE = re.compile(rb"^", re.M)
 _LEAD = bytes(i for i in range(256) if re.match(rb"[\w\s*]", bytes((i,))))
 _LONGEST_LEAD = 400
@@ -446,12 +449,10 @@ class Index:
             return known
         result: dict[str, list[Definition]] = {}
         self._generated[file.path] = result
-        if b"##" not in file.data:
-            return result
-        for name in file.defines:
-            for macro in file.macros(name):
-                if macro.parameters and b"##" in macro.text and b"{" in macro.text:
-                    self._generate(file, macro, result)
+        pastes = [found.start() for found in _PASTE.finditer(file.data)]
+        for macro in file.macros_around(pastes) if pastes else ():
+            if macro.parameters and _BUILDS.search(macro.text) is not None:
+                self._generate(file, macro, result)
         return result
 
     def _generate(
