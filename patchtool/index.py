@@ -267,9 +267,10 @@ class Index:
         if memo in self._memo:
             return self._memo[memo]
         word = name.split()[-1].encode()
-        result: tuple[Definition, ...] = ()
+        # What a C file defines itself comes first; then its headers need not be listed.
+        result = self._picked(here, pick) if here.endswith(".c") else ()
         far: list[str] = []
-        for path in self._holding(here, word):
+        for path in self._holding(here, word) if not result else ():
             if not path.startswith(_OURS):
                 if kind != "function" or path.startswith(_FOLLOWED):
                     far.append(path)
