@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from patchtool.model import Anchor, Finding, Report, Unknown
     from patchtool.source import Source
 
+_OBJECTS = 500_000
+"""How many new objects the garbage collector waits for; a check makes 60,000."""
 _ABOUT = """\
 Report what a change brings in: each gap that is there with it and was not there
 without it.  Nothing new is said with silence."""
@@ -86,6 +88,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--rev goes with patches only")
     if arguments.series and (len(arguments.patches) != 1 or "-" in arguments.patches):
         raise UsageError("--series goes with one file; its folder holds the other mails")
+    import gc
+
     tree = arguments.tree or "."
     sources: list[Source] = []
     try:
@@ -101,6 +105,8 @@ def run(arguments: argparse.Namespace) -> int:
             steps = list(_committed(tree, arguments, sources))
         if not any(step.paths for step in steps):
             return _silent(arguments)
+        # Terms live as long as the tree that they belong to; only a long series frees some.
+        gc.set_threshold(_OBJECTS)
         return _lint(tree, steps, arguments)
     finally:
         for source in sources:
