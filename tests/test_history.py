@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from scratch import fill, git
 
+from patchtool import store
 from patchtool.commands import history as command
 from patchtool.commands import matrix as table
 from patchtool.errors import InputError
@@ -499,3 +500,16 @@ def test_store(tmp_path):
     Store(None).put("kind", "a", 1)
     assert Store(None).get("kind", "a") is None
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+@pytest.mark.parametrize("name", ["scan.py", "bdd.py", "walker.py", "lower/calls.py"])
+def test_another_engine_has_another_cache(tmp_path, monkeypatch, name):
+    """What an older engine found is not taken for the answer of this one."""
+    package = tmp_path / "patchtool"
+    shutil.copytree(store.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(store.PACKAGE.parent / "queries", tmp_path / "queries")
+    monkeypatch.setattr(store, "PACKAGE", package)
+    before = store.engine()
+    assert before == store.engine()
+    (package / name).write_text((package / name).read_text("utf-8") + "# changed\n", "utf-8")
+    assert store.engine() != before
