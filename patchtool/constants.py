@@ -5,15 +5,10 @@ from __future__ import annotations
 
 import re
 
+from .effects import object_stores
 from .entries import Tree
-from .roles import (
-    callers,
-)
-from .scan import Definition, places
-
-_STORE = re.compile(rb"(?:\.\w+)*\s*(?:(?:[-+|&^*/%]|<<|>>)?=(?!=)|\+\+|--)")
-_MEMBER = re.compile(rb"\s*\.")
-_LONGEST_LEAD = 80
+from .roles import callers
+from .scan import Definition
 
 
 def host_constant(tree: Tree, symbol: str) -> str | None:
@@ -27,13 +22,14 @@ def host_constant(tree: Tree, symbol: str) -> str | None:
         return None
     declared = tree.index.declaration(name.group(), tree.roles.here)
     where = f"{declared[0]}:{declared[1]}" if declared is not None else tree.roles.here
-    if declared is not None and re.search(r"__read_mostly|__ro_after_init|\bconst\b", declared[2]):
-        word = re.search(r"__read_mostly|__ro_after_init|\bconst\b", declared[2])
-        assert word is not None
+    word = re.search(r"__read_mostly|__ro_after_init|\bconst\b", declared[2]) if declared else None
+    if word is not None:
         return f"{symbol} is set at module load ({word.group()}, {where})"
     spelt = name.group().encode()
     writers = [
-        d for _, d in tree.index.users(name.group()) if _is_stored(d.text.split(b"{", 1)[-1], spelt)
+        d
+        for _, d in tree.index.users(name.group())
+        if any(object_stores(d.text.partition(b"{")[2], spelt))
     ]
     for writer in writers:
         if not _only_at_load(tree, writer, 4):
@@ -42,20 +38,6 @@ def host_constant(tree: Tree, symbol: str) -> str | None:
         return f"{symbol} is never assigned to in KVM ({where})"
     names = ", ".join(sorted({f"{writer.name}()" for writer in writers}))
     return f"{symbol} is set at module load ({names}, {where})"
-
-
-def _is_stored(text: bytes, name: bytes) -> bool:
-    """Tell whether a text stores to an object of file scope or takes its address."""
-    for at in places(text, name):
-        lead = text[max(0, at - _LONGEST_LEAD) : at].rstrip()
-        end = at + len(name)
-        if _STORE.match(text, end) and not lead.endswith((b".", b">")):
-            return True
-        if lead.endswith((b"++", b"--")):
-            return True
-        if lead.endswith(b"&") and not lead.endswith(b"&&") and not _MEMBER.match(text, end):
-            return True
-    return False
 
 
 def _only_at_load(tree: Tree, definition: Definition, depth: int) -> bool:

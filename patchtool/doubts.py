@@ -15,14 +15,8 @@ from .entries import Tree
 from .index import is_static
 from .lower import Lowered, Trouble
 from .memory import Int, Loc, Value
-from .model import (
-    Place,
-    Unknown,
-)
-from .roles import (
-    missing_functions,
-    undefined_set_ups,
-)
+from .model import Place, Unknown
+from .roles import missing_functions, undefined_set_ups
 from .scan import Definition, places
 
 
@@ -110,14 +104,16 @@ def _may_change(loc: Loc, value: Value, path: Cond) -> bool:
     if not isinstance(value, Int):
         return True
     before = bits.symbol(value.bits.width, str(loc))
-    differs = bits.both(path, bits.negate(bits.equal(value.bits, before)))
-    return differs if isinstance(differs, bool) else can_hold([differs]) is not False
+    return _is_possible(bits.both(path, bits.negate(bits.equal(value.bits, before))))
 
 
 def _may_miss(entered: Cond, reached: Cond) -> bool:
     """Tell whether a function may be entered and something in it not be reached."""
-    both = bits.both(entered, bits.negate(reached))
-    return both if isinstance(both, bool) else can_hold([both]) is not False
+    return _is_possible(bits.both(entered, bits.negate(reached)))
+
+
+def _is_possible(condition: Cond) -> bool:
+    return condition if isinstance(condition, bool) else can_hold([condition]) is not False
 
 
 def _is_used(data: bytes, name: str) -> bool:

@@ -15,7 +15,7 @@ from functools import cached_property
 
 from .architecture import MEMBERS
 from .index import KVM_HOST, Index, calls
-from .scan import WORDS, Definition, places, strip_comments
+from .scan import WORDS, Definition, before, places, strip_comments
 
 _REGISTER = re.compile(
     rb"(?:->|\.)\s*(?:" + "|".join(MEMBERS).encode() + rb")\s*(?:[-+|&^]|<<|>>)?=(?!=)"
@@ -44,8 +44,21 @@ _PASTED_STORE = re.compile(
     rb"##\s*\w+(?:\s*(?:\.|->|##)\s*\w+|\s*\[[^\]]*\])*\s*(?:[-+|&^]|<<|>>)?=(?!=)"
 )
 _PASTED_MEMBER = re.compile(rb"(?:\.|->)\s*\w*\s*\Z")
-_HOLDER_OF_MEMBER = re.compile(rb"(?<![\w.>])(\w+)\s*->\s*(\w+)\b")
+_HOLDER = re.compile(rb"[^\w\s.>)\]]\s*(\w+)\s*->\Z")
 _TABLE = r"(?:\.|->)\s*{}\s*=\s*&?\s*(\w+)"
+
+
+_OBJECT_STORE = re.compile(rb"(?:\.\w+|\[[^\]]*\])*\s*(?:(?:[-+|&^*/%]|<<|>>)?=(?!=)|\+\+|--)")
+
+
+def object_stores(text: bytes, name: bytes) -> Iterator[int]:
+    """Yield where a text stores to an object of file scope, or takes its address."""
+    for at in places(text, name):
+        lead = before(text, at)
+        given = lead.endswith((b"++", b"--", b"&")) and not lead.endswith(b"&&")
+        stored = _OBJECT_STORE.match(text, at + len(name)) and not lead.endswith((b".", b"->"))
+        if given or stored:
+            yield at
 
 
 def _statements(text: bytes, words: Iterable[bytes]) -> Iterator[bytes]:
@@ -57,6 +70,46 @@ def _statements(text: bytes, words: Iterable[bytes]) -> Iterator[bytes]:
             end = len(text) if end < 0 else end + 1
             yield text[text.rfind(b";", 0, at) + 1 : end]
             at = text.find(word, end)
+
+
+def _is_variable(name: bytes, function: bytes) -> bool:
+    """Tell whether a function declares a variable of a name."""
+    return re.search(rb"\w[\s*]+%s\s*[=;,)\[]" % name, function) is not None
+
+
+def _is_elsewhere(function: bytes, at: int, name: bytes) -> bool:
+    """Tell whether a name is a variable, or a member of what a variable points to."""
+    lead = before(function, at)
+    if not lead.endswith((b"->", b".")):
+        return _is_variable(name, function)
+    holder = _HOLDER.search(lead)
+    return holder is not None and (
+        re.search(rb"\bstruct\s+\w+\s*\*\s*(?:const\s+)?%s\b" % holder[1], function) is not None
+    )
+
+
+def callers_of(index: Index, paths: Iterable[str], known: frozenset[str]) -> frozenset[str]:
+    """Return the functions of some files that reach a known name, or define one."""
+    found: set[str] = set()
+    callers: dict[str, list[str]] = {}
+    closed = list(paths)
+    fresh = set(known)
+    wanted = set(known)
+    while fresh:
+        words = {name.encode() for name in fresh}
+        opened = [path for path in closed if not index.words_in(path).isdisjoint(words)]
+        closed = [path for path in closed if path not in opened]
+        more = {name for one in fresh for name in callers.get(one, ())}
+        for path in opened:
+            for name, inner in index.calls_in(path).items():
+                if name in wanted or not inner.isdisjoint(wanted):
+                    more.add(name)
+                for one in inner:
+                    callers.setdefault(one, []).append(name)
+        found |= more
+        fresh = more - wanted
+        wanted |= fresh
+    return frozenset(found)
 
 
 class Effects:
@@ -97,10 +150,7 @@ class Effects:
 
     def _gives_name(self, statement: bytes, whole: bytes) -> bool:
         """Tell whether a member is given by its name alone: to a macro, which may store to it."""
-        return any(
-            re.search(rb"\w[\s*]+" + found[1] + rb"\s*[=;,)\[]", whole) is None
-            for found in self._bare.finditer(statement)
-        )
+        return any(not _is_variable(found[1], whole) for found in self._bare.finditer(statement))
 
     def names(self, path: tuple[str, ...]) -> bool:
         """Tell whether an access path goes by a member that matters."""
@@ -137,7 +187,7 @@ class Effects:
             near = [
                 found.start()
                 for found in _PASTED_STORE.finditer(data)
-                if _PASTED_MEMBER.search(data[max(0, found.start() - 80) : found.start()])
+                if _PASTED_MEMBER.search(before(data, found.start()))
             ]
             file = self._index.file(path) if near else None
             yield from file.macros_around(near) if file is not None else ()
@@ -191,14 +241,11 @@ class Effects:
         return frozenset(found)
 
     def _is_stranger(self, text: bytes) -> bool:
-        """Tell whether a function stores to members of the same name in other structs alone."""
+        """Tell whether a function names these members in other structs alone."""
         if any(word in text for word in self._context_words):
             return False
-        held = [(m[1], m.start()) for m in _HOLDER_OF_MEMBER.finditer(text) if m[2] in self._words]
-        return bool(held) and all(
-            re.search(rb"\bstruct\s+\w+\s*\*\s*(?:const\s+)?" + name + rb"\b", text) is not None
-            for name, at in held
-            if not text[:at].rstrip().endswith((b".", b"->"))
+        return all(
+            _is_elsewhere(text, at, word) for word in self._named for at in places(text, word)
         )
 
     def reaches(self, name: str, definition: Definition) -> bool:
@@ -213,7 +260,7 @@ class Effects:
         """Return the functions that a file sees and that reach a writer."""
         known = self._reaches.get(path)
         if known is None:
-            known = self._closed_over([path], self.writers | self._inline | self._core)
+            known = callers_of(self._index, [path], self.writers | self._inline | self._core)
             self._reaches[path] = known = known | self._inline
         return known
 
@@ -226,8 +273,8 @@ class Effects:
         """
         sources = [path for path in self._index.kvm_files if path.endswith(".c")]
         near = [path for path in sources if self._defines_writer(path)]
-        known = self.writers | self._closed_over(near, self.writers)
-        return known | self._closed_over(sources, self._far_writers)
+        known = self.writers | callers_of(self._index, near, self.writers)
+        return known | callers_of(self._index, sources, self._far_writers)
 
     def _defines_writer(self, path: str) -> bool:
         if self._index.words_in(path).isdisjoint(name.encode() for name in self.writers):
@@ -243,30 +290,7 @@ class Effects:
     def _inline(self) -> frozenset[str]:
         """The functions in KVM's headers that reach a writer."""
         headers = [p for p in self._index.kvm_files if p.endswith(".h")]
-        return self._closed_over([KVM_HOST, *headers], self.writers)
-
-    def _closed_over(self, paths: list[str], known: frozenset[str]) -> frozenset[str]:
-        """Return the functions of some files that reach a known name."""
-        found: set[str] = set()
-        callers: dict[str, list[str]] = {}
-        closed = paths
-        fresh = set(known)
-        wanted = set(known)
-        while fresh:
-            words = {name.encode() for name in fresh}
-            opened = [path for path in closed if not self._index.words_in(path).isdisjoint(words)]
-            closed = [path for path in closed if path not in opened]
-            more = {name for one in fresh for name in callers.get(one, ())}
-            for path in opened:
-                for name, inner in self._index.calls_in(path).items():
-                    if name in wanted or not inner.isdisjoint(wanted):
-                        more.add(name)
-                    for one in inner:
-                        callers.setdefault(one, []).append(name)
-            found |= more
-            fresh = more - wanted
-            wanted |= fresh
-        return frozenset(found)
+        return callers_of(self._index, [KVM_HOST, *headers], self.writers)
 
     def changes_registers(self, definition: Definition) -> bool:
         """Tell whether a function, or one of its file that it calls, sets a register member."""
@@ -274,16 +298,9 @@ class Effects:
         if path not in self._setters:
             stores = [m.start() for m in _REGISTER.finditer(self._index.text(path) or b"")]
             file = self._index.file(path) if stores else None
-            found: set[str] = set()
-            if file is not None:
-                found.update(name for at in stores if (name := file.function_at(at)) is not None)
-                called = self._index.calls_in(path)
-                grown = bool(found)
-                while grown:
-                    more = {n for n, c in called.items() if n not in found and c & found}
-                    grown = bool(more)
-                    found |= more
-            self._setters[path] = frozenset(found)
+            names = map(file.function_at, stores) if file is not None else ()
+            direct = frozenset(name for name in names if name is not None)
+            self._setters[path] = direct | callers_of(self._index, [path], direct)
         return definition.name in self._setters[path]
 
     def operations(self, name: str) -> tuple[tuple[str, Definition], ...]:
@@ -303,16 +320,9 @@ class Effects:
     def writes_global(self, name: str) -> bool:
         """Tell whether any function of KVM assigns to an object of file scope."""
         if name not in self._globals:
-            pattern = re.compile(
-                rb"(?<![\w.>])"
-                + name.encode()
-                + rb"\b(?:\.\w+|\[[^\]]*\])*\s*(?:(?:[-+|&^*/%]|<<|>>)?=(?!=)|\+\+|--)|&\s*"
-                + name.encode()
-                + rb"\b"
-            )
             self._globals[name] = any(
-                file.function_at(match.start()) is not None
+                file.function_at(at) is not None
                 for file in self._index.files_with(name.encode())
-                for match in pattern.finditer(file.data)
+                for at in object_stores(file.data, name.encode())
             )
         return self._globals[name]

@@ -17,10 +17,7 @@ from .index import Index, is_static
 from .layout import Types
 from .lower import Guard, Lowered, Lowering
 from .memory import Int, Loc, Pointer, Root
-from .roles import (
-    Roles,
-    callers,
-)
+from .roles import Roles, callers
 from .scan import Definition
 
 

@@ -59,8 +59,8 @@ class Invalidations:
     ) -> str | None:
         """Return what invalidates the role on every way through a function from a byte on."""
         root = self._tree.index.node(function)
-        body = next((n for n in root.named_children if n.type == "function_definition"), root)
-        if root.has_error or function.key in above or len(above) > MAX_CALLS:
+        body = syntax.function(root)
+        if body is None or root.has_error or function.key in above or len(above) > MAX_CALLS:
             return None
         for match in syntax.matches("role_invalidation", body):
             target, value = match["role.target"][0], match["role.value"][0]

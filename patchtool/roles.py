@@ -20,10 +20,9 @@ from .layout import RecordType, Types
 from .lower import RoleShape
 from .lower.calls import is_builtin
 from .model import Place
-from .scan import Definition, FileIndex, may_define, places, strip_comments
+from .scan import Definition, FileIndex, before, may_define, places, strip_comments
 
 VCPU = "kvm_vcpu_arch"
-_LONGEST_BLANK = 200
 _ARGUMENTS = re.compile(rb"\s*\(")
 _PROTOTYPE = re.compile(rb"^[A-Za-z_][\w \t\n*]*[ \t\n*](\w+)\s*\([^;{}]*\)[^;{}()]*;", re.M)
 
@@ -242,7 +241,7 @@ def _bound_at(text: bytes, pointer: bytes) -> Iterator[int]:
     """Yield where a member that is a pointer is made to point to something named."""
     for match in re.finditer(pointer + rb"\s*=\s*&", text):
         at = match.start()
-        if text[max(0, at - _LONGEST_BLANK) : at].rstrip().endswith((b"->", b".")):
+        if before(text, at).endswith((b"->", b".")):
             yield at
 
 

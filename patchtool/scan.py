@@ -181,6 +181,11 @@ def places(text: bytes, word: bytes) -> Iterator[int]:
         at = text.find(word, end)
 
 
+def before(text: bytes, at: int) -> bytes:
+    """Return the end of what stands before a place, blanks in between aside."""
+    return text[max(0, at - _LONGEST_BLANK) : at].rstrip()
+
+
 def may_define(text: bytes, name: bytes) -> bool:
     """Tell whether a text may hold the body of a function, rather than calls alone.
 
@@ -188,7 +193,7 @@ def may_define(text: bytes, name: bytes) -> bool:
     """
     return any(
         _ARGUMENTS_AND_BODY.match(text, at + len(name)) is not None
-        and text[max(0, at - _LONGEST_BLANK) : at].rstrip()[-1:] not in _BEFORE_OPERANDS
+        and before(text, at)[-1:] not in _BEFORE_OPERANDS
         for at in places(text, name)
     )
 

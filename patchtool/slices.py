@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple, TypeVar, cast
 
-from patchtool.effects import Effects
+from patchtool.effects import Effects, callers_of
 from patchtool.index import KVM_DIR, KVM_HOST, Index, Readable, calls
 from patchtool.layout import Types
 from patchtool.model import Report
@@ -239,24 +239,12 @@ def _builders(index: Index) -> frozenset[str]:
 
 def _reaching(index: Index, writers: frozenset[str]) -> frozenset[str]:
     """Return the functions from which a writer is reached; more than one file sees."""
-    called: dict[str, set[str]] = {}
-    for path in index.asked:
-        if path != KVM_HOST and not (path.startswith(KVM_DIR) and path.endswith((".c", ".h"))):
-            continue
-        for name, inner in index.calls_in(path).items():
-            called.setdefault(name, set()).update(inner)
-    callers: dict[str, list[str]] = {}
-    for name, names in called.items():
-        for callee in names:
-            callers.setdefault(callee, []).append(name)
-    found = set(writers)
-    todo = list(writers)
-    while todo:
-        for name in callers.get(todo.pop(), ()):
-            if name not in found:
-                found.add(name)
-                todo.append(name)
-    return frozenset(found)
+    paths = [
+        path
+        for path in index.asked
+        if path == KVM_HOST or (path.startswith(KVM_DIR) and path.endswith((".c", ".h")))
+    ]
+    return writers | callers_of(index, paths, writers)
 
 
 # -- pieces of a file ----------------------------------------------------------------------

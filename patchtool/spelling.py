@@ -188,10 +188,8 @@ def _truth(definition: Definition) -> str:
 
 def _returned(index: Index, definition: Definition) -> tuple[Node, ...]:
     """Return the conjuncts of the only expression that a function returns."""
-    body = next(
-        (n for n in index.node(definition).named_children if n.type == "function_definition"), None
-    )
-    block = body.child_by_field_name("body") if body is not None else None
+    function = syntax.function(index.node(definition))
+    block = function.child_by_field_name("body") if function is not None else None
     inside = [n for n in block.named_children if n.type != "comment"] if block is not None else []
     # Anything before the return could change what is returned.
     if len(inside) != 1 or inside[0].type != "return_statement" or inside[0].has_error:

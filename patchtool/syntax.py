@@ -16,7 +16,9 @@ from pathlib import Path
 import tree_sitter_c
 from tree_sitter import Language, Node, Parser, Query, QueryCursor
 
-__all__ = ["Node", "captures", "matches", "parse", "query_names", "text"]
+__all__ = [
+    "Node", "captures", "expression", "function", "matches", "parse", "query_names", "text",
+]  # fmt: skip
 
 _LANGUAGE = Language(tree_sitter_c.language())
 _PARSER = Parser(_LANGUAGE)
@@ -56,6 +58,20 @@ def parse(source: bytes) -> Node:
     if b"..." in source:
         source = _RANGE.sub(rb"\1" + RANGE_MARK, source)
     return _PARSER.parse(source).root_node
+
+
+def expression(words: str) -> Node | None:
+    """Parse an expression; None where it is none."""
+    root = parse(f"int x = ({words});".encode())
+    holder = next((n for n in root.named_children if n.type == "declaration"), None)
+    declared = holder.child_by_field_name("declarator") if holder is not None else None
+    value = declared.child_by_field_name("value") if declared is not None else None
+    return None if root.has_error else value
+
+
+def function(root: Node) -> Node | None:
+    """Return the function that a fragment defines, None where it defines none."""
+    return next((n for n in root.named_children if n.type == "function_definition"), None)
 
 
 def captures(name: str, node: Node) -> dict[str, list[Node]]:

@@ -629,13 +629,21 @@ def test_another_pointer_may_be_the_same_context(store):
     assert verdict({**files, **{path: text.encode() for path, text in new.items()}}) not in CLEAN
 
 
-def test_a_store_that_is_files_away_is_followed():
+@pytest.mark.parametrize(
+    "store",
+    [
+        "vcpu->arch.root_mmu.root_level = level;",
+        "struct walk *w = 0;\n\tw->root_level = 1;\n\tvcpu->arch.root_mmu.root_level = level;",
+    ],
+    ids=["alone", "beside another"],
+)
+def test_a_store_that_is_files_away_is_followed(store):
     """A call leads through as many files as it likes to the function that stores."""
     files = fixture("guard-swapped-fixed")
-    heads = [f"void far{n}(struct kvm_mmu *m, u8 level)" for n in range(4)]
-    bodies = [f"far{n + 1}(m, level);" for n in range(3)] + ["m->root_level = level;"]
+    heads = [f"void far{n}(struct kvm_vcpu *vcpu, u8 level)" for n in range(4)]
+    bodies = [f"far{n + 1}(vcpu, level);" for n in range(3)] + [store]
     header = files[HEADER].decode().replace("#endif", ";\n".join(heads) + ";\n#endif", 1)
-    new = {MMU: files[MMU].decode().replace(LEVEL, f"{LEVEL}\n\tfar0(context, vcpu->arch.hflags);")}
+    new = {MMU: files[MMU].decode().replace(LEVEL, f"{LEVEL}\n\tfar0(vcpu, vcpu->arch.hflags);")}
     for number, (head, body) in enumerate(zip(heads, bodies, strict=True)):
         far = f"arch/x86/kvm/far{number}.c"
         new[far] = f'#include "mmu.h"\n\n{head}\n{{\n\t{body}\n}}\n'

@@ -75,7 +75,7 @@ class Calls(Expressions):
         if any(frame.function.key == function.key for frame in self._frames):
             raise Unsupported(call, f"{function.name}() calls itself")
         root = self.index.node(function)
-        node = next((n for n in root.named_children if n.type == "function_definition"), None)
+        node = syntax.function(root)
         errors = _errors(root)
         self._consult("function", function, len(errors))
         unit = Unit(function.file, function.line, function.generated)
@@ -650,7 +650,7 @@ class Calls(Expressions):
             raise Unsupported(node, f"{macro.name}() cannot be expanded", missing=True)
         flat = body.replace("\n", " ")
         root = syntax.parse(f"void f(void) {{ {flat}; }}".encode())
-        function = next((n for n in root.named_children if n.type == "function_definition"), None)
+        function = syntax.function(root)
         block = function.child_by_field_name("body") if function is not None else None
         if root.has_error or block is None:
             self._spoil(Unsupported(node, f"{macro.name}() is not understood"), state)

@@ -238,12 +238,9 @@ class Names(Guards):
             body = body.replace("\n", " ").strip()
             if not body:
                 raise Unsupported(node, f"{macro.name} is empty")
-            self._macros[key] = syntax.parse(f"int x = ({body});".encode())
-        root = self._macros[key]
-        holder = next((n for n in root.named_children if n.type == "declaration"), None)
-        declarator = holder.child_by_field_name("declarator") if holder is not None else None
-        value = declarator.child_by_field_name("value") if declarator is not None else None
-        if root.has_error or value is None:
+            self._macros[key] = syntax.expression(body)
+        value = self._macros[key]
+        if value is None:
             raise Unsupported(node, f"the macro {macro.name} is not an expression")
         if self._units and len(self._units) > MAX_NESTING:
             raise Unsupported(node, f"the macro {macro.name} is nested too deep")

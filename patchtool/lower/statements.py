@@ -195,11 +195,8 @@ class Statements(Calls):
             return None
         if text(name) not in ("typeof", "__typeof__", "__typeof", "typeof_unqual"):
             return None
-        root = syntax.parse(f"int x = ({text(inner)});".encode())
-        value = next((n for n in root.named_children[:1]), None)
-        holder = value.child_by_field_name("declarator") if value is not None else None
-        expression = holder.child_by_field_name("value") if holder is not None else None
-        if root.has_error or expression is None:
+        expression = syntax.expression(text(inner))
+        if expression is None:
             return None
         ctype = self._type_named(expression.named_children[0])
         if ctype is None:

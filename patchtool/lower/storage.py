@@ -59,7 +59,7 @@ class Storage:
         self.types = types
         self.shape = shape
         self.effects = effects
-        self._macros: dict[tuple[object, ...], Node] = {}
+        self._macros: dict[tuple[object, ...], Node | None] = {}
         self._enumerations: dict[tuple[str, str, int], dict[str, Value]] = {}
         self._expanding: set[tuple[str, str, int]] = set()
         self._constants: dict[tuple[str, str], tuple[Int, frozenset[Consulted]]] = {}
