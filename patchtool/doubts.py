@@ -6,14 +6,15 @@ In: the runs of a tree.  Out: troubles, with their places; each makes a verdict 
 
 from __future__ import annotations
 
-from itertools import islice
+from collections.abc import Iterator
+from itertools import combinations, islice
 
 from . import bits
-from .bits import Cond
-from .coverage import can_hold
+from .bits import Cond, Under
+from .coverage import Runs, can_hold
 from .entries import Tree
 from .index import is_static
-from .lower import Lowered, Trouble
+from .lower import Lowered, RoleStore, Trouble
 from .memory import Int, Loc, Value
 from .model import Place, Unknown
 from .roles import missing_functions, undefined_set_ups
@@ -79,6 +80,61 @@ def ways_around(runs: list[Lowered], starts: list[Definition]) -> list[Trouble]:
             place = Place(start.file, start.line, 1, start.name)
             found.append(Trouble(place, f"no way to {start.name}() was found", False))
     return found
+
+
+def foreign_keys(runs: list[Lowered]) -> None:
+    """Note in the runs where a role is stored because that of another context differs."""
+    for lowered in runs:
+        for store in lowered.stores:
+            symbols = bits.symbols([store.path])
+            keys = [g for g in lowered.guards if g.symbol in symbols]
+            compared = [c for guard in keys for c in guard.comparisons]
+            others = {c.context for c in compared if c.member == store.member}
+            if others and all(c.context != store.context for c in compared):
+                reason = f"{store.member} is stored where that of another context is compared"
+                lowered.troubles.append(Trouble(store.place, reason, store.entered))
+
+
+def rival_set_ups(runs: list[Lowered], starts: list[Definition]) -> None:
+    """Note in the runs where more than objects of file scope decide how a context is set up.
+
+    What the one leaves there the other may skip by; each way is only compared with itself.
+    """
+    setting_up = {start.name for start in starts}
+    for lowered in (one for one in runs if one.guards):
+        ways: dict[Loc, dict[tuple[str, ...], tuple[Cond, Place]]] = {}
+        for guard in lowered.guards:
+            for comparison in guard.comparisons:
+                known = ways.setdefault(comparison.context, {})
+                before = known.get(guard.calls, (False, guard.place))[0]
+                known[guard.calls] = bits.either(before, guard.path), guard.place
+        for store in _unguarded(lowered):
+            if store.place.function in setting_up:
+                known = ways.setdefault(store.context, {})
+                known[store.place.function,] = store.entered, store.place
+        for context, known in ways.items():
+            for (one, _), (other, place) in combinations(known.values(), 2):
+                if _may_both_run(lowered, one, other):
+                    reason = f"which set-up of {context} runs is decided for each vCPU"
+                    lowered.troubles.append(Trouble(place, reason, bits.either(one, other)))
+
+
+def _unguarded(lowered: Lowered) -> Iterator[RoleStore]:
+    """Yield the stores to roles with which no guard has to do."""
+    keys = {guard.symbol for guard in lowered.guards}
+    guarding = {guard.place.function for guard in lowered.guards}
+    for store in lowered.stores:
+        if store.place.function not in guarding and bits.symbols([store.path]).isdisjoint(keys):
+            yield store
+
+
+def _may_both_run(lowered: Lowered, one: Cond, other: Cond) -> bool:
+    """Tell whether two conditions can hold at different times, objects of file scope alike."""
+    times = Runs(
+        lambda _: None, lambda name: name.rpartition("#")[0] in lowered.globals, lambda _: False
+    )
+    both = [Under(one, times.first), Under(other, times.other)]
+    return can_hold(both, times.manager) is not False
 
 
 def stray_stores(tree: Tree, runs: list[Lowered]) -> None:

@@ -649,3 +649,39 @@ def test_a_store_that_is_files_away_is_followed(store):
         new[far] = f'#include "mmu.h"\n\n{head}\n{{\n\t{body}\n}}\n'
     new[HEADER] = header
     assert verdict({**files, **{path: text.encode() for path, text in new.items()}}) not in CLEAN
+
+
+RIVAL = """static void init_rival(struct kvm_vcpu *vcpu)
+{
+	struct kvm_mmu *context = &vcpu->arch.root_mmu;
+	struct kvm_mmu_role_regs regs = vcpu_to_role_regs(vcpu);
+	union kvm_mmu_role new_role = kvm_calc_tdp_mmu_root_page_role(vcpu, &regs);
+
+%s	context->mmu_role.as_u64 = new_role.as_u64;
+	context->root_level = 2;
+}
+
+"""
+GUARD = "\tif (new_role.as_u64 == context->mmu_role.as_u64)\n\t\treturn;\n\n"
+
+
+@pytest.mark.parametrize("guard", [GUARD, ""], ids=["guarded", "unguarded"])
+def test_two_set_ups_of_one_context(guard):
+    """What one set-up leaves another one may skip by, where the vCPU chooses between them."""
+    files = fixture("guard-swapped-fixed")
+    entry, call = "void kvm_init_mmu(", "\tinit_kvm_tdp_mmu(vcpu);\n"
+    choice = f"\tif (vcpu->arch.hflags)\n\t\tinit_rival(vcpu);\n\telse\n\t{call}"
+    data = files[MMU].decode().replace(call, choice).replace(entry, RIVAL % guard + entry)
+    assert verdict({**files, MMU: data.encode()}) not in CLEAN
+
+
+@pytest.mark.parametrize("other", ["vcpu->arch.guest_mmu", "vcpu->arch.nested_mmu"])
+def test_the_role_of_another_context(other):
+    """A set-up that compares with the role of another context is no set-up without a gap."""
+    files = fixture("role-regs-fixed")
+    data = files[MMU].decode()
+    entry = data.index("static void init_kvm_tdp_mmu(")
+    own = "context->mmu_role.as_u64"
+    at = data.index(own, data.index("if (", entry))
+    data = data[:at] + f"{other}.mmu_role.as_u64" + data[at + len(own) :]
+    assert verdict({**files, MMU: data.encode()}) not in CLEAN

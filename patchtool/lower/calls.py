@@ -222,7 +222,7 @@ class Calls(Expressions):
         if name in _EXTREMA and len(arguments) >= 2:
             return self._extremum(name, node, arguments, state)
         if name == "WRITE_ONCE" and len(arguments) == 2:
-            target = self._lvalue(arguments[0], state)
+            target = self._stored_to(arguments[0], state)
             self._store(target, self._value(arguments[1], state), state, node)
             return zero
         if name == "container_of" and len(arguments) == 3:

@@ -61,6 +61,7 @@ class RoleStore(NamedTuple):
     """A store to a role of a context: where, on which paths, and when its function runs."""
 
     context: Loc
+    member: str
     place: Place
     path: Cond
     entered: Cond

@@ -400,10 +400,9 @@ class Storage:
         if lvalue.width < ROLE_WORD and lvalue.width < lvalue.cell_width:
             return
         place = self.place(node) if node is not None else self._spot()
-        entered = self._frames[-1].entered
-        self.out.stores.append(
-            RoleStore(Loc(cell.root, cell.path[:-1]), place, self._absolute(state), entered)
-        )
+        path, entered = self._absolute(state), self._frames[-1].entered
+        context, member = Loc(cell.root, cell.path[:-1]), cell.path[-1]
+        self.out.stores.append(RoleStore(context, member, place, path, entered))
 
     def _note_role(self, cell: Loc, lvalue: LValue) -> None:
         """Remember a role of a context that is read as it was before the run."""

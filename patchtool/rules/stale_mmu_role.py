@@ -7,7 +7,14 @@ import re
 from collections.abc import Sequence
 
 from ..coverage import Decision
-from ..doubts import garbled_functions, missing_pieces, stray_stores, ways_around
+from ..doubts import (
+    foreign_keys,
+    garbled_functions,
+    missing_pieces,
+    rival_set_ups,
+    stray_stores,
+    ways_around,
+)
 from ..entries import Path, Tree, Ways, find_paths
 from ..errors import UsageError
 from ..index import Index
@@ -79,6 +86,8 @@ def check(
     if starts and not compares_roles(index, roles, starts):
         return Report(label, rev, files=index.asked, verdict="not-guarded")
     paths, runs = find_paths(tree, starts, ways)
+    foreign_keys(runs)
+    rival_set_ups(runs, starts)
     stray_stores(tree, runs)
     troubles = [trouble for lowered in runs for trouble in lowered.troubles]
     troubles += ways_around(runs, starts)
