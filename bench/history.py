@@ -17,9 +17,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from patchtool.git import Repository
-from patchtool.history import Settings, history
-from patchtool.walker import Walker
+from patchtool.history.flips import Settings, history
+from patchtool.history.walker import Walker
+from patchtool.outside.git import Repository
 
 ROOT = Path(__file__).parent.parent
 MAIN = "arch/x86/kvm/mmu/mmu.c"

@@ -19,7 +19,7 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
-from patchtool import diff
+from patchtool.outside import diff
 
 ROOT = Path(__file__).parent.parent
 DEMO = ROOT / "fixtures/demo"

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from patchtool import __version__, cli, config
-from patchtool.rules.pages import PAGES, as_markdown
+from patchtool.rules.documentation import PAGES, as_markdown
 
 DOCS = Path(__file__).parent
 _LICENCE = "SPDX-License-Identifier: GPL-2.0-only"

@@ -21,8 +21,8 @@ from patchtool.report import FORMATS, render, status
 
 if TYPE_CHECKING:
     from patchtool.model import Anchor, Finding, Report, Unknown
+    from patchtool.outside.source import Source
     from patchtool.report.options import State
-    from patchtool.source import Source
 
 FAILED = 2
 INTERRUPTED = 130
@@ -297,7 +297,7 @@ def _add_output(
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from patchtool.source import open_source
+    from patchtool.outside.source import open_source
 
     fields = _fields(arguments.fields)
     source = open_source(arguments.tree, arguments.rev, arguments.diff)
@@ -324,9 +324,9 @@ def _checked(source: Source, fields: tuple[str, ...] | None) -> Report:
     import gc
 
     gc.disable()  # one short run whose terms all live to its end
-    from patchtool.index import Index
+    from patchtool.c.index import Index
+    from patchtool.lint.suppress import checked
     from patchtool.rules import stale_mmu_role as rule
-    from patchtool.suppress import checked
 
     return checked(source, fields or rule.DEFAULT_FIELDS, Index)[0]
 

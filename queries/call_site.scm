@@ -1,6 +1,6 @@
 ; Calls of a function by its name, and what may be one: the sites that bind its arguments.
 ;
-; roles.py asks for the callers of an initialiser, and climbs from there to an entry on
+; world/roles.py asks for the callers of an initialiser, and climbs from there to an entry on
 ; whose callers nothing depends.
 
 ; kvm_init_shadow_npt_mmu(vcpu, cr0, cr4, efer, nested_cr3)

@@ -1,6 +1,6 @@
 ; Expressions that read one bit of a register.
 ;
-; spelling.py asks for those that a small function returns; a repair then reads the bit as
+; repair/register_access.py asks for those that a small function returns; a repair then reads the bit as
 ; the tree does.
 
 ; regs->efer & EFER_LMA; vcpu->arch.efer & EFER_LMA

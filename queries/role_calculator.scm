@@ -1,6 +1,6 @@
 ; Where the members of a role are computed: one assignment each.
 ;
-; sites.py looks for them in the functions that a verdict rests on, and puts the assignment
+; repair/edit_sites.py looks for them in the functions that a verdict rests on, and puts the assignment
 ; of a missing bit beside those of its siblings.
 
 ; ext.cr4_pae = !!is_pae(vcpu); role.base.level = level; new_role->ext.valid = 1;

@@ -1,6 +1,6 @@
 ; Stores that may replace a whole stored role: the initialisers hold one.
 ;
-; roles.py keeps those whose target is a role member of a context, or its word.
+; world/roles.py keeps those whose target is a role member of a context, or its word.
 
 ; context->mmu_role.as_u64 = new_role.as_u64; context->root_role.word = root_role.word;
 ; context->mmu_role = new_role; *(u64 *)&context->mmu_role = word; ROLE(context) = new_role;

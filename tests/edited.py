@@ -3,7 +3,7 @@
 
 from pathlib import Path
 
-from patchtool.index import Index
+from patchtool.c.index import Index
 from patchtool.rules import stale_mmu_role as rule
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"

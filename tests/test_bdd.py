@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patchtool import bdd, bits, coverage
-from patchtool.bdd import Diagrams, Manager, TooLarge
-from patchtool.bits import Alike, Environment, Under
-from patchtool.coverage import Solver, asked, can_hold
+from patchtool.proof import bdd, bits, coverage
+from patchtool.proof.bdd import Diagrams, Manager, TooLarge
+from patchtool.proof.bits import Alike, Environment, Under
+from patchtool.proof.coverage import Solver, asked, can_hold
 
 NAMES = ("x@1", "x@2", "y@1", "y@2", "host")
 LEAVES = st.sampled_from(NAMES).map(bits.variable) | st.booleans()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patchtool import bits
+from patchtool.proof import bits
 
 WIDTH = 6
 MASK = (1 << WIDTH) - 1

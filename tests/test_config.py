@@ -25,7 +25,7 @@ from test_report import official
 
 from patchtool import cli, config
 from patchtool.errors import UsageError
-from patchtool.suppress import find
+from patchtool.lint.suppress import find
 
 __all__ = ["counted", "run"]
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patchtool import bits
-from patchtool.coverage import Carrier, Decision, Question, Runs, Unit
+from patchtool.proof import bits
+from patchtool.proof.coverage import Carrier, Decision, Question, Runs, Unit
 
 NAMES = tuple(f"r#{i}" for i in range(5))
 OLD = {"field": "ctx->field", "role": "ctx->role"}

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scratch import git, repository
 
-from patchtool import diff
 from patchtool.errors import PatchError
+from patchtool.outside import diff
 
 
 def patched(text, files):

@@ -14,7 +14,7 @@ from scratch import program
 
 from patchtool import cli
 from patchtool.rules import stale_mmu_role as rule
-from patchtool.rules.pages import HEADINGS, PAGES
+from patchtool.rules.documentation import HEADINGS, PAGES
 
 HOUSE = Path(__file__).parent.parent
 DOCS = HOUSE / "docs"

@@ -15,14 +15,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scratch import commit, git
 
-from patchtool import fix
+from patchtool.c.index import Index
 from patchtool.commands import fix as command
 from patchtool.errors import PatchtoolError, UsageError
-from patchtool.index import Index
 from patchtool.model import Place, Unknown
+from patchtool.outside.source import Overlay, open_source
+from patchtool.repair import fix
+from patchtool.repair.register_access import parse_bit
 from patchtool.rules import stale_mmu_role as rule
-from patchtool.source import Overlay, open_source
-from patchtool.spelling import parse_bit
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 HOST = "arch/x86/include/asm/kvm_host.h"

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from patchtool import bdd
+from patchtool.c.index import Index
 from patchtool.errors import InputError
-from patchtool.index import Index
 from patchtool.model import worst
+from patchtool.outside.source import open_source
+from patchtool.proof import bdd
 from patchtool.report import render
 from patchtool.report.options import Options
 from patchtool.rules import stale_mmu_role as rule
-from patchtool.source import open_source
 
 FIXTURES = sorted(
     path.parent for path in Path(__file__).parent.parent.glob("fixtures/*/expect.json")

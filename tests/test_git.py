@@ -8,9 +8,9 @@ import sys
 import pytest
 from scratch import commit, git, repository
 
-from patchtool import git as room
 from patchtool.errors import InputError
-from patchtool.git import Missing, Repository, TooLarge
+from patchtool.outside import git as room
+from patchtool.outside.git import Missing, Repository, TooLarge
 
 
 @pytest.fixture
@@ -282,7 +282,8 @@ def test_a_trusted_repository_of_someone_else_is_read(top, monkeypatch):
 def test_without_git_a_sentence(top, tmp_path):
     """Where no git is installed, the error says so, whether or not GitPython is loaded."""
     code = (
-        "import os\nfrom patchtool.git import Repository\nfrom patchtool.errors import InputError\n"
+        "import os\nfrom patchtool.outside.git import Repository\n"
+        "from patchtool.errors import InputError\n"
         "def attempt():\n"
         "    try:\n"
         f"        Repository.open({str(top)!r})\n"

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from scratch import fill, git
 
-from patchtool import store
+from patchtool.c.index import Index
 from patchtool.commands import history as command
 from patchtool.commands import matrix as table
 from patchtool.errors import InputError
-from patchtool.git import Repository
-from patchtool.history import Settings, first_tag, history, introduced
-from patchtool.index import Index
-from patchtool.slices import Lens, Recorder, Slicer
-from patchtool.store import Store
+from patchtool.history import cache
+from patchtool.history.cache import Store
+from patchtool.history.flips import Settings, first_tag, history, introduced
+from patchtool.history.lens import Lens, Recorder, Slicer
+from patchtool.outside.git import Repository
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 MAIN = "arch/x86/kvm/mmu/mmu.c"
@@ -333,7 +333,7 @@ def test_stopping_keeps_what_was_found(repo, tmp_path, monkeypatch):
 
 def test_jobs(repo, monkeypatch):
     """Several processes find what one finds."""
-    monkeypatch.setattr("patchtool.history._BLOCK", 2)
+    monkeypatch.setattr("patchtool.history.flips._BLOCK", 2)
     for number, name in enumerate(["unguarded", "masked-word-gap", "demo", "role-regs-fixed"]):
         put(repo, tree(name), f"{number}")
     one = walked(repo, settings=Settings(cache=False))
@@ -502,14 +502,16 @@ def test_store(tmp_path):
     assert not list(tmp_path.rglob("*.tmp"))
 
 
-@pytest.mark.parametrize("name", ["scan.py", "bdd.py", "walker.py", "lower/calls.py"])
+@pytest.mark.parametrize(
+    "name", ["c/scan.py", "proof/bdd.py", "history/walker.py", "c/lower/calls.py"]
+)
 def test_another_engine_has_another_cache(tmp_path, monkeypatch, name):
     """What an older engine found is not taken for the answer of this one."""
     package = tmp_path / "patchtool"
-    shutil.copytree(store.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(store.PACKAGE.parent / "queries", tmp_path / "queries")
-    monkeypatch.setattr(store, "PACKAGE", package)
-    before = store.engine()
-    assert before == store.engine()
+    shutil.copytree(cache.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(cache.PACKAGE.parent / "queries", tmp_path / "queries")
+    monkeypatch.setattr(cache, "PACKAGE", package)
+    before = cache.engine()
+    assert before == cache.engine()
     (package / name).write_text((package / name).read_text("utf-8") + "# changed\n", "utf-8")
-    assert store.engine() != before
+    assert cache.engine() != before

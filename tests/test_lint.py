@@ -17,8 +17,9 @@ import pytest
 from scratch import commit, git, repository
 from test_report import official
 
-from patchtool import cli, lint
-from patchtool.inbox import read, relevant
+from patchtool import cli
+from patchtool.lint import introduced
+from patchtool.outside.mail import read, relevant
 
 HOUSE = Path(__file__).parent.parent
 FIXED = HOUSE / "fixtures/role-regs-fixed"
@@ -149,13 +150,13 @@ def run(monkeypatch, capfd):
 def counted(monkeypatch):
     """Return a list that grows with every tree that is decided."""
     trees = []
-    decide = lint._Series._decide
+    decide = introduced._Series._decide
 
     def counting(self, source, *some):
         trees.append(source)
         return decide(self, source, *some)
 
-    monkeypatch.setattr(lint._Series, "_decide", counting)
+    monkeypatch.setattr(introduced._Series, "_decide", counting)
     return trees
 
 
@@ -446,7 +447,7 @@ def encodings():
 @pytest.mark.parametrize(("form", "data"), list(encodings()), ids=[f for f, _ in encodings()])
 def test_every_form_of_mail_is_read(form, data):
     """Whatever a transport does to a patch, the same diff comes out."""
-    from patchtool.diff import parse
+    from patchtool.outside.diff import parse
 
     (letter,) = read(data, "mail")
     expected = parse(patch_of(FIXED, REGRESSIONS["bit dropped"]).encode(), "mail")

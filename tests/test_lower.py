@@ -7,10 +7,8 @@ import subprocess
 import pytest
 from edited import Files
 
-from patchtool import bits
-from patchtool.effects import Effects
-from patchtool.index import Index
-from patchtool.layout import (
+from patchtool.c.index import Index
+from patchtool.c.layout import (
     ArrayType,
     IntType,
     PointerType,
@@ -19,8 +17,10 @@ from patchtool.layout import (
     UnknownType,
     VoidType,
 )
-from patchtool.lower import Lowering, RoleShape
-from patchtool.memory import Choice, Function, Int, Loc, Opaque, Pointer, Record, Root
+from patchtool.c.lower import Lowering, RoleShape
+from patchtool.c.memory import Choice, Function, Int, Loc, Opaque, Pointer, Record, Root
+from patchtool.proof import bits
+from patchtool.world.effects import Effects
 
 FILE = "arch/x86/kvm/mmu/mmu.c"
 HEADER = "arch/x86/kvm/mmu.h"

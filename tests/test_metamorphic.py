@@ -6,7 +6,7 @@ import re
 import pytest
 from edited import check, fixture, load
 
-from patchtool.scan import scan
+from patchtool.c.scan import scan
 
 FIXTURES = ("demo", "role-regs-fixed", "cpu-role-fixed", "args-vs-vcpu-gap")
 PARTS = ("arch/x86/kvm", "arch/x86/include", "include/linux", "include/uapi/linux", "include/vdso")

@@ -14,11 +14,12 @@ import remembered
 import unidiff
 from scratch import commit, git
 
-from patchtool import diff, fix, patch, upstream
 from patchtool.commands import fix as command
 from patchtool.errors import PatchError
+from patchtool.outside import diff
+from patchtool.outside.source import open_source
+from patchtool.repair import fix, patch, upstream
 from patchtool.rules import stale_mmu_role as rule
-from patchtool.source import open_source
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 HOST = "arch/x86/include/asm/kvm_host.h"

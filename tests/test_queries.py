@@ -9,7 +9,7 @@ import pytest
 import tree_sitter_c
 from tree_sitter import Language, Query, QueryCursor
 
-from patchtool import syntax
+from patchtool.c import syntax
 
 HOUSE = Path(__file__).parent.parent
 QUERIES = sorted((HOUSE / "queries").glob("*.scm"))

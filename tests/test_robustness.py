@@ -11,10 +11,10 @@ from edited import Files, check, fixture, verdicts
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from patchtool.c.index import Index, calls
+from patchtool.c.scan import scan
 from patchtool.errors import InputError
-from patchtool.index import Index, calls
-from patchtool.roles import callers
-from patchtool.scan import scan
+from patchtool.world.roles import callers
 
 MMU = "arch/x86/kvm/mmu/mmu.c"
 HOST = "arch/x86/include/asm/kvm_host.h"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patchtool.index import calls
-from patchtool.scan import may_define, places, scan, strip_comments
+from patchtool.c.index import calls
+from patchtool.c.scan import may_define, places, scan, strip_comments
 
 
 def _without_comments(text: bytes) -> bytes:
@@ -56,6 +56,7 @@ def test_comments_become_blanks(text):
         (b'"a" /* b */ c', b'"a"         c'),
         (b'x = "/* no comment */";', b'x = "/* no comment */";'),
         (b'"http://a" // b\nc', b'"http://a"     \nc'),
+        (rb'"\//" + a', rb'"\//" + a'),
         (b"a /* b\nc */ d", b"a     \n     d"),
         (b"a /* b", b"a     "),
     ],

@@ -9,9 +9,9 @@ import sys
 import pytest
 from scratch import commit, fill, git, repository
 
-from patchtool import source as room
 from patchtool.errors import InputError, PatchError, UsageError
-from patchtool.source import Overlay, Revision, WorkTree, open_source
+from patchtool.outside import source as room
+from patchtool.outside.source import Overlay, Revision, WorkTree, open_source
 
 MMU = b"int init_kvm_tdp_mmu(void)\n{\n\treturn 0;\n}\n"
 
@@ -367,7 +367,7 @@ def test_standard_input_is_a_patch(tmp_path):
     """The name "-" takes the patch from standard input."""
     fill(tmp_path, {"a.c": b"1\n"})
     code = (
-        "from patchtool.source import open_source\n"
+        "from patchtool.outside.source import open_source\n"
         f"print(open_source({str(tmp_path)!r}, patch='-').read('a.c'))"
     )
     patch = b"--- a/a.c\n+++ b/a.c\n@@ -1 +1 @@\n-1\n+2\n"
@@ -379,10 +379,10 @@ def test_a_plain_folder_costs_no_imports(tmp_path):
     """Reading a folder imports neither git nor what starts processes."""
     fill(tmp_path, {"a.c": b"1\n"})
     code = (
-        "import sys\nfrom patchtool.source import open_source\n"
+        "import sys\nfrom patchtool.outside.source import open_source\n"
         f"kept = open_source({str(tmp_path)!r}); kept.read('a.c'); kept.walk('')\n"
         "print(sorted({'git', 'unidiff', 'subprocess', 'tempfile', 'difflib', 'hashlib',"
-        " 'patchtool.git', 'patchtool.diff', 'z3'} & set(sys.modules)))"
+        " 'patchtool.outside.git', 'patchtool.outside.diff', 'z3'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert done.stdout.strip() == b"[]"
@@ -390,7 +390,7 @@ def test_a_plain_folder_costs_no_imports(tmp_path):
 
 def test_a_revision_can_be_made_from_an_open_repository(tmp_path):
     """Many revisions share one repository and its process."""
-    from patchtool.git import Repository
+    from patchtool.outside.git import Repository
 
     top = repository(tmp_path / "top", {"a.c": b"1\n"})
     (top / "a.c").write_bytes(b"2\n")

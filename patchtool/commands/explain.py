@@ -7,7 +7,7 @@ import argparse
 import sys
 
 from patchtool.errors import UsageError
-from patchtool.rules.pages import PAGES, as_text
+from patchtool.rules.documentation import PAGES, as_text
 
 _ABOUT = "Print the page of a rule; without one, list the rules."
 

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 from patchtool.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from patchtool.fix import Outcome
-    from patchtool.git import Repository
-    from patchtool.patch import Blame, Mail, Settings
-    from patchtool.source import Source
+    from patchtool.outside.git import Repository
+    from patchtool.outside.source import Source
+    from patchtool.repair.fix import Outcome
+    from patchtool.repair.patch import Blame, Mail, Settings
 
 _ABOUT = """\
 Turn each gap into a patch that adds the missing bit to the role.  A patch is written
@@ -80,7 +80,7 @@ def _count(text: str) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit status."""
-    from patchtool.source import open_source
+    from patchtool.outside.source import open_source
 
     if arguments.tree == "." and arguments.base and os.path.isdir(arguments.base):
         arguments.tree, arguments.base = arguments.base, "HEAD"  # fix --base TREE
@@ -100,7 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace, source: Source, author: str | None) -> int:
-    from patchtool import fix, patch
+    from patchtool.repair import fix, patch
     from patchtool.rules.stale_mmu_role import DEFAULT_FIELDS
 
     fields = _fields(arguments.fields)
@@ -132,7 +132,7 @@ def _fields(given: str | None) -> tuple[str, ...]:
 
 
 def _summary(outcome: Outcome) -> Iterator[str]:
-    from patchtool.patch import open_gap
+    from patchtool.repair.patch import open_gap
 
     for repair in outcome.repairs:
         paths = len({key[:3] for key in repair.closed})
@@ -156,8 +156,8 @@ def _summary(outcome: Outcome) -> Iterator[str]:
 def _settings(
     arguments: argparse.Namespace, source: Source, outcome: Outcome, author: str | None
 ) -> Settings:
-    from patchtool import upstream
-    from patchtool.patch import Settings
+    from patchtool.repair import upstream
+    from patchtool.repair.patch import Settings
 
     seconds, offset = _now()
     blames = _blames(arguments, source, outcome)
@@ -193,7 +193,7 @@ def _identity(tree: str) -> str | None:
 
 
 def _configured(tree: str, name: str) -> str | None:
-    from patchtool.git import Repository, _command, _execute
+    from patchtool.outside.git import Repository, _command, _execute
 
     try:
         return Repository.open(tree).setting(name)
@@ -238,7 +238,7 @@ def _base(arguments: argparse.Namespace, source: Source, outcome: Outcome) -> st
 
 
 def _repository(tree: str) -> Repository | None:
-    from patchtool.git import Repository
+    from patchtool.outside.git import Repository
 
     try:
         return Repository.open(tree)
@@ -248,7 +248,7 @@ def _repository(tree: str) -> Repository | None:
 
 def _reaches(source: Source, outcome: Outcome) -> Mapping[str, str]:
     """Return how states are reached, where that is on record for a path that is closed."""
-    from patchtool import upstream
+    from patchtool.repair import upstream
 
     found = {}
     for repair in outcome.repairs:
@@ -274,8 +274,8 @@ def _blames(arguments: argparse.Namespace, source: Source, outcome: Outcome) -> 
 
 
 def _recorded(name: str, source: Source) -> Blame | None:
-    from patchtool import upstream
-    from patchtool.patch import Blame
+    from patchtool.repair import upstream
+    from patchtool.repair.patch import Blame
 
     fact = upstream.recorded(name, source)
     if fact is None:
@@ -286,26 +286,26 @@ def _recorded(name: str, source: Source) -> Blame | None:
 
 def _derived(tree: str, source: Source, names: Sequence[str]) -> dict[str, Blame]:
     """Ask the history of the tree, where it has one that can prove an answer."""
-    from patchtool.patch import Blame
+    from patchtool.repair.patch import Blame
 
     repository = _repository(tree)
     if repository is None or repository.prefix:
         return {}
     try:
-        from patchtool import history
+        from patchtool.history import flips
     except ImportError:
         return {}
     found: dict[str, Blame] = {}
     try:
         for name in names:
-            flip = history.introduced(repository, source.rev or "HEAD", [name])
+            flip = flips.introduced(repository, source.rev or "HEAD", [name])
             # With nothing before it, a commit is where the history starts, no more.
             if (
                 flip is not None
                 and repository.run("rev-list", "--parents", "-1", flip.commit).split()[1:]
             ):
-                tag = history.first_tag(repository, flip.commit)
-                release = history.stable_note(tag).strip("# +") if tag else ""
+                tag = flips.first_tag(repository, flip.commit)
+                release = flips.stable_note(tag).strip("# +") if tag else ""
                 told = (
                     "Fixes is derived: the first commit at which equal roles allow a stale field."
                 )
@@ -320,8 +320,8 @@ def _derived(tree: str, source: Source, names: Sequence[str]) -> dict[str, Blame
 
 def _given(fixes: str, tree: str) -> Blame:
     """Return the commit that the person names, ``SHA`` or ``SHA ("subject")``."""
-    from patchtool import upstream
-    from patchtool.patch import Blame
+    from patchtool.repair import upstream
+    from patchtool.repair.patch import Blame
 
     match = re.fullmatch(r'([0-9a-f]{12,40})(?:\s+\("(.+)"\))?', fixes.strip())
     if match is None:
@@ -347,7 +347,7 @@ def _recipients(tree: str, outcome: Outcome) -> tuple[tuple[str, ...], tuple[str
     """Return To and Cc as the tree's own script has them."""
     import subprocess
 
-    from patchtool import diff
+    from patchtool.outside import diff
 
     script = os.path.join(os.path.abspath(tree), _MAINTAINERS)
     if not os.path.isfile(script):
@@ -377,7 +377,7 @@ def _recipients(tree: str, outcome: Outcome) -> tuple[tuple[str, ...], tuple[str
 
 
 def _build(tree: str, outcome: Outcome) -> str:
-    from patchtool import build
+    from patchtool.repair import build
 
     files = {f.path: f.after for repair in outcome.repairs for f in repair.files}
     target = next(path for path in files if path.endswith(".c"))

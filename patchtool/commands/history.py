@@ -8,7 +8,7 @@ import json
 import sys
 
 from patchtool.errors import UsageError
-from patchtool.history import (
+from patchtool.history.flips import (
     DEFAULT_FIELDS,
     Flip,
     History,
@@ -56,7 +56,7 @@ def chosen_fields(given: str | None) -> tuple[str, ...]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Walk, print, and return the exit status."""
-    from patchtool.git import Repository
+    from patchtool.outside.git import Repository
 
     progress = _Progress() if sys.stderr.isatty() else None
     settings = Settings(

@@ -53,10 +53,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _checked(top: str, name: str) -> Report:
     """Return what a check of a tree has to say about one file."""
-    from patchtool.index import Index
+    from patchtool.c.index import Index
+    from patchtool.lint.suppress import checked
+    from patchtool.outside.source import open_source
     from patchtool.rules import stale_mmu_role as rule
-    from patchtool.source import open_source
-    from patchtool.suppress import checked
 
     report, _ = checked(open_source(top), rule.DEFAULT_FIELDS, Index)
     findings = tuple(one for one in report.findings if one.place.file == name)

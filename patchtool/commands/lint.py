@@ -15,15 +15,15 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from patchtool.errors import InputError, PatchError, UsageError
-from patchtool.inbox import FOLDERS, Letter, read, relevant
+from patchtool.outside.mail import FOLDERS, Letter, read, relevant
 from patchtool.report import STATUS
 
 if TYPE_CHECKING:
-    from patchtool.diff import FilePatch
-    from patchtool.git import Repository
-    from patchtool.lint import State, Step
+    from patchtool.lint.introduced import State, Step
     from patchtool.model import Anchor, Finding, Report, Unknown
-    from patchtool.source import Source
+    from patchtool.outside.diff import FilePatch
+    from patchtool.outside.git import Repository
+    from patchtool.outside.source import Source
 
 _OBJECTS = 500_000
 """How many new objects the garbage collector waits for; a check makes 60,000."""
@@ -123,7 +123,7 @@ def _silent(arguments: argparse.Namespace) -> int:
 
 
 def _lint(tree: str, steps: Sequence[Step], arguments: argparse.Namespace) -> int:
-    from patchtool.lint import lint
+    from patchtool.lint.introduced import lint
     from patchtool.rules.stale_mmu_role import DEFAULT_FIELDS
 
     fields = _fields(arguments.fields) or DEFAULT_FIELDS
@@ -157,11 +157,11 @@ def _deliver(
 
 def _suppressions(arguments: argparse.Namespace) -> int:
     """List the accepted findings of a tree; 1 where one is accepted in vain."""
-    from patchtool.index import KVM_DIR, Index
+    from patchtool.c.index import KVM_DIR, Index
+    from patchtool.lint.suppress import find, judged
+    from patchtool.outside.source import open_source
     from patchtool.report.words import safe, sentence
     from patchtool.rules import stale_mmu_role as rule
-    from patchtool.source import open_source
-    from patchtool.suppress import find, judged
 
     source = open_source(arguments.tree or ".", arguments.rev)
     try:
@@ -206,7 +206,7 @@ def _patched(
     tree: str, rev: str | None, letters: Sequence[Letter], opened: list[Source]
 ) -> Iterator[Step]:
     """Yield a step per patch, with the tree before and after it."""
-    from patchtool.source import Kept, open_source
+    from patchtool.outside.source import Kept, open_source
 
     source = Kept(open_source(tree, rev))
     opened.append(source)
@@ -219,14 +219,14 @@ def _patched(
 
 
 def _parsed(letter: Letter) -> tuple[FilePatch, ...]:
-    from patchtool import diff
+    from patchtool.outside import diff
 
     return diff.parse(letter.diff, letter.name) if letter.diff else ()
 
 
 def _step(source: Source, label: str, old: _Edits, new: _Edits, files: Sequence[FilePatch]) -> Step:
-    from patchtool.lint import Step
-    from patchtool.source import Overlay
+    from patchtool.lint.introduced import Step
+    from patchtool.outside.source import Overlay
 
     paths = {path for file in files for path in (file.old, file.new) if path is not None}
     return Step(
@@ -244,8 +244,8 @@ def _numbered(
 
     The tree may be what the series starts from, have all of it, or have it in part.
     """
-    from patchtool.series import companions
-    from patchtool.source import Kept, open_source
+    from patchtool.outside.series import companions
+    from patchtool.outside.source import Kept, open_source
 
     source = Kept(open_source(tree, arguments.rev))
     opened.append(source)
@@ -299,7 +299,7 @@ def _edits(tree: str, source: Source, parsed: Sequence[tuple[FilePatch, ...]]) -
 def _forwards(
     source: Source, start: _Edits, parsed: Sequence[tuple[FilePatch, ...]]
 ) -> list[_Edits]:
-    from patchtool import diff
+    from patchtool.outside import diff
 
     states = [start]
     for files in parsed:
@@ -336,7 +336,7 @@ def _reversed(file: FilePatch) -> FilePatch:
 
 def _older(tree: str, parsed: Sequence[tuple[FilePatch, ...]]) -> _Edits | None:
     """Return the files as the patches expect them, where the history has such."""
-    from patchtool.git import Repository
+    from patchtool.outside.git import Repository
 
     try:
         repository = Repository.open(tree)
@@ -361,7 +361,7 @@ _VERSIONS = 64
 
 def _version(repository: Repository, file: FilePatch) -> bytes | None:
     """Return the newest version of a file in the history that a patch fits."""
-    from patchtool import diff
+    from patchtool.outside import diff
 
     assert file.old is not None
     name = f"{repository.prefix}/{file.old}" if repository.prefix else file.old
@@ -383,7 +383,7 @@ def _version(repository: Repository, file: FilePatch) -> bytes | None:
 
 
 def _committed(tree: str, arguments: argparse.Namespace, opened: list[Source]) -> Iterator[Step]:
-    from patchtool.git import Repository
+    from patchtool.outside.git import Repository
 
     try:
         repository = Repository.open(tree)
@@ -404,7 +404,7 @@ def _committed(tree: str, arguments: argparse.Namespace, opened: list[Source]) -
 
 def _ranged(tree: str, repository: Repository, given: str, opened: list[Source]) -> Iterator[Step]:
     """Yield a step per commit of a range that touches something relevant."""
-    from patchtool.lint import Step
+    from patchtool.lint.introduced import Step
 
     first, dots, last = given.partition("..")
     if not dots or last.startswith("."):
@@ -436,15 +436,15 @@ def _ranged(tree: str, repository: Repository, given: str, opened: list[Source])
 
 
 def _revision(tree: str, commit: str) -> Source:
-    from patchtool.source import open_source
+    from patchtool.outside.source import open_source
 
     return open_source(tree, commit)
 
 
 def _staged(tree: str, repository: Repository, opened: list[Source]) -> Iterator[Step]:
     """Yield one step: from the last commit to the index."""
-    from patchtool.lint import Step
-    from patchtool.source import Kept, Overlay, WorkTree
+    from patchtool.lint.introduced import Step
+    from patchtool.outside.source import Kept, Overlay, WorkTree
 
     if repository.bare:
         raise UsageError(f"{tree} is a bare repository: nothing can be staged there")

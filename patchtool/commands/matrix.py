@@ -9,9 +9,9 @@ import sys
 from dataclasses import dataclass
 
 from patchtool.commands.history import chosen_fields
-from patchtool.git import Repository
+from patchtool.history.verdicts import Outcome, outcome_of
 from patchtool.model import SEVERITY, worst
-from patchtool.outcomes import Outcome, outcome_of
+from patchtool.outside.git import Repository
 from patchtool.report import STATUS
 from patchtool.report.words import safe
 
@@ -54,9 +54,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def matrix(repository: Repository, revs: list[str], fields: tuple[str, ...]) -> list[Row]:
     """Check some revisions; equal commits are checked once."""
-    from patchtool.index import Index
+    from patchtool.c.index import Index
+    from patchtool.outside.source import Revision
     from patchtool.rules import stale_mmu_role as rule
-    from patchtool.source import Revision
 
     commits = [repository.resolve(rev) for rev in revs]
     found: dict[str, Outcome] = {}

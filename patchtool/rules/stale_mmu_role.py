@@ -6,22 +6,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ..coverage import Decision
-from ..doubts import (
-    foreign_keys,
-    garbled_functions,
-    missing_pieces,
-    rival_set_ups,
-    stray_stores,
-    ways_around,
-)
-from ..entries import Path, Tree, Ways, find_paths
-from ..errors import UsageError
-from ..index import Index
-from ..layout import RecordType, Types
-from ..lower import Guard, Lowering, Trouble
-from ..memory import Loc
-from ..model import (
+from patchtool.c.index import Index
+from patchtool.c.layout import RecordType, Types
+from patchtool.c.lower import Guard, Lowering, Trouble
+from patchtool.c.memory import Loc
+from patchtool.c.scan import Definition
+from patchtool.errors import UsageError
+from patchtool.model import (
     Consulted,
     Context,
     FieldResult,
@@ -32,7 +23,18 @@ from ..model import (
     Verdict,
     worst,
 )
-from ..roles import (
+from patchtool.proof.coverage import Decision
+from patchtool.rules.question import Terms, context_name
+from patchtool.world.completeness import (
+    foreign_keys,
+    garbled_functions,
+    missing_pieces,
+    rival_set_ups,
+    stray_stores,
+    ways_around,
+)
+from patchtool.world.entries import Path, Tree, Ways, find_paths
+from patchtool.world.roles import (
     Roles,
     compares_roles,
     find_roles,
@@ -40,8 +42,6 @@ from ..roles import (
     make_effects,
     require_kvm,
 )
-from ..scan import Definition
-from ..terms import Terms, context_name
 
 RULE = "stale-mmu-role"
 

@@ -1,0 +1,614 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Find definitions by name in a kernel tree, reading no more than is asked for.
+
+In: a source.  Out: definitions (functions, macros, records, initialised objects) as
+text.  A scan of a file finds them; only what is asked for is handed to the parser.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+from posixpath import dirname, join, normpath
+from typing import Protocol
+
+from patchtool.c import syntax
+from patchtool.c.scan import (
+    WORDS,
+    Definition,
+    FileIndex,
+    cut_comments,
+    inside_word,
+    may_define,
+    opens_line,
+    places,
+    scan,
+    strip_comments,
+)
+
+KVM_DIR = "arch/x86/kvm"
+KVM_HOST = "arch/x86/include/asm/kvm_host.h"
+_INCLUDE_ROOTS = (
+    "arch/x86/include",
+    "arch/x86/include/uapi",
+    "include",
+    "include/uapi",
+)
+
+_KEYWORDS = frozenset({"if", "for", "while", "switch", "return", "sizeof", "defined", "typeof"})
+_INCLUDE = re.compile(rb'#[ \t]*include[ \t]*(["<])([^">\n]+)[">]')
+_OURS = (
+    KVM_DIR,
+    "arch/x86/include/asm/kvm",
+    "arch/x86/include/uapi/asm/kvm",
+    "include/linux/kvm",
+    "include/uapi/linux/kvm",
+)
+_FOLLOWED = (
+    *_OURS,
+    "arch/x86/include/",
+    "include/linux/const.h",
+    "include/linux/bits.h",
+    "include/vdso/",
+    "include/uapi/linux/const.h",
+)
+_NEAR = (*_OURS, "arch/x86/include/")
+_LIKELY = {
+    "function": (b"%s(",),
+    "macro": (b"define %s", b"define\t%s"),
+    "record": (b"%s {", b"%s\n{"),
+    "object": (b"%s = {", b"%s[", b"%s ="),
+    "enumerator": (b"enum",),
+}
+"""What a text that defines a name of some kind holds, as most are written."""
+_RARELY = {
+    "function": rb"%s\s+\(",
+    "macro": rb"define[ \t]{2,}%s|define\s*\\\n",
+    "record": rb"\b(?:struct|union|enum)\b[^;{}]*\b%s\b[^;(){}]*\{",
+    "object": rb"%s\b[^;(){}]*=",
+    "enumerator": rb"enum",
+}
+"""The same, for texts that are written in another way."""
+_GIVEN = re.compile(rb"\s*\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)")
+_PASTE = re.compile(rb"##")
+_BUILDS = re.compile(rb"\)[^;{}]*\{")
+"""What a macro has that defines a function: a body behind its parameters."""
+_LINE = re.compile(rb"^", re.M)
+_LEAD = bytes(i for i in range(256) if re.match(rb"[\w\s*]", bytes((i,))))
+_LONGEST_LEAD = 400
+_TYPE_WORDS = re.compile(rb"[ \t]*((?:\w+\s+)+\**\s*)")
+_DECLARED = re.compile(rb"(?:\s*\[[^\]]*\])*[^;(){}=]*(?:=\s*[^;{}]+)?;")
+_RECORD_END = re.compile(rb"\}\s*(?:__\w+\s+)*(\w+)\s*;\s*$")
+_CALL_BACKWARDS = re.compile(rb"\(\s*(?:\)\s*)?(\w*[A-Za-z_])(?!\w)")
+"""A call read from its end: to look for one fixed byte is four times as fast."""
+
+
+class Readable(Protocol):
+    """What is needed of a source."""
+
+    def read(self, path: str) -> bytes | None:
+        """Return the bytes of a file, None where there is none."""
+
+    def walk(self, folder: str) -> tuple[str, ...]:
+        """Return the files below a folder."""
+
+
+def _declared_with_record(file: FileIndex, word: bytes) -> tuple[str, int, str] | None:
+    """Return the declaration of an object that ends the definition of its own type."""
+    for definitions in file.records.values():
+        for one in definitions:
+            ends = _RECORD_END.search(one.text) if word in one.text else None
+            if ends is not None and ends[1] == word:
+                return file.path, one.line, f"{one.kind} {one.name} {word.decode()}"
+    return None
+
+
+class Index:
+    """Definitions of one tree, found on demand and remembered."""
+
+    def __init__(self, source: Readable) -> None:
+        self.source = source
+        self._raw: dict[str, bytes | None] = {}
+        self._texts: dict[str, bytes | None] = {}
+        self._files: dict[str, FileIndex | None] = {}
+        self._scopes: dict[str, tuple[str, ...]] = {}
+        self._units: dict[str, None] = {}
+        self._spoken: dict[str, tuple[tuple[str, frozenset[bytes]], ...]] = {}
+        self._held: dict[tuple[str, bytes], tuple[str, ...]] = {}
+        self._words: dict[str, frozenset[bytes]] = {}
+        self._pastes: dict[str, dict[str, list[Definition]]] = {}
+        self._declarations: dict[tuple[str, str], tuple[str, int, str] | None] = {}
+        self._includes: dict[str, tuple[str, ...]] = {}
+        self._generated: dict[str, dict[str, list[Definition]]] = {}
+        self._called: dict[str, Mapping[str, frozenset[str]]] = {}
+        self._nodes: dict[bytes, syntax.Node] = {}
+        self._memo: dict[tuple[str, str, str], tuple[Definition, ...]] = {}
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Every path that was asked for, sorted."""
+        return tuple(sorted(self._raw))
+
+    def raw(self, path: str) -> bytes | None:
+        """Return the text of a file with its comments, None where there is no such file.
+
+        Lines end in LF.  What is not in here is not in ``text`` either.
+        """
+        if path not in self._raw:
+            data = self.source.read(path)
+            if data is not None and b"\r\n" in data:
+                data = data.replace(b"\r\n", b"\n")
+            self._raw[path] = data
+        return self._raw[path]
+
+    def text(self, path: str) -> bytes | None:
+        """Return the text of a file, None where there is no such file.
+
+        In files of KVM and of the architecture comments are blanks.
+        """
+        if path not in self._texts:
+            data = self.raw(path)
+            if data is not None and path.startswith(_FOLLOWED):
+                data = strip_comments(data)
+            self._texts[path] = data
+        return self._texts[path]
+
+    def original(self, path: str) -> bytes:
+        """Return the text of a file with its comments; offsets are those of ``text``."""
+        return (self.source.read(path) or b"").replace(b"\r\n", b"\n")
+
+    def file(self, path: str) -> FileIndex | None:
+        """Return the items of a file, None where there is no such file."""
+        if path not in self._files:
+            data = self.text(path)
+            self._files[path] = None if data is None else scan(path, strip_comments(data))
+        return self._files[path]
+
+    def calls_in(self, path: str) -> Mapping[str, frozenset[str]]:
+        """Return what each function of a file calls."""
+        known = self._called.get(path)
+        if known is None:
+            file = self.file(path)
+            known = self._called[path] = {
+                name: calls(b"\n".join(one.text.partition(b"{")[2] for one in definitions))
+                for name, definitions in (file.functions.items() if file is not None else ())
+            }
+        return known
+
+    @cached_property
+    def kvm_files(self) -> tuple[str, ...]:
+        """All C files of KVM x86, headers included, sorted."""
+        return tuple(p for p in self.source.walk(KVM_DIR) if p.endswith((".c", ".h")))
+
+    def words_in(self, path: str) -> frozenset[bytes]:
+        """Return the words of a file, none if it is not there.
+
+        Of KVM's files most are looked into, so that their text is there.
+        """
+        known = self._words.get(path)
+        if known is None:
+            ours = path.startswith(KVM_DIR)
+            data = self.text(path) if ours else cut_comments(self.raw(path) or b"")
+            known = self._words[path] = frozenset((data or b"").translate(WORDS).split())
+        return known
+
+    def files_with(self, word: bytes) -> Iterator[FileIndex]:
+        """Yield the KVM files that hold a word."""
+        for path in self.kvm_files:
+            found = self.file(path) if word in self.words_in(path) else None
+            if found is not None:
+                yield found
+
+    # -- where a name may come from -----------------------------------------------
+
+    def _resolve(self, name: str, quoted: bool, here: str) -> str | None:
+        if quoted:
+            near = normpath(join(dirname(here), name))
+            if not near.startswith("../") and self.raw(near) is not None:
+                return near
+            top = normpath(join(KVM_DIR, name))
+            if here.startswith(KVM_DIR) and not top.startswith("../") and self.raw(top) is not None:
+                return top
+        clean = normpath(name)
+        if clean.startswith(("../", "/")):
+            return None
+        ours = clean.startswith(("asm/", "uapi/asm/"))
+        for root in _INCLUDE_ROOTS:
+            if root.startswith("arch") != ours:
+                continue
+            path = join(root, clean)
+            if self.raw(path) is not None:
+                return path
+        return None
+
+    def scope(self, path: str) -> tuple[str, ...]:
+        """Return a file and the headers that it includes, nearest first.
+
+        Followed are the headers of KVM; of the architecture's, what they take from the
+        user-space interface; of all others none, because what decides a role lives in
+        a header that KVM names itself.
+        """
+        known = self._scopes.get(path)
+        if known is None:
+            order = {path: None}
+            todo = [path]
+            for here in todo:
+                for target in self._included(here):
+                    if target not in order:
+                        order[target] = None
+                        todo.append(target)
+            near = [p for p in order if p.startswith(_NEAR)]
+            far = [p for p in order if not p.startswith(_NEAR)]
+            known = self._scopes[path] = (*near, *far)
+        return known
+
+    def _included(self, path: str) -> tuple[str, ...]:
+        """Return the headers that a file includes, where they are followed at all."""
+        known = self._includes.get(path)
+        if known is None:
+            targets: list[str] = []
+            if path.startswith(_FOLLOWED):
+                data = self.raw(path) or b""
+                for match in _INCLUDE.finditer(data):
+                    if not opens_line(data, match.start()):
+                        continue
+                    name = match.group(2).decode("utf-8", "replace")
+                    target = self._resolve(name, match.group(1) == b'"', path)
+                    if target is not None and (path.startswith(_OURS) or _is_constants(target)):
+                        targets.append(target)
+            known = self._includes[path] = tuple(targets)
+        return known
+
+    def _search(
+        self, kind: str, name: str, here: str, pick: Callable[[FileIndex], list[Definition]]
+    ) -> tuple[Definition, ...]:
+        memo = (kind, name, here)
+        if memo in self._memo:
+            return self._memo[memo]
+        word = name.split()[-1].encode()
+        # What a C file defines itself comes first; then its headers need not be listed.
+        result = self._picked(here, pick) if here.endswith(".c") else ()
+        far: list[str] = []
+        for path in self._holding(here, word) if not result else ():
+            if not path.startswith(_OURS):
+                if kind != "function" or path.startswith(_FOLLOWED):
+                    far.append(path)
+            elif result := self._picked(path, pick):
+                break
+        if not result:
+            result = self._searched(kind, word, far, pick)
+        self._memo[memo] = result
+        return result
+
+    def _picked(
+        self, path: str, pick: Callable[[FileIndex], list[Definition]]
+    ) -> tuple[Definition, ...]:
+        found = self.file(path)
+        return tuple(pick(found)) if found is not None else ()
+
+    def _searched(
+        self,
+        kind: str,
+        word: bytes,
+        paths: list[str],
+        pick: Callable[[FileIndex], list[Definition]],
+    ) -> tuple[Definition, ...]:
+        """Look into files where most of what holds a word only uses it, the likely ones first."""
+        shapes = tuple(shape % word if b"%" in shape else shape for shape in _LIKELY[kind])
+        unlikely: list[str] = []
+        for path in paths:
+            text = self.text(path) or b""
+            if not any(shape in text for shape in shapes):
+                unlikely.append(path)
+            elif hits := self._picked(path, pick):
+                return hits
+        for path in unlikely:
+            if path in self._files or _rarely(kind, word, self.text(path) or b""):
+                if hits := self._picked(path, pick):
+                    return hits
+        return ()
+
+    def _holding(self, here: str, word: bytes) -> tuple[str, ...]:
+        """Return the files of a scope that hold a word, KVM's first."""
+        scope = self._unit_scope(here)
+        unit = scope[0]
+        if unit not in self._spoken:
+            self._spoken[unit] = tuple((path, self.words_in(path)) for path in scope)
+        known = self._held.get((unit, word))
+        if known is None:
+            known = tuple([path for path, words in self._spoken[unit] if word in words])
+            self._held[unit, word] = known
+        return known
+
+    def _unit_scope(self, here: str) -> tuple[str, ...]:
+        """Return the scope of a file; of a header that of a unit that was asked for before."""
+        if here.endswith(".h"):
+            for known in self._units:
+                if here in self._scopes[known]:
+                    return self._scopes[known]
+        self._units[here] = None
+        return self.scope(here)
+
+    def _pasted(self, here: str) -> dict[str, list[Definition]]:
+        """Return the functions that macros in a scope define by pasting names."""
+        if here not in self._pastes:
+            found: dict[str, list[Definition]] = {}
+            for path in self._unit_scope(here):
+                pastes = path.startswith(KVM_DIR) and b"##" in (self.raw(path) or b"")
+                file = self.file(path) if pastes else None
+                for name, definitions in self.generated(file).items() if file is not None else ():
+                    found.setdefault(name, definitions)
+            self._pastes[here] = found
+        return self._pastes[here]
+
+    # -- what a name means ------------------------------------------------------------
+
+    def functions(self, name: str, here: str) -> tuple[Definition, ...]:
+        """Return the definitions of a function as seen from a file.
+
+        More than one where build options choose.  Looked for in the file, in what it
+        includes, then in all of KVM.
+        """
+        found = self.visible(name, here)
+        if found:
+            return found
+        memo = ("extern", name, "")
+        if memo not in self._memo:
+            word = name.encode()
+            hits: list[Definition] = []
+            for path in self.kvm_files:
+                if word not in self.words_in(path) or not may_define(self.text(path) or b"", word):
+                    continue
+                file = self.file(path)
+                assert file is not None
+                hits = [d for d in file.functions.get(name, ()) if not is_static(d)]
+                if hits:
+                    break
+            self._memo[memo] = tuple(hits)
+        return self._memo[memo]
+
+    def is_seen(self, name: str) -> bool:
+        """Tell whether a file of KVM that was looked into before defines a function or macro."""
+        return any(
+            name in file.functions or name in file.defines
+            for path in self.kvm_files
+            if (file := self._files.get(path)) is not None
+        )
+
+    def visible(self, name: str, here: str) -> tuple[Definition, ...]:
+        """Return the definitions of a function that a file itself sees."""
+        found = self._search("function", name, here, lambda f: f.functions.get(name, []))
+        return found or tuple(self._pasted(here).get(name, ()))
+
+    def macros(self, name: str, here: str) -> tuple[Definition, ...]:
+        """Return the definitions of a macro as seen from a file."""
+        return self._search("macro", name, here, lambda f: f.macros(name))
+
+    def is_hidden(self, name: str, paths: Iterable[str]) -> bool:
+        """Tell whether one of some files has a macro with parameters of the name of a function."""
+        files = (self.file(path) for path in paths)
+        return any(
+            one.parameters is not None for f in files if f is not None for one in f.macros(name)
+        )
+
+    def record(self, tag: str, here: str) -> tuple[Definition, ...]:
+        """Return the definitions of ``struct x``, ``union x`` or ``enum x``."""
+        return self._search("record", tag, here, lambda f: f.records.get(tag, []))
+
+    def objects(self, name: str, here: str) -> tuple[Definition, ...]:
+        """Return the definitions of an initialised object of file scope."""
+        return self._search("object", name, here, lambda f: f.objects.get(name, []))
+
+    def enumerator(self, name: str, here: str) -> Definition | None:
+        """Return the enumeration that holds an enumerator."""
+        word = name.encode()
+
+        def pick(file: FileIndex) -> list[Definition]:
+            found = file.enumerator(word)
+            return [found] if found is not None else []
+
+        found = self._search("enumerator", name, here, pick)
+        return found[0] if found else None
+
+    def declaration(self, name: str, here: str) -> tuple[str, int, str] | None:
+        """Return file, line and text of the declaration of an object without a brace."""
+        if (name, here) not in self._declarations:
+            self._declarations[name, here] = self._declaration(name, here)
+        return self._declarations[name, here]
+
+    def _declaration(self, name: str, here: str) -> tuple[str, int, str] | None:
+        word = name.encode()
+        best: tuple[str, int, str] | None = None
+        for path in self._holding(here, word):
+            found = self.file(path)
+            if found is None:
+                continue
+            for start, end in _declarations(found.data, word):
+                text = found.data[start:end]
+                first = text.split(maxsplit=1)[0]
+                if (
+                    first in (b"return", b"goto", b"typedef")
+                    or found.function_at(start) is not None
+                ):
+                    continue
+                line = found.data.count(b"\n", 0, start) + 1
+                here_is = (path, line, text.decode("utf-8", "replace"))
+                if first != b"extern":
+                    return here_is
+                best = best or here_is
+            best = best or _declared_with_record(found, word)
+        return best
+
+    def typedef(self, name: str, here: str) -> str | None:
+        """Return the type that a typedef names, as C text."""
+        pattern = re.compile(rb"typedef\s+([^;{}()]+?)\b" + name.encode() + rb"\s*;")
+        for path in self._holding(here, name.encode()):
+            data = self.text(path)
+            for match in pattern.finditer(data or b""):
+                if not inside_word(data or b"", match.start()):
+                    return match.group(1).decode("utf-8", "replace").strip()
+        return None
+
+    def generated(self, file: FileIndex) -> dict[str, list[Definition]]:
+        """Return the functions that macros of a file define by pasting names."""
+        known = self._generated.get(file.path)
+        if known is not None:
+            return known
+        result: dict[str, list[Definition]] = {}
+        self._generated[file.path] = result
+        pastes = [found.start() for found in _PASTE.finditer(file.data)]
+        for macro in file.macros_around(pastes) if pastes else ():
+            if macro.parameters and _BUILDS.search(macro.text) is not None:
+                self._generate(file, macro, result)
+        return result
+
+    def _generate(
+        self, file: FileIndex, macro: Definition, result: dict[str, list[Definition]]
+    ) -> None:
+        builders = syntax.parse(
+            f"#define {macro.name}({', '.join(macro.parameters or ())}) ".encode()
+            + macro.text.replace(b"\n", b" ")
+            + b"\n"
+        )
+        if not syntax.captures("accessor_macro", builders):
+            return
+        for at in places(file.data, macro.name.encode()):
+            given = _GIVEN.match(file.data, at + len(macro.name))
+            if given is None or not opens_line(file.data, at) or file.in_body(at):
+                continue
+            arguments = split_arguments(given[1].decode("utf-8", "replace"))
+            body = expand(macro, arguments)
+            if body is None:
+                continue
+            inner = scan(file.path, body.encode())
+            line = file.data.count(b"\n", 0, at) + 1
+            for name, definitions in inner.functions.items():
+                for one in definitions:
+                    result.setdefault(name, []).append(
+                        Definition(
+                            "function", name, file.path, line, at, one.text,
+                            (), None, generated=True,
+                        )
+                    )  # fmt: skip
+
+    def node(self, definition: Definition) -> syntax.Node:
+        """Parse a definition and return the node of its one item."""
+        known = self._nodes.get(definition.text)
+        if known is None:
+            known = self._nodes[definition.text] = syntax.parse(_plain(definition.text))
+        return known
+
+    # -- who uses a name -----------------------------------------------------------------
+
+    def users(self, name: str, only: str | None = None) -> Iterator[tuple[FileIndex, Definition]]:
+        """Yield the KVM functions whose text holds a name, with their files.
+
+        ONLY names the one file to look at.
+        """
+        word = name.encode()
+        for path in self.kvm_files if only is None else (only,):
+            file = self.file(path) if word in self.words_in(path) else None
+            if file is None:
+                continue
+            for inside in dict.fromkeys(map(file.function_at, places(file.data, word))):
+                for definition in file.functions.get(inside or "", ()):
+                    if word in strip_comments(definition.text):
+                        yield file, definition
+
+
+def _declarations(data: bytes, word: bytes) -> Iterator[tuple[int, int]]:
+    """Yield start and end of what looks like a declaration of a name, its semicolon aside.
+
+    It begins on a line from which only words and stars lead to the name.
+    """
+    for at in places(data, word):
+        rest = _DECLARED.match(data, at + len(word))
+        if rest is None:
+            continue
+        lead = data[max(0, at - _LONGEST_LEAD) : at]
+        for line in _LINE.finditer(data, at - len(lead) + len(lead.rstrip(_LEAD)), at):
+            words = _TYPE_WORDS.fullmatch(data, line.start(), at)
+            if words is not None:
+                yield words.start(1), rest.end() - 1
+
+
+_QUALIFIER = re.compile(
+    rb"\b__attribute__\s*\(\([^()]*(?:\([^()]*\))?[^()]*\)\)|\b(?:__rcu|__user|__iomem|__percpu|__force|__bitwise|__always_unused|__maybe_unused"
+    rb"|__always_inline|noinline\w*|__init|__exit|__ref|__cold|__pure|__must_check|__weak"
+    rb"|asmlinkage|__visible|notrace|noinstr|__read_mostly|__ro_after_init|__hot|__inline"
+    rb"|__no_\w+|__flatten|____cacheline_aligned\w*|__cacheline_aligned\w*|__randomize_layout"
+    rb"|__packed|__sched|__used|__deprecated|__private)\b"
+)
+
+
+_TAG_ARGUMENT = re.compile(rb"(,\s*)((?:struct|union)\s)(?=\s*\w+\s*[,)])")
+
+
+def _plain(text: bytes) -> bytes:
+    """Return a definition without what the grammar does not know, lengths kept.
+
+    These are annotations, and the word struct before a tag that is a macro's argument.
+    """
+    source = _QUALIFIER.sub(lambda match: b" " * len(match.group()), text)
+    return _TAG_ARGUMENT.sub(lambda match: match.group(1) + b" " * len(match.group(2)), source)
+
+
+def _is_constants(path: str) -> bool:
+    """Tell whether a header is one of plain constants, as those of registers are."""
+    return path.startswith("arch/x86/include/uapi/") or path.endswith(
+        ("/const.h", "/bits.h", "/processor-flags.h", "/msr-index.h", "features.h")
+    )
+
+
+def _rarely(kind: str, word: bytes, text: bytes) -> bool:
+    """Tell whether a text may define a name in an unusual spelling."""
+    return re.search(_RARELY[kind].replace(b"%s", re.escape(word)), text) is not None
+
+
+def is_static(definition: Definition) -> bool:
+    """Tell whether a function has internal linkage."""
+    head = definition.text.split(b"{", 1)[0]
+    return re.search(rb"\bstatic\b", head) is not None
+
+
+def calls(text: bytes) -> frozenset[str]:
+    """Return the names that are called, or look called, in a piece of C."""
+    found = set(_CALL_BACKWARDS.findall(strip_comments(text)[::-1]))
+    return frozenset(name[::-1].decode() for name in found) - _KEYWORDS
+
+
+def split_arguments(source: str) -> list[str]:
+    """Split macro arguments at the commas outside parentheses."""
+    found, depth = [""], 0
+    for character in source:
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if character == "," and depth == 0:
+            found.append("")
+        else:
+            found[-1] += character
+    return [one.strip() for one in found]
+
+
+def expand(macro: Definition, arguments: list[str]) -> str | None:
+    """Replace the parameters of a function-like macro, pasting and quoting included."""
+    parameters = macro.parameters or ()
+    if parameters and parameters[-1].endswith("..."):
+        name = parameters[-1][:-3] or "__VA_ARGS__"
+        fixed = len(parameters) - 1
+        arguments = [*arguments[:fixed], ", ".join(arguments[fixed:])]
+        parameters = (*parameters[:-1], name)
+    if len(arguments) != len(parameters):
+        if not (len(parameters) == 0 and arguments == [""]):
+            return None
+    values = dict(zip(parameters, arguments, strict=False))
+    body = macro.text.decode("utf-8", "replace")
+    if "#" in body:
+        body = re.sub(r"\s*##\s*", "\x00", body)
+        body = re.sub(
+            r"(?<![\x00#])#\s*(\w+)",
+            lambda m: '"' + values[m[1]].replace('"', "'") + '"' if m[1] in values else m.group(),
+            body,
+        )
+    body = re.sub(r"[A-Za-z_]\w*", lambda m: values.get(m.group(), m.group()), body)
+    return body.replace("\x00", "")

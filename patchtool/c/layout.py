@@ -1,0 +1,519 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""C types as x86-64 lays them out: integers, pointers, records with bit-fields.
+
+In: declarations as syntax nodes, definitions from the index.  Out: types, and for a
+union of words and bit-fields (a *word record*) the position of every member in bits.
+Sizes follow the System V x86-64 ABI as gcc implements it: little endian, bit-fields
+from the least significant bit, none across a unit of its declared type.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import NamedTuple
+
+from patchtool.c.index import Index
+from patchtool.c.scan import Definition
+from patchtool.c.syntax import Node, text
+
+# Types of different classes are never equal.  Tuples tell integers, pointers and arrays apart
+# by their length; the others compare their class.
+
+
+class IntType(NamedTuple):
+    """An integer type; ``boolean`` for bool, whose only values are 0 and 1."""
+
+    width: int
+    signed: bool
+    boolean: bool = False
+
+
+class PointerType(NamedTuple):
+    """A pointer; ``target`` is None for void and for functions."""
+
+    target: CType | None
+
+
+class ArrayType(NamedTuple):
+    """An array; ``length`` is None where it is not a plain constant."""
+
+    element: CType
+    length: int | None
+
+
+class VoidType:
+    """No value."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, VoidType)
+
+
+class UnknownType:
+    """A type whose definition was not found."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, UnknownType) and self.name == other.name
+
+
+class Member:
+    """A member of a record; ``name`` is None where it is anonymous.
+
+    ``bits`` is the width of a bit-field.  The type is looked up when it is asked for:
+    of the hundreds of members of a vCPU, a run follows a handful.
+    """
+
+    def __init__(self, name: str | None, find: Callable[[], CType], bits: int | None) -> None:
+        self.name = name
+        self.bits = bits
+        self._find = find
+
+    @cached_property
+    def type(self) -> CType:
+        """The type of the member."""
+        return self._find()
+
+
+class RecordType:
+    """A struct or a union; two of one kind and tag are the same type.
+
+    ``partial`` tells whether some members could not be parsed: then nothing has a known
+    position.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        tag: str,
+        members: tuple[Member, ...],
+        file: str = "",
+        line: int = 0,
+        partial: bool = False,
+    ) -> None:
+        self.kind = kind
+        self.tag = tag
+        self.members = members
+        self.file = file
+        self.line = line
+        self.partial = partial
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RecordType) and (self.kind, self.tag) == (other.kind, other.tag)
+
+    @cached_property
+    def by_name(self) -> Mapping[str, tuple[tuple[str, ...], CType]]:
+        """Members by name, those of anonymous members included, with their C path."""
+        return _Members(self)
+
+    @property
+    def flat(self) -> list[Member]:
+        """The named members, those of anonymous members included."""
+        found: list[Member] = []
+        for member in self.members:
+            if member.name is not None:
+                found.append(member)
+            elif isinstance(member.type, RecordType):
+                found.extend(member.type.flat)
+        return found
+
+    @cached_property
+    def size(self) -> int | None:
+        """Size in bits, None where a member is no integer or word record."""
+        return self._layout[1]
+
+    @cached_property
+    def slots(self) -> dict[str, tuple[int, int, CType]]:
+        """Position and width in bits and type of every member, by C path."""
+        return self._layout[0]
+
+    @cached_property
+    def is_word(self) -> bool:
+        """Whether the record is to be kept as one vector: overlapping or packed integers."""
+        if self.size is None or self.size > 256:
+            return False
+        return self.kind == "union" or any(member.bits is not None for member in self.members)
+
+    @cached_property
+    def _layout(self) -> tuple[dict[str, tuple[int, int, CType]], int | None]:
+        found: dict[str, tuple[int, int, CType]] = {}
+        if self.partial:
+            return {}, None
+        at = size = 0
+        align = 8
+        for member in self.members:
+            width, unit = _width(member.type), _alignment(member.type)
+            if width is None or unit is None:
+                return {}, None
+            if self.kind == "union":
+                at = 0
+            if member.bits is None:
+                at = -(-at // unit) * unit
+            elif member.bits == 0:
+                at = -(-at // width) * width
+                continue
+            elif at // width != (at + member.bits - 1) // width:
+                at = -(-at // width) * width
+            used = width if member.bits is None else member.bits
+            if member.name is not None:
+                found[member.name] = (at, used, member.type)
+                align = max(align, unit)
+            elif member.bits is None:
+                align = max(align, unit)
+            if isinstance(member.type, RecordType):
+                prefix = "" if member.name is None else member.name + "."
+                for name, (low, count, ctype) in member.type.slots.items():
+                    found.setdefault(prefix + name, (at + low, count, ctype))
+            at += used
+            size = max(size, at)
+        return found, -(-size // align) * align
+
+
+class _Members(Mapping[str, tuple[tuple[str, ...], "CType"]]):
+    """The members of a record by name; types are looked up on access."""
+
+    def __init__(self, record: RecordType) -> None:
+        self._found: dict[str, Member] = {}
+        for member in record.members:
+            if member.name is not None:
+                self._found.setdefault(member.name, member)
+            elif isinstance(member.type, RecordType):
+                for inner in member.type.flat:
+                    self._found.setdefault(inner.name or "", inner)
+
+    def __getitem__(self, name: str) -> tuple[tuple[str, ...], CType]:
+        member = self._found[name]
+        return (name,), member.type
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
+CType = IntType | PointerType | ArrayType | RecordType | VoidType | UnknownType
+
+
+def _width(ctype: CType) -> int | None:
+    if isinstance(ctype, IntType):
+        return ctype.width
+    return ctype.size if isinstance(ctype, RecordType) else None
+
+
+def _alignment(ctype: CType) -> int | None:
+    if isinstance(ctype, IntType):
+        return ctype.width
+    if isinstance(ctype, RecordType):
+        if ctype.size is None:
+            return None
+        return max(
+            (_alignment(m.type) or 8 for m in ctype.members if m.name or m.bits is None), default=8
+        )
+    return None
+
+
+INT = IntType(32, True)
+UINT = IntType(32, False)
+LONG = IntType(64, True)
+ULONG = IntType(64, False)
+BOOL = IntType(8, False, True)
+CHAR = IntType(8, True)
+
+_BASIC: dict[str, CType] = {
+    "void": VoidType(),
+    "bool": BOOL,
+    "_Bool": BOOL,
+    "char": CHAR,
+    "int": INT,
+    "size_t": ULONG,
+    "ssize_t": LONG,
+    "ulong": ULONG,
+    "uint": UINT,
+    "uintptr_t": ULONG,
+}
+for _bits in (8, 16, 32, 64):
+    for _name in (f"u{_bits}", f"__u{_bits}", f"uint{_bits}_t", f"__le{_bits}"):
+        _BASIC[_name] = IntType(_bits, False)
+    for _name in (f"s{_bits}", f"__s{_bits}", f"int{_bits}_t"):
+        _BASIC[_name] = IntType(_bits, True)
+
+
+class Types:
+    """Types of one tree, resolved as seen from the file that uses them."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._records: dict[tuple[str, int], RecordType] = {}
+        self._typedefs: dict[tuple[str, str], CType] = {}
+        self.used: dict[str, Definition] = {}
+
+    def record(self, tag: str, here: str) -> CType:
+        """Return ``struct x`` or ``union x``."""
+        found = self._index.record(tag, here)
+        if not found:
+            return UnknownType(tag)
+        chosen = found[0]
+        key = (chosen.file, chosen.start)
+        if key not in self._records:
+            self.used[tag] = chosen
+            node = self._index.node(chosen)
+            body = next((n for n in _walk(node, 3) if n.type == "field_declaration_list"), None)
+            if body is None:
+                return UnknownType(tag)
+            members = self._members(body, chosen.file)
+            kind, name = tag.split()
+            self._records[key] = RecordType(
+                kind, name, members, chosen.file, chosen.line, partial=_broken(node)
+            )
+        return self._records[key]
+
+    def _members(self, body: Node, here: str) -> tuple[Member, ...]:
+        found: list[Member] = []
+        for child in body.named_children:
+            if child.type.startswith("preproc_if"):
+                inner = [n for n in child.named_children if n.type == "field_declaration"]
+                holder = child.child_by_field_name("alternative")
+                if holder is not None:
+                    inner += [n for n in holder.named_children if n.type == "field_declaration"]
+                for one in inner:
+                    found.extend(self._field(one, here))
+            elif child.type == "field_declaration" and not _broken(child):
+                found.extend(self._field(child, here))
+        return tuple(found)
+
+    def _field(self, node: Node, here: str) -> list[Member]:
+        base_node = node.child_by_field_name("type")
+        if base_node is None:
+            return []
+        base = _Lazy(self, base_node, here)
+        declarators = node.children_by_field_name("declarator")
+        fields: list[tuple[Node | None, Node | None]] = [(one, None) for one in declarators]
+        for clause in [n for n in node.named_children if n.type == "bitfield_clause"]:
+            before = [at for at, one in enumerate(declarators) if one.end_byte <= clause.start_byte]
+            if before and fields[before[-1]][1] is None:
+                fields[before[-1]] = (declarators[before[-1]], clause)
+            elif declarators:  # one without a name among others
+                return [_unclear("bit-fields without a name")]
+            else:
+                fields.append((None, clause))
+        found: list[Member] = []
+        for declared, width in fields or [(None, None)]:
+            bits: int | None = None
+            if width is not None:
+                bits = self._bit_width(text(width).lstrip(":").strip(), here, 0)
+                if bits is None:
+                    return [_unclear("a bit-field of unknown width")]
+            if declared is None:
+                found.append(Member(None, lambda: base.type, bits))
+                continue
+            name = _declared_name(declared)
+            found.append(
+                Member(name, lambda one=declared: self.declared(one, base, here)[1], bits)  # type: ignore[misc]
+            )
+        return found
+
+    def _bit_width(self, words: str, here: str, depth: int) -> int | None:
+        """Return the width of a bit-field that a number or a macro of one gives."""
+        words = words.strip()
+        while words.startswith("(") and words.endswith(")"):
+            words = words[1:-1].strip()
+        number = re.fullmatch(r"(0[xX][0-9a-fA-F]+|[1-9]\d*|0)[uUlL]*", words)
+        if number is not None:
+            return int(number.group(1), 0)
+        found = self._index.macros(words, here) if re.fullmatch(r"[A-Za-z_]\w*", words) else ()
+        if len({one.text.strip() for one in found}) != 1 or found[0].parameters is not None:
+            return None
+        body = found[0].text.decode("utf-8", "replace")
+        return self._bit_width(body, here, depth + 1) if depth < 8 else None
+
+    def declared(self, node: Node, base: _Lazy | Settled, here: str) -> tuple[str | None, CType]:
+        """Return name and type of a declarator over a base type."""
+        shape: list[tuple[str, int | None]] = []
+        name: str | None = None
+        here_node: Node | None = node
+        while here_node is not None:
+            kind = here_node.type
+            if kind in ("identifier", "field_identifier", "type_identifier"):
+                name = text(here_node) or None
+                break
+            if kind.endswith("pointer_declarator"):
+                shape.append(("*", None))
+            elif kind.endswith("array_declarator"):
+                size = here_node.child_by_field_name("size")
+                length = None
+                if size is not None and size.type == "number_literal":
+                    length = int(text(size).rstrip("uUlL"), 0)
+                shape.append(("[]", length))
+            elif kind.endswith("function_declarator"):
+                shape.append(("()", None))
+            elif kind == "init_declarator":
+                pass
+            inner = here_node.child_by_field_name("declarator")
+            if (
+                inner is None
+                and kind.endswith("parenthesized_declarator")
+                and here_node.named_children
+            ):
+                inner = here_node.named_children[0]
+            here_node = inner
+        result: CType | None = None
+        for mark, length in shape:
+            if mark == "*":
+                target = base.pointee() if result is None else result
+                result = PointerType(target)
+            elif mark == "[]":
+                result = ArrayType(result if result is not None else base.type, length)
+            else:
+                result = VoidType()
+        return name, result if result is not None else base.type
+
+    def resolve(self, node: Node, here: str) -> CType:
+        """Return the type that a type specifier names."""
+        kind = node.type
+        if kind in ("struct_specifier", "union_specifier"):
+            body = node.child_by_field_name("body")
+            name = node.child_by_field_name("name")
+            word = kind.split("_")[0]
+            if body is not None:
+                tag = text(name) if name is not None else f"<{here}:{node.start_byte}>"
+                return RecordType(word, tag, self._members(body, here), here)
+            return (
+                self.record(f"{word} {text(name)}", here) if name is not None else UnknownType("")
+            )
+        if kind == "enum_specifier":
+            return UINT
+        if kind == "macro_type_specifier":
+            return UnknownType(text(node))
+        return self.named(text(node), here)
+
+    def named(self, name: str, here: str) -> CType:
+        """Return the type that some C words name, pointers excluded."""
+        words = [
+            w
+            for w in name.split()
+            if w not in ("const", "volatile", "static", "register", "inline")
+        ]
+        if not words:
+            return INT
+        if words[0] in ("struct", "union") and len(words) == 2:
+            return self.record(" ".join(words), here)
+        if words[0] == "enum":
+            return UINT
+        if len(words) == 1 and words[0] in _BASIC:
+            return _BASIC[words[0]]
+        if all(w in ("unsigned", "signed", "long", "short", "int", "char") for w in words):
+            signed = "unsigned" not in words
+            if "char" in words:
+                return IntType(8, signed)
+            if "short" in words:
+                return IntType(16, signed)
+            return IntType(64 if "long" in words else 32, signed)
+        key = (words[-1], here)
+        if key not in self._typedefs:
+            self._typedefs[key] = UnknownType(name)
+            target = self._index.typedef(words[-1], here)
+            if target is not None and "*" not in target:
+                self._typedefs[key] = self.named(target, here)
+        return self._typedefs[key]
+
+
+class _Lazy:
+    """A base type that is looked up when needed: most pointers are never followed."""
+
+    def __init__(self, types: Types, node: Node, here: str) -> None:
+        self._types, self._node, self._here = types, node, here
+
+    @cached_property
+    def type(self) -> CType:
+        return self._types.resolve(self._node, self._here)
+
+    def pointee(self) -> CType | None:
+        kind = self._node.type
+        if (
+            kind in ("struct_specifier", "union_specifier")
+            and self._node.child_by_field_name("body") is None
+        ):
+            return Pending(self._types, self._node, self._here)  # type: ignore[return-value]
+        resolved = self.type
+        return None if isinstance(resolved, VoidType) else resolved
+
+
+class Settled:
+    """A base type that is known already."""
+
+    def __init__(self, ctype: CType) -> None:
+        self.type = ctype
+
+    def pointee(self) -> CType | None:
+        """Return the type as the target of a pointer."""
+        return None if isinstance(self.type, VoidType) else self.type
+
+
+class Pending:
+    """The target of a pointer that nobody has followed yet."""
+
+    __slots__ = ("_here", "_node", "_types")
+
+    def __init__(self, types: Types, node: Node, here: str) -> None:
+        self._types, self._node, self._here = types, node, here
+
+    def get(self) -> CType:
+        """Look the type up."""
+        return self._types.resolve(self._node, self._here)
+
+
+def settled(ctype: CType | Pending | None) -> CType:
+    """Return a type, looked up if it was pending; void for none."""
+    if isinstance(ctype, Pending):
+        return ctype.get()
+    return VoidType() if ctype is None else ctype
+
+
+def base_type(types: Types, node: Node, here: str) -> _Lazy:
+    """Return the base type of a declaration, not yet looked up."""
+    return _Lazy(types, node, here)
+
+
+def _unclear(reason: str) -> Member:
+    """Return a member after which nothing has a known position."""
+    return Member(None, lambda: UnknownType(reason), None)
+
+
+def _declared_name(node: Node) -> str | None:
+    """Return the name that a declarator declares."""
+    here: Node | None = node
+    while here is not None:
+        if here.type in ("identifier", "field_identifier", "type_identifier"):
+            return text(here) or None
+        inner = here.child_by_field_name("declarator")
+        if inner is None and here.type.endswith("parenthesized_declarator") and here.named_children:
+            inner = here.named_children[0]
+        here = inner
+    return None
+
+
+def _broken(node: Node) -> bool:
+    """Tell whether a record cannot be parsed.
+
+    The grammar wants a name for every bit-field; that an unnamed one lacks it is fine.
+    """
+    if not node.has_error:
+        return False
+    if node.is_error:
+        return True
+    if node.is_missing:
+        beside = node.parent.named_children if node.parent is not None else []
+        return not any(n.type == "bitfield_clause" for n in beside)
+    return any(_broken(child) for child in node.children)
+
+
+def _walk(node: Node, depth: int) -> list[Node]:
+    found = [node]
+    if depth:
+        for child in node.named_children:
+            found.extend(_walk(child, depth - 1))
+    return found

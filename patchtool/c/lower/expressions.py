@@ -1,0 +1,566 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Values and designated objects of C expressions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import ClassVar
+
+from patchtool.c.layout import (
+    ArrayType,
+    CType,
+    IntType,
+    PointerType,
+    RecordType,
+    UnknownType,
+    VoidType,
+    base_type,
+)
+from patchtool.c.lower.arithmetic import arithmetic, ordered, shift
+from patchtool.c.lower.names import Names
+from patchtool.c.lower.records import Unsupported
+from patchtool.c.lower.storage import OTHER_VIEW
+from patchtool.c.memory import (
+    Function,
+    Int,
+    Loc,
+    LValue,
+    Opaque,
+    Pointer,
+    Record,
+    Root,
+    State,
+    Value,
+)
+from patchtool.c.syntax import Node, text
+from patchtool.proof import bits
+from patchtool.proof.bits import Cond
+
+TEMPORARY = "value."
+"""How the roots of values are called that are no objects of the program."""
+MAX_CHOICES = 64
+MAX_INDEX_BITS = 8
+
+
+class Expressions(Names):
+    """Evaluates expressions."""
+
+    def _value(self, node: Node, state: State, needed: bool = True) -> Value:
+        self._step(node)
+        handler = self._EXPRESSIONS.get(node.type)
+        if handler is None:
+            raise Unsupported(node, f"{node.type.replace('_', ' ')} is not understood")
+        return handler(self, node, state)
+
+    def _parenthesised(self, node: Node, state: State) -> Value:
+        inner = [n for n in node.named_children if n.type != "comment"]
+        if len(inner) == 1:
+            if inner[0].type == "compound_statement":
+                return self._statement_expression(inner[0], state)
+            return self._value(inner[0], state)
+        raise Unsupported(node, "an expression in parentheses is not understood")
+
+    def _statement_expression(self, node: Node, state: State) -> Value:
+        children = [n for n in node.named_children if n.type != "comment"]
+        frame = self._frames[-1]
+        outer = dict(frame.variables)
+        for child in children[:-1]:
+            if self._statement(child, state) is None:
+                raise Unsupported(child, "a statement expression that does not end")
+        last = children[-1] if children else node
+        if last.type != "expression_statement":
+            raise Unsupported(last, "a statement expression without a value")
+        value = self._value(last.named_children[0], state)
+        frame.variables = outer
+        return value
+
+    def _number(self, node: Node, state: State) -> Value:
+        word = text(node).replace("'", "")
+        match = re.fullmatch(r"([-+]?)(0[xX][0-9a-fA-F]+|0[bB][01]+|\d+)([uUlL]*)", word)
+        if match is None:
+            raise Unsupported(node, f"the number {word} is not understood")
+        digits, suffix = match.group(2), match.group(3).lower()
+        octal = digits.startswith("0") and len(digits) > 1 and digits[1].isdigit()
+        value = int(digits, 8) if octal else int(digits, 0)
+        wide = (
+            "l" in suffix
+            or value >= 1 << 32
+            or ("u" not in suffix and value >= 1 << 31 and digits.isdigit())
+        )
+        unsigned = "u" in suffix or (not digits.isdigit() and value >= 1 << (63 if wide else 31))
+        if match.group(1) == "-":  # the grammar takes the sign of a lone number for its own
+            value = -value
+        return Int(bits.constant(64 if wide else 32, value), not unsigned)
+
+    def _character(self, node: Node, state: State) -> Value:
+        body = text(node).strip("'")
+        if len(body) != 1:
+            return self.opaque(node, "a character constant")
+        return Int(bits.constant(32, ord(body)), True)
+
+    def _truth_literal(self, node: Node, state: State) -> Value:
+        return Int(bits.constant(32, int(node.type == "true")), True)
+
+    def _null(self, node: Node, state: State) -> Value:
+        return Int(bits.constant(64, 0))
+
+    def _string(self, node: Node, state: State) -> Value:
+        return self.opaque(node, "a string")
+
+    def _unary(self, node: Node, state: State) -> Value:
+        operator = _operator(node)
+        operand = node.child_by_field_name("argument")
+        assert operand is not None
+        value = self._value(operand, state)
+        if operator == "!":
+            return Int(bits.from_cond(bits.negate(self._truth(value, node)), 32), True)
+        number = self._promote(self._as_int(value, operand))
+        if operator == "~":
+            return Int(bits.invert(number.bits), number.signed)
+        if operator == "+":
+            return number
+        if operator == "-":
+            zero = Int(bits.constant(number.bits.width, 0), number.signed)
+            return arithmetic("-", zero, number, node)
+        raise Unsupported(node, f"the operator {operator} is not understood")
+
+    def _pointer_expression(self, node: Node, state: State) -> Value:
+        operand = node.child_by_field_name("argument")
+        assert operand is not None
+        if _operator(node) == "&":
+            if operand.type == "identifier" and text(operand) not in self._frames[-1].variables:
+                if self.index.functions(text(operand), self._here):
+                    return Function(text(operand))
+            lvalue = self._stored_to(operand, state)
+            return Pointer(lvalue.loc, lvalue.type, lvalue)
+        return self._load(self._lvalue(node, state), state, node)
+
+    def _binary(self, node: Node, state: State) -> Value:
+        left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
+        operator = _operator(node)
+        assert left is not None and right is not None
+        if operator in ("-", "+", "&", "*") and left.type == "parenthesized_expression":
+            ctype = self._type_named(left.named_children[0])
+            if ctype is not None:  # (u32)-1 reads like a difference
+                return self._convert(self._signed(operator, right, node, state), ctype, node)
+        if operator in ("&&", "||"):
+            return Int(bits.from_cond(self._short_circuit(operator, left, right, state), 32), True)
+        a, b = self._value(left, state), self._value(right, state)
+        if operator in ("==", "!="):
+            equal = self._compared(node, self._compare_equal(a, b, node), a, b)
+            return Int(bits.from_cond(equal if operator == "==" else bits.negate(equal), 32), True)
+        self._recognise(node, a, b)
+        x, y = self._as_int(a, left), self._as_int(b, right)
+        if operator in ("<<", ">>"):
+            return shift(operator, self._promote(x), y)
+        x, y = self._balanced(x, y)
+        if operator in ("<", ">", "<=", ">="):
+            return Int(bits.from_cond(ordered(operator, x, y), 32), True)
+        return arithmetic(operator, x, y, node)
+
+    def _signed(self, operator: str, operand: Node, node: Node, state: State) -> Value:
+        if operator not in ("-", "+"):
+            raise Unsupported(node, "a cast that reads like an operation")
+        number = self._promote(self._as_int(self._value(operand, state), operand))
+        zero = Int(bits.constant(number.bits.width, 0), number.signed)
+        return arithmetic(operator, zero, number, node)
+
+    def _short_circuit(self, operator: str, left: Node, right: Node, state: State) -> Cond:
+        a = self._truth(self._value(left, state), left)
+        stop = operator == "||"
+        if isinstance(a, bool):
+            if a == stop:
+                return stop
+            return self._truth(self._value(right, state), right)
+        if not _has_effects(right):
+            b = self._truth(self._value(right, state), right)
+        else:
+            going = state.fork(bits.negate(a) if stop else a)
+            staying = state.fork(a if stop else bits.negate(a))
+            b = self._truth(self._value(right, going), right)
+            if going.memory != staying.memory:
+                self._suspect(a, left, state)
+                state.become(self._merge([going, staying]))
+        return bits.either(a, b) if stop else bits.both(a, b)
+
+    def _conditional(self, node: Node, state: State) -> Value:
+        condition_node = node.child_by_field_name("condition")
+        consequence = node.child_by_field_name("consequence")
+        alternative = node.child_by_field_name("alternative")
+        assert condition_node is not None and alternative is not None
+        condition = self._branch(condition_node, state)
+        if consequence is None:
+            consequence = condition_node
+        if isinstance(condition, bool):
+            chosen, other = (consequence, alternative)[:: 1 if condition else -1]
+            value = self._value(chosen, state)
+            if isinstance(value, Int) and other.type == "number_literal":
+                value, _ = self._balanced(value, self._as_int(self._value(other, state), other))
+            return value
+        yes, no = state.fork(condition), state.fork(bits.negate(condition))
+        a, b = self._value(consequence, yes), self._value(alternative, no)
+        if yes.memory != no.memory:
+            state.become(self._merge([yes, no]))
+        if isinstance(a, Int) and isinstance(b, Int):
+            a, b = self._balanced(a, b)
+        return self._choose(condition, a, b)
+
+    def _assignment(self, node: Node, state: State) -> Value:
+        left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
+        operator = _operator(node)
+        assert left is not None and right is not None
+        try:
+            lvalue = self._stored_to(left, state)
+        except Unsupported as problem:
+            self._store_somewhere(left, state, problem)
+            return self._value(right, state)
+        if operator == "=":
+            if right.type in ("initializer_list", "compound_literal_expression"):
+                self._initialise(lvalue, right, state)
+                return self._load(lvalue, state, left)
+            value = self._value(right, state)
+        else:
+            a = self._as_int(self._load(lvalue, state, left), left)
+            b = self._as_int(self._value(right, state), right)
+            name = operator[:-1]
+            if name in ("<<", ">>"):
+                value = shift(name, self._promote(a), b)
+            else:
+                a, b = self._balanced(a, b)
+                value = arithmetic(name, a, b, node)
+        self._store(lvalue, value, state, node)
+        if isinstance(lvalue.type, IntType) and not isinstance(value, Pointer):
+            return self._load(lvalue, state, left)
+        return value
+
+    def _store_somewhere(self, target: Node, state: State, problem: Unsupported) -> None:
+        """Account for a store of which the place is not known."""
+        while target.type == "parenthesized_expression":
+            target = target.named_children[0]
+        if target.type == "subscript_expression":
+            base = target.child_by_field_name("argument")
+            assert base is not None
+            array = self._lvalue(base, state)
+            if isinstance(array.type, ArrayType):
+                for loc in [loc for loc in state.memory if loc.within(array.loc)]:
+                    del state.memory[loc]
+                state.memory[array.loc] = self.opaque(target, problem.reason)
+                return
+        self._spoil(problem, state)
+
+    def _update(self, node: Node, state: State) -> Value:
+        operand = node.child_by_field_name("argument")
+        operator = _operator(node)
+        assert operand is not None
+        lvalue = self._stored_to(operand, state)
+        old = self._as_int(self._load(lvalue, state, operand), operand)
+        one = Int(bits.constant(old.bits.width, 1), old.signed)
+        new = arithmetic(operator[0], old, one, node)
+        self._store(lvalue, new, state, node)
+        return new if node.children[0].type in ("++", "--") else old
+
+    def _field(self, node: Node, state: State) -> Value:
+        value = self._load(self._lvalue(node, state), state, node)
+        parent = node.parent
+        if parent is not None and parent.type in ("parenthesized_expression", "unary_expression"):
+            self._recognise(parent, value)
+        return value
+
+    def _subscript(self, node: Node, state: State) -> Value:
+        choices = self._choices(node, state)
+        result: Value = self._load(choices[-1][1], state, node) if choices else Opaque("")
+        if not choices or not self._exhausted(choices):
+            result = self.opaque(node, "an array is indexed beyond its end")
+        for hit, element in reversed(choices):
+            result = self._choose(hit, self._load(element, state, node), result)
+        return result
+
+    def _choices(self, node: Node, state: State) -> list[tuple[Cond, LValue]]:
+        """Return the elements that a subscript may name, and when it does."""
+        base, index_node = (node.child_by_field_name(n) for n in ("argument", "index"))
+        assert base is not None and index_node is not None
+        index = self._as_int(self._value(index_node, state), index_node)
+        if base.type != "subscript_expression" and index.bits.value is not None:
+            return [(True, self._lvalue(node, state))]
+        inner: list[tuple[Cond, LValue]]
+        if base.type == "subscript_expression":
+            inner = self._choices(base, state)
+        else:
+            inner = [(True, self._array(base, node, state))]
+        found: list[tuple[Cond, LValue]] = []
+        for chosen, array in inner:
+            for number in self._numbered(array, index, node, state):
+                at = Int(bits.constant(index.bits.width, number))
+                hit = bits.both(chosen, bits.equal(index.bits, at.bits))
+                if hit is not False:
+                    found.append((hit, self._element(array, number, node)))
+            if len(found) > MAX_CHOICES:
+                raise Unsupported(node, "a table of too many entries")
+        return found
+
+    def _exhausted(self, choices: list[tuple[Cond, LValue]]) -> bool:
+        """Tell whether a subscript names one of its choices whatever the inputs are."""
+        left: Cond = True
+        for hit, _ in choices:
+            left = bits.both(left, bits.negate(hit))
+        if isinstance(left, bool):
+            return not left
+        names = sorted(left.symbols)
+        return len(names) <= MAX_INDEX_BITS and not any(
+            bits.evaluate(left, {n: bool(case >> i & 1) for i, n in enumerate(names)})
+            for case in range(1 << len(names))
+        )
+
+    def _array(self, base: Node, node: Node, state: State) -> LValue:
+        """Return the array that is indexed, through a pointer to it as well."""
+        array = self._lvalue(base, state)
+        if isinstance(array.type, PointerType):
+            held = self._load(array, state, base)
+            if isinstance(held, Pointer):
+                array = LValue(held.target, held.type)
+        if not isinstance(array.type, ArrayType):
+            raise Unsupported(node, "an array is indexed by something that is not constant")
+        return array
+
+    def _numbered(self, array: LValue, index: Int, node: Node, state: State) -> range:
+        """Return the numbers of an array's elements that an index can be."""
+        if index.bits.value is not None:
+            return range(index.bits.value, index.bits.value + 1)
+        assert isinstance(array.type, ArrayType)
+        known = array.type.length
+        if known is None:
+            self._load(self._element(array, 0, node), state, node)
+            steps = {
+                loc.path[len(array.loc.path)]
+                for loc in state.memory
+                if loc.within(array.loc) and len(loc.path) > len(array.loc.path)
+            }
+            known = len(steps)
+        return range(min(known, MAX_CHOICES + 1))
+
+    def _cast(self, node: Node, state: State) -> Value:
+        type_node = node.child_by_field_name("type")
+        value_node = node.child_by_field_name("value")
+        assert type_node is not None and value_node is not None
+        ctype = self._described(type_node)
+        if isinstance(ctype, VoidType):
+            self._value(value_node, state, needed=False)
+            return Int(bits.constant(32, 0))
+        value = self._value(value_node, state)
+        if isinstance(ctype, PointerType):
+            return self._retyped(value, ctype) if isinstance(value, Pointer) else value
+        return self._convert(value, ctype, node)
+
+    def _described(self, node: Node) -> CType:
+        type_node = node.child_by_field_name("type")
+        declarator = node.child_by_field_name("declarator")
+        if type_node is None:
+            return UnknownType(text(node))
+        base = base_type(self.types, type_node, self._here)
+        if declarator is not None:
+            return self.types.declared(declarator, base, self._here)[1]
+        return base.type
+
+    def _type_named(self, node: Node) -> CType | None:
+        """Return the type that a lone identifier names, where the grammar saw a variable."""
+        name = text(node)
+        if node.type != "identifier" or name in self._frames[-1].variables:
+            return None
+        ctype = self.types.named(name, self._here)
+        return None if isinstance(ctype, UnknownType) else ctype
+
+    def _sizeof(self, node: Node, state: State) -> Value:
+        described = node.child_by_field_name("type")
+        ctype: CType = UnknownType("")
+        if described is not None:
+            ctype = self._described(described)
+        else:
+            value = node.child_by_field_name("value")
+            if value is not None:
+                inner = (
+                    value.named_children[0] if value.type == "parenthesized_expression" else value
+                )
+                ctype = self._type_named(inner) or self._lvalue(inner, state).type
+        size = (
+            ctype.width
+            if isinstance(ctype, IntType)
+            else ctype.size
+            if isinstance(ctype, RecordType)
+            else None
+        )
+        if isinstance(ctype, PointerType):
+            size = 64
+        if size is None:
+            return self.opaque(node, "the size of a type is not known")
+        return Int(bits.constant(64, size // 8))
+
+    def _literal(self, node: Node, state: State) -> Value:
+        type_node, value = node.child_by_field_name("type"), node.child_by_field_name("value")
+        assert type_node is not None and value is not None
+        self._numbers += 1
+        target = self._whole(
+            Loc(Root(f"literal.{self._numbers}", "local")), self._described(type_node)
+        )
+        self._initialise(target, value, state)
+        return self._load(target, state, node)
+
+    def _comma(self, node: Node, state: State) -> Value:
+        left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
+        assert left is not None and right is not None
+        self._value(left, state, needed=False)
+        return self._value(right, state)
+
+    def _lvalue(self, node: Node, state: State) -> LValue:
+        kind = node.type
+        if kind == "parenthesized_expression":
+            inner = [n for n in node.named_children if n.type != "comment"]
+            return self._lvalue(inner[0], state)
+        if kind == "identifier":
+            name = text(node)
+            known = self._frames[-1].variables.get(name)
+            if known is not None:
+                return known
+            found = self._object(name, node)
+            if found is None:
+                raise Unsupported(node, f"the definition of {name} was not found", missing=True)
+            return found
+        if kind == "field_expression":
+            base = node.child_by_field_name("argument")
+            member = node.child_by_field_name("field")
+            assert base is not None and member is not None
+            if _operator(node) == "->":
+                holder = self._deref(self._value(base, state), base)
+            elif base.type in ("call_expression", "statement_expression"):
+                known = self._macro_object(base, state)
+                if known is None:
+                    return self._temporary(base, state, member)
+                holder = known
+            else:
+                holder = self._lvalue(base, state)
+            return self._member(holder, text(member), node)
+        if kind == "pointer_expression":
+            operand = node.child_by_field_name("argument")
+            assert operand is not None
+            return self._deref(self._value(operand, state), node)
+        if kind == "subscript_expression":
+            base = node.child_by_field_name("argument")
+            index_node = node.child_by_field_name("index")
+            assert base is not None and index_node is not None
+            return self._indexed(base, index_node, node, state)
+        if kind == "call_expression":
+            found = self._macro_object(node, state)
+            if found is not None:
+                return found
+            return self._spill(self._call(node, state, needed=True), node, state)
+        raise Unsupported(node, f"{kind.replace('_', ' ')} is not an object")
+
+    def _stored_to(self, node: Node, state: State) -> LValue:
+        """Return an object that is stored to, or of which the address is taken."""
+        found = self._lvalue(node, state)
+        if found.loc.root.name.startswith(TEMPORARY):
+            raise Unsupported(node, "the result of a call is stored to")
+        return found
+
+    def _indexed(self, base: Node, index_node: Node, node: Node, state: State) -> LValue:
+        while base.type == "parenthesized_expression" and base.named_child_count == 1:
+            base = base.named_children[0]
+        if base.type in ("cast_expression", "binary_expression", "call_expression"):
+            array = None
+            held: Value | None = self._value(base, state)
+        else:
+            array = self._lvalue(base, state)
+            held = self._load(array, state, base) if isinstance(array.type, PointerType) else None
+        number = self._as_int(self._value(index_node, state), index_node).bits.value
+        if number is None:
+            raise Unsupported(node, "an array is indexed by something that is not constant")
+        if held is not None:
+            if not isinstance(held, Pointer):
+                raise Unsupported(node, "a pointer of unknown target is indexed")
+            if not isinstance(held.type, ArrayType):
+                first = self._deref(held, node)
+                return first if number == 0 else self._beside(first, number, node)
+            array = LValue(held.target, held.type)
+        assert array is not None
+        return self._element(array, number, node)
+
+    def _beside(self, first: LValue, number: int, node: Node) -> LValue:
+        """Return the object so many of its size behind another of the same cell."""
+        if first.cell is not None and isinstance(first.type, IntType):
+            low = first.low + number * first.width
+            if low >= 0 and low + first.width <= first.cell_width:
+                return first._replace(low=low)
+        raise Unsupported(node, "a pointer is used as an array")
+
+    def _temporary(self, node: Node, state: State, member: Node) -> LValue:
+        return self._member(
+            self._spill(self._value(node, state), node, state), text(member), member
+        )
+
+    def _spill(self, value: Value, node: Node, state: State) -> LValue:
+        """Put a record value where its members can be taken from."""
+        self._numbers += 1
+        loc = Loc(Root(f"{TEMPORARY}{self._numbers}", "local"))
+        if isinstance(value, Record):
+            target = self._whole(loc, value.type)
+            self._store(target, value, state, node)
+            return target
+        if isinstance(value, (Int, Opaque)) and isinstance(self._result, RecordType):
+            target = self._whole(loc, self._result)
+            if target.cell is not None:
+                self._store(target, value, state, node)
+                return target
+        raise Unsupported(node, "a member of a call's result is taken")
+
+    def _deref(self, value: Value, node: Node) -> LValue:
+        if isinstance(value, Pointer):
+            if isinstance(value.type, VoidType):
+                raise Unsupported(node, "a pointer to void is followed")
+            if value.type is OTHER_VIEW:
+                raise Unsupported(node, "an object is seen through a pointer to another type")
+            if value.lvalue is not None:
+                return value.lvalue
+            return self._whole(value.target, value.type)
+        raise Unsupported(node, "a pointer of unknown target is followed")
+
+    def _call_value(self, node: Node, state: State) -> Value:
+        return self._call(node, state, needed=True)
+
+    _EXPRESSIONS: ClassVar[dict[str, Callable[[Expressions, Node, State], Value]]] = {
+        "parenthesized_expression": _parenthesised,
+        "number_literal": _number,
+        "char_literal": _character,
+        "true": _truth_literal,
+        "false": _truth_literal,
+        "null": _null,
+        "string_literal": _string,
+        "concatenated_string": _string,
+        "identifier": Names._identifier,
+        "unary_expression": _unary,
+        "pointer_expression": _pointer_expression,
+        "binary_expression": _binary,
+        "conditional_expression": _conditional,
+        "assignment_expression": _assignment,
+        "update_expression": _update,
+        "field_expression": _field,
+        "subscript_expression": _subscript,
+        "cast_expression": _cast,
+        "sizeof_expression": _sizeof,
+        "compound_literal_expression": _literal,
+        "comma_expression": _comma,
+        "call_expression": _call_value,
+    }
+
+
+def _operator(node: Node) -> str:
+    """Return the operator of an expression."""
+    operator = node.child_by_field_name("operator")
+    assert operator is not None
+    return operator.type
+
+
+def _has_effects(node: Node) -> bool:
+    """Tell whether evaluating an expression may change memory."""
+    if node.type in ("call_expression", "assignment_expression", "update_expression"):
+        return True
+    return any(_has_effects(child) for child in node.named_children)

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Branches that compare roles.
+
+A comparison that a query recognises gets a symbol; a branch on such symbols becomes a
+free boolean, a guard, and so does a branch on role bits that a captured expression has
+taken further.  A branch on a stored role in any other way is a trouble.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from patchtool.c import syntax
+from patchtool.c.lower.records import Comparison, Guard, Trouble, Unsupported
+from patchtool.c.lower.storage import Storage
+from patchtool.c.memory import Int, Loc, Opaque, Pointer, State, Value
+from patchtool.c.syntax import Node
+from patchtool.proof import bits
+from patchtool.proof.bits import Cond, Term
+
+
+class Guards(Storage):
+    """Tells guards from other branches."""
+
+    def _branch(self, node: Node, state: State) -> Cond:
+        """Return the condition of a branch; a guard becomes a free boolean."""
+        return self._guarded(self._truth(self._value(node, state), node), node, state)
+
+    def _guarded(self, condition: Cond, node: Node, state: State) -> Cond:
+        """Return a condition that is branched on, as a free boolean where it compares roles."""
+        if isinstance(condition, bool):
+            return condition
+        names = bits.symbols([condition])
+        compared = sorted(n for n in names if n in self._comparisons)
+        read = sorted({n.rpartition("#")[0] for n in names} & self._role_symbols.keys())
+        if not compared and (not read or not self._recognised.issuperset(read)):
+            self._suspect(condition, node, state)
+            return condition
+        used = tuple(self._comparisons[n] for n in compared) or tuple(map(self._whole_role, read))
+        meaning = self.expand_comparisons(condition)
+        inverted = condition.op == "not"
+        positive = condition.args[0] if inverted else condition
+        if inverted:
+            meaning = bits.negate(meaning)
+        symbol = self._guards_by_term.get(positive)
+        if symbol is None:
+            symbol = self._guards_by_term[positive] = f"guard!{len(self.out.guards)}"
+            calls = tuple(frame.function.name for frame in self._frames)
+            path, place = self._absolute(state), self.place(node)
+            differing = bits.substitute(positive, {bits.variable(n): False for n in compared})
+            skips = None if isinstance(differing, Term) else not differing
+            entered = self._frames[-1].entered
+            self.out.guards.append(
+                Guard(symbol, meaning, used[0].context, used, path, place, calls, entered, skips)
+            )
+        guard = bits.variable(symbol)
+        return bits.negate(guard) if inverted else guard
+
+    def _whole_role(self, name: str) -> Comparison:
+        """Stand in for the comparison where a branch is decided by the bits of a role."""
+        cell = self._role_cells[name]
+        context = Loc(cell.root, cell.path[:-1])
+        return Comparison("", True, context, cell.path[-1], bits.constant(0, 0), 0)
+
+    def _settle_guards(self) -> None:
+        """Find out on which side the guards skip of which the comparison does not tell.
+
+        A guard skips on the side on which its roles are stored on fewer paths.  A branch
+        that decides nothing about them is no guard.
+        """
+        stores: dict[Loc, Cond] = {}
+        for store in self.out.stores:
+            stores[store.context] = bits.either(stores.get(store.context, False), store.path)
+        settled: list[Guard] = []
+        for guard in self.out.guards:
+            if not guard.comparisons[0].symbol:
+                guard = self._narrowed(guard, stores)
+            if guard.skips is None:
+                stored = bits.every(stores.get(c.context, False) for c in guard.comparisons)
+                facts = bits.facts(guard.path)
+                no, yes = (
+                    bits.substitute(stored, {**facts, bits.variable(guard.symbol): side})
+                    for side in (False, True)
+                )
+                fewer = bits.both(yes, bits.negate(no)) is False
+                if fewer != (bits.both(no, bits.negate(yes)) is False):
+                    guard = guard._replace(skips=fewer)
+                elif not guard.comparisons[0].symbol:
+                    reason = f"a branch depends on {guard.context} by more than a comparison"
+                    self.out.troubles.append(Trouble(guard.place, reason, guard.path))
+            used = tuple(self._filled(c) for c in guard.comparisons)
+            settled.append(guard._replace(comparisons=used))
+        self.out.guards[:] = settled
+
+    def _narrowed(self, guard: Guard, stores: dict[Loc, Cond]) -> Guard:
+        """Leave out the roles that a branch reads and does not decide whether to store."""
+        decided = [
+            one
+            for one in guard.comparisons
+            if guard.symbol in bits.symbols([stores.get(one.context, False)])
+        ]
+        if not decided:
+            return guard
+        return guard._replace(context=decided[0].context, comparisons=tuple(decided))
+
+    def _filled(self, comparison: Comparison) -> Comparison:
+        """Give the stand-in for a comparison the role that a full run stores."""
+        if comparison.symbol:
+            return comparison
+        value = self.out.memory.get(comparison.context.member(comparison.member))
+        return comparison._replace(new=value.bits) if isinstance(value, Int) else comparison
+
+    def expand_comparisons(self, condition: Cond) -> Cond:
+        """Replace the symbols of comparisons by what they stand for."""
+        known = {bits.variable(n): c.meaning for n, c in self._comparisons.items()}
+        return bits.substitute(condition, known)
+
+    def _suspect(self, condition: Cond, node: Node, state: State) -> None:
+        """A branch on a stored role that no query knows spoils its paths."""
+        if isinstance(condition, bool) or not self._role_symbols:
+            return
+        for name in sorted(condition.symbols):
+            holder = name.rpartition("#")[0]
+            known = self._role_symbols.get(holder)
+            if known is not None:
+                reason = f"a branch depends on {known} by a comparison that no query recognises"
+                self._spoil(Unsupported(node, reason), state)
+                return
+
+    def _taint(self, result: Opaque, arguments: Iterable[Value]) -> Opaque:
+        """Remember that an unknown value was computed from a stored role."""
+        for value in arguments:
+            if isinstance(value, Pointer) and self._leads_to_role(value):
+                self._role_symbols[result.name] = str(value.target)
+            elif isinstance(value, Int):
+                for name in sorted(value.bits.symbols):
+                    known = self._role_symbols.get(name.rpartition("#")[0])
+                    if known is not None:
+                        self._role_symbols[result.name] = known
+            elif isinstance(value, Opaque) and value.name in self._role_symbols:
+                self._role_symbols[result.name] = self._role_symbols[value.name]
+        return result
+
+    def _roles_in(self, *values: Value) -> set[str]:
+        """Return the stored roles, by the name of their cell, that values are made of."""
+        if not self._role_symbols:
+            return set()
+        found: set[str] = set()
+        for value in values:
+            if isinstance(value, Int):
+                found |= {n.rpartition("#")[0] for n in value.bits.symbols}
+        return found & self._role_cells.keys()
+
+    def _is_site(self, node: Node) -> bool:
+        """Tell whether the query for guards captures an expression."""
+        return any(
+            (one.start_byte, one.end_byte, one.type) == (node.start_byte, node.end_byte, node.type)
+            for match in syntax.matches("role_guard", node)
+            for one in match.get("guard.comparison", ())
+        )
+
+    def _recognise(self, node: Node, *values: Value) -> None:
+        """Remember the stored roles that an expression reads, if it may decide a guard."""
+        roles = self._roles_in(*values) - self._recognised
+        if roles and self._is_site(node):
+            self._recognised |= roles
+
+    def _compared(self, node: Node, equal: Cond, a: Value, b: Value) -> Cond:
+        """Give a recognised comparison of a stored role a symbol of its own."""
+        roles = self._roles_in(a, b)
+        if isinstance(equal, bool) or not roles or not self._is_site(node):
+            return equal
+        self._recognised |= roles
+        for held, fresh in ((a, b), (b, a)):
+            part = self._part_of_role(held)
+            if part is None or self._roles_in(fresh) & {str(part[0])}:
+                continue
+            cell, low = part
+            symbol = f"eq!{len(self._comparisons)}"
+            new = self._as_int(fresh, node).bits
+            context = Loc(cell.root, cell.path[:-1])
+            self._comparisons[symbol] = Comparison(symbol, equal, context, cell.path[-1], new, low)
+            return bits.variable(symbol)
+        return equal
+
+    def _part_of_role(self, value: Value) -> tuple[Loc, int] | None:
+        """Return the cell of a stored role, and from where, whose bits alone make a value."""
+        if not isinstance(value, Int):
+            return None
+        found: set[tuple[str, int]] = set()
+        at = 0
+        for width, atom in value.bits.pieces:
+            if isinstance(atom, tuple):
+                found.add((atom[0], atom[1] - at))
+            elif not isinstance(atom, int):
+                return None
+            at += width
+        ((name, low), *rest) = found or {("", 0)}
+        if rest or low < 0 or name not in self._role_cells:
+            return None
+        return self._role_cells[name], low

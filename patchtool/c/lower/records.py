@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What one symbolic run is made of and what it yields.
+
+Out: the guards met on the way, the stores of roles, and everything that was not
+understood, with its place.  Plain records; the run itself is in the other rooms.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from patchtool.c.layout import CType
+from patchtool.c.memory import Loc, LValue, State, Value
+from patchtool.c.scan import Definition
+from patchtool.c.syntax import Node
+from patchtool.model import Consulted, Place
+from patchtool.proof.bits import Bits, Cond
+
+
+class Effects(Protocol):
+    """What a run asks of those who know what else in the tree may write."""
+
+    def touches(self, source: bytes, function: Definition) -> bool:
+        """Tell whether a piece of a function may store to a member that matters."""
+
+    def reaches(self, name: str, definition: Definition) -> bool:
+        """Tell whether a function, or one that it calls, may store to a member that matters."""
+
+    def names(self, path: tuple[str, ...]) -> bool:
+        """Tell whether an access path goes by a member that matters."""
+
+    def changes_registers(self, definition: Definition) -> bool:
+        """Tell whether a function, or one that it calls, sets a register."""
+
+    def operations(self, name: str) -> tuple[tuple[str, Definition], ...]:
+        """Return the functions that tables assign to a member, by their names."""
+
+    def writes_global(self, name: str) -> bool:
+        """Tell whether any function assigns to an object of file scope."""
+
+
+class RoleShape(NamedTuple):
+    """Which records are contexts, and which of their members hold a role."""
+
+    contexts: dict[str, tuple[str, ...]]
+    """Role members by tag of the context struct."""
+
+
+class Comparison(NamedTuple):
+    """A comparison of a stored role: its symbol, its meaning, whose role it is."""
+
+    symbol: str
+    meaning: Cond
+    context: Loc
+    member: str
+    new: Bits
+    low: int
+
+
+class Guard(NamedTuple):
+    """A branch decided by comparing roles.
+
+    ``condition`` is the branch over the inputs, ``symbol`` the free boolean that stands
+    for it in the terms, ``path`` when it is reached, ``calls`` how.
+    """
+
+    symbol: str
+    condition: Cond
+    context: Loc
+    comparisons: tuple[Comparison, ...]
+    path: Cond
+    place: Place
+    calls: tuple[str, ...]
+    entered: Cond
+    """When the function that branches is entered."""
+    skips: bool | None
+    """The value of the symbol with which equal roles skip; None where it depends on more."""
+
+
+class RoleStore(NamedTuple):
+    """A store to a role of a context: where, on which paths, and when its function runs."""
+
+    context: Loc
+    member: str
+    place: Place
+    path: Cond
+    entered: Cond
+
+
+class Trouble(NamedTuple):
+    """A construct that was not understood, and the paths that it spoils."""
+
+    place: Place
+    reason: str
+    path: Cond
+
+
+class Lowered:
+    """What one run of an entry function amounts to."""
+
+    def __init__(self, start: Definition) -> None:
+        self.start = start
+        self.memory: dict[Loc, Value] = {}
+        self.guards: list[Guard] = []
+        self.stores: list[RoleStore] = []
+        self.troubles: list[Trouble] = []
+        self.opaque: dict[str, tuple[Place, str, bool]] = {}
+        """Place, reason, and whether a definition is missing, by symbol."""
+        self.reads: dict[str, tuple[Place, int]] = {}
+        """Where a symbol of the surroundings was first read, and its width."""
+        self.globals: dict[str, Place] = {}
+        """Objects of file scope that were read, by symbol."""
+        self.aliases: dict[str, str] = {}
+        """How a root is spelt in the source, by its own name."""
+        self.consulted: set[Consulted] = set()
+        self.functions: dict[int, str] = {}
+        self.types: dict[str, CType] = {}
+
+    def visits(self, function: Definition) -> bool:
+        """Tell whether the run came by a function, followed or not."""
+        return any(
+            one.name == function.name and one.file == function.file for one in self.consulted
+        )
+
+
+class Unsupported(Exception):
+    """Raised inside lowering where a construct is not understood."""
+
+    def __init__(self, node: Node | None, reason: str, missing: bool = False) -> None:
+        super().__init__(reason)
+        self.node = node
+        self.reason = reason
+        self.missing = missing
+
+
+class Exhausted(Exception):
+    """Raised where a run has taken too many steps; ends it, wherever it is."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.place = place
+
+
+class Frame:
+    """One call in progress."""
+
+    def __init__(
+        self, function: Definition, unit: str | None, number: int, result: CType, entered: Cond
+    ) -> None:
+        self.function = function
+        self.unit = unit
+        """The nearest C file on the way, None where all were headers."""
+        self.number = number
+        self.result = result
+        self.entered = entered
+        self.variables: dict[str, LValue] = {}
+        self.returns: list[tuple[State, Value | None]] = []
+        self.breaks: list[list[State]] = []
+        self.continues: list[list[State]] = []
+        self.jumps: dict[str, list[State]] = {}
+
+    @property
+    def exits(self) -> int:
+        """How many paths have left the straight way so far: where none did, none is lost."""
+        inner = sum(map(len, self.breaks)) + sum(map(len, self.continues))
+        return len(self.returns) + inner + sum(map(len, self.jumps.values()))
+
+
+class Unit(NamedTuple):
+    """The file and line that positions of the nodes at hand count from."""
+
+    file: str
+    line: int
+    fixed: bool = False

@@ -1,0 +1,454 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Statements: ordered, with every path out of a function accounted for.
+
+A statement that is not understood makes what it may set opaque, or spoils the paths
+through it where it may write what matters or leave the straight way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import ClassVar
+
+from patchtool.c import syntax
+from patchtool.c.layout import INT, IntType, PointerType, Settled, VoidType, base_type
+from patchtool.c.lower.arithmetic import ordered
+from patchtool.c.lower.calls import Calls
+from patchtool.c.lower.names import enumerators
+from patchtool.c.lower.records import Unsupported
+from patchtool.c.memory import Int, State, Value
+from patchtool.c.syntax import Node, text
+from patchtool.proof import bits
+from patchtool.proof.bits import Cond
+
+MAX_TURNS = 512
+MAX_OPEN_TURNS = 8
+
+
+class Statements(Calls):
+    """Runs statements."""
+
+    def _statement(self, node: Node, state: State) -> State | None:
+        """Run a statement; None where no path goes on behind it."""
+        self._step(node)
+        kind = node.type
+        if kind == "comment" or kind == ";":
+            return state
+        handler = self._STATEMENTS.get(kind)
+        before, exits = state.path, self._frames[-1].exits
+        try:
+            if handler is not None:
+                after = handler(self, node, state)
+                if after is not None and self._frames[-1].exits == exits:
+                    after.path = before
+                return after
+            if kind in ("preproc_def", "preproc_function_def", "preproc_call"):
+                self._redefinition(node, state)
+                return state
+            if kind.startswith("preproc_"):
+                raise Unsupported(node, "a preprocessor line inside a function")
+            raise Unsupported(node, f"{kind.replace('_', ' ')} is not understood")
+        except Unsupported as problem:
+            return self._unsupported(node, state, problem)
+
+    def _redefinition(self, node: Node, state: State) -> None:
+        """Pass by a macro that is defined in a function, unless it meant something else."""
+        name = node.child_by_field_name("name")
+        if name is not None:
+            others = self.index.macros(text(name), self._here)
+            if len({one.text.strip() for one in others}) <= 1:
+                return
+        self._spoil(Unsupported(node, "a macro is redefined inside a function"), state)
+
+    def _enumeration(self, node: Node, state: State) -> State | None:
+        """Define the enumerators of an enumeration that a function declares."""
+        values: dict[str, Value] = {}
+        last: Int | None = Int(bits.constant(32, (1 << 32) - 1), True)
+        for item in enumerators(node):
+            last = self._count(item, last, values, state)
+            for name in [n for n in values if n not in self._frames[-1].variables]:
+                self._store(self._local(name, INT), values[name], state, item)
+        return state
+
+    def _unsupported(self, node: Node, state: State, problem: Unsupported) -> State | None:
+        """Go on behind a statement that was not understood, forgetting what it may set."""
+        function = self._frames[-1].function
+        leaves = _leaves(node)
+        if leaves and len(self._frames) > 1 and not self.effects.reaches(function.name, function):
+            raise problem  # the whole call is then a value that is not understood
+        if leaves or self.effects.touches(node.text or b"", function):
+            self._spoil(problem, state)
+            return state
+        self._forget(node, state, problem)
+        return state
+
+    def _forget(self, node: Node, state: State, problem: Unsupported) -> None:
+        """Make the variables that a statement mentions opaque."""
+        frame = self._frames[-1]
+        for name in dict.fromkeys(re.findall(r"[A-Za-z_]\w*", text(node))):
+            lvalue = frame.variables.get(name)
+            if lvalue is None:
+                continue
+            if not _may_set(name, text(node)):
+                continue
+            for loc in [loc for loc in state.memory if loc.within(lvalue.loc)]:
+                state.memory[loc] = self.opaque(
+                    problem.node or node, problem.reason, problem.missing
+                )
+            if isinstance(lvalue.type, (IntType, PointerType)):
+                state.memory[lvalue.loc] = self.opaque(
+                    problem.node or node, problem.reason, problem.missing
+                )
+
+    def _compound(self, node: Node, state: State) -> State | None:
+        frame = self._frames[-1]
+        outer = dict(frame.variables)
+        current: State | None = state
+        for child in node.named_children:
+            if current is None:
+                if child.type != "labeled_statement" and not _holds_label(child):
+                    continue
+            if child.type == "labeled_statement":
+                current = self._label(child, current)
+            elif current is not None:
+                current = self._statement(child, current)
+            elif child.type != "comment":
+                current = None
+        frame.variables = outer
+        return current
+
+    def _label(self, node: Node, state: State | None) -> State | None:
+        label = node.child_by_field_name("label")
+        pending = self._frames[-1].jumps.pop(text(label), []) if label is not None else []
+        states = pending + ([state] if state is not None else [])
+        if not states:
+            return None
+        merged = self._merge(states)
+        current: State | None = merged
+        for child in node.named_children[1:]:
+            if current is not None:
+                current = self._statement(child, current)
+        return current
+
+    def _declaration(self, node: Node, state: State) -> State | None:
+        type_node = node.child_by_field_name("type")
+        if type_node is None:
+            raise Unsupported(node, "a declaration without a type")
+        static = any(
+            child.type == "storage_class_specifier" and text(child) == "static"
+            for child in node.children
+        )
+        if type_node.type == "enum_specifier" and type_node.child_by_field_name("body"):
+            self._enumeration(type_node, state)
+        base = self._typeof(type_node, state) or base_type(self.types, type_node, self._here)
+        for declarator in node.children_by_field_name("declarator"):
+            name, ctype = self.types.declared(declarator, base, self._here)
+            if name is None:
+                continue
+            lvalue = self._local(name, ctype)
+            value = (
+                declarator.child_by_field_name("value")
+                if declarator.type == "init_declarator"
+                else None
+            )
+            if static and not any(
+                text(c) == "const" for c in node.children if c.type == "type_qualifier"
+            ):
+                if isinstance(ctype, (IntType, PointerType)):
+                    state.memory[lvalue.loc] = self.opaque(
+                        declarator, f"{name} keeps its value between calls"
+                    )
+                continue
+            if value is None:
+                continue
+            try:
+                self._initialise(lvalue, value, state)
+            except Unsupported as problem:
+                if self.effects.touches(value.text or b"", self._frames[-1].function):
+                    self._spoil(problem, state)
+                if isinstance(ctype, (IntType, PointerType)):
+                    state.memory[lvalue.loc] = self.opaque(
+                        problem.node or value, problem.reason, problem.missing
+                    )
+                elif lvalue.cell is not None:
+                    state.memory[lvalue.cell] = self.opaque(
+                        problem.node or value, problem.reason, problem.missing
+                    )
+                else:
+                    raise
+        return state
+
+    def _typeof(self, node: Node, state: State) -> Settled | None:
+        """Return the type that ``typeof(x)`` stands for."""
+        name = node.child_by_field_name("name")
+        inner = node.child_by_field_name("type")
+        if node.type != "macro_type_specifier" or name is None or inner is None:
+            return None
+        if text(name) not in ("typeof", "__typeof__", "__typeof", "typeof_unqual"):
+            return None
+        expression = syntax.expression(text(inner))
+        if expression is None:
+            return None
+        ctype = self._type_named(expression.named_children[0])
+        if ctype is None:
+            try:
+                ctype = self._lvalue(expression, state.fork(True)).type
+            except Unsupported:
+                number = self._value(expression, state.fork(True))
+                if not isinstance(number, Int):
+                    return None
+                ctype = IntType(number.bits.width, number.signed)
+        return Settled(ctype)
+
+    def _expression_statement(self, node: Node, state: State) -> State | None:
+        for child in node.named_children:
+            if child.type == "comment":
+                continue
+            if child.type == "call_expression":
+                self._call(child, state, needed=False)
+            else:
+                self._value(child, state, needed=False)
+        return state
+
+    def _if(self, node: Node, state: State) -> State | None:
+        condition_node = node.child_by_field_name("condition")
+        consequence = node.child_by_field_name("consequence")
+        alternative = node.child_by_field_name("alternative")
+        assert condition_node is not None and consequence is not None
+        condition = self._branch(condition_node, state)
+        if alternative is not None and alternative.type == "else_clause":
+            named = [n for n in alternative.named_children if n.type != "comment"]
+            alternative = named[0] if named else None
+        if condition is True:
+            return self._statement(consequence, state)
+        if condition is False:
+            return self._statement(alternative, state) if alternative is not None else state
+        yes, no = state.fork(condition), state.fork(bits.negate(condition))
+        after = [self._statement(consequence, yes)]
+        after.append(self._statement(alternative, no) if alternative is not None else no)
+        live = [one for one in after if one is not None]
+        if not live:
+            return None
+        merged = self._merge(live)
+        state.become(merged)
+        return state
+
+    def _return(self, node: Node, state: State) -> State | None:
+        values = [n for n in node.named_children if n.type != "comment"]
+        result = self._frames[-1].result
+        value: Value | None = None
+        if values:
+            try:
+                value = self._value(values[0], state)
+                if not isinstance(result, VoidType):
+                    value = self._convert(value, result, node)
+            except Unsupported as problem:
+                if self.effects.touches(node.text or b"", self._frames[-1].function):
+                    self._spoil(problem, state)
+                value = self.opaque(problem.node or node, problem.reason, problem.missing)
+        if isinstance(result, VoidType):
+            value = None
+        self._frames[-1].returns.append((State(dict(state.memory), state.path), value))
+        return None
+
+    def _switch(self, node: Node, state: State) -> State | None:
+        subject_node = node.child_by_field_name("condition")
+        body = node.child_by_field_name("body")
+        assert subject_node is not None and body is not None
+        subject = self._value(subject_node, state)
+        frame = self._frames[-1]
+        cases = [n for n in body.named_children if n.type == "case_statement"]
+        if any(n.type not in ("case_statement", "comment") for n in body.named_children):
+            raise Unsupported(node, "a switch with statements outside its cases")
+        conditions: list[Cond] = []
+        taken: Cond = False
+        for case in cases:
+            value_node = case.child_by_field_name("value")
+            if value_node is None:
+                conditions.append(True)
+                continue
+            hit = self._guarded(self._hit(subject, value_node, state), value_node, state)
+            conditions.append(hit)
+            taken = bits.either(taken, hit)
+        for number, case in enumerate(cases):
+            if case.child_by_field_name("value") is None:
+                conditions[number] = bits.negate(taken)
+        frame.breaks.append([])
+        falling: State | None = None
+        for case, condition in zip(cases, conditions, strict=True):
+            entering = [state.fork(condition)] if condition is not False else []
+            if falling is not None:
+                entering.append(falling)
+            if not entering:
+                continue
+            current: State | None = self._merge(entering)
+            value_node = case.child_by_field_name("value")
+            for child in case.named_children:
+                if current is None:
+                    break
+                if value_node is not None and child.id == value_node.id:
+                    continue
+                current = self._statement(child, current)
+            falling = current
+        ends = frame.breaks.pop()
+        if falling is not None:
+            ends.append(falling)
+        if not any(case.child_by_field_name("value") is None for case in cases):
+            rest = bits.negate(taken)
+            if rest is not False:
+                ends.append(state.fork(rest))
+        if not ends:
+            return None
+        state.become(self._merge(ends))
+        return state
+
+    def _hit(self, subject: Value, node: Node, state: State) -> Cond:
+        """Return when a case is met; ``1 ... 3`` arrives as ``1 || 3``, marked."""
+        ends = [node.child_by_field_name(n) for n in ("left", "right")]
+        if node.type != "binary_expression" or syntax.RANGE_MARK not in (node.text or b""):
+            return self._compare_equal(subject, self._value(node, state), node)
+        low, high = (self._value(end, state) for end in ends if end is not None)
+        number = self._as_int(subject, node)
+        above = ordered(">=", *self._balanced(number, self._as_int(low, node)))
+        below = ordered("<=", *self._balanced(number, self._as_int(high, node)))
+        return bits.both(above, below)
+
+    def _loop(self, node: Node, state: State) -> State | None:
+        frame = self._frames[-1]
+        outer = dict(frame.variables)
+        initial = node.child_by_field_name("initializer")
+        condition_node = node.child_by_field_name("condition")
+        update = node.child_by_field_name("update")
+        body = node.child_by_field_name("body")
+        assert body is not None
+        if initial is not None:
+            if initial.type == "declaration":
+                self._statement(initial, state)
+            else:
+                self._value(initial, state, needed=False)
+        ends: list[State] = []
+        current = state
+        open_turns = 0
+        first = node.type != "do_statement"
+        for _ in range(MAX_TURNS):
+            if first and condition_node is not None:
+                go = self._branch(condition_node, current)
+                if not isinstance(go, bool):
+                    if open_turns == MAX_OPEN_TURNS:
+                        raise Unsupported(
+                            condition_node, "a loop whose number of turns is not constant"
+                        )
+                    open_turns += 1
+                    ends.append(current.fork(bits.negate(go)))
+                    current = current.fork(go)
+                elif not go:
+                    ends.append(current)
+                    break
+            first = True
+            frame.breaks.append([])
+            frame.continues.append([])
+            after = self._statement(body, current.fork(True))
+            ends.extend(frame.breaks.pop())
+            again = frame.continues.pop()
+            if after is not None:
+                again.append(after)
+            if not again:
+                break
+            current = self._merge(again)
+            if update is not None:
+                self._value(update, current, needed=False)
+        else:
+            raise Unsupported(node, f"a loop of more than {MAX_TURNS} turns")
+        frame.variables = outer
+        if not ends:
+            return None
+        state.become(self._merge(ends))
+        return state
+
+    def _break(self, node: Node, state: State) -> State | None:
+        if not self._frames[-1].breaks:
+            raise Unsupported(node, "break outside a loop")
+        self._frames[-1].breaks[-1].append(state)
+        return None
+
+    def _continue(self, node: Node, state: State) -> State | None:
+        if not self._frames[-1].continues:
+            raise Unsupported(node, "continue outside a loop")
+        self._frames[-1].continues[-1].append(state)
+        return None
+
+    def _goto(self, node: Node, state: State) -> State | None:
+        label = node.child_by_field_name("label")
+        self._frames[-1].jumps.setdefault(text(label) if label is not None else "", []).append(
+            state
+        )
+        return None
+
+    def _configured(self, node: Node, state: State) -> State | None:
+        """Run both branches of an ``#if`` on a build option that is not known."""
+        name_node = node.child_by_field_name("name") or node.child_by_field_name("condition")
+        alternative = node.child_by_field_name("alternative")
+        option = self._option(text(name_node) if name_node is not None else "?")
+        if node.type == "preproc_ifdef" and node.children[0].type == "#ifndef":
+            option = bits.negate(option)
+        skip = {n.id for n in (name_node, alternative) if n is not None}
+        yes: State | None = state.fork(option)
+        for child in node.named_children:
+            if child.id not in skip and yes is not None:
+                yes = self._statement(child, yes)
+        no: State | None = state.fork(bits.negate(option))
+        if alternative is not None:
+            if alternative.type != "preproc_else":
+                raise Unsupported(alternative, "#elif inside a function")
+            for child in alternative.named_children:
+                if no is not None:
+                    no = self._statement(child, no)
+        live = [one for one in (yes, no) if one is not None]
+        if not live:
+            return None
+        state.become(self._merge(live))
+        return state
+
+    _STATEMENTS: ClassVar[dict[str, Callable[[Statements, Node, State], State | None]]] = {
+        "compound_statement": _compound,
+        "declaration": _declaration,
+        "enum_specifier": _enumeration,
+        "expression_statement": _expression_statement,
+        "if_statement": _if,
+        "return_statement": _return,
+        "switch_statement": _switch,
+        "for_statement": _loop,
+        "while_statement": _loop,
+        "do_statement": _loop,
+        "break_statement": _break,
+        "continue_statement": _continue,
+        "goto_statement": _goto,
+        "labeled_statement": _label,
+        "preproc_ifdef": _configured,
+        "preproc_if": _configured,
+    }
+
+
+def _leaves(node: Node) -> bool:
+    """Tell whether a statement may go on elsewhere than behind it."""
+    if node.type in ("return_statement", "goto_statement"):
+        return True
+    return any(map(_leaves, node.children))
+
+
+def _holds_label(node: Node) -> bool:
+    if node.type == "labeled_statement":
+        return True
+    return any(_holds_label(child) for child in node.named_children)
+
+
+def _may_set(name: str, source: str) -> bool:
+    """Tell whether a statement may set a variable: assigned, or its address taken."""
+    return (
+        re.search(
+            rf"\b{name}\b[\w.\[\]>-]*\s*(?:[-+|&^*/%]|<<|>>)?=(?!=)|&\s*{name}\b|\b{name}\s*(?:\+\+|--)|(?:\+\+|--)\s*{name}\b|\"[=+]",
+            source,
+        )
+        is not None
+    )

@@ -1,0 +1,575 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Paths, memory and conversions of a symbolic run.
+
+In: locations with their C types.  Out: values; a location that was never written holds
+the symbol of its own name.  Every other room of ``lower`` stands on this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from patchtool.c.index import Index
+from patchtool.c.layout import (
+    ULONG,
+    ArrayType,
+    CType,
+    IntType,
+    PointerType,
+    RecordType,
+    Types,
+    UnknownType,
+    VoidType,
+    settled,
+)
+from patchtool.c.lower.records import (
+    Comparison,
+    Effects,
+    Exhausted,
+    Frame,
+    Lowered,
+    RoleShape,
+    RoleStore,
+    Trouble,
+    Unit,
+    Unsupported,
+)
+from patchtool.c.memory import (
+    Choice,
+    Function,
+    Int,
+    Loc,
+    LValue,
+    Opaque,
+    Pointer,
+    Record,
+    Root,
+    State,
+    Value,
+)
+from patchtool.c.scan import Definition
+from patchtool.c.syntax import Node
+from patchtool.model import Consulted, Place
+from patchtool.proof import bits
+from patchtool.proof.bits import Bits, Cond, Term
+
+ROLE_WORD = 32
+MAX_STEPS = 20_000
+"""Statements and expressions of one run; kernels take up to 2,400 for the usual fields."""
+FUNCTION_BASE = 0xFFFF_8000_0000_0000
+
+OTHER_VIEW = UnknownType("another view of an object")
+"""The type behind a pointer to which an object was cast that is laid out otherwise."""
+
+
+class Storage:
+    """Memory and paths of one run."""
+
+    def __init__(self, index: Index, types: Types, shape: RoleShape, effects: Effects) -> None:
+        self.index = index
+        self.types = types
+        self.shape = shape
+        self.effects = effects
+        self._macros: dict[tuple[object, ...], Node | None] = {}
+        self._enumerations: dict[tuple[str, str, int], dict[str, Value]] = {}
+        self._expanding: set[tuple[str, str, int]] = set()
+        self._constants: dict[tuple[str, str], tuple[Int, frozenset[Consulted]]] = {}
+
+    def _begin(self, entry: Definition) -> None:
+        """Forget the last run."""
+        self.out = Lowered(entry)
+        self._steps = 0
+        self._frames: list[Frame] = []
+        self._units: list[Unit] = []
+        self._numbers = 0
+        self._base: list[Cond] = []
+        self._guards_by_term: dict[Term, str] = {}
+        self._comparisons: dict[str, Comparison] = {}
+        self._role_symbols: dict[str, str] = {}
+        self._role_cells: dict[str, Loc] = {}
+        self._recognised: set[str] = set()
+        self._result: CType = VoidType()
+
+    def _spoil(self, problem: Unsupported, state: State, where: Definition | None = None) -> None:
+        if problem.node is not None:
+            place = self.place(problem.node)
+        elif where is not None:
+            place = Place(where.file, where.line, 1, where.name)
+        else:
+            place = self._spot()
+        self.out.troubles.append(Trouble(place, problem.reason, self._absolute(state)))
+
+    def _absolute(self, state: State) -> Cond:
+        result: Cond = state.path
+        for base in self._base:
+            result = bits.both(base, result)
+        return result
+
+    def place(self, node: Node) -> Place:
+        """Return where a node of the text at hand stands."""
+        start = self.out.start
+        unit = self._units[-1] if self._units else Unit(start.file, start.line, True)
+        name = self._frames[-1].function.name if self._frames else start.name
+        if unit.fixed:
+            return Place(unit.file, unit.line, 1, name)
+        row, column = node.start_point
+        return Place(unit.file, unit.line + row, column + 1, name)
+
+    def _spot(self) -> Place:
+        unit = self._units[-1] if self._units else Unit("", 1)
+        name = self._frames[-1].function.name if self._frames else ""
+        return Place(unit.file, unit.line, 1, name)
+
+    def _consult(self, kind: str, definition: Definition, unparsed: int = 0) -> None:
+        self.out.consulted.add(
+            Consulted(definition.file, definition.line, kind, definition.name, unparsed)
+        )
+
+    @contextmanager
+    def _unit(self, unit: Unit) -> Iterator[None]:
+        self._units.append(unit)
+        try:
+            yield
+        finally:
+            self._units.pop()
+
+    def opaque(self, node: Node | None, reason: str, missing: bool = False) -> Opaque:
+        """Return a fresh symbol for a value that is not understood."""
+        name = f"?{len(self.out.opaque)}"
+        place = self.place(node) if node is not None else self._spot()
+        self.out.opaque[name] = (place, reason, missing)
+        return Opaque(name)
+
+    def _step(self, node: Node) -> None:
+        self._steps += 1
+        if self._steps > MAX_STEPS:
+            raise Exhausted(self.place(node))
+
+    @property
+    def _here(self) -> str:
+        """The translation unit at hand: the nearest C file on the way."""
+        return (self._frames[-1].unit if self._frames else None) or self._units[-1].file
+
+    def _unit_of(self, function: Definition) -> str:
+        return function.file if function.file.endswith(".c") or not self._frames else self._here
+
+    def _frame(
+        self, function: Definition, number: int, result: CType, entered: Cond = True
+    ) -> Frame:
+        unit: str | None = function.file
+        if not function.file.endswith(".c"):
+            unit = self._frames[-1].unit if self._frames else None
+        return Frame(function, unit, number, result, entered)
+
+    def _local(self, name: str, ctype: CType) -> LValue:
+        frame = self._frames[-1]
+        self._numbers += 1
+        root = f"{frame.function.name}.{frame.number}.{self._numbers}.{name}"
+        loc = Loc(Root(root, "local"))
+        lvalue = self._whole(loc, ctype)
+        frame.variables[name] = lvalue
+        return lvalue
+
+    def _merge(self, states: list[State]) -> State:
+        """Join paths that exclude one another."""
+        result = states[-1]
+        for one in reversed(states[:-1]):
+            memory: dict[Loc, Value] = {}
+            for loc in {**one.memory, **result.memory}:
+                a, b = one.memory.get(loc), result.memory.get(loc)
+                if a is b:
+                    assert a is not None
+                    memory[loc] = a
+                    continue
+                if a is None or b is None:
+                    if loc.root.kind == "local":
+                        continue
+                    known = a if a is not None else b
+                    assert known is not None
+                    start = self._pristine(loc, known)
+                    a, b = (a, start) if a is not None else (start, b)
+                assert a is not None and b is not None
+                memory[loc] = self._choose(one.path, a, b)
+            path = bits.either(one.path, result.path)
+            result = State(memory, path)
+        return result
+
+    def _pristine(self, loc: Loc, like: Value) -> Value:
+        """Return what a location holds that was never written, shaped like LIKE."""
+        ctype = self.out.types.get(str(loc))
+        if isinstance(like, Int):
+            if isinstance(ctype, IntType) and ctype.boolean:
+                return self._initial(loc, ctype)
+            return self._initial(loc, IntType(like.width, like.signed))
+        if isinstance(like, Pointer):
+            return Pointer(Loc(Root(str(loc), "pointee")), like.type)
+        if isinstance(like, Function):
+            return self._initial(loc, ULONG)
+        return self._initial(loc, ULONG)
+
+    def _choose(self, c: Cond, a: Value, b: Value) -> Value:
+        """Return ``c ? a : b``."""
+        if c is True or a == b:
+            return a
+        if c is False:
+            return b
+        if isinstance(a, Record) and isinstance(b, Record):
+            yes, no = dict(a.cells), dict(b.cells)
+            if yes.keys() == no.keys():
+                return Record(a.type, tuple((k, self._choose(c, yes[k], no[k])) for k in yes))
+        if isinstance(a, (Int, Opaque, Function)) and isinstance(b, (Int, Opaque, Function)):
+            width = (
+                max(
+                    x.width if isinstance(x, Int) else 64 if isinstance(x, Function) else 0
+                    for x in (a, b)
+                )
+                or 64
+            )
+            left, right = (
+                x.resized(width, x.signed) if isinstance(x, Int) else Int(self._widened(x, width))
+                for x in (a, b)
+            )
+            return Choice(c, left, right, left.signed or right.signed)
+        if isinstance(a, Pointer) and isinstance(b, Pointer) and a.target == b.target:
+            return a
+        return self.opaque(None, "a pointer depends on a condition")
+
+    def _widened(self, value: Value, width: int) -> Bits:
+        if isinstance(value, Int):
+            return bits.resize(value.bits, width, value.signed)
+        if isinstance(value, Function):
+            return bits.constant(width, self._address(value.name))
+        assert isinstance(value, Opaque)
+        return bits.symbol(width, value.name)
+
+    def _address(self, name: str) -> int:
+        for number, known in self.out.functions.items():
+            if known == name:
+                return number
+        number = FUNCTION_BASE + 16 * (len(self.out.functions) + 1)
+        self.out.functions[number] = name
+        return number
+
+    def _whole(self, loc: Loc, ctype: CType) -> LValue:
+        if isinstance(ctype, RecordType) and ctype.is_word and ctype.size is not None:
+            return LValue(loc, ctype, loc, ctype.size, 0, ctype.size)
+        return LValue(loc, ctype)
+
+    def _member(self, base: LValue, name: str, node: Node) -> LValue:
+        ctype = base.type
+        if not isinstance(ctype, RecordType):
+            what = ctype.name if isinstance(ctype, UnknownType) else "this type"
+            raise Unsupported(
+                node, f"the definition of {what or 'a type'} was not found", missing=True
+            )
+        known = ctype.by_name.get(name)
+        if known is None:
+            raise Unsupported(node, f"{ctype.kind} {ctype.tag} has no member {name}", missing=True)
+        path, inner = known
+        loc = base.loc.member(*path)
+        if base.cell is not None:
+            slot = ctype.slots.get(".".join(path))
+            if slot is None:
+                raise Unsupported(node, f"the position of {name} is not known", missing=True)
+            low, width, _ = slot
+            return LValue(loc, inner, base.cell, base.cell_width, base.low + low, width)
+        return self._whole(loc, inner)
+
+    def _initial(self, loc: Loc, ctype: CType, name: str | None = None) -> Value:
+        """Return the symbol that a location of the surroundings starts with."""
+        symbol = name or str(loc)
+        place = self._spot()
+        if isinstance(ctype, PointerType):
+            return Pointer(Loc(Root(symbol, "pointee")), settled(ctype.target))
+        width = ctype.width if isinstance(ctype, IntType) else 64
+        if loc.root.kind == "global":
+            self.out.globals.setdefault(symbol, place)
+        elif loc.root.kind == "local":
+            return self.opaque(None, f"{loc.root.name.rsplit('.', 1)[-1]} is read before it is set")
+        self.out.reads.setdefault(symbol, (place, width))
+        self.out.types.setdefault(symbol, ctype)
+        if isinstance(ctype, IntType) and ctype.boolean:
+            return Int(bits.resize(bits.symbol(1, symbol), width), False)
+        return Int(bits.symbol(width, symbol), isinstance(ctype, IntType) and ctype.signed)
+
+    def _load(self, lvalue: LValue, state: State, node: Node | None) -> Value:
+        if lvalue.cell is not None:
+            cell = state.memory.get(lvalue.cell)
+            if cell is None:
+                if lvalue.cell.root.kind == "global":
+                    cell = self._global(lvalue.cell, lvalue, state)
+                if cell is None:
+                    cell = self._initial(lvalue.cell, IntType(lvalue.cell_width, False))
+                self._note_role(lvalue.cell, lvalue)
+            if isinstance(cell, Opaque):
+                if (lvalue.low, lvalue.width) == (0, lvalue.cell_width):
+                    return cell
+                cell = Int(bits.symbol(lvalue.cell_width, cell.name))
+            if not isinstance(cell, Int) or cell.width != lvalue.cell_width:
+                return self.opaque(node, "part of what is no number is read")
+            piece = bits.cut(cell.bits, lvalue.low, lvalue.width)
+            if isinstance(lvalue.type, IntType):
+                signed, width = lvalue.type.signed, lvalue.type.width
+                if lvalue.width < min(width, 32) and not lvalue.type.boolean:
+                    return Int(bits.resize(piece, 32, signed), True)  # promoted by its own width
+                if 32 < lvalue.width < width:
+                    return Int(piece, signed)  # gcc computes in as many bits
+                return Int(bits.resize(piece, width, signed), signed)
+            return Int(piece)
+        ctype = lvalue.type
+        if isinstance(ctype, RecordType):
+            return self._load_record(lvalue, ctype, state, node)
+        value = state.memory.get(lvalue.loc)
+        if value is not None:
+            return value
+        if lvalue.loc.path and lvalue.loc.path[-1].startswith("["):
+            array = state.memory.get(Loc(lvalue.loc.root, lvalue.loc.path[:-1]))
+            if isinstance(array, Opaque):  # each element is something else
+                place, reason, missing = self.out.opaque[array.name]
+                element = self.opaque(node, reason, missing)
+                self.out.opaque[element.name] = (place, reason, missing)
+                state.memory[lvalue.loc] = element
+                return element
+        if lvalue.loc.root.kind == "global":
+            known = self._global(lvalue.loc, lvalue, state)
+            if known is not None:
+                return known
+        if isinstance(ctype, ArrayType):
+            return Pointer(lvalue.loc, ctype)
+        if isinstance(ctype, UnknownType):
+            return self.opaque(node, f"the type {ctype.name} was not found", missing=True)
+        return self._initial(lvalue.loc, ctype)
+
+    def _load_record(
+        self, lvalue: LValue, ctype: RecordType, state: State, node: Node | None
+    ) -> Value:
+        cells: list[tuple[tuple[str, ...], Value]] = []
+        for name in ctype.by_name:
+            inner = self._member(lvalue, name, node) if node is not None else None
+            if inner is None:
+                return self.opaque(node, "a record is copied")
+            value = self._load(inner, state, node)
+            extra = inner.loc.path[len(lvalue.loc.path) :]
+            if isinstance(value, Record):
+                cells.extend((extra + path, one) for path, one in value.cells)
+            else:
+                cells.append((extra, value))
+            if len(cells) > 64:
+                return self.opaque(node, f"struct {ctype.tag} is copied as a whole")
+        return Record(ctype, tuple(cells))
+
+    def _store(self, lvalue: LValue, value: Value, state: State, node: Node | None) -> None:
+        if lvalue.cell is not None:
+            cell = state.memory.get(lvalue.cell)
+            if cell is None:
+                whole = lvalue.width == lvalue.cell_width
+                if whole:
+                    cell = Int(bits.constant(lvalue.cell_width, 0))
+                else:
+                    cell = self._initial(lvalue.cell, IntType(lvalue.cell_width, False))
+                    self._note_role(lvalue.cell, lvalue)
+            if isinstance(cell, Opaque):
+                cell = Int(bits.symbol(lvalue.cell_width, cell.name))
+            if not isinstance(cell, Int) or cell.width != lvalue.cell_width:
+                raise Unsupported(node, "part of what is no number is stored")
+            if isinstance(value, Record):
+                raise Unsupported(node, "a record is stored into a word")
+            new = self._bits_of(value, lvalue.type, lvalue.width, node)
+            self._note_store(lvalue, state, node)
+            state.memory[lvalue.cell] = Int(bits.put(cell.bits, lvalue.low, new))
+            return
+        ctype = lvalue.type
+        if isinstance(ctype, RecordType):
+            for loc in [loc for loc in state.memory if loc.within(lvalue.loc)]:
+                del state.memory[loc]
+            if not isinstance(value, Record):
+                if isinstance(value, Opaque):
+                    raise Unsupported(node, "a record of unknown content is stored")
+                raise Unsupported(node, "a record is stored from something else")
+            for path, one in value.cells:
+                state.memory[lvalue.loc.member(*path)] = one
+            return
+        if isinstance(ctype, ArrayType):
+            raise Unsupported(node, "an array is assigned")
+        state.memory[lvalue.loc] = self._convert(value, ctype, node)
+
+    def _bits_of(self, value: Value, ctype: CType, width: int, node: Node | None) -> Bits:
+        """Return a value as the bits that a member of a type and width will hold."""
+        if isinstance(ctype, IntType) and ctype.boolean:
+            return bits.from_cond(self._truth(value, node), width)
+        if isinstance(value, Int):
+            return bits.resize(value.bits, width, value.signed)
+        if isinstance(value, (Opaque, Function)):
+            return self._widened(value, width)
+        raise Unsupported(node, "a pointer is stored into a word")
+
+    def _note_store(self, lvalue: LValue, state: State, node: Node | None) -> None:
+        """Remember a store to a role, or to a whole word of one."""
+        cell = lvalue.cell
+        if cell is None or cell.root.kind == "local" or not self._is_role(cell.path[-1:]):
+            return
+        if lvalue.width < ROLE_WORD and lvalue.width < lvalue.cell_width:
+            return
+        place = self.place(node) if node is not None else self._spot()
+        path, entered = self._absolute(state), self._frames[-1].entered
+        context, member = Loc(cell.root, cell.path[:-1]), cell.path[-1]
+        self.out.stores.append(RoleStore(context, member, place, path, entered))
+
+    def _note_role(self, cell: Loc, lvalue: LValue) -> None:
+        """Remember a role of a context that is read as it was before the run."""
+        for position, name in enumerate(lvalue.loc.path[: len(cell.path)]):
+            if position == len(cell.path) - 1 and self._is_role((name,)):
+                self._role_symbols[str(cell)] = str(cell)
+                self._role_cells[str(cell)] = cell
+
+    def _is_role(self, path: tuple[str, ...]) -> bool:
+        """Tell whether an access path leads to a role of a context, or into one."""
+        return any(name in roles for roles in self.shape.contexts.values() for name in path)
+
+    def _leads_to_role(self, pointer: Pointer) -> bool:
+        """Tell whether a pointer is to a context or to a role of one."""
+        if pointer.target.root.kind == "local":
+            return False
+        record = pointer.type
+        if isinstance(record, RecordType) and record.tag in self.shape.contexts:
+            return True
+        return self._is_role(pointer.target.path)
+
+    def _as_int(self, value: Value, node: Node | None) -> Int:
+        if isinstance(value, Int):
+            return value
+        if isinstance(value, (Opaque, Function)):
+            return Int(self._widened(value, 64))
+        if isinstance(value, Pointer):
+            return Int(bits.symbol(64, f"&{value.target}"))
+        raise Unsupported(node, "a record is used as a number")
+
+    def _constant(self, value: Value, node: Node) -> int:
+        number = self._as_int(value, node)
+        plain = number.bits.value
+        if plain is None:
+            raise Unsupported(node, "a constant is expected here")
+        if number.signed and plain >> (number.bits.width - 1):
+            plain -= 1 << number.bits.width
+        return plain
+
+    def _promote(self, value: Int) -> Int:
+        return value.resized(32, True) if value.width < 32 else value
+
+    def _balanced(self, a: Int, b: Int) -> tuple[Int, Int]:
+        """Apply the usual arithmetic conversions."""
+        a, b = self._promote(a), self._promote(b)
+        width = max(a.width, b.width)
+        signed = all(x.signed or x.width < width for x in (a, b))
+        return a.resized(width, signed), b.resized(width, signed)
+
+    def _convert(self, value: Value, ctype: CType, node: Node | None) -> Value:
+        if isinstance(ctype, IntType):
+            if ctype.boolean:
+                return Int(bits.from_cond(self._truth(value, node), 8))
+            return self._as_int(value, node).resized(ctype.width, ctype.signed)
+        if isinstance(ctype, PointerType) and isinstance(value, Pointer):
+            known = value.lvalue.type if value.lvalue is not None else None
+            if isinstance(known, (IntType, RecordType)) and value.type is not OTHER_VIEW:
+                return self._retyped(value, ctype)
+        return value
+
+    def _retyped(self, pointer: Pointer, ctype: PointerType) -> Pointer:
+        """Return a pointer as one to another type: the object stays what it is.
+
+        An integer or a word seen through a narrower integer is the low part of it.
+        """
+        target = settled(ctype.target)
+        held = pointer.lvalue
+        if isinstance(target, VoidType):
+            return Pointer(
+                pointer.target, target, held or self._whole(pointer.target, pointer.type)
+            )
+        if held is None:
+            held = self._whole(pointer.target, pointer.type)
+        if isinstance(held.type, VoidType):
+            return Pointer(pointer.target, target)
+        if same_size(held.type, target):
+            return Pointer(pointer.target, held.type, held)
+        if isinstance(held.type, ArrayType):
+            return Pointer(pointer.target, target)
+        cell, size, low, room = held.cell, held.cell_width, held.low, held.width
+        if cell is None and isinstance(held.type, IntType):
+            cell, size, low, room = held.loc, held.type.width, 0, held.type.width
+        width = target.width if isinstance(target, IntType) else None
+        if isinstance(target, RecordType) and target.is_word:
+            width = target.size
+        if cell is None or width is None or width > room or low % 8:
+            return Pointer(pointer.target, OTHER_VIEW, held)
+        return Pointer(pointer.target, target, LValue(held.loc, target, cell, size, low, width))
+
+    def _truth(self, value: Value, node: Node | None) -> Cond:
+        if isinstance(value, Int):
+            return bits.nonzero(value.bits)
+        if isinstance(value, Function):
+            return True
+        if isinstance(value, Opaque):
+            return bits.bit(value.name, 0)
+        if isinstance(value, Pointer):
+            if value.target.root.kind != "pointee" or value.target.path:
+                return True
+            symbol = f"{value.target.root.name} != NULL"
+            self.out.reads.setdefault(symbol, (self._spot(), 1))
+            return bits.bit(symbol, 0)
+        raise Unsupported(node, "a record is used as a condition")
+
+    def _compare_equal(self, a: Value, b: Value, node: Node) -> Cond:
+        if isinstance(a, Pointer) and isinstance(b, Pointer):
+            if a.target == b.target:
+                return True
+            roots = (a.target.root.kind, b.target.root.kind)
+            if "local" in roots:
+                return False
+            symbol = f"{address_text(a)} == {address_text(b)}"
+            self.out.reads.setdefault(symbol, (self._spot(), 1))
+            return bits.bit(symbol, 0)
+        for x, y in ((a, b), (b, a)):
+            if isinstance(x, Pointer) and isinstance(y, Int) and y.bits.value == 0:
+                return bits.negate(self._truth(x, node))
+        if isinstance(a, Record) or isinstance(b, Record):
+            raise Unsupported(node, "records are compared")
+        x, y = self._balanced(self._as_int(a, node), self._as_int(b, node))
+        return bits.equal(x.bits, y.bits)
+
+    # -- what the other rooms add -----------------------------------------------------------
+
+    def _statement(self, node: Node, state: State) -> State | None:
+        raise NotImplementedError
+
+    def _value(self, node: Node, state: State, needed: bool = True) -> Value:
+        raise NotImplementedError
+
+    def _lvalue(self, node: Node, state: State) -> LValue:
+        raise NotImplementedError
+
+    def _call(self, node: Node, state: State, needed: bool) -> Value:
+        raise NotImplementedError
+
+    def _global(self, loc: Loc, lvalue: LValue, state: State) -> Value | None:
+        raise NotImplementedError
+
+    def _described(self, node: Node) -> CType:
+        raise NotImplementedError
+
+    def _null(self, node: Node, state: State) -> Value:
+        raise NotImplementedError
+
+
+def same_size(a: CType, b: CType) -> bool:
+    """Tell whether a store through one type is a store through the other."""
+    if isinstance(a, IntType) and isinstance(b, IntType):
+        return a.width == b.width
+    return a == b and not isinstance(a, (UnknownType, VoidType))
+
+
+def address_text(pointer: Pointer) -> str:
+    """Return an address as C spells it."""
+    if not pointer.target.path and pointer.target.root.kind == "pointee":
+        return pointer.target.root.name
+    return f"&{pointer.target}"

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Values, locations and states of one symbolic run.
+
+A location is a named root and an access path; unions of words and bit-fields are one
+cell of bits.  A location that was never written holds the symbol of its own name, so
+whatever a run reads from its surroundings shows up under its C access path.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from patchtool.c.layout import CType
+from patchtool.proof import bits
+from patchtool.proof.bits import Bits, Cond, Term
+
+
+class Root(NamedTuple):
+    """The start of an access path.
+
+    ``kind`` is "pointee" (what a pointer of the surroundings points to; ``name`` is the
+    pointer), "local" (a variable of one call) or "global" (an object of file scope).
+    """
+
+    name: str
+    kind: str
+
+
+class Loc(NamedTuple):
+    """A place in memory."""
+
+    root: Root
+    path: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if not self.path:
+            return f"*{self.root.name}" if self.root.kind == "pointee" else self.root.name
+        glue = "->" if self.root.kind == "pointee" else "."
+        text = self.root.name + glue + self.path[0]
+        for step in self.path[1:]:
+            text += step if step.startswith("[") else "." + step
+        return text
+
+    def member(self, *names: str) -> Loc:
+        """Return the location of a member."""
+        return Loc(self.root, self.path + names)
+
+    def within(self, other: Loc) -> bool:
+        """Tell whether this location is, or is part of, another one."""
+        return self.root == other.root and self.path[: len(other.path)] == other.path
+
+
+class LValue(NamedTuple):
+    """A designated object; inside a word record also its cell and position there."""
+
+    loc: Loc
+    type: CType
+    cell: Loc | None = None
+    cell_width: int = 0
+    low: int = 0
+    width: int = 0
+
+
+# Values of different classes are never equal, so none of them is a plain tuple.
+
+
+class Int:
+    """An integer of its type's width."""
+
+    __slots__ = ("bits", "signed")
+
+    def __init__(self, bits: Bits, signed: bool = False) -> None:
+        self.bits = bits
+        self.signed = signed
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Int) and (self.bits, self.signed) == (other.bits, other.signed)
+
+    @property
+    def width(self) -> int:
+        """The number of bits."""
+        return self.bits.width
+
+    def resized(self, width: int, signed: bool) -> Int:
+        """Return the number truncated or extended, as one with a sign or without."""
+        if self.width != width:
+            return Int(bits.resize(self.bits, width, self.signed), signed)
+        return self if self.signed == signed else Int(self.bits, signed)
+
+
+class Choice(Int):
+    """``condition ? a : b`` over integers of one width; its terms are made when asked for.
+
+    Paths merge whole contexts, of which few members are read again.
+    """
+
+    __slots__ = ("_bits", "_parts", "_width")
+
+    _bits: Bits
+
+    def __init__(self, condition: Term, a: Int, b: Int, signed: bool) -> None:
+        self._parts: tuple[Term, Int, Int] | None = (condition, a, b)
+        self._width = a.width
+        self.signed = signed
+
+    @property
+    def width(self) -> int:
+        """The number of bits."""
+        return self._width
+
+    @property
+    def bits(self) -> Bits:  # type: ignore[override]
+        """The bits of the chosen one."""
+        todo = [self]
+        while todo:  # a loop of many turns is a choice nested as deep
+            here = todo[-1]
+            if here._parts is None:
+                todo.pop()
+                continue
+            condition, a, b = here._parts
+            waiting = [x for x in (a, b) if isinstance(x, Choice) and x._parts is not None]
+            if waiting:
+                todo.extend(waiting)
+                continue
+            here._bits = bits.choose(condition, a.bits, b.bits)
+            here._parts = None
+        return self._bits
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+class Pointer:
+    """The address of an object, or of nothing known (a type of void)."""
+
+    __slots__ = ("lvalue", "target", "type")
+
+    def __init__(self, target: Loc, ctype: CType, lvalue: LValue | None = None) -> None:
+        self.target = target
+        self.type = ctype
+        self.lvalue = lvalue
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Pointer) and (
+            (self.target, self.type, self.lvalue) == (other.target, other.type, other.lvalue)
+        )
+
+
+class Function:
+    """The address of a function."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Function) and self.name == other.name
+
+
+class Record:
+    """The value of a record: its cells by path relative to it."""
+
+    __slots__ = ("cells", "type")
+
+    def __init__(self, ctype: CType, cells: tuple[tuple[tuple[str, ...], Value], ...]) -> None:
+        self.type = ctype
+        self.cells = cells
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Record) and (self.type, self.cells) == (other.type, other.cells)
+
+
+class Opaque:
+    """A value that was not understood; ``name`` is its symbol."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Opaque) and self.name == other.name
+
+
+Value = Int | Pointer | Function | Record | Opaque
+
+
+class State:
+    """Memory on one path and the condition under which the path is taken."""
+
+    __slots__ = ("memory", "path")
+
+    def __init__(self, memory: dict[Loc, Value], path: Cond = True) -> None:
+        self.memory = memory
+        self.path = path
+
+    def fork(self, condition: Cond) -> State:
+        """Return a copy that is taken under one more condition."""
+        return State(dict(self.memory), bits.both(self.path, condition))
+
+    def become(self, other: State) -> None:
+        """Take over another state's memory and path."""
+        self.memory = other.memory
+        self.path = other.path
+
+
+def rename(loc: Loc, prefix: Loc, target: Loc) -> Loc:
+    """Move a location from below one place to below another."""
+    return target.member(*loc.path[len(prefix.path) :])

@@ -1,0 +1,551 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""List the outermost items of a C file in one pass over its text.
+
+In: the bytes of a file.  Out: its functions, macros, records and initialised objects as
+text with line and the ``#if`` conditions that are not decided.  Nothing is parsed: only
+braces, strings, comments and directives count, so that an unreadable function elsewhere
+does no harm.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from operator import itemgetter
+from typing import NamedTuple
+
+_TOKEN = re.compile(
+    rb"/\*.*?(?:\*/|\Z)"
+    rb"|//(?:[^\n\\]|\\.)*"
+    rb'|"(?:[^"\\\n]++|\\.)*+"'
+    rb"|'(?:[^'\\\n]++|\\.)*+'"
+    rb"|\{|\}"
+    rb"|\#(?:[^\n\\/]+|\\.|/\*.*?\*/|/)*",
+    re.S,
+)
+_PLAIN_FUNCTION = re.compile(
+    rb"(?:[^;{}#\"'/]*+;)*+\s*+"  # what ends in front of it, as a declaration
+    rb"((?:\w++[\s*]++)++([A-Za-z_]\w*+)\([^;{}#\"'/()]*+\))\s*+\{"
+)
+_DIRECTIVE = re.compile(rb"#[ \t]*(\w+)[ \t]*(.*)", re.S)
+_DEFINE = re.compile(rb"#[ \t]*define[ \t]+(\w+)")
+_MACRO = re.compile(rb"(\([^)]*\))?(?:[ \t]|\\\n|$)*(.*)", re.S)
+_COMMENT = re.compile(rb"/(?:\*[^*]*(?:\*(?!/)[^*]*)*(?:\*/|\Z)|/(?:[^\n\\]|\\.)*)", re.S)
+_STRING_OR_COMMENT = re.compile(rb'"(?:[^"\\\n]++|\\.)*+"|' + _COMMENT.pattern, re.S)
+_QUOTED_COMMENT = re.compile(rb'"(?:[^"\\\n/]|\\[^/]|\\(?=/)|/(?![/*]))*/[/*]', re.S)
+"""What may be the mark of a comment inside a string."""
+WORDS = bytes(i if re.match(rb"\w", bytes((i,))) else 0x20 for i in range(256))
+"""A table for ``translate`` that leaves the words of a text, apart from one another."""
+_WORD_BYTES = frozenset(bytes((i,)) for i in WORDS if i != 0x20)
+_ARGUMENTS_AND_BODY = re.compile(rb"\s*\([^;{}]*\)[^;{}]*\{")
+_BEFORE_OPERANDS = frozenset(bytes((one,)) for one in b"(!&|,=<>+-?:~^%[")
+_LONGEST_BLANK = 200
+_BLANK = bytes(10 if i == 10 else 32 for i in range(256))
+_RECORD = re.compile(
+    rb"\b(struct|union|enum)\s+(?:__attribute__\s*\(\(.*?\)\)\s*|__\w+\s+)*(\w+)"
+    rb"(?:\s+__\w+(?![\w(])|\s+__(?:aligned|attribute__|section)\s*\((?:[^()]|\([^()]*\))*\))*\s*$"
+)
+_OBJECT = re.compile(rb"\b(\w+)\s*(?:\[[^\]]*\]\s*)*(?:__\w+(?:\([^)]*\))?\s*)*=\s*$")
+_ENUM = re.compile(rb"\benum\s*$")
+_HEAD = re.compile(rb"\b([A-Za-z_]\w*)\s*\(")
+
+# Build options that a 64-bit x86 kernel with KVM has, or never has.  All others stay
+# open: they are constants of one build, and both values are looked at.
+_DEFINED = frozenset(
+    {"CONFIG_X86", "CONFIG_X86_64", "CONFIG_64BIT", "CONFIG_KVM", "CONFIG_MMU", "__KERNEL__"}
+    | {"__x86_64__"}
+)
+_UNDEFINED = frozenset(
+    {"CONFIG_X86_32", "__ASSEMBLY__", "__ASSEMBLER__", "__i386__", "__CHECKER__"}
+)
+
+
+class Definition(NamedTuple):
+    """One definition as it stands in a file.
+
+    ``text`` begins at byte ``start`` and has inactive ``#if`` branches blanked out, so
+    that lines and columns stay true; ``conditions`` are those that remain open, each
+    with the truth under which this definition is the one compiled.
+    """
+
+    kind: str
+    name: str
+    file: str
+    line: int
+    start: int
+    text: bytes
+    conditions: tuple[tuple[str, bool], ...] = ()
+    parameters: tuple[str, ...] | None = None
+    generated: bool = False
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """A name that tells this definition from all others of the tree."""
+        return (self.file, self.name, self.start)
+
+
+class Define(NamedTuple):
+    """One ``#define``: where it begins, where what follows the name does, and the end."""
+
+    start: int
+    body: int
+    end: int
+    conditions: tuple[tuple[str, bool], ...]
+
+
+class FileIndex:
+    """The outermost items of one file, by name."""
+
+    def __init__(self, path: str, data: bytes) -> None:
+        self.path, self.data = path, data
+        self.functions: dict[str, list[Definition]] = {}
+        self.records: dict[str, list[Definition]] = {}
+        self.objects: dict[str, list[Definition]] = {}
+        self.enums: list[Definition] = []
+        self.spans: list[tuple[int, int, str]] = []
+        self.bodies: list[tuple[int, int]] = []
+        self.defines: dict[str, list[Define]] = {}
+        self.balanced = True
+        self._macros: dict[str, list[Definition]] = {}
+        self._enumerators: dict[bytes, Definition] | None = None
+
+    def macros(self, name: str) -> list[Definition]:
+        """Return the definitions of a macro; most of a header's are never asked for."""
+        known = self._macros.get(name)
+        if known is None:
+            known = [self._macro(name, one) for one in self.defines.get(name, ())]
+            self._macros[name] = known
+        return known
+
+    def _macro(self, name: str, define: Define) -> Definition:
+        found = _MACRO.fullmatch(self.data[define.body : define.end])
+        assert found is not None
+        parameters = None
+        if found[1] is not None:
+            inner = found[1][1:-1].replace(b"\\\n", b" ").decode("utf-8", "replace")
+            parameters = tuple(p.strip() for p in inner.split(",") if p.strip())
+        text = strip_comments(found[2]).replace(b"\\\n", b" \n").rstrip()
+        line = self.data.count(b"\n", 0, define.start) + 1
+        return Definition(
+            "macro", name, self.path, line, define.start, text, define.conditions, parameters
+        )
+
+    def macros_around(self, offsets: list[int]) -> Iterator[Definition]:
+        """Yield the macros around some places of the file, which are sorted."""
+        for name, defines in self.defines.items():
+            for number, define in enumerate(defines):
+                at = bisect_left(offsets, define.body)
+                if at < len(offsets) and offsets[at] < define.end:
+                    yield self.macros(name)[number]
+
+    def enumerator(self, name: bytes) -> Definition | None:
+        """Return the first enumeration that mentions a name."""
+        if self._enumerators is None:
+            self._enumerators = {}
+            for one in self.enums:
+                for word in strip_comments(one.text).translate(WORDS).split():
+                    self._enumerators.setdefault(word, one)
+        return self._enumerators.get(name)
+
+    def in_body(self, offset: int) -> bool:
+        """Tell whether a byte lies between the braces of a function."""
+        at = bisect_right(self.bodies, (offset,)) - 1
+        return at >= 0 and offset < self.bodies[at][1]
+
+    def function_at(self, offset: int) -> str | None:
+        """Return the name of the function around a byte, None at file scope."""
+        at = bisect_right(self.spans, offset, key=itemgetter(0)) - 1
+        if at < 0 or offset >= self.spans[at][1]:
+            return None
+        return self.spans[at][2]
+
+
+def opens_line(data: bytes, at: int) -> bool:
+    """Tell whether nothing but blanks stands before a place in its line."""
+    return not data[data.rfind(b"\n", 0, at) + 1 : at].strip()
+
+
+def inside_word(text: bytes, at: int) -> bool:
+    """Tell whether a match begins in the middle of a word."""
+    return at > 0 and text[at - 1 : at] in _WORD_BYTES
+
+
+def places(text: bytes, word: bytes) -> Iterator[int]:
+    """Yield where a text holds a word, whole."""
+    at = text.find(word)
+    while at >= 0:
+        end = at + len(word)
+        if not inside_word(text, at) and text[end : end + 1] not in _WORD_BYTES:
+            yield at
+        at = text.find(word, end)
+
+
+def before(text: bytes, at: int) -> bytes:
+    """Return the end of what stands before a place, blanks in between aside."""
+    return text[max(0, at - _LONGEST_BLANK) : at].rstrip()
+
+
+def may_define(text: bytes, name: bytes) -> bool:
+    """Tell whether a text may hold the body of a function, rather than calls alone.
+
+    So may what has a brace behind its parentheses and is no part of an expression.
+    """
+    return any(
+        _ARGUMENTS_AND_BODY.match(text, at + len(name)) is not None
+        and before(text, at)[-1:] not in _BEFORE_OPERANDS
+        for at in places(text, name)
+    )
+
+
+def strip_comments(text: bytes) -> bytes:
+    """Replace comments by blanks of the same length, keeping line breaks."""
+    if b"/*" not in text and b"//" not in text:
+        return text
+    if _QUOTED_COMMENT.search(text) is None:
+        return _COMMENT.sub(_blanked, text)
+    return _STRING_OR_COMMENT.sub(_blanked, text)
+
+
+def cut_comments(text: bytes) -> bytes:
+    """Take comments out of a text, or leave it as it is where a string may look like one."""
+    return _COMMENT.sub(b" ", text) if _QUOTED_COMMENT.search(text) is None else text
+
+
+def _blanked(found: re.Match[bytes]) -> bytes:
+    return found[0] if found[0].startswith(b'"') else found[0].translate(_BLANK)
+
+
+def evaluate_condition(directive: str, text: str) -> bool | None:
+    """Tell whether an ``#if``, ``#ifdef`` or ``#ifndef`` holds; None where it is open."""
+    words = text.split("/*")[0].split("//")[0].strip()
+    if directive in ("ifdef", "ifndef"):
+        name = words.split()[0] if words else ""
+        known = True if name in _DEFINED else False if name in _UNDEFINED else None
+        return known if directive == "ifdef" or known is None else not known
+    plain = re.sub(r"(?:defined|IS_ENABLED)\s*\(?\s*(\w+)\s*\)?", r"\1", words)
+    plain = plain.replace("\\\n", " ")
+    if re.fullmatch(r"[\w\s!&|()]+", plain) is None:
+        return None
+    values: list[bool | None] = []
+    for clause in plain.split("||"):
+        terms: list[bool | None] = []
+        for term in clause.split("&&"):
+            match = re.fullmatch(r"\s*\(?\s*(!?)\s*(\w+)\s*\)?\s*", term)
+            if match is None:
+                return None
+            name = match.group(2)
+            value: bool | None
+            if name.isdigit():
+                value = name != "0"
+            else:
+                value = True if name in _DEFINED else False if name in _UNDEFINED else None
+            terms.append(value if not match.group(1) or value is None else not value)
+        values.append(False if False in terms else None if None in terms else True)
+    return True if True in values else None if None in values else False
+
+
+class _Branch:
+    """One open ``#if`` during a scan."""
+
+    def __init__(self, depth: int, text: str, value: bool | None) -> None:
+        self.depth, self.text, self.value = depth, text, value
+        self.taken = value is True
+        """Whether an earlier branch of the same chain is known to be compiled."""
+        self.negated = False
+
+    @property
+    def active(self) -> bool:
+        return self.value is not False
+
+
+def _function_name(header: bytes) -> bytes | None:
+    for match in _HEAD.finditer(header):
+        if match.group(1) not in (b"__attribute__", b"__printf", b"__scanf", b"__section"):
+            return match.group(1)
+    return None
+
+
+_NO_MARK = bytes(i for i in range(256) if i not in b"{}#/\\\"'")
+_NO_BRACE = bytes(i for i in range(256) if i not in b"{}")
+_QUOTED_BRACE = re.compile(rb"[\"'][^\n]*[{}]")
+
+
+def scan(path: str, data: bytes) -> FileIndex:
+    """List the outermost items of a file."""
+    return _Scan(path, data).run()
+
+
+class _Scan:
+    """One pass over a file."""
+
+    def __init__(self, path: str, data: bytes) -> None:
+        self._data = data
+        self._found = FileIndex(path, data)
+        self._stack: list[_Branch] = []
+        self._conditions: tuple[tuple[str, bool], ...] = ()
+        self._blanks: list[tuple[int, int]] = []
+        self._blanked_to = 0
+        self._dead_from: int | None = None
+        self._depth = 0
+        self._header = 0
+        """Where the text before the next opening brace begins."""
+        self._body = 0
+        """Where the outermost brace that is open stands."""
+        self._guarded = False
+        """Whether the condition around a whole header was met."""
+        self._line = 1
+        self._line_at = 0
+
+    def run(self) -> FileIndex:
+        """Look at every brace and every directive, whole bodies at once where that is sure."""
+        data = self._data
+        at: int | None = 0
+        while at is not None:
+            at = self._until_skip(self._plain_functions(at))
+        found = self._found
+        if self._depth != 0 or self._stack or _unfinished(data[self._header :]):
+            found.balanced = False
+        return found
+
+    def _plain_functions(self, start: int) -> int:
+        """Take functions without anything unusual in or before them; return where they end."""
+        data = self._data
+        while self._depth == 0 and self._dead_from is None and self._blanked_to <= start:
+            found = _PLAIN_FUNCTION.match(data, start)
+            if found is None or b"__a" in found[1] or b"__section" in found[1]:
+                break
+            self._body = found.end() - 1
+            end = self._whole_body(self._body)
+            if end is None:
+                break
+            self._function(found[2].decode(), found.start(1), end)
+            start = self._header = end
+        return start
+
+    def _until_skip(self, start: int) -> int | None:
+        """Go through the tokens; return where to go on behind a body that was skipped."""
+        for token in _TOKEN.finditer(self._data, start):
+            first = self._data[token.start()]
+            if first == 0x7B:  # {
+                if self._dead_from is None:
+                    if self._depth == 0:
+                        self._body = token.start()
+                        end = self._whole_body(token.start())
+                        if end is not None:
+                            self._close(end)
+                            return end
+                    self._depth += 1
+            elif first == 0x7D:  # }
+                if self._dead_from is not None:
+                    continue
+                self._depth -= 1
+                if self._depth == 0:
+                    self._close(token.end())
+                elif self._depth < 0:
+                    self._depth = 0
+                    self._found.balanced = False
+                    self._header = token.end()
+            elif first == 0x23:  # a directive, if it is the first word of its line
+                self._directive(token)
+        return None
+
+    def _whole_body(self, start: int) -> int | None:
+        """Return the end of a body that closes at the start of a line; None if in doubt.
+
+        Sure is a body without directives, comments and quoted braces whose braces,
+        the outer pair aside, cancel out: then no other brace can close it.
+        """
+        data = self._data
+        end = data.find(b"\n}", start) + 2
+        if end < 2:
+            return None
+        body = data[start:end]
+        marks = body.translate(None, _NO_MARK)
+        if marks == b"{}":
+            return end
+        if (
+            b"#" in marks
+            or (b"/" in marks and (b"/*" in body or b"//" in body))
+            or (b"\\" in marks and b"\\\n" in body)
+            or ((b'"' in marks or b"'" in marks) and _QUOTED_BRACE.search(body))
+        ):
+            return None
+        inner = marks.translate(None, _NO_BRACE)[1:-1]
+        while b"{}" in inner:
+            inner = inner.replace(b"{}", b"")
+        return None if inner else end
+
+    def _close(self, end: int) -> None:
+        """Take an outermost item that ends here."""
+        self._add(end)
+        self._header = end
+
+    def _line_of(self, offset: int) -> int:
+        if offset < self._line_at:
+            return self._data.count(b"\n", 0, offset) + 1
+        self._line += self._data.count(b"\n", self._line_at, offset)
+        self._line_at = offset
+        return self._line
+
+    # -- what is not compiled ------------------------------------------------------------
+
+    def _blank(self, low: int, high: int) -> None:
+        self._blanks.append((low, high))
+        self._blanked_to = max(self._blanked_to, high)
+
+    def _cut(self, start: int, end: int) -> bytes:
+        """The text of an item with the branches that are not compiled blanked out."""
+        piece = self._data[start:end]
+        if self._blanked_to <= start:
+            return piece
+        for low, high in self._blanks:
+            if low >= end or high <= start:
+                continue
+            low, high = max(low, start) - start, min(high, end) - start
+            piece = piece[:low] + piece[low:high].translate(_BLANK) + piece[high:]
+        return piece
+
+    def _dead(self) -> bool:
+        return any(not branch.active for branch in self._stack)
+
+    def _switch_off(self, offset: int) -> None:
+        if self._dead_from is None and self._dead():
+            self._dead_from = offset
+
+    def _switch_on(self, offset: int) -> None:
+        if self._dead_from is not None and not self._dead():
+            self._blank(self._dead_from, offset)
+            self._dead_from = None
+
+    # -- items -----------------------------------------------------------------------------
+
+    def _add(self, end: int) -> None:
+        """Tell what the item is whose outermost braces have just been closed."""
+        header = self._data[self._header : self._body]
+        if b"/" in header:
+            header = strip_comments(header)
+        if self._blanked_to > self._header:
+            for low, high in self._blanks:
+                if low < self._body and high > self._header:
+                    a = max(low, self._header) - self._header
+                    b = min(high, self._body) - self._header
+                    header = header[:a] + b" " * (b - a) + header[b:]
+        lead = header.rfind(b";") + 1
+        lead += len(header[lead:]) - len(header[lead:].lstrip())
+        start = self._header + lead
+        head = header[lead:].rstrip()
+        if not head:
+            return
+        found = self._found
+        plain = head.endswith(b")") and b"__a" not in head and b"__section" not in head
+        record = None if plain else _RECORD.search(head)
+        if record is not None:
+            kind, name = record.group(1).decode(), record.group(2).decode()
+            item = self._item(kind, name, start, self._statement_end(end))
+            found.records.setdefault(f"{kind} {name}", []).append(item)
+            if kind == "enum":
+                found.enums.append(item)
+            return
+        if not plain and _ENUM.search(head):
+            found.enums.append(self._item("enum", "", start, end))
+            return
+        named = _OBJECT.search(head) if head.endswith(b"=") else None
+        if named is not None:
+            name = named.group(1).decode()
+            item = self._item("object", name, start, self._statement_end(end))
+            found.objects.setdefault(name, []).append(item)
+            return
+        function = _function_name(head)
+        if function is not None:
+            self._function(function.decode(), start, end)
+
+    def _function(self, name: str, start: int, end: int) -> None:
+        found = self._found
+        found.functions.setdefault(name, []).append(self._item("function", name, start, end))
+        found.spans.append((start, end, name))
+        found.bodies.append((self._body, end))
+
+    def _statement_end(self, end: int) -> int:
+        semicolon = self._data.find(b";", end, end + 200)
+        return semicolon + 1 if semicolon >= 0 else end
+
+    def _item(self, kind: str, name: str, start: int, end: int) -> Definition:
+        line = self._line_of(start)
+        text = self._cut(start, end)
+        return Definition(kind, name, self._found.path, line, start, text, self._conditions)
+
+    # -- directives --------------------------------------------------------------------------
+
+    def _directive(self, token: re.Match[bytes]) -> None:
+        begin, end = token.span()
+        data = self._data
+        if begin and data[begin - 1] != 0x0A and not opens_line(data, begin):
+            return
+        define = _DEFINE.match(data, begin)
+        if define is not None:
+            if self._dead_from is None:
+                name = define[1].decode()
+                one = Define(begin, define.end(), end, self._conditions)
+                self._found.defines.setdefault(name, []).append(one)
+            if self._depth == 0:
+                self._header = end
+            return
+        match = _DIRECTIVE.match(token.group())
+        if match is None:
+            return
+        word, rest = match.group(1), match.group(2)
+        if word in (b"if", b"ifdef", b"ifndef"):
+            self._open(word, rest, begin, end)
+        elif word in (b"elif", b"else") and self._stack:
+            self._turn(word, rest, begin, end)
+        elif word == b"endif" and self._stack:
+            if self._stack.pop().value is not None:
+                self._blank(begin, end)
+            self._switch_on(begin)
+        self._conditions = tuple(
+            (b.text, not b.negated) for b in self._stack if b.value is None and b.text
+        )
+        if self._depth == 0:
+            self._header = end
+
+    def _open(self, word: bytes, rest: bytes, begin: int, end: int) -> None:
+        """Begin a conditional part of the file."""
+        text = strip_comments(rest).decode("utf-8", "replace").strip()
+        value = evaluate_condition(word.decode(), text)
+        if word == b"ifndef" and not self._guarded and not self._found.defines and self._depth == 0:
+            self._guarded = bool(text)
+            value = True
+        label = f"!{text}" if word == b"ifndef" else text
+        self._stack.append(_Branch(self._depth, label, value))
+        self._switch_off(end)
+        if value is not None:
+            self._blank(begin, end)
+
+    def _turn(self, word: bytes, rest: bytes, begin: int, end: int) -> None:
+        """Go over to the next branch of a conditional part."""
+        top = self._stack[-1]
+        known = top.value is not None
+        if word == b"else":
+            top.value = False if top.taken else True if top.value is False else None
+            top.negated = not top.negated
+        else:
+            text = strip_comments(rest).decode("utf-8", "replace").strip()
+            value = evaluate_condition("if", text)
+            top.value = False if top.taken else value
+            top.taken = top.taken or value is True
+            top.text, top.negated = text, False
+        self._depth = top.depth
+        if known:
+            self._blank(begin, end)
+        self._switch_on(begin)
+        self._switch_off(end)
+
+
+def _unfinished(tail: bytes) -> bool:
+    """Tell whether what follows the last item of a file begins another one."""
+    rest = strip_comments(tail).strip()
+    if not rest or rest.endswith(b";"):
+        return False
+    words = rest.rpartition(b";")[2].partition(b"(")[0].split()
+    return not rest.endswith(b")") or len(words) > 1

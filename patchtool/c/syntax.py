@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Parse C and ask the named questions of ``queries/``.
+
+In: bytes of one C fragment.  Out: syntax nodes, and the captures of a query by name.
+Every question is one ``.scm`` file; a query that the grammar rejects is an error at
+once.  Nodes stay inside ``index`` and ``lower``; later stages see places.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import tree_sitter_c
+from tree_sitter import Language, Node, Parser, Query, QueryCursor
+
+__all__ = [
+    "Node", "captures", "expression", "function", "matches", "parse", "query_names", "text",
+]  # fmt: skip
+
+_LANGUAGE = Language(tree_sitter_c.language())
+_PARSER = Parser(_LANGUAGE)
+
+
+def _folders() -> tuple[Path, Path]:
+    """Where queries lie: inside an installed package, or beside it in a checkout."""
+    here = Path(__file__).parent.parent
+    return here / "queries", here.parent / "queries"
+
+
+def query_names() -> tuple[str, ...]:
+    """Return the names of all questions, sorted."""
+    for folder in _folders():
+        if folder.is_dir():
+            return tuple(sorted(path.stem for path in folder.glob("*.scm")))
+    raise FileNotFoundError("queries: neither in the package nor beside it")
+
+
+@cache
+def _query(name: str) -> Query:
+    for folder in _folders():
+        path = folder / f"{name}.scm"
+        if path.is_file():
+            return Query(_LANGUAGE, path.read_text(encoding="utf-8"))
+    raise FileNotFoundError(f"queries/{name}.scm")
+
+
+RANGE_MARK = b"||\v"
+"""What stands for the dots of ``case 1 ... 3``, which the grammar does not know."""
+
+_RANGE = re.compile(rb"(\bcase\b[^:;{}\"']*?)\.\.\.(?=[^:;{}\"']*:)")
+
+
+def parse(source: bytes) -> Node:
+    """Parse one fragment of C and return its root node."""
+    if b"..." in source:
+        source = _RANGE.sub(rb"\1" + RANGE_MARK, source)
+    return _PARSER.parse(source).root_node
+
+
+def expression(words: str) -> Node | None:
+    """Parse an expression; None where it is none."""
+    root = parse(f"int x = ({words});".encode())
+    holder = next((n for n in root.named_children if n.type == "declaration"), None)
+    declared = holder.child_by_field_name("declarator") if holder is not None else None
+    value = declared.child_by_field_name("value") if declared is not None else None
+    return None if root.has_error else value
+
+
+def function(root: Node) -> Node | None:
+    """Return the function that a fragment defines, None where it defines none."""
+    return next((n for n in root.named_children if n.type == "function_definition"), None)
+
+
+def captures(name: str, node: Node) -> dict[str, list[Node]]:
+    """Run the question NAME below NODE and return its captures by name, as they stand."""
+    found: dict[str, set[Node]] = {}
+    # Out of whole matches: QueryCursor.captures() also yields some of a match that then fails
+    # where a pattern has a _ for a parent.
+    for match in matches(name, node):
+        for key, nodes in match.items():
+            found.setdefault(key, set()).update(nodes)
+    return {key: sorted(nodes, key=lambda n: n.start_byte) for key, nodes in found.items()}
+
+
+def matches(name: str, node: Node) -> Iterator[dict[str, list[Node]]]:
+    """Run the question NAME below NODE and yield the captures of each match."""
+    for _, found in QueryCursor(_query(name)).matches(node):
+        yield found
+
+
+def text(node: Node) -> str:
+    """Return the C text of a node, undecodable bytes replaced."""
+    return (node.text or b"").decode("utf-8", "replace")

@@ -1,0 +1,519 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Find the commits at which the verdict on a field flips.
+
+In: a repository, a range, fields.  Out: every flip with the commit that made it, the
+one that introduced a gap, and whether the history was all there.  Commits are walked
+along all parents; one that changes nothing the engine looked at keeps its verdict.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+from patchtool.c.index import KVM_HOST
+from patchtool.errors import InputError, UsageError
+from patchtool.history.cache import Store, folder
+from patchtool.history.verdicts import ABSENT, Gap, Outcome, State
+from patchtool.history.walker import Counts, Walker, full_path, is_missing, read_lens
+from patchtool.outside.git import Repository
+
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
+
+
+DEFAULT_FIELDS = ("root_level",)
+
+Kind = Literal["introduced", "reintroduced", "closed", "undecided", "decided"]
+
+_BLOCK = 256
+"""How many commits are one unit of work, and one file of the cache."""
+
+
+# -- one flip ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """One commit at which the verdict on some inputs of a path changes."""
+
+    commit: str
+    subject: str
+    date: str
+    before: State
+    after: State
+    missing: tuple[str, ...]
+    kind: Kind
+    path: str
+    field: str
+
+    @property
+    def fixes(self) -> str:
+        """The line by which a patch names this commit."""
+        return f'Fixes: {self.commit[:12]} ("{self.subject}")'
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """All flips of a range, oldest first."""
+
+    flips: tuple[Flip, ...]
+    introduced: Flip | None
+    complete: bool
+    verdict: State
+    """The verdict at the newest commit."""
+    notes: tuple[str, ...] = ()
+    """Why something is not known, and what would help."""
+    counts: Counts = field(default_factory=Counts)
+
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to walk."""
+
+    fields: tuple[str, ...] = DEFAULT_FIELDS
+    jobs: int = 1
+    cache: bool = True
+    paranoid: bool = False
+    """Decide every commit as well, and compare."""
+    progress: Progress | None = None
+
+
+def history(
+    repository: Repository,
+    range: str | None = None,  # noqa: A002
+    fields: Sequence[str] = DEFAULT_FIELDS,
+    settings: Settings | None = None,
+) -> History:
+    """Walk a range, all of HEAD's history by default, and return every flip."""
+    walk = _walk(repository, range, replace(settings or Settings(), fields=tuple(fields)))
+    return _Flips(repository, walk).history()
+
+
+def introduced(
+    repository: Repository,
+    rev: str,
+    missing: Sequence[str],
+    settings: Settings | None = None,
+) -> Flip | None:
+    """Return the commit at which the inputs that a revision misses went missing.
+
+    With several inputs it is the first from which all of them are missing.  None where
+    the history at hand cannot prove it.
+    """
+    walk = _walk(repository, rev, settings or Settings())
+    flips = _Flips(repository, walk)
+    found = [flips.origin(name) for name in missing]
+    if not found or None in found:
+        return None
+    return flips.told(max(one for one in found if one is not None))
+
+
+_VERSION = re.compile(r"v(\d+)\.(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:-rc(\d+))?\Z")
+
+
+def first_tag(repository: Repository, commit: str) -> str | None:
+    """Return the earliest release that contains a commit, by the order of versions."""
+    out = repository.run("tag", "--list", "--contains", commit, "v[0-9]*")
+    known = [(order, tag) for tag in out.split() if (order := _order(tag)) is not None]
+    return min(known)[1] if known else None
+
+
+def _order(tag: str) -> tuple[int, ...] | None:
+    match = _VERSION.match(tag)
+    if match is None:
+        return None
+    *numbers, candidate = (int(part) if part else 0 for part in match.groups())
+    return (*numbers, candidate or 1 << 30)
+
+
+def stable_note(tag: str) -> str:
+    """Return the remark that tells stable from which release on: ``# x.y+``."""
+    return f"# {tag.removeprefix('v').partition('-rc')[0]}+"
+
+
+# -- the commits --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Commits:
+    """The commits that touch something, parents first."""
+
+    order: tuple[str, ...]
+    parents: Mapping[str, tuple[str, ...]]
+    outside: tuple[str, ...]
+    """Parents that lie before the range."""
+    cut: frozenset[str]
+    """Commits whose parents are not in this clone."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """The commits with what each was found to be."""
+
+    commits: _Commits
+    outcomes: Mapping[str, Outcome]
+    tip: Outcome
+    counts: Counts
+    shallow: bool
+    partial: bool
+    limited: bool
+    path: str
+
+
+def _ends(repository: Repository, given: str | None) -> tuple[str, tuple[str, ...]]:
+    """Return the newest commit of a range and those before it."""
+    text = given or "HEAD"
+    if "..." in text:
+        raise UsageError(f"{text!r} is not a range; give A..B or one revision")
+    low, dots, high = text.rpartition("..")
+    tip = repository.resolve(high or "HEAD")
+    return tip, (repository.resolve(low or "HEAD"),) if dots else ()
+
+
+def _listed(
+    repository: Repository, tip: str, before: Sequence[str], paths: Sequence[str]
+) -> _Commits:
+    out = repository.run(
+        "rev-list", "--full-history", "--simplify-merges", "--parents", "--topo-order",
+        "--reverse", tip, *(f"^{one}" for one in before), "--",
+        *(f":(literal){full_path(repository, path)}" for path in paths),
+    )  # fmt: skip
+    parents: dict[str, tuple[str, ...]] = {}
+    for line in out.splitlines():
+        commit, *above = line.split()
+        parents[commit] = tuple(dict.fromkeys(above))
+    outside = {one: None for above in parents.values() for one in above if one not in parents}
+    roots = [one for one, above in parents.items() if not above] if repository.is_shallow else []
+    cut = (one for one in roots if "\nparent " in _header(repository, one))
+    return _Commits(tuple(parents), parents, tuple(outside), frozenset(cut))
+
+
+def _header(repository: Repository, commit: str) -> str:
+    return repository.run("cat-file", "commit", commit).partition("\n\n")[0]
+
+
+# -- the whole walk ----------------------------------------------------------------------------
+
+
+def _walk(repository: Repository, given: str | None, settings: Settings) -> _Walk:
+    tip, before = _ends(repository, given)
+    store = Store(folder() if settings.cache else None)
+    walker = Walker(repository, settings.fields, store)
+    walker.paranoid = settings.paranoid
+    last = walker.probe(tip)
+    probed = False
+    while True:
+        paths = walker.paths
+        commits = _listed(repository, tip, before, paths)
+        if not probed:
+            # Old trees read other headers: look at a few before the long walk.
+            probed = True
+            for number in range(4):
+                if commits.order:
+                    _quietly(walker, commits.order[len(commits.order) * number // 4])
+            if walker.paths != paths:
+                continue
+        outcomes = _all(walker, commits, paths, settings)
+        if not walker.short:
+            break
+    if last.verdict == "absent" and all(o.verdict == "absent" for o in outcomes.values()):
+        raise InputError(
+            f"{repository.path} holds no kernel with KVM for x86 in that range: "
+            f"there is no {KVM_HOST}; give the folder of a Linux repository"
+        )
+    return _Walk(
+        commits, outcomes, last, walker.counts, repository.is_shallow, repository.is_partial,
+        bool(before), repository.path,
+    )  # fmt: skip
+
+
+def _quietly(walker: Walker, commit: str) -> None:
+    try:
+        walker.probe(commit)
+    except InputError as error:
+        if not (walker.repository.is_partial and is_missing(error)):
+            raise
+
+
+Block = tuple[tuple[str, ...], tuple[str | None, ...]]
+
+
+def _all(
+    walker: Walker, commits: _Commits, paths: tuple[str, ...], settings: Settings
+) -> dict[str, Outcome]:
+    """Return the outcome of every commit of a list."""
+    walker.track(paths)
+    order = (*commits.outside, *commits.order)
+    blocks: list[Block] = []
+    for start in range(0, len(order), _BLOCK):
+        part = order[start : start + _BLOCK]
+        blocks.append((part, tuple(next(iter(commits.parents.get(c, ())), None) for c in part)))
+    outcomes: dict[str, Outcome] = {}
+    work = _spread if settings.jobs > 1 and len(blocks) > 1 else _in_turn
+    for (part, _), found in zip(blocks, work(walker, blocks, paths, settings), strict=True):
+        outcomes.update(zip(part, found, strict=True))
+        if settings.progress is not None:
+            settings.progress(len(outcomes), len(order))
+    return outcomes
+
+
+def _in_turn(
+    walker: Walker, blocks: list[Block], _: tuple[str, ...], __: Settings
+) -> Iterator[list[Outcome]]:
+    for part, parents in blocks:
+        yield walker.block(part, parents)
+
+
+def _spread(
+    walker: Walker, blocks: list[Block], paths: tuple[str, ...], settings: Settings
+) -> Iterator[list[Outcome]]:
+    """Work on blocks in several processes; they meet in the cache."""
+    start = (walker.repository.path, settings.fields, settings.cache, settings.paranoid)
+    with _pool(settings.jobs, start) as pool:
+        work = partial(_work, paths=paths, words=walker.lens.words())
+        for found, words, counts in pool.map(work, blocks):
+            walker.counts += counts
+            walker.widen(read_lens(words))
+            yield found
+
+
+@contextmanager
+def _pool(
+    jobs: int, start: tuple[str, tuple[str, ...], bool, bool]
+) -> Iterator[ProcessPoolExecutor]:
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    begin = partial(_start, *start)
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"), begin)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=True, cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
+_OWN: list[Walker] = []
+"""The walker of a process that works for another."""
+
+
+def _start(path: str, wanted: tuple[str, ...], cache: bool, paranoid: bool) -> None:
+    import signal
+
+    # The process that asked is told of Ctrl-C as well and ends this one.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    walker = Walker(Repository.open(path), wanted, Store(folder() if cache else None))
+    walker.paranoid = paranoid
+    _OWN.append(walker)
+
+
+def _work(
+    block: Block, paths: tuple[str, ...], words: dict[str, list[str]]
+) -> tuple[list[Outcome], dict[str, list[str]], Counts]:
+    walker = _OWN[0]
+    walker.widen(read_lens(words))
+    if walker._tracked != frozenset(paths):
+        walker.track(paths)
+    before = walker.counts
+    found = walker.block(*block)
+    after = walker.counts
+    spent = Counts(*(getattr(after, f.name) - getattr(before, f.name) for f in fields(Counts)))
+    return found, walker.lens.words(), spent
+
+
+# -- flips -----------------------------------------------------------------------------------------
+
+
+class _Flips:
+    """Compares commits with all their parents."""
+
+    def __init__(self, repository: Repository, walk: _Walk) -> None:
+        self._repository = repository
+        self._walk = walk
+        self._parents = walk.commits.parents
+        self._place = {commit: i for i, commit in enumerate(walk.commits.order)}
+        self._held: dict[str, frozenset[Gap]] = {}
+        self._ever: dict[str, frozenset[Gap]] = {}
+        self._rows: list[tuple[str, State, State, tuple[str, ...], Kind, str, str]] = []
+        self._starts: dict[tuple[str, Gap], None] = {}
+        for commit in (*walk.commits.outside, *walk.commits.order):
+            self._compare(commit)
+
+    def _compare(self, commit: str) -> None:
+        now = self._walk.outcomes[commit]
+        above = self._parents.get(commit, ())
+        held = frozenset().union(*(self._held[p] for p in above)) if above else frozenset()
+        known = {gap for gap in held if now.state(gap) in ("unknown", "unreadable")}
+        self._held[commit] = now.gaps | known
+        ever = frozenset().union(*(self._ever[p] for p in above)) if above else frozenset()
+        self._ever[commit] = ever | now.gaps
+        if commit not in self._parents or commit in self._walk.commits.cut:
+            return
+        before = [self._walk.outcomes[p] for p in above] or [ABSENT]
+        groups: dict[tuple[State, State, Kind, str, str], list[str]] = {}
+        for gap in sorted(now.gaps | held):
+            kind = self._kind(gap, now, before, ever, held)
+            if kind is None:
+                continue
+            if kind in ("introduced", "reintroduced"):
+                self._starts[commit, gap] = None
+            group = (before[0].state(gap), now.state(gap), kind, gap.path, gap.field)
+            groups.setdefault(group, []).append(gap.input)
+        if not groups:
+            self._overall(commit, now, before)
+        for (old, new, kind, path, name), inputs in groups.items():
+            self._rows.append((commit, old, new, tuple(inputs), kind, path, name))
+
+    def _kind(
+        self,
+        gap: Gap,
+        now: Outcome,
+        before: list[Outcome],
+        ever: frozenset[Gap],
+        held: frozenset[Gap],
+    ) -> Kind | None:
+        """Return what a commit does to a gap, None where it does nothing that is known."""
+        state = now.state(gap)
+        old = [one.state(gap) for one in before]
+        if state in old or state == "unreadable" or "unreadable" in old:
+            return None
+        if state == "unknown":
+            return "undecided" if "gap" in old else None
+        if state == "gap":
+            if "unknown" in old:
+                return "decided"
+            return "reintroduced" if gap in ever else "introduced"
+        if "gap" in old:
+            return "closed"
+        return "decided" if "unknown" in old and gap in held else None
+
+    def _overall(self, commit: str, now: Outcome, before: list[Outcome]) -> None:
+        """Note that a commit as a whole became undecided, or decided again."""
+        verdicts = [one.verdict for one in before]
+        if now.verdict in verdicts or {"absent", "unreadable"} & {now.verdict, *verdicts}:
+            return
+        if now.verdict == "unknown":
+            self._rows.append((commit, verdicts[0], now.verdict, (), "undecided", "", ""))
+        elif "unknown" in verdicts:
+            self._rows.append((commit, "unknown", now.verdict, (), "decided", "", ""))
+
+    # -- which commit a gap comes from -------------------------------------------------------
+
+    def origin(self, name: str) -> int | None:
+        """Return the place of the commit from which the newest one misses an input."""
+        order = self._walk.commits.order
+        if not order:
+            return None
+        gaps = [gap for gap in self._held[order[-1]] if gap.input == name]
+        found = [self._origin(order[-1], gap) for gap in gaps]
+        known = [one for one in found if one is not None]
+        return min(known) if known and len(known) == len(found) else None
+
+    def _origin(self, commit: str, gap: Gap) -> int | None:
+        """Follow a gap down to where it began; None where that cannot be told."""
+        starts: list[int] = []
+        seen = {commit}
+        todo = [commit]
+        while todo:
+            here = todo.pop()
+            if (here, gap) in self._starts:
+                starts.append(self._place[here])
+                continue
+            above = [p for p in self._parents.get(here, ()) if gap in self._held[p]]
+            if not above:
+                return None
+            for one in above:
+                if one not in seen:
+                    seen.add(one)
+                    todo.append(one)
+        return min(starts, default=None)
+
+    # -- in words ------------------------------------------------------------------------------
+
+    def told(self, place: int) -> Flip:
+        """Return the introducing flip of a commit, all its inputs together."""
+        commit = self._walk.commits.order[place]
+        rows = [r for r in self._rows if r[0] == commit and r[4] in ("introduced", "reintroduced")]
+        missing = tuple(sorted({name for row in rows for name in row[3]}))
+        first = min(rows, key=lambda row: (row[4] != "introduced", row[5]))
+        subject, date = self._words([commit])[commit]
+        return Flip(
+            commit, subject, date, first[1], first[2], missing, first[4],
+            ", ".join(dict.fromkeys(row[5] for row in rows)),
+            ", ".join(dict.fromkeys(row[6] for row in rows)),
+        )  # fmt: skip
+
+    def history(self) -> History:
+        """Return the flips with their subjects, and the commit to blame."""
+        words = self._words([row[0] for row in self._rows])
+        flips = tuple(
+            Flip(commit, *words[commit], old, new, missing, kind, path, name)
+            for commit, old, new, missing, kind, path, name in self._rows
+        )
+        start, notes = self._blamed()
+        walk = self._walk
+        unreadable = sum(o.verdict == "unreadable" for o in walk.outcomes.values())
+        complete = not walk.commits.cut and not unreadable
+        if walk.commits.cut:
+            notes.append(
+                f"the history is shallow and ends at {listed_short(walk.commits.cut)}; get all of "
+                f"it with `git -C {walk.path} fetch --unshallow --tags`, or more with "
+                f"`git -C {walk.path} fetch --deepen=1000`"
+            )
+        if unreadable:
+            notes.append(
+                f"{unreadable} commits need objects that this partial clone does not hold; get "
+                f"them with `git -C {walk.path} fetch --refetch --no-filter`"
+            )
+        introducing = self.told(start) if start is not None else None
+        return History(flips, introducing, complete, walk.tip.verdict, tuple(notes), walk.counts)
+
+    def _blamed(self) -> tuple[int | None, list[str]]:
+        """Return the place of the commit to name, and what is open.
+
+        That is the first from which the newest commit misses something; where it misses
+        nothing, the first that ever did.
+        """
+        order = self._walk.commits.order
+        gaps = sorted(self._held[order[-1]]) if order else []
+        if not gaps:
+            return min((self._place[commit] for commit, _ in self._starts), default=None), []
+        origins = {gap: self._origin(order[-1], gap) for gap in gaps}
+        notes = []
+        open_ = sorted({gap.input for gap, at in origins.items() if at is None})
+        if open_ and self._walk.limited:
+            notes.append(f"{', '.join(open_)} went missing before this range")
+        elif open_ and not self._walk.commits.cut:
+            notes.append(
+                f"no commit can be proved to have introduced the gap for {', '.join(open_)}: "
+                "a commit before it could not be decided or read"
+            )
+        found = [at for gap, at in origins.items() if at is not None and gap.input not in open_]
+        return min(found, default=None), notes
+
+    def _words(self, commits: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Return subject and date of commits."""
+        if not commits:
+            return {}
+        out = self._repository.ask(
+            list(dict.fromkeys(commits)), "log", "--no-walk=unsorted", "--stdin",
+            "--format=%H%x00%cI%x00%s",
+        )  # fmt: skip
+        rows = [line.split("\0", 2) for line in out.split("\n") if line]
+        return {commit: (subject, date) for commit, date, subject in rows}
+
+
+def listed_short(commits: Iterable[str]) -> str:
+    """Return a few commits by the start of their ids."""
+    names = sorted(commit[:12] for commit in commits)
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{', '.join(names[:3])}{more}"

@@ -1,0 +1,451 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a change brings in: the verdicts before and after, and the difference.
+
+In: a base, and the trees after each change on top of it.  Out: one report that holds
+what is new, what was closed and what was there, with the state of each finding.  A tree
+is decided only where the change before it touched something that the verdict rests on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from patchtool.model import (
+    Anchor,
+    Consulted,
+    Context,
+    FieldResult,
+    Finding,
+    Place,
+    Remark,
+    Report,
+    Suppressed,
+    Unknown,
+    Verdict,
+)
+
+if TYPE_CHECKING:
+    from patchtool.history.lens import Lens, Recorder
+    from patchtool.lint.anchor import Change, Mover
+    from patchtool.lint.suppress import Suppression
+    from patchtool.outside.source import Source
+    from patchtool.world.entries import Ways
+
+State = Literal["new", "existing", "closed"]
+
+_CLEAN: tuple[Verdict, ...] = ("covered", "not-guarded")
+
+_Move = Callable[[Place], Place]
+
+_Key = tuple[tuple[str, ...], str, str]
+"""The way to a guard, the context and the field: what a verdict is about."""
+
+
+class Step(NamedTuple):
+    """One change: what to call it, the tree after it, and the files that it touches.
+
+    ``before`` opens the tree before it, which is the one after the step before.
+    """
+
+    label: str
+    before: Callable[[], Source | None]
+    after: Callable[[], Source]
+    paths: frozenset[str]
+
+
+class News(NamedTuple):
+    """The answer of a lint: a report to print and what became of each finding in it."""
+
+    report: Report
+    states: Mapping[Finding, State]
+    anchors: Mapping[Finding | Unknown, Anchor]
+    """The line of the change that each new finding and undecided place comes from."""
+    decisions: int
+
+
+class _Decided:
+    """The verdict on one tree, with what is needed to tell whether it still holds."""
+
+    def __init__(
+        self, report: Report, source: Source, index: Recorder, fields: tuple[str, ...]
+    ) -> None:
+        self.report, self.source, self.index, self.fields = report, source, index, fields
+        self.seen: Lens | None = None
+
+    @property
+    def functions(self) -> frozenset[str]:
+        """The functions that the verdict rests on."""
+        return frozenset(one.name for one in self.report.ledger if one.kind == "function")
+
+    def lens(self) -> Lens:
+        """Return what the verdict was made from."""
+        if self.seen is None:
+            self.seen = self.index.lens(self.report, self.fields)
+        return self.seen
+
+
+class _Collected:
+    """What was found out so far."""
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        self.states: dict[Finding, State] = {}
+        self.anchors: dict[Finding | Unknown, Anchor] = {}
+        self.contexts: dict[tuple[Place, tuple[str, ...]], Context] = {}
+        self.unknowns: list[Unknown] = []
+        self.suppressed: list[Suppressed] = []
+        self.remarks: list[Remark] = []
+
+    def add(
+        self, finding: Finding, state: State, report: Report, suffix: str, move: _Move
+    ) -> Finding | None:
+        """Take over a finding with the verdict that it stands for; None if it is known."""
+        told = finding._replace(message=finding.message + suffix, place=move(finding.place))
+        if told in self.states:
+            return None
+        self.states[told] = state
+        by = next((one for one in report.suppressed if one.finding == finding), None)
+        if by is None:
+            self.findings.append(told)
+        else:
+            self.suppressed.append(by._replace(finding=told, place=move(by.place)))
+        for context in report.contexts:
+            if (context.place, context.entry) != (finding.place, finding.entry):
+                continue
+            results = tuple(one for one in context.fields if one.name == finding.field)
+            key = (told.place, context.entry)
+            held = self.contexts.get(key)
+            before = held.fields if held is not None else ()
+            more = tuple(one for one in results if one not in before)
+            self.contexts[key] = context._replace(place=told.place, fields=(*before, *more))
+        return told
+
+
+def lint(label: str, steps: Sequence[Step], fields: tuple[str, ...], everything: bool) -> News:
+    """Decide as few trees as possible and collect what each step brings in.
+
+    EVERYTHING asks for what is closed and what was there before, too.
+    """
+    series = _Series(label, fields, everything, steps[-1].after)
+    many = len(steps) > 1
+    for number, step in enumerate(steps):
+        suffix = f"; brought in by {step.label}" if many and step.label else ""
+        series.take(step, suffix, number == len(steps) - 1)
+    return series.news()
+
+
+class _Series:
+    """Walks along a series of changes."""
+
+    def __init__(
+        self,
+        label: str,
+        fields: tuple[str, ...],
+        everything: bool,
+        final: Callable[[], Source],
+    ) -> None:
+        self._final = final
+        self._mover: Mover | None = None
+        self._label = label
+        self._fields = fields
+        self._everything = everything
+        self._now: _Decided | None = None
+        self._found = _Collected()
+        self._decisions = 0
+        self._index: Recorder | None = None
+        self._latest: tuple[Step, Change] | None = None
+
+    def take(self, step: Step, suffix: str, last: bool) -> None:
+        """Compare the trees before and after one step."""
+        if not step.paths:
+            return
+        before, after = self._now, None
+        if before is None:
+            after = self._decide(step.after())
+            quiet = after.report.verdict in _CLEAN and not after.report.remarks
+            if quiet and not self._everything:
+                self._now = after
+                return
+            if not self._touches(after, step) and self._same(after, step):
+                self._settle(after, after, suffix, None)
+                return
+            first = step.before()
+            before = None if first is None else self._base(first, after)
+        elif self._same(before, step):
+            return
+        if after is None:
+            after = self._decide(step.after())
+        self._settle(before, after, suffix, step)
+
+    def _moved(self, place: Place, tree: Source) -> Place:
+        """Return where a place is at the end of the series: that is what people look at."""
+        if self._mover is None:
+            from patchtool.lint.anchor import Mover
+
+            self._mover = Mover(self._final())
+        return self._mover.moved(place, tree)
+
+    def _settle(
+        self, before: _Decided | None, after: _Decided, suffix: str, step: Step | None
+    ) -> None:
+        """Collect what a step does; none stands for one that is beside the point."""
+        self._now = after
+
+        move = partial(self._moved, tree=after.source)
+        change = self._change(after, step) if step is not None else None
+        near = after.functions
+        old = before.report if before is not None else Report(self._label, None)
+        new, existing, closed = compare(old, after.report)
+        for one in new:
+            told = self._found.add(one, "new", after.report, suffix, move)
+            if told is not None and change is not None:
+                names = [one.field, *(re.split(r"\W+", name)[-1] for name in one.missing)]
+                self._anchor(told, change.anchor(one.place, near, names, after.index), move)
+        known = Counter(map(_remark, old.remarks))
+        for remark in after.report.remarks if step is not None else ():
+            if known[_remark(remark)]:
+                known[_remark(remark)] -= 1
+            else:
+                problem = remark.problem + suffix
+                self._found.remarks.append(Remark(move(remark.place), problem))
+        for open_ in undecided(old, after.report) if step is not None else ():
+            unknown = Unknown(move(open_.place), open_.reason + suffix)
+            self._found.unknowns.append(unknown)
+            if change is not None:
+                names = re.findall(r"\w+", open_.reason)
+                self._anchor(unknown, change.anchor(open_.place, near, names, after.index), move)
+        if self._everything:
+            for one in existing:
+                self._found.add(one, "existing", after.report, "", move)
+            if before is not None:
+                earlier = partial(self._moved, tree=before.source)
+                words = suffix.replace("brought in", "closed")
+                for one in closed:
+                    self._found.add(one, "closed", old, words, earlier)
+
+    def _anchor(self, told: Finding | Unknown, anchor: Anchor | None, move: _Move) -> None:
+        if anchor is not None:
+            self._found.anchors[told] = anchor._replace(place=move(anchor.place))
+
+    def _base(self, source: Source, after: _Decided) -> _Decided:
+        """Decide a tree to tell what is new after it, and no more of it than that takes.
+
+        The ways with a gap are those that matter, as long as they are there before, too;
+        one that is not may have had another name.
+        """
+        report = after.report
+        if self._everything or report.verdict != "gap" or _open(report) or report.remarks:
+            return self._decide(source)
+        from patchtool.world.entries import Ways
+
+        wrong = {one.entry for one in report.contexts if one.verdict != "covered"}
+        clean = {one.entry for one in report.contexts} - wrong
+        gaps = {key for key, one in _results(report).items() if one.verdict == "gap"}
+        before = self._decide(source, Ways(frozenset(wrong), frozenset(clean)))
+        return before if gaps <= _results(before.report).keys() else self._decide(source)
+
+    def _decide(self, source: Source, ways: Ways | None = None) -> _Decided:
+        from patchtool.history.lens import Recorder
+        from patchtool.lint.suppress import checked
+
+        self._decisions += 1
+        known = self._index
+        report, index = checked(source, self._fields, lambda one: Recorder(one, known), ways)
+        index.part()
+        self._index = index
+        report = report._replace(tree=self._label)
+        return _Decided(report, source, index, self._fields)
+
+    def _touches(self, after: _Decided, step: Step) -> bool:
+        """Tell whether a step changes a function that the verdict after it rests on.
+
+        That is told much sooner than that it leaves all of them alone.
+        """
+        change = self._change(after, step)
+        return not after.functions.isdisjoint(change.functions(after.index))
+
+    def _change(self, after: _Decided, step: Step) -> Change:
+        """Return the lines that a step touches; one step is asked for at a time."""
+        if self._latest is None or self._latest[0] is not step:
+            from patchtool.lint.anchor import Change
+
+            self._latest = step, Change(step.before(), after.source, step.paths)
+        return self._latest[1]
+
+    def _same(self, decided: _Decided, step: Step) -> bool:
+        """Tell whether a step leaves alone all that a verdict rests on."""
+        from patchtool.history.lens import Slicer
+        from patchtool.lint.suppress import find
+
+        before, after = step.before(), step.after()
+        if before is None:
+            return False
+        raw = [(path, before.read(path), after.read(path)) for path in sorted(step.paths)]
+        if any(
+            _accepting(find(p, old or b"")) != _accepting(find(p, new or b""))
+            for p, old, new in raw
+        ):
+            return False
+        texts = [(path, _code(old), _code(new)) for path, old, new in raw]
+        changed = [one for one in texts if one[1] != one[2]]
+        if not changed:
+            return True
+        lens = decided.lens()
+        slicer = Slicer(lens)
+        return all(
+            slicer.slice(path, old or b"") == slicer.slice(path, new or b"")
+            and ((old is None) == (new is None) or path not in lens.paths)
+            for path, old, new in changed
+        )
+
+    def _ledger(self, report: Report, tree: Source) -> tuple[Consulted, ...]:
+        if tree is self._final():
+            return report.ledger
+        return tuple(
+            one._replace(line=self._moved(Place(one.file, one.line), tree).line)
+            for one in report.ledger
+        )
+
+    def news(self) -> News:
+        """Return the report on what was collected."""
+        found = self._found
+        verdict: Verdict = "covered"
+        if "new" in found.states.values():
+            # Suppressed or not: what is accepted is no proof.
+            verdict = "gap"
+        elif found.unknowns:
+            verdict = "unknown"
+        base = Report(self._label, None)
+        if self._now is not None:
+            base, tree = self._now.report, self._now.source
+            base = base._replace(ledger=self._ledger(base, tree) if found.states else ())
+        report = base._replace(
+            contexts=tuple(found.contexts.values()),
+            findings=tuple(found.findings),
+            unknowns=tuple(dict.fromkeys(found.unknowns)),
+            suppressed=tuple(found.suppressed),
+            remarks=tuple(found.remarks),
+            verdict=verdict,
+        )
+        return News(report, found.states, found.anchors, self._decisions)
+
+
+def _open(report: Report) -> bool:
+    """Tell whether a report leaves anything undecided."""
+    return bool(report.unknowns) or any(
+        one.verdict == "unknown" for context in report.contexts for one in context.fields
+    )
+
+
+def _code(data: bytes | None) -> bytes | None:
+    """Return a file without comments and blank lines: no verdict rests on those."""
+    if data is None:
+        return None
+    from patchtool.c.scan import strip_comments
+
+    lines = (line.rstrip() for line in strip_comments(data).split(b"\n"))
+    return b"\n".join(line for line in lines if line)
+
+
+def _accepting(suppressions: Iterable[Suppression]) -> list[tuple[str, str]]:
+    """Return what some suppressions say, wherever they stand."""
+    return [(one.rule, one.reason) for one in suppressions]
+
+
+def _remark(one: Remark) -> tuple[str, str]:
+    """Return what tells a remark from another, however the lines move."""
+    return one.place.file, one.problem
+
+
+# -- the difference between two reports ----------------------------------------------------
+
+
+def compare(before: Report, after: Report) -> tuple[list[Finding], list[Finding], list[Finding]]:
+    """Return what is new in the second report, what both have, and what was closed."""
+    old, now = _findings(before), _findings(after)
+    earlier, verdicts = _results(before), _results(after)
+    gone = {key: one for key, one in old.items() if key not in verdicts}
+    matched: set[_Key] = set()
+    new: list[Finding] = []
+    existing: list[Finding] = []
+    for key, finding in now.items():
+        # A way that was not there before may be the same one under another name.
+        at = key if key in earlier else _renamed(key, gone)
+        match = old.get(at) if at is not None else None
+        if at is not None and match is not None:
+            matched.add(at)
+        if match is not None and set(finding.missing) <= set(match.missing):
+            if _counts(finding, after) and not _counts(match, before):
+                withdrawn = f"{finding.message}; it is no longer suppressed"
+                new.append(finding._replace(message=withdrawn))
+                continue
+            existing.append(finding)
+        else:
+            new.append(finding)
+    closed = [
+        one
+        for key, one in old.items()
+        if key not in matched
+        and (verdicts[key].verdict == "covered" if key in verdicts else after.verdict != "unknown")
+    ]
+    return new, existing, closed
+
+
+def undecided(before: Report, after: Report) -> list[Unknown]:
+    """Return what the second report leaves open, and says so where the first did too.
+
+    Whether a change makes worse what nobody could decide is not known either.
+    """
+    if after.verdict in _CLEAN:
+        return []
+    known = {(one.place.file, one.place.function, one.reason) for one in before.unknowns}
+    found = [
+        one._replace(reason=f"{one.reason} (as before the change)")
+        if (one.place.file, one.place.function, one.reason) in known
+        else one
+        for one in after.unknowns
+    ]
+    if found:
+        return found
+    return [
+        Unknown(context.place, "; ".join((f"{one.name} is not decided", *one.reasons)))
+        for context in after.contexts
+        for one in context.fields
+        if one.verdict == "unknown"
+    ] or (
+        [Unknown(Place("arch/x86/kvm", 1), "nothing was decided")]
+        * (not (after.findings or after.suppressed))
+    )
+
+
+def _key(context: Context, name: str) -> _Key:
+    return context.entry, context.context, name
+
+
+def _results(report: Report) -> dict[_Key, FieldResult]:
+    return {_key(c, one.name): one for c in report.contexts for one in c.fields}
+
+
+def _counts(finding: Finding, report: Report) -> bool:
+    """Tell whether a report does not suppress one of its findings."""
+    return all(one.finding != finding for one in report.suppressed)
+
+
+def _findings(report: Report) -> dict[_Key, Finding]:
+    """Return the findings by what they are about, suppressed ones too."""
+    contexts = {(c.place, c.entry): c for c in report.contexts}
+    found: dict[_Key, Finding] = {}
+    for one in (*report.findings, *(one.finding for one in report.suppressed)):
+        context = contexts.get((one.place, one.entry))
+        name = context.context if context is not None else ""
+        found[(one.entry, name, one.field)] = one
+    return found
+
+
+def _renamed(key: _Key, gone: Mapping[_Key, Finding]) -> _Key | None:
+    """Return a way with a gap that is gone, for the same context and field."""
+    return next((old for old in gone if old[1:] == key[1:]), None)

@@ -1,0 +1,451 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Write repairs as the mails that git format-patch would make of them.
+
+In: the outcome of a search, who sends, which tags. Out: one mail per repair, in the
+manner of the KVM x86 maintainers: the change first, then why; below the cut what was
+verified and what was not. Every number and name comes from the reports.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+
+from patchtool import __version__
+from patchtool.errors import PatchError
+from patchtool.model import FieldResult, Report, Witness
+from patchtool.outside import diff
+from patchtool.repair.fix import Key, OpenGap, Outcome, Repair, gaps, results
+
+WIDTH = 75
+_NULL = "0" * 40
+_EFFECTS = {
+    "root_level": "guest page tables are then walked from the wrong level",
+    "shadow_root_level": "shadow page tables are then built with the wrong number of levels",
+}
+_STABLE = "stable@vger.kernel.org"
+_NOBODY = "patchtool <patchtool@localhost>"
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """The commit that a patch fixes; ``release`` is the first that has it, or ""."""
+
+    commit: str
+    subject: str
+    release: str
+    origin: str
+    """How it is known: a sentence for the notes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Who sends a series, when, and what goes along."""
+
+    author: str | None = None
+    """``Name <mail>``, None where nobody is known."""
+    seconds: int = 0
+    offset: int = 0
+    """Seconds east of UTC."""
+    signoff: bool = False
+    version: int = 1
+    base: str | None = None
+    cover: bool = False
+    to: tuple[str, ...] = ()
+    cc: tuple[str, ...] = ()
+    blames: Mapping[str, Blame] = field(default_factory=dict)
+    reaches: Mapping[str, str] = field(default_factory=dict)
+    build: str = "Not built."
+    tree: str = "this tree"
+    """What was examined, for the changelog."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """One file of a series; undecodable bytes of the diff are surrogate escapes."""
+
+    name: str
+    text: str
+
+    @property
+    def data(self) -> bytes:
+        """The bytes to write."""
+        return self.text.encode("utf-8", "surrogateescape")
+
+
+def series(outcome: Outcome, settings: Settings) -> tuple[Mail, ...]:
+    """Return the mails of a series, a cover letter first if one is wanted."""
+    total = len(outcome.repairs)
+    mails = [
+        _mail(
+            number,
+            total,
+            _subject(repair),
+            "\n\n".join(_changelog(repair, settings)) + "\n\n" + _trailers(repair, settings),
+            "\n\n".join(_notes(number, outcome, repair, settings)),
+            [repair],
+            settings,
+        )
+        for number, repair in enumerate(outcome.repairs, 1)
+    ]
+    for mail, repair in zip(mails, outcome.repairs, strict=True):
+        _prove(mail, repair)
+    if settings.cover and total:
+        mails.insert(0, _cover(outcome, settings))
+    return tuple(mails)
+
+
+# -- the mail ------------------------------------------------------------------------------
+
+
+def _mail(
+    number: int,
+    total: int,
+    subject: str,
+    body: str,
+    notes: str,
+    repairs: Sequence[Repair],
+    settings: Settings,
+) -> Mail:
+    text = body + (f"---\n{notes}\n\n" if notes else "\n")
+    diffs = [d for repair in repairs for d in _diffs(repair)]
+    text += _diffstat(diffs) + "\n"
+    if notes:
+        text += "".join(diffs)
+    if settings.base and number == (0 if settings.cover else 1):
+        text += f"\nbase-commit: {settings.base}\n"
+    text += f"-- \npatchtool {__version__}\n\n"
+    mark = f"v{settings.version}-" if settings.version > 1 else ""
+    head = _headers(number, total, subject, text, settings)
+    return Mail(f"{mark}{number:04}-{_slug(subject)}.patch", f"{head}\n{text}")
+
+
+def _headers(number: int, total: int, subject: str, text: str, settings: Settings) -> str:
+    from email.utils import format_datetime
+
+    date = format_datetime(_date(settings))
+    version = f" v{settings.version}" if settings.version > 1 else ""
+    count = f" {number:0{len(str(total))}}/{total}" if total > 1 or settings.cover else ""
+    lines = [
+        f"From {_NULL} Mon Sep 17 00:00:00 2001",
+        f"From: {_encoded(settings.author or _NOBODY)}",
+        f"Date: {date}",
+        f"Subject: [PATCH{version}{count}] {subject}",
+        *(f"To: {one}" for one in settings.to),
+        *(f"Cc: {one}" for one in settings.cc),
+    ]
+    if not text.isascii():
+        lines += [
+            "MIME-Version: 1.0",
+            "Content-Type: text/plain; charset=UTF-8",
+            "Content-Transfer-Encoding: 8bit",
+        ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _date(settings: Settings) -> datetime:
+
+    zone = timezone(timedelta(seconds=settings.offset))
+    return datetime.fromtimestamp(settings.seconds, zone)
+
+
+def _encoded(address: str) -> str:
+    """Return an address as a header takes it."""
+    from email.utils import formataddr
+
+    name, _, mail = address.rpartition(" <")
+    return formataddr((name, mail.rstrip(">")))
+
+
+def _slug(subject: str) -> str:
+    """Return a subject as git turns it into a file name."""
+    return re.sub(r"[^A-Za-z0-9._]+", "-", subject).strip("-.")[:52].rstrip("-.")
+
+
+def _diffs(repair: Repair) -> list[str]:
+    return [diff.write(one.path, one.before, one.after) for one in repair.files]
+
+
+def _diffstat(diffs: Sequence[str]) -> str:
+    """Return the summary of a diff as git prints it."""
+    counts: dict[str, tuple[int, int]] = {}
+    for text in diffs:
+        for one in diff.parse(text.encode("utf-8", "surrogateescape"), "the patch"):
+            tags = [tag for hunk in one.hunks for tag, _ in hunk.lines]
+            added, removed = counts.get(one.path, (0, 0))
+            counts[one.path] = added + tags.count("+"), removed + tags.count("-")
+    width = max(map(len, counts))
+    digits = max(len(str(sum(pair))) for pair in counts.values())
+    lines = [
+        f" {path:{width}} | {a + r:{digits}} {'+' * a}{'-' * r}\n"
+        for path, (a, r) in sorted(counts.items())
+    ]
+    files, added, removed = len(counts), *map(sum, zip(*counts.values(), strict=True))
+    summary = [f" {files} file{'s' * (files != 1)} changed"]
+    if added or not removed:
+        summary.append(f" {added} insertion{'s' * (added != 1)}(+)")
+    if removed:
+        summary.append(f" {removed} deletion{'s' * (removed != 1)}(-)")
+    return "".join(lines) + ",".join(summary) + "\n"
+
+
+def _prove(mail: Mail, repair: Repair) -> None:
+    """Refuse a mail that does not yield exactly the files that were checked."""
+    before = {one.path: one.before for one in repair.files}
+    after = diff.apply(diff.parse(mail.data, mail.name), before.get)
+    if after != {one.path: one.after for one in repair.files}:
+        raise PatchError(f"{mail.name}: does not yield the files that were checked")
+
+
+# -- the changelog -------------------------------------------------------------------------
+
+
+def _subject(repair: Repair) -> str:
+    verb = "Track" if repair.candidate.declares else "Set"
+    return f"KVM: x86/mmu: {verb} {repair.input} in the extended MMU role"
+
+
+def _changelog(repair: Repair, settings: Settings) -> Iterator[str]:
+    """Yield the paragraphs: the change, the problem, an example, who is affected, why so."""
+    yield _wrapped(_change(repair))
+    yield _wrapped(_problem(repair))
+    yield from _example(repair)
+    yield _items("Affected:", _affected(repair))
+    others = _unaffected(repair)
+    if others:
+        yield _items("Not affected:", others)
+    yield _wrapped(
+        settings.reaches.get(repair.input)
+        or "Which sequence of events leads from one state to the other was not analysed."
+    )
+    yield _wrapped(
+        "Use the extended role, as the base role also identifies shadow pages: a bit "
+        "that only steers the configuration would multiply them."
+    )
+    yield _wrapped(
+        f"The gap was found by static analysis with patchtool {__version__}: 'patchtool "
+        f"fix' on {settings.tree} decided that equal roles do not imply an equal "
+        f"{_listed(_fields(repair))}, and generated the change and this description."
+    )
+
+
+def _change(repair: Repair) -> str:
+    bit, candidate = repair.candidate.bit, repair.candidate
+    functions = _listed([f"{name}()" for name in candidate.functions])
+    what = (
+        f"Add {bit.member} to {candidate.union} and set it in {functions}"
+        if candidate.declares
+        else f"Set {bit.member} of {candidate.union} in {functions}"
+    )
+    return f"{what}, so that a change of {bit.title} makes KVM configure the MMU anew."
+
+
+def _problem(repair: Repair) -> str:
+    initialisers = list(dict.fromkeys(f"{key[0]}()" for key in repair.closed))
+    fields = _fields(repair)
+    skip = "skips" if len(initialisers) == 1 else "skip"
+    depend = "depends" if len(fields) == 1 else "depend"
+    effects = _listed([_EFFECTS[f] for f in fields if f in _EFFECTS])
+    return (
+        f"{_listed(initialisers)} {skip} the configuration when the new role equals the "
+        f"role that the context holds. {_listed(fields)} {depend} on {repair.input}, "
+        f"but the role does not determine {repair.input}, so a stale value is kept"
+        f"{': ' if effects else ''}{effects}."
+    )
+
+
+def _example(repair: Repair) -> Iterator[str]:
+    """Yield a witness as a table; nothing where no witness is about this input."""
+    found = _witness(repair)
+    if found is None:
+        return
+    key, one, witness = found
+    yield _wrapped(
+        f"For example, two states with the same role on the path {_path(key)} that need "
+        f"different values of {one.name}:"
+    )
+    yield _table(one, witness)
+
+
+def _witness(repair: Repair) -> tuple[Key, FieldResult, Witness] | None:
+    """Return the witness that shows an input best: alone, and with the fewest others."""
+    open_ = gaps(repair.before)
+    found = [
+        (key, open_[key], witness)
+        for key in repair.closed
+        if (witness := open_[key].witness) is not None and repair.input in witness.differs
+    ]
+    return min(found, key=lambda f: (len(f[2].differs), f[0][1] != "root_mmu"), default=None)
+
+
+def _table(one: FieldResult, witness: Witness) -> str:
+    deciding = {(given.name, given.source) for given in one.inputs}
+    names = [name for name, _ in witness.a]
+    rows = []
+    for (name, a), (_, b), source in zip(witness.a, witness.b, witness.sources, strict=True):
+        if a != b or (name, source) in deciding:
+            where = f" ({source.rpartition(' & ')[0]})" if names.count(name) > 1 else ""
+            rows.append((f"{name}{where}", str(a), str(b)))
+    rows += [(name, f"{value:#x}", f"{value:#x}") for name, value in witness.role]
+    before, after = witness.values
+    rows.append((one.name, str(before), str(after)))
+    rows.insert(0, ("", "state A", "state B"))
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    return "\n".join(
+        f"  {name:{widths[0]}}  {a:>{widths[1]}}  {b:>{widths[2]}}".rstrip() for name, a, b in rows
+    )
+
+
+def _affected(repair: Repair) -> list[str]:
+    """Return the paths that a repair closes, with the fields that go stale."""
+    paths: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for initialiser, context, entry, name in repair.closed:
+        paths.setdefault((context, entry or (initialiser,)), []).append(name)
+    told = len(_fields(repair)) > 1
+    return [
+        f"{context}, configured by {_calls(entry)}{f': {_listed(names)}' if told else ''}"
+        for (context, entry), names in paths.items()
+    ]
+
+
+def _unaffected(repair: Repair) -> list[str]:
+    """Return the paths that were covered before, each with the reason."""
+    found = []
+    fields = _fields(repair)
+    for key, (_, one) in results(repair.before).items():
+        if one.verdict == "covered" and one.name == fields[0]:
+            found.append(f"{key[1]}, configured by {_path(key)}: {_reason(one, repair.input)}")
+    return list(dict.fromkeys(found))
+
+
+def _reason(one: FieldResult, name: str) -> str:
+    if one.note:
+        return one.note
+    carriers = [c for given in one.inputs if given.name == name for c in given.covered_by]
+    if carriers:
+        carry = "carries" if len(carriers) == 1 else "carry"
+        return f"{_listed(carriers)} {carry} {name}"
+    if any(given.name == name for given in one.inputs):
+        return f"the role as a whole determines {name}"
+    return f"{one.name} does not depend on {name}"
+
+
+def _trailers(repair: Repair, settings: Settings) -> str:
+    lines = []
+    blame = settings.blames.get(repair.input)
+    if blame is not None:
+        lines.append(f'Fixes: {blame.commit[:12]} ("{blame.subject}")')
+        since = f" # {blame.release}+" if blame.release else ""
+        lines.append(f"Cc: {_STABLE}{since}")
+    if settings.signoff and settings.author:
+        lines.append(f"Signed-off-by: {settings.author}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+# -- below the cut -------------------------------------------------------------------------
+
+
+def _notes(number: int, outcome: Outcome, repair: Repair, settings: Settings) -> Iterator[str]:
+    """Yield what was verified, what stays open, what was not done."""
+    yield _items(
+        f"Verified by patchtool {__version__}, verdict on the tree before this patch: "
+        f"{repair.before.verdict}, after: {repair.after.verdict}.",
+        [f"{key[1]}, {_path(key)}: {_turn(repair, key)}" for key in repair.closed],
+    )
+    last = number == len(outcome.repairs)
+    left = [o for o in outcome.open if o.input == repair.input or last]
+    if left:
+        yield _items("Not closed:", [open_gap(one) for one in left])
+    assumed = _assumptions(repair.after, repair.closed)
+    if assumed:
+        yield _items("The proof rests on:", assumed)
+    blame = settings.blames.get(repair.input)
+    told = [settings.build, "Not run: neither KVM selftests nor kvm-unit-tests."]
+    told.append(blame.origin if blame else "No Fixes tag: the commit to blame is not known.")
+    if repair.input in settings.reaches:
+        told.append("How the states are reached is on record, not derived from the tree.")
+    if settings.author is None:
+        told.append("No author was known; set From before sending.")
+    yield _wrapped(" ".join(told))
+
+
+def open_gap(one: OpenGap) -> str:
+    """Say in one line what stays open and why."""
+    what = f"{one.input} on " if one.input else ""
+    return f"{one.key[3]}: {what}{one.key[1]}, {_path(one.key)}: {one.reason}"
+
+
+def _turn(repair: Repair, key: Key) -> str:
+    """Say what happened to one field on one path."""
+    after = results(repair.after)[key][1]
+    if after.verdict == "gap":
+        return f"{key[3]} no longer misses {repair.input}, still {_listed(after.missing)}"
+    return f"{key[3]} gap -> {after.verdict}"
+
+
+def _assumptions(report: Report, closed: Sequence[Key]) -> list[str]:
+    known = results(report)
+    return sorted({one for key in closed for one in known[key][1].assumptions})
+
+
+def _cover(outcome: Outcome, settings: Settings) -> Mail:
+    inputs = _listed([repair.input for repair in outcome.repairs])
+    subject = f"KVM: x86/mmu: Track {inputs} in the extended MMU role"
+    if len(subject) > WIDTH:
+        subject = "KVM: x86/mmu: Complete the extended MMU role"
+    parts = [
+        _wrapped(
+            f"KVM skips the configuration of an MMU when the newly calculated role equals "
+            f"the stored one. On this tree the role does not determine {inputs}; each "
+            f"patch adds one of them and was checked by itself."
+        ),
+        _items(
+            f"Verdict before the series: {outcome.first.verdict}, after: {outcome.last.verdict}.",
+            [_subject(repair) for repair in outcome.repairs],
+        ),
+    ]
+    if outcome.open:
+        parts.append(_items("Not closed:", [open_gap(one) for one in outcome.open]))
+    parts.append(_wrapped(f"{settings.build} Not run."))
+    total = len(outcome.repairs)
+    return _mail(0, total, subject, "\n\n".join(parts) + "\n", "", outcome.repairs, settings)
+
+
+# -- words ---------------------------------------------------------------------------------
+
+
+def _fields(repair: Repair) -> list[str]:
+    return list(dict.fromkeys(key[3] for key in repair.closed))
+
+
+def _path(key: Key) -> str:
+    return _calls(key[2] or (key[0],))
+
+
+def _calls(entry: Sequence[str]) -> str:
+    return " -> ".join(f"{name}()" for name in entry)
+
+
+def _listed(parts: Sequence[str]) -> str:
+    if len(parts) < 2:
+        return "".join(parts)
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _wrapped(text: str, first: str = "", rest: str = "") -> str:
+    return textwrap.fill(
+        text,
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _items(title: str, items: Sequence[str]) -> str:
+    lines = [_wrapped(title), *(_wrapped(item, "  - ", "    ") for item in items)]
+    return "\n".join(lines)

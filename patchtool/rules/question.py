@@ -1,0 +1,422 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Put one path into the words of coverage, and its answer into those of a report."""
+
+from __future__ import annotations
+
+import re
+import weakref
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from patchtool.c.layout import IntType, RecordType
+from patchtool.c.memory import Function, Int, Loc, Opaque
+from patchtool.model import FieldResult, Input, Place, Verdict, Witness
+from patchtool.proof import bits
+from patchtool.proof.bits import Bits, Cond, Term
+from patchtool.proof.coverage import Answer, Carrier, Question, Runs, Unit, can_hold
+from patchtool.target.x86 import IMPLICATIONS, MEMBERS, RANGES, bit_name
+from patchtool.world.constants import host_constant
+from patchtool.world.entries import Path, Tree
+
+if TYPE_CHECKING:
+    from patchtool.world.invalidation import Invalidations
+
+NESTED = "L2's control block changes only while L1 runs, which sets root_mmu up with guest_mode=0"
+
+
+class Terms:
+    """The terms of one path, put into the words of coverage."""
+
+    def __init__(self, tree: Tree, path: Path) -> None:
+        self.tree = tree
+        self.path = path
+        self.out = path.lowered
+        self.guard = path.guard
+        self.contexts = tuple({c.context: None for c in path.guard.comparisons})
+        self._full = not self.guard.skips
+        prefixes = tuple(f"{c}." if c.path else f"{c.root.name}->" for c in self.contexts)
+        me = weakref.proxy(self)  # or the two would hold each other, see Runs
+        self._runs = Runs(
+            lambda name: me._left(name),
+            lambda name: me._is_constant(name),
+            lambda name: name.startswith(prefixes),
+        )
+        self.begin()
+        self._others = [g for g in self.out.guards if g.symbol != self.guard.symbol]
+        self._left_in: dict[str, list[Cond]] = {}
+        self._cells = {
+            str(loc): (loc, value)
+            for loc, value in self.out.memory.items()
+            if any(loc.within(c) for c in self.contexts)
+        }
+        conditions = {bits.variable(g.symbol): g.condition for g in self._others}
+        self._others_closed = bits.Substitution(conditions)
+        facts = bits.facts(self.guard.path)
+        known = {**{v: self._others_closed(c) for v, c in conditions.items()}, **facts}
+        self._closed = bits.Substitution(known)
+        full: dict[Term, Cond] = {**known}
+        for other in self._others:
+            if other.skips is not None:
+                full[bits.variable(other.symbol)] = not other.skips
+        full.update(facts)
+        guard = bits.variable(self.guard.symbol)
+        skips = bool(self.guard.skips)
+        self._sides = {
+            skips: bits.Substitution({**known, guard: skips}),
+            not skips: bits.Substitution({**full, guard: not skips}),
+        }
+
+    def begin(self) -> None:
+        """Forget what the field before rested on."""
+        self._assumed: dict[str, str] = {}
+        self._invalidators: dict[str, str] = {}
+
+    # -- terms -----------------------------------------------------------------------------
+
+    def _bits_under(self, value: Bits, guard: bool) -> Bits:
+        """Return a vector on this path, with the guard decided."""
+        return self._sides[guard].vector(value)
+
+    def _cell(self, loc: Loc, width: int) -> Bits | None:
+        value = self.out.memory.get(loc)
+        if value is None:
+            return bits.symbol(width, str(loc))
+        if isinstance(value, Int):
+            return value.bits
+        if isinstance(value, Opaque):
+            return bits.symbol(width, value.name)
+        if isinstance(value, Function):
+            return bits.constant(
+                64,
+                next(n for n, f in self.out.functions.items() if f == value.name)
+                if value.name in self.out.functions.values()
+                else hash(value.name) & 0xFFFF,
+            )
+        return None
+
+    def final(self, context: Loc, record: RecordType, member: tuple[str, ...]) -> Bits | None:
+        """Return a field after the call, the guard left free."""
+        cell, low, width, size = _cell_of(context, record, member)
+        value = self._cell(cell, size)
+        return None if value is None else bits.cut(value, low, width)
+
+    def initial(self, context: Loc, record: RecordType, member: tuple[str, ...]) -> Bits:
+        """Return a field before the call."""
+        cell, low, width, size = _cell_of(context, record, member)
+        return bits.cut(bits.symbol(size, str(cell)), low, width)
+
+    # -- the question ------------------------------------------------------------------------
+
+    def question(self, final: Bits, skipping: bool) -> Question:
+        """Put one field to coverage."""
+        condition = self._closed(self.guard.condition)
+        return Question(
+            runs=self._runs,
+            path=self._others_closed(self.guard.path),
+            skips=condition if skipping else bits.negate(condition),
+            full=self._bits_under(final, not skipping),
+            kept=self._bits_under(final, skipping),
+            legal=self._legal,
+            is_opaque=lambda name: name.startswith("?"),
+            unit_of=self._unit,
+            carriers=self._carriers,
+            roles=self._roles,
+        )
+
+    def _left(self, name: str) -> Cond | None:
+        """Return what a full run leaves in one bit of the context."""
+        symbol, _, position = name.rpartition("#")
+        _, value = self._cells.get(symbol, (None, None))
+        if isinstance(value, Int):
+            if symbol not in self._left_in:
+                self._left_in[symbol] = self._bits_under(value.bits, self._full).conditions()
+            left_in = self._left_in[symbol]
+            return int(position) < len(left_in) and left_in[int(position)]
+        if isinstance(value, Opaque):
+            return bits.bit(value.name, int(position))
+        return None
+
+    @cached_property
+    def _roles(self) -> tuple[tuple[str, Bits], ...]:
+        """What a full run computes for each role that is compared."""
+        return tuple(
+            (one.member, self._bits_under(one.new, self._full)) for one in self.guard.comparisons
+        )
+
+    @cached_property
+    def _carriers(self) -> tuple[Carrier, ...]:
+        """What a full run computes for each member of the roles, and what else is compared."""
+        found: list[Carrier] = []
+        single = len({c.member for c in self.guard.comparisons}) == 1
+        for i, comparison in enumerate(self.guard.comparisons):
+            record = self._role_type(comparison.member)
+            _, new = self._roles[i]
+            if record is None:
+                continue
+            for name, (low, width, ctype) in record.slots.items():
+                if isinstance(ctype, RecordType) or low < comparison.low:
+                    continue
+                if _is_overlay(record, name):
+                    continue
+                at = low - comparison.low
+                if at + width > new.width:
+                    continue
+                label = (
+                    name
+                    if single and comparison.member == "mmu_role"
+                    else f"{comparison.member}.{name}"
+                )
+                found.append(Carrier(label, bits.cut(new, at, width)))
+        extra = self._closed(self.guard.condition)
+        compared = {c.context.member(c.member) for c in self.guard.comparisons}
+        for name in sorted({n.rpartition("#")[0] for n in bits.symbols([extra])}):
+            loc, value = self._cells.get(name, (None, None))
+            if loc is not None and loc not in compared and isinstance(value, Int):
+                stored = self._bits_under(value.bits, self._full)
+                found.append(Carrier(f"{loc.path[-1]} (compared too)", stored))
+        return tuple(found)
+
+    def _role_type(self, member: str) -> RecordType | None:
+        for record in self.tree.roles.contexts.values():
+            known = record.by_name.get(member)
+            if known is not None and isinstance(known[1], RecordType):
+                return known[1]
+        return None
+
+    def compares(self, context: Loc, record: RecordType, member: tuple[str, ...]) -> bool:
+        """Tell whether a field is part of a role that is compared: equal for that alone."""
+        _, low, width, _ = _cell_of(context, record, member)
+        return any(
+            (c.context, c.member) == (context, member[0])
+            and c.low <= low
+            and low + width <= c.low + c.new.width
+            for c in self.guard.comparisons
+        )
+
+    # -- symbols -------------------------------------------------------------------------------
+
+    def _is_constant(self, name: str) -> bool:
+        symbol = name.rpartition("#")[0]
+        if symbol not in self.out.globals:
+            return False
+        reason = self._constant_reason(symbol)
+        if reason is None:
+            return False
+        self._assumed[symbol] = reason
+        return True
+
+    def _constant_reason(self, symbol: str) -> str | None:
+        """Say why an object of file scope is alike in all runs; None if it is not."""
+        known = self.tree.constants
+        if symbol not in known:
+            known[symbol] = host_constant(self.tree, symbol)
+        return known[symbol]
+
+    def _spelt(self, symbol: str) -> str:
+        for root, name in self.out.aliases.items():
+            symbol = symbol.replace(root, name)
+        return symbol
+
+    def _unit(self, name: str) -> Unit:
+        symbol, _, position = name.rpartition("#")
+        member = re.split(r"->|\.|\(", symbol)[-1].rstrip(")")
+        register = MEMBERS.get(member)
+        spelt = self._spelt(symbol)
+        if register is not None:
+            full = bit_name(register, int(position))
+            macro = (
+                f"EFER_{full.split('.')[1]}"
+                if register == "EFER"
+                else f"X86_{full.replace('.', '_')}"
+            )
+            return Unit(full, f"{spelt} & {macro}", (name,))
+        return Unit(spelt, spelt, (name,))
+
+    def _legal(self, names: frozenset[str]) -> list[Cond]:
+        """Return the architectural facts about the registers among some symbols."""
+        files: dict[str, dict[tuple[str, str], str]] = {}
+        rules: list[Cond] = []
+        ranged: set[str] = set()
+        for name in sorted(names):
+            symbol, _, position = name.rpartition("#")
+            member = re.split(r"->|\.|\(", symbol)[-1].rstrip(")")
+            register = MEMBERS.get(member)
+            if register is not None:
+                register_name, bit = bit_name(register, int(position)).split(".")
+                holder = symbol.rstrip(")")[: -len(member)]
+                files.setdefault(holder, {})[register_name, bit] = name
+            elif member in RANGES:
+                ranged.add(symbol)
+        for found in files.values():
+            for rule in IMPLICATIONS:
+                if rule.when in found and rule.then in found:
+                    when, then = (bits.variable(found[key]) for key in (rule.when, rule.then))
+                    rules.append(bits.either(bits.negate(when), then))
+                    self._assumed[rule.text] = rule.text
+        for symbol in sorted(ranged):
+            member = re.split(r"->|\.", symbol)[-1]
+            low, high, words = RANGES[member]
+            place = self.out.reads.get(symbol)
+            width = place[1] if place is not None else 32
+            value = bits.symbol(width, symbol)
+            rules.append(bits.negate(bits.below(value, bits.constant(width, low))))
+            rules.append(bits.negate(bits.below(bits.constant(width, high), value)))
+            self._assumed[words] = words
+        return rules
+
+    def absent(self, question: Question) -> tuple[str, ...]:
+        """Return the missing definitions that a question would rest on."""
+        names = question.full.symbols | question.kept.symbols
+        names |= bits.symbols([question.path, question.skips])
+        found: dict[str, None] = {}
+        for symbol in sorted({n.rpartition("#")[0] for n in names if n.startswith("?")}):
+            place, reason, missing = self.out.opaque[symbol]
+            if missing:
+                found[f"{place.file}:{place.line}: {reason}"] = None
+        return tuple(found)
+
+    # -- what is not understood ------------------------------------------------------------------
+
+    def spoilt(self) -> tuple[tuple[Place, str], ...]:
+        """Return the troubles that lie on this path."""
+        found: dict[tuple[Place, str], None] = {}
+        for trouble in self.out.troubles:
+            if trouble.path is True and self.guard.path is True:
+                found[trouble.place, trouble.reason] = None
+                continue
+            if can_hold([self.guard.path, trouble.path]) is not False:
+                found[trouble.place, trouble.reason] = None
+        return tuple(sorted(found))
+
+    # -- invalidation --------------------------------------------------------------------------
+
+    def invalidated(self, answer: Answer) -> list[str]:
+        """Return the missing symbol bits whose every writer makes the stored role invalid."""
+        found: list[str] = []
+        for unit in answer.missing_units:
+            if "." in unit.name and unit.name.split(".")[0] in ("CR0", "CR4", "EFER"):
+                continue
+            symbol = unit.bits[0].rpartition("#")[0]
+            if self._fixed_while_nested(symbol):
+                self._assumed[NESTED] = NESTED
+                self._invalidators[unit.name] = ""
+                found.extend(f"{symbol}#{i}" for i in range(64))
+                continue
+            member = re.split(r"->|\.", symbol)[-1]
+            by = self._invalidations.after(member) if member.isidentifier() else None
+            if by is not None:
+                self._invalidators[unit.name] = by
+                found.extend(
+                    f"{symbol}#{i}" for i in range(self.out.reads.get(symbol, (None, 64))[1])
+                )
+        return found
+
+    def _fixed_while_nested(self, symbol: str) -> bool:
+        """Tell whether an input belongs to L2's control block and the context to L1."""
+        return (
+            re.search(r"(?:->|\.)nested(?:->|\.)", symbol) is not None
+            and context_name(self.guard.context) == "root_mmu"
+            and any(c.name.endswith("guest_mode") for c in self._carriers)
+        )
+
+    @cached_property
+    def _invalidations(self) -> Invalidations:
+        from patchtool.world.invalidation import Invalidations
+
+        computed = {}
+        for member, new in self._roles:
+            record = self._role_type(member)
+            if record is not None:
+                computed[member] = (record, new)
+        return Invalidations(self.tree, context_name(self.guard.context), computed)
+
+    def note_invalidated(self, found: list[str]) -> None:
+        """Assume that the role is made invalid where an input of it changes."""
+        for unit, by in self._invalidators.items():
+            if by:
+                self._assumed[unit] = f"a change of {unit} invalidates the role ({by}())"
+
+    # -- words -----------------------------------------------------------------------------------
+
+    def result(
+        self, name: str, member: str, answer: Answer, spoilt: tuple[tuple[Place, str], ...]
+    ) -> FieldResult:
+        """Return an answer in the words of a report; SPOILT makes it unknown."""
+        reasons: list[str] = []
+        verdict: Verdict = answer.verdict  # type: ignore[assignment]
+        if verdict == "unknown":
+            for symbol in answer.leaning:
+                known = self.out.opaque.get(symbol.rpartition("#")[0])
+                reasons.append(f"{known[0].file}:{known[0].line}: {known[1]}" if known else symbol)
+        missing = sorted({n.rpartition("#")[0] for n in answer.support if n.startswith("?")})
+        for symbol in missing:
+            place, reason, absent = self.out.opaque[symbol]
+            if absent and verdict == "covered":
+                verdict = "unknown"
+            if absent:
+                reasons.append(f"{place.file}:{place.line}: {reason}")
+        if spoilt:
+            verdict = "unknown"
+            reasons.extend(f"{place.file}:{place.line}: {reason}" for place, reason in spoilt)
+        inputs = tuple(
+            Input(unit.name, unit.source, self._carried(unit, names))
+            for unit, names in answer.inputs
+        )
+        witness = None
+        if verdict == "gap" and answer.witness is not None:
+            w = answer.witness
+            order = sorted(range(len(w.units)), key=lambda i: (w.units[i].name, w.units[i].source))
+            witness = Witness(
+                tuple((w.units[i].name, w.a[i]) for i in order),
+                tuple((w.units[i].name, w.b[i]) for i in order),
+                tuple(w.units[i].source for i in order),
+                w.differs,
+                w.role,
+                w.values,
+            )
+        assumptions = tuple(sorted({*self._assumed.values(), *self.path.assumptions}))
+        if answer.history and verdict == "gap":
+            reasons.append(
+                f"a full set-up does not store {member} on every path, so an older value survives"
+            )
+        return FieldResult(
+            name, member, verdict, inputs,
+            answer.missing if verdict == "gap" else (), witness, assumptions,
+            tuple(dict.fromkeys(reasons)),
+        )  # fmt: skip
+
+    def _carried(self, unit: Unit, names: tuple[str, ...]) -> tuple[str, ...]:
+        by = self._invalidators.get(unit.name)
+        if by is None or names:
+            return names
+        return (f"invalidation by {by}()",) if by else ("base.guest_mode",)
+
+
+def _cell_of(
+    context: Loc, record: RecordType, member: tuple[str, ...]
+) -> tuple[Loc, int, int, int]:
+    """Return the cell of memory that holds a field, its position there, and the cell's size."""
+    path, inner = record.by_name[member[0]]
+    if isinstance(inner, RecordType) and inner.is_word and inner.size is not None:
+        if len(member) == 1:
+            return context.member(*path), 0, inner.size, inner.size
+        low, width, _ = inner.slots[".".join(member[1:])]
+        return context.member(*path), low, width, inner.size
+    width = inner.width if isinstance(inner, IntType) else 64
+    return context.member(*member), 0, width, width
+
+
+def context_name(loc: Loc) -> str:
+    """Return the name of a context: the member of the vCPU that it is."""
+    return loc.path[-1] if loc.path else re.split(r"->|\.", loc.root.name)[-1]
+
+
+def _is_overlay(record: RecordType, name: str) -> bool:
+    """Tell whether a member is the word over the bit-fields rather than one of them."""
+    low, width, _ = record.slots[name]
+    inside = [
+        other
+        for other, (at, count, _) in record.slots.items()
+        if other != name and low <= at and at + count <= low + width and (at, count) != (low, width)
+    ]
+    return bool(inside)

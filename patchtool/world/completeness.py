@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What may hide a skip: reasons not to believe that all ways were seen.
+
+In: the runs of a tree.  Out: troubles, with their places; each makes a verdict unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations, islice
+
+from patchtool.c.index import is_static
+from patchtool.c.lower import Lowered, RoleStore, Trouble
+from patchtool.c.memory import Int, Loc, Value
+from patchtool.c.scan import Definition, places
+from patchtool.model import Place, Unknown
+from patchtool.proof import bits
+from patchtool.proof.bits import Cond, Under
+from patchtool.proof.coverage import Runs, can_hold
+from patchtool.world.entries import Tree
+from patchtool.world.roles import missing_functions, undefined_set_ups
+
+
+def garbled_functions(tree: Tree, starts: list[Definition]) -> tuple[Unknown, ...]:
+    """Return the functions that store a role or a cached field and cannot be parsed."""
+    found: set[Unknown] = set()
+    candidates = {start.key: start for start in starts}
+    for name in tree.effects.writers:
+        for _, definition in tree.index.users(name, tree.roles.here):
+            if definition.name == name:
+                candidates[definition.key] = definition
+    for definition in candidates.values():
+        if tree.index.node(definition).has_error:
+            place = Place(definition.file, definition.line, 1, definition.name)
+            found.add(Unknown(place, f"{definition.name}() cannot be parsed"))
+    return tuple(sorted(found))
+
+
+def ways_around(runs: list[Lowered], starts: list[Definition]) -> list[Trouble]:
+    """Return the ways around the comparison of a role.
+
+    A set-up that always stores its role skips nothing, which is fine; one that does so
+    under a condition that is no guard may skip by a key that was not recognised, and so
+    may one that is left before its roles are compared.  An initialiser that no run comes
+    by is a trouble as well.
+    """
+    found: list[Trouble] = []
+    met = {start.name for lowered in runs for start in starts if lowered.visits(start)}
+    for lowered in runs:
+        differing = bits.Substitution(
+            {bits.variable(g.symbol): not g.skips for g in lowered.guards if g.skips is not None}
+        )
+        stored: dict[Loc, Cond] = {}
+        for store in lowered.stores:
+            known = stored.get(store.context, False)
+            stored[store.context] = bits.either(known, differing(store.path))
+        ways: list[Trouble] = []
+        for store in lowered.stores:
+            if _may_miss(differing(store.entered), stored[store.context]):
+                reason = "a role is stored under a condition that is no comparison of roles"
+                ways.append(Trouble(store.place, reason, store.entered))
+        for guard in lowered.guards:
+            near = differing(guard.path)
+            for comparison in guard.comparisons:
+                near = bits.either(near, stored.get(comparison.context, False))
+            if _may_miss(differing(guard.entered), near):
+                reason = "a set-up may be left before its roles are compared"
+                ways.append(Trouble(guard.place, reason, guard.entered))
+        reached: Cond = False
+        for way in (*stored.values(), *(differing(g.path) for g in lowered.guards)):
+            reached = bits.either(reached, way)
+        if lowered.guards and _may_miss(True, reached):
+            start = lowered.start
+            place = Place(start.file, start.line, 1, start.name)
+            ways.append(Trouble(place, "some ways through it come by no set-up of a context", True))
+        lowered.troubles.extend(ways)
+        found += ways
+    for start in starts:
+        if start.name not in met:
+            place = Place(start.file, start.line, 1, start.name)
+            found.append(Trouble(place, f"no way to {start.name}() was found", False))
+    return found
+
+
+def foreign_keys(runs: list[Lowered]) -> None:
+    """Note in the runs where a role is stored because that of another context differs."""
+    for lowered in runs:
+        for store in lowered.stores:
+            symbols = bits.symbols([store.path])
+            keys = [g for g in lowered.guards if g.symbol in symbols]
+            compared = [c for guard in keys for c in guard.comparisons]
+            others = {c.context for c in compared if c.member == store.member}
+            if others and all(c.context != store.context for c in compared):
+                reason = f"{store.member} is stored where that of another context is compared"
+                lowered.troubles.append(Trouble(store.place, reason, store.entered))
+
+
+def rival_set_ups(runs: list[Lowered], starts: list[Definition]) -> None:
+    """Note in the runs where more than objects of file scope decide how a context is set up.
+
+    What the one leaves there the other may skip by; each way is only compared with itself.
+    """
+    setting_up = {start.name for start in starts}
+    for lowered in (one for one in runs if one.guards):
+        ways: dict[Loc, dict[tuple[str, ...], tuple[Cond, Place]]] = {}
+        for guard in lowered.guards:
+            for comparison in guard.comparisons:
+                known = ways.setdefault(comparison.context, {})
+                before = known.get(guard.calls, (False, guard.place))[0]
+                known[guard.calls] = bits.either(before, guard.path), guard.place
+        for store in _unguarded(lowered):
+            if store.place.function in setting_up:
+                known = ways.setdefault(store.context, {})
+                known[store.place.function,] = store.entered, store.place
+        for context, known in ways.items():
+            for (one, _), (other, place) in combinations(known.values(), 2):
+                if _may_both_run(lowered, one, other):
+                    reason = f"which set-up of {context} runs is decided for each vCPU"
+                    lowered.troubles.append(Trouble(place, reason, bits.either(one, other)))
+
+
+def _unguarded(lowered: Lowered) -> Iterator[RoleStore]:
+    """Yield the stores to roles with which no guard has to do."""
+    keys = {guard.symbol for guard in lowered.guards}
+    guarding = {guard.place.function for guard in lowered.guards}
+    for store in lowered.stores:
+        if store.place.function not in guarding and bits.symbols([store.path]).isdisjoint(keys):
+            yield store
+
+
+def _may_both_run(lowered: Lowered, one: Cond, other: Cond) -> bool:
+    """Tell whether two conditions can hold at different times, objects of file scope alike."""
+    times = Runs(
+        lambda _: None, lambda name: name.rpartition("#")[0] in lowered.globals, lambda _: False
+    )
+    both = [Under(one, times.first), Under(other, times.other)]
+    return can_hold(both, times.manager) is not False
+
+
+def stray_stores(tree: Tree, runs: list[Lowered]) -> None:
+    """Note in the runs where a role or field is stored through a pointer of unknown target.
+
+    It may point to the context of a guard, and what a guard leaves there is not known then.
+    """
+    for lowered in runs:
+        stray = [
+            (loc, value)
+            for loc, value in lowered.memory.items()
+            if loc.root.kind == "pointee" and tree.effects.names(loc.path[:1])
+        ]
+        for guard in lowered.guards:
+            for loc, value in stray:
+                if not loc.within(guard.context) and _may_change(loc, value, guard.path):
+                    reason = f"{loc} is stored, and {loc.root.name} may point to this context"
+                    lowered.troubles.append(Trouble(guard.place, reason, guard.path))
+
+
+def _may_change(loc: Loc, value: Value, path: Cond) -> bool:
+    """Tell whether a run may leave another value in a place than it has found there."""
+    if not isinstance(value, Int):
+        return True
+    before = bits.symbol(value.bits.width, str(loc))
+    return _is_possible(bits.both(path, bits.negate(bits.equal(value.bits, before))))
+
+
+def _may_miss(entered: Cond, reached: Cond) -> bool:
+    """Tell whether a function may be entered and something in it not be reached."""
+    return _is_possible(bits.both(entered, bits.negate(reached)))
+
+
+def _is_possible(condition: Cond) -> bool:
+    return condition if isinstance(condition, bool) else can_hold([condition]) is not False
+
+
+def _is_used(data: bytes, name: str) -> bool:
+    """Tell whether a file names a function more than once."""
+    return len(list(islice(places(data, name.encode()), 2))) == 2
+
+
+def missing_pieces(tree: Tree, runs: list[Lowered], starts: list[Definition]) -> list[Trouble]:
+    """Return what is missing in the files that the runs pass through.
+
+    A file that ends in the middle, a static initialiser that nothing calls, and a
+    declared function that is called and defined nowhere may each hide another way.
+    """
+    found: list[Trouble] = []
+    files = {c.file for lowered in runs for c in lowered.consulted if c.kind == "function"}
+    files |= {start.file for start in starts}
+    files |= {definition.file for definition in tree.types.used.values()}
+    for path in sorted(files):
+        file = tree.index.file(path)
+        if file is not None and not file.balanced:
+            last = file.data.count(b"\n") or 1
+            found.append(
+                Trouble(Place(path, last), "the file ends in the middle of something", False)
+            )
+    for start in starts:
+        if is_static(start) and not _is_used(tree.index.text(start.file) or b"", start.name):
+            place = Place(start.file, start.line, 1, start.name)
+            found.append(Trouble(place, f"nothing calls {start.name}(), which is static", False))
+    entries = {c.name for lowered in runs for c in lowered.consulted if c.kind == "function"}
+    missing = missing_functions(tree.index, entries)
+    for name, place in dict([*undefined_set_ups(tree.index, tree.roles), *missing]).items():
+        found.append(Trouble(place, f"the definition of {name}() was not found", False))
+    return found

@@ -1,0 +1,334 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Which functions can write what a verdict rests on, told from their text.
+
+In: an index and the names of the members that matter (roles and cached fields).  Out:
+whether a piece of C, or a function with all that it calls, may store to one of them.
+A member can only be written by code that names it, itself or through a macro, or that is
+given its address, so a call that reaches no such code need not be followed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+
+from patchtool.c.index import KVM_HOST, Index, calls
+from patchtool.c.scan import WORDS, Definition, before, places, strip_comments
+from patchtool.target.x86 import MEMBERS
+
+_REGISTER = re.compile(
+    rb"(?:->|\.)\s*(?:" + "|".join(MEMBERS).encode() + rb")\s*(?:[-+|&^]|<<|>>)?=(?!=)"
+)
+"""A store to a member that holds a register."""
+
+
+def _stores_to(members: Iterable[bytes], lvalues: Iterable[bytes]) -> re.Pattern[bytes]:
+    """Return what a store to a member looks like; LVALUES are macros that may yield one."""
+    names = b"|".join(map(re.escape, members)) or b"(?!)"
+    macros = b"|".join(map(re.escape, lvalues)) or b"(?!)"
+    operator = rb"(?:(?:[-+|&^*/%]|<<|>>)?=(?!=)|\+\+|--)"
+    return re.compile(
+        rb"(?:\.|->)\s*(?:" + names + rb")\b(?:\s*(?:\.|->)\s*\w+|\s*\[[^\]]*\])*\s*" + operator
+        + rb"|(?:\+\+|--)[\w.>\s-]*\b(?:" + names + rb")\b"
+        rb"|[(,=]\s*&\s*[\w.>\[\]-]*(?:\.|->)\s*(?:" + names + rb")\b(?:\.\w+)*\s*[,);]"
+        rb"|\basm\b[^;]*\b(?:" + names + rb")\b"
+        rb"|\b(?:WRITE_ONCE|swap|xchg)\s*\([^;]*\b(?:" + names + rb")\b"
+        rb"|\b(?:" + macros + rb")\s*\((?:[^()]|\([^()]*\))*\)\s*(?:(?:\.|->)\s*\w+\s*)*" + operator
+    )  # fmt: skip
+
+
+_WHOLE_STORE = re.compile(rb"[;{}]\s*\*\s*(\w+)\s*=(?!=)")
+_COPY = re.compile(rb"mem(?:set|cpy|move)\s*\(\s*(\w+)\s*,")
+_PASTED_STORE = re.compile(
+    rb"##\s*\w+(?:\s*(?:\.|->|##)\s*\w+|\s*\[[^\]]*\])*\s*(?:[-+|&^]|<<|>>)?=(?!=)"
+)
+_PASTED_MEMBER = re.compile(rb"(?:\.|->)\s*\w*\s*\Z")
+_HOLDER = re.compile(rb"[^\w\s.>)\]]\s*(\w+)\s*->\Z")
+_TABLE = r"(?:\.|->)\s*{}\s*=\s*&?\s*(\w+)"
+
+
+_OBJECT_STORE = re.compile(rb"(?:\.\w+|\[[^\]]*\])*\s*(?:(?:[-+|&^*/%]|<<|>>)?=(?!=)|\+\+|--)")
+
+
+_LONGEST_OPERATOR = 40
+_BITS_OF = re.compile(rb"[\w)\]]\s+&\s+\Z")
+"""What stands before a name of which bits are taken, and not the address."""
+
+
+def object_stores(text: bytes, name: bytes) -> Iterator[int]:
+    """Yield where a text stores to an object of file scope, or takes its address."""
+    for at in places(text, name):
+        lead = before(text, at)
+        given = lead.endswith((b"++", b"--", b"&")) and not lead.endswith(b"&&")
+        given = given and _BITS_OF.search(text, max(0, at - _LONGEST_OPERATOR), at) is None
+        stored = _OBJECT_STORE.match(text, at + len(name)) and not lead.endswith((b".", b"->"))
+        if given or stored:
+            yield at
+
+
+def _statements(text: bytes, words: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the statements that hold one of some words, semicolons included."""
+    for word in words:
+        at = text.find(word)
+        while at >= 0:
+            end = text.find(b";", at)
+            end = len(text) if end < 0 else end + 1
+            yield text[text.rfind(b";", 0, at) + 1 : end]
+            at = text.find(word, end)
+
+
+def _is_variable(name: bytes, function: bytes) -> bool:
+    """Tell whether a function declares a variable of a name."""
+    return re.search(rb"\w[\s*]+%s\s*[=;,)\[]" % name, function) is not None
+
+
+def _is_elsewhere(function: bytes, at: int, name: bytes) -> bool:
+    """Tell whether a name is a variable, or a member of what a variable points to."""
+    lead = before(function, at)
+    if not lead.endswith((b"->", b".")):
+        return _is_variable(name, function)
+    holder = _HOLDER.search(lead)
+    return holder is not None and (
+        re.search(rb"\bstruct\s+\w+\s*\*\s*(?:const\s+)?%s\b" % holder[1], function) is not None
+    )
+
+
+def callers_of(index: Index, paths: Iterable[str], known: frozenset[str]) -> frozenset[str]:
+    """Return the functions of some files that reach a known name, or define one."""
+    found: set[str] = set()
+    callers: dict[str, list[str]] = {}
+    closed = list(paths)
+    fresh = set(known)
+    wanted = set(known)
+    while fresh:
+        words = {name.encode() for name in fresh}
+        opened = [path for path in closed if not index.words_in(path).isdisjoint(words)]
+        closed = [path for path in closed if path not in opened]
+        more = {name for one in fresh for name in callers.get(one, ())}
+        for path in opened:
+            for name, inner in index.calls_in(path).items():
+                if name in wanted or not inner.isdisjoint(wanted):
+                    more.add(name)
+                for one in inner:
+                    callers.setdefault(one, []).append(name)
+        found |= more
+        fresh = more - wanted
+        wanted |= fresh
+    return frozenset(found)
+
+
+class Effects:
+    """What functions of one tree may write."""
+
+    def __init__(self, index: Index, members: frozenset[str], contexts: frozenset[str]) -> None:
+        self._index = index
+        self.initialisers: frozenset[str] = frozenset()
+        """The functions that set a context up, as soon as they are known."""
+        self._strangers: set[str] = set()
+        self._reaches: dict[str, frozenset[str]] = {}
+        self._operations: dict[str, tuple[tuple[str, Definition], ...]] = {}
+        self._globals: dict[str, bool] = {}
+        self._setters: dict[str, frozenset[str]] = {}
+        self._places: dict[tuple[str, bytes], tuple[int, ...]] = {}
+        tags = b"|".join(re.escape(c.encode()) for c in sorted(contexts)) or b"(?!)"
+        self._words = tuple(sorted(m.encode() for m in members))
+        self._plain_store = _stores_to(self._words, ())
+        self._context = re.compile(rb"struct\s+(?:" + tags + rb")\b")
+        self._holder = re.compile(rb"\b(?:struct\s+)(?:" + tags + rb")\s*\*\s*(?:const\s+)?(\w+)")
+        self._context_words = tuple(sorted(c.encode() for c in contexts))
+
+    def touches(self, source: bytes, function: Definition) -> bool:
+        """Tell whether a piece of a function stores to a member, or calls what does."""
+        plain = strip_comments(source)
+        if self._stores(plain, function.text):
+            return True
+        return any(self._called(name, function.file) for name in calls(plain))
+
+    def _stores(self, plain: bytes, whole: bytes) -> bool:
+        for statement in _statements(plain, self._named):
+            if self._store.search(statement) or self._gives_name(statement, whole):
+                return True
+        if not any(word in whole for word in self._context_words):
+            return False
+        stored = {*_WHOLE_STORE.findall(plain), *_COPY.findall(plain)}
+        return bool(stored) and not stored.isdisjoint(self._holder.findall(whole))
+
+    def _gives_name(self, statement: bytes, whole: bytes) -> bool:
+        """Tell whether a member is given by its name alone: to a macro, which may store to it."""
+        return any(not _is_variable(found[1], whole) for found in self._bare.finditer(statement))
+
+    def names(self, path: tuple[str, ...]) -> bool:
+        """Tell whether an access path goes by a member that matters."""
+        return any(step.encode() in self._words for step in path)
+
+    def _called(self, name: str, here: str) -> bool:
+        return name in self._core or name in self._reaching(here)
+
+    @cached_property
+    def _macros(self) -> Mapping[str, bool]:
+        """The macros that name a member, and whether each stores to it."""
+        found = {macro.name: True for macro in self._pasting()}
+        words: Iterable[bytes] = (*self._words, *(name.encode() for name in found))
+        while words:
+            more: dict[str, bool] = {}
+            stored = {name.encode() for name, stores in found.items() if stores}
+            for path in self._files:
+                near = self._near(path, words)
+                file = self._index.file(path) if near else None
+                for macro in file.macros_around(near) if file is not None else ():
+                    if macro.name not in found:
+                        held = macro.text.translate(WORDS).split()
+                        more[macro.name] = self._plain_store.search(
+                            macro.text
+                        ) is not None or not stored.isdisjoint(held)
+            found |= more
+            words = [name.encode() for name in more]
+        return found
+
+    def _pasting(self) -> Iterator[Definition]:
+        """Yield the macros that store to a member of which they paste the name."""
+        for path in self._files:
+            data = self._index.text(path) or b""
+            near = [
+                found.start()
+                for found in _PASTED_STORE.finditer(data)
+                if _PASTED_MEMBER.search(before(data, found.start()))
+            ]
+            file = self._index.file(path) if near else None
+            yield from file.macros_around(near) if file is not None else ()
+
+    def _near(self, path: str, words: Iterable[bytes]) -> list[int]:
+        """Return where a file holds some words, sorted."""
+        found: list[int] = []
+        for word in self._index.words_in(path).intersection(words):
+            key = (path, word)
+            if key not in self._places:
+                self._places[key] = tuple(places(self._index.text(path) or b"", word))
+            found += self._places[key]
+        return sorted(found)
+
+    @cached_property
+    def _named(self) -> tuple[bytes, ...]:
+        """The members, and the macros that stand for one."""
+        return (*self._words, *sorted(name.encode() for name in self._macros))
+
+    @cached_property
+    def _store(self) -> re.Pattern[bytes]:
+        return _stores_to(self._named, [name.encode() for name in self._macros])
+
+    @cached_property
+    def _bare(self) -> re.Pattern[bytes]:
+        return re.compile(rb"[(,]\s*(" + b"|".join(map(re.escape, self._named)) + rb")\s*[,)]")
+
+    @property
+    def _files(self) -> tuple[str, ...]:
+        return (KVM_HOST, *self._index.kvm_files)
+
+    @cached_property
+    def writers(self) -> frozenset[str]:
+        """Every function of KVM, and every macro, that stores to a member itself."""
+        found = {name for name, stores in self._macros.items() if stores}
+        for path in self._files:
+            near = self._near(path, self._named)
+            if not self._index.words_in(path).isdisjoint(self._context_words):
+                # Who stores to a whole context holds a pointer to one.
+                data = self._index.text(path) or b""
+                near = sorted([*near, *(m.start() for m in self._context.finditer(data))])
+            file = self._index.file(path) if near else None
+            if file is None:
+                continue
+            for name in dict.fromkeys(map(file.function_at, near)):
+                for one in file.functions.get(name or "", ()):
+                    if self._stores(strip_comments(one.text), one.text):
+                        found.add(one.name)
+                        if self._is_stranger(one.text):
+                            self._strangers.add(one.name)
+        return frozenset(found)
+
+    def _is_stranger(self, text: bytes) -> bool:
+        """Tell whether a function names these members in other structs alone."""
+        if any(word in text for word in self._context_words):
+            return False
+        return all(
+            _is_elsewhere(text, at, word) for word in self._named for at in places(text, word)
+        )
+
+    def reaches(self, name: str, definition: Definition) -> bool:
+        """Tell whether a function, or one that it calls, may store to a member.
+
+        Followed are the functions that the file sees; of those in other files only
+        the name is compared with the writers.
+        """
+        return self._called(name, definition.file)
+
+    def _reaching(self, path: str) -> frozenset[str]:
+        """Return the functions that a file sees and that reach a writer."""
+        known = self._reaches.get(path)
+        if known is None:
+            known = callers_of(self._index, [path], self.writers | self._inline | self._core)
+            self._reaches[path] = known = known | self._inline
+        return known
+
+    @cached_property
+    def _core(self) -> frozenset[str]:
+        """The writers, and what reaches them in the files that define them.
+
+        Beyond these files those are not asked for that set a context up, which a set-up
+        does not call, and those that store to a member of another struct.
+        """
+        sources = [path for path in self._index.kvm_files if path.endswith(".c")]
+        near = [path for path in sources if self._defines_writer(path)]
+        known = self.writers | callers_of(self._index, near, self.writers)
+        return known | callers_of(self._index, sources, self._far_writers)
+
+    def _defines_writer(self, path: str) -> bool:
+        if self._index.words_in(path).isdisjoint(name.encode() for name in self.writers):
+            return False
+        file = self._index.file(path)
+        return file is not None and not self.writers.isdisjoint(file.functions)
+
+    @property
+    def _far_writers(self) -> frozenset[str]:
+        return self.writers - self.initialisers - self._strangers
+
+    @cached_property
+    def _inline(self) -> frozenset[str]:
+        """The functions in KVM's headers that reach a writer."""
+        headers = [p for p in self._index.kvm_files if p.endswith(".h")]
+        return callers_of(self._index, [KVM_HOST, *headers], self.writers)
+
+    def changes_registers(self, definition: Definition) -> bool:
+        """Tell whether a function, or one of its file that it calls, sets a register member."""
+        path = definition.file
+        if path not in self._setters:
+            stores = [m.start() for m in _REGISTER.finditer(self._index.text(path) or b"")]
+            file = self._index.file(path) if stores else None
+            names = map(file.function_at, stores) if file is not None else ()
+            direct = frozenset(name for name in names if name is not None)
+            self._setters[path] = direct | callers_of(self._index, [path], direct)
+        return definition.name in self._setters[path]
+
+    def operations(self, name: str) -> tuple[tuple[str, Definition], ...]:
+        """Return the functions that tables of KVM assign to a member."""
+        if name not in self._operations:
+            found: dict[str, Definition] = {}
+            word = name.encode()
+            pattern = re.compile(_TABLE.format(re.escape(name)).encode())
+            for file in self._index.files_with(word):
+                for match in pattern.finditer(file.data):
+                    target = match.group(1).decode()
+                    for definition in self._index.functions(target, file.path):
+                        found.setdefault(target, definition)
+            self._operations[name] = tuple(sorted(found.items()))
+        return self._operations[name]
+
+    def writes_global(self, name: str) -> bool:
+        """Tell whether any function of KVM assigns to an object of file scope."""
+        if name not in self._globals:
+            self._globals[name] = any(
+                file.function_at(at) is not None
+                for file in self._index.files_with(name.encode())
+                for at in object_stores(file.data, name.encode())
+            )
+        return self._globals[name]

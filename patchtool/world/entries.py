@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The ways to a guard: which calls lead there, and what they bind.
+
+In: the initialisers of a tree.  Out: a run for every entry on whose callers nothing
+depends, and a path for every guard that it meets.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from patchtool.c import syntax
+from patchtool.c.index import Index, is_static
+from patchtool.c.layout import Types
+from patchtool.c.lower import Guard, Lowered, Lowering
+from patchtool.c.memory import Int, Loc, Pointer, Root
+from patchtool.c.scan import Definition
+from patchtool.proof import bits
+from patchtool.world.effects import Effects
+from patchtool.world.roles import Roles, callers
+
+
+class Tree:
+    """What is known of the tree under check."""
+
+    def __init__(
+        self, index: Index, types: Types, roles: Roles, effects: Effects, lowering: Lowering
+    ) -> None:
+        self.index, self.types, self.roles = index, types, roles
+        self.effects, self.lowering = effects, lowering
+        self.runs: dict[tuple[object, ...], Lowered] = {}
+        self.constants: dict[str, str | None] = {}
+
+    def run(self, definition: Definition, bind: dict[Loc, Pointer] | None = None) -> Lowered:
+        """Lower a call of a function, once for each way to bind its pointers."""
+        key = (
+            definition.key,
+            tuple(sorted((str(k), str(v.target)) for k, v in (bind or {}).items())),
+        )
+        if key not in self.runs:
+            self.runs[key] = self.lowering.run(definition, dict(bind or {}))
+        return self.runs[key]
+
+
+class Path(NamedTuple):
+    """One guard as one entry reaches it."""
+
+    lowered: Lowered
+    guard: Guard
+    entry: tuple[str, ...]
+    assumptions: tuple[str, ...] = ()
+
+
+class Ways(NamedTuple):
+    """Which ways to decide, told from those of another tree: all but the ones left out."""
+
+    wanted: frozenset[tuple[str, ...]]
+    left_out: frozenset[tuple[str, ...]]
+
+    def ask_for(self, entry: tuple[str, ...]) -> bool:
+        """Tell whether a way is to be decided."""
+        return entry not in self.left_out
+
+    def pass_by(self, function: str) -> bool:
+        """Tell whether all ways that go by a function are known, and none is wanted."""
+        known = {name for entry in self.left_out for name in entry}
+        return function in known and all(function not in entry for entry in self.wanted)
+
+
+def find_paths(
+    tree: Tree, starts: list[Definition], ways: Ways | None = None
+) -> tuple[list[Path], list[Lowered]]:
+    """Return every way to every guard, or just some, and the runs that found them.
+
+    A way begins at the nearest function that other files can call and on whose callers
+    nothing depends: neither an argument nor which context a pointer of the vCPU selects.
+    """
+    done: list[tuple[Lowered, tuple[str, ...]]] = []
+    unresolved: list[Lowered] = []
+    taken: set[str] = set()
+    seen: set[tuple[str, str, int]] = set()
+    pending = list(starts)
+    files = {start.file for start in starts}
+    while pending:
+        here = pending.pop(0)
+        if here.key in seen:
+            continue
+        seen.add(here.key)
+        inside = callers(tree.index, here.name, here.file)
+        if is_static(here) and inside and here.file in files:
+            pending.extend(inside)
+            continue
+        above = callers(tree.index, here.name) if _has_plain_arguments(here) else []
+        if above and not inside:
+            pending.extend(above)
+            continue
+        if ways is not None and ways.pass_by(here.name):
+            continue
+        lowered = tree.run(here)
+        pointers = _pointers(lowered)
+        if pointers:
+            above = callers(tree.index, here.name)
+            selected = [_targets(tree.index, c, pointers) for c in above]
+            pending.extend(c for c, names in zip(above, selected, strict=True) if names)
+            taken.update(*selected)
+            rest = [c for c, names in zip(above, selected, strict=True) if not names]
+            if above and all(is_static(c) and c.file == here.file for c in rest):
+                pending.extend(rest)
+            else:
+                unresolved.append(lowered)
+        elif _open_arguments(lowered, here, tree.effects) and above:
+            pending.extend(above)
+        else:
+            done.append((lowered, ()))
+    for lowered in unresolved:
+        bound, assumptions = _bound(tree, lowered, taken)
+        done.append((tree.run(lowered.start, bound) if bound else lowered, assumptions))
+    paths = [
+        Path(lowered, guard, guard.calls, assumptions)
+        for lowered, assumptions in done
+        for guard in lowered.guards
+        if ways is None or ways.ask_for(guard.calls)
+    ]
+    return paths, [lowered for lowered, _ in done]
+
+
+def _has_plain_arguments(definition: Definition) -> bool:
+    """Tell whether a function takes anything but pointers."""
+    head = definition.text.split(b"{", 1)[0].partition(b"(")[2]
+    return any(b"*" not in one and one.strip(b" \t\n)") != b"void" for one in head.split(b","))
+
+
+def _open_arguments(lowered: Lowered, entry: Definition, effects: Effects) -> bool:
+    """Tell whether a guard, a role or a field depends on the entry's own arguments."""
+    prefix = f"{entry.name}("
+    for guard in lowered.guards:
+        names = set(bits.symbols([guard.condition, guard.path]))
+        for loc, value in lowered.memory.items():
+            if loc.within(guard.context) and effects.names(loc.path) and isinstance(value, Int):
+                names |= value.bits.symbols
+        if any(name.startswith(prefix) for name in names):
+            return True
+    return False
+
+
+def _pointers(lowered: Lowered) -> set[str]:
+    """Return the pointers of the surroundings through which contexts are reached."""
+    found = set()
+    for guard in lowered.guards:
+        root = guard.context.root
+        if root.kind == "pointee" and not guard.context.path and "->" in root.name:
+            found.add(root.name)
+    return found
+
+
+def _member_of(pointer: str) -> str:
+    return re.split(r"->|\.", pointer)[-1]
+
+
+def _bindings(index: Index, function: Definition, member: str) -> Iterator[tuple[str, int]]:
+    """Yield the contexts that a function makes a pointer select, with their lines."""
+    if member.encode() not in function.text:
+        return
+    for match in syntax.matches("context_binding", index.node(function)):
+        if syntax.text(match["binding.pointer"][0]) == member:
+            row = match["binding"][0].start_point[0]
+            yield syntax.text(match["binding.context"][0]), function.line + row
+
+
+def _targets(index: Index, caller: Definition, pointers: set[str]) -> set[str]:
+    """Return the contexts that a caller makes some pointers select."""
+    return {name for p in pointers for name, _ in _bindings(index, caller, _member_of(p))}
+
+
+def _bound(
+    tree: Tree, lowered: Lowered, taken: set[str]
+) -> tuple[dict[Loc, Pointer], tuple[str, ...]]:
+    """Bind a context pointer to the one context that no other entry binds it to."""
+    bound: dict[Loc, Pointer] = {}
+    words: list[str] = []
+    for pointer in sorted(_pointers(lowered)):
+        targets: dict[str, str] = {}
+        member = _member_of(pointer)
+        for file, function in tree.index.users(member):
+            for name, line in _bindings(tree.index, function, member):
+                if name not in taken:
+                    targets.setdefault(name, f"{file.path}:{line}")
+        if len(targets) != 1:
+            continue
+        ((target, where),) = targets.items()
+        head, _, tail = pointer.partition("->")
+        path = tuple(tail.split("."))
+        for record in tree.roles.contexts.values():
+            loc = Loc(Root(head, "pointee"), (*path[:-1], target))
+            bound[Loc(Root(head, "pointee"), path)] = Pointer(loc, record)
+            words.append(f"{pointer} points to {target} here ({where})")
+            break
+    return bound, tuple(words)

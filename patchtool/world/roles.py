@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Find the role unions of a tree, the contexts that store one, and who sets them up.
+
+In: an index.  Out: the shape of the roles, the initialisers, and the entry points from
+which a run reaches them.  Everything is told from types and stores: a role is a union
+of a word and bit-fields, a context is a struct that holds one and is part of a vCPU.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from patchtool.c import syntax
+from patchtool.c.index import KVM_DIR, KVM_HOST, Index, calls
+from patchtool.c.layout import RecordType, Types
+from patchtool.c.lower import RoleShape
+from patchtool.c.lower.calls import is_builtin
+from patchtool.c.scan import Definition, FileIndex, before, may_define, places, strip_comments
+from patchtool.errors import InputError
+from patchtool.model import Place
+from patchtool.world.effects import Effects
+
+VCPU = "kvm_vcpu_arch"
+_ARGUMENTS = re.compile(rb"\s*\(")
+_PROTOTYPE = re.compile(rb"^[A-Za-z_][\w \t\n*]*[ \t\n*](\w+)\s*\([^;{}]*\)[^;{}()]*;", re.M)
+
+
+class Roles(NamedTuple):
+    """The role machinery of one tree."""
+
+    shape: RoleShape
+    contexts: dict[str, RecordType]
+    unions: dict[str, RecordType]
+    here: str
+    """The file from which names are looked up: the one with the initialisers."""
+
+
+def require_kvm(index: Index, label: str) -> None:
+    """Refuse a folder that is no kernel tree with KVM for x86."""
+    if index.text(KVM_HOST) is None:
+        if index.text("Makefile") is None or (
+            index.text("Kconfig") is None and index.text("MAINTAINERS") is None
+        ):
+            raise InputError(
+                f"{label}: not a kernel tree (no {KVM_HOST}); "
+                "pass the top of a Linux checkout"
+            )  # fmt: skip
+        raise InputError(f"{label}: a kernel tree without KVM for x86 (no {KVM_HOST})")
+    if not index.kvm_files:
+        raise InputError(f"{label}: a kernel tree without KVM for x86 (no C files in {KVM_DIR})")
+
+
+def find_roles(index: Index, types: Types) -> Roles:
+    """Return the role unions and the contexts of a tree."""
+    host = index.file(KVM_HOST)
+    assert host is not None
+    unions: dict[str, RecordType] = {}
+    for key, definitions in host.records.items():
+        if not key.startswith("union "):
+            continue
+        root = index.node(definitions[0])
+        if syntax.captures("role_union", root):
+            record = types.record(key, KVM_HOST)
+            if isinstance(record, RecordType) and record.is_word:
+                unions[record.tag] = record
+    embedded = _embedded(index, host, VCPU)
+    contexts: dict[str, RecordType] = {}
+    members: dict[str, tuple[str, ...]] = {}
+    for tag in embedded:
+        for definition in index.record(f"struct {tag}", KVM_HOST):
+            plain = strip_comments(definition.text)
+            held = re.findall(rb"\bunion\s+(\w+)\s+(\w+)\s*;", plain)
+            names = tuple(n.decode() for u, n in held if u.decode() in unions)
+            if names and tag != VCPU:
+                record = types.record(f"struct {tag}", KVM_HOST)
+                if isinstance(record, RecordType):
+                    contexts[tag] = record
+                    members[tag] = names
+    return Roles(RoleShape(members), contexts, unions, _main_file(index, members))
+
+
+def _embedded(index: Index, host: FileIndex, tag: str) -> list[str]:
+    """Return the structs of a file that are part of one of them by value, itself included."""
+    order = [tag]
+    position = 0
+    while position < len(order):
+        here = order[position]
+        position += 1
+        if f"struct {here}" not in host.records:
+            continue
+        for definition in index.record(f"struct {here}", KVM_HOST):
+            for match in re.finditer(
+                rb"\bstruct\s+(\w+)\s+\w+\s*(?:\[[^\]]*\]\s*)?;", strip_comments(definition.text)
+            ):
+                name = match.group(1).decode()
+                if name not in order:
+                    order.append(name)
+    return order
+
+
+def _main_file(index: Index, members: dict[str, tuple[str, ...]]) -> str:
+    """Return the file that mentions stored roles most often."""
+    words = [name.encode() for names in members.values() for name in names]
+    best = (0, f"{KVM_DIR}/mmu/mmu.c")
+    for path in index.kvm_files:
+        if path.endswith(".c"):
+            held = index.words_in(path).intersection(words)
+            data = index.raw(path) or b""
+            count = sum(data.count(word) for word in held)
+            if count > best[0]:
+                best = (count, path)
+    return best[1]
+
+
+def initialisers(index: Index, roles: Roles) -> list[Definition]:
+    """Return the functions that store a whole role into a context."""
+    names = {name for members in roles.shape.contexts.values() for name in members}
+    words = [name.encode() for name in names]
+    near_store = re.compile(
+        rb"\b(?:%s)\b[^;{}]*?(?<![=!<>])=(?!=)|mem\w+\s*\(|WRITE_ONCE|_release\b|\bswap\b|xchg"
+        % b"|".join(words)
+    )
+    found: list[Definition] = []
+    for path in index.kvm_files:
+        if not path.endswith(".c"):
+            continue
+        held = index.words_in(path).intersection(words)
+        file = index.file(path) if held else None
+        if file is None:
+            continue
+        near = [at for word in held for at in places(file.data, word)]
+        for inside in dict.fromkeys(map(file.function_at, near)):
+            for definition in file.functions.get(inside or "", ()):
+                if near_store.search(definition.text) and _stores_role(
+                    index, definition, roles, names
+                ):
+                    found.append(definition)
+    return sorted(found, key=lambda d: (d.file, d.start))
+
+
+def _stores_role(index: Index, definition: Definition, roles: Roles, names: set[str]) -> bool:
+    """Tell whether a function stores a role, or a whole word of one."""
+    for match in syntax.matches("role_store", index.node(definition)):
+        for target in match.get("role.target", ()):
+            words = re.findall(r"\w+", syntax.text(target))
+            at = next((i for i, w in enumerate(words) if w in names and i), None)
+            if at is not None and _is_whole(roles, words[at], ".".join(words[at + 1 :])):
+                return True
+    return False
+
+
+def _is_whole(roles: Roles, member: str, rest: str) -> bool:
+    """Tell whether a path below a role names the role, a part of it, or a word over bits."""
+    for record in roles.contexts.values():
+        known = record.by_name.get(member)
+        if known is None or not isinstance(known[1], RecordType):
+            continue
+        slot = known[1].slots.get(rest)
+        if not rest or slot is None or isinstance(slot[2], RecordType):
+            return True
+        low, width, _ = slot
+        return any(
+            low <= at and at + count <= low + width and count < width
+            for at, count, _ in known[1].slots.values()
+        )
+    return False
+
+
+def compares_roles(index: Index, roles: Roles, starts: list[Definition]) -> bool:
+    """Tell whether an initialiser, or who calls it, reads a stored role or has it compared.
+
+    Broader than the guards that the queries know: whatever reads a role may skip by it.
+    """
+    names = "|".join(sorted({n for held in roles.shape.contexts.values() for n in held}))
+    compare = r"(?:==|!=|\^|-(?![>-]))"
+    pattern = re.compile(
+        rf"\b(?:{names})\b(?:\s*(?:\.|->)\s*\w+)*[\s)]*{compare}"
+        rf"|{compare}[\s(!~&*]*(?:\w+\s*(?:\.|->)\s*)*(?:{names})\b"
+        rf"|\bmemcmp\s*\([^;]*\b(?:{names})\b".encode()
+    )
+    read = re.compile(
+        rf"(?:->|\.)\s*(?:{names})\b(?:\s*(?:\.|->)\s*\w+)*\s*(?!\s|=(?!=)|\w|\.|->)".encode()
+    )
+    near = {d.key: d for d in starts}
+    for start in starts:
+        near.update({d.key: d for d in callers(index, start.name, start.file)})
+    if any(read.search(strip_comments(d.text)) for d in near.values()):
+        return True
+    if any(_undefined_calls(index, d) for d in near.values()):
+        return True
+    for one in list(near.values()):
+        for name in calls(one.text.partition(b"{")[2]):
+            near.update({d.key: d for d in index.visible(name, one.file)})
+    return any(pattern.search(strip_comments(d.text)) for d in near.values())
+
+
+def callers(index: Index, name: str, only: str | None = None) -> list[Definition]:
+    """Return the KVM functions, or those of one file, that call a function."""
+    found: list[Definition] = []
+    for _, definition in index.users(name, only):
+        if definition.name != name and _calls(index.node(definition), name):
+            found.append(definition)
+    return found
+
+
+def _calls(node: syntax.Node, name: str) -> bool:
+    """Tell whether a function calls another one, or could where it is not parsed."""
+    called = (m["call.function"][0] for m in syntax.matches("call_site", node))
+    if any(syntax.text(one) == name for one in called):
+        return True
+    body = (node.text or b"").partition(b"{")[2]
+    return (node.has_error or b"#" in body) and name in calls(body)
+
+
+def relevant_members(roles: Roles, fields: frozenset[str]) -> frozenset[str]:
+    """Return the member names that a call must not write without being followed."""
+    names = {name for held in roles.shape.contexts.values() for name in held}
+    return frozenset(names | fields)
+
+
+_DIRECT = re.compile(rb"(?<![\w.>])([a-z_]\w*)\s*\(")
+
+
+def _undefined_calls(index: Index, definition: Definition) -> list[str]:
+    """Return what a function calls that is neither a function nor a macro of the kernel's."""
+    body = strip_comments(definition.text.partition(b"{")[2])
+    names = {m.group(1).decode() for m in _DIRECT.finditer(body)} & calls(body)
+    return sorted(
+        name
+        for name in names
+        if not index.functions(name, definition.file)
+        and not index.macros(name, definition.file)
+        and not is_builtin(name)
+        and not re.search(rb"\b" + name.encode() + rb"\b(?!\s*\()", definition.text)
+    )
+
+
+def _bound_at(text: bytes, pointer: bytes) -> Iterator[int]:
+    """Yield where a member that is a pointer is made to point to something named."""
+    for match in re.finditer(pointer + rb"\s*=\s*&", text):
+        at = match.start()
+        if before(text, at).endswith((b"->", b".")):
+            yield at
+
+
+def undefined_set_ups(index: Index, roles: Roles) -> list[tuple[str, Place]]:
+    """Return what is called, and defined nowhere, where a vCPU's contexts are chosen."""
+    host = b"".join(d.text for d in index.record(f"struct {VCPU}", KVM_HOST))
+    tags = b"|".join(tag.encode() for tag in roles.contexts)
+    pointers = re.findall(rb"\bstruct\s+(?:" + tags + rb")\s*\*\s*(\w+)\s*;", strip_comments(host))
+    if not pointers:
+        return []
+    found: dict[str, Place] = {}
+    for path in index.kvm_files:
+        if not path.endswith(".c") or index.words_in(path).isdisjoint(pointers):
+            continue
+        data = index.text(path) or b""
+        chosen = [at for word in pointers for at in _bound_at(data, word)]
+        file = index.file(path) if chosen else None
+        if file is None:
+            continue
+        names = dict.fromkeys(map(file.function_at, chosen))
+        near = [d for name in names for d in file.functions.get(name or "", ())]
+        for one in list(near):
+            for name in calls(one.text.partition(b"{")[2]):
+                near.extend(file.functions.get(name, ()))
+        for one in near:
+            for name in _undefined_calls(index, one):
+                if name.startswith(("kvm_", "nested_", "init_", "__kvm_")):
+                    found.setdefault(name, Place(one.file, one.line, 1, one.name))
+    return list(found.items())
+
+
+def missing_functions(index: Index, entries: set[str]) -> list[tuple[str, Place]]:
+    """Return functions declared beside an entry that KVM calls and nobody defines."""
+    found: list[tuple[str, Place]] = []
+    wanted = [entry.encode() for entry in entries]
+    for path in index.kvm_files:
+        if not path.endswith(".h") or index.words_in(path).isdisjoint(wanted):
+            continue
+        names = [m.group(1) for m in _PROTOTYPE.finditer(index.text(path) or b"")]
+        if not any(entry in names for entry in wanted):
+            continue
+        for name in dict.fromkeys(names):
+            place = None if index.is_seen(name.decode()) else _undefined(index, name)
+            if place is not None:
+                found.append((name.decode(), place))
+    return found
+
+
+def _undefined(index: Index, name: bytes) -> Place | None:
+    """Return where a function is called that no file of KVM defines."""
+    called: Place | None = None
+    for file in index.files_with(name):
+        if name.decode() in file.functions or name.decode() in file.defines:
+            return None
+        if may_define(file.data, name):
+            return None
+        if called is None and file.path.endswith(".c"):
+            for at in places(file.data, name):
+                if _ARGUMENTS.match(file.data, at + len(name)):
+                    line = file.data.count(b"\n", 0, at) + 1
+                    called = Place(file.path, line, 1, file.function_at(at) or "")
+                    break
+    return called
+
+
+def make_effects(index: Index, roles: Roles, fields: frozenset[str]) -> Effects:
+    """Return what calls may write, for the roles and some fields of a tree."""
+    return Effects(index, relevant_members(roles, fields), frozenset(roles.contexts))
