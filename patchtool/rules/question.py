@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import re
 import weakref
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from patchtool.c.layout import IntType, RecordType
-from patchtool.c.memory import Function, Int, Loc, Opaque
+from patchtool.c.memory import Fact, Function, Int, Loc, Opaque, Unclear, is_shared, member_of
 from patchtool.model import FieldResult, Input, Place, Verdict, Witness
 from patchtool.proof import bits
-from patchtool.proof.bits import Bits, Cond, Term
+from patchtool.proof.bits import Bits, Cond, Symbol, Term, Word
 from patchtool.proof.coverage import Answer, Carrier, Question, Runs, Unit, can_hold
 from patchtool.target.x86 import IMPLICATIONS, MEMBERS, RANGES, bit_name
 from patchtool.world.constants import host_constant
@@ -37,19 +38,19 @@ class Terms:
         prefixes = tuple(f"{c}." if c.path else f"{c.root.name}->" for c in self.contexts)
         me = weakref.proxy(self)  # or the two would hold each other, see Runs
         self._runs = Runs(
-            lambda name: me._left(name),
-            lambda name: me._is_constant(name),
-            lambda name: name.startswith(prefixes),
+            lambda symbol: me._left(symbol),
+            lambda symbol: me._is_constant(symbol.word),
+            lambda symbol: symbol.word.name.startswith(prefixes),
         )
         self.begin()
         self._others = [g for g in self.out.guards if g.symbol != self.guard.symbol]
-        self._left_in: dict[str, list[Cond]] = {}
+        self._left_in: dict[Loc, list[Cond]] = {}
         self._cells = {
-            str(loc): (loc, value)
+            loc: value
             for loc, value in self.out.memory.items()
             if any(loc.within(c) for c in self.contexts)
         }
-        conditions = {bits.variable(g.symbol): g.condition for g in self._others}
+        conditions: dict[Term, Cond] = {g.symbol: g.condition for g in self._others}
         self._others_closed = bits.Substitution(conditions)
         facts = bits.facts(self.guard.path)
         known = {**{v: self._others_closed(c) for v, c in conditions.items()}, **facts}
@@ -57,9 +58,9 @@ class Terms:
         full: dict[Term, Cond] = {**known}
         for other in self._others:
             if other.skips is not None:
-                full[bits.variable(other.symbol)] = not other.skips
+                full[other.symbol] = not other.skips
         full.update(facts)
-        guard = bits.variable(self.guard.symbol)
+        guard = self.guard.symbol
         skips = bool(self.guard.skips)
         self._sides = {
             skips: bits.Substitution({**known, guard: skips}),
@@ -80,11 +81,11 @@ class Terms:
     def _cell(self, loc: Loc, width: int) -> Bits | None:
         value = self.out.memory.get(loc)
         if value is None:
-            return bits.symbol(width, str(loc))
+            return bits.low_bits(width, self.out.word(loc))
         if isinstance(value, Int):
             return value.bits
         if isinstance(value, Opaque):
-            return bits.symbol(width, value.name)
+            return bits.low_bits(width, value.word)
         if isinstance(value, Function):
             return bits.constant(
                 64,
@@ -103,7 +104,7 @@ class Terms:
     def initial(self, context: Loc, record: RecordType, member: tuple[str, ...]) -> Bits:
         """Return a field before the call."""
         cell, low, width, size = _cell_of(context, record, member)
-        return bits.cut(bits.symbol(size, str(cell)), low, width)
+        return bits.cut(bits.low_bits(size, self.out.word(cell)), low, width)
 
     # -- the question ------------------------------------------------------------------------
 
@@ -117,23 +118,23 @@ class Terms:
             full=self._bits_under(final, not skipping),
             kept=self._bits_under(final, skipping),
             legal=self._legal,
-            is_opaque=lambda name: name.startswith("?"),
             unit_of=self._unit,
             carriers=self._carriers,
             roles=self._roles,
         )
 
-    def _left(self, name: str) -> Cond | None:
+    def _left(self, symbol: Symbol) -> Cond | None:
         """Return what a full run leaves in one bit of the context."""
-        symbol, _, position = name.rpartition("#")
-        _, value = self._cells.get(symbol, (None, None))
+        loc, position = symbol.word.about, symbol.position
+        value = self._cells.get(loc) if isinstance(loc, Loc) else None
         if isinstance(value, Int):
-            if symbol not in self._left_in:
-                self._left_in[symbol] = self._bits_under(value.bits, self._full).conditions()
-            left_in = self._left_in[symbol]
-            return int(position) < len(left_in) and left_in[int(position)]
+            assert isinstance(loc, Loc)
+            if loc not in self._left_in:
+                self._left_in[loc] = self._bits_under(value.bits, self._full).conditions()
+            left_in = self._left_in[loc]
+            return position < len(left_in) and left_in[position]
         if isinstance(value, Opaque):
-            return bits.bit(value.name, int(position))
+            return value.word.bit(position)
         return None
 
     @cached_property
@@ -169,9 +170,10 @@ class Terms:
                 found.append(Carrier(label, bits.cut(new, at, width)))
         extra = self._closed(self.guard.condition)
         compared = {c.context.member(c.member) for c in self.guard.comparisons}
-        for name in sorted({n.rpartition("#")[0] for n in bits.symbols([extra])}):
-            loc, value = self._cells.get(name, (None, None))
-            if loc is not None and loc not in compared and isinstance(value, Int):
+        for word in sorted({n.word for n in bits.symbols([extra])}):
+            loc = word.about
+            value = self._cells.get(loc) if isinstance(loc, Loc) else None
+            if isinstance(loc, Loc) and loc not in compared and isinstance(value, Int):
                 stored = self._bits_under(value.bits, self._full)
                 found.append(Carrier(f"{loc.path[-1]} (compared too)", stored))
         return tuple(found)
@@ -195,70 +197,63 @@ class Terms:
 
     # -- symbols -------------------------------------------------------------------------------
 
-    def _is_constant(self, name: str) -> bool:
-        symbol = name.rpartition("#")[0]
-        if symbol not in self.out.globals:
+    def _is_constant(self, word: Word) -> bool:
+        if not is_shared(word):
             return False
-        reason = self._constant_reason(symbol)
+        reason = self._constant_reason(word)
         if reason is None:
             return False
-        self._assumed[symbol] = reason
+        self._assumed[word.name] = reason
         return True
 
-    def _constant_reason(self, symbol: str) -> str | None:
-        """Say why an object of file scope is alike in all runs; None if it is not."""
+    def _constant_reason(self, word: Word) -> str | None:
+        """Say why what all share is alike in all runs; None if it is not."""
         known = self.tree.constants
-        if symbol not in known:
-            known[symbol] = host_constant(self.tree, symbol)
-        return known[symbol]
+        if word.name not in known:
+            known[word.name] = host_constant(self.tree, word)
+        return known[word.name]
 
-    def _spelt(self, symbol: str) -> str:
+    def _spelt(self, word: Word) -> str:
+        text = word.name
         for root, name in self.out.aliases.items():
-            symbol = symbol.replace(root, name)
-        return symbol
+            text = text.replace(root, name)
+        return text
 
-    def _unit(self, name: str) -> Unit:
-        symbol, _, position = name.rpartition("#")
-        member = re.split(r"->|\.|\(", symbol)[-1].rstrip(")")
-        register = MEMBERS.get(member)
-        spelt = self._spelt(symbol)
+    def _unit(self, symbol: Symbol) -> Unit:
+        register = MEMBERS.get(member_of(symbol.word))
+        spelt = self._spelt(symbol.word)
         if register is not None:
-            full = bit_name(register, int(position))
+            full = bit_name(register, symbol.position)
             macro = (
                 f"EFER_{full.split('.')[1]}"
                 if register == "EFER"
                 else f"X86_{full.replace('.', '_')}"
             )
-            return Unit(full, f"{spelt} & {macro}", (name,))
-        return Unit(spelt, spelt, (name,))
+            return Unit(full, f"{spelt} & {macro}", (symbol,))
+        return Unit(spelt, spelt, (symbol,))
 
-    def _legal(self, names: frozenset[str]) -> list[Cond]:
+    def _legal(self, inputs: frozenset[Symbol]) -> list[Cond]:
         """Return the architectural facts about the registers among some symbols."""
-        files: dict[str, dict[tuple[str, str], str]] = {}
+        files: dict[object, dict[tuple[str, str], Symbol]] = {}
         rules: list[Cond] = []
-        ranged: set[str] = set()
-        for name in sorted(names):
-            symbol, _, position = name.rpartition("#")
-            member = re.split(r"->|\.|\(", symbol)[-1].rstrip(")")
+        ranged: set[Word] = set()
+        for symbol in sorted(inputs):
+            member = member_of(symbol.word)
             register = MEMBERS.get(member)
             if register is not None:
-                register_name, bit = bit_name(register, int(position)).split(".")
-                holder = symbol.rstrip(")")[: -len(member)]
-                files.setdefault(holder, {})[register_name, bit] = name
+                name, bit = bit_name(register, symbol.position).split(".")
+                files.setdefault(_holder(symbol.word), {})[name, bit] = symbol
             elif member in RANGES:
-                ranged.add(symbol)
+                ranged.add(symbol.word)
         for found in files.values():
             for rule in IMPLICATIONS:
                 if rule.when in found and rule.then in found:
-                    when, then = (bits.variable(found[key]) for key in (rule.when, rule.then))
-                    rules.append(bits.either(bits.negate(when), then))
+                    rules.append(bits.either(bits.negate(found[rule.when]), found[rule.then]))
                     self._assumed[rule.text] = rule.text
-        for symbol in sorted(ranged):
-            member = re.split(r"->|\.", symbol)[-1]
-            low, high, words = RANGES[member]
-            place = self.out.reads.get(symbol)
-            width = place[1] if place is not None else 32
-            value = bits.symbol(width, symbol)
+        for word in sorted(ranged):
+            low, high, words = RANGES[member_of(word)]
+            _, width = self.out.reads.get(word, (None, 32))
+            value = bits.low_bits(width, word)
             rules.append(bits.negate(bits.below(value, bits.constant(width, low))))
             rules.append(bits.negate(bits.below(bits.constant(width, high), value)))
             self._assumed[words] = words
@@ -266,14 +261,10 @@ class Terms:
 
     def absent(self, question: Question) -> tuple[str, ...]:
         """Return the missing definitions that a question would rest on."""
-        names = question.full.symbols | question.kept.symbols
-        names |= bits.symbols([question.path, question.skips])
-        found: dict[str, None] = {}
-        for symbol in sorted({n.rpartition("#")[0] for n in names if n.startswith("?")}):
-            place, reason, missing = self.out.opaque[symbol]
-            if missing:
-                found[f"{place.file}:{place.line}: {reason}"] = None
-        return tuple(found)
+        symbols = question.full.symbols | question.kept.symbols
+        symbols |= bits.symbols([question.path, question.skips])
+        unclear = [why for why in _unclear(symbols) if why.missing]
+        return tuple(dict.fromkeys(f"{w.place.file}:{w.place.line}: {w.reason}" for w in unclear))
 
     # -- what is not understood ------------------------------------------------------------------
 
@@ -290,31 +281,31 @@ class Terms:
 
     # -- invalidation --------------------------------------------------------------------------
 
-    def invalidated(self, answer: Answer) -> list[str]:
-        """Return the missing symbol bits whose every writer makes the stored role invalid."""
-        found: list[str] = []
+    def invalidated(self, answer: Answer) -> list[Symbol]:
+        """Return the missing inputs whose every writer makes the stored role invalid."""
+        found: list[Symbol] = []
         for unit in answer.missing_units:
             if "." in unit.name and unit.name.split(".")[0] in ("CR0", "CR4", "EFER"):
                 continue
-            symbol = unit.bits[0].rpartition("#")[0]
-            if self._fixed_while_nested(symbol):
+            word = unit.bits[0].word
+            if self._fixed_while_nested(word):
                 self._assumed[NESTED] = NESTED
                 self._invalidators[unit.name] = ""
-                found.extend(f"{symbol}#{i}" for i in range(64))
+                found.extend(map(word.bit, range(64)))
                 continue
-            member = re.split(r"->|\.", symbol)[-1]
-            by = self._invalidations.after(member) if member.isidentifier() else None
+            member = member_of(word)
+            stored = isinstance(word.about, Loc) and member.isidentifier()
+            by = self._invalidations.after(member) if stored else None
             if by is not None:
                 self._invalidators[unit.name] = by
-                found.extend(
-                    f"{symbol}#{i}" for i in range(self.out.reads.get(symbol, (None, 64))[1])
-                )
+                _, width = self.out.reads.get(word, (None, 64))
+                found.extend(map(word.bit, range(width)))
         return found
 
-    def _fixed_while_nested(self, symbol: str) -> bool:
+    def _fixed_while_nested(self, word: Word) -> bool:
         """Tell whether an input belongs to L2's control block and the context to L1."""
         return (
-            re.search(r"(?:->|\.)nested(?:->|\.)", symbol) is not None
+            re.search(r"(?:->|\.)nested(?:->|\.)", word.name) is not None
             and context_name(self.guard.context) == "root_mmu"
             and any(c.name.endswith("guest_mode") for c in self._carriers)
         )
@@ -330,7 +321,7 @@ class Terms:
                 computed[member] = (record, new)
         return Invalidations(self.tree, context_name(self.guard.context), computed)
 
-    def note_invalidated(self, found: list[str]) -> None:
+    def note_invalidated(self) -> None:
         """Assume that the role is made invalid where an input of it changes."""
         for unit, by in self._invalidators.items():
             if by:
@@ -345,16 +336,15 @@ class Terms:
         reasons: list[str] = []
         verdict: Verdict = answer.verdict  # type: ignore[assignment]
         if verdict == "unknown":
-            for symbol in answer.leaning:
-                known = self.out.opaque.get(symbol.rpartition("#")[0])
-                reasons.append(f"{known[0].file}:{known[0].line}: {known[1]}" if known else symbol)
-        missing = sorted({n.rpartition("#")[0] for n in answer.support if n.startswith("?")})
-        for symbol in missing:
-            place, reason, absent = self.out.opaque[symbol]
-            if absent and verdict == "covered":
+            reasons.extend([answer.problem] if answer.problem else [])
+            reasons.extend(
+                f"{w.place.file}:{w.place.line}: {w.reason}" for w in _unclear(answer.leaning)
+            )
+        for why in _unclear(answer.support):
+            if why.missing and verdict == "covered":
                 verdict = "unknown"
-            if absent:
-                reasons.append(f"{place.file}:{place.line}: {reason}")
+            if why.missing:
+                reasons.append(f"{why.place.file}:{why.place.line}: {why.reason}")
         if spoilt:
             verdict = "unknown"
             reasons.extend(f"{place.file}:{place.line}: {reason}" for place, reason in spoilt)
@@ -390,6 +380,21 @@ class Terms:
         if by is None or names:
             return names
         return (f"invalidation by {by}()",) if by else ("base.guest_mode",)
+
+
+def _unclear(symbols: Iterable[Symbol]) -> Iterator[Unclear]:
+    """Yield why some symbols were not understood, those that are none aside."""
+    for word in sorted({one.word for one in symbols if one.word.opaque}):
+        if isinstance(word.about, Unclear):
+            yield word.about
+
+
+def _holder(word: Word) -> object:
+    """Return the file of registers that a register belongs to."""
+    about = word.about
+    if isinstance(about, Loc):
+        return Loc(about.root, about.path[:-1]) if about.path else None
+    return about.name if isinstance(about, Fact) else None
 
 
 def _cell_of(
