@@ -21,6 +21,7 @@ from patchtool.report import FORMATS, render, status
 
 if TYPE_CHECKING:
     from patchtool.model import Anchor, Finding, Report, Unknown
+    from patchtool.outside.mail import Passed
     from patchtool.outside.source import Source
     from patchtool.report.options import State
 
@@ -225,7 +226,7 @@ def _fill_lint(parser: _Parser) -> None:
 
     lint.configure(parser)
     _add_output(parser, "tell what the change closes, what was there before, and all details")
-    parser.set_defaults(deliver=_deliver)
+    parser.set_defaults(deliver=_deliver, told=_tell)
 
 
 def _fill_fix(parser: _Parser) -> None:
@@ -297,10 +298,16 @@ def _add_output(
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from patchtool.outside.source import open_source
+    from patchtool.outside.source import open_source, read_patch
 
     fields = _fields(arguments.fields)
-    source = open_source(arguments.tree, arguments.rev, arguments.diff)
+    source = open_source(arguments.tree, arguments.rev)
+    if arguments.diff is not None:
+        from patchtool.outside import reach, top
+
+        where = top.prefix(arguments.tree)
+        source, passed = reach.over(source, *read_patch(arguments.diff), where)
+        _tell(passed, arguments)
     try:
         report = _checked(source, fields)
     finally:
@@ -377,6 +384,19 @@ def _deliver(
     else:
         _write(arguments.output, text)
     return status(report)
+
+
+def _tell(passed: Sequence[Passed], arguments: argparse.Namespace) -> None:
+    """Say on standard error what of a patch was passed over: all of it with -v."""
+    told = [one for one in passed if arguments.verbose or (one.worth and not arguments.quiet)]
+    if not told:
+        return
+    from patchtool.report.words import counted, sentence
+
+    for one in told:
+        sys.stderr.write(f"{sentence(f'{one.place}note: {one.what} {one.reason}')}\n")
+    if arguments.verbose:
+        sys.stderr.write(f"patchtool: {counted(len(passed), 'thing')} passed over\n")
 
 
 def _print(text: str) -> None:

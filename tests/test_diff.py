@@ -37,8 +37,8 @@ def test_a_written_patch_applies_to_what_it_was_made_from(old, new):
     """Applying the difference of two files to the first gives the second."""
     text = diff.write("dir/f.c", old, new)
     assert (text == "") == (old == new)
-    expected = {} if old == new else {"dir/f.c": new}
-    assert patched(encoded(text), {"dir/f.c": old}) == expected
+    if text:
+        assert patched(encoded(text), {"dir/f.c": old}) == {"dir/f.c": new}
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,8 @@ def test_what_git_writes_is_applied(tmp_path_factory, old, new):
         (where / side / "f.c").write_bytes(data)
     command = ["git", "diff", "--no-index", "--no-prefix", "a/f.c", "b/f.c"]
     text = subprocess.run(command, cwd=where, capture_output=True).stdout
-    assert patched(text, {"f.c": old}) == ({"f.c": new} if old != new else {})
+    if old != new:
+        assert patched(text, {"f.c": old}) == {"f.c": new}
 
 
 @settings(max_examples=200)
@@ -248,12 +249,13 @@ def test_mails_are_read():
 
 def test_a_series_is_applied_in_order():
     """Later mails of a series change what earlier ones left, and a cover letter nothing."""
-    cover = MAIL.partition("---\n")[0]
+    cover = MAIL.partition("---\n")[0].replace("[PATCH]", "[PATCH 0/2]")
     second = MAIL.replace("-2\n", "-two\n").replace("+two\n", "+three\n")
     found = patched(f"{cover}\n{MAIL}{second}", {"d/f.c": BEFORE})
     assert found == {"d/f.c": b"1\nthree\n3\n"}
     assert patched(cover, {}) == {}
-    assert patched("", {}) == {}
+    with pytest.raises(PatchError, match="p is empty"):
+        patched("", {})
 
 
 @pytest.mark.parametrize("encoding", ["quoted-printable", "base64"])
@@ -289,14 +291,32 @@ def test_a_foreign_mark_of_a_missing_line_end_counts():
     assert patched(text, {"f": b"1"}) == {"f": b"2"}
 
 
-def test_context_may_have_moved_to_one_other_place():
-    """A hunk is found where its lines moved to, if there is only one such place."""
+def test_context_may_have_moved():
+    """A hunk is found where its lines moved to; of several places the nearest one counts."""
     moved = b"0\n" * 20 + C_FILE
     new = C_FILE.replace(b"a = 3", b"a = 4")
     text = diff.write("f.c", C_FILE, new)
     assert patched(text, {"f.c": moved}) == {"f.c": b"0\n" * 20 + new}
-    with pytest.raises(PatchError, match=r"hunk 1 of f\.c fits at 2 places \(lines \d+ and \d+\)"):
-        patched(text, {"f.c": moved + C_FILE})
+    assert patched(text, {"f.c": moved + C_FILE}) == {"f.c": b"0\n" * 20 + new + C_FILE}
+
+
+NEAR = st.lists(st.sampled_from([b"a", b"b", b"}"]), min_size=4, max_size=40)
+
+
+@settings(max_examples=300, deadline=None)
+@given(NEAR, NEAR, st.integers(1, 45), st.integers(0, 38))
+def test_of_several_places_git_takes_the_same(scratch, lines, more, stated, at):
+    """Wherever a hunk says that it belongs, it lands where the real git puts it."""
+    at %= len(lines) - 3
+    one, two, three = lines[at : at + 3]
+    base = b"\n".join(lines + more) + b"\n"
+    text = f"--- a/f.c\n+++ b/f.c\n@@ -{stated},3 +{stated},3 @@\n".encode()
+    text += b" %s\n-%s\n+x\n %s\n" % (one, two, three)
+    try:
+        found = patched(text, {"f.c": base})["f.c"]
+    except PatchError:
+        found = None
+    assert git_apply(scratch, text, base) == found
 
 
 def test_a_hunk_does_not_build_on_another():
@@ -309,9 +329,7 @@ def test_a_hunk_does_not_build_on_another():
 def test_there_is_no_fuzz():
     """One changed line of context is enough to refuse a hunk, with what it looked for."""
     text = f"--- a/f.c\n+++ b/f.c\n{BODY}"
-    words = (
-        r"p: hunk 1 of f\.c does not apply: near line 1 it looks for '3', which the file does not"
-    )
+    words = r"p:3: hunk 1 of f\.c does not apply: near line 1 it looks for '3', which the file does"
     with pytest.raises(PatchError, match=words):
         patched(text, {"f.c": b"1\n2\nthree\n"})
 
@@ -333,13 +351,13 @@ PAIR = "--- a/f.c\n+++ b/f.c\n"
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("nonsense\n", "p: holds no diff"),
-        (f"{PAIR}@@ -1,3 +1,3 @@\n 1\n-2\n", r"p:5: does not parse as a patch: hunk is shorter"),
-        (f"{PAIR}@@ -1,3 +1,3 @@\n 1\nx\n", r"p:5: does not parse as a patch: hunk diff line"),
-        (f"{PAIR}@@ -1,3 +1,3\n 1\n-2\n+3\n", r"p:3: does not parse as a patch: bad hunk header"),
-        (f"{PAIR}@@ -1 +1 @@\n-1\n+2\n+3\n", r"hunk 1 of f\.c is longer than its header says"),
-        (f"{PAIR}@@ -1 +1 @@\n 1\n", r"hunk 1 of f\.c changes nothing"),
-        (f"{PAIR}\n", r"patch of f\.c has no hunks"),
+        ("nonsense\n", "p holds no patch"),
+        (f"{PAIR}@@ -1,3 +1,3 @@\n 1\n-2\n", r"p:5: hunk 1 of f\.c is shorter than its header"),
+        (f"{PAIR}@@ -1,3 +1,3 @@\n 1\nx\n", r"p:5: hunk 1 of f\.c has a line that begins neither"),
+        (f"{PAIR}@@ -1,3 +1,3\n 1\n-2\n+3\n", r"p:3: hunk 1 of f\.c has a bad hunk header"),
+        (f"{PAIR}@@ -1 +1 @@\n-1\n+2\n+3\n", r"p:6: hunk 1 of f\.c is longer than its header"),
+        (f"{PAIR}@@ -1 +1 @@\n 1\n", r"p:3: hunk 1 of f\.c changes nothing"),
+        (f"{PAIR}\n", r"p:1: f\.c has no hunk: below its header"),
         (f"{GIT}index 1..2 100644\nGIT binary patch\nliteral 1\nIcmZ\n", r"of f\.c is binary"),
         (f"{GIT}Binary files a/f.c and b/f.c differ\n", r"of f\.c is binary"),
         ("diff --cc f.c\n--- a/f.c\n+++ b/f.c\n@@@ -1 -1 +1 @@@\n--1\n++2\n", "combined diff"),
@@ -365,24 +383,28 @@ def test_a_path_out_of_the_tree_is_refused(path):
     text = f"--- /dev/null\n+++ {quoted}\n@@ -0,0 +1 @@\n+x\n"
     with pytest.raises(PatchError, match="leads out of the tree; it is not applied"):
         diff.parse(text.encode(), "p")
-    renamed = f"{GIT}similarity index 100%\nrename from f.c\nrename to {quoted.replace('b/', '')}\n"
+    renamed = f"diff --git a/f.c {quoted}\nsimilarity index 100%\n"
+    renamed += f"rename from f.c\nrename to {quoted.replace('b/', '')}\n"
     with pytest.raises(PatchError, match="leads out of the tree"):
         diff.parse(renamed.encode(), "p")
 
 
 def test_a_file_that_is_missing_or_in_the_way_is_told():
     """A file to change must be there, a file to make must not."""
-    with pytest.raises(PatchError, match=r"p: changes f\.c, which does not exist"):
+    with pytest.raises(PatchError, match=r"p:1: changes f\.c, which does not exist"):
         patched(PAIR + BODY, {})
     text = diff.write("f.c", None, b"1\n")
-    with pytest.raises(PatchError, match=r"p: makes f\.c, which already exists"):
+    with pytest.raises(PatchError, match=r"p:1: makes f\.c, which already exists"):
         patched(text, {"f.c": b""})
     with pytest.raises(PatchError, match=r"makes n\.c, which already exists"):
         patched(diff.write("n.c", b"1\n", b"1\n", renamed_from="f.c"), {"f.c": b"1\n", "n.c": b""})
     partly = f"{GIT}deleted file mode 100644\n--- a/f.c\n+++ /dev/null\n@@ -1,2 +0,0 @@\n-1\n-2\n"
     with pytest.raises(PatchError, match=r"hunk 1 of f\.c does not apply"):
         patched(partly, {"f.c": b"1\n2\n3\n"})
+    emptied = f"{GIT}deleted file mode 100644\nindex e69de29..0000000\n"
     with pytest.raises(PatchError, match=r"deletes f\.c but does not remove all"):
+        patched(emptied, {"f.c": b"1\n"})
+    with pytest.raises(PatchError, match=r"f\.c has no hunk"):
         patched(f"{GIT}deleted file mode 100644\n", {"f.c": b"1\n"})
 
 

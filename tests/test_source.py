@@ -11,7 +11,8 @@ from scratch import commit, fill, git, repository
 
 from patchtool.errors import InputError, PatchError, UsageError
 from patchtool.outside import source as room
-from patchtool.outside.source import Overlay, Revision, WorkTree, open_source
+from patchtool.outside.reach import over
+from patchtool.outside.source import Overlay, Revision, WorkTree, open_source, read_patch
 
 MMU = b"int init_kvm_tdp_mmu(void)\n{\n\treturn 0;\n}\n"
 
@@ -339,40 +340,30 @@ def test_a_submodule_is_not_read(tmp_path):
 
 def test_a_patch_is_laid_over_the_tree(tmp_path):
     """A patch changes what is read and nothing on disk, with or without a revision."""
-    top = repository(tmp_path / "top", {"a.c": b"1\n2\n", "old.c": b"x\n"})
-    (top / "a.c").write_bytes(b"1\n3\n")
-    git(top, "rm", "--quiet", "old.c")
-    patch = tmp_path / "change.patch"
-    patch.write_text(git(top, "diff", "HEAD") + "\n")
+    file, gone = "arch/x86/kvm/a.c", "arch/x86/kvm/old.c"
+    top = repository(tmp_path / "top", {file: b"1\n2\n", gone: b"x\n"})
+    (top / file).write_bytes(b"1\n3\n")
+    git(top, "rm", "--quiet", gone)
+    patch = f"{git(top, 'diff', 'HEAD')}\n".encode()
     git(top, "reset", "--quiet", "--hard")
     for rev in (None, "HEAD"):
-        kept = open_source(str(top), rev, str(patch))
-        assert (kept.read("a.c"), kept.read("old.c")) == (b"1\n3\n", None)
-        assert kept.walk("") == ("a.c",)
+        kept, passed = over(open_source(str(top), rev), patch, "p", "")
+        assert (kept.read(file), kept.read(gone), passed) == (b"1\n3\n", None, [])
+        assert kept.walk("") == (file,)
         assert kept.rev == (rev and git(top, "rev-parse", "HEAD"))
         kept.close()
-    assert (top / "a.c").read_bytes() == b"1\n2\n"
+    assert (top / file).read_bytes() == b"1\n2\n"
 
 
 def test_a_patch_that_cannot_be_used_is_told(tmp_path):
     """A patch that is missing or does not fit is an error that names it."""
-    fill(tmp_path, {"tree/a.c": b"1\n", "p": b"--- a/a.c\n+++ b/a.c\n@@ -1 +1 @@\n-2\n+3\n"})
+    name = "arch/x86/kvm/a.c"
+    patch = f"--- a/{name}\n+++ b/{name}\n@@ -1 +1 @@\n-2\n+3\n".encode()
+    fill(tmp_path, {f"tree/{name}": b"1\n"})
     with pytest.raises(InputError, match="nope cannot be read: no such file"):
-        open_source(str(tmp_path / "tree"), patch=str(tmp_path / "nope"))
-    with pytest.raises(PatchError, match=r"p: hunk 1 of a\.c does not apply"):
-        open_source(str(tmp_path / "tree"), patch=str(tmp_path / "p"))
-
-
-def test_standard_input_is_a_patch(tmp_path):
-    """The name "-" takes the patch from standard input."""
-    fill(tmp_path, {"a.c": b"1\n"})
-    code = (
-        "from patchtool.outside.source import open_source\n"
-        f"print(open_source({str(tmp_path)!r}, patch='-').read('a.c'))"
-    )
-    patch = b"--- a/a.c\n+++ b/a.c\n@@ -1 +1 @@\n-1\n+2\n"
-    done = subprocess.run([sys.executable, "-c", code], input=patch, capture_output=True)
-    assert done.stdout.strip() == repr(b"2\n").encode(), done.stderr
+        read_patch(str(tmp_path / "nope"))
+    with pytest.raises(PatchError, match=r"p:3: hunk 1 of arch/x86/kvm/a\.c does not apply"):
+        over(open_source(str(tmp_path / "tree")), patch, "p", "")
 
 
 def test_a_plain_folder_costs_no_imports(tmp_path):

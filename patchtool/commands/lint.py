@@ -15,7 +15,11 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from patchtool.errors import InputError, PatchError, UsageError
-from patchtool.outside.mail import FOLDERS, Letter, read, relevant
+from patchtool.outside import reach
+from patchtool.outside.mail import FOLDERS, Letter, Passed, read, relevant
+from patchtool.outside.outline import Section
+from patchtool.outside.source import open_source, read_patch
+from patchtool.outside.top import prefix as prefix_of
 from patchtool.report import STATUS
 
 if TYPE_CHECKING:
@@ -94,13 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
     sources: list[Source] = []
     try:
         if arguments.patches:
-            letters = _letters(arguments.patches)
-            if not any(letter.diff for letter in letters):
-                return _silent(arguments)
-            if arguments.series and len(letters) == 1:
-                steps = [_numbered(tree, arguments, letters[0], sources)]
-            else:
-                steps = list(_patched(tree, arguments.rev, letters, sources))
+            steps = list(_handed(tree, arguments, sources))
         else:
             steps = list(_committed(tree, arguments, sources))
         if not any(step.paths for step in steps):
@@ -183,45 +181,55 @@ def _suppressions(arguments: argparse.Namespace) -> int:
 # -- patches -------------------------------------------------------------------------------
 
 
-def _letters(names: Sequence[str]) -> list[Letter]:
+_Judged = tuple[Section, ...]
+
+
+def _handed(tree: str, arguments: argparse.Namespace, opened: list[Source]) -> Iterator[Step]:
+    """Yield the steps of patches: none where no patch touches what matters."""
     letters: list[Letter] = []
-    for name in names:
-        data, title = _bytes(name)
-        letters += read(data, title)
-    return letters
+    passed: list[Passed] = []
+    for name in arguments.patches:
+        post = read(*read_patch(name))
+        letters += post.letters
+        passed += post.passed
+    source = open_source(tree, arguments.rev)
+    opened.append(source)
+    prefix = prefix_of(tree)
+    present = (reach.in_source if arguments.rev else reach.on_disk)(source, prefix)
+    judged, more = reach.sort(letters, present, prefix)
+    arguments.told([*passed, *more], arguments)
+    if not any(judged):
+        return
+    from patchtool.outside.source import Kept
 
-
-def _bytes(name: str) -> tuple[bytes, str]:
-    try:
-        if name == "-":
-            return sys.stdin.buffer.read(), "standard input"
-        with open(name, "rb") as file:
-            return file.read(), name
-    except (OSError, ValueError) as error:
-        reason = str(getattr(error, "strerror", None) or error).lower()
-        raise InputError(f"{name} cannot be read: {reason}; give a patch file") from error
+    kept = Kept(source)
+    if arguments.series and len(letters) == 1:
+        yield _numbered(tree, arguments.patches[0], kept, letters[0], judged[0], prefix)
+    else:
+        yield from _patched(tree, kept, letters, judged)
 
 
 def _patched(
-    tree: str, rev: str | None, letters: Sequence[Letter], opened: list[Source]
+    tree: str, source: Source, letters: Sequence[Letter], judged: Sequence[_Judged]
 ) -> Iterator[Step]:
     """Yield a step per patch, with the tree before and after it."""
-    from patchtool.outside.source import Kept, open_source
-
-    source = Kept(open_source(tree, rev))
-    opened.append(source)
-    parsed = list(map(_parsed, letters))
-    edits = _edits(tree, source, parsed)
+    parsed = list(map(_parsed, judged))
+    try:
+        edits = _edits(tree, source, parsed)
+    except PatchError as error:
+        raise reach.misfit(error, letters) from error
     for number, (letter, files) in enumerate(zip(letters, parsed, strict=True)):
         label = f"patch {number + 1} of {len(letters)}"
         label += f" ({letter.subject})" if letter.subject else ""
         yield _step(source, label, edits[number], edits[number + 1], files)
 
 
-def _parsed(letter: Letter) -> tuple[FilePatch, ...]:
+def _parsed(sections: _Judged) -> tuple[FilePatch, ...]:
+    if not sections:
+        return ()
     from patchtool.outside import diff
 
-    return diff.parse(letter.diff, letter.name) if letter.diff else ()
+    return diff.files(sections)
 
 
 def _step(source: Source, label: str, old: _Edits, new: _Edits, files: Sequence[FilePatch]) -> Step:
@@ -238,20 +246,20 @@ def _step(source: Source, label: str, old: _Edits, new: _Edits, files: Sequence[
 
 
 def _numbered(
-    tree: str, arguments: argparse.Namespace, letter: Letter, opened: list[Source]
+    tree: str, path: str, source: Source, letter: Letter, judged: _Judged, prefix: str
 ) -> Step:
     """Return the step of one mail of a series, with the others taken into account.
 
     The tree may be what the series starts from, have all of it, or have it in part.
     """
     from patchtool.outside.series import companions
-    from patchtool.outside.source import Kept, open_source
 
-    source = Kept(open_source(tree, arguments.rev))
-    opened.append(source)
-    before, after = companions(arguments.patches[0])
-    own = _parsed(letter)
-    first, last = list(map(_parsed, before)), list(map(_parsed, after))
+    before, after = companions(path)
+    own = _parsed(judged)
+    first, last = (
+        list(map(_parsed, reach.sort(others, lambda _: True, prefix)[0]))
+        for others in (before, after)
+    )
     wrong: PatchError | None = None
     ways: tuple[Callable[[], list[_Edits]], ...] = (
         lambda: _forwards(source, {}, [*first, own])[-2:],
@@ -266,7 +274,7 @@ def _numbered(
             continue
         return _step(source, "", old, new, own)
     assert wrong is not None
-    raise wrong
+    raise wrong if before else reach.misfit(wrong, [letter])
 
 
 def _same(source: Source) -> Source:

@@ -10,41 +10,31 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from patchtool.errors import PatchError
+from patchtool.outside.outline import NULL
 
 if TYPE_CHECKING:
     from unidiff.patch import Hunk as UnidiffHunk
-    from unidiff.patch import PatchedFile
+
+    from patchtool.outside.outline import Section
 
 _CONTEXT = 3
-_NULL = "/dev/null"
-
-_MAIL = re.compile(rb"\A(?:From |[A-Za-z][A-Za-z0-9-]*: )")
-_NEXT_MAIL = re.compile(rb"^(?=From \S+ .*\d\d:\d\d:\d\d \d{4}\r?$)", re.MULTILINE)
-_ENCODED = re.compile(
-    rb"^Content-Transfer-Encoding:\s*(?:quoted-printable|base64)", re.IGNORECASE | re.MULTILINE
-)
-_START = re.compile(
-    r"^(?:diff --(?:git|cc|combined) |(?:--- .*\n\+\+\+ )|Binary files .* differ)", re.MULTILINE
-)
-_HUNK = re.compile(r"@@ -\d{1,9}(?:,\d{1,9})? \+\d{1,9}(?:,\d{1,9})? @@")
-_PREFIXES = frozenset("abciow12")
-_QUOTED = re.compile(rb'\\([abtnvfr"\\]|[0-3][0-7]{2})')
-_ESCAPES = dict(zip(b'abtnvfr"\\', b'\a\b\t\n\v\f\r"\\', strict=True))
 
 
 class Hunk(NamedTuple):
     """One hunk: where it says it belongs, and its lines with their line ends.
 
-    ``lines`` pairs " ", "-" or "+" with the bytes of the line.
+    ``lines`` pairs " ", "-" or "+" with the bytes of the line; ``at`` says for messages
+    where the hunk stands.
     """
 
     old_start: int
     new_start: int
     lines: tuple[tuple[str, bytes], ...]
+    at: str = ""
 
     @property
     def old(self) -> tuple[bytes, ...]:
@@ -77,31 +67,15 @@ class FilePatch(NamedTuple):
 
 
 def parse(data: bytes, name: str) -> tuple[FilePatch, ...]:
-    """Read a patch, or the mails of a series; ``name`` is what to call it in messages.
+    """Read all files of a patch, or of the mails of a series; ``name`` is for messages."""
+    from patchtool.outside.mail import read
 
-    Nothing at all and a mail without a diff are patches that change nothing.
-    """
-    from unidiff.errors import UnidiffParseError
-    from unidiff.patch import PatchSet
+    return files(section for letter in read(data, name).letters for section in letter.sections)
 
-    lines = _lines_to_read(data, name)
-    if not any(lines):
-        if data.strip() and not _MAIL.match(data):
-            raise PatchError(f"{name}: holds no diff; give a patch in unified form")
-        return ()
-    at = 0
 
-    def feed() -> Iterator[str]:
-        nonlocal at
-        for at, line in enumerate(lines, 1):  # noqa: B007
-            yield line or "#\n"
-
-    try:
-        found = PatchSet(feed())
-    except (UnidiffParseError, ValueError) as error:
-        reason = str(error).splitlines()[0].split(":")[0].lower()
-        raise PatchError(f"{name}:{at}: does not parse as a patch: {reason}") from error
-    return tuple(_file_patch(file, lines, name) for file in found)
+def files(sections: Iterable[Section]) -> tuple[FilePatch, ...]:
+    """Read what some sections of a patch do."""
+    return tuple(map(_file_patch, sections))
 
 
 def apply(
@@ -116,7 +90,7 @@ def apply(
         data = _before(file, lambda path: after[path] if path in after else read(path))
         image = _Image(data)
         for number, hunk in enumerate(file.hunks, 1):
-            image.apply(hunk, f"{file.origin}: hunk {number} of {file.path}")
+            image.apply(hunk, f"{hunk.at or file.origin}: hunk {number} of {file.path}")
         result = image.content()
         if file.new is None and result:
             raise PatchError(
@@ -150,8 +124,8 @@ def write(
     header += _extended(source, path, old, new, mode)
     body = list(_hunks(_split(old or b""), _split(new or b""), path))
     if body:
-        header.append(f"--- {_NULL if old is None else _marked('a/' + source)}")
-        header.append(f"+++ {_NULL if new is None else _marked('b/' + path)}")
+        header.append(f"--- {NULL if old is None else _marked('a/' + source)}")
+        header.append(f"+++ {NULL if new is None else _marked('b/' + path)}")
     text = "".join(f"{line}\n" for line in header).encode("utf-8", "surrogateescape")
     return (text + b"".join(body)).decode("utf-8", "surrogateescape")
 
@@ -173,28 +147,42 @@ class _Image:
         self._done[at : at + len(old)] = b"\1" * len(new)
 
     def _place(self, hunk: Hunk, old: list[bytes], what: str) -> int:
-        """Return where a hunk fits: at its stated line, or at the only other place."""
-        stated = max(hunk.new_start - 1, 0)
+        """Return where a hunk fits: at its stated line or, as in git, at the nearest place.
+
+        Of two places as near as each other the later one counts.
+        """
+        stated = min(max(hunk.new_start - 1, 0), len(self._lines))
         if self._fits(stated, hunk, old):
             return stated
-        places = [at for at in self._candidates(old) if self._fits(at, hunk, old)]
-        if len(places) == 1:
-            return places[0]
+        places = (at for at in self._candidates(old) if self._fits(at, hunk, old))
+        nearest = min(places, key=lambda at: (abs(at - stated), at < stated), default=None)
+        if nearest is None:
+            raise PatchError(f"{what} does not apply: {self._why(hunk, old)}")
+        return nearest
+
+    def _why(self, hunk: Hunk, old: list[bytes]) -> str:
+        """Say why a hunk fits nowhere, and what to do."""
+        if all(tag != " " for tag, _ in hunk.lines):
+            return (
+                "it was made without context (-U0), so nothing tells where it belongs; "
+                "make the patch anew with `git diff -U3` or `git format-patch`"
+            )
         have = frozenset(self._lines)
         lines = [line for line in old if line.strip()]
         # A line that is nowhere tells most; if all are there, they are not together.
-        looked = next((line for line in lines if line not in have), None)
-        nowhere = looked is not None
-        looked = looked or next(iter(lines), b"")
+        nowhere = next((line for line in lines if line not in have), None)
+        looked = nowhere if nowhere is not None else next(iter(lines), b"")
         text = looked.decode("utf-8", "backslashreplace").strip()
-        if places:
-            raise PatchError(
-                f"{what} fits at {len(places)} places (lines {places[0] + 1} and {places[1] + 1}) "
-                f"but not at its line {hunk.old_start}, which should hold {text!r}"
-            )
         where = f"near line {hunk.old_start} it looks for {text!r}"
-        where += ", which the file does not have" if nowhere else " and what follows it there"
-        raise PatchError(f"{what} does not apply: {where}; was the patch made for another version?")
+        if nowhere is None:
+            return f"{where} and what follows it there; was the patch made for another version?"
+        bare = b" ".join(nowhere.split())
+        if any(bare == b" ".join(line.split()) for line in self._lines):
+            return (
+                f"{where}, which the file has with other white space; a mailer changed tabs or "
+                f"line ends, get the patch anew"
+            )
+        return f"{where}, which the file does not have; was the patch made for another version?"
 
     def _candidates(self, old: list[bytes]) -> Iterator[int]:
         if not old:
@@ -237,79 +225,50 @@ def _before(file: FilePatch, read: Callable[[str], bytes | None]) -> bytes:
     return data
 
 
-def _lines_to_read(data: bytes, name: str) -> list[str]:
-    """Return the lines of a patch; what stands before the diff of a mail becomes ""."""
-    result: list[str] = []
-    for mail in _NEXT_MAIL.split(data):
-        text = _decoded(mail).decode("latin-1")
-        start = _START.search(text)
-        skipped = text[: start.start()] if start else text
-        result += [""] * skipped.count("\n")
-        if start:
-            result += _checked(text[start.start() :], len(result), name)
-    return result
-
-
-def _decoded(mail: bytes) -> bytes:
-    """Return a mail with its body as it was before the transport encoded it."""
-    head, _, _ = mail.partition(b"\n\n")
-    if _MAIL.match(mail) and _ENCODED.search(head):
-        import email
-
-        body = email.message_from_bytes(mail).get_payload(decode=True)
-        return body if isinstance(body, bytes) else mail
-    return mail
-
-
-def _checked(text: str, offset: int, name: str) -> list[str]:
-    """Split a diff into lines, and refuse what would silently be passed over."""
-    lines = text.split("\n")
-    # The last line ends, whatever the mailer made of it.
-    if not lines[-1]:
-        lines.pop()
-    if lines[0].endswith("\r"):
-        # A transport changed the ends of all lines: the headers never have a "\r".
-        lines = [line.removesuffix("\r") for line in lines]
-    for number, line in enumerate(lines, offset + 1):
-        if line.startswith(("@@@ ", "diff --cc ", "diff --combined ")):
-            raise PatchError(
-                f"{name}:{number}: is the combined diff of a merge; make it with `git diff A B`"
-            )
-        if line.startswith("@@") and not _HUNK.match(line):
-            raise PatchError(f"{name}:{number}: does not parse as a patch: bad hunk header")
-    # git writes the mark of a missing line end in the language of the person.
-    return [
-        "\\ No newline at end of file\n" if line.startswith("\\ ") else f"{line}\n"
-        for line in lines
-    ]
-
-
-def _file_patch(file: PatchedFile, lines: list[str], name: str) -> FilePatch:
-    info = [str(line).rstrip("\n") for line in file.patch_info or ()]
-    git = any(line.startswith("diff --git ") for line in info)
-    old, new = _names(file.source_file, file.target_file, git)
-    said = {key: _value(info, key) for key in ("rename from", "rename to", "copy from", "copy to")}
-    old = said["rename from"] or said["copy from"] or old
-    new = said["rename to"] or said["copy to"] or new
-    if not git and old is not None and new is not None:
-        # "x.c.orig" against "x.c": the file to change is the one to be had afterwards.
-        old = new
-    for path in (old, new):
-        _check_path(path, name)
-    shown = new or old
-    if file.is_binary_file:
-        raise PatchError(f"{name}: the patch of {shown} is binary; leave that file out")
-    if not file and not git:
-        raise PatchError(f"{name}: the patch of {shown} has no hunks; it may be cut short")
-    hunks = tuple(
-        _hunk(hunk, lines, f"{name}: hunk {i} of {shown}") for i, hunk in enumerate(file, 1)
+def _file_patch(section: Section) -> FilePatch:
+    origin = section.text.place(section.start).removesuffix(": ")
+    for path in (section.old, section.new):
+        _check_path(path, origin)
+    if section.binary:
+        raise PatchError(f"{origin}: the patch of {section.path} is binary; leave that file out")
+    return FilePatch(
+        section.old, section.new, tuple(_hunks_of(section)), origin, copied=section.copied
     )
-    return FilePatch(old, new, hunks, name, copied=said["copy from"] is not None)
 
 
-def _hunk(hunk: UnidiffHunk, lines: list[str], what: str) -> Hunk:
+def _hunks_of(section: Section) -> Iterator[Hunk]:
+    """Yield the hunks of a section; unidiff and the outline have to agree on them."""
+    if not section.hunks:
+        return
+    from unidiff.errors import UnidiffParseError
+    from unidiff.patch import PatchSet
+
+    text = section.text
+    try:
+        (found,) = PatchSet(_plain(section))
+    except (UnidiffParseError, ValueError) as error:
+        reason = str(error).splitlines()[0].split(":")[0].lower()
+        raise PatchError(f"{text.place(section.start)}does not parse: {reason}") from error
+    if len(found) != len(section.hunks):
+        raise PatchError(f"{text.place(section.start)}does not parse: it has hunks within hunks")
+    for hunk, (start, _) in zip(found, section.hunks, strict=True):
+        yield _hunk(hunk, text.place(start).removesuffix(": "))
+
+
+def _plain(section: Section) -> Iterator[str]:
+    """Yield a section as unidiff expects it: one form of header, one form of blank line."""
+    yield from ("--- a/f\n", "+++ b/f\n")
+    # A transport changed the ends of all lines: the headers never have a "\r".
+    dos = section.text.lines[section.hunks[0][0]].endswith(b"\r")
+    for start, end in section.hunks:
+        for line in section.text.lines[start:end]:
+            text = (line.removesuffix(b"\r") if dos else line).decode("latin-1")
+            # git writes the mark of a missing line end in the language of the person.
+            yield "\\ No newline at end of file\n" if text.startswith("\\ ") else f"{text or ' '}\n"
+
+
+def _hunk(hunk: UnidiffHunk, at: str) -> Hunk:
     result: list[tuple[str, bytes]] = []
-    last = 0
     for line in hunk:
         if line.line_type == "\\":
             if result:
@@ -317,44 +276,7 @@ def _hunk(hunk: UnidiffHunk, lines: list[str], what: str) -> Hunk:
                 result[-1] = tag, text.removesuffix(b"\n")
         elif line.line_type:
             result.append((line.line_type, line.value.encode("latin-1")))
-            last = line.diff_line_no or 0
-    rest = (line for line in lines[last : last + 2] if not line.startswith("\\"))
-    after = next(rest, "")
-    if after.startswith((" ", "+", "-")) and not after.startswith(("--- ", "-- \n", "--\n")):
-        raise PatchError(f"{what} is longer than its header says; the patch was damaged")
-    if not any(tag != " " for tag, _ in result):
-        raise PatchError(f"{what} changes nothing; the patch was damaged")
-    return Hunk(hunk.source_start, hunk.target_start, tuple(result))
-
-
-def _value(info: list[str], key: str) -> str | None:
-    for line in info:
-        if line.startswith(f"{key} "):
-            return _unquote(line.removeprefix(f"{key} "))
-    return None
-
-
-def _names(source: str, target: str, git: bool) -> tuple[str | None, str | None]:
-    """Return both names of a file below the tree, without what diff put before them."""
-    old = None if source == _NULL else _unquote(source.rstrip() if not git else source)
-    new = None if target == _NULL else _unquote(target.rstrip() if not git else target)
-    pair = [path.partition("/") for path in (old, new) if path is not None]
-    tops, rests = {top for top, _, _ in pair}, {rest for _, _, rest in pair}
-    # Without git any two names may stand before the same path: "linux.orig/", "linux/".
-    strip = len(tops) == 2 and len(rests) == 1 and "" not in rests
-    if strip or (tops <= _PREFIXES and "" not in rests):
-        old, new = (None if p is None else p.partition("/")[2] for p in (old, new))
-    return old, new
-
-
-def _unquote(name: str) -> str:
-    """Return a path as the file system has it: git quotes unusual bytes as C does."""
-    raw = name.encode("latin-1")
-    if len(raw) > 1 and raw.startswith(b'"') and raw.endswith(b'"'):
-        raw = _QUOTED.sub(
-            lambda m: bytes([_ESCAPES[m[1][0]] if len(m[1]) == 1 else int(m[1], 8)]), raw[1:-1]
-        )
-    return os.fsdecode(raw)
+    return Hunk(hunk.source_start, hunk.target_start, tuple(result), at)
 
 
 def _quote(path: str) -> str:

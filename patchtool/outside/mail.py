@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Patches as people hand them over: files, mails and mboxes, decoded and told apart.
+"""Patches as people hand them over: files, mails and mboxes, told apart and opened.
 
-In: bytes.  Out: one record per patch, with the part of its diff that can matter to a
-verdict.  Nothing costly is imported: this room decides whether a lint has to start.
+In: bytes.  Out: one record per patch with the sections of its diff, and one for each mail
+or part of a mail that is passed over, with the reason.  What is neither is an error.
+
+Plain mails are cut apart here, as `git mailsplit` does it; whatever is encoded or has
+parts is opened by the email package, any defect of which is an error.  `git mailinfo`
+would cost a process and a file for each mail, and puts all parts into one text: the copy
+in HTML becomes a second patch, and the lines of the file are lost.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from patchtool.errors import PatchError
+from patchtool.outside.outline import Section, Text, holds_diff, outline, shortened
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -24,105 +30,350 @@ _RELEVANT = re.compile(
     r"|include/(?:uapi/|vdso/|asm-generic/)?(?:linux/|kvm/)?"
     r"(?:kvm[^/]*|bitops|bits|const|compiler[^/]*|kernel|stddef|types|[^/]*mshyperv)\.h$)"
 )
-_CLIMBS = re.compile(r"(?:^|/)\.\.(?:/|$)|^/(?!dev/null)")
+_COPY = re.compile(r"(?:^|/)tools/(?:arch/|include/|testing/|perf/|lib/|virt/)")
 
-_NEXT = re.compile(rb"^(?=From \S+ .*\d\d:\d\d:\d\d \d{4}\r?$)", re.MULTILINE)
-_MAIL = re.compile(rb"\A(?:From \S+ .*\r?\n|[A-Za-z][A-Za-z0-9-]*:[ \t])")
-_PLAIN = re.compile(
-    rb"^Content-Transfer-Encoding:[ \t]*(?:quoted-printable|base64)"
-    rb"|^Content-Type:[ \t]*multipart/|^Content-Type:[^\n]*(?:\n[ \t][^\n]*)*format=\"?flowed",
-    re.IGNORECASE | re.MULTILINE,
+_NEXT = re.compile(rb"^(?=From \S+ .*\d\d:\d\d:\d\d \d{4}(?: [+-]\d{4})?\r?$)", re.MULTILINE)
+_FIELD = re.compile(rb"([A-Za-z][A-Za-z0-9-]*):(.*)", re.DOTALL)
+_OF_MAIL = frozenset(
+    (b"from", b"subject", b"date", b"message-id", b"mime-version", b"content-type", b"to")
 )
-_SUBJECT = re.compile(rb"^Subject:[ \t]*([^\n]*(?:\n[ \t][^\n]*)*)", re.IGNORECASE | re.MULTILINE)
-_TAG = re.compile(r"^\s*(?:re:\s*)?\[([^\]]*)\]\s*", re.IGNORECASE)
-_COVER = re.compile(r"(?:^|\s)0+/\d+(?:\s|$)")
-_DIFF = re.compile(
-    rb"^(?:diff --(?:git|cc|combined) |--- [^\n]*\n\+\+\+ |Binary files )", re.MULTILINE
+_ENCODING = re.compile(rb"\s*(?:quoted-printable|base64|x-uuencode|uuencode)", re.IGNORECASE)
+_TYPE = re.compile(
+    rb"\s*multipart/|\s*message/|.*format=\"?flowed|.*charset=\"?utf-(?:7|16|32)",
+    re.IGNORECASE | re.DOTALL,
 )
-_GIT = re.compile(rb"^(?=diff --git )", re.MULTILINE)
-_NAMES = re.compile(
-    rb"^(?:diff --(?:git|cc|combined)|---|\+\+\+|(?:rename|copy) (?:from|to)|Binary files)"
-    rb" ([^\n]*)",
-    re.MULTILINE,
+_TAG = re.compile(r"\s*\[([^\]]*)\]\s*")
+_REPLY = re.compile(r"\s*(?:re|aw|antw|sv|vs|odp)(?:\[\d+\])?:\s*", re.IGNORECASE)
+_NUMBER = re.compile(r"(?<!\S)(\d{1,4})/(\d{1,4})(?!\S)")
+_QUOTE = re.compile(rb"^(?:[ \t]*>|[ \t]+)[ >\t]*(?:diff --git |@@ -\d)", re.MULTILINE)
+_STAT = re.compile(r"\A (\S.*?) +\| +(\d+)(?: [+-]*)?\s*\Z")
+_BASE = re.compile(rb"^base-commit: ([0-9a-f]{40}(?:[0-9a-f]{24})?)\s*$", re.MULTILINE)
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_HARMLESS = re.compile(
+    r"(?:image|audio|video|font)/|application/(?:pgp-signature|(?:x-)?pkcs7-signature|pdf)$"
 )
 
 
 class Letter(NamedTuple):
-    """One patch: what to call it, its subject without tags, and the diff that matters.
+    """One patch: where it stands, what its subject has in brackets, and its sections.
 
-    ``diff`` is empty where the patch touches nothing that a verdict can rest on.  No
-    dataclass: importing those takes as long as the rest of a lint that has nothing to do.
+    ``number`` and ``total`` are its place in a series, 0 without one; ``base`` is the
+    commit that it says it was made for.  No dataclass: importing those takes as long as
+    the rest of a lint that has nothing to do.
     """
 
-    name: str
+    text: Text
+    tags: str
+    sections: tuple[Section, ...]
+    base: str = ""
+
+    @property
+    def subject(self) -> str:
+        """The subject without "Re:" and "[PATCH ...]"."""
+        return self.text.subject
+
+    @property
+    def number(self) -> int:
+        """The number in a series, 0 without one."""
+        found = _NUMBER.search(self.tags)
+        return int(found.group(1)) if found else 0
+
+    @property
+    def total(self) -> int:
+        """How many patches the series has, 0 for no series."""
+        found = _NUMBER.search(self.tags)
+        return int(found.group(2)) if found else 0
+
+    @property
+    def series(self) -> str:
+        """What all subjects of a series share."""
+        return " ".join(_NUMBER.sub(f"/{self.total}", self.tags).split())
+
+
+class Passed(NamedTuple):
+    """Something that is passed over: its place, what it is, and why.
+
+    ``worth`` tells that the person should hear of it unasked.
+    """
+
+    place: str
+    what: str
+    reason: str
+    worth: bool = False
+
+
+class Post(NamedTuple):
+    """All that was handed over: patches, and what else was there."""
+
+    letters: tuple[Letter, ...]
+    passed: tuple[Passed, ...]
+
+
+class _Mail(NamedTuple):
+    """A mail: its header in lower case, its subject, and the texts of its parts."""
+
+    fields: dict[bytes, bytes]
     subject: str
-    diff: bytes
+    tags: str
+    reply: bool
+    texts: tuple[Text, ...]
+    title: Text
+
+    @property
+    def promises(self) -> bool:
+        """Whether the subject says that here is a patch, and no cover letter."""
+        words = self.tags.upper().split()
+        return not self.reply and not self.cover and "PATCH" in words
+
+    @property
+    def cover(self) -> bool:
+        found = _NUMBER.search(self.tags)
+        return found is not None and int(found.group(1)) == 0
 
 
-def read(data: bytes, name: str) -> tuple[Letter, ...]:
-    """Read a patch, a mail or an mbox; cover letters and replies are skipped."""
-    mails = [mail for mail in _NEXT.split(data) if mail.strip()]
-    letters: list[Letter] = []
-    skipped = False
-    for number, mail in enumerate(mails, 1):
-        title = name if len(mails) == 1 else f"{name}, mail {number}"
-        subject, body = _opened(mail)
-        start = _DIFF.search(body)
-        if start is None:
-            skipped = skipped or bool(_COVER.search(_tags(subject)))
+def read(data: bytes, name: str) -> Post:
+    """Read a patch, a mail or an mbox; every mail of it is a letter or passed over."""
+    if data.startswith(_UTF16):
+        raise PatchError(
+            f"{name} is in UTF-16, as a shell on Windows writes what a program prints; "
+            f"let git write the file: `git format-patch -o FOLDER`"
+        )
+    if not data.strip():
+        raise PatchError(f"{name} is empty; give a patch in unified form, or a mail with one")
+    passed: list[Passed] = []
+    mails = list(_mails(data.removeprefix(b"\xef\xbb\xbf"), name, passed))
+    letters, covers = [], False
+    originals = any(one.texts and not one.reply for one in mails)
+    for one in mails:
+        covers = covers or one.cover
+        if one.reply and originals:
+            why = "is a reply and no patch of the series"
+            passed.append(Passed(one.title.place(0), "this mail", why, bool(one.texts)))
             continue
-        letters.append(Letter(title, _bare(subject), _matters(body[start.start() :])))
-    if not letters and not skipped:
-        what = "is empty" if not data.strip() else "holds no patch"
-        raise PatchError(f"{name} {what}; give a patch in unified form, or a mail with one")
-    return tuple(letters)
+        sections = [part for text in one.texts for part in _sections(text, one)]
+        if sections:
+            letters.append(Letter(one.texts[0], one.tags, tuple(sections), _base(one)))
+            _check_diffstat(sections)
+        elif one.promises:
+            where = one.title.place(0).removesuffix(": ")
+            raise PatchError(f"{where} holds no patch, although it says so; {_why_none(data)}")
+        else:
+            why = "is a cover letter" if one.cover else "holds no patch"
+            passed.append(Passed(one.title.place(0), "this mail", why))
+    if not letters and not covers:
+        raise PatchError(f"{name} holds no patch; {_why_none(data)}")
+    return Post(tuple(letters), tuple(passed))
 
 
-def tags(data: bytes) -> str:
-    """Return what the subject of a mail has in brackets, as "PATCH v2 3/5"."""
-    return _tags(_opened(data)[0])
+def mark(data: bytes) -> tuple[str, int, int] | None:
+    """Return series, total and number that the subject of a mail names, None without."""
+    fields, _, _ = _head(_lines(data))
+    _, tags, _ = _subject(fields)
+    letter = Letter(Text("", 0, "", 1, True, ()), tags, ())
+    return (letter.series, letter.total, letter.number) if _NUMBER.search(tags) else None
 
 
 def relevant(path: str) -> bool:
-    """Tell whether a verdict can rest on a file, from its path alone."""
-    return _RELEVANT.search(path) is not None
+    """Tell whether a verdict can rest on a file, from its path alone.
+
+    tools/ has copies of some headers; no kernel is built from those.
+    """
+    return _RELEVANT.search(path) is not None and _COPY.search(path) is None
 
 
-def _opened(mail: bytes) -> tuple[str, bytes]:
-    """Return subject and text of a mail; all of it is text where it is none."""
-    if not _MAIL.match(mail):
-        return "", _lines(mail)
-    mail = _lines(mail)
-    head, _, body = mail.partition(b"\n\n")
-    if _PLAIN.search(head):
-        return _decoded(mail)
-    found = _SUBJECT.search(head)
-    return "" if found is None else _words(found.group(1)), body
+def _why_none(data: bytes) -> str:
+    """Return what to do about a text without a patch."""
+    if _QUOTE.search(data):
+        return "its diff is quoted or indented, and has to begin at the start of the line"
+    if b"-----BEGIN PGP MESSAGE-----" in data:
+        return "it is encrypted"
+    return "give a patch in unified form, or a mail with one"
 
 
-def _lines(data: bytes) -> bytes:
-    """Return a text with plain line ends, where a transport changed them all."""
+# -- mails ---------------------------------------------------------------------------------
+
+
+def _mails(data: bytes, name: str, passed: list[Passed]) -> Iterator[_Mail]:
+    """Yield the mails of an mbox, or the only one of a file."""
+    pieces = _NEXT.split(data)
+    if not pieces[0].strip():
+        pieces[:1] = []
+        line = data.count(b"\n", 0, len(data) - sum(map(len, pieces))) + 1
+    else:
+        line = 1
+    for number, piece in enumerate(pieces, 1):
+        yield _mail(piece, name, number if len(pieces) > 1 else 0, line, passed)
+        line += piece.count(b"\n")
+
+
+def _mail(data: bytes, name: str, number: int, line: int, passed: list[Passed]) -> _Mail:
+    lines = _lines(data)
+    fields, body, started = _head(lines)
+    if not fields.keys() & _OF_MAIL:
+        fields, body = {}, 0
+    subject, tags, reply = _subject(fields)
+    title = Text(name, number, subject, line, True, ())
+    coded = _ENCODING.match(fields.get(b"content-transfer-encoding", b""))
+    if coded or _TYPE.match(fields.get(b"content-type", b"")):
+        texts = list(_opened(lines[started:], title, passed))
+    else:
+        texts = [title._replace(first=line + body, lines=tuple(lines[body:]))]
+    kept = tuple(text for text in texts if holds_diff(b"\n".join(text.lines)))
+    return _Mail(fields, subject, tags, reply, kept, title)
+
+
+def _head(lines: Sequence[bytes]) -> tuple[dict[bytes, bytes], int, int]:
+    """Return the fields of a header, the line behind it, and the one where it begins.
+
+    A header ends where a line is none of its lines, too: those that Debian puts above a
+    patch have no blank line below.
+    """
+    fields: dict[bytes, bytes] = {}
+    start = int(bool(lines) and lines[0].startswith((b"From ", b">From ")))
+    last = b""
+    for at in range(start, len(lines)):
+        line = lines[at]
+        if not line.strip():
+            return fields, at + 1, start
+        found = _FIELD.match(line)
+        if found is not None and not line.startswith(b"Index: "):
+            last = found.group(1).lower()
+            fields.setdefault(last, found.group(2))
+        elif line.startswith((b" ", b"\t")) and last:
+            fields[last] += b"\n" + line
+        else:
+            return fields, at, start
+    return fields, len(lines), start
+
+
+def _lines(data: bytes) -> list[bytes]:
+    """Return the lines of a text, with plain ends where a transport changed them all."""
     if data.count(b"\r\n") == data.count(b"\n"):
-        return data.replace(b"\r\n", b"\n")
-    return data
+        data = data.replace(b"\r\n", b"\n")
+    lines = data.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    return lines
 
 
-def _decoded(mail: bytes) -> tuple[str, bytes]:
-    """Open a mail that is encoded, flowed or in several parts."""
+def _subject(fields: dict[bytes, bytes]) -> tuple[str, str, bool]:
+    """Return a subject without its tags, the tags, and whether it is that of a reply."""
+    raw = fields.get(b"subject", fields.get(b"description", b""))
+    text = _words(raw)
+    reply = False
+    tags: list[str] = []
+    while True:
+        found = _REPLY.match(text) or _TAG.match(text)
+        if found is None:
+            return text.strip(), " ".join(tags), reply
+        reply = reply or found.re is _REPLY
+        tags += list(found.groups())
+        text = text[found.end() :]
+
+
+def _words(raw: bytes) -> str:
+    """Return a header on one line; encoded words are decoded."""
+    text = " ".join(raw.decode("utf-8", "replace").split())
+    if "=?" in text:
+        from email.errors import HeaderParseError
+        from email.header import decode_header, make_header
+
+        try:
+            return " ".join(str(make_header(decode_header(text))).split())
+        except (HeaderParseError, LookupError, ValueError):
+            return text
+    return text
+
+
+def _base(one: _Mail) -> str:
+    """Return the commit that a mail says its patch was made for."""
+    found = next(filter(None, (_BASE.search(b"\n".join(t.lines)) for t in one.texts)), None)
+    return found.group(1).decode("ascii") if found else ""
+
+
+# -- encoded mails -------------------------------------------------------------------------
+
+
+def _opened(lines: Sequence[bytes], title: Text, passed: list[Passed]) -> Iterator[Text]:
+    """Yield the texts of a mail that is encoded, flowed or in several parts."""
     import email
 
-    message = email.message_from_bytes(re.sub(rb"\AFrom [^\n]*\n", b"", mail))
-    parts = [_payload(part) for part in message.walk() if part.get_content_maintype() == "text"]
-    return _words(str(message.get("Subject", "")).encode("utf-8", "replace")), b"\n".join(parts)
+    data = b"\n".join(lines) + b"\n"
+    message = email.message_from_bytes(data)
+    html: list[Text] = []
+    found: list[Text] = []
+    seen: set[tuple[bytes, ...]] = set()
+    for part in message.walk():
+        if part.is_multipart():
+            _check_defects(part, title)
+            continue
+        text = _part(part, data, title, passed)
+        _check_defects(part, title)
+        if text is None:
+            continue
+        words = b"\n".join(text.lines)
+        if part.get_content_subtype() == "html":
+            html += [text] * (b"diff --git " in words or b"@@ -" in words)
+        elif not holds_diff(words):
+            if b"-----BEGIN PGP MESSAGE-----" in text.lines:
+                raise PatchError(f"{text.place(0)}this part is encrypted; give the plain text")
+            if part.get_filename():
+                passed.append(Passed(text.place(0), "an attachment", "holds no diff"))
+        elif text.lines in seen:
+            why = "is the same as another part"
+            passed.append(Passed(text.place(0), "a part of this mail", why))
+        else:
+            seen.add(text.lines)
+            found.append(text)
+    for copy in html:
+        if not found:
+            raise PatchError(
+                f"{copy.place(0)}the patch is there in HTML only; get it as plain text"
+            )
+        passed.append(Passed(copy.place(0), "a part of this mail", "is a copy in HTML"))
+    yield from found
 
 
-def _payload(part: Message) -> bytes:
-    data = part.get_payload(decode=True)
-    text = _lines(data) if isinstance(data, bytes) else b""
-    if str(part.get_param("format", "")).lower() != "flowed":
-        return text
-    delete = str(part.get_param("delsp", "")).lower() == "yes"
-    return b"".join(_unflowed(text, delete))
+def _part(part: Message, data: bytes, title: Text, passed: list[Passed]) -> Text | None:
+    """Return the text of a part, whatever its type; None for what is known to be no patch."""
+    raw = part.get_payload(decode=False)
+    content = part.get_payload(decode=True)
+    body = raw.encode("ascii", "surrogateescape") if isinstance(raw, str) else b""
+    at = data.find(body) if body.strip() else -1
+    first = title.first + (data.count(b"\n", 0, at) if at > 0 else 0)
+    text = title._replace(first=first)
+    if not isinstance(content, bytes):
+        raise PatchError(f"{text.place(0)}a part of this mail cannot be decoded")
+    kind = part.get_content_type()
+    charset = str(part.get_param("charset", "")).lower()
+    if charset.startswith(("utf-16", "utf-32", "utf-7")):
+        try:
+            content = content.decode(charset).encode()
+        except (UnicodeError, LookupError) as error:
+            raise PatchError(f"{text.place(0)}a part of this mail is no {charset}") from error
+    if b"\0" in content:
+        if not _HARMLESS.match(kind):
+            what = part.get_filename() or kind
+            raise PatchError(
+                f"{text.place(0)}the attachment {what!r} is no text, and what is in it is not "
+                f"known; give the patch itself"
+            )
+        passed.append(Passed(text.place(0), "a part of this mail", f"is of type {kind}"))
+        return None
+    plain = content == body and str(part.get("Content-Transfer-Encoding", "")).lower() != "base64"
+    if str(part.get_param("format", "")).lower() == "flowed":
+        delete = str(part.get_param("delsp", "")).lower() == "yes"
+        content = b"".join(_unflowed(b"\n".join(_lines(content)), delete))
+        plain = False
+    return text._replace(exact=plain and at >= 0, lines=tuple(_lines(content)))
+
+
+def _check_defects(part: Message, title: Text) -> None:
+    """Refuse a part of which the email package could only guess what it says."""
+    for defect in part.defects:
+        words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", type(defect).__name__).lower()
+        words = words.removesuffix(" defect")
+        raise PatchError(f"{title.place(0)}the mail is damaged ({words}); get it anew, raw")
 
 
 def _unflowed(text: bytes, delete: bool) -> Iterator[bytes]:
@@ -145,48 +396,48 @@ def _unflowed(text: bytes, delete: bool) -> Iterator[bytes]:
         yield held + b"\n"
 
 
-def _words(raw: bytes) -> str:
-    """Return a header on one line; encoded words are decoded."""
-    text = " ".join(raw.decode("utf-8", "replace").split())
-    if "=?" in text:
-        from email.errors import HeaderParseError
-        from email.header import decode_header, make_header
-
-        try:
-            return str(make_header(decode_header(text)))
-        except (HeaderParseError, LookupError, ValueError):
-            return text
-    return text
+# -- what a mail says about its own diff -----------------------------------------------------
 
 
-def _tags(subject: str) -> str:
-    found = _TAG.match(subject)
-    return found.group(1) if found else ""
+def _sections(text: Text, one: _Mail) -> list[Section]:
+    return outline(text, bool(one.fields))
 
 
-def _bare(subject: str) -> str:
-    """Return a subject without "Re:" and "[PATCH ...]"."""
-    while found := _TAG.match(subject):
-        subject = subject[found.end() :]
-    return subject
+def _check_diffstat(sections: Sequence[Section]) -> None:
+    """Refuse a mail whose diffstat counts more of a file that matters than its diff has."""
+    start = sections[0]
+    text = start.text
+    counted: dict[str, int] = {}
+    for section in sections:
+        for name in {section.old, section.new} - {None}:
+            counted[str(name)] = counted.get(str(name), 0) + section.lines
+    for at, line in enumerate(text.lines[: start.start]):
+        if b"|" not in line:
+            continue
+        found = _STAT.match(line.decode("latin-1"))
+        if found is None or "=>" in found.group(1):
+            continue
+        path, most = found.group(1).strip(), int(found.group(2)[:9])
+        # A long path loses its beginning: ".../kvm/mmu/mmu.c".
+        end = path.removeprefix("...")
+        if not relevant(path) and not (path != end and relevant(f"arch/x86/kvm{end}")):
+            continue
+        same = f"/{end.lstrip('/')}"
+        have = [
+            number
+            for name, number in counted.items()
+            if f"/{name}".endswith(same) or f"/{path}".endswith(f"/{name}")
+        ]
+        if not have:
+            raise PatchError(
+                f"{text.place(at)}the diffstat names {path}, but the diff does not have that "
+                f"file; a part of the mail is missing"
+            )
+        if sum(have) < most:
+            raise PatchError(
+                f"{text.place(at)}the diffstat counts {most} changed lines of {path}, but the diff "
+                f"has {sum(have)}; a part of the mail is missing"
+            )
 
 
-def _matters(body: bytes) -> bytes:
-    """Return the files of a diff that can matter; of a plain diff all or nothing."""
-    parts = _GIT.split(body) if b"diff --git " in body else [body]
-    kept = [part for part in parts if any(map(_counts, _named(part)))]
-    return b"".join(kept)
-
-
-def _named(part: bytes) -> Iterator[str]:
-    """Yield the names in the headers of a diff; names may hold spaces."""
-    # A git header ends at its first hunk; a line of a hunk may look like a name.
-    head = part.partition(b"\n@@ ")[0] if part.startswith(b"diff --git ") else part
-    for match in _NAMES.finditer(head):
-        text = match.group(1).decode("utf-8", "replace").strip()
-        yield from re.split(r"[\t ]+", text.replace('"', ""))
-
-
-def _counts(name: str) -> bool:
-    # A path that leaves the tree is let through, to be refused by whoever applies it.
-    return relevant(name) or _CLIMBS.search(name) is not None
+__all__ = ["FOLDERS", "Letter", "Passed", "Post", "mark", "read", "relevant", "shortened"]

@@ -9,47 +9,37 @@ lie in one folder, numbered in their subjects, so nothing has to be kept between
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import NamedTuple
 
 from patchtool.errors import PatchError
-from patchtool.outside.mail import Letter, read, tags
+from patchtool.outside.mail import Letter, mark, read
 
-_NUMBER = re.compile(r"(?<!\S)(\d{1,4})/(\d{1,4})(?!\S)")
 _MOST_FILES = 4096
 _MOST_BYTES = 8 << 20
 _HEAD = 16384
 
 
-class _Mark(NamedTuple):
-    """What all subjects of a series share, and the number of one."""
-
-    series: str
-    total: int
-    number: int
-
-
 def companions(path: str) -> tuple[list[Letter], list[Letter]]:
     """Return the patches before and after the mail in a file, as far as they are there."""
     # A pipe cannot be read a second time.
-    mark = _mark(path) if os.path.isfile(path) else None
-    if mark is None or mark.total < 2:
+    own_mark = _mark(path) if os.path.isfile(path) else None
+    if own_mark is None or own_mark[1] < 2:
         return [], []
+    series, total, number = own_mark
     found: dict[int, tuple[int, str]] = {}
     own = os.stat(path).st_mtime_ns
     for other, changed in _beside(path):
         theirs = _mark(other)
-        if theirs is None or theirs.series != mark.series or theirs.number == mark.number:
+        if theirs is None or theirs[0] != series or theirs[2] == number:
             continue
         # Two series of one kind in one folder: the files of one were written together.
         rival = abs(changed - own), other
-        if 0 < theirs.number <= mark.total:
-            found[theirs.number] = min(found.get(theirs.number, rival), rival)
-    before = [found[n][1] for n in range(1, mark.number) if n in found]
-    after = [found[n][1] for n in range(mark.number + 1, mark.total + 1) if n in found]
+        if 0 < theirs[2] <= total:
+            found[theirs[2]] = min(found.get(theirs[2], rival), rival)
+    before = [found[n][1] for n in range(1, number) if n in found]
+    after = [found[n][1] for n in range(number + 1, total + 1) if n in found]
     return _letters(before), _letters(after)
 
 
@@ -57,7 +47,7 @@ def _letters(paths: list[str]) -> list[Letter]:
     letters: list[Letter] = []
     for path in paths:
         with open(path, "rb") as file, suppress(PatchError):
-            letters += read(file.read(_MOST_BYTES), path)
+            letters += read(file.read(_MOST_BYTES), path).letters
     return letters
 
 
@@ -79,16 +69,10 @@ def _beside(path: str) -> Iterator[tuple[str, int]]:
                 yield entry.path, state.st_mtime_ns
 
 
-def _mark(path: str) -> _Mark | None:
-    """Return the number that the subject of a mail gives it, None without one."""
+def _mark(path: str) -> tuple[str, int, int] | None:
+    """Return series, total and number of a mail, None without."""
     try:
         with open(path, "rb") as file:
-            text = tags(file.read(_HEAD))
+            return mark(file.read(_HEAD))
     except OSError:
         return None
-    found = _NUMBER.search(text)
-    if found is None:
-        return None
-    number, total = map(int, found.groups())
-    series = f"{text[: found.start()]}{total}{text[found.end() :]}"
-    return _Mark(" ".join(series.split()), total, number)

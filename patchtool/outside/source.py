@@ -333,20 +333,10 @@ class Overlay:
         self._base.close()
 
 
-def open_source(tree: str, rev: str | None = None, patch: str | None = None) -> Source:
-    """Open a tree: the folder itself, or what a revision has at that place.
-
-    ``patch`` names a file with a patch to apply in memory, "-" is standard input.
-    """
+def open_source(tree: str, rev: str | None = None) -> Source:
+    """Open a tree: the folder itself, or what a revision has at that place."""
     _check_folder(tree)
-    source = _open_worktree(tree) if rev is None else _open_revision(tree, rev)
-    if patch is None:
-        return source
-    from patchtool.outside import diff
-
-    name = "standard input" if patch == "-" else patch
-    files = diff.parse(_read_patch(patch), name)
-    return Overlay(source, diff.apply(files, source.read))
+    return _open_worktree(tree) if rev is None else _open_revision(tree, rev)
 
 
 def _open_worktree(tree: str) -> Source:
@@ -388,16 +378,18 @@ def _check_folder(tree: str) -> None:
         raise InputError(f"{tree} cannot be read: permission denied; check its permissions")
 
 
-def _read_patch(patch: str) -> bytes:
+def read_patch(name: str) -> tuple[bytes, str]:
+    """Return the bytes of a patch and what to call it; "-" is standard input."""
     try:
-        if patch == "-":
+        if name == "-":
             import sys
 
-            return sys.stdin.buffer.read()
-        with open(patch, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise InputError(f"{patch} cannot be read: {_reason(error)}; give a patch file") from error
+            return sys.stdin.buffer.read(), "standard input"
+        with open(name, "rb") as file:
+            return file.read(), name
+    except (OSError, ValueError) as error:
+        reason = str(getattr(error, "strerror", None) or error).lower()
+        raise InputError(f"{name} cannot be read: {reason}; give a patch file") from error
 
 
 def _normal(label: str, path: str) -> str:

@@ -1,0 +1,452 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The outline of a text that holds a patch: each of its lines accounted for.
+
+In: the lines of one mail or file.  Out: a section for each file that the diff names.
+git passes over whatever it does not take for a diff, so a hunk whose header is lost or
+indented vanishes without a word.  Here a line is part of a section, or plainly words, or
+the patch is refused with the number of the line.  Nothing costly is imported: this room
+belongs to a lint that finds nothing to do.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, NoReturn
+
+from patchtool.errors import PatchError
+
+NULL = "/dev/null"
+
+_HUNK = re.compile(rb"@@ -(\d{1,9})(?:,(\d{1,9}))? \+(\d{1,9})(?:,(\d{1,9}))? @@")
+_STRAY_HUNK = re.compile(rb"[ \t]*@@+ -\d")
+_STRAY_FILE = re.compile(rb"[ \t]*diff[ \t]+--?git[ \t]", re.IGNORECASE)
+_START = re.compile(
+    rb"^(?:diff --(?:git|cc|combined) |--- [^\n]*\n\+\+\+ |Index: [^\n]*\n=|\*\*\* [^\n]*\n--- "
+    rb"|Binary files |[ \t]*@@+ -\d|Only in [^\n]*: )",
+    re.MULTILINE,
+)
+_EXTENDED = re.compile(
+    rb"(?:index |old mode |new mode |new file mode |deleted file mode |(?:dis)?similarity index "
+    rb"|rename (?:from|to|old|new) |copy (?:from|to) )"
+)
+_IDS = re.compile(rb"index ([0-9a-f]+)\.\.([0-9a-f]+)")
+_EMPTY = (
+    b"e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
+    b"473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
+)
+_BINARY = re.compile(rb"Binary files (.*) and (.*) differ")
+_ONLY = re.compile(rb"Only in [^:]+: \S")
+# What mailing lists, mailers and the next part put below a diff.
+_FOOTER = re.compile(rb"--[ \t]*$|-{3,}")
+_PREFIXES = frozenset("abciow12")
+_QUOTED = re.compile(rb'\\([abtnvfr"\\]|[0-3][0-7]{2})')
+_ESCAPES = dict(zip(b'abtnvfr"\\', b'\a\b\t\n\v\f\r"\\', strict=True))
+
+
+class Text(NamedTuple):
+    """The lines of a text without their ends, and where to find them.
+
+    ``first`` is the line of the file in which it begins; in a text that the transport
+    encoded, lines count from there only roughly, and ``exact`` is False.
+    """
+
+    name: str
+    mail: int
+    subject: str
+    first: int
+    exact: bool
+    lines: tuple[bytes, ...]
+
+    def place(self, at: int) -> str:
+        """Return what begins a sentence about a line: its place and the mail."""
+        if self.exact:
+            where = f"{self.name}:{self.first + at}: "
+        else:
+            where = f"{self.name}:{self.first}: line {at + 1} of the decoded text: "
+        if self.mail:
+            where += f"mail {self.mail}, "
+        return where + (f'"{shortened(self.subject)}": ' if self.subject else "")
+
+
+class Section(NamedTuple):
+    """What a text says about one file; ``old`` is None for a new one, ``new`` for one gone.
+
+    ``hunks`` pairs the line of each header with the line behind its hunk.
+    """
+
+    text: Text
+    start: int
+    end: int
+    old: str | None
+    new: str | None
+    hunks: tuple[tuple[int, int], ...]
+    git: bool
+    copied: bool
+    binary: bool
+
+    @property
+    def path(self) -> str:
+        """The path to name in messages: where the file stands afterwards, or stood."""
+        return self.new or self.old or ""
+
+    @property
+    def lines(self) -> int:
+        """How many lines it adds and takes away."""
+        body = (line for a, b in self.hunks for line in self.text.lines[a + 1 : b])
+        return sum(line.startswith((b"+", b"-")) for line in body)
+
+    def content(self) -> tuple[bytes, ...]:
+        """Return its own lines, from the first line of the header on."""
+        return self.text.lines[self.start : self.end]
+
+
+def shortened(text: str) -> str:
+    """Return a subject that leaves room for the rest of a sentence."""
+    return text if len(text) <= 60 else f"{text[:57].rstrip()}..."
+
+
+def holds_diff(data: bytes) -> bool:
+    """Tell whether a text may hold a diff; every text with one does."""
+    return _START.search(data) is not None
+
+
+def outline(text: Text, mail: bool) -> list[Section]:
+    """Return the sections of a text; MAIL tells that words with a separator come first."""
+    return list(_Outline(text, mail).sections())
+
+
+class _Outline:
+    def __init__(self, text: Text, mail: bool) -> None:
+        self._text, self._lines, self._mail = text, text.lines, mail
+
+    def sections(self) -> Iterator[Section]:
+        """Yield the sections, and refuse lines that belong to none and should."""
+        first: Section | None = None
+        separator = at = 0
+        while at < len(self._lines):
+            section = self._section(at)
+            if section is None:
+                self._beside(at, first)
+                if first is not None and self._lines[at].rstrip() == b"---":
+                    separator = at
+                at += 1
+                continue
+            if separator and first is not None and self._mail:
+                self._fail(
+                    first.start,
+                    "the words in front of the patch hold a diff that begins at the start of a "
+                    f'line; git takes all above line "---" ({self._line(separator)}) for a patch, '
+                    "too; indent the diff in the words",
+                )
+            first = first or section
+            yield section
+            at = section.end
+
+    def _line(self, at: int) -> str:
+        return f"line {self._text.first + at if self._text.exact else at + 1}"
+
+    def _fail(self, at: int, reason: str) -> NoReturn:
+        raise PatchError(self._text.place(at) + reason)
+
+    def _get(self, at: int) -> bytes:
+        return self._lines[at] if at < len(self._lines) else b""
+
+    # -- words -----------------------------------------------------------------------------
+
+    def _beside(self, at: int, before: Section | None) -> None:
+        """Look at a line that is in no section: it may be no piece of a diff."""
+        line = self._lines[at]
+        if before is None:
+            # Words may quote a diff, but one hunk and its lines are more than words.
+            if line.startswith(b"@@ ") and _HUNK.match(line) and self._continues(at + 1):
+                self._fail(at, f"this hunk belongs to no file: {_NO_HEADER}")
+            return
+        if _STRAY_HUNK.match(line):
+            if line.startswith(b"@"):
+                self._fail(at, f"this hunk belongs to no file: {_NO_HEADER}")
+            self._fail(at, f'the header of a hunk, "@@", is indented; {_RAW}')
+        if _STRAY_FILE.match(line):
+            self._fail(at, f'a header that begins like "diff --git" is damaged; {_RAW}')
+        if line.startswith((b"+\t", b"-\t")):
+            self._fail(at, f"this line of a hunk belongs to none; {_RAW}")
+        if _ONLY.match(line):
+            self._fail(at, "the diff leaves out a whole file; make it anew with `diff -urN`")
+
+    def _continues(self, at: int) -> bool:
+        return self._get(at)[:1] in (b" ", b"+", b"-")
+
+    # -- files -----------------------------------------------------------------------------
+
+    def _section(self, at: int) -> Section | None:
+        """Return the section that begins in a line, None where none does."""
+        line = self._lines[at]
+        if line.startswith(b"diff --git "):
+            return self._git(at)
+        if line.startswith((b"diff --cc ", b"diff --combined ")):
+            self._fail(at, "this is the combined diff of a merge; make it with `git diff A B`")
+        if line.startswith(b"--- ") and self._get(at + 1).startswith(b"+++ "):
+            return self._plain(at, at)
+        if line.startswith(b"Index: ") and self._get(at + 1).startswith(b"==="):
+            return self._index(at)
+        if line.startswith(b"*** ") and self._get(at + 1).startswith(b"--- "):
+            if self._get(at + 2).startswith(b"*****"):
+                self._fail(at, "this is a context diff; make it anew with `diff -u`")
+        found = _BINARY.match(line)
+        if found is None:
+            return None
+        old, new = self._pair(found.group(1), found.group(2), git=False)
+        return Section(self._text, at, at + 1, old, new, (), False, False, True)
+
+    def _git(self, start: int) -> Section:
+        """Return a section that begins with "diff --git"."""
+        at = start + 1
+        said: dict[bytes, bytes] = {}
+        pair: tuple[bytes, bytes] | None = None
+        binary = False
+        while at < len(self._lines) and pair is None and not binary:
+            line = self._lines[at]
+            extended = _EXTENDED.match(line)
+            if extended is not None:
+                said[extended.group().rstrip()] = line
+            elif line.startswith(b"--- "):
+                if not self._get(at + 1).startswith(b"+++ "):
+                    self._fail(at, f'below "---" there is no "+++" that names the file; {_RAW}')
+                pair = line[4:], self._lines[at + 1][4:]
+                at += 1
+            elif line.startswith(b"GIT binary patch"):
+                binary = True
+                at = self._behind_binary(at)
+                break
+            elif _BINARY.match(line):
+                binary = True
+            else:
+                break
+            at += 1
+        named = _git_names(_text(self._lines[start][len(b"diff --git ") :]))
+        names = self._pair(*pair, git=True) if pair is not None else named
+        moved = {
+            key: _unquote(_text(line[len(key) + 1 :]))
+            for key, line in said.items()
+            if key.startswith((b"rename", b"copy"))
+        }
+        old = moved.get(b"rename from", moved.get(b"copy from", names[0]))
+        new = moved.get(b"rename to", moved.get(b"copy to", names[1]))
+        old = None if b"new file mode" in said else old
+        new = None if b"deleted file mode" in said else new
+        shown = new or old or _text(self._lines[start])
+        self._agree(start, shown, pair, names, named, {*filter(None, moved.values())})
+        hunks, end = self._hunks(at, shown)
+        if not hunks and not binary and (pair is not None or not self._complete(said)):
+            self._without(start, at, shown)
+        copied = b"copy from" in moved
+        return Section(self._text, start, end, old, new, hunks, True, copied, binary)
+
+    def _agree(
+        self,
+        start: int,
+        shown: str,
+        pair: tuple[bytes, bytes] | None,
+        names: tuple[str | None, str | None],
+        named: tuple[str | None, str | None],
+        moved: set[str],
+    ) -> None:
+        """Refuse a header whose lines name different files."""
+        said = {name for name in names if name is not None}
+        if moved:
+            right = (said <= moved or pair is None) and (named == (None, None) or {*named} == moved)
+        elif pair is None:
+            right = named[0] == named[1] and named[0] is not None
+        else:
+            right = len(said) == 1 and named == (shown, shown)
+        if not right:
+            self._fail(start, f"the lines of this header name different files; {_RAW}")
+
+    def _complete(self, said: dict[bytes, bytes]) -> bool:
+        """Tell whether a header is all that there is to say: a rename, a mode, an empty file."""
+        ids = _IDS.match(said.get(b"index", b""))
+        if ids is None:
+            # Only some tools leave out the ids, and those of an empty file never say so.
+            return bool(said) and not {b"new file mode", b"deleted file mode"} & said.keys()
+        null, empty = (
+            [bool(one.strip(b"0") == b"") for one in ids.groups()],
+            [any(known.startswith(one) for known in _EMPTY) for one in ids.groups()],
+        )
+        return ids.group(1) == ids.group(2) or (any(null) and any(empty))
+
+    def _behind_binary(self, at: int) -> int:
+        """Return the line behind a binary patch: one or two blocks that blank lines end."""
+        at += 1
+        while self._get(at).startswith((b"literal ", b"delta ")):
+            while at < len(self._lines) and self._lines[at].strip():
+                at += 1
+            at += 1
+        return min(at, len(self._lines))
+
+    def _plain(self, start: int, at: int) -> Section:
+        """Return a section that begins with "---" and "+++", as diff writes it."""
+        old, new = self._pair(self._lines[at][4:], self._lines[at + 1][4:], git=False)
+        if old is not None and new is not None:
+            # "x.c.orig" against "x.c": the file to change is the one to be had afterwards.
+            old = new
+        shown = new or old or ""
+        hunks, end = self._hunks(at + 2, shown)
+        if not hunks:
+            rest = (line for line in self._lines[at + 2 : at + 5] if line.strip())
+            if not next(rest, b"").startswith(b"Property changes on: "):
+                self._without(start, at + 2, shown)
+        return Section(self._text, start, end, old, new, hunks, False, False, False)
+
+    def _index(self, start: int) -> Section:
+        """Return a section that begins as quilt, svn and CVS do it."""
+        path = _text(self._lines[start][len(b"Index: ") :]).strip()
+        for at in range(start + 2, min(start + 9, len(self._lines))):
+            line = self._lines[at]
+            if line.startswith(b"--- ") and self._get(at + 1).startswith(b"+++ "):
+                return self._plain(start, at)
+            if line.startswith(b"Cannot display: "):
+                return Section(self._text, start, at + 1, path, path, (), False, False, True)
+            if line.startswith((b"Index: ", b"diff --git ", b"@@")):
+                break
+        return self._without(start, start + 2, path)
+
+    def _without(self, start: int, at: int, shown: str) -> NoReturn:
+        """Refuse the header of a file that no hunk follows."""
+        line = self._get(at)
+        if _STRAY_HUNK.match(line) and not line.startswith(b"@"):
+            self._fail(at, f'the header of a hunk of {shown}, "@@", is indented; {_RAW}')
+        how = "the text ends" if at >= len(self._lines) else "something else follows"
+        self._fail(start, f'{shown} has no hunk: below its header {how} before any "@@"; {_RAW}')
+
+    # -- hunks -----------------------------------------------------------------------------
+
+    def _hunks(self, at: int, shown: str) -> tuple[tuple[tuple[int, int], ...], int]:
+        """Return the hunks that begin in a line, and the line behind them."""
+        hunks: list[tuple[int, int]] = []
+        while self._get(at).startswith(b"@@"):
+            end = self._hunk(at, f"hunk {len(hunks) + 1} of {shown}")
+            hunks.append((at, end))
+            at = end
+        if hunks:
+            self._ends(at, f"hunk {len(hunks)} of {shown}", hunks)
+        return tuple(hunks), at
+
+    def _hunk(self, start: int, what: str) -> int:
+        found = _HUNK.match(self._lines[start])
+        if self._lines[start].startswith(b"@@@"):
+            self._fail(start, "this is the combined diff of a merge; make it with `git diff A B`")
+        if found is None:
+            self._fail(start, f"{what} has a bad hunk header; {_RAW}")
+        old, new = (int(found.group(n) or 1) for n in (2, 4))
+        at, changes = start + 1, False
+        while old > 0 or new > 0:
+            if at >= len(self._lines):
+                self._fail(at - 1, f"{what} is shorter than its header says: the text ends; {_RAW}")
+            kind = self._lines[at][:1].rstrip(b"\r") or b" "
+            if kind not in (b" ", b"-", b"+", b"\\"):
+                self._odd(at, what)
+            old -= kind in (b" ", b"-")
+            new -= kind in (b" ", b"+")
+            changes = changes or kind in (b"-", b"+")
+            if old < 0 or new < 0:
+                self._fail(at, f"{what} has other lines than its header says; it was damaged")
+            at += 1
+        while self._get(at).startswith(b"\\ "):
+            at += 1
+        if not changes:
+            self._fail(start, f"{what} changes nothing; it was damaged")
+        return at
+
+    def _odd(self, at: int, what: str) -> NoReturn:
+        """Refuse a line that cannot be in a hunk."""
+        line = self._lines[at]
+        if self._lines[at - 1].rstrip() in (b"--", b"---") or line.startswith((b"diff ", b"@@")):
+            self._fail(at, f"{what} is shorter than its header says; {_RAW}")
+        words = line.decode("utf-8", "backslashreplace").strip()
+        self._fail(
+            at,
+            f"{what} has a line that begins neither with a space nor with + or -, "
+            f"{shortened(words)!r}: a mailer wrapped the line above or changed this one; {_RAW}",
+        )
+
+    def _ends(self, at: int, what: str, hunks: Sequence[tuple[int, int]]) -> None:
+        """Refuse what follows a last hunk and looks like more of it, or like another.
+
+        It ends at a blank line, unless blank lines of the hunks have lost their space.
+        """
+        stripped = any(not line.rstrip(b"\r") for a, b in hunks for line in self._lines[a + 1 : b])
+        for number in range(at, len(self._lines)):
+            line = self._lines[number]
+            if _FOOTER.match(line) or self._starts(number):
+                return
+            if line.startswith((b" ", b"+", b"-", b"\t")):
+                how = "is longer than its header says"
+                if number > at:
+                    how = "is followed by lines of a hunk whose header is damaged"
+                self._fail(at, f"{what} {how}; {_RAW}")
+            if not line.strip() and not stripped:
+                return
+
+    def _starts(self, at: int) -> bool:
+        """Tell whether a line begins a section."""
+        return _START.match(b"\n".join(self._lines[at : at + 2]) + b"\n") is not None or (
+            self._lines[at].startswith(b"diff -")
+        )
+
+    # -- names -----------------------------------------------------------------------------
+
+    def _pair(self, first: bytes, second: bytes, git: bool) -> tuple[str | None, str | None]:
+        return _names(_text(first).partition("\t")[0], _text(second).partition("\t")[0], git)
+
+
+_NO_HEADER = 'the lines "--- a/FILE" and "+++ b/FILE" above it are missing or damaged'
+_RAW = "get the patch anew, as a file or as the raw mail"
+
+
+def _text(raw: bytes) -> str:
+    return raw.rstrip(b"\r").decode("latin-1")
+
+
+def _names(source: str, target: str, git: bool) -> tuple[str | None, str | None]:
+    """Return both names of a file below the tree, without what diff put before them."""
+    source, target = (name if git else _undated(name) for name in (source, target))
+    old = None if source == NULL else _unquote(source)
+    new = None if target == NULL else _unquote(target)
+    pair = [path.partition("/") for path in (old, new) if path is not None]
+    tops, rests = {top for top, _, _ in pair}, {rest for _, _, rest in pair}
+    # Without git any two names may stand before the same path: "linux.orig/", "linux/".
+    strip = len(tops) == 2 and len(rests) == 1 and "" not in rests
+    if strip or (tops <= _PREFIXES and "" not in rests):
+        old, new = (None if p is None else p.partition("/")[2] for p in (old, new))
+    return old, new
+
+
+def _undated(name: str) -> str:
+    """Return a name without the date or the revision that diff puts behind it."""
+    return re.split(r"\s+(?:\d{4}-\d\d-\d\d |\((?:revision|working|nonexistent))", name)[0].rstrip()
+
+
+def _git_names(words: str) -> tuple[str | None, str | None]:
+    """Return both names of a line "diff --git", (None, None) where they cannot be told apart.
+
+    Names may hold spaces; then both have to be the same for the line to be clear.
+    """
+    quoted = re.fullmatch(r'("(?:[^"\\]|\\.)*"|\S+) ("(?:[^"\\]|\\.)*"|\S+)', words)
+    if quoted is not None:
+        return _names(quoted[1], quoted[2], git=True)
+    for at in (match.start() for match in re.finditer(" ", words)):
+        old, new = _names(words[:at], words[at + 1 :], git=True)
+        if old == new:
+            return old, new
+    return None, None
+
+
+def _unquote(name: str) -> str:
+    """Return a path as the file system has it: git quotes unusual bytes as C does."""
+    raw = name.encode("latin-1")
+    if len(raw) > 1 and raw.startswith(b'"') and raw.endswith(b'"'):
+        raw = _QUOTED.sub(
+            lambda m: bytes([_ESCAPES[m[1][0]] if len(m[1]) == 1 else int(m[1], 8)]), raw[1:-1]
+        )
+    return os.fsdecode(raw)

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Which files of a patch a verdict can rest on, and where those lie in a tree.
+
+In: the sections of a patch, a way to ask a tree for a file.  Out: the sections to judge,
+and a reason for each that is passed over.  What is neither is refused: a path that only
+looks as if it did not matter is how a patch would go unread.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from patchtool.errors import InputError, PatchError
+from patchtool.outside.mail import Letter, Passed, read, relevant
+from patchtool.outside.outline import Section
+
+if TYPE_CHECKING:
+    from patchtool.outside.source import Source
+
+_TOPS = re.compile(
+    r"(?:Documentation|LICENSES|arch|block|certs|crypto|drivers|firmware|fs|include|init|io_uring"
+    r"|ipc|kernel|lib|mm|net|rust|samples|scripts|security|sound|tools|usr|virt)/"
+)
+"""The folders at the top of a kernel; a tree need not have those that KVM does not need."""
+
+_BASES = ("arch", "arch/x86", "arch/x86/kvm", "arch/x86/kvm/mmu", "arch/x86/kvm/svm",
+          "arch/x86/kvm/vmx", "arch/x86/include", "arch/x86/include/asm",
+          "arch/x86/include/uapi", "arch/x86/include/uapi/asm", "include", "include/linux",
+          "include/uapi", "include/uapi/linux")  # fmt: skip
+"""Where a patch that counts its paths from some folder may count them from."""
+
+_CLIMBS = re.compile(r"(?:^|/)\.\.(?:/|$)|^/")
+
+Present = Callable[[str], bool]
+"""Tells whether a tree has a file; paths count from the top of its repository."""
+
+
+def sort(
+    letters: Iterable[Letter], present: Present, prefix: str = ""
+) -> tuple[list[tuple[Section, ...]], list[Passed]]:
+    """Return for each patch the sections to judge, and what is passed over.
+
+    PREFIX is the folder of the kernel in its repository; the sections lose it.
+    """
+    judged: list[tuple[Section, ...]] = []
+    passed: list[Passed] = []
+    made: set[str] = set()
+    for letter in letters:
+        kept = []
+        for section in letter.sections:
+            one = _below(section, prefix)
+            if any(relevant(path) or _CLIMBS.search(path) for path in _paths(one)):
+                kept.append(one)
+                continue
+            reason = _reason(one, present, prefix, made)
+            passed.append(Passed(section.text.place(section.start), section.path, reason))
+            made.update(_paths(section))
+        judged.append(tuple(kept))
+    return judged, passed
+
+
+def on_disk(source: Source, prefix: str) -> Present:
+    """Return what tells whether a folder has a file, without reading it."""
+    above = os.path.join(source.label, *[os.pardir] * len(prefix.split("/") if prefix else ()))
+    return lambda path: "\0" not in path and os.path.lexists(os.path.join(above, path))
+
+
+def in_source(source: Source, prefix: str) -> Present:
+    """Return what tells whether a source has a file; what is above its folder counts as there."""
+    start = f"{prefix}/" if prefix else ""
+
+    def present(path: str) -> bool:
+        if not path.startswith(start):
+            return True
+        try:
+            return source.read(path.removeprefix(start)) is not None
+        except InputError:
+            return True
+
+    return present
+
+
+def misfit(error: PatchError, letters: Sequence[Letter]) -> PatchError:
+    """Return an error about patches that do not fit, with what their mails say about that."""
+    first, hint = letters[0], ""
+    if first.number > 1:
+        others = "one" if first.number == 2 else f"{first.number - 1}"
+        hint = (
+            f"; this is patch {first.number} of {first.total}: give the {others} before it as well"
+        )
+    elif first.base:
+        hint = f"; the mail says that it was made for commit {first.base[:12]} (base-commit)"
+    return PatchError(f"{error}{hint}")
+
+
+def over(source: Source, data: bytes, name: str, prefix: str) -> tuple[Source, list[Passed]]:
+    """Return a source as patches leave it, and what of them was passed over."""
+    from patchtool.outside import diff
+    from patchtool.outside.source import Overlay
+
+    post = read(data, name)
+    judged, passed = sort(post.letters, in_source(source, prefix), prefix)
+    try:
+        edits = diff.apply(diff.files(one for part in judged for one in part), source.read)
+    except PatchError as error:
+        raise misfit(error, post.letters) from error
+    return Overlay(source, edits), [*post.passed, *passed]
+
+
+def _paths(section: Section) -> Iterator[str]:
+    yield from (path for path in (section.old, section.new) if path is not None)
+
+
+def _below(section: Section, prefix: str) -> Section:
+    """Return a section with paths below the kernel, where it has them from above."""
+    start = f"{prefix}/"
+    if not prefix or not all(path.startswith(start) for path in _paths(section)):
+        return section
+    old, new = (
+        path.removeprefix(start) if path is not None else None
+        for path in (section.old, section.new)
+    )
+    return section._replace(old=old, new=new)
+
+
+def _reason(section: Section, present: Present, prefix: str, made: set[str]) -> str:
+    """Return why a file need not be judged, or refuse a patch of which that is not known."""
+    here = f"{prefix}/" if prefix else ""
+    for path in _paths(section):
+        if relevant(path.lower()):
+            _refuse(section, f"{path} is spelt with other letters, large and small, than the file "
+                    f"that it may mean; git takes them for different files")  # fmt: skip
+    path = section.old or section.new or ""
+    if path.startswith("tools/"):
+        return "is below tools/, a copy that no verdict rests on"
+    if present(here + path) or (prefix and present(path)):
+        return "is no file that a verdict can rest on"
+    for base in _BASES:
+        if present(f"{here}{base}/{path}"):
+            _refuse(
+                section,
+                f"{path} is not in this tree, but {base}/{path} is: the patch counts its paths "
+                f"from {base}; make it without --relative",
+            )
+    if section.old is None:
+        return "is new, and no file that a verdict can rest on"
+    if path in made:
+        return "was passed over before"
+    if "/" in path and not _TOPS.match(path):
+        _refuse(
+            section,
+            f"{path} is not in this tree; paths in a patch count from the top of the tree",
+        )
+    return "is not in this tree, and no file that a verdict can rest on"
+
+
+def _refuse(section: Section, reason: str) -> None:
+    raise PatchError(section.text.place(section.start) + reason)

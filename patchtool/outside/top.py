@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The top of a kernel tree: found from any folder below it, as git finds a repository.
+
+In: a folder.  Out: the folder at the top, and the way to it from the top of the
+repository.  Only names are looked at; no process is started.
+"""
+
+from __future__ import annotations
+
+import os
+
+MARK = "arch/x86/include/asm/kvm_host.h"
+"""A file that every kernel with KVM for x86 has."""
+
+_FILES = ("Makefile", "Kconfig", "MAINTAINERS")
+
+
+def top(folder: str) -> str:
+    """Return the top of the kernel tree around a folder; the folder itself if there is none.
+
+    The search ends at the top of a repository.
+    """
+    if not os.path.isdir(folder) or _is_kernel(folder) or _is_bare(folder):
+        return folder
+    at = os.path.realpath(folder)
+    while not os.path.lexists(os.path.join(at, ".git")) and at != os.path.dirname(at):
+        at = os.path.dirname(at)
+        if _is_kernel(at):
+            return at if os.path.isabs(folder) else os.path.relpath(at)
+    return folder
+
+
+def prefix(folder: str) -> str:
+    """Return the way to a folder from the top of its repository; "" at the top or without."""
+    at = start = os.path.realpath(folder)
+    while not os.path.lexists(os.path.join(at, ".git")):
+        if at == os.path.dirname(at):
+            return ""
+        at = os.path.dirname(at)
+    return "" if at == start else os.path.relpath(start, at)
+
+
+def _is_kernel(folder: str) -> bool:
+    return os.path.isfile(os.path.join(folder, MARK)) or all(
+        os.path.isfile(os.path.join(folder, name)) for name in _FILES
+    )
+
+
+def _is_bare(folder: str) -> bool:
+    return all(os.path.exists(os.path.join(folder, name)) for name in ("HEAD", "objects", "refs"))
