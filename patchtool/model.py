@@ -61,6 +61,10 @@ class Witness(NamedTuple):
     differs: tuple[str, ...]
     role: tuple[tuple[str, int], ...]
     values: tuple[int, int]
+    host: tuple[tuple[str, int], ...] = ()
+    """What the host is taken to be: constants that are alike for all vCPUs."""
+    needs: tuple[str, ...] = ()
+    """Which of them have to be so: with another value that hosts have there is no gap."""
 
 
 class FieldResult(NamedTuple):

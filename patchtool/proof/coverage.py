@@ -17,24 +17,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from patchtool.proof import bits
-from patchtool.proof.bdd import RUNS, Diagrams, Manager, TooLarge
-from patchtool.proof.bits import Alike, Bits, Claim, Cond, Environment, Symbol, Term, Under, Word
+from patchtool.proof.bdd import Diagrams, Manager, TooLarge
+from patchtool.proof.bits import Alike, Bits, Claim, Cond, Environment, Term, Under
 
 if TYPE_CHECKING:
     import z3
 
 Result = TypeVar("Result")
 
-FIRST, SECOND = RUNS
-OTHER = "other"
-
 MAX_SETS = 32
 MAX_BITS = 1_000
 TIMEOUT_MS = 20_000
-
-
-class NoSolver(Exception):
-    """A question is too large for diagrams, and the solver is not installed."""
 
 
 class Unit(NamedTuple):
@@ -45,7 +38,7 @@ class Unit(NamedTuple):
 
     name: str
     source: str
-    bits: tuple[Symbol, ...]
+    bits: tuple[str, ...]
 
 
 class Carrier(NamedTuple):
@@ -68,40 +61,40 @@ class Runs:
 
     def __init__(
         self,
-        stored: Callable[[Symbol], Cond | None],
-        is_constant: Callable[[Symbol], bool],
-        is_context: Callable[[Symbol], bool],
+        stored: Callable[[str], Cond | None],
+        is_constant: Callable[[str], bool],
+        is_context: Callable[[str], bool],
     ) -> None:
         self.stored, self.is_constant, self.is_context = stored, is_constant, is_context
         self.manager = Manager()
-        self.first, self.other = self._inputs(FIRST), self._inputs(SECOND)
+        self.first, self.other = self._inputs("@1"), self._inputs("@2")
         self.second = self._after(self.first, self.other)
-        self.elsewhere = self._inputs(FIRST, OTHER)
+        self.elsewhere = self._inputs("@1", "@other")
 
-    def is_input(self, symbol: Symbol) -> bool:
+    def is_input(self, name: str) -> bool:
         """Tell whether a symbol may differ between the runs."""
-        return not self.is_constant(symbol) and not self.is_context(symbol)
+        return not self.is_constant(name) and not self.is_context(name)
 
-    def apart(self, inputs: frozenset[Symbol]) -> Environment:
+    def apart(self, names: frozenset[str]) -> Environment:
         """Like ``second``, but some inputs have a value of their own, in each of the runs."""
-        first, other = (self._inputs(run, apart=inputs) for run in RUNS)
+        first, other = (self._inputs(run, apart=names) for run in ("@1", "@2"))
         return self._after(first, other)
 
     # What an environment calls must not lead back to the runs: a check goes without a
     # garbage collector, and in a circle the diagrams of every path would stay.
 
     def _inputs(
-        self, run: str, context: str = "", apart: frozenset[Symbol] = frozenset()
+        self, run: str, context: str = "", apart: frozenset[str] = frozenset()
     ) -> Environment:
         """A run on a context of which nothing is known."""
         is_constant, is_context = self.is_constant, self.is_context
 
-        def meaning(symbol: Symbol) -> Symbol:
-            if symbol in apart:
-                return symbol.copy(f"{run}'")
-            if is_context(symbol):
-                return symbol.copy(context) if context else symbol
-            return symbol if is_constant(symbol) else symbol.copy(run)
+        def meaning(name: str) -> str:
+            if name in apart:
+                return f"{name}{run}'"
+            if is_context(name):
+                return name + context
+            return name if is_constant(name) else name + run
 
         return Environment(meaning)
 
@@ -109,27 +102,36 @@ class Runs:
         """A run on the context that a run before it has left."""
         stored, is_context = self.stored, self.is_context
 
-        def meaning(symbol: Symbol) -> Claim:
-            held = stored(symbol) if is_context(symbol) else None
-            return inputs.meaning(symbol) if held is None else Under(held, before)
+        def meaning(name: str) -> str | Claim:
+            held = stored(name) if is_context(name) else None
+            return inputs.meaning(name) if held is None else Under(held, before)
 
         return Environment(meaning)
 
 
 class Question(NamedTuple):
-    """One field of one context on one path."""
+    """One field of one context on one path.
+
+    Terms are over symbol bits named ``symbol#n``; ``opaque`` tells which of them stand for
+    something that was not understood.
+    """
 
     runs: Runs
     path: Cond
     skips: Cond
     full: Bits
     kept: Bits
-    legal: Callable[[frozenset[Symbol]], list[Cond]]
-    unit_of: Callable[[Symbol], Unit]
+    legal: Callable[[frozenset[str]], list[Cond]]
+    is_opaque: Callable[[str], bool]
+    unit_of: Callable[[str], Unit]
     carriers: tuple[Carrier, ...]
     roles: tuple[tuple[str, Bits], ...]
-    covered_elsewhere: frozenset[Symbol] = frozenset()
-    """Inputs that no two runs can differ in without the role being invalidated."""
+    covered_elsewhere: frozenset[str] = frozenset()
+    """Symbol bits that no two runs can differ in without the role being invalidated."""
+    hosts: Callable[[frozenset[str]], Sequence[Sequence[Cond]]] = lambda _: ()
+    """Kinds of hosts, the first choice first: what holds there of what is alike in all runs."""
+    usual: Callable[[frozenset[str]], Sequence[Cond]] = lambda _: ()
+    """What is usual for inputs.  A proof rests on neither; a witness is picked by both."""
 
 
 class Witnessed(NamedTuple):
@@ -141,24 +143,22 @@ class Witnessed(NamedTuple):
     differs: tuple[str, ...]
     role: tuple[tuple[str, int], ...]
     values: tuple[int, int]
+    host: tuple[tuple[str, int], ...] = ()
+    needs: tuple[str, ...] = ()
+    """What of the host has to be so: with another of its usual values there is no gap."""
 
 
 class Answer(NamedTuple):
-    """The decision on one question.
-
-    ``leaning`` are the symbols, not understood, on which it would rest, ``problem`` what
-    else stopped it, in words.
-    """
+    """The decision on one question."""
 
     verdict: str
     inputs: tuple[tuple[Unit, tuple[str, ...]], ...] = ()
     missing: tuple[str, ...] = ()
     missing_units: tuple[Unit, ...] = ()
     witness: Witnessed | None = None
-    leaning: tuple[Symbol, ...] = ()
-    problem: str = ""
+    leaning: tuple[str, ...] = ()
     history: bool = False
-    support: frozenset[Symbol] = frozenset()
+    support: frozenset[str] = frozenset()
 
 
 class Decision:
@@ -166,16 +166,16 @@ class Decision:
 
     def __init__(self, question: Question) -> None:
         self.q = question
-        self._unit_of: dict[Symbol, Unit] = {}
+        self._names: dict[str, Unit] = {}
         q = question
         read = q.full.symbols | q.kept.symbols | bits.symbols([q.path, q.skips])
         runs = q.runs
         self._context_read = sorted(n for n in read if runs.is_context(n))
-        self._held: dict[Symbol, Cond] = {}
-        for one in self._context_read:
-            stored = runs.stored(one)
+        self._held: dict[str, Cond] = {}
+        for name in self._context_read:
+            stored = runs.stored(name)
             if stored is not None:
-                self._held[one] = stored
+                self._held[name] = stored
         self._all = read.union(
             bits.symbols(self._held.values()), *(c.value.symbols for c in q.carriers)
         )
@@ -207,49 +207,41 @@ class Decision:
         found: list[Claim] = [
             Under(rule, run) for run in (runs.first, runs.other) for rule in self._rules
         ]
-        for one in sorted(self.q.covered_elsewhere & self.inputs):
-            found.append(self._same((one,)))
+        for name in sorted(self.q.covered_elsewhere & self.inputs):
+            found.append(self._same([name]))
         return found
 
-    def _same(self, inputs: tuple[Symbol, ...]) -> Claim:
+    def _same(self, names: Iterable[str]) -> Claim:
         """Some inputs have one value in both runs."""
-        return Alike(inputs, self.q.runs.first, self.q.runs.other)
+        conditions = tuple(map(bits.variable, names))
+        return Alike(conditions, self.q.runs.first, self.q.runs.other)
 
-    @cached_property
-    def _flags(self) -> list[Symbol]:
-        """The switches by which each unit has one value in both runs."""
-        return [Word(f"same!{i}").bit() for i in range(len(self.all_units))]
-
-    def _switches(self) -> dict[Symbol, Claim]:
+    def _switches(self) -> dict[str, Claim]:
         """For each input, that it has one value in both runs."""
-        pairs = zip(self._flags, self.all_units, strict=True)
-        return {flag: self._same(unit.bits) for flag, unit in pairs}
+        return {_flag(i).name: self._same(unit.bits) for i, unit in enumerate(self.all_units)}
 
     def _asked(
-        self,
-        claims: Sequence[Claim],
-        switches: Mapping[Symbol, Claim],
-        use: Callable[[Asked], Result],
+        self, claims: Sequence[Claim], switches: Mapping[str, Claim], use: Callable[[Asked], Result]
     ) -> Result:
         return asked(claims, switches, use, self.q.runs.manager)
 
     def _can_hold(self, claims: Sequence[Claim]) -> bool | None:
-        return self._asked(claims, {}, lambda one: one.possible())
+        return can_hold(claims, self.q.runs.manager)
 
     # -- units -----------------------------------------------------------------------------
 
-    def unit(self, symbol: Symbol) -> Unit:
-        """Return the unit that a symbol belongs to."""
-        if symbol not in self._unit_of:
-            self._unit_of[symbol] = self.q.unit_of(symbol)
-        return self._unit_of[symbol]
+    def unit(self, name: str) -> Unit:
+        """Return the unit that a symbol bit belongs to."""
+        if name not in self._names:
+            self._names[name] = self.q.unit_of(name)
+        return self._names[name]
 
-    def _units(self, symbols: Iterable[Symbol]) -> tuple[Unit, ...]:
-        """Group symbols into units, keeping the bits that occur."""
-        grouped: dict[tuple[str, str], list[Symbol]] = {}
-        for one in symbols:
-            unit = self.unit(one)
-            grouped.setdefault((unit.name, unit.source), []).append(one)
+    def _units(self, names: Iterable[str]) -> tuple[Unit, ...]:
+        """Group symbol bits into units, keeping the bits that occur."""
+        grouped: dict[tuple[str, str], list[str]] = {}
+        for name in names:
+            unit = self.unit(name)
+            grouped.setdefault((unit.name, unit.source), []).append(name)
         return tuple(
             Unit(name, source, tuple(sorted(found, key=_position)))
             for (name, source), found in sorted(grouped.items())
@@ -263,38 +255,31 @@ class Decision:
     @cached_property
     def field_units(self) -> tuple[Unit, ...]:
         """The inputs that the field may depend on."""
-        read = self._reaching(self.q.full.symbols | self.q.kept.symbols)
-        return self._units(n for n in read if n in self.inputs and not n.word.opaque)
+        names = self._reaching(self.q.full.symbols | self.q.kept.symbols)
+        return self._units(n for n in names if n in self.inputs and not self.q.is_opaque(n))
 
     @cached_property
-    def _wanted(self) -> frozenset[Symbol]:
+    def _wanted_names(self) -> frozenset[str]:
         return frozenset(n for unit in self.field_units for n in unit.bits)
 
-    def _reaching(self, read: frozenset[Symbol]) -> frozenset[Symbol]:
-        """Add what a full run leaves in the bits of the context among some symbols."""
-        return read | bits.symbols(held for one, held in self._held.items() if one in read)
+    def _reaching(self, names: frozenset[str]) -> frozenset[str]:
+        """Add what a full run leaves in the context bits among some names."""
+        return names | bits.symbols(held for name, held in self._held.items() if name in names)
 
     # -- the decision ------------------------------------------------------------------------
 
     def decide(self, carriers: bool = True) -> Answer:
         """Decide the question; without CARRIERS a proof does not say what carries which input."""
-        try:
-            return self._decided(carriers)
-        except NoSolver:
-            needed = "this needs the solver z3, which is not installed: pip install z3-solver"
-            return Answer("unknown", problem=needed)
-
-    def _decided(self, carriers: bool) -> Answer:
         q = self.q
         support = self._reaching(q.full.symbols | q.kept.symbols | bits.symbols([q.skips, q.path]))
         if len(self._all) > MAX_BITS:
-            return Answer("unknown", problem="too many input bits to decide", support=support)
+            return Answer("unknown", leaning=("too many input bits to decide",), support=support)
         history = self._history()
         if history is not None:
             return history._replace(support=support)
         result = self._can_hold(self._violation())
         if result is None:
-            return Answer("unknown", problem="the solver gave up", support=support)
+            return Answer("unknown", leaning=("the solver gave up",), support=support)
         if not result:
             table = self._table(frozenset()) if carriers else ()
             return Answer("covered", table, support=support)
@@ -303,22 +288,71 @@ class Decision:
         )
 
     @property
-    def unclear(self) -> tuple[Symbol, ...]:
+    def unclear(self) -> tuple[str, ...]:
         """What was not understood and must not carry the field, in a role that it is part of.
 
         The role and the field may hold the same unknown value; a proof that needs them to
         be the same is none.
         """
         field = self._reaching(self.q.full.symbols | self.q.kept.symbols)
-        opaque = sorted(n for n in field & self.inputs if n.word.opaque)
+        opaque = sorted(n for n in field & self.inputs if self.q.is_opaque(n))
         if not opaque:
             return ()
         apart = self.q.runs.apart(frozenset(opaque))
-        try:
-            held = self._can_hold(self._violation(apart)) is False
-        except NoSolver:
-            held = False
+        held = self._can_hold(self._violation(apart)) is False
         return () if held else tuple(opaque)
+
+    def repeats(
+        self, first: Mapping[str, bool], then: Mapping[str, bool], host: Iterable[Cond] = ()
+    ) -> bool | None:
+        """Tell whether THEN, run after FIRST, skips and leaves the field stale.
+
+        They are values of symbol bits; HOST holds of what is alike in both runs.  What they
+        do not name has one value, which may be any.  None where that decides.
+        """
+        runs = self.q.runs
+        fixed = self._fixed({"@1": first, "@2": then})
+        rest = [n for n in sorted(self.inputs) if n not in first and n not in then]
+        around: list[Claim] = [
+            *self._legal,
+            *host,
+            *fixed,
+            self._same(rest),
+            Under(self.q.path, runs.first),
+            Under(self.q.path, runs.second),
+        ]
+        stale = bits.both(self.q.skips, self._differs)
+        can = self._can_hold([*around, Under(stale, runs.second)])
+        cannot = self._can_hold([*around, Under(bits.negate(stale), runs.second)])
+        return None if can is None or can == cannot else can
+
+    def stored(self, inputs: Mapping[str, bool], host: Iterable[Cond] = ()) -> int | None:
+        """Return what a full run stores; None where the named bits do not decide it."""
+        runs = self.q.runs
+        around = [
+            *self._legal,
+            *host,
+            *self._fixed({"@1": inputs}),
+            Under(self.q.path, runs.first),
+        ]
+        value = 0
+        for i, condition in enumerate(self.q.full.conditions()):
+            on = self._can_hold([*around, Under(condition, runs.first)])
+            off = self._can_hold([*around, Under(bits.negate(condition), runs.first)])
+            if on is None or on == off:
+                return None
+            value |= on << i
+        return value
+
+    @staticmethod
+    def _fixed(states: Mapping[str, Mapping[str, bool]]) -> list[Claim]:
+        """Give symbol bits a value in each of some runs."""
+        return [
+            literal if on else bits.negate(literal)
+            for run, state in states.items()
+            for name, on in sorted(state.items())
+            for literal in [bits.variable(f"{name}{run}")]
+        ]
 
     def _history(self) -> Answer | None:
         """A full run whose result depends on what the context held before."""
@@ -330,20 +364,20 @@ class Decision:
         differs = Alike(full, runs.first, runs.elsewhere, alike=False)
         if self._can_hold([*self._legal, Under(self.q.path, runs.first), differs]) is False:
             return None
-        opaque = sorted(n for n in read if n.word.opaque)
+        opaque = sorted(n for n in read if self.q.is_opaque(n))
         if opaque:
             return Answer("unknown", leaning=tuple(opaque))
         return Answer("gap", self._table(frozenset()), history=True)
 
-    def _refuted(self, solver: Asked, support: frozenset[Symbol]) -> Answer:
+    def _refuted(self, solver: Asked, support: frozenset[str]) -> Answer:
         sets = self._minimal_sets(solver)
         if sets is None:
-            return Answer("unknown", problem="the solver gave up", support=support)
-        opaque = sorted(n for n in self.inputs if n.word.opaque)
+            return Answer("unknown", leaning=("the solver gave up",), support=support)
+        opaque = sorted(n for n in self.inputs if self.q.is_opaque(n))
         chosen: Witnessed | None = None
         solid: list[tuple[Unit, ...]] = []
         for one in sets:
-            if any(n.word.opaque for unit in one for n in unit.bits):
+            if any(self.q.is_opaque(name) for unit in one for name in unit.bits):
                 continue
             witness = self._witness(solver, one)
             if witness is None:
@@ -354,7 +388,8 @@ class Decision:
             if chosen is None:
                 chosen = witness
         if chosen is None:
-            return Answer("unknown", leaning=tuple(opaque), support=support)
+            used = tuple(n for n in opaque)
+            return Answer("unknown", leaning=used, support=support)
         units = {unit for one in solid for unit in one}
         names = tuple(sorted({unit.name for unit in units}))
         return Answer(
@@ -368,7 +403,7 @@ class Decision:
         units = self.all_units
         candidates = {(u.name, u.source) for u in self.field_units}
         everything = frozenset(range(len(units)))
-        alike = self._flags
+        alike = [_flag(i) for i in range(len(units))]
 
         def possible(free: frozenset[int]) -> bool | None:
             return solver.possible([alike[j] for j in sorted(everything - free)])
@@ -401,26 +436,65 @@ class Decision:
         """Return the smallest pair that differs in the given units only."""
         chosen = {(u.name, u.source) for u in differing}
         solver.push()
-        pairs = zip(self._flags, self.all_units, strict=True)
-        solver.add(*(flag for flag, unit in pairs if (unit.name, unit.source) not in chosen))
-        values: dict[Symbol, bool] = {}
+        units = enumerate(self.all_units)
+        solver.add(*(_flag(i) for i, unit in units if (unit.name, unit.source) not in chosen))
+        values: dict[str, bool] = {}
         if solver.check():
-            inputs = dict.fromkeys(n for unit in (*differing, *self.all_units) for n in unit.bits)
-            values = solver.smallest([n.copy(run) for n in inputs for run in RUNS])
-            host = sorted(n for n in self._all - self.inputs if not self.q.runs.is_context(n))
+            self._settle(solver)
+            names = dict.fromkeys(n for unit in (*differing, *self.all_units) for n in unit.bits)
+            values = solver.smallest([f"{n}@{run}" for n in names for run in (1, 2)])
             solver.check()
-            rest = solver.smallest(host)
+            rest = solver.smallest(self.host)
             solver.check()
             rest |= {n: solver.true(n) for n in self._all if self.q.runs.is_context(n)}
         solver.pop()
         return self._replayed(differing, values, rest) if values else None
 
+    @cached_property
+    def host(self) -> list[str]:
+        """Symbol bits of what is alike in both runs."""
+        return sorted(n for n in self._all - self.inputs if not self.q.runs.is_context(n))
+
+    def _settle(self, solver: Asked) -> None:
+        """Require what is usual, as far as that can be."""
+        for condition in self.q.usual(self.inputs):
+            for run in (self.q.runs.first, self.q.runs.other):
+                here = bits.write_out(Under(condition, run))
+                if solver.possible([here]):
+                    solver.add(here)
+        kinds = self.q.hosts(frozenset(self.host))
+        chosen = next((kind for kind in kinds if solver.possible(kind)), [*kinds, ()][0])
+        for condition in chosen:
+            if solver.possible([condition]):
+                solver.add(condition)
+        solver.check()
+
+    def _needs(self, values: dict[str, bool], rest: dict[str, bool]) -> tuple[str, ...]:
+        """Return what of the host cannot have another of its usual values."""
+        states = {
+            f"@{run}": {n: values.get(f"{n}@{run}", False) for n in self.inputs} for run in (1, 2)
+        }
+        found = []
+        for unit in self._units(self.host):
+            usual = self.q.hosts(frozenset(unit.bits))
+            some = bits.negate(bits.every(bits.negate(bits.every(kind)) for kind in usual))
+            given = (
+                bits.variable(n) if rest[n] else bits.negate(bits.variable(n)) for n in unit.bits
+            )
+            another: list[Claim] = [some, bits.negate(bits.every(given))]
+            reached = [*self._legal, Under(self.q.path, self.q.runs.first), *another]
+            if not any(usual) or not self._can_hold(reached):
+                continue
+            if self._can_hold([*self._violation(), *self._fixed(states), *another]) is False:
+                found.append(unit.name)
+        return tuple(found)
+
     def _replayed(
-        self, differing: tuple[Unit, ...], values: dict[Symbol, bool], rest: dict[Symbol, bool]
+        self, differing: tuple[Unit, ...], values: dict[str, bool], rest: dict[str, bool]
     ) -> Witnessed | None:
         """Evaluate both states concretely; None unless they collide as claimed."""
         runs = [
-            {**rest, **{n: values.get(n.copy(run), False) for n in self.inputs}} for run in RUNS
+            {**rest, **{n: values.get(f"{n}@{run}", False) for n in self.inputs}} for run in (1, 2)
         ]
         left = bits.evaluate_all([*self._held.values()], runs[0])
         second = {**runs[1], **dict(zip(self._held, left, strict=True))}
@@ -434,23 +508,28 @@ class Decision:
         shown += [u for u in differing if u not in shown]
         numbers = [tuple(_value(u, run) for u in shown) for run in runs]
         names = tuple(sorted({u.name for u in differing}))
-        return Witnessed(tuple(shown), numbers[0], numbers[1], names, role, (kept, full))
+        host = tuple((unit.name, _value(unit, rest)) for unit in self._units(self.host))
+        return Witnessed(
+            tuple(shown), numbers[0], numbers[1], names, role, (kept, full), host,
+            self._needs(values, rest),
+        )  # fmt: skip
 
     def _leans(self, witness: Witnessed) -> bool:
         """Tell whether a refutation needs particular values of what was not understood."""
         right = Under(bits.negate(bits.both(self.q.skips, self._differs)), self.q.runs.second)
-        if not any(n.run and n.word.opaque for n in bits.symbols([bits.write_out(right)])):
+        names = bits.symbols([bits.write_out(right)])
+        if not any(self.q.is_opaque(n.rpartition("@")[0]) for n in names):
             return False
         fixed: list[Claim] = []
         keys = {(u.name, u.source) for u in witness.units}
         for unit, a, b in zip(witness.units, witness.a, witness.b, strict=True):
-            for i, one in enumerate(unit.bits):
-                for number, run in zip((a, b), RUNS, strict=True):
-                    literal = one.copy(run)
+            for i, name in enumerate(unit.bits):
+                for number, run in ((a, 1), (b, 2)):
+                    literal = bits.variable(f"{name}@{run}")
                     on = number >> (i if len(unit.bits) > 1 else 0) & 1
                     fixed.append(literal if on else bits.negate(literal))
         for unit in self.all_units:
-            if (unit.name, unit.source) not in keys and not any(n.word.opaque for n in unit.bits):
+            if (unit.name, unit.source) not in keys and not any(map(self.q.is_opaque, unit.bits)):
                 fixed.append(self._same(unit.bits))
         return self._can_hold([*fixed, right]) is not False
 
@@ -470,15 +549,14 @@ class Decision:
         ]
         units = self.all_units
         switches = self._switches()
-        same = self._flags
-        carriers: list[tuple[Carrier, Cond, frozenset[Symbol]]] = []
-        for carrier in q.carriers:
-            read = carrier.value.symbols & self.inputs
-            if read & self._wanted:
+        same = [_flag(i) for i in range(len(units))]
+        carriers: list[tuple[Carrier, Cond, frozenset[str]]] = []
+        for number, carrier in enumerate(q.carriers):
+            names = carrier.value.symbols & self.inputs
+            if names & self._wanted_names:
                 value = tuple(carrier.value.conditions())
-                alike = Word(f"alike!{carrier.name}").bit()
-                switches[alike] = Alike(value, runs.first, runs.other)
-                carriers.append((carrier, alike, read))
+                switches[f"alike!{number}"] = Alike(value, runs.first, runs.other)
+                carriers.append((carrier, bits.variable(f"alike!{number}"), names))
         keys = {(u.name, u.source): i for i, u in enumerate(units)}
 
         def rows(solver: Asked) -> tuple[tuple[Unit, tuple[str, ...]], ...]:
@@ -504,8 +582,8 @@ class Decision:
         self,
         solver: Asked,
         alone: Sequence[Cond],
-        near: list[tuple[Carrier, Cond, frozenset[Symbol]]],
-    ) -> list[tuple[Carrier, Cond, frozenset[Symbol]]]:
+        near: list[tuple[Carrier, Cond, frozenset[str]]],
+    ) -> list[tuple[Carrier, Cond, frozenset[str]]]:
         """Return a smallest group of members that tells an input apart only together."""
         group = list(near)
         if solver.possible([*alone, *(c[1] for c in group)]) is not False:
@@ -519,7 +597,7 @@ class Decision:
 
 def asked(
     claims: Sequence[Claim],
-    switches: Mapping[Symbol, Claim],
+    switches: Mapping[str, Claim],
     use: Callable[[Asked], Result],
     shared: Manager | None = None,
 ) -> Result:
@@ -536,22 +614,25 @@ def asked(
 
 
 def can_hold(claims: Sequence[Claim], shared: Manager | None = None) -> bool | None:
-    """Tell whether some claims can hold at once, None where no solver can tell."""
-    try:
-        return asked(claims, {}, lambda one: one.possible(), shared)
-    except NoSolver:
-        return None
+    """Tell whether some claims can hold at once, None where the solver gives up."""
+    return asked(claims, {}, lambda one: one.possible(), shared)
 
 
-def _position(symbol: Symbol) -> tuple[str, int]:
-    return symbol.word.name, symbol.position
+def _flag(number: int) -> Term:
+    """The switch by which a unit, given by its number, has one value in both runs."""
+    return bits.variable(f"same!{number}")
 
 
-def _value(unit: Unit, values: Mapping[Symbol, bool]) -> int:
+def _position(name: str) -> tuple[str, int]:
+    head, _, tail = name.rpartition("#")
+    return head, int(tail) if tail.isdigit() else 0
+
+
+def _value(unit: Unit, values: Mapping[str, bool]) -> int:
     """Return the number that a unit has, its lowest bit first."""
     if len(unit.bits) == 1:
         return int(values.get(unit.bits[0], False))
-    return sum(1 << n.position for n in unit.bits if values.get(n, False))
+    return sum(1 << _position(n)[1] for n in unit.bits if values.get(n, False))
 
 
 class Solver:
@@ -563,12 +644,10 @@ class Solver:
     """
 
     def __init__(
-        self, claims: Iterable[Claim], switches: Mapping[Symbol, Claim] | None = None
+        self, claims: Iterable[Claim], switches: Mapping[str, Claim] | None = None
     ) -> None:
-        try:
-            import z3
-        except ImportError as error:
-            raise NoSolver from error
+        import z3
+
         self._z3 = z3
         self._solver = z3.SimpleSolver()
         self._solver.set("timeout", TIMEOUT_MS)
@@ -576,10 +655,10 @@ class Solver:
         self._literals: dict[Term, z3.BoolRef] = {}
         self._model: z3.ModelRef | None = None
         wanted = [bits.write_out(one) for one in claims]
-        forced = [(flag, bits.write_out(c)) for flag, c in (switches or {}).items()]
+        forced = [(bits.variable(n), bits.write_out(c)) for n, c in (switches or {}).items()]
         self._solver.from_string(self._text(wanted, forced))
 
-    def _text(self, wanted: list[Cond], forced: list[tuple[Symbol, Cond]]) -> str:
+    def _text(self, wanted: list[Cond], forced: list[tuple[Term, Cond]]) -> str:
         lines: list[str] = []
         for flag, condition in forced:
             lines.append(
@@ -605,7 +684,7 @@ class Solver:
                 todo.extend(waiting)
                 continue
             todo.pop()
-            if isinstance(here, Symbol):
+            if here.op == "var":
                 name = names[here] = f"v{len(names)}"
                 lines.append(f"(declare-const {name} Bool)")
             else:
@@ -619,7 +698,7 @@ class Solver:
         z3 = self._z3
         if isinstance(condition, bool):
             return z3.BoolVal(condition)
-        if isinstance(condition, Symbol):
+        if condition.op == "var":
             known = self._literals.get(condition)
             if known is None:
                 name = self._names.setdefault(condition, f"v{len(self._names)}")
@@ -660,20 +739,21 @@ class Solver:
         value = self._model.eval(self.term(condition), model_completion=True)
         return bool(self._z3.is_true(value))
 
-    def true(self, symbol: Symbol) -> bool:
+    def true(self, name: str) -> bool:
         """Tell whether a symbol is true in the last model."""
-        return self.holds(symbol)
+        return self.holds(bits.variable(name))
 
-    def smallest(self, symbols: Iterable[Symbol]) -> dict[Symbol, bool]:
+    def smallest(self, names: list[str]) -> dict[str, bool]:
         """Fix symbols one by one, false where possible, and return their values."""
-        values: dict[Symbol, bool] = {}
-        for one in symbols:
-            if self._model is not None and not self.true(one):
-                values[one] = False
+        values: dict[str, bool] = {}
+        for name in names:
+            literal = bits.variable(name)
+            if self._model is not None and not self.true(name):
+                values[name] = False
             else:
-                values[one] = not self.check([bits.negate(one)])
-            self.add(one if values[one] else bits.negate(one))
-            if values[one]:
+                values[name] = not self.check([bits.negate(literal)])
+            self.add(literal if values[name] else bits.negate(literal))
+            if values[name]:
                 self.check()
         return values
 

@@ -93,6 +93,8 @@ def _witness(result: FieldResult, witness: Witness) -> dict[str, object]:
         "differs": [safe(name) for name in witness.differs],
         "compared": [{"member": safe(name), "value": hex(value)} for name, value in witness.role],
         "sources": {safe(name): safe(source) for name, source, _, _ in table},
+        "host": {safe(name): value for name, value in witness.host},
+        "needs": [safe(name) for name in witness.needs],
     }
 
 

@@ -16,6 +16,7 @@ from patchtool.report.words import (
     counted,
     found,
     listed,
+    of_host,
     origin,
     origin_of,
     rows,
@@ -169,6 +170,12 @@ class _Writer:
         yield from self._table(table)
         if alike:
             yield from _wrapped(f"  in both states: {', '.join(alike)}", "    ", "        ")
+        if witness.host:
+            host = ", ".join(of_host(witness))
+            yield from _wrapped(f"  on a host with {host}", "    ", "        ")
+        if witness.needs:
+            host = ", ".join(of_host(witness, needed=True))
+            yield from _wrapped(f"  the gap needs a host with {host}", "    ", "        ")
         words = "role is" if len(witness.role) == 1 else "roles are"
         yield from _wrapped(
             f"The {words} equal, so the set-up is skipped when A is followed by B, and "

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Report,
         Suppressed,
         Unknown,
+        Witness,
     )
 
 _MASKED = ("CR0.", "CR4.", "EFER.")
@@ -133,6 +134,19 @@ def origin_of(changed: Anchor) -> str:
 def acceptance(one: Suppressed) -> str:
     """Return in words which comment accepts a finding, and why."""
     return f"suppressed by {where(one.place)}: {sentence(one.reason)}"
+
+
+def of_host(witness: Witness, needed: bool = False) -> list[str]:
+    """Return in words what a witness takes the host to be; NEEDED: what it has to be."""
+    words = []
+    for name, value in witness.host:
+        if needed and name not in witness.needs:
+            continue
+        if " is " in name:
+            words.append(safe(name if value else name.replace(" is ", " is not ")))
+        else:
+            words.append(f"{safe(name)}={value if value < 10 else hex(value)}")
+    return words
 
 
 def rows(result: FieldResult) -> tuple[tuple[str, str, int, int], ...]:

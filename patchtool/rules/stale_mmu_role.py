@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from patchtool.c.index import Index
 from patchtool.c.layout import RecordType, Types
@@ -23,7 +24,7 @@ from patchtool.model import (
     Verdict,
     worst,
 )
-from patchtool.proof.coverage import Decision
+from patchtool.proof.coverage import Decision, Question
 from patchtool.rules.question import Terms, context_name
 from patchtool.world.completeness import (
     foreign_keys,
@@ -48,6 +49,14 @@ RULE = "stale-mmu-role"
 DEFAULT_FIELDS = ("root_level", "shadow_root_level")
 
 
+class Asked(NamedTuple):
+    """What was put to coverage about one field of one path, which TERMS keep alive."""
+
+    terms: Terms
+    field: str
+    question: Question
+
+
 SUCCESSORS: dict[str, tuple[str, ...]] = {
     "root_level": ("cpu_role", "base", "level"),
     "shadow_root_level": ("root_role", "level"),
@@ -61,12 +70,13 @@ def check(
     label: str = "",
     rev: str | None = None,
     ways: Ways | None = None,
+    asked: list[Asked] | None = None,
 ) -> Report:
     """Check every guarded initialiser of a tree.
 
     FIELDS are members of the context, or "all"; WAYS tells, where just some verdicts are
-    of interest, which ways to a guard to decide.  Raises InputError where the tree is no
-    kernel with KVM for x86.
+    of interest, which ways to a guard to decide; the questions behind the verdicts are
+    added to ASKED.  Raises InputError where the tree is no kernel with KVM for x86.
     """
     if "all" in fields:
         return _everything(index, label, rev)
@@ -93,7 +103,8 @@ def check(
     troubles += ways_around(runs, starts)
     if ways is None:  # else the verdicts of some ways are all that is asked for
         troubles += missing_pieces(tree, runs, starts)
-    decided = [_decide(tree, path, wanted, ways is None) for path in paths]
+    asked = [] if asked is None else asked
+    decided = [_decide(tree, path, wanted, ways is None, asked) for path in paths]
     contexts = [context for context in decided if context.fields]
     if decided and not contexts and ways is None:
         names = ", ".join(wanted)
@@ -158,7 +169,9 @@ def _member(record: RecordType, name: str, roles: Roles, tag: str) -> tuple[str,
 # -- one context -----------------------------------------------------------------------------
 
 
-def _decide(tree: Tree, path: Path, wanted: Sequence[str], carriers: bool) -> Context:
+def _decide(
+    tree: Tree, path: Path, wanted: Sequence[str], carriers: bool, asked: list[Asked]
+) -> Context:
     guard = path.guard
     terms = Terms(tree, path)
     results = []
@@ -167,7 +180,7 @@ def _decide(tree: Tree, path: Path, wanted: Sequence[str], carriers: bool) -> Co
             member = _member(record, name, tree.roles, record_tag)
             if member is None:
                 continue
-            result = _decide_field(terms, name, context, record, member, carriers)
+            result = _decide_field(terms, name, context, record, member, carriers, asked)
             if result is not None:
                 results.append(result)
             break
@@ -195,6 +208,7 @@ def _decide_field(
     record: RecordType,
     member: tuple[str, ...],
     carriers: bool,
+    asked: list[Asked],
 ) -> FieldResult | None:
     """Decide one field; None where no run of this path stores it."""
     terms.begin()
@@ -232,7 +246,8 @@ def _decide_field(
         if invalidated:
             question = question._replace(covered_elsewhere=frozenset(invalidated))
             answer = Decision(question).decide()
-            terms.note_invalidated()
+            terms.note_invalidated(invalidated)
+    asked.append(Asked(terms, name, question))
     return terms.result(name, written, answer, spoilt)
 
 

@@ -48,6 +48,9 @@ RANGES: dict[str, tuple[int, int, str]] = {
 }
 """Ranges of architectural numbers that the kernel keeps in members of these names."""
 
+USUAL: dict[str, tuple[int, int]] = {"maxphyaddr": (36, 52), "tdp_level": (4, 5)}
+"""What x86-64 processors have: a witness takes these where it can."""
+
 
 def bit_name(register: str, position: int) -> str:
     """Return ``REGISTER.BIT``, with the number where the bit has no name here."""

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from patchtool.c import syntax
 from patchtool.c.index import Index, is_static
 from patchtool.c.layout import Types
 from patchtool.c.lower import Guard, Lowered, Lowering
-from patchtool.c.memory import Fact, Int, Loc, Pointer, Root
+from patchtool.c.memory import Int, Loc, Pointer, Root
 from patchtool.c.scan import Definition
 from patchtool.proof import bits
 from patchtool.world.effects import Effects
 from patchtool.world.roles import Roles, callers
+
+if TYPE_CHECKING:
+    from patchtool.world.hosts import Assigned
 
 
 class Tree:
@@ -32,7 +35,7 @@ class Tree:
         self.effects, self.lowering = effects, lowering
         self.runs: dict[tuple[object, ...], Lowered] = {}
         self.constants: dict[str, str | None] = {}
-        """Why what all share is alike at all times, by the names of words."""
+        self.assigned: dict[str, tuple[Assigned, ...]] = {}
 
     def run(self, definition: Definition, bind: dict[Loc, Pointer] | None = None) -> Lowered:
         """Lower a call of a function, once for each way to bind its pointers."""
@@ -135,14 +138,14 @@ def _has_plain_arguments(definition: Definition) -> bool:
 
 def _open_arguments(lowered: Lowered, entry: Definition, effects: Effects) -> bool:
     """Tell whether a guard, a role or a field depends on the entry's own arguments."""
+    prefix = f"{entry.name}("
     for guard in lowered.guards:
-        read = set(bits.symbols([guard.condition, guard.path]))
+        names = set(bits.symbols([guard.condition, guard.path]))
         for loc, value in lowered.memory.items():
             if loc.within(guard.context) and effects.names(loc.path) and isinstance(value, Int):
-                read |= value.bits.symbols
-        for about in (symbol.word.about for symbol in read):
-            if isinstance(about, Fact) and (about.kind, about.name) == ("argument", entry.name):
-                return True
+                names |= value.bits.symbols
+        if any(name.startswith(prefix) for name in names):
+            return True
     return False
 
 

@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What hosts have: the values that KVM gives an object when it is loaded.
+
+In: an object of file scope that is alike for all vCPUs.  Out: the constants that reach it,
+each with the files it comes through.  No flow is followed: every constant that some call
+passes or returns counts.  A proof never rests on this, it only picks a witness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from patchtool.c import syntax
+from patchtool.c.index import expand
+from patchtool.c.scan import Definition
+from patchtool.c.syntax import Node
+from patchtool.world.effects import object_stores
+from patchtool.world.entries import Tree
+from patchtool.world.roles import callers
+
+_DEEPEST = 6
+
+VENDORS = ("arch/x86/kvm/svm", "arch/x86/kvm/vmx")
+"""Where the modules lie of which a host loads one; what one assigns the other never sees."""
+
+
+class Assigned(NamedTuple):
+    """A value that an object is given, and the files that it comes through."""
+
+    value: int
+    files: frozenset[str]
+
+    def is_for(self, vendor: str) -> bool:
+        """Tell whether a host of a vendor may have it."""
+        others = [one for one in VENDORS if one != vendor]
+        return not any(file.startswith(other) for file in self.files for other in others)
+
+
+def usual(tree: Tree, symbol: str, vendor: str) -> tuple[int, ...]:
+    """Return the values that a constant of the host has where the vendor's module is loaded.
+
+    None at all where they are not known.  0 stands for what a host lacks, or for what is
+    not set yet; it counts where there is nothing else.
+    """
+    _, found, function = symbol.partition(" is ")
+    if found:
+        files = {one.file for one in tree.index.functions(function, tree.roles.here)}
+        files |= {file.path for file, _ in tree.index.users(function)}
+        return (int(any(file.startswith(vendor) for file in files)),)
+    if symbol not in tree.assigned:
+        tree.assigned[symbol] = assigned(tree, symbol) if symbol.isidentifier() else ()
+    values = {one.value for one in tree.assigned[symbol] if one.is_for(vendor)}
+    return tuple(sorted(values - {0} or values))
+
+
+def assigned(tree: Tree, name: str) -> tuple[Assigned, ...]:
+    """Return the values that an object is given; none where one of them is not known."""
+    found: set[Assigned] = set()
+    for _, writer in tree.index.users(name):
+        if not any(object_stores(writer.text.partition(b"{")[2], name.encode())):
+            continue
+        for value in _stored(tree.index.node(writer), name):
+            reached = None if value is None else _values(tree, value, writer, _DEEPEST)
+            if reached is None:
+                return ()
+            through = frozenset({writer.file}) | _only_caller(tree, writer)
+            found |= {one._replace(files=one.files | through) for one in reached}
+    return tuple(sorted(found, key=lambda one: (one.value, sorted(one.files))))
+
+
+def _only_caller(tree: Tree, function: Definition) -> frozenset[str]:
+    """Return the one file that calls a function, if there is but one."""
+    files = {one.file for one in callers(tree.index, function.name)}
+    return frozenset(files if len(files) == 1 else ())
+
+
+def _stored(node: Node, name: str) -> Iterator[Node | None]:
+    """Yield what a function stores to an object; None for a store of another form."""
+    for inner in _walk(node):
+        if inner.type == "assignment_expression":
+            left = inner.child_by_field_name("left")
+            if left is not None and syntax.text(left) == name:
+                operator = inner.child_by_field_name("operator")
+                plain = operator is not None and syntax.text(operator) == "="
+                yield inner.child_by_field_name("right") if plain else None
+        elif inner.type in ("update_expression", "pointer_expression"):
+            operand = inner.child_by_field_name("argument")
+            if operand is not None and syntax.text(operand) == name:
+                yield None
+
+
+def _walk(node: Node) -> Iterator[Node]:
+    pending = [node]
+    while pending:
+        here = pending.pop()
+        yield here
+        pending.extend(here.named_children)
+
+
+_Values = set[Assigned]
+
+
+def _values(tree: Tree, node: Node, inside: Definition, depth: int) -> _Values | None:
+    """Return the constants that an expression may be; None where it may be something else."""
+    if depth == 0:
+        return None
+    kind = node.type
+    if kind == "number_literal":
+        return _number(syntax.text(node))
+    if kind in ("true", "false"):
+        return {Assigned(int(kind == "true"), frozenset())}
+    if kind == "parenthesized_expression" and len(node.named_children) == 1:
+        return _values(tree, node.named_children[0], inside, depth)
+    if kind == "cast_expression":
+        value = node.child_by_field_name("value")
+        return None if value is None else _values(tree, value, inside, depth)
+    if kind == "conditional_expression":
+        arms = [node.child_by_field_name(side) for side in ("consequence", "alternative")]
+        return _union(_values(tree, arm, inside, depth) if arm else None for arm in arms)
+    if kind == "binary_expression":
+        return _combined(tree, node, inside, depth)
+    if kind == "identifier":
+        return _named(tree, syntax.text(node), inside, depth)
+    if kind == "call_expression":
+        return _returned(tree, node, inside, depth)
+    return None
+
+
+def _union(parts: Iterator[_Values | None]) -> _Values | None:
+    found: _Values = set()
+    for part in parts:
+        if part is None:
+            return None
+        found |= part
+    return found
+
+
+def _number(text: str) -> _Values | None:
+    try:
+        return {Assigned(int(text.rstrip("uUlL"), 0), frozenset())}
+    except ValueError:
+        return None
+
+
+def _combined(tree: Tree, node: Node, inside: Definition, depth: int) -> _Values | None:
+    sides = [node.child_by_field_name(side) for side in ("left", "right")]
+    operator = node.child_by_field_name("operator")
+    apply = _OPERATORS.get(syntax.text(operator)) if operator is not None else None
+    values = [_values(tree, side, inside, depth) if side else None for side in sides]
+    if apply is None or values[0] is None or values[1] is None:
+        return None
+    return {
+        Assigned(apply(a.value, b.value), a.files | b.files)
+        for a in values[0]
+        for b in values[1]
+        if b.value < 64
+    }
+
+
+_OPERATORS = {
+    "|": lambda a, b: a | b,
+    "&": lambda a, b: a & b,
+    "<<": lambda a, b: a << b,
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+}
+
+
+def _named(tree: Tree, name: str, inside: Definition, depth: int) -> _Values | None:
+    """Return what a name stands for: a parameter, or a macro that is a constant."""
+    position = _parameter(tree, name, inside)
+    if position is not None:
+        return _passed(tree, inside, position, depth)
+    macros = tree.index.macros(name, inside.file)
+    if not macros or macros[0].parameters is not None:
+        return None
+    return _expanded(tree, macros[0].text.decode("utf-8", "replace"), inside, depth)
+
+
+def _expanded(tree: Tree, text: str, inside: Definition, depth: int) -> _Values | None:
+    root = syntax.parse(f"void f(void) {{ ({text}); }}".encode())
+    inner = [n for n in _walk(root) if n.type == "expression_statement"]
+    if len(inner) != 1 or not inner[0].named_children:
+        return None
+    return _values(tree, inner[0].named_children[0], inside, depth - 1)
+
+
+def _parameters(tree: Tree, function: Definition) -> list[str | None]:
+    """Return the names of a function's parameters."""
+    lists = [n for n in _walk(tree.index.node(function)) if n.type == "parameter_list"]
+    if not lists:
+        return []
+    found: list[str | None] = []
+    for one in min(lists, key=lambda n: n.start_byte).named_children:
+        names = [n for n in _walk(one) if n.type == "identifier"]
+        found.append(syntax.text(names[-1]) if names else None)
+    return found
+
+
+def _parameter(tree: Tree, name: str, function: Definition) -> int | None:
+    names = _parameters(tree, function)
+    return names.index(name) if name in names else None
+
+
+def _passed(tree: Tree, function: Definition, position: int, depth: int) -> _Values | None:
+    """Return what all callers pass for a parameter."""
+    found: _Values = set()
+    above = callers(tree.index, function.name)
+    for caller in above:
+        for node in _walk(tree.index.node(caller)):
+            if node.type != "call_expression" or _called(node) != function.name:
+                continue
+            arguments = node.child_by_field_name("arguments")
+            given = [] if arguments is None else arguments.named_children
+            if position >= len(given):
+                return None
+            values = _values(tree, given[position], caller, depth - 1)
+            if values is None and _is_truth(tree, function, position):
+                values = {Assigned(truth, frozenset()) for truth in (0, 1)}
+            if values is None:
+                return None
+            found |= {one._replace(files=one.files | {caller.file}) for one in values}
+    return found if above else None
+
+
+def _is_truth(tree: Tree, function: Definition, position: int) -> bool:
+    """Tell whether a parameter is a bool, which is one of two whatever is passed."""
+    lists = [n for n in _walk(tree.index.node(function)) if n.type == "parameter_list"]
+    one = min(lists, key=lambda n: n.start_byte).named_children[position]
+    kind = one.child_by_field_name("type")
+    return kind is not None and syntax.text(kind) in ("bool", "_Bool")
+
+
+def _returned(tree: Tree, node: Node, inside: Definition, depth: int) -> _Values | None:
+    """Return what a call may return."""
+    name = _called(node)
+    if name is None:
+        return None
+    macros = tree.index.macros(name, inside.file)
+    arguments = node.child_by_field_name("arguments")
+    if macros and macros[0].parameters is not None and arguments is not None:
+        text = expand(macros[0], [syntax.text(one) for one in arguments.named_children])
+        return None if text is None else _expanded(tree, text, inside, depth)
+    functions = tree.index.functions(name, inside.file)
+    if len(functions) != 1:
+        return None
+    found = _union(
+        _values(tree, n.named_children[0], functions[0], depth - 1) if n.named_children else None
+        for n in _walk(tree.index.node(functions[0]))
+        if n.type == "return_statement"
+    )
+    if not found:
+        return None
+    return {one._replace(files=one.files | {functions[0].file}) for one in found}
+
+
+def _called(node: Node) -> str | None:
+    function = node.child_by_field_name("function")
+    return syntax.text(function) if function is not None and function.type == "identifier" else None
