@@ -249,6 +249,12 @@ def _fill_matrix(parser: _Parser) -> None:
     matrix.configure(parser)
 
 
+def _fill_reproduce(parser: _Parser) -> None:
+    from patchtool.commands import reproduce
+
+    reproduce.configure(parser)
+
+
 def _fill_explain(parser: _Parser) -> None:
     from patchtool.commands import explain
 
@@ -512,6 +518,7 @@ _COMMANDS: Mapping[str, tuple[str, Callable[[_Parser], None]]] = {
     "kbuild": ("check as part of a kernel build", _fill_kbuild),
     "history": ("find the commits that opened and closed a gap", _fill_history),
     "matrix": ("check several revisions, one row each", _fill_matrix),
+    "reproduce": ("write a program that shows a gap on a running KVM", _fill_reproduce),
     "explain": ("tell what a rule is about", _fill_explain),
 }
 """Each command: its line in the help, and what adds its arguments and sets ``run``."""

@@ -21,6 +21,7 @@ WINGS = [
     "c",
     "world",
     "rules",
+    "replay",
     "repair",
     "history",
     "lint",

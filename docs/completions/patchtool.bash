@@ -7,7 +7,7 @@ _patchtool()
 	local options='' values=''
 
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		COMPREPLY=($(compgen -W 'check fix lint hook kbuild history matrix explain --help --version' -- "$word"))
+		COMPREPLY=($(compgen -W 'check fix lint hook kbuild history matrix reproduce explain --help --version' -- "$word"))
 		return
 	fi
 
@@ -46,6 +46,9 @@ _patchtool()
 		case $before in
 		--format) values='text json' ;;
 		esac
+		;;
+	reproduce)
+		options='-h --help --rev -o --output --plain -q --quiet'
 		;;
 	explain)
 		options='-h --help'

@@ -269,9 +269,8 @@ class Expressions(Names):
 
     def _subscript(self, node: Node, state: State) -> Value:
         choices = self._choices(node, state)
-        if choices and self._exhausted(choices):
-            result = self._load(choices[-1][1], state, node)
-        else:
+        result: Value = self._load(choices[-1][1], state, node) if choices else Opaque("")
+        if not choices or not self._exhausted(choices):
             result = self.opaque(node, "an array is indexed beyond its end")
         for hit, element in reversed(choices):
             result = self._choose(hit, self._load(element, state, node), result)

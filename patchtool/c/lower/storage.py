@@ -37,7 +37,6 @@ from patchtool.c.lower.records import (
 )
 from patchtool.c.memory import (
     Choice,
-    Fact,
     Function,
     Int,
     Loc,
@@ -47,14 +46,13 @@ from patchtool.c.memory import (
     Record,
     Root,
     State,
-    Unclear,
     Value,
 )
 from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node
 from patchtool.model import Consulted, Place
 from patchtool.proof import bits
-from patchtool.proof.bits import Bits, Cond, Symbol, Term, Word
+from patchtool.proof.bits import Bits, Cond, Term
 
 ROLE_WORD = 32
 MAX_STEPS = 20_000
@@ -86,11 +84,11 @@ class Storage:
         self._units: list[Unit] = []
         self._numbers = 0
         self._base: list[Cond] = []
-        self._guards_by_term: dict[Term, Symbol] = {}
-        self._comparisons: dict[Symbol, Comparison] = {}
-        self._role_words: dict[Word, str] = {}
-        self._role_cells: dict[Word, Loc] = {}
-        self._recognised: set[Word] = set()
+        self._guards_by_term: dict[Term, str] = {}
+        self._comparisons: dict[str, Comparison] = {}
+        self._role_symbols: dict[str, str] = {}
+        self._role_cells: dict[str, Loc] = {}
+        self._recognised: set[str] = set()
         self._result: CType = VoidType()
 
     def _spoil(self, problem: Unsupported, state: State, where: Definition | None = None) -> None:
@@ -137,9 +135,11 @@ class Storage:
             self._units.pop()
 
     def opaque(self, node: Node | None, reason: str, missing: bool = False) -> Opaque:
-        """Return a new value that is not understood."""
+        """Return a fresh symbol for a value that is not understood."""
+        name = f"?{len(self.out.opaque)}"
         place = self.place(node) if node is not None else self._spot()
-        return Opaque(self.out.unclear(Unclear(place, reason, missing)))
+        self.out.opaque[name] = (place, reason, missing)
+        return Opaque(name)
 
     def _step(self, node: Node) -> None:
         self._steps += 1
@@ -197,7 +197,7 @@ class Storage:
 
     def _pristine(self, loc: Loc, like: Value) -> Value:
         """Return what a location holds that was never written, shaped like LIKE."""
-        ctype = self.out.types.get(loc)
+        ctype = self.out.types.get(str(loc))
         if isinstance(like, Int):
             if isinstance(ctype, IntType) and ctype.boolean:
                 return self._initial(loc, ctype)
@@ -241,7 +241,7 @@ class Storage:
         if isinstance(value, Function):
             return bits.constant(width, self._address(value.name))
         assert isinstance(value, Opaque)
-        return bits.low_bits(width, value.word)
+        return bits.symbol(width, value.name)
 
     def _address(self, name: str) -> int:
         for number, known in self.out.functions.items():
@@ -276,29 +276,22 @@ class Storage:
             return LValue(loc, inner, base.cell, base.cell_width, base.low + low, width)
         return self._whole(loc, inner)
 
-    def _initial(self, loc: Loc, ctype: CType) -> Value:
-        """Return the value that a location of the surroundings starts with."""
+    def _initial(self, loc: Loc, ctype: CType, name: str | None = None) -> Value:
+        """Return the symbol that a location of the surroundings starts with."""
+        symbol = name or str(loc)
+        place = self._spot()
         if isinstance(ctype, PointerType):
-            return Pointer(Loc(Root(str(loc), "pointee")), settled(ctype.target))
-        if loc.root.kind == "local":
-            return self.opaque(None, f"{loc.root.name.rsplit('.', 1)[-1]} is read before it is set")
-        self.out.types.setdefault(loc, ctype)
-        return self._open(loc, ctype)
-
-    def _open(self, about: Loc | Fact, ctype: CType) -> Int:
-        """Return a number of the surroundings that may have any value."""
+            return Pointer(Loc(Root(symbol, "pointee")), settled(ctype.target))
         width = ctype.width if isinstance(ctype, IntType) else 64
-        word = self.out.word(about)
-        self.out.reads.setdefault(word, (self._spot(), width))
+        if loc.root.kind == "global":
+            self.out.globals.setdefault(symbol, place)
+        elif loc.root.kind == "local":
+            return self.opaque(None, f"{loc.root.name.rsplit('.', 1)[-1]} is read before it is set")
+        self.out.reads.setdefault(symbol, (place, width))
+        self.out.types.setdefault(symbol, ctype)
         if isinstance(ctype, IntType) and ctype.boolean:
-            return Int(bits.resize(bits.low_bits(1, word), width), False)
-        return Int(bits.low_bits(width, word), isinstance(ctype, IntType) and ctype.signed)
-
-    def _asked(self, fact: Fact) -> Term:
-        """Return whether something is so in the surroundings."""
-        word = self.out.word(fact)
-        self.out.reads.setdefault(word, (self._spot(), 1))
-        return word.bit()
+            return Int(bits.resize(bits.symbol(1, symbol), width), False)
+        return Int(bits.symbol(width, symbol), isinstance(ctype, IntType) and ctype.signed)
 
     def _load(self, lvalue: LValue, state: State, node: Node | None) -> Value:
         if lvalue.cell is not None:
@@ -312,7 +305,7 @@ class Storage:
             if isinstance(cell, Opaque):
                 if (lvalue.low, lvalue.width) == (0, lvalue.cell_width):
                     return cell
-                cell = Int(bits.low_bits(lvalue.cell_width, cell.word))
+                cell = Int(bits.symbol(lvalue.cell_width, cell.name))
             if not isinstance(cell, Int) or cell.width != lvalue.cell_width:
                 return self.opaque(node, "part of what is no number is read")
             piece = bits.cut(cell.bits, lvalue.low, lvalue.width)
@@ -333,8 +326,9 @@ class Storage:
         if lvalue.loc.path and lvalue.loc.path[-1].startswith("["):
             array = state.memory.get(Loc(lvalue.loc.root, lvalue.loc.path[:-1]))
             if isinstance(array, Opaque):  # each element is something else
-                assert isinstance(array.word.about, Unclear)
-                element = Opaque(self.out.unclear(array.word.about))
+                place, reason, missing = self.out.opaque[array.name]
+                element = self.opaque(node, reason, missing)
+                self.out.opaque[element.name] = (place, reason, missing)
                 state.memory[lvalue.loc] = element
                 return element
         if lvalue.loc.root.kind == "global":
@@ -376,7 +370,7 @@ class Storage:
                     cell = self._initial(lvalue.cell, IntType(lvalue.cell_width, False))
                     self._note_role(lvalue.cell, lvalue)
             if isinstance(cell, Opaque):
-                cell = Int(bits.low_bits(lvalue.cell_width, cell.word))
+                cell = Int(bits.symbol(lvalue.cell_width, cell.name))
             if not isinstance(cell, Int) or cell.width != lvalue.cell_width:
                 raise Unsupported(node, "part of what is no number is stored")
             if isinstance(value, Record):
@@ -426,9 +420,8 @@ class Storage:
         """Remember a role of a context that is read as it was before the run."""
         for position, name in enumerate(lvalue.loc.path[: len(cell.path)]):
             if position == len(cell.path) - 1 and self._is_role((name,)):
-                word = self.out.word(cell)
-                self._role_words[word] = str(cell)
-                self._role_cells[word] = cell
+                self._role_symbols[str(cell)] = str(cell)
+                self._role_cells[str(cell)] = cell
 
     def _is_role(self, path: tuple[str, ...]) -> bool:
         """Tell whether an access path leads to a role of a context, or into one."""
@@ -449,7 +442,7 @@ class Storage:
         if isinstance(value, (Opaque, Function)):
             return Int(self._widened(value, 64))
         if isinstance(value, Pointer):
-            return Int(bits.low_bits(64, self.out.word(Fact("address", str(value.target)))))
+            return Int(bits.symbol(64, f"&{value.target}"))
         raise Unsupported(node, "a record is used as a number")
 
     def _constant(self, value: Value, node: Node) -> int:
@@ -517,11 +510,13 @@ class Storage:
         if isinstance(value, Function):
             return True
         if isinstance(value, Opaque):
-            return value.word.bit()
+            return bits.bit(value.name, 0)
         if isinstance(value, Pointer):
             if value.target.root.kind != "pointee" or value.target.path:
                 return True
-            return self._asked(Fact("is set", value.target.root.name))
+            symbol = f"{value.target.root.name} != NULL"
+            self.out.reads.setdefault(symbol, (self._spot(), 1))
+            return bits.bit(symbol, 0)
         raise Unsupported(node, "a record is used as a condition")
 
     def _compare_equal(self, a: Value, b: Value, node: Node) -> Cond:
@@ -531,7 +526,9 @@ class Storage:
             roots = (a.target.root.kind, b.target.root.kind)
             if "local" in roots:
                 return False
-            return self._asked(Fact("same", address_text(a), address_text(b)))
+            symbol = f"{address_text(a)} == {address_text(b)}"
+            self.out.reads.setdefault(symbol, (self._spot(), 1))
+            return bits.bit(symbol, 0)
         for x, y in ((a, b), (b, a)):
             if isinstance(x, Pointer) and isinstance(y, Int) and y.bits.value == 0:
                 return bits.negate(self._truth(x, node))

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``patchtool reproduce``: write the program that shows a gap on a running KVM, or run it.
+
+In: parsed arguments.  Out: a C program in a folder, or a report of a run, and the exit
+status: 0 written, or followed; 1 stale; 3 a control failed or nothing applied.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from patchtool.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from patchtool.outside.source import Source
+    from patchtool.replay.states import Refusal, Test
+
+_ABOUT = """\
+Write a C program that shows the gaps in root_level on a running KVM: it loads the
+two states of a witness one after the other, in both orders, and lets KVM_TRANSLATE
+tell which root_level is in use.  Where the tree's own selftests can do that, it is
+one of them, else it needs nothing but ioctls."""
+
+_STATUSES = """\
+exit status:
+  0  the program was written, or root_level followed the registers
+  1  root_level was stale
+  2  the request or the input is at fault; standard error says how
+  3  a control failed, or there was nothing that applies"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command to its parser."""
+    parser.description, parser.epilog = _ABOUT, _STATUSES
+    add = parser.add_argument
+    add("tree", nargs="?", default=".", metavar="TREE", help="a kernel tree (default: this folder)")
+    add("--rev", metavar="REV", help="read a commit, tag or branch instead of the files on disk")
+    add("-o", "--output", metavar="DIR", help="write the program here (default: .)")
+    add("--plain", action="store_true", help="nothing but ioctls, whatever the tree has")
+    add("-q", "--quiet", action="store_true", help="tell nothing besides the result")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command and return its exit status."""
+    from patchtool.outside.source import open_source
+
+    source = open_source(arguments.tree, arguments.rev)
+    try:
+        return _run(arguments, source)
+    finally:
+        source.close()
+
+
+def _run(arguments: argparse.Namespace, source: Source) -> int:
+    import gc
+
+    gc.disable()  # one short run whose terms all live to its end
+    from patchtool.c.index import Index
+    from patchtool.replay import prediction
+    from patchtool.rules import stale_mmu_role as rule
+
+    index, asked = Index(source), list[rule.Asked]()
+    report = rule.check(index, label=source.label, rev=source.rev, asked=asked)
+    tests, refused = prediction.tests(index, report, asked)
+    if not arguments.quiet:
+        _tell([_refusal(one) for one in refused])
+    if not tests:
+        _tell([f"nothing to replay: {_reason(report.verdict, bool(refused))}"])
+        return 3
+    _write(arguments, source, tests)
+    return 0
+
+
+def _reason(verdict: str, refused: bool) -> str:
+    """Say why a tree has no gap that can be replayed."""
+    if refused:
+        return "no gap of this tree is one that a program can show"
+    return {
+        "covered": "this tree has no gap",
+        "not-guarded": "KVM of this tree skips no set-up",
+    }.get(verdict, "no gap is known and something is undecided; see 'patchtool check'")
+
+
+def _refusal(one: Refusal) -> str:
+    from patchtool.report.words import way
+
+    return f"not replayed: {one.field} of {one.context}, {way(one.entry)}: {one.reason}"
+
+
+def _write(arguments: argparse.Namespace, source: Source, tests: Sequence[Test]) -> None:
+    """Write the program, whole or not at all, and say where it belongs."""
+    from patchtool.replay import program
+    from patchtool.report.words import counted
+
+    harness, reason = (None, "--plain") if arguments.plain else program.find_harness(source)
+    text = program.selftest(tests, harness) if harness else program.plain(tests)
+    folder = arguments.output or "."
+    path = os.path.join(folder, f"{program.NAME}.c")
+    _save(path, text)
+    sys.stdout.write(f"{path}\n")
+    if arguments.quiet:
+        return
+    told = [
+        f"{one.kind}: {one.a.state.name} and {one.b.state.name} show that "
+        f"{one.initialiser}() misses {' and '.join(one.inputs)}"
+        + (f", on a host with a {one.levels}-level NPT" if one.levels else "")
+        for one in tests
+    ]
+    if harness is not None:
+        told.append(f"a selftest: copy it to {harness.path}")
+        told.append(f"and add to {harness.makefile}: {harness.entry}")
+    else:
+        told.append(f"plain C ({reason}): gcc -static -o {program.NAME} {program.NAME}.c")
+    told.append(f"{counted(len(tests), 'pair')} of states, each in both orders")
+    _tell(told)
+
+
+def _save(path: str, text: str) -> None:
+    """Write a new file; one that is there already must hold the same."""
+    data = text.encode()
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        if os.path.lexists(path):
+            with open(path, "rb") as file:
+                if file.read(len(data) + 1) == data:
+                    return
+            raise UsageError(f"{path} is already there; choose another folder with -o")
+        try:
+            with open(temporary, "xb") as file:
+                file.write(data)
+            os.replace(temporary, path)
+        except BaseException:
+            if os.path.lexists(temporary):
+                os.unlink(temporary)
+            raise
+    except (OSError, ValueError) as error:
+        reason = str(getattr(error, "strerror", None) or error).lower()
+        raise InputError(f"{path} cannot be written: {reason}") from error
+
+
+def _tell(lines: Sequence[str]) -> None:
+    from patchtool.report.words import sentence
+
+    sys.stderr.write("".join(f"patchtool: {sentence(line)}\n" for line in lines))
