@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Scripted histories: every flip is found, and none is invented."""
 
+import io
 import json
 import shutil
 from argparse import ArgumentParser
@@ -13,11 +14,13 @@ from patchtool.c.index import Index
 from patchtool.commands import history as command
 from patchtool.commands import matrix as table
 from patchtool.errors import InputError
-from patchtool.history import cache
+from patchtool.history import cache, workers
 from patchtool.history.cache import Store
 from patchtool.history.flips import Settings, first_tag, history, introduced
 from patchtool.history.lens import Lens, Recorder, Slicer
 from patchtool.outside.git import Repository
+from patchtool.report.progress import Progress
+from patchtool.rules import stale_mmu_role as rule
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 MAIN = "arch/x86/kvm/mmu/mmu.c"
@@ -353,6 +356,84 @@ def test_tags_are_ordered_as_versions(repo):
         assert first_tag(repository, commit) == "v4.20"
 
 
+def test_jobs_split_a_short_history_too(repo, monkeypatch):
+    """A few commits are work for several processes, and the cache is that of one."""
+    for number, name in enumerate(["unguarded", "masked-word-gap", "demo", "role-regs-fixed"]):
+        put(repo, tree(name), f"{number}")
+    asked = []
+    monkeypatch.setattr(
+        workers.Team, "blocks", lambda self, pieces, paths: asked.extend(pieces) or iter(())
+    )
+    with pytest.raises(ValueError, match="shorter"):
+        walked(repo, settings=Settings(cache=False, jobs=2))
+    assert [len(part) for part, _ in asked] == [1, 1, 1, 1]
+
+
+def test_what_is_open_and_since_when(repo):
+    """What the newest commit misses is told with its paths and the commit to blame."""
+    put(repo, tree("role-regs-fixed"), "start")
+    put(repo, tree("demo"), "drop")
+    (one,) = walked(repo).open
+    assert (one.field, one.input, one.paths) == ("root_level", "EFER.LMA", ("npt", "tdp"))
+    assert (one.since.subject, one.state) == ("drop", "gap")
+    put(repo, tree("role-regs-fixed"), "bit")
+    assert walked(repo).open == ()
+    put(repo, tree("demo"), "drop again")
+    (one,) = walked(repo, "HEAD^..").open
+    assert one.since.subject == "drop again"
+    put(repo, grown(tree("demo")), "unrelated")
+    assert [one.since for one in walked(repo, "HEAD^..").open] == [None]
+
+
+class Terminal(io.StringIO):
+    """A stream that claims to be a terminal."""
+
+    def isatty(self):
+        """Claim it."""
+        return True
+
+
+class Clock:
+    """Stands for the end of a run; lets a number of pauses go by first."""
+
+    def __init__(self, pauses):
+        self.pauses = pauses
+        self.waited = []
+
+    def wait(self, seconds):
+        """Note how long was to be waited; at the last pause the run is over."""
+        self.waited.append(seconds)
+        return len(self.waited) > self.pauses
+
+    def set(self):
+        """Do nothing: the pauses run out."""
+
+
+def test_progress_shows_from_the_second_second_on():
+    """A run that ends within a second says nothing; a longer one draws and cleans up."""
+    quick, stream = Clock(0), Terminal()
+    with Progress("commits", stream, quick):
+        pass
+    assert (stream.getvalue(), quick.waited) == ("", [1.0])
+    slow = Clock(2)
+    progress = Progress("commits", stream, slow)
+    progress(12, 45)
+    with progress:
+        progress._thread.join()
+    drawn = stream.getvalue().split("\r\x1b[K")
+    assert drawn[0] == drawn[-1] == ""
+    assert drawn[1] == f"[{'#' * 8}{'.' * 22}] 12/45 commits"
+    assert slow.waited[0] == 1.0 and all(len(one) < 80 for one in drawn)
+
+
+def test_progress_is_for_terminals_only():
+    """Into a file or a pipe nothing is drawn, however long it takes."""
+    stream = io.StringIO()
+    with Progress("commits", stream, Clock(5)) as progress:
+        progress(1, 2)
+    assert stream.getvalue() == ""
+
+
 def run(module, *words):
     """Run a command as the command line does."""
     parser = ArgumentParser()
@@ -366,15 +447,118 @@ def test_command(repo, capsys):
     put(repo, tree("role-regs-fixed"), "start")
     commit = put(repo, tree("demo"), "drop")
     git(repo, "tag", "v5.14")
-    assert run(command, repo) == 0
+    assert run(command, repo) == 1
     text = capsys.readouterr().out
     assert f'Fixes: {commit[:12]} ("drop")\n' in text
     assert "# 5.14+" in text
-    assert run(command, repo, "--format", "json") == 0
+    assert run(command, repo, "--format", "json") == 1
     body = json.loads(capsys.readouterr().out)
     assert body["complete"] is True and body["introduced"]["commit"] == commit
     keys = {"commit", "subject", "date", "from", "to", "missing"}
     assert all(keys <= flip.keys() for flip in body["flips"])
+
+
+def test_history_tells_each_input_when_it_opened_and_closed(repo, capsys, monkeypatch):
+    """Every event has date, commit, release and paths; Fixes is for what is open."""
+    monkeypatch.setenv("COLUMNS", "80")
+    for name, subject, tag in [
+        ("args-vs-vcpu-gap", "open two", "v5.1"),
+        ("role-regs-fixed", "close all", "v5.2"),
+        ("demo", "open one", "v5.3"),
+    ]:
+        put(repo, tree(name), subject)
+        git(repo, "tag", tag)
+    assert run(command, repo) == 1
+    text = capsys.readouterr().out
+    assert all(len(line) <= 80 for line in text.splitlines())
+    parts = {part.split("\n")[0]: part.split("\n") for part in text.split("\n\n")}
+    la57 = [line.split() for line in parts["CR4.LA57"]]
+    day = "2024-01-02"
+    assert la57[1][:2] == ["opened", day] and la57[1][3:] == ["v5.1", "tdp,", "npt,", "nested"]
+    assert la57[2] == ["open", "two"]
+    assert la57[3][:2] == ["closed", day] and la57[3][3] == "v5.2"
+    assert len(la57) == 5
+    assert "open on tdp and npt at the newest commit" in parts["EFER.LMA"][-1]
+    start = git(repo, "rev-parse", "v5.3")[:12]
+    assert [line for line in text.splitlines() if line.startswith("Fixes:")] == [
+        f'Fixes: {start} ("open one")'
+    ]
+    assert run(command, repo, "v5.2") == 0
+    text = capsys.readouterr().out
+    assert "Fixes:" not in text and "Cc:" not in text and "closed" in text
+    assert run(command, repo, "v5.2", "--format", "json") == 0
+    body = json.loads(capsys.readouterr().out)
+    assert body["introduced"]["subject"] == "open two" and body["introduced"]["fixes"] is None
+    la57 = next(one for one in body["inputs"] if one["input"] == "CR4.LA57")
+    assert [one["event"] for one in la57["events"]] == ["opened", "closed"]
+    assert [one["tag"] for one in la57["events"]] == ["v5.1", "v5.2"]
+    assert (la57["open"], la57["since"]) == ([], None)
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("demo", 1), ("role-regs-fixed", 0), ("unguarded", 0), ("broken-syntax", 3)],
+)
+def test_status_of_history(repo, capsys, name, status):
+    """The status tells the verdict at the newest commit, as it does elsewhere."""
+    put(repo, tree("demo"), "start")
+    put(repo, tree(name), "newest")
+    assert run(command, repo) == status
+
+
+def test_a_range_alone_is_one_of_this_folder(repo, capsys, monkeypatch):
+    """A..B in the place of a tree is a range here; a folder of that name is a folder."""
+    put(repo, tree("role-regs-fixed"), "start")
+    put(repo, tree("demo"), "drop")
+    monkeypatch.chdir(repo)
+    for given in ("HEAD^..HEAD", "HEAD^..", "..HEAD"):
+        assert run(command, given) == 1
+    out = capsys.readouterr().out
+    assert out.count("\nFixes: ") == 2, "the last range is empty"
+    (repo / "arch" / "x86" / "a..b").mkdir()
+    monkeypatch.chdir(repo / "arch" / "x86")
+    with pytest.raises(InputError):
+        run(command, "../nowhere")
+    assert run(command, "../..") == 1
+    assert command._places("a..b", None) == ("a..b", None)
+
+
+def test_matrix_and_history_share_a_cache(repo, capsys, monkeypatch, tmp_path):
+    """What one of them decided, the other does not decide again."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    put(repo, tree("masked-word-gap"), "guard")
+    put(repo, tree("demo"), "rewrite")
+    assert run(table, repo, "HEAD^", "HEAD") == 1
+    text = capsys.readouterr().out
+    assert walked(repo, settings=Settings()).counts.decided == 0
+    monkeypatch.setattr(rule, "check", lambda *_: pytest.fail("decided again"))
+    assert run(table, repo, "HEAD^", "HEAD") == 1
+    assert capsys.readouterr().out == text
+
+
+def test_matrix_in_several_processes(repo, capsys):
+    """Several processes find what one finds."""
+    for name in ("unguarded", "demo", "role-regs-fixed"):
+        put(repo, tree(name), name)
+    revs = ("HEAD~2", "HEAD~1", "HEAD", "HEAD~1")
+    found = []
+    for jobs in (1, 2):
+        assert run(table, repo, *revs, "--no-cache", "--jobs", jobs, "--format", "json") == 1
+        found.append(capsys.readouterr().out)
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_matrix_fits_the_terminal(repo, capsys, monkeypatch, width):
+    """No line is wider than the terminal, no word is split, and the paths are explained."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    put(repo, tree("args-vs-vcpu-gap"), "gap")
+    git(repo, "tag", "v5.10.200-rc1")
+    assert run(table, repo, "v5.10.200-rc1") == 1
+    text = capsys.readouterr().out
+    assert all(len(line) <= width for line in text.splitlines())
+    assert text.count("EFER.LMA") == 3 and text.count("CR4.LA57") == 3
+    assert all(f"\n  {name} " in text for name in ("tdp", "soft", "npt", "ept", "nested"))
 
 
 def test_matrix(repo, capsys):

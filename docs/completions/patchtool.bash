@@ -42,7 +42,7 @@ _patchtool()
 		esac
 		;;
 	matrix)
-		options='-h --help --fields --format'
+		options='-h --help --fields --format --jobs --no-cache'
 		case $before in
 		--format) values='text json' ;;
 		esac

@@ -58,6 +58,11 @@ class Store:
     def __init__(self, root: Path | None) -> None:
         self._root = root
 
+    @property
+    def kept(self) -> bool:
+        """Whether anything is kept."""
+        return self._root is not None
+
     def get(self, kind: str, name: str) -> object:
         """Return what is kept under a key, None where there is nothing that can be used."""
         if self._root is None:

@@ -10,23 +10,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
-from functools import partial
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from patchtool.c.index import KVM_HOST
 from patchtool.errors import InputError, UsageError
 from patchtool.history.cache import Store, folder
 from patchtool.history.verdicts import ABSENT, Gap, Outcome, State
-from patchtool.history.walker import Counts, Walker, full_path, is_missing, read_lens
+from patchtool.history.walker import Block, Counts, Walker, full_path, is_missing
 from patchtool.outside.git import Repository
 
-if TYPE_CHECKING:
-    from concurrent.futures import ProcessPoolExecutor
-
-
-DEFAULT_FIELDS = ("root_level",)
+DEFAULT_FIELDS = ("root_level", "shadow_root_level")
 
 Kind = Literal["introduced", "reintroduced", "closed", "undecided", "decided"]
 
@@ -58,20 +52,36 @@ class Flip:
 
 
 @dataclass(frozen=True, slots=True)
+class Open:
+    """One input that the newest commit misses, on some paths; ``since`` may not be known."""
+
+    field: str
+    input: str
+    paths: tuple[str, ...]
+    since: Flip | None
+    state: State
+    """``gap``, or ``unknown`` where the newest commit could not be decided."""
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """All flips of a range, oldest first."""
 
     flips: tuple[Flip, ...]
     introduced: Flip | None
+    """The first commit of those that what is open comes from; with nothing open, the first
+    that ever opened a gap."""
     complete: bool
     verdict: State
     """The verdict at the newest commit."""
     notes: tuple[str, ...] = ()
     """Why something is not known, and what would help."""
     counts: Counts = field(default_factory=Counts)
+    open: tuple[Open, ...] = ()
 
 
 Progress = Callable[[int, int], None]
+"""Told how many commits of how many are done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +124,29 @@ def introduced(
     if not found or None in found:
         return None
     return flips.told(max(one for one in found if one is not None))
+
+
+def outcomes(
+    repository: Repository, commits: Sequence[str], settings: Settings
+) -> dict[str, Outcome]:
+    """Return what each of some commits, near or far from each other, is found to be."""
+    walker = Walker(repository, settings.fields, Store(folder() if settings.cache else None))
+    found = {one: known for one in commits if (known := walker.decided(one)) is not None}
+    open_ = [one for one in commits if one not in found]
+    told = settings.progress or _silent
+    if settings.jobs > 1 and len(open_) > 1:
+        from patchtool.history.workers import Team
+
+        with Team(walker, min(settings.jobs, len(open_))) as team:
+            for commit, outcome in zip(open_, team.alone(open_), strict=True):
+                found[commit] = outcome
+                told(len(found), len(commits))
+        return found
+    for commit in open_:
+        found[commit] = walker.alone(commit)
+        repository.forget()
+        told(len(found), len(commits))
+    return found
 
 
 _VERSION = re.compile(r"v(\d+)\.(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:-rc(\d+))?\Z")
@@ -243,7 +276,8 @@ def _quietly(walker: Walker, commit: str) -> None:
             raise
 
 
-Block = tuple[tuple[str, ...], tuple[str | None, ...]]
+def _silent(_: int, __: int) -> None:
+    """Tell nobody how far a walk is."""
 
 
 def _all(
@@ -257,77 +291,52 @@ def _all(
         part = order[start : start + _BLOCK]
         blocks.append((part, tuple(next(iter(commits.parents.get(c, ())), None) for c in part)))
     outcomes: dict[str, Outcome] = {}
-    work = _spread if settings.jobs > 1 and len(blocks) > 1 else _in_turn
-    for (part, _), found in zip(blocks, work(walker, blocks, paths, settings), strict=True):
-        outcomes.update(zip(part, found, strict=True))
-        if settings.progress is not None:
-            settings.progress(len(outcomes), len(order))
+    open_ = []
+    for block in blocks:
+        known = walker.kept(block[0])
+        if known is None:
+            open_.append(block)
+        else:
+            outcomes.update(zip(block[0], known, strict=True))
+    told = settings.progress or _silent
+    before = len(outcomes)
+    work = _spread if settings.jobs > 1 else _in_turn
+    for commit, outcome in work(walker, open_, paths, settings):
+        outcomes[commit] = outcome
+        told(len(outcomes), len(order))
+    if len(outcomes) > before and not walker.short:
+        for part, _ in open_:
+            walker.keep(part, [outcomes[commit] for commit in part])
     return outcomes
 
 
 def _in_turn(
     walker: Walker, blocks: list[Block], _: tuple[str, ...], __: Settings
-) -> Iterator[list[Outcome]]:
-    for part, parents in blocks:
-        yield walker.block(part, parents)
+) -> Iterator[tuple[str, Outcome]]:
+    for block in blocks:
+        yield from walker.block(*block)
 
 
 def _spread(
     walker: Walker, blocks: list[Block], paths: tuple[str, ...], settings: Settings
-) -> Iterator[list[Outcome]]:
-    """Work on blocks in several processes; they meet in the cache."""
-    start = (walker.repository.path, settings.fields, settings.cache, settings.paranoid)
-    with _pool(settings.jobs, start) as pool:
-        work = partial(_work, paths=paths, words=walker.lens.words())
-        for found, words, counts in pool.map(work, blocks):
-            walker.counts += counts
-            walker.widen(read_lens(words))
-            yield found
+) -> Iterator[tuple[str, Outcome]]:
+    """Work on pieces of blocks in several processes; they meet in the cache."""
+    from patchtool.history.workers import Team
 
-
-@contextmanager
-def _pool(
-    jobs: int, start: tuple[str, tuple[str, ...], bool, bool]
-) -> Iterator[ProcessPoolExecutor]:
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
-    begin = partial(_start, *start)
-    pool = ProcessPoolExecutor(jobs, get_context("spawn"), begin)
-    try:
-        yield pool
-    except BaseException:
-        pool.shutdown(wait=True, cancel_futures=True)
-        raise
-    pool.shutdown()
-
-
-_OWN: list[Walker] = []
-"""The walker of a process that works for another."""
-
-
-def _start(path: str, wanted: tuple[str, ...], cache: bool, paranoid: bool) -> None:
-    import signal
-
-    # The process that asked is told of Ctrl-C as well and ends this one.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    walker = Walker(Repository.open(path), wanted, Store(folder() if cache else None))
-    walker.paranoid = paranoid
-    _OWN.append(walker)
-
-
-def _work(
-    block: Block, paths: tuple[str, ...], words: dict[str, list[str]]
-) -> tuple[list[Outcome], dict[str, list[str]], Counts]:
-    walker = _OWN[0]
-    walker.widen(read_lens(words))
-    if walker._tracked != frozenset(paths):
-        walker.track(paths)
-    before = walker.counts
-    found = walker.block(*block)
-    after = walker.counts
-    spent = Counts(*(getattr(after, f.name) - getattr(before, f.name) for f in fields(Counts)))
-    return found, walker.lens.words(), spent
+    total = sum(len(part) for part, _ in blocks)
+    # Some more than there are processes, as one may take longer than another.
+    size = max(1, min(_BLOCK, -(-total // (4 * settings.jobs))))
+    pieces = [
+        (part[at : at + size], parents[at : at + size])
+        for part, parents in blocks
+        for at in range(0, len(part), size)
+    ]
+    if len(pieces) < 2:
+        yield from _in_turn(walker, blocks, paths, settings)
+        return
+    with Team(walker, min(settings.jobs, len(pieces))) as team:
+        for (part, _), found in zip(pieces, team.blocks(pieces, paths), strict=True):
+            yield from zip(part, found, strict=True)
 
 
 # -- flips -----------------------------------------------------------------------------------------
@@ -475,7 +484,26 @@ class _Flips:
                 f"them with `git -C {walk.path} fetch --refetch --no-filter`"
             )
         introducing = self.told(start) if start is not None else None
-        return History(flips, introducing, complete, walk.tip.verdict, tuple(notes), walk.counts)
+        return History(
+            flips, introducing, complete, walk.tip.verdict, tuple(notes), walk.counts,
+            tuple(self._open()),
+        )  # fmt: skip
+
+    def _open(self) -> Iterator[Open]:
+        """Yield what is open at the newest commit, each input with all its paths."""
+        tip = self._walk.tip
+        order = self._walk.commits.order
+        gaps = self._held[order[-1]] if order else tip.gaps
+        together: dict[tuple[str, str], list[Gap]] = {}
+        for gap in sorted(gaps):
+            together.setdefault((gap.field, gap.input), []).append(gap)
+        for (name, missing), some in together.items():
+            starts = [self._origin(order[-1], gap) for gap in some] if order else [None]
+            known = [at for at in starts if at is not None]
+            since = self.told(min(known)) if known and len(known) == len(starts) else None
+            states = {tip.state(gap) for gap in some}
+            state: State = "gap" if "gap" in states else "unknown"
+            yield Open(name, missing, tuple(gap.path for gap in some), since, state)
 
     def _blamed(self) -> tuple[int | None, list[str]]:
         """Return the place of the commit to name, and what is open.

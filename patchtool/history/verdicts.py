@@ -62,6 +62,15 @@ class Gap:
     input: str
 
 
+PATHS: dict[str, str] = {
+    "tdp": "the guest's own registers, with two-dimensional paging (EPT or NPT)",
+    "soft": "the guest's own registers, with shadow paging",
+    "npt": "nested page tables that a guest hypervisor made for SVM, shadowed",
+    "ept": "extended page tables that a guest hypervisor made for VMX, shadowed",
+    "nested": "page tables of a guest's guest, only walked",
+}
+"""The short names of the paths, and what is set up there."""
+
 ABSENT = Outcome("absent")
 UNREADABLE = Outcome("unreadable")
 

@@ -8,7 +8,7 @@ the engine looked at keeps the outcome of its parent, and blocks of outcomes are
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, cast
 
@@ -31,6 +31,10 @@ _AHEAD = 64
 """For how many commits git reads ahead."""
 _STATES = 256
 """How many trees are remembered while a history is walked."""
+
+
+Block = tuple[tuple[str, ...], tuple[str | None, ...]]
+"""Some commits, and the first parent of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +70,12 @@ class Walker:
         from patchtool.history.lens import Lens, Slicer
 
         self.repository = repository
+        self.wanted = wanted
+        self.store = store
         self.paranoid = False
         self.counts = Counts()
         self.short = False
         """Whether a decision read a path that the list of commits does not regard."""
-        self._wanted = wanted
-        self._store = store
         self._engine = key(engine(), *wanted)
         self._trees: OrderedDict[str, _Tree] = OrderedDict()
         self._sliced: dict[tuple[str, str], Slice] = {}
@@ -92,32 +96,43 @@ class Walker:
         beside = {p for p in (*self.lens.paths, *_ALWAYS) if not p.startswith(f"{KVM_DIR}/")}
         return (KVM_DIR, *sorted(beside))
 
+    @property
+    def tracked(self) -> frozenset[str]:
+        """The paths that the list of commits regards."""
+        return self._tracked
+
     def track(self, paths: Iterable[str]) -> None:
         """Take the paths that the list of commits regards."""
         self._tracked = frozenset(paths)
         self.short = False
         self._trees.clear()
 
-    def block(self, commits: Sequence[str], parents: Sequence[str | None]) -> list[Outcome]:
-        """Return the outcomes of some commits, each with its first parent."""
-        name = key(self._engine, *commits)
-        known = None if self.paranoid else self._store.get("block", name)
-        if known is not None:
-            found = _read_outcomes(known)
-            if len(found) == len(commits):
-                self.counts += Counts(commits=len(commits))
-                return found
+    def kept(self, commits: Sequence[str]) -> list[Outcome] | None:
+        """Return the outcomes of a block as an earlier run kept them."""
+        if self.paranoid:
+            return None
+        found = _read_outcomes(self.store.get("block", key(self._engine, *commits)))
+        if len(found) != len(commits):
+            return None
+        self.counts += Counts(commits=len(commits))
+        return found
+
+    def keep(self, commits: Sequence[str], found: Sequence[Outcome]) -> None:
+        """Keep the outcomes of a block."""
+        self.store.put("block", key(self._engine, *commits), [_write_outcome(o) for o in found])
+
+    def block(
+        self, commits: Sequence[str], parents: Sequence[str | None]
+    ) -> Iterator[tuple[str, Outcome]]:
+        """Yield the outcomes of some commits, each with its first parent."""
         changes = self._changes(commits, parents)
-        found = []
         for number, (commit, parent) in enumerate(zip(commits, parents, strict=True)):
             if number % _AHEAD == 0:
                 self._read_ahead([changes.get(c, ()) for c in commits[number : number + _AHEAD]])
-            found.append(self._outcome(commit, parent, changes.get(commit, ())))
+            outcome = self._outcome(commit, parent, changes.get(commit, ()))
             self.counts += Counts(commits=1)
-        if not self.short:
-            self._store.put("block", name, [_write_outcome(one) for one in found])
+            yield commit, outcome
         self.repository.forget()
-        return found
 
     def _changes(
         self, commits: Sequence[str], parents: Sequence[str | None]
@@ -279,30 +294,39 @@ class Walker:
         if name in self._same:
             return self._same[name]
         for kind, other in (("slice", name), ("commit", key(self._engine, commit))):
-            found = _read_outcomes([self._store.get(kind, other)])
+            found = _read_outcomes([self.store.get(kind, other)])
             if found:
                 self._same[name] = found[0]
                 return found[0]
         return None
 
-    def _decide(self, commit: str, tree: _Tree) -> Outcome:
+    def alone(self, commit: str) -> Outcome:
+        """Decide one commit that is no part of a walk; raise where it holds no KVM."""
+        return self.decided(commit) or self._check(commit)
+
+    def _check(self, commit: str) -> Outcome:
         """Check a commit as ``check`` would, and widen the lens by what that looked at."""
         from patchtool.history.lens import Recorder
         from patchtool.rules import stale_mmu_role as rule
 
         label = self.repository.path
         index = Recorder(Revision(self.repository, commit, label))
-        report = rule.check(index, self._wanted, label, commit)
+        report = rule.check(index, self.wanted, label, commit)
         outcome = outcome_of(report)
         self.counts += Counts(decided=1)
-        lens = self.lens.union(index.lens(report, self._wanted))
+        lens = self.lens.union(index.lens(report, self.wanted))
         if lens is not self.lens:
             self._widen(lens)
+        self.store.put("commit", key(self._engine, commit), _write_outcome(outcome))
+        return outcome
+
+    def _decide(self, commit: str, tree: _Tree) -> Outcome:
+        """Check a commit and remember what its tree looks like through the lens."""
+        outcome = self._check(commit)
         self._look(tree)
         name = self._name(tree)
         self._same[name] = outcome
-        for kind, other in (("slice", name), ("commit", key(self._engine, commit))):
-            self._store.put(kind, other, _write_outcome(outcome))
+        self.store.put("slice", name, _write_outcome(outcome))
         return outcome
 
     def _widen(self, lens: Lens) -> None:
@@ -311,19 +335,24 @@ class Walker:
         self._sliced.clear()
         self._same.clear()
         words = lens.words()
-        self._store.put(f"lens-{self._engine}", key(repr(words)), words)
+        self.store.put(f"lens-{self._engine}", key(repr(words)), words)
         if not self._tracked.issuperset(self.paths):
             self.short = True
 
+    def decided(self, commit: str) -> Outcome | None:
+        """Return what an earlier run decided of a commit, where its lens is known too."""
+        known = self.store.get("commit", key(self._engine, commit)) if self.lens.paths else None
+        found = _read_outcomes([known])
+        return found[0] if found else None
+
     def probe(self, commit: str) -> Outcome:
-        """Decide one commit to learn what there is to look at."""
+        """Decide one commit, and learn what there is to look at."""
         self.track(self.paths)
+        known = self.decided(commit)
+        if known is not None:
+            return known
         tree = self._listing(commit)
-        if not _has_kvm(tree.blobs):
-            return ABSENT
-        known = self._store.get("commit", key(self._engine, commit))
-        found = _read_outcomes([known]) if self.lens.paths else []
-        return found[0] if found else self._decide(commit, tree)
+        return self._decide(commit, tree) if _has_kvm(tree.blobs) else ABSENT
 
     def widen(self, lens: Lens) -> None:
         """Take what another process has looked at."""

@@ -257,7 +257,9 @@ class _Series:
         report, index = checked(source, self._fields, lambda one: Recorder(one, known), ways)
         index.part()
         self._index = index
-        report = report._replace(tree=self._label)
+        # A commit is not to blame for what lies on top of it.
+        edited = source.kind.endswith("with edits")
+        report = report._replace(tree=self._label, rev=None if edited else report.rev)
         return _Decided(report, source, index, self._fields)
 
     def _touches(self, after: _Decided, step: Step) -> bool:

@@ -271,7 +271,7 @@ class _Writer:
 
     def _summary(self) -> str:
         report = self._report
-        at = f" at {report.rev[:12]}" if report.rev else ""
+        at = f" at {report.rev[:12]}" if report.rev and not self._options.change else ""
         summed = _change_summed(report, self._options) if self._options.change else _summed(report)
         accepted = report.suppressed and not report.findings
         colour = _VERDICTS["unknown" if accepted else report.verdict]

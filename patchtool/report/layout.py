@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Lines and tables for a given number of columns; words are never split.
+
+In: texts and cells.  Out: lines.  What has no room in the width goes on a line of its
+own, and only a single word that is wider than all of it sticks out.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+WIDTH = 80
+"""How wide to write where nobody says how much room there is."""
+
+_LEAST = 40
+GAP = 2
+"""The blanks between two columns of a table."""
+
+Paint = Callable[[str], str]
+Cell = str | tuple[str, Paint]
+"""A text, or a text and what colours it when it is in its place."""
+
+
+def columns(descriptor: int = 1) -> int:
+    """Return how wide to write: as COLUMNS says, as wide as the terminal is, or WIDTH."""
+    try:
+        width = int(os.environ.get("COLUMNS") or os.get_terminal_size(descriptor).columns)
+    except (OSError, ValueError):
+        return WIDTH
+    return max(width, _LEAST) if width > 0 else WIDTH
+
+
+def wrapped(text: str, first: str = "", rest: str = "", width: int = WIDTH) -> Iterator[str]:
+    """Yield a text in lines of at most WIDTH columns, broken at blanks only."""
+    line, empty = first, True
+    for word in text.split(" "):
+        if not empty and len(line) + 1 + len(word) > width:
+            yield line
+            line, empty = rest, True
+        line += word if empty else f" {word}"
+        empty = False
+    yield line
+
+
+def table(
+    rows: Sequence[Sequence[Cell]], indent: str = "", width: int = WIDTH, gap: int = GAP
+) -> Iterator[str]:
+    """Yield rows of cells with aligned columns, a row on one line.
+
+    Where the lines would be too wide, the widest cells break at blanks, into several lines.
+    """
+    cells = [[_parts(cell) for cell in row] for row in rows]
+    widths = _widths([[text for text, _ in row] for row in cells], width - len(indent), gap)
+    for row in cells:
+        broken = [
+            list(wrapped(text, width=wide)) for (text, _), wide in zip(row, widths, strict=True)
+        ]
+        for number in range(max(map(len, broken), default=0)):
+            line, blank = indent, ""
+            for part, (_, paint), wide in zip(broken, row, widths, strict=True):
+                text = part[number] if number < len(part) else ""
+                if text:
+                    line += blank + paint(text)
+                    blank = ""
+                blank += " " * (wide - len(text) + gap)
+            yield line.rstrip()
+
+
+def fits(rows: Sequence[Sequence[str]], width: int = WIDTH, gap: int = GAP) -> bool:
+    """Tell whether a table has room in a width, its cells broken at blanks."""
+    least = [max(len(word) for text in column for word in text.split(" ")) for column in
+             zip(*rows, strict=True)]  # fmt: skip
+    return sum(least) + gap * (len(least) - 1) <= width
+
+
+def _parts(cell: Cell) -> tuple[str, Paint]:
+    return (cell, str) if isinstance(cell, str) else cell
+
+
+def _widths(rows: Iterable[Sequence[str]], room: int, gap: int) -> list[int]:
+    """Return how wide each column is, within the room if that can be."""
+    texts = [list(column) for column in zip(*rows, strict=True)]
+    widest = [max(map(len, column)) for column in texts]
+    least = [max(len(word) for text in column for word in text.split(" ")) for column in texts]
+    spare = room - gap * (len(texts) - 1)
+    while sum(widest) > spare and widest != least:
+        # Of those that can give way, the widest does.
+        at = max((i for i in range(len(widest)) if widest[i] > least[i]), key=widest.__getitem__)
+        others = sum(widest) - widest[at]
+        widest[at] = max(least[at], spare - others, _next(texts[at], widest[at]))
+    return widest
+
+
+def _next(texts: Iterable[str], width: int) -> int:
+    """Return the widest that a column gets when it has to be narrower than it is."""
+    return max(max(map(len, wrapped(text, width=width - 1))) for text in texts)
