@@ -4,6 +4,9 @@
 VENV := .venv
 BIN := $(VENV)/bin
 LINUX ?= fixtures/demo
+export LINUX
+# A path may hold spaces; a shell that did not expand "~" left it to us.
+TREE = "$$(case $$LINUX in "~/"*) echo "$$HOME/$${LINUX\#??}";; *) echo "$$LINUX";; esac)"
 
 # The first Python that is new enough; override with "make PYTHON=...".
 PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.13 python3.14; do \
@@ -31,14 +34,14 @@ $(VENV)/ready: pyproject.toml constraints.txt
 
 # A gap is an answer and no failure of make: only exit status 2 is one.
 check: setup
-	@status=0; $(BIN)/patchtool check $(LINUX) || status=$$?; \
+	@status=0; $(BIN)/patchtool check $(TREE) || status=$$?; \
 	case $$status in \
 	0) said="nothing wrong, everything decided";; \
 	1) said="at least one gap";; \
 	3) said="no gap, but something undecided";; \
 	*) said="could not check";; \
 	esac; \
-	echo "patchtool check $(LINUX): exit status $$status ($$said)"; \
+	echo "patchtool check $$LINUX: exit status $$status ($$said)"; \
 	case $$status in 0|1|3) ;; *) exit $$status;; esac
 
 test: setup
@@ -58,7 +61,7 @@ docs: setup
 
 bench: setup
 	@$(BIN)/python -m compileall -q patchtool
-	@$(BIN)/python bench/run.py $(LINUX)
+	@$(BIN)/python bench/run.py $(TREE)
 	@$(BIN)/python bench/history.py
 
 clean:

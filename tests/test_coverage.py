@@ -3,13 +3,14 @@
 
 import gc
 import itertools
+import sys
 import weakref
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patchtool.proof import bits
+from patchtool.proof import bdd, bits
 from patchtool.proof.coverage import Carrier, Decision, Question, Runs, Unit
 
 NAMES = tuple(f"r#{i}" for i in range(5))
@@ -274,3 +275,17 @@ def test_opaque_inputs_never_decide(field, role, name):
     if answer.verdict == "gap":
         assert name not in answer.missing
         assert any(name not in one for one in smallest)
+
+
+@pytest.mark.parametrize("sound", [True, False])
+def test_without_the_solver_no_question_is_answered_that_needs_it(sound, monkeypatch):
+    """Where diagrams give up and z3 is not there, the answer is unknown and names z3."""
+    field = vector(*(bits.variable(name) for name in NAMES))
+    role = field if sound else vector(*(bits.variable(name) for name in NAMES[1:]))
+    asked = question(field, role)
+    monkeypatch.setitem(sys.modules, "z3", None)
+    assert Decision(asked).decide().verdict == ("covered" if sound else "gap")
+    monkeypatch.setattr(bdd, "MAX_NODES", 4)
+    answer = Decision(question(field, role)).decide()
+    assert answer.verdict == "unknown"
+    assert "z3" in answer.leaning[0]

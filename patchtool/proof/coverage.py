@@ -30,6 +30,10 @@ MAX_BITS = 1_000
 TIMEOUT_MS = 20_000
 
 
+class NoSolver(Exception):
+    """A question is too large for diagrams, and the solver is not installed."""
+
+
 class Unit(NamedTuple):
     """One input as a person names it: a register bit, or a whole object.
 
@@ -226,7 +230,7 @@ class Decision:
         return asked(claims, switches, use, self.q.runs.manager)
 
     def _can_hold(self, claims: Sequence[Claim]) -> bool | None:
-        return can_hold(claims, self.q.runs.manager)
+        return self._asked(claims, {}, lambda one: one.possible())
 
     # -- units -----------------------------------------------------------------------------
 
@@ -270,6 +274,13 @@ class Decision:
 
     def decide(self, carriers: bool = True) -> Answer:
         """Decide the question; without CARRIERS a proof does not say what carries which input."""
+        try:
+            return self._decided(carriers)
+        except NoSolver:
+            needed = "this needs the solver z3, which is not installed: pip install z3-solver"
+            return Answer("unknown", leaning=(needed,))
+
+    def _decided(self, carriers: bool) -> Answer:
         q = self.q
         support = self._reaching(q.full.symbols | q.kept.symbols | bits.symbols([q.skips, q.path]))
         if len(self._all) > MAX_BITS:
@@ -299,7 +310,10 @@ class Decision:
         if not opaque:
             return ()
         apart = self.q.runs.apart(frozenset(opaque))
-        held = self._can_hold(self._violation(apart)) is False
+        try:
+            held = self._can_hold(self._violation(apart)) is False
+        except NoSolver:
+            held = False
         return () if held else tuple(opaque)
 
     def repeats(
@@ -614,8 +628,11 @@ def asked(
 
 
 def can_hold(claims: Sequence[Claim], shared: Manager | None = None) -> bool | None:
-    """Tell whether some claims can hold at once, None where the solver gives up."""
-    return asked(claims, {}, lambda one: one.possible(), shared)
+    """Tell whether some claims can hold at once, None where no solver can tell."""
+    try:
+        return asked(claims, {}, lambda one: one.possible(), shared)
+    except NoSolver:
+        return None
 
 
 def _flag(number: int) -> Term:
@@ -646,8 +663,10 @@ class Solver:
     def __init__(
         self, claims: Iterable[Claim], switches: Mapping[str, Claim] | None = None
     ) -> None:
-        import z3
-
+        try:
+            import z3
+        except ImportError as error:
+            raise NoSolver from error
         self._z3 = z3
         self._solver = z3.SimpleSolver()
         self._solver.set("timeout", TIMEOUT_MS)
