@@ -8,14 +8,15 @@ from unittest.mock import patch
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from symbols import symbol, word
 
 from patchtool.proof import bdd, bits, coverage
 from patchtool.proof.bdd import Diagrams, Manager, TooLarge
-from patchtool.proof.bits import Alike, Environment, Under
+from patchtool.proof.bits import Alike, Environment, Symbol, Under
 from patchtool.proof.coverage import Solver, asked, can_hold
 
-NAMES = ("x@1", "x@2", "y@1", "y@2", "host")
-LEAVES = st.sampled_from(NAMES).map(bits.variable) | st.booleans()
+NAMES = tuple(map(symbol, ("x@1", "x@2", "y@1", "y@2", "host")))
+LEAVES = st.sampled_from(NAMES) | st.booleans()
 CONDITIONS = st.recursive(
     LEAVES,
     lambda inner: st.one_of(
@@ -32,10 +33,10 @@ WORLDS = [dict(zip(NAMES, row, strict=True)) for row in itertools.product((False
 @given(st.lists(CONDITIONS, max_size=4), st.lists(CONDITIONS, max_size=3), st.data())
 def test_three_ways_to_one_answer(conditions, switched, data):
     """Diagrams, the solver and trying all values agree on what can hold."""
-    switches = {f"switch!{i}": one for i, one in enumerate(switched)}
+    switches = {symbol(f"switch{i}"): one for i, one in enumerate(switched)}
     names = st.sets(st.sampled_from(sorted(switches))) if switches else st.just(set())
     chosen = sorted(data.draw(names))
-    assumed = [bits.variable(name) for name in chosen]
+    assumed = list(chosen)
     wanted = [*conditions, *(switches[name] for name in chosen)]
     tried = any(all(bits.evaluate(c, world) for c in wanted) for world in WORLDS)
     assert Diagrams(conditions, switches).possible(assumed) is tried
@@ -62,7 +63,7 @@ def claims(draw):
 
 def value(claim, world):
     """Evaluate a claim by what it means."""
-    if isinstance(claim, str):
+    if isinstance(claim, Symbol):
         return world[claim]
     if isinstance(claim, Under):
         inner = {name: value(claim.environment.meaning(name), world) for name in NAMES}
@@ -80,8 +81,8 @@ def value(claim, world):
 @given(claims(), claims(), st.booleans())
 def test_claims_in_environments(wanted, switched, shared):
     """Reading symbols as what they stand for is writing them out, for claims and switches."""
-    switches = {f"switch!{i}": one for i, one in enumerate(switched)}
-    assumed = [bits.variable(name) for name in switches]
+    switches = {symbol(f"switch{i}"): one for i, one in enumerate(switched)}
+    assumed = list(switches)
     manager = Manager() if shared else None
     for some, on in ((wanted, []), ([*wanted, *switched], assumed), (switched, [])):
         tried = any(all(value(c, world) for c in some) for world in WORLDS)
@@ -114,19 +115,19 @@ def test_the_smallest_values_are_the_same(conditions, added, names):
 @given(st.lists(CONDITIONS, max_size=4), CONDITIONS)
 def test_values_of_a_check_are_a_model(conditions, switched):
     """What is kept of a check makes every condition true, and tells switches truly."""
-    diagrams = Diagrams(conditions, {"switch": switched})
+    diagrams = Diagrams(conditions, {symbol("switch"): switched})
     if diagrams.check():
         values = {name: diagrams.true(name) for name in NAMES}
         assert all(bits.evaluate(c, values) for c in conditions)
-        assert diagrams.holds(bits.variable("switch")) is bits.evaluate(switched, values)
+        assert diagrams.holds(symbol("switch")) is bits.evaluate(switched, values)
 
 
 def test_what_grows_too_large_is_for_the_solver(monkeypatch):
     """A question beyond the limit is given up by diagrams and answered all the same."""
-    numbers = [bits.symbol(12, f"{name}@{run}") for name in "ab" for run in (1, 2)]
+    numbers = [bits.low_bits(12, word(name)) for name in ("a1", "a2", "b1", "b2")]
     total = bits.add(bits.add(numbers[0], numbers[1]), bits.add(numbers[2], numbers[3]))
-    question = [bits.equal(total, bits.constant(12, 77)), bits.variable("a@1#0")]
-    assert asked([bits.variable("a@1#0")], {}, type) is Diagrams
+    question = [bits.equal(total, bits.constant(12, 77)), symbol("a1")]
+    assert asked([symbol("a1")], {}, type) is Diagrams
     monkeypatch.setattr(bdd, "MAX_NODES", 50)
     with pytest.raises(TooLarge):
         Diagrams(question)
@@ -139,8 +140,8 @@ def test_what_others_have_filled_leaves_room_for_a_small_question(monkeypatch):
     shared = Manager()
     monkeypatch.setattr(bdd, "MAX_NODES", 4)
     with pytest.raises(TooLarge):
-        Diagrams([bits.variable(f"x{i}") for i in range(9)], manager=shared)
-    small = [bits.both(bits.variable("x"), bits.variable("y"))]
+        Diagrams([symbol(f"x{i}") for i in range(9)], manager=shared)
+    small = [bits.both(symbol("x"), symbol("y"))]
     assert asked(small, {}, type, shared) is Diagrams
     assert can_hold(small, shared) is True
 
@@ -163,12 +164,12 @@ def test_shared_diagrams_stay_true_when_they_are_full(questions, nodes, levels):
 
 def test_many_symbols_are_for_the_solver():
     """The levels of a diagram bound how deep it recurses."""
-    words = [bits.symbol(32, f"w{i}@1") for i in range(20)]
+    words = [bits.low_bits(32, word(f"w{i}")) for i in range(20)]
     question = [bits.equal(one, bits.constant(32, 5)) for one in words]
     with pytest.raises(TooLarge):
         Diagrams(question)
     assert can_hold(question) is True
-    assert can_hold([*question, bits.bit("w3@1", 1)]) is False
+    assert can_hold([*question, symbol("w3#1")]) is False
 
 
 def test_the_deepest_diagram_fits_the_stack():
@@ -176,24 +177,24 @@ def test_the_deepest_diagram_fits_the_stack():
     names = [f"x{i}" for i in range(bdd.MAX_LEVELS)]
     odd, all_set = False, True
     for name in names:
-        odd = bits.negate(bits.same(bits.variable(name), odd))
-        all_set = bits.both(all_set, bits.variable(name))
-    diagrams = Diagrams([odd], {"all": all_set})
+        odd = bits.negate(bits.same(symbol(name), odd))
+        all_set = bits.both(all_set, symbol(name))
+    diagrams = Diagrams([odd], {symbol("all"): all_set})
     assert diagrams.possible()
-    assert not diagrams.possible([bits.variable("all")])
-    assert diagrams.possible([bits.choose_cond(bits.variable("x0"), odd, all_set)])
+    assert not diagrams.possible([symbol("all")])
+    assert diagrams.possible([bits.choose_cond(symbol("x0"), odd, all_set)])
 
 
 def test_conjunctions_that_share_their_parts():
     """Many conjunctions, each the one before and one more, cost no more than their number."""
-    chain = bits.variable("x0")
+    chain = symbol("x0")
     result = chain
     for i in range(2_000):
-        part = bits.choose_cond(bits.variable(f"x{i % 5}"), chain, bits.variable(f"y{i % 7}"))
+        part = bits.choose_cond(symbol(f"x{i % 5}"), chain, symbol(f"y{i % 7}"))
         chain = bits.both(chain, part)
-        result = bits.choose_cond(chain, bits.variable("z"), result)
+        result = bits.choose_cond(chain, symbol("z"), result)
     world = dict.fromkeys(bits.symbols([result]), True)
-    literals = [bits.variable(name) for name in world]
+    literals = list(world)
     assert Diagrams([result, *literals]).possible() is bits.evaluate(result, world)
 
 
@@ -201,4 +202,4 @@ def test_the_solver_is_asked_where_diagrams_give_up(monkeypatch):
     """A refusal is passed on as "gave up", not taken for an answer."""
     monkeypatch.setattr(bdd, "MAX_NODES", 1)
     monkeypatch.setattr(coverage.Solver, "possible", lambda *_: None)
-    assert can_hold([bits.both(bits.variable("x@1"), bits.variable("y@1"))]) is None
+    assert can_hold([bits.both(symbol("x@1"), symbol("y@1"))]) is None

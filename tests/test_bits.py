@@ -6,13 +6,14 @@ import operator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from symbols import symbol, word
 
 from patchtool.proof import bits
 
 WIDTH = 6
 MASK = (1 << WIDTH) - 1
 NAMES = ("a", "b")
-POSITIONS = [f"{name}#{i}" for name in NAMES for i in range(WIDTH + 3)]
+POSITIONS = [word(name).bit(i) for name in NAMES for i in range(WIDTH + 3)]
 
 
 def signed(value, width=WIDTH):
@@ -29,8 +30,8 @@ def pairs(draw, depth=3):
         return bits.constant(WIDTH, value), lambda _: value
     if kind == 1:
         name, low = draw(st.sampled_from(NAMES)), draw(st.integers(0, 3))
-        word = bits.cut(bits.symbol(WIDTH + 3, name), low, WIDTH)
-        return word, lambda env: env[name] >> low & MASK
+        piece = bits.cut(bits.low_bits(WIDTH + 3, word(name)), low, WIDTH)
+        return piece, lambda env: env[name] >> low & MASK
     a, fa = draw(pairs(depth=depth - 1))
     if kind == 2:
         return bits.invert(a), lambda env: ~fa(env) & MASK
@@ -93,7 +94,7 @@ def conditions(draw, depth=2):
 
 def values(env):
     """Spell integers as values of symbol bits."""
-    return {f"{n}#{i}": bool(v >> i & 1) for n, v in env.items() for i in range(WIDTH + 3)}
+    return {word(n).bit(i): bool(v >> i & 1) for n, v in env.items() for i in range(WIDTH + 3)}
 
 
 ENVIRONMENTS = st.fixed_dictionaries({name: st.integers(0, (1 << WIDTH + 3) - 1) for name in NAMES})
@@ -154,7 +155,7 @@ def test_substitution_is_evaluation_with_another_value(pair, other, name, env):
     """Replacing a symbol by a term gives the value that the symbol would have had."""
     (condition, _), (replacement, _) = pair, other
     world = values(env)
-    changed = bits.substitute(condition, {bits.variable(name): replacement})
+    changed = bits.substitute(condition, {name: replacement})
     expected = {**world, name: bits.evaluate(replacement, world)}
     assert bits.evaluate(changed, world) == bits.evaluate(condition, expected)
 
@@ -164,7 +165,7 @@ def test_substitution_is_evaluation_with_another_value(pair, other, name, env):
 def test_substitution_in_vectors(pair, name, value, env):
     """A vector is substituted bit by bit."""
     vector, _ = pair
-    changed = bits.Substitution({bits.variable(name): value}).vector(vector)
+    changed = bits.Substitution({name: value}).vector(vector)
     assert name not in changed.symbols
     assert changed.evaluate(values(env)) == vector.evaluate({**values(env), name: value})
 
@@ -198,30 +199,30 @@ def test_terms_are_shared(one, two):
         (lambda x: bits.either(x, bits.negate(x)), True),
         (lambda x: bits.same(x, x), True),
         (lambda x: bits.choose_cond(x, True, False), "x"),
-        (lambda x: bits.choose_cond(bits.variable("c"), x, x), "x"),
+        (lambda x: bits.choose_cond(symbol("c"), x, x), "x"),
     ],
 )
 def test_folding(build, expected):
     """Terms that say nothing are folded away."""
-    x = bits.variable("x")
+    x = symbol("x")
     assert build(x) is (x if expected == "x" else expected)
 
 
 def test_runs_of_a_word_stay_whole():
     """Masks, shifts and bit-fields of a register build no terms."""
-    word = bits.symbol(64, "efer")
-    low = bits.bit_and(word, bits.constant(64, 1 << 10))
-    assert [atom for width, atom in low.pieces if width == 1] == [("efer", 10)]
-    again = bits.join((bits.cut(word, 0, 10), bits.cut(word, 10, 54)))
-    assert again.identical(word)
+    whole = bits.low_bits(64, word("efer"))
+    low = bits.bit_and(whole, bits.constant(64, 1 << 10))
+    assert [atom for width, atom in low.pieces if width == 1] == [(word("efer"), 10)]
+    again = bits.join((bits.cut(whole, 0, 10), bits.cut(whole, 10, 54)))
+    assert again.identical(whole)
 
 
 def test_a_long_chain_does_not_recurse():
     """Terms deeper than Python's stack are evaluated, substituted and searched."""
-    condition = bits.variable("x0")
+    condition = symbol("x0")
     for i in range(5_000):
-        condition = bits.choose_cond(bits.variable(f"x{i % 7}"), bits.negate(condition), condition)
-    world = {f"x{i}": bool(i % 2) for i in range(7)}
-    flat = bits.substitute(condition, {bits.variable(n): v for n, v in world.items()})
+        condition = bits.choose_cond(symbol(f"x{i % 7}"), bits.negate(condition), condition)
+    world = {symbol(f"x{i}"): bool(i % 2) for i in range(7)}
+    flat = bits.substitute(condition, world)
     assert flat is bits.evaluate(condition, world)
     assert bits.symbols([condition]) == set(world)

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 from edited import Files
+from symbols import symbol, word
 
 from patchtool.c.index import Index
 from patchtool.c.layout import (
@@ -18,7 +19,7 @@ from patchtool.c.layout import (
     VoidType,
 )
 from patchtool.c.lower import Lowering, RoleShape
-from patchtool.c.memory import Choice, Function, Int, Loc, Opaque, Pointer, Record, Root
+from patchtool.c.memory import Choice, Fact, Function, Int, Loc, Opaque, Pointer, Record, Root
 from patchtool.proof import bits
 from patchtool.world.effects import Effects
 
@@ -339,8 +340,9 @@ def lowered(source, name, contexts=(), extra=None):
 def evaluated(out, name, inputs):
     """Evaluate what a run leaves in box->out."""
     world = {}
-    for symbol, number in zip(("a", "b", "x"), inputs, strict=True):
-        world |= {f"{name}({symbol})#{i}": bool(number >> i & 1) for i in range(64)}
+    for argument, number in zip(("a", "b", "x"), inputs, strict=True):
+        given = out.word(Fact("argument", name, argument))
+        world |= {given.bit(i): bool(number >> i & 1) for i in range(64)}
     value = out.memory[OUT]
     assert isinstance(value, Int)
     return value.bits.evaluate(world)
@@ -405,7 +407,7 @@ def test_what_is_read(body, symbols):
     """A value mentions just the inputs that it is made of, under their C names."""
     out = lowered(PRELUDE + functions([body]), "f0")
     assert not out.troubles
-    assert out.memory[OUT].bits.symbols == symbols
+    assert {one.name for one in out.memory[OUT].bits.symbols} == symbols
 
 
 UNKNOWN = {
@@ -458,10 +460,13 @@ def test_what_is_not_understood(body, reason):
     source = PRELUDE + functions([body])
     out = lowered(source, "f0")
     value = out.memory.get(OUT)
-    names = value.bits.symbols if isinstance(value, Int) else {f"{getattr(value, 'name', '?')}#0"}
-    leaning = {name.rpartition("#")[0] for name in names if name.startswith("?")}
+    words = (
+        {one.word for one in value.bits.symbols}
+        if isinstance(value, Int)
+        else {getattr(value, "word", None)}
+    )
     notes = [(t.place, t.reason) for t in out.troubles]
-    notes += [out.opaque[name][:2] for name in leaning if name in out.opaque]
+    notes += [word.about[:2] for word in words & set(out.opaque)]
     assert notes, "the construct was dropped"
     first = source.count(b"\n", 0, source.index(b"void f0")) + 1
     assert all(place.file == FILE for place, _ in notes)
@@ -474,8 +479,9 @@ def test_a_free_option_stays_open():
     body = "#ifdef CONFIG_KVM_SMM\nbox->out = 1;\n#else\nbox->out = 2;\n#endif\n"
     out = lowered(PRELUDE + functions([body]), "f0")
     value = out.memory[OUT].bits
-    assert value.symbols == {"CONFIG_KVM_SMM#0"}
-    assert [value.evaluate({"CONFIG_KVM_SMM#0": on}) for on in (True, False)] == [1, 2]
+    (option,) = value.symbols
+    assert option.word.about == Fact("option", "CONFIG_KVM_SMM")
+    assert [value.evaluate({option: on}) for on in (True, False)] == [1, 2]
 
 
 def test_a_header_of_its_own():
@@ -526,7 +532,7 @@ def test_guards(body, skips):
     assert not out.troubles
     assert guard.symbol in out.memory[OUT].bits.symbols
     assert guard.context == Loc(Root("box", "pointee"))
-    assert any(name.startswith("box->role#") for name in guard.condition.symbols)
+    assert any(one.word.name == "box->role" for one in guard.condition.symbols)
     assert guard.skips in (skips, not skips)
 
 
@@ -540,7 +546,7 @@ def test_a_strange_comparison_is_not_passed_over():
 
 ALIKE = [
     lambda: Function("x"),
-    lambda: Opaque("x"),
+    lambda: Opaque(word("?0")),
     lambda: Int(SAME_BITS),
     lambda: Pointer(OUT, VoidType()),
     lambda: Record(VoidType(), ()),
@@ -564,8 +570,8 @@ def test_equality_tells_classes_apart():
 
 def test_a_choice_is_what_it_chooses():
     """The terms of a merged integer are those of its sides, however deep they are nested."""
-    sides = [Int(bits.symbol(8, name)) for name in "abc"]
-    first, second = bits.variable("first"), bits.variable("second")
+    sides = [Int(bits.low_bits(8, word(name))) for name in "abc"]
+    first, second = symbol("first"), symbol("second")
     nested = Choice(first, Choice(second, sides[0], sides[1], False), sides[2], True)
     assert (nested.width, nested.signed) == (8, True)
     inner = bits.choose(second, sides[0].bits, sides[1].bits)

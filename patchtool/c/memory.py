@@ -2,17 +2,18 @@
 """Values, locations and states of one symbolic run.
 
 A location is a named root and an access path; unions of words and bit-fields are one
-cell of bits.  A location that was never written holds the symbol of its own name, so
+cell of bits.  A location that was never written holds a word that is about itself, so
 whatever a run reads from its surroundings shows up under its C access path.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from patchtool.c.layout import CType
+from patchtool.model import Place
 from patchtool.proof import bits
-from patchtool.proof.bits import Bits, Cond, Term
+from patchtool.proof.bits import Bits, Cond, Term, Word
 
 
 class Root(NamedTuple):
@@ -48,6 +49,59 @@ class Loc(NamedTuple):
     def within(self, other: Loc) -> bool:
         """Tell whether this location is, or is part of, another one."""
         return self.root == other.root and self.path[: len(other.path)] == other.path
+
+
+class Fact(NamedTuple):
+    """What a run asks of its surroundings that is in no memory; ``str`` gives its text.
+
+    An "argument" of an entry (the function is ``name``, the argument ``other``), whether a
+    pointer "is set", whether two pointers are the "same", the "address" of an object,
+    a build "option", the "variant" of a function that was built, and an "operation":
+    whether the member ``name`` of a table of functions is the function ``other``.
+    """
+
+    kind: Literal["argument", "is set", "same", "address", "option", "variant", "operation"]
+    name: str
+    other: str = ""
+
+    def __str__(self) -> str:
+        return _SPELT[self.kind].format(self.name, self.other)
+
+
+_SPELT = {
+    "argument": "{}({})",
+    "is set": "{} != NULL",
+    "same": "{} == {}",
+    "address": "&{}",
+    "option": "{}",
+    "variant": "{}?",
+    "operation": "{} is {}",
+}
+
+
+class Unclear(NamedTuple):
+    """Why a value was not understood: where, and whether a definition is missing."""
+
+    place: Place
+    reason: str
+    missing: bool
+
+
+def member_of(word: Word) -> str:
+    """Return the member, object or argument that a word holds the value of, "" if none."""
+    about = word.about
+    if isinstance(about, Loc):
+        alone = about.root.name if about.root.kind == "global" else ""
+        return about.path[-1] if about.path else alone
+    return about.other if isinstance(about, Fact) and about.kind == "argument" else ""
+
+
+def is_shared(word: Word) -> bool:
+    """Tell whether a word is about what all vCPUs share: an object of file scope or a build."""
+    about = word.about
+    if isinstance(about, Fact):
+        return about.kind in ("option", "operation")
+    return isinstance(about, Loc) and about.root.kind == "global"
 
 
 class LValue(NamedTuple):
@@ -172,15 +226,15 @@ class Record:
 
 
 class Opaque:
-    """A value that was not understood; ``name`` is its symbol."""
+    """A value that was not understood; its ``word`` is about an Unclear."""
 
-    __slots__ = ("name",)
+    __slots__ = ("word",)
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, word: Word) -> None:
+        self.word = word
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Opaque) and self.name == other.name
+        return isinstance(other, Opaque) and self.word is other.word
 
 
 Value = Int | Pointer | Function | Record | Opaque
@@ -203,8 +257,3 @@ class State:
         """Take over another state's memory and path."""
         self.memory = other.memory
         self.path = other.path
-
-
-def rename(loc: Loc, prefix: Loc, target: Loc) -> Loc:
-    """Move a location from below one place to below another."""
-    return target.member(*loc.path[len(prefix.path) :])

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Decide small questions over boolean terms by reduced ordered decision diagrams.
 
-In: claims (see ``bits``), and switches, named claims that a question may assume.  Out:
+In: claims (see ``bits``), and switches, symbols for claims that a question may assume.  Out:
 whether all can hold at once, and values with which they do.  The roles of a kernel
 depend on a few dozen bits, each of which occurs in two runs; with the two copies side by
 side in the order, their diagrams stay small, and the answer is there before a solver would
@@ -13,7 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from patchtool.proof import bits
-from patchtool.proof.bits import Alike, Claim, Cond, Environment, Term, Under, variable
+from patchtool.proof.bits import Alike, Claim, Cond, Environment, Symbol, Term, Under
+
+RUNS = ("1", "2")
+"""The two runs whose copies of a symbol lie side by side."""
 
 MAX_NODES = 40_000
 MAX_LEVELS = 400
@@ -33,12 +36,12 @@ class Manager:
     """
 
     def __init__(self) -> None:
-        self._levels: dict[str, int] = {}
-        self._names: list[str] = []
+        self._levels: dict[Symbol, int] = {}
+        self._symbols: list[Symbol] = []
         self._nodes: list[tuple[int, int, int]] = [(1 << 30, 0, 0), (1 << 30, 1, 1)]
         self._unique: dict[tuple[int, int, int], int] = {}
         self._computed: dict[tuple[int, ...], int] = {}
-        self._plain = Environment(lambda name: name)
+        self._plain = Environment(lambda symbol: symbol)
         self._known: dict[Environment, dict[Term, int]] = {}
 
     def function(self, claim: Claim) -> int:
@@ -63,20 +66,20 @@ class Manager:
             result = self._both(result, one)
         return result
 
-    def values(self, function: int) -> dict[str, bool]:
+    def values(self, function: int) -> dict[Symbol, bool]:
         """Return values with which a function is true; it must not be false."""
-        found: dict[str, bool] = {}
+        found: dict[Symbol, bool] = {}
         while function > 1:
             level, low, high = self._nodes[function]
-            found[self._names[level]] = low == 0
+            found[self._symbols[level]] = low == 0
             function = low or high
         return found
 
-    def holds(self, function: int, values: Mapping[str, bool]) -> bool:
+    def holds(self, function: int, values: Mapping[Symbol, bool]) -> bool:
         """Evaluate a function; a symbol without a value is false."""
         while function > 1:
             level, low, high = self._nodes[function]
-            function = high if values.get(self._names[level], False) else low
+            function = high if values.get(self._symbols[level], False) else low
         return function == 1
 
     def _under(self, condition: Cond, environment: Environment) -> int:
@@ -97,9 +100,9 @@ class Manager:
                 continue
             todo.pop()
             parts = [known[a] for a in args]
-            if here.op == "var":
-                meaning = environment.meaning(here.name)
-                if isinstance(meaning, str):
+            if isinstance(here, Symbol):
+                meaning = environment.meaning(here)
+                if isinstance(meaning, Symbol):
                     known[here] = self._make(self._level(meaning), 0, 1)
                 else:
                     known[here] = self.function(meaning)
@@ -111,18 +114,18 @@ class Manager:
                 known[here] = self._choose(*parts)
         return known[condition]
 
-    def _level(self, name: str) -> int:
+    def _level(self, symbol: Symbol) -> int:
         """Return the place of a symbol in the order: as it is met, both runs side by side."""
         levels = self._levels
-        if name not in levels:
-            stem, run, _ = name.partition("@")
-            for one in (f"{stem}@1", f"{stem}@2", name) if run else (name,):
+        if symbol not in levels:
+            beside = [symbol.original.copy(run) for run in RUNS] if symbol.run else []
+            for one in (*beside, symbol):
                 if one not in levels:
                     if len(levels) >= MAX_LEVELS:
                         raise TooLarge
                     levels[one] = len(levels)
-                    self._names.append(one)
-        return levels[name]
+                    self._symbols.append(one)
+        return levels[symbol]
 
     def _make(self, level: int, low: int, high: int) -> int:
         """Return the function that is LOW where a variable is false, and HIGH where true."""
@@ -199,13 +202,13 @@ class Diagrams:
     def __init__(
         self,
         claims: Iterable[Claim],
-        switches: Mapping[str, Claim] | None = None,
+        switches: Mapping[Symbol, Claim] | None = None,
         manager: Manager | None = None,
     ) -> None:
         self._manager = manager or Manager()
         named = switches or {}
-        self._switched = Environment(lambda name: named.get(name, name))
-        self._values: dict[str, bool] | None = None
+        self._switched = Environment(lambda symbol: named.get(symbol, symbol))
+        self._values: dict[Symbol, bool] | None = None
         self._scopes: list[int] = []
         # Measured on kernels: symbols in the order of the last claims, which say in what
         # the runs differ, make half as many nodes as any other order that was tried.
@@ -228,10 +231,10 @@ class Diagrams:
         assert self._values is not None
         return self._manager.holds(self._function(condition), self._values)
 
-    def true(self, name: str) -> bool:
+    def true(self, symbol: Symbol) -> bool:
         """Tell whether a symbol is true in the last check."""
         assert self._values is not None
-        return self._values.get(name, False)
+        return self._values.get(symbol, False)
 
     def add(self, *conditions: Cond) -> None:
         """Require some more conditions."""
@@ -245,18 +248,17 @@ class Diagrams:
         """Forget what was required since the scope began."""
         self._all = self._scopes.pop()
 
-    def smallest(self, names: Iterable[str]) -> dict[str, bool]:
+    def smallest(self, symbols: Iterable[Symbol]) -> dict[Symbol, bool]:
         """Fix symbols one by one, false where possible, and return their values."""
         model = self._manager.values(self._all)
-        fixed: dict[str, Cond] = {}
-        for name in names:
-            literal = variable(name)
-            if model.get(name, False):
-                without = self._with([*fixed.values(), bits.negate(literal)])
+        fixed: dict[Symbol, Cond] = {}
+        for one in symbols:
+            if model.get(one, False):
+                without = self._with([*fixed.values(), bits.negate(one)])
                 model = self._manager.values(without) if without else model
-            fixed[name] = literal if model.get(name, False) else bits.negate(literal)
+            fixed[one] = one if model.get(one, False) else bits.negate(one)
         self.add(*fixed.values())
-        return {name: model.get(name, False) for name in fixed}
+        return {one: model.get(one, False) for one in fixed}
 
     def _function(self, condition: Cond) -> int:
         return self._manager.function(Under(condition, self._switched))

@@ -11,26 +11,27 @@ terms that a question needs (see ``coverage``).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 
 class Term:
-    """A boolean term: ``var`` with a name, or ``not``, ``and``, ``ite`` of other terms.
+    """A boolean term: a symbol (see below), or ``not``, ``and``, ``ite`` of other terms.
 
     Terms are unique: equal terms are the same object.
     """
 
-    __slots__ = ("_symbols", "args", "name", "number", "op")
+    __slots__ = ("_symbols", "args", "number", "op")
 
-    def __init__(self, op: str, args: tuple[Term, ...], name: str) -> None:
-        self.op, self.args, self.name = op, args, name
-        self.number = len(_TERMS)
-        self._symbols: frozenset[str] | None = frozenset((name,)) if op == "var" else None
+    def __init__(self, op: str, args: tuple[Term, ...]) -> None:
+        self.op, self.args = op, args
+        self.number = next(_NUMBERS)
+        self._symbols: frozenset[Symbol] | None = None
 
     @property
-    def symbols(self) -> frozenset[str]:
-        """Names of all symbols in the term."""
+    def symbols(self) -> frozenset[Symbol]:
+        """All symbols in the term."""
         if self._symbols is None:
             todo = [self]
             while todo:
@@ -44,13 +45,73 @@ class Term:
         return self._symbols or frozenset()
 
     def __repr__(self) -> str:
-        return self.name or f"({self.op} {' '.join(map(repr, self.args))})"
+        return f"({self.op} {' '.join(map(repr, self.args))})"
+
+
+class Symbol(Term):
+    """A boolean that is open: one bit of a word, or a copy of one that belongs to a run.
+
+    ``original`` is the bit that a copy was made of, and itself for any other one, whose
+    ``run`` is "".  Symbols are sorted by ``name``.
+    """
+
+    __slots__ = ("_copies", "name", "original", "position", "run", "word")
+
+    def __init__(self, word: Word, position: int, run: str, original: Symbol | None) -> None:
+        super().__init__("symbol", ())
+        self.word, self.position, self.run = word, position, run
+        self.original = original or self
+        self.name = f"{word.name}#{position}" + (f"@{run}" if run else "")
+        self._copies: dict[str, Symbol] = {}
+        self._symbols = frozenset((self,))
+
+    def copy(self, run: str) -> Symbol:
+        """Return the copy that belongs to a run, always the same one."""
+        found = self._copies.get(run)
+        if found is None:
+            found = self._copies[run] = Symbol(self.word, self.position, run, self.original)
+        return found
+
+    def __lt__(self, other: Symbol) -> bool:
+        return self.name < other.name
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class Word:
+    """A number of any width whose bits are open: an input, or what was not understood.
+
+    ``name`` is how a person reads it, ``about`` what its maker knows of it, at which no
+    proof looks.  A word that is ``opaque`` may have another value each time.  No two words
+    are the same, whatever their names.
+    """
+
+    __slots__ = ("_bits", "about", "name", "opaque")
+
+    def __init__(self, name: str, about: object = None, opaque: bool = False) -> None:
+        self.name, self.about, self.opaque = name, about, opaque
+        self._bits: dict[int, Symbol] = {}
+
+    def bit(self, position: int = 0) -> Symbol:
+        """Return one bit of the word, always the same symbol."""
+        found = self._bits.get(position)
+        if found is None:
+            found = self._bits[position] = Symbol(self, position, "", None)
+        return found
+
+    def __lt__(self, other: Word) -> bool:
+        return self.name < other.name
+
+    def __repr__(self) -> str:
+        return self.name
 
 
 Cond = bool | Term
 """A condition: decided, or a term."""
 
 _TERMS: dict[tuple[object, ...], Term] = {}
+_NUMBERS = itertools.count()
 
 
 def forget() -> None:
@@ -62,21 +123,8 @@ def _make(op: str, *args: Term) -> Term:
     key = (op, *map(id, args))
     found = _TERMS.get(key)
     if found is None:
-        found = _TERMS[key] = Term(op, args, "")
+        found = _TERMS[key] = Term(op, args)
     return found
-
-
-def variable(name: str) -> Term:
-    """Return the term that is a symbol."""
-    found = _TERMS.get(("var", name))
-    if found is None:
-        found = _TERMS["var", name] = Term("var", (), name)
-    return found
-
-
-def bit(symbol: str, position: int) -> Term:
-    """Return one bit of a named word."""
-    return variable(f"{symbol}#{position}")
 
 
 # -- conditions --------------------------------------------------------------------------
@@ -162,8 +210,8 @@ def conjuncts(term: Term) -> list[Term]:
     return found
 
 
-def symbols(conditions: Iterable[Cond]) -> frozenset[str]:
-    """Return the names of all symbols in some conditions."""
+def symbols(conditions: Iterable[Cond]) -> frozenset[Symbol]:
+    """Return all symbols in some conditions."""
     return frozenset().union(*(c.symbols for c in conditions if isinstance(c, Term)))
 
 
@@ -190,7 +238,7 @@ class Substitution:
             if here in done:
                 todo.pop()
                 continue
-            if here.op == "var" or self._domain.isdisjoint(here.symbols):
+            if not here.args or self._domain.isdisjoint(here.symbols):
                 done[here] = here
                 continue
             waiting = [a for a in here.args if a not in done]
@@ -220,19 +268,17 @@ def substitute(condition: Cond, known: Mapping[Term, Cond]) -> Cond:
 class Environment:
     """What symbols stand for: other symbols, or claims such as what an earlier run left."""
 
-    def __init__(self, meaning: Callable[[str], str | Claim]) -> None:
+    def __init__(self, meaning: Callable[[Symbol], Claim]) -> None:
         self.meaning = meaning
-        self._met: frozenset[str] = frozenset()
+        self._met: frozenset[Symbol] = frozenset()
         self._written = Substitution({})
 
     def write_out(self, condition: Cond) -> Cond:
         """Return a condition with its symbols replaced by what they stand for."""
         new = symbols([condition]) - self._met
         self._met |= new
-        for name in new:
-            meaning = self.meaning(name)
-            held = variable(meaning) if isinstance(meaning, str) else write_out(meaning)
-            self._written.learn(variable(name), held)
+        for one in new:
+            self._written.learn(one, write_out(self.meaning(one)))
         return self._written(condition)
 
 
@@ -271,19 +317,19 @@ def write_out(claim: Claim) -> Cond:
     return claim
 
 
-def evaluate(condition: Cond, values: Mapping[str, bool]) -> bool:
+def evaluate(condition: Cond, values: Mapping[Symbol, bool]) -> bool:
     """Evaluate a condition concretely; a symbol without a value is false."""
     return evaluate_all([condition], values)[0]
 
 
-def evaluate_all(conditions: Sequence[Cond], values: Mapping[str, bool]) -> list[bool]:
+def evaluate_all(conditions: Sequence[Cond], values: Mapping[Symbol, bool]) -> list[bool]:
     """Evaluate conditions concretely, what they share but once."""
     done: dict[Term, bool] = {}
     todo = [c for c in conditions if isinstance(c, Term)]
     while todo:
         here = todo[-1]
-        if here.op == "var":
-            done[here] = values.get(here.name, False)
+        if isinstance(here, Symbol):
+            done[here] = values.get(here, False)
         elif here not in done:
             waiting = [a for a in here.args if a not in done]
             if waiting:
@@ -319,8 +365,8 @@ def facts(condition: Cond) -> dict[Term, Cond]:
 
 # -- vectors -----------------------------------------------------------------------------
 
-Atom = int | Term | tuple[str, int]
-"""One piece: constant bits, one term, or bits of a named word from some bit on."""
+Atom = int | Term | tuple[Word, int]
+"""One piece: constant bits, one term, or bits of a word from some bit on."""
 
 
 class Bits:
@@ -352,14 +398,14 @@ class Bits:
         return self.pieces == other.pieces
 
     @property
-    def symbols(self) -> frozenset[str]:
-        """Names of all symbol bits in the vector."""
-        found: set[str] = set()
+    def symbols(self) -> frozenset[Symbol]:
+        """All symbols in the vector."""
+        found: set[Symbol] = set()
         for width, atom in self.pieces:
             if isinstance(atom, Term):
                 found |= atom.symbols
             elif isinstance(atom, tuple):
-                found.update(f"{atom[0]}#{atom[1] + i}" for i in range(width))
+                found.update(atom[0].bit(atom[1] + i) for i in range(width))
         return frozenset(found)
 
     def conditions(self) -> list[Cond]:
@@ -369,7 +415,7 @@ class Bits:
             if isinstance(atom, int):
                 found.extend(bool(atom >> i & 1) for i in range(width))
             elif isinstance(atom, tuple):
-                found.extend(bit(atom[0], atom[1] + i) for i in range(width))
+                found.extend(atom[0].bit(atom[1] + i) for i in range(width))
             else:
                 found.append(atom)
         return found
@@ -387,7 +433,7 @@ class Bits:
             parts.append(piece)
         return join(parts)
 
-    def evaluate(self, values: Mapping[str, bool]) -> int:
+    def evaluate(self, values: Mapping[Symbol, bool]) -> int:
         """Evaluate the vector concretely."""
         return sum(on << i for i, on in enumerate(evaluate_all(self.conditions(), values)))
 
@@ -397,9 +443,9 @@ def constant(width: int, value: int) -> Bits:
     return Bits(((width, value & ((1 << width) - 1)),)) if width else Bits(())
 
 
-def symbol(width: int, name: str) -> Bits:
-    """Return the low bits of a named word."""
-    return Bits(((width, (name, 0)),))
+def low_bits(width: int, word: Word) -> Bits:
+    """Return the low bits of a word."""
+    return Bits(((width, (word, 0)),))
 
 
 def from_cond(c: Cond, width: int = 1) -> Bits:
@@ -547,10 +593,8 @@ def _runs(a: Bits) -> Bits:
     """Turn single symbol bits back into runs of their word."""
     result: list[Bits] = []
     for width, atom in a.pieces:
-        if isinstance(atom, Term) and atom.op == "var":
-            name, _, position = atom.name.rpartition("#")
-            if position.isdigit():
-                atom = (name, int(position))
+        if isinstance(atom, Symbol) and not atom.run:
+            atom = (atom.word, atom.position)
         result.append(Bits(((width, atom),)))
     return join(result)
 

@@ -17,13 +17,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from patchtool.proof import bits
-from patchtool.proof.bdd import Diagrams, Manager, TooLarge
-from patchtool.proof.bits import Alike, Bits, Claim, Cond, Environment, Term, Under
+from patchtool.proof.bdd import RUNS, Diagrams, Manager, TooLarge
+from patchtool.proof.bits import Alike, Bits, Claim, Cond, Environment, Symbol, Term, Under, Word
 
 if TYPE_CHECKING:
     import z3
 
 Result = TypeVar("Result")
+
+FIRST, SECOND = RUNS
+OTHER = "other"
 
 MAX_SETS = 32
 MAX_BITS = 1_000
@@ -42,7 +45,7 @@ class Unit(NamedTuple):
 
     name: str
     source: str
-    bits: tuple[str, ...]
+    bits: tuple[Symbol, ...]
 
 
 class Carrier(NamedTuple):
@@ -65,40 +68,40 @@ class Runs:
 
     def __init__(
         self,
-        stored: Callable[[str], Cond | None],
-        is_constant: Callable[[str], bool],
-        is_context: Callable[[str], bool],
+        stored: Callable[[Symbol], Cond | None],
+        is_constant: Callable[[Symbol], bool],
+        is_context: Callable[[Symbol], bool],
     ) -> None:
         self.stored, self.is_constant, self.is_context = stored, is_constant, is_context
         self.manager = Manager()
-        self.first, self.other = self._inputs("@1"), self._inputs("@2")
+        self.first, self.other = self._inputs(FIRST), self._inputs(SECOND)
         self.second = self._after(self.first, self.other)
-        self.elsewhere = self._inputs("@1", "@other")
+        self.elsewhere = self._inputs(FIRST, OTHER)
 
-    def is_input(self, name: str) -> bool:
+    def is_input(self, symbol: Symbol) -> bool:
         """Tell whether a symbol may differ between the runs."""
-        return not self.is_constant(name) and not self.is_context(name)
+        return not self.is_constant(symbol) and not self.is_context(symbol)
 
-    def apart(self, names: frozenset[str]) -> Environment:
+    def apart(self, inputs: frozenset[Symbol]) -> Environment:
         """Like ``second``, but some inputs have a value of their own, in each of the runs."""
-        first, other = (self._inputs(run, apart=names) for run in ("@1", "@2"))
+        first, other = (self._inputs(run, apart=inputs) for run in RUNS)
         return self._after(first, other)
 
     # What an environment calls must not lead back to the runs: a check goes without a
     # garbage collector, and in a circle the diagrams of every path would stay.
 
     def _inputs(
-        self, run: str, context: str = "", apart: frozenset[str] = frozenset()
+        self, run: str, context: str = "", apart: frozenset[Symbol] = frozenset()
     ) -> Environment:
         """A run on a context of which nothing is known."""
         is_constant, is_context = self.is_constant, self.is_context
 
-        def meaning(name: str) -> str:
-            if name in apart:
-                return f"{name}{run}'"
-            if is_context(name):
-                return name + context
-            return name if is_constant(name) else name + run
+        def meaning(symbol: Symbol) -> Symbol:
+            if symbol in apart:
+                return symbol.copy(f"{run}'")
+            if is_context(symbol):
+                return symbol.copy(context) if context else symbol
+            return symbol if is_constant(symbol) else symbol.copy(run)
 
         return Environment(meaning)
 
@@ -106,35 +109,30 @@ class Runs:
         """A run on the context that a run before it has left."""
         stored, is_context = self.stored, self.is_context
 
-        def meaning(name: str) -> str | Claim:
-            held = stored(name) if is_context(name) else None
-            return inputs.meaning(name) if held is None else Under(held, before)
+        def meaning(symbol: Symbol) -> Claim:
+            held = stored(symbol) if is_context(symbol) else None
+            return inputs.meaning(symbol) if held is None else Under(held, before)
 
         return Environment(meaning)
 
 
 class Question(NamedTuple):
-    """One field of one context on one path.
-
-    Terms are over symbol bits named ``symbol#n``; ``opaque`` tells which of them stand for
-    something that was not understood.
-    """
+    """One field of one context on one path."""
 
     runs: Runs
     path: Cond
     skips: Cond
     full: Bits
     kept: Bits
-    legal: Callable[[frozenset[str]], list[Cond]]
-    is_opaque: Callable[[str], bool]
-    unit_of: Callable[[str], Unit]
+    legal: Callable[[frozenset[Symbol]], list[Cond]]
+    unit_of: Callable[[Symbol], Unit]
     carriers: tuple[Carrier, ...]
     roles: tuple[tuple[str, Bits], ...]
-    covered_elsewhere: frozenset[str] = frozenset()
-    """Symbol bits that no two runs can differ in without the role being invalidated."""
-    hosts: Callable[[frozenset[str]], Sequence[Sequence[Cond]]] = lambda _: ()
+    covered_elsewhere: frozenset[Symbol] = frozenset()
+    """Inputs that no two runs can differ in without the role being invalidated."""
+    hosts: Callable[[frozenset[Symbol]], Sequence[Sequence[Cond]]] = lambda _: ()
     """Kinds of hosts, the first choice first: what holds there of what is alike in all runs."""
-    usual: Callable[[frozenset[str]], Sequence[Cond]] = lambda _: ()
+    usual: Callable[[frozenset[Symbol]], Sequence[Cond]] = lambda _: ()
     """What is usual for inputs.  A proof rests on neither; a witness is picked by both."""
 
 
@@ -147,22 +145,27 @@ class Witnessed(NamedTuple):
     differs: tuple[str, ...]
     role: tuple[tuple[str, int], ...]
     values: tuple[int, int]
-    host: tuple[tuple[str, int], ...] = ()
-    needs: tuple[str, ...] = ()
+    host: tuple[tuple[Unit, int], ...] = ()
+    needs: tuple[Unit, ...] = ()
     """What of the host has to be so: with another of its usual values there is no gap."""
 
 
 class Answer(NamedTuple):
-    """The decision on one question."""
+    """The decision on one question.
+
+    ``leaning`` are the symbols, not understood, on which it would rest, ``problem`` what
+    else stopped it, in words.
+    """
 
     verdict: str
     inputs: tuple[tuple[Unit, tuple[str, ...]], ...] = ()
     missing: tuple[str, ...] = ()
     missing_units: tuple[Unit, ...] = ()
     witness: Witnessed | None = None
-    leaning: tuple[str, ...] = ()
+    leaning: tuple[Symbol, ...] = ()
+    problem: str = ""
     history: bool = False
-    support: frozenset[str] = frozenset()
+    support: frozenset[Symbol] = frozenset()
 
 
 class Decision:
@@ -170,16 +173,16 @@ class Decision:
 
     def __init__(self, question: Question) -> None:
         self.q = question
-        self._names: dict[str, Unit] = {}
+        self._unit_of: dict[Symbol, Unit] = {}
         q = question
         read = q.full.symbols | q.kept.symbols | bits.symbols([q.path, q.skips])
         runs = q.runs
         self._context_read = sorted(n for n in read if runs.is_context(n))
-        self._held: dict[str, Cond] = {}
-        for name in self._context_read:
-            stored = runs.stored(name)
+        self._held: dict[Symbol, Cond] = {}
+        for one in self._context_read:
+            stored = runs.stored(one)
             if stored is not None:
-                self._held[name] = stored
+                self._held[one] = stored
         self._all = read.union(
             bits.symbols(self._held.values()), *(c.value.symbols for c in q.carriers)
         )
@@ -211,21 +214,29 @@ class Decision:
         found: list[Claim] = [
             Under(rule, run) for run in (runs.first, runs.other) for rule in self._rules
         ]
-        for name in sorted(self.q.covered_elsewhere & self.inputs):
-            found.append(self._same([name]))
+        for one in sorted(self.q.covered_elsewhere & self.inputs):
+            found.append(self._same((one,)))
         return found
 
-    def _same(self, names: Iterable[str]) -> Claim:
+    def _same(self, inputs: tuple[Symbol, ...]) -> Claim:
         """Some inputs have one value in both runs."""
-        conditions = tuple(map(bits.variable, names))
-        return Alike(conditions, self.q.runs.first, self.q.runs.other)
+        return Alike(inputs, self.q.runs.first, self.q.runs.other)
 
-    def _switches(self) -> dict[str, Claim]:
+    @cached_property
+    def _flags(self) -> list[Symbol]:
+        """The switches by which each unit has one value in both runs."""
+        return [Word(f"same!{i}").bit() for i in range(len(self.all_units))]
+
+    def _switches(self) -> dict[Symbol, Claim]:
         """For each input, that it has one value in both runs."""
-        return {_flag(i).name: self._same(unit.bits) for i, unit in enumerate(self.all_units)}
+        pairs = zip(self._flags, self.all_units, strict=True)
+        return {flag: self._same(unit.bits) for flag, unit in pairs}
 
     def _asked(
-        self, claims: Sequence[Claim], switches: Mapping[str, Claim], use: Callable[[Asked], Result]
+        self,
+        claims: Sequence[Claim],
+        switches: Mapping[Symbol, Claim],
+        use: Callable[[Asked], Result],
     ) -> Result:
         return asked(claims, switches, use, self.q.runs.manager)
 
@@ -234,18 +245,18 @@ class Decision:
 
     # -- units -----------------------------------------------------------------------------
 
-    def unit(self, name: str) -> Unit:
-        """Return the unit that a symbol bit belongs to."""
-        if name not in self._names:
-            self._names[name] = self.q.unit_of(name)
-        return self._names[name]
+    def unit(self, symbol: Symbol) -> Unit:
+        """Return the unit that a symbol belongs to."""
+        if symbol not in self._unit_of:
+            self._unit_of[symbol] = self.q.unit_of(symbol)
+        return self._unit_of[symbol]
 
-    def _units(self, names: Iterable[str]) -> tuple[Unit, ...]:
-        """Group symbol bits into units, keeping the bits that occur."""
-        grouped: dict[tuple[str, str], list[str]] = {}
-        for name in names:
-            unit = self.unit(name)
-            grouped.setdefault((unit.name, unit.source), []).append(name)
+    def _units(self, symbols: Iterable[Symbol]) -> tuple[Unit, ...]:
+        """Group symbols into units, keeping the bits that occur."""
+        grouped: dict[tuple[str, str], list[Symbol]] = {}
+        for one in symbols:
+            unit = self.unit(one)
+            grouped.setdefault((unit.name, unit.source), []).append(one)
         return tuple(
             Unit(name, source, tuple(sorted(found, key=_position)))
             for (name, source), found in sorted(grouped.items())
@@ -259,16 +270,16 @@ class Decision:
     @cached_property
     def field_units(self) -> tuple[Unit, ...]:
         """The inputs that the field may depend on."""
-        names = self._reaching(self.q.full.symbols | self.q.kept.symbols)
-        return self._units(n for n in names if n in self.inputs and not self.q.is_opaque(n))
+        read = self._reaching(self.q.full.symbols | self.q.kept.symbols)
+        return self._units(n for n in read if n in self.inputs and not n.word.opaque)
 
     @cached_property
-    def _wanted_names(self) -> frozenset[str]:
+    def _wanted(self) -> frozenset[Symbol]:
         return frozenset(n for unit in self.field_units for n in unit.bits)
 
-    def _reaching(self, names: frozenset[str]) -> frozenset[str]:
-        """Add what a full run leaves in the context bits among some names."""
-        return names | bits.symbols(held for name, held in self._held.items() if name in names)
+    def _reaching(self, read: frozenset[Symbol]) -> frozenset[Symbol]:
+        """Add what a full run leaves in the bits of the context among some symbols."""
+        return read | bits.symbols(held for one, held in self._held.items() if one in read)
 
     # -- the decision ------------------------------------------------------------------------
 
@@ -278,19 +289,19 @@ class Decision:
             return self._decided(carriers)
         except NoSolver:
             needed = "this needs the solver z3, which is not installed: pip install z3-solver"
-            return Answer("unknown", leaning=(needed,))
+            return Answer("unknown", problem=needed)
 
     def _decided(self, carriers: bool) -> Answer:
         q = self.q
         support = self._reaching(q.full.symbols | q.kept.symbols | bits.symbols([q.skips, q.path]))
         if len(self._all) > MAX_BITS:
-            return Answer("unknown", leaning=("too many input bits to decide",), support=support)
+            return Answer("unknown", problem="too many input bits to decide", support=support)
         history = self._history()
         if history is not None:
             return history._replace(support=support)
         result = self._can_hold(self._violation())
         if result is None:
-            return Answer("unknown", leaning=("the solver gave up",), support=support)
+            return Answer("unknown", problem="the solver gave up", support=support)
         if not result:
             table = self._table(frozenset()) if carriers else ()
             return Answer("covered", table, support=support)
@@ -299,14 +310,14 @@ class Decision:
         )
 
     @property
-    def unclear(self) -> tuple[str, ...]:
+    def unclear(self) -> tuple[Symbol, ...]:
         """What was not understood and must not carry the field, in a role that it is part of.
 
         The role and the field may hold the same unknown value; a proof that needs them to
         be the same is none.
         """
         field = self._reaching(self.q.full.symbols | self.q.kept.symbols)
-        opaque = sorted(n for n in field & self.inputs if self.q.is_opaque(n))
+        opaque = sorted(n for n in field & self.inputs if n.word.opaque)
         if not opaque:
             return ()
         apart = self.q.runs.apart(frozenset(opaque))
@@ -317,16 +328,16 @@ class Decision:
         return () if held else tuple(opaque)
 
     def repeats(
-        self, first: Mapping[str, bool], then: Mapping[str, bool], host: Iterable[Cond] = ()
+        self, first: Mapping[Symbol, bool], then: Mapping[Symbol, bool], host: Iterable[Cond] = ()
     ) -> bool | None:
         """Tell whether THEN, run after FIRST, skips and leaves the field stale.
 
-        They are values of symbol bits; HOST holds of what is alike in both runs.  What they
+        They are values of inputs; HOST holds of what is alike in both runs.  What they
         do not name has one value, which may be any.  None where that decides.
         """
         runs = self.q.runs
-        fixed = self._fixed({"@1": first, "@2": then})
-        rest = [n for n in sorted(self.inputs) if n not in first and n not in then]
+        fixed = self._fixed((first, then))
+        rest = tuple(n for n in sorted(self.inputs) if n not in first and n not in then)
         around: list[Claim] = [
             *self._legal,
             *host,
@@ -340,13 +351,13 @@ class Decision:
         cannot = self._can_hold([*around, Under(bits.negate(stale), runs.second)])
         return None if can is None or can == cannot else can
 
-    def stored(self, inputs: Mapping[str, bool], host: Iterable[Cond] = ()) -> int | None:
+    def stored(self, inputs: Mapping[Symbol, bool], host: Iterable[Cond] = ()) -> int | None:
         """Return what a full run stores; None where the named bits do not decide it."""
         runs = self.q.runs
         around = [
             *self._legal,
             *host,
-            *self._fixed({"@1": inputs}),
+            *self._fixed((inputs,)),
             Under(self.q.path, runs.first),
         ]
         value = 0
@@ -359,13 +370,12 @@ class Decision:
         return value
 
     @staticmethod
-    def _fixed(states: Mapping[str, Mapping[str, bool]]) -> list[Claim]:
-        """Give symbol bits a value in each of some runs."""
+    def _fixed(states: Sequence[Mapping[Symbol, bool]]) -> list[Claim]:
+        """Give inputs a value in each of the runs, the first one first."""
         return [
-            literal if on else bits.negate(literal)
-            for run, state in states.items()
-            for name, on in sorted(state.items())
-            for literal in [bits.variable(f"{name}{run}")]
+            one.copy(run) if on else bits.negate(one.copy(run))
+            for run, state in zip(RUNS, states, strict=False)
+            for one, on in sorted(state.items())
         ]
 
     def _history(self) -> Answer | None:
@@ -378,20 +388,20 @@ class Decision:
         differs = Alike(full, runs.first, runs.elsewhere, alike=False)
         if self._can_hold([*self._legal, Under(self.q.path, runs.first), differs]) is False:
             return None
-        opaque = sorted(n for n in read if self.q.is_opaque(n))
+        opaque = sorted(n for n in read if n.word.opaque)
         if opaque:
             return Answer("unknown", leaning=tuple(opaque))
         return Answer("gap", self._table(frozenset()), history=True)
 
-    def _refuted(self, solver: Asked, support: frozenset[str]) -> Answer:
+    def _refuted(self, solver: Asked, support: frozenset[Symbol]) -> Answer:
         sets = self._minimal_sets(solver)
         if sets is None:
-            return Answer("unknown", leaning=("the solver gave up",), support=support)
-        opaque = sorted(n for n in self.inputs if self.q.is_opaque(n))
+            return Answer("unknown", problem="the solver gave up", support=support)
+        opaque = sorted(n for n in self.inputs if n.word.opaque)
         chosen: Witnessed | None = None
         solid: list[tuple[Unit, ...]] = []
         for one in sets:
-            if any(self.q.is_opaque(name) for unit in one for name in unit.bits):
+            if any(n.word.opaque for unit in one for n in unit.bits):
                 continue
             witness = self._witness(solver, one)
             if witness is None:
@@ -402,8 +412,7 @@ class Decision:
             if chosen is None:
                 chosen = witness
         if chosen is None:
-            used = tuple(n for n in opaque)
-            return Answer("unknown", leaning=used, support=support)
+            return Answer("unknown", leaning=tuple(opaque), support=support)
         units = {unit for one in solid for unit in one}
         names = tuple(sorted({unit.name for unit in units}))
         return Answer(
@@ -417,7 +426,7 @@ class Decision:
         units = self.all_units
         candidates = {(u.name, u.source) for u in self.field_units}
         everything = frozenset(range(len(units)))
-        alike = [_flag(i) for i in range(len(units))]
+        alike = self._flags
 
         def possible(free: frozenset[int]) -> bool | None:
             return solver.possible([alike[j] for j in sorted(everything - free)])
@@ -450,13 +459,13 @@ class Decision:
         """Return the smallest pair that differs in the given units only."""
         chosen = {(u.name, u.source) for u in differing}
         solver.push()
-        units = enumerate(self.all_units)
-        solver.add(*(_flag(i) for i, unit in units if (unit.name, unit.source) not in chosen))
-        values: dict[str, bool] = {}
+        pairs = zip(self._flags, self.all_units, strict=True)
+        solver.add(*(flag for flag, unit in pairs if (unit.name, unit.source) not in chosen))
+        values: dict[Symbol, bool] = {}
         if solver.check():
             self._settle(solver)
-            names = dict.fromkeys(n for unit in (*differing, *self.all_units) for n in unit.bits)
-            values = solver.smallest([f"{n}@{run}" for n in names for run in (1, 2)])
+            inputs = dict.fromkeys(n for unit in (*differing, *self.all_units) for n in unit.bits)
+            values = solver.smallest([n.copy(run) for n in inputs for run in RUNS])
             solver.check()
             rest = solver.smallest(self.host)
             solver.check()
@@ -465,8 +474,8 @@ class Decision:
         return self._replayed(differing, values, rest) if values else None
 
     @cached_property
-    def host(self) -> list[str]:
-        """Symbol bits of what is alike in both runs."""
+    def host(self) -> list[Symbol]:
+        """What is alike in both runs."""
         return sorted(n for n in self._all - self.inputs if not self.q.runs.is_context(n))
 
     def _settle(self, solver: Asked) -> None:
@@ -483,32 +492,28 @@ class Decision:
                 solver.add(condition)
         solver.check()
 
-    def _needs(self, values: dict[str, bool], rest: dict[str, bool]) -> tuple[str, ...]:
+    def _needs(self, values: dict[Symbol, bool], rest: dict[Symbol, bool]) -> tuple[Unit, ...]:
         """Return what of the host cannot have another of its usual values."""
-        states = {
-            f"@{run}": {n: values.get(f"{n}@{run}", False) for n in self.inputs} for run in (1, 2)
-        }
+        states = [{n: values.get(n.copy(run), False) for n in self.inputs} for run in RUNS]
         found = []
         for unit in self._units(self.host):
             usual = self.q.hosts(frozenset(unit.bits))
             some = bits.negate(bits.every(bits.negate(bits.every(kind)) for kind in usual))
-            given = (
-                bits.variable(n) if rest[n] else bits.negate(bits.variable(n)) for n in unit.bits
-            )
+            given = (n if rest[n] else bits.negate(n) for n in unit.bits)
             another: list[Claim] = [some, bits.negate(bits.every(given))]
             reached = [*self._legal, Under(self.q.path, self.q.runs.first), *another]
             if not any(usual) or not self._can_hold(reached):
                 continue
             if self._can_hold([*self._violation(), *self._fixed(states), *another]) is False:
-                found.append(unit.name)
+                found.append(unit)
         return tuple(found)
 
     def _replayed(
-        self, differing: tuple[Unit, ...], values: dict[str, bool], rest: dict[str, bool]
+        self, differing: tuple[Unit, ...], values: dict[Symbol, bool], rest: dict[Symbol, bool]
     ) -> Witnessed | None:
         """Evaluate both states concretely; None unless they collide as claimed."""
         runs = [
-            {**rest, **{n: values.get(f"{n}@{run}", False) for n in self.inputs}} for run in (1, 2)
+            {**rest, **{n: values.get(n.copy(run), False) for n in self.inputs}} for run in RUNS
         ]
         left = bits.evaluate_all([*self._held.values()], runs[0])
         second = {**runs[1], **dict(zip(self._held, left, strict=True))}
@@ -522,7 +527,7 @@ class Decision:
         shown += [u for u in differing if u not in shown]
         numbers = [tuple(_value(u, run) for u in shown) for run in runs]
         names = tuple(sorted({u.name for u in differing}))
-        host = tuple((unit.name, _value(unit, rest)) for unit in self._units(self.host))
+        host = tuple((unit, _value(unit, rest)) for unit in self._units(self.host))
         return Witnessed(
             tuple(shown), numbers[0], numbers[1], names, role, (kept, full), host,
             self._needs(values, rest),
@@ -531,19 +536,18 @@ class Decision:
     def _leans(self, witness: Witnessed) -> bool:
         """Tell whether a refutation needs particular values of what was not understood."""
         right = Under(bits.negate(bits.both(self.q.skips, self._differs)), self.q.runs.second)
-        names = bits.symbols([bits.write_out(right)])
-        if not any(self.q.is_opaque(n.rpartition("@")[0]) for n in names):
+        if not any(n.run and n.word.opaque for n in bits.symbols([bits.write_out(right)])):
             return False
         fixed: list[Claim] = []
         keys = {(u.name, u.source) for u in witness.units}
         for unit, a, b in zip(witness.units, witness.a, witness.b, strict=True):
-            for i, name in enumerate(unit.bits):
-                for number, run in ((a, 1), (b, 2)):
-                    literal = bits.variable(f"{name}@{run}")
+            for i, one in enumerate(unit.bits):
+                for number, run in zip((a, b), RUNS, strict=True):
+                    literal = one.copy(run)
                     on = number >> (i if len(unit.bits) > 1 else 0) & 1
                     fixed.append(literal if on else bits.negate(literal))
         for unit in self.all_units:
-            if (unit.name, unit.source) not in keys and not any(map(self.q.is_opaque, unit.bits)):
+            if (unit.name, unit.source) not in keys and not any(n.word.opaque for n in unit.bits):
                 fixed.append(self._same(unit.bits))
         return self._can_hold([*fixed, right]) is not False
 
@@ -563,14 +567,15 @@ class Decision:
         ]
         units = self.all_units
         switches = self._switches()
-        same = [_flag(i) for i in range(len(units))]
-        carriers: list[tuple[Carrier, Cond, frozenset[str]]] = []
-        for number, carrier in enumerate(q.carriers):
-            names = carrier.value.symbols & self.inputs
-            if names & self._wanted_names:
+        same = self._flags
+        carriers: list[tuple[Carrier, Cond, frozenset[Symbol]]] = []
+        for carrier in q.carriers:
+            read = carrier.value.symbols & self.inputs
+            if read & self._wanted:
                 value = tuple(carrier.value.conditions())
-                switches[f"alike!{number}"] = Alike(value, runs.first, runs.other)
-                carriers.append((carrier, bits.variable(f"alike!{number}"), names))
+                alike = Word(f"alike!{carrier.name}").bit()
+                switches[alike] = Alike(value, runs.first, runs.other)
+                carriers.append((carrier, alike, read))
         keys = {(u.name, u.source): i for i, u in enumerate(units)}
 
         def rows(solver: Asked) -> tuple[tuple[Unit, tuple[str, ...]], ...]:
@@ -596,8 +601,8 @@ class Decision:
         self,
         solver: Asked,
         alone: Sequence[Cond],
-        near: list[tuple[Carrier, Cond, frozenset[str]]],
-    ) -> list[tuple[Carrier, Cond, frozenset[str]]]:
+        near: list[tuple[Carrier, Cond, frozenset[Symbol]]],
+    ) -> list[tuple[Carrier, Cond, frozenset[Symbol]]]:
         """Return a smallest group of members that tells an input apart only together."""
         group = list(near)
         if solver.possible([*alone, *(c[1] for c in group)]) is not False:
@@ -611,7 +616,7 @@ class Decision:
 
 def asked(
     claims: Sequence[Claim],
-    switches: Mapping[str, Claim],
+    switches: Mapping[Symbol, Claim],
     use: Callable[[Asked], Result],
     shared: Manager | None = None,
 ) -> Result:
@@ -635,21 +640,15 @@ def can_hold(claims: Sequence[Claim], shared: Manager | None = None) -> bool | N
         return None
 
 
-def _flag(number: int) -> Term:
-    """The switch by which a unit, given by its number, has one value in both runs."""
-    return bits.variable(f"same!{number}")
+def _position(symbol: Symbol) -> tuple[str, int]:
+    return symbol.word.name, symbol.position
 
 
-def _position(name: str) -> tuple[str, int]:
-    head, _, tail = name.rpartition("#")
-    return head, int(tail) if tail.isdigit() else 0
-
-
-def _value(unit: Unit, values: Mapping[str, bool]) -> int:
+def _value(unit: Unit, values: Mapping[Symbol, bool]) -> int:
     """Return the number that a unit has, its lowest bit first."""
     if len(unit.bits) == 1:
         return int(values.get(unit.bits[0], False))
-    return sum(1 << _position(n)[1] for n in unit.bits if values.get(n, False))
+    return sum(1 << n.position for n in unit.bits if values.get(n, False))
 
 
 class Solver:
@@ -661,7 +660,7 @@ class Solver:
     """
 
     def __init__(
-        self, claims: Iterable[Claim], switches: Mapping[str, Claim] | None = None
+        self, claims: Iterable[Claim], switches: Mapping[Symbol, Claim] | None = None
     ) -> None:
         try:
             import z3
@@ -674,10 +673,10 @@ class Solver:
         self._literals: dict[Term, z3.BoolRef] = {}
         self._model: z3.ModelRef | None = None
         wanted = [bits.write_out(one) for one in claims]
-        forced = [(bits.variable(n), bits.write_out(c)) for n, c in (switches or {}).items()]
+        forced = [(flag, bits.write_out(c)) for flag, c in (switches or {}).items()]
         self._solver.from_string(self._text(wanted, forced))
 
-    def _text(self, wanted: list[Cond], forced: list[tuple[Term, Cond]]) -> str:
+    def _text(self, wanted: list[Cond], forced: list[tuple[Symbol, Cond]]) -> str:
         lines: list[str] = []
         for flag, condition in forced:
             lines.append(
@@ -703,7 +702,7 @@ class Solver:
                 todo.extend(waiting)
                 continue
             todo.pop()
-            if here.op == "var":
+            if isinstance(here, Symbol):
                 name = names[here] = f"v{len(names)}"
                 lines.append(f"(declare-const {name} Bool)")
             else:
@@ -717,7 +716,7 @@ class Solver:
         z3 = self._z3
         if isinstance(condition, bool):
             return z3.BoolVal(condition)
-        if condition.op == "var":
+        if isinstance(condition, Symbol):
             known = self._literals.get(condition)
             if known is None:
                 name = self._names.setdefault(condition, f"v{len(self._names)}")
@@ -758,21 +757,20 @@ class Solver:
         value = self._model.eval(self.term(condition), model_completion=True)
         return bool(self._z3.is_true(value))
 
-    def true(self, name: str) -> bool:
+    def true(self, symbol: Symbol) -> bool:
         """Tell whether a symbol is true in the last model."""
-        return self.holds(bits.variable(name))
+        return self.holds(symbol)
 
-    def smallest(self, names: list[str]) -> dict[str, bool]:
+    def smallest(self, symbols: Iterable[Symbol]) -> dict[Symbol, bool]:
         """Fix symbols one by one, false where possible, and return their values."""
-        values: dict[str, bool] = {}
-        for name in names:
-            literal = bits.variable(name)
-            if self._model is not None and not self.true(name):
-                values[name] = False
+        values: dict[Symbol, bool] = {}
+        for one in symbols:
+            if self._model is not None and not self.true(one):
+                values[one] = False
             else:
-                values[name] = not self.check([bits.negate(literal)])
-            self.add(literal if values[name] else bits.negate(literal))
-            if values[name]:
+                values[one] = not self.check([bits.negate(one)])
+            self.add(one if values[one] else bits.negate(one))
+            if values[one]:
                 self.check()
         return values
 

@@ -15,6 +15,7 @@ from itertools import combinations
 from patchtool.c.index import Index
 from patchtool.model import Context, FieldResult, Report
 from patchtool.proof import bits
+from patchtool.proof.bits import Symbol
 from patchtool.proof.coverage import Decision, can_hold
 from patchtool.replay.states import (
     ALWAYS,
@@ -89,27 +90,27 @@ class Prediction:
                 return mode
         return None
 
-    def _inputs(self, state: State) -> Mapping[str, bool]:
+    def _inputs(self, state: State) -> Mapping[Symbol, bool]:
         """Return the value of every register bit that the verdict is about."""
         found = {}
-        for (register, bit), own, name in self._registers:
+        for (register, bit), own, symbol in self._registers:
             if self.kind == "root_mmu":
                 held = state.bits | ALWAYS
             else:
                 # The vCPU's own registers are those of L2, which is the same each time.
                 held = ALWAYS | {SVME} | (frozenset() if own else state.bits)
-            found[name] = (register, bit) in held
+            found[symbol] = (register, bit) in held
         return found
 
     @cached_property
-    def _registers(self) -> tuple[tuple[Bit, bool, str], ...]:
-        """Register bits: which one, whether it is the vCPU's own, and the symbol bit."""
+    def _registers(self) -> tuple[tuple[Bit, bool, Symbol], ...]:
+        """Register bits: which one, whether it is the vCPU's own, and its symbol."""
         found = []
         for unit in self._decision.all_units:
             register, _, bit = unit.name.partition(".")
             own = is_own(unit.source)
             if register in REGISTER_BITS and bit and (own or self.kind == "guest_mmu"):
-                found += [((register, bit), own, name) for name in unit.bits]
+                found += [((register, bit), own, symbol) for symbol in unit.bits]
         return tuple(found)
 
 
@@ -199,9 +200,8 @@ def _excludes(question: Asked | None, other: Asked | None) -> bool:
     path, rival = question.question.path, other.question.path
     flags = bits.symbols([path]) & bits.symbols([rival])
     return any(
-        can_hold([path, bits.variable(name)]) is False
-        and can_hold([rival, bits.negate(bits.variable(name))]) is False
-        for name in sorted(flags)
+        can_hold([path, flag]) is False and can_hold([rival, bits.negate(flag)]) is False
+        for flag in sorted(flags)
     )
 
 

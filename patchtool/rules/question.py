@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import re
 import weakref
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from patchtool.c.layout import IntType, RecordType
-from patchtool.c.memory import Function, Int, Loc, Opaque
+from patchtool.c.memory import Fact, Function, Int, Loc, Opaque, Unclear, is_shared, member_of
 from patchtool.model import FieldResult, Input, Place, Verdict, Witness
 from patchtool.proof import bits
-from patchtool.proof.bits import Bits, Cond, Term
+from patchtool.proof.bits import Bits, Cond, Symbol, Term, Word
 from patchtool.proof.coverage import Answer, Carrier, Question, Runs, Unit, can_hold
 from patchtool.target.x86 import IMPLICATIONS, MEMBERS, RANGES, USUAL, bit_name
 from patchtool.world import hosts
@@ -38,19 +39,19 @@ class Terms:
         prefixes = tuple(f"{c}." if c.path else f"{c.root.name}->" for c in self.contexts)
         me = weakref.proxy(self)  # or the two would hold each other, see Runs
         self._runs = Runs(
-            lambda name: me._left(name),
-            lambda name: me._is_constant(name),
-            lambda name: name.startswith(prefixes),
+            lambda symbol: me._left(symbol),
+            lambda symbol: me._is_constant(symbol.word),
+            lambda symbol: symbol.word.name.startswith(prefixes),
         )
         self.begin()
         self._others = [g for g in self.out.guards if g.symbol != self.guard.symbol]
-        self._left_in: dict[str, list[Cond]] = {}
+        self._left_in: dict[Loc, list[Cond]] = {}
         self._cells = {
-            str(loc): (loc, value)
+            loc: value
             for loc, value in self.out.memory.items()
             if any(loc.within(c) for c in self.contexts)
         }
-        conditions = {bits.variable(g.symbol): g.condition for g in self._others}
+        conditions: dict[Term, Cond] = {g.symbol: g.condition for g in self._others}
         self._others_closed = bits.Substitution(conditions)
         facts = bits.facts(self.guard.path)
         known = {**{v: self._others_closed(c) for v, c in conditions.items()}, **facts}
@@ -58,9 +59,9 @@ class Terms:
         full: dict[Term, Cond] = {**known}
         for other in self._others:
             if other.skips is not None:
-                full[bits.variable(other.symbol)] = not other.skips
+                full[other.symbol] = not other.skips
         full.update(facts)
-        guard = bits.variable(self.guard.symbol)
+        guard = self.guard.symbol
         skips = bool(self.guard.skips)
         self._sides = {
             skips: bits.Substitution({**known, guard: skips}),
@@ -81,11 +82,11 @@ class Terms:
     def _cell(self, loc: Loc, width: int) -> Bits | None:
         value = self.out.memory.get(loc)
         if value is None:
-            return bits.symbol(width, str(loc))
+            return bits.low_bits(width, self.out.word(loc))
         if isinstance(value, Int):
             return value.bits
         if isinstance(value, Opaque):
-            return bits.symbol(width, value.name)
+            return bits.low_bits(width, value.word)
         if isinstance(value, Function):
             return bits.constant(
                 64,
@@ -104,7 +105,7 @@ class Terms:
     def initial(self, context: Loc, record: RecordType, member: tuple[str, ...]) -> Bits:
         """Return a field before the call."""
         cell, low, width, size = _cell_of(context, record, member)
-        return bits.cut(bits.symbol(size, str(cell)), low, width)
+        return bits.cut(bits.low_bits(size, self.out.word(cell)), low, width)
 
     # -- the question ------------------------------------------------------------------------
 
@@ -118,7 +119,6 @@ class Terms:
             full=self._bits_under(final, not skipping),
             kept=self._bits_under(final, skipping),
             legal=self._legal,
-            is_opaque=lambda name: name.startswith("?"),
             unit_of=self._unit,
             carriers=self._carriers,
             roles=self._roles,
@@ -126,17 +126,18 @@ class Terms:
             usual=self._usual,
         )
 
-    def _left(self, name: str) -> Cond | None:
+    def _left(self, symbol: Symbol) -> Cond | None:
         """Return what a full run leaves in one bit of the context."""
-        symbol, _, position = name.rpartition("#")
-        _, value = self._cells.get(symbol, (None, None))
+        loc, position = symbol.word.about, symbol.position
+        value = self._cells.get(loc) if isinstance(loc, Loc) else None
         if isinstance(value, Int):
-            if symbol not in self._left_in:
-                self._left_in[symbol] = self._bits_under(value.bits, self._full).conditions()
-            left_in = self._left_in[symbol]
-            return int(position) < len(left_in) and left_in[int(position)]
+            assert isinstance(loc, Loc)
+            if loc not in self._left_in:
+                self._left_in[loc] = self._bits_under(value.bits, self._full).conditions()
+            left_in = self._left_in[loc]
+            return position < len(left_in) and left_in[position]
         if isinstance(value, Opaque):
-            return bits.bit(value.name, int(position))
+            return value.word.bit(position)
         return None
 
     @cached_property
@@ -172,9 +173,10 @@ class Terms:
                 found.append(Carrier(label, bits.cut(new, at, width)))
         extra = self._closed(self.guard.condition)
         compared = {c.context.member(c.member) for c in self.guard.comparisons}
-        for name in sorted({n.rpartition("#")[0] for n in bits.symbols([extra])}):
-            loc, value = self._cells.get(name, (None, None))
-            if loc is not None and loc not in compared and isinstance(value, Int):
+        for word in sorted({n.word for n in bits.symbols([extra])}):
+            loc = word.about
+            value = self._cells.get(loc) if isinstance(loc, Loc) else None
+            if isinstance(loc, Loc) and loc not in compared and isinstance(value, Int):
                 stored = self._bits_under(value.bits, self._full)
                 found.append(Carrier(f"{loc.path[-1]} (compared too)", stored))
         return tuple(found)
@@ -198,134 +200,123 @@ class Terms:
 
     # -- symbols -------------------------------------------------------------------------------
 
-    def _is_constant(self, name: str) -> bool:
-        symbol = name.rpartition("#")[0]
-        if symbol not in self.out.globals:
+    def _is_constant(self, word: Word) -> bool:
+        if not is_shared(word):
             return False
-        reason = self._constant_reason(symbol)
+        reason = self._constant_reason(word)
         if reason is None:
             return False
-        self._assumed[symbol] = reason
+        self._assumed[word.name] = reason
         return True
 
-    def _constant_reason(self, symbol: str) -> str | None:
-        """Say why an object of file scope is alike in all runs; None if it is not."""
+    def _constant_reason(self, word: Word) -> str | None:
+        """Say why what all share is alike in all runs; None if it is not."""
         known = self.tree.constants
-        if symbol not in known:
-            known[symbol] = host_constant(self.tree, symbol)
-        return known[symbol]
+        if word.name not in known:
+            known[word.name] = host_constant(self.tree, word)
+        return known[word.name]
 
-    def _spelt(self, symbol: str) -> str:
+    def _spelt(self, word: Word) -> str:
+        text = word.name
         for root, name in self.out.aliases.items():
-            symbol = symbol.replace(root, name)
-        return symbol
+            text = text.replace(root, name)
+        return text
 
-    def _unit(self, name: str) -> Unit:
-        symbol, _, position = name.rpartition("#")
-        member = re.split(r"->|\.|\(", symbol)[-1].rstrip(")")
-        register = MEMBERS.get(member)
-        spelt = self._spelt(symbol)
+    def _unit(self, symbol: Symbol) -> Unit:
+        register = MEMBERS.get(member_of(symbol.word))
+        spelt = self._spelt(symbol.word)
         if register is not None:
-            full = bit_name(register, int(position))
+            full = bit_name(register, symbol.position)
             macro = (
                 f"EFER_{full.split('.')[1]}"
                 if register == "EFER"
                 else f"X86_{full.replace('.', '_')}"
             )
-            return Unit(full, f"{spelt} & {macro}", (name,))
-        return Unit(spelt, spelt, (name,))
+            return Unit(full, f"{spelt} & {macro}", (symbol,))
+        return Unit(spelt, spelt, (symbol,))
 
-    def _legal(self, names: frozenset[str]) -> list[Cond]:
+    def _legal(self, inputs: frozenset[Symbol]) -> list[Cond]:
         """Return the architectural facts about the registers among some symbols."""
-        files: dict[str, dict[tuple[str, str], str]] = {}
+        files: dict[object, dict[tuple[str, str], Symbol]] = {}
         rules: list[Cond] = []
-        ranged: set[str] = set()
-        for name in sorted(names):
-            symbol, _, position = name.rpartition("#")
-            member = re.split(r"->|\.|\(", symbol)[-1].rstrip(")")
+        ranged: set[Word] = set()
+        for symbol in sorted(inputs):
+            member = member_of(symbol.word)
             register = MEMBERS.get(member)
             if register is not None:
-                register_name, bit = bit_name(register, int(position)).split(".")
-                holder = symbol.rstrip(")")[: -len(member)]
-                files.setdefault(holder, {})[register_name, bit] = name
+                name, bit = bit_name(register, symbol.position).split(".")
+                files.setdefault(_holder(symbol.word), {})[name, bit] = symbol
             elif member in RANGES:
-                ranged.add(symbol)
+                ranged.add(symbol.word)
         for found in files.values():
             for rule in IMPLICATIONS:
                 if rule.when in found and rule.then in found:
-                    when, then = (bits.variable(found[key]) for key in (rule.when, rule.then))
-                    rules.append(bits.either(bits.negate(when), then))
+                    rules.append(bits.either(bits.negate(found[rule.when]), found[rule.then]))
                     self._assumed[rule.text] = rule.text
-        for symbol in sorted(ranged):
-            member = re.split(r"->|\.", symbol)[-1]
-            low, high, words = RANGES[member]
-            place = self.out.reads.get(symbol)
-            rules.append(_between(symbol, place[1] if place is not None else 32, low, high))
+        for word in sorted(ranged):
+            low, high, words = RANGES[member_of(word)]
+            rules.append(_between(word, self._width(word), low, high))
             self._assumed[words] = words
         return rules
 
-    def _hosts(self, names: frozenset[str]) -> list[list[Cond]]:
+    def _width(self, word: Word, default: int = 32) -> int:
+        """Return how many bits of a word of the surroundings are read."""
+        return self.out.reads.get(word, (None, default))[1]
+
+    def _hosts(self, symbols: frozenset[Symbol]) -> list[list[Cond]]:
         """Return what holds of constants on hosts that can take this path, by vendor."""
         start = self.out.start.file
         vendors = [one for one in hosts.VENDORS if start.startswith(one)]
-        symbols = {name.rpartition("#")[0] for name in names}
+        words = {one.word for one in symbols}
         for vendor in () if vendors else hosts.VENDORS:
             # A tree may have one vendor's module alone.
             others = [one for one in hosts.VENDORS if one != vendor]
             if all(
-                hosts.usual(self.tree, symbol, vendor)
-                or not any(hosts.usual(self.tree, symbol, one) for one in others)
-                for symbol in symbols
+                hosts.usual(self.tree, word, vendor)
+                or not any(hosts.usual(self.tree, word, one) for one in others)
+                for word in words
             ):
                 vendors.append(vendor)
-        return [self.on_host(names, vendor) for vendor in vendors]
+        return [self.on_host(symbols, vendor) for vendor in vendors]
 
     def on_host(
-        self, names: frozenset[str], vendor: str, among: frozenset[int] = frozenset()
+        self, symbols: frozenset[Symbol], vendor: str, among: frozenset[int] = frozenset()
     ) -> list[Cond]:
         """Return what holds of constants on hosts of a vendor, AMONG some values if it can."""
         found: list[Cond] = []
-        for symbol in sorted({name.rpartition("#")[0] for name in names}):
-            values = set(hosts.usual(self.tree, symbol, vendor))
+        for word in sorted({one.word for one in symbols}):
+            values = set(hosts.usual(self.tree, word, vendor))
             chosen = values & among or values
-            if " is " in symbol:
-                mine = sorted(name for name in names if name.startswith(f"{symbol}#"))
-                literals = map(bits.variable, mine)
-                found += [one if values == {1} else bits.negate(one) for one in literals]
+            if isinstance(word.about, Fact) and word.about.kind == "operation":
+                mine = sorted(one for one in symbols if one.word is word)
+                found += [one if values == {1} else bits.negate(one) for one in mine]
             elif chosen:
-                place = self.out.reads.get(symbol)
-                width = place[1] if place is not None else 1
-                value = bits.symbol(width, symbol)
+                width = self._width(word, 1)
+                value = bits.low_bits(width, word)
                 equal = (bits.equal(value, bits.constant(width, n)) for n in sorted(chosen))
                 found.append(bits.negate(bits.every(map(bits.negate, equal))))
         return found
 
-    def _is_known(self, symbol: str) -> bool:
+    def _is_known(self, word: Word) -> bool:
         """Tell whether the value that a constant has in a witness is one that hosts have."""
-        place = self.out.reads.get(symbol)
-        truth = place is None or place[1] == 1
-        return truth or any(hosts.usual(self.tree, symbol, one) for one in hosts.VENDORS)
+        truth = self._width(word, 1) == 1
+        return truth or any(hosts.usual(self.tree, word, one) for one in hosts.VENDORS)
 
-    def _usual(self, names: frozenset[str]) -> list[Cond]:
+    def _usual(self, inputs: frozenset[Symbol]) -> list[Cond]:
         """Return what is usual for inputs that the kernel keeps in members of some names."""
         found = []
-        for symbol in sorted({name.rpartition("#")[0] for name in names}):
-            bounds = USUAL.get(re.split(r"->|\.", symbol)[-1])
+        for word in sorted({one.word for one in inputs}):
+            bounds = USUAL.get(member_of(word)) if isinstance(word.about, Loc) else None
             if bounds is not None:
-                place = self.out.reads.get(symbol)
-                found.append(_between(symbol, place[1] if place is not None else 32, *bounds))
+                found.append(_between(word, self._width(word), *bounds))
         return found
 
     def absent(self, question: Question) -> tuple[str, ...]:
         """Return the missing definitions that a question would rest on."""
-        names = question.full.symbols | question.kept.symbols
-        names |= bits.symbols([question.path, question.skips])
-        found: dict[str, None] = {}
-        for symbol in sorted({n.rpartition("#")[0] for n in names if n.startswith("?")}):
-            place, reason, missing = self.out.opaque[symbol]
-            if missing:
-                found[f"{place.file}:{place.line}: {reason}"] = None
-        return tuple(found)
+        symbols = question.full.symbols | question.kept.symbols
+        symbols |= bits.symbols([question.path, question.skips])
+        unclear = [why for why in _unclear(symbols) if why.missing]
+        return tuple(dict.fromkeys(f"{w.place.file}:{w.place.line}: {w.reason}" for w in unclear))
 
     # -- what is not understood ------------------------------------------------------------------
 
@@ -342,31 +333,30 @@ class Terms:
 
     # -- invalidation --------------------------------------------------------------------------
 
-    def invalidated(self, answer: Answer) -> list[str]:
-        """Return the missing symbol bits whose every writer makes the stored role invalid."""
-        found: list[str] = []
+    def invalidated(self, answer: Answer) -> list[Symbol]:
+        """Return the missing inputs whose every writer makes the stored role invalid."""
+        found: list[Symbol] = []
         for unit in answer.missing_units:
             if "." in unit.name and unit.name.split(".")[0] in ("CR0", "CR4", "EFER"):
                 continue
-            symbol = unit.bits[0].rpartition("#")[0]
-            if self._fixed_while_nested(symbol):
+            word = unit.bits[0].word
+            if self._fixed_while_nested(word):
                 self._assumed[NESTED] = NESTED
                 self._invalidators[unit.name] = ""
-                found.extend(f"{symbol}#{i}" for i in range(64))
+                found.extend(map(word.bit, range(64)))
                 continue
-            member = re.split(r"->|\.", symbol)[-1]
-            by = self._invalidations.after(member) if member.isidentifier() else None
+            member = member_of(word)
+            stored = isinstance(word.about, Loc) and member.isidentifier()
+            by = self._invalidations.after(member) if stored else None
             if by is not None:
                 self._invalidators[unit.name] = by
-                found.extend(
-                    f"{symbol}#{i}" for i in range(self.out.reads.get(symbol, (None, 64))[1])
-                )
+                found.extend(map(word.bit, range(self._width(word, 64))))
         return found
 
-    def _fixed_while_nested(self, symbol: str) -> bool:
+    def _fixed_while_nested(self, word: Word) -> bool:
         """Tell whether an input belongs to L2's control block and the context to L1."""
         return (
-            re.search(r"(?:->|\.)nested(?:->|\.)", symbol) is not None
+            re.search(r"(?:->|\.)nested(?:->|\.)", word.name) is not None
             and context_name(self.guard.context) == "root_mmu"
             and any(c.name.endswith("guest_mode") for c in self._carriers)
         )
@@ -382,7 +372,7 @@ class Terms:
                 computed[member] = (record, new)
         return Invalidations(self.tree, context_name(self.guard.context), computed)
 
-    def note_invalidated(self, found: list[str]) -> None:
+    def note_invalidated(self) -> None:
         """Assume that the role is made invalid where an input of it changes."""
         for unit, by in self._invalidators.items():
             if by:
@@ -397,16 +387,15 @@ class Terms:
         reasons: list[str] = []
         verdict: Verdict = answer.verdict  # type: ignore[assignment]
         if verdict == "unknown":
-            for symbol in answer.leaning:
-                known = self.out.opaque.get(symbol.rpartition("#")[0])
-                reasons.append(f"{known[0].file}:{known[0].line}: {known[1]}" if known else symbol)
-        missing = sorted({n.rpartition("#")[0] for n in answer.support if n.startswith("?")})
-        for symbol in missing:
-            place, reason, absent = self.out.opaque[symbol]
-            if absent and verdict == "covered":
+            reasons.extend([answer.problem] if answer.problem else [])
+            reasons.extend(
+                f"{w.place.file}:{w.place.line}: {w.reason}" for w in _unclear(answer.leaning)
+            )
+        for why in _unclear(answer.support):
+            if why.missing and verdict == "covered":
                 verdict = "unknown"
-            if absent:
-                reasons.append(f"{place.file}:{place.line}: {reason}")
+            if why.missing:
+                reasons.append(f"{why.place.file}:{why.place.line}: {why.reason}")
         if spoilt:
             verdict = "unknown"
             reasons.extend(f"{place.file}:{place.line}: {reason}" for place, reason in spoilt)
@@ -425,8 +414,8 @@ class Terms:
                 w.differs,
                 w.role,
                 w.values,
-                tuple((self._spelt(n), value) for n, value in w.host if self._is_known(n)),
-                tuple(self._spelt(name) for name in w.needs),
+                tuple((u.name, value) for u, value in w.host if self._is_known(u.bits[0].word)),
+                tuple(unit.name for unit in w.needs),
             )
         assumptions = tuple(sorted({*self._assumed.values(), *self.path.assumptions}))
         if answer.history and verdict == "gap":
@@ -446,8 +435,23 @@ class Terms:
         return (f"invalidation by {by}()",) if by else ("base.guest_mode",)
 
 
-def _between(symbol: str, width: int, low: int, high: int) -> Cond:
-    value = bits.symbol(width, symbol)
+def _unclear(symbols: Iterable[Symbol]) -> Iterator[Unclear]:
+    """Yield why some symbols were not understood, those that are none aside."""
+    for word in sorted({one.word for one in symbols if one.word.opaque}):
+        if isinstance(word.about, Unclear):
+            yield word.about
+
+
+def _holder(word: Word) -> object:
+    """Return the file of registers that a register belongs to."""
+    about = word.about
+    if isinstance(about, Loc):
+        return Loc(about.root, about.path[:-1]) if about.path else None
+    return about.name if isinstance(about, Fact) else None
+
+
+def _between(word: Word, width: int, low: int, high: int) -> Cond:
+    value = bits.low_bits(width, word)
     return bits.both(
         bits.negate(bits.below(value, bits.constant(width, low))),
         bits.negate(bits.below(bits.constant(width, high), value)),

@@ -246,7 +246,7 @@ def _decide_field(
         if invalidated:
             question = question._replace(covered_elsewhere=frozenset(invalidated))
             answer = Decision(question).decide()
-            terms.note_invalidated(invalidated)
+            terms.note_invalidated()
     asked.append(Asked(terms, name, question))
     return terms.result(name, written, answer, spoilt)
 

@@ -11,7 +11,7 @@ from itertools import combinations, islice
 
 from patchtool.c.index import is_static
 from patchtool.c.lower import Lowered, RoleStore, Trouble
-from patchtool.c.memory import Int, Loc, Value
+from patchtool.c.memory import Int, Loc, Value, is_shared
 from patchtool.c.scan import Definition, places
 from patchtool.model import Place, Unknown
 from patchtool.proof import bits
@@ -48,7 +48,7 @@ def ways_around(runs: list[Lowered], starts: list[Definition]) -> list[Trouble]:
     met = {start.name for lowered in runs for start in starts if lowered.visits(start)}
     for lowered in runs:
         differing = bits.Substitution(
-            {bits.variable(g.symbol): not g.skips for g in lowered.guards if g.skips is not None}
+            {g.symbol: not g.skips for g in lowered.guards if g.skips is not None}
         )
         stored: dict[Loc, Cond] = {}
         for store in lowered.stores:
@@ -114,7 +114,7 @@ def rival_set_ups(runs: list[Lowered], starts: list[Definition]) -> None:
                 known[store.place.function,] = store.entered, store.place
         for context, known in ways.items():
             for (one, _), (other, place) in combinations(known.values(), 2):
-                if _may_both_run(lowered, one, other):
+                if _may_both_run(one, other):
                     reason = f"which set-up of {context} runs is decided for each vCPU"
                     lowered.troubles.append(Trouble(place, reason, bits.either(one, other)))
 
@@ -128,11 +128,9 @@ def _unguarded(lowered: Lowered) -> Iterator[RoleStore]:
             yield store
 
 
-def _may_both_run(lowered: Lowered, one: Cond, other: Cond) -> bool:
+def _may_both_run(one: Cond, other: Cond) -> bool:
     """Tell whether two conditions can hold at different times, objects of file scope alike."""
-    times = Runs(
-        lambda _: None, lambda name: name.rpartition("#")[0] in lowered.globals, lambda _: False
-    )
+    times = Runs(lambda _: None, lambda symbol: is_shared(symbol.word), lambda _: False)
     both = [Under(one, times.first), Under(other, times.other)]
     return can_hold(both, times.manager) is not False
 
@@ -150,16 +148,16 @@ def stray_stores(tree: Tree, runs: list[Lowered]) -> None:
         ]
         for guard in lowered.guards:
             for loc, value in stray:
-                if not loc.within(guard.context) and _may_change(loc, value, guard.path):
+                if not loc.within(guard.context) and _may_change(lowered, loc, value, guard.path):
                     reason = f"{loc} is stored, and {loc.root.name} may point to this context"
                     lowered.troubles.append(Trouble(guard.place, reason, guard.path))
 
 
-def _may_change(loc: Loc, value: Value, path: Cond) -> bool:
+def _may_change(lowered: Lowered, loc: Loc, value: Value, path: Cond) -> bool:
     """Tell whether a run may leave another value in a place than it has found there."""
     if not isinstance(value, Int):
         return True
-    before = bits.symbol(value.bits.width, str(loc))
+    before = bits.low_bits(value.bits.width, lowered.word(loc))
     return _is_possible(bits.both(path, bits.negate(bits.equal(value.bits, before))))
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import re
 
+from patchtool.c.memory import Fact
 from patchtool.c.scan import WORDS, Definition
+from patchtool.proof.bits import Word
 from patchtool.world.effects import object_stores
 from patchtool.world.entries import Tree
 from patchtool.world.roles import callers
@@ -13,31 +15,32 @@ from patchtool.world.roles import callers
 _PARAMETER = re.compile(rb"module_param\w*\s*\(([^;]*)\)\s*;")
 
 
-def host_constant(tree: Tree, symbol: str) -> str | None:
-    """Say why an object is alike for all vCPUs and all times; None where it may change."""
-    if " is " in symbol:
-        return f"the vendor module is the same for all vCPUs ({symbol.split(' is ')[0]})"
+def host_constant(tree: Tree, word: Word) -> str | None:
+    """Say why a word that all share is alike at all times; None where it may change."""
+    if isinstance(word.about, Fact) and word.about.kind == "operation":
+        return f"the vendor module is the same for all vCPUs ({word.about.name})"
+    symbol = word.name
     name = re.match(r"\w+", symbol)
-    if symbol.startswith("CONFIG_") or symbol.endswith("?"):
+    if symbol.startswith("CONFIG_"):
         return f"{symbol} is a build option"
     if name is None:
         return None
     declared = tree.index.declaration(name.group(), tree.roles.here)
     where = f"{declared[0]}:{declared[1]}" if declared is not None else tree.roles.here
-    word = re.search(r"__read_mostly|__ro_after_init|\bconst\b", declared[2]) if declared else None
+    mark = re.search(r"__read_mostly|__ro_after_init|\bconst\b", declared[2]) if declared else None
     spelt = name.group().encode()
     writers = [
         d
         for _, d in tree.index.users(name.group())
         if any(object_stores(d.text.partition(b"{")[2], spelt))
     ]
-    orphans = word is not None
+    orphans = mark is not None
     if not all(_only_at_load(tree, writer, orphans, 4) for writer in writers):
         return None
     if _is_writable_parameter(tree, spelt):
         return None
-    if word is not None:
-        return f"{symbol} is set at module load ({word.group()}, {where})"
+    if mark is not None:
+        return f"{symbol} is set at module load ({mark.group()}, {where})"
     if not writers:
         return f"{symbol} is never assigned to in KVM ({where})"
     names = ", ".join(sorted({f"{writer.name}()" for writer in writers}))

@@ -15,7 +15,7 @@ from patchtool.c import syntax
 from patchtool.c.index import Index, is_static
 from patchtool.c.layout import Types
 from patchtool.c.lower import Guard, Lowered, Lowering
-from patchtool.c.memory import Int, Loc, Pointer, Root
+from patchtool.c.memory import Fact, Int, Loc, Pointer, Root
 from patchtool.c.scan import Definition
 from patchtool.proof import bits
 from patchtool.world.effects import Effects
@@ -35,6 +35,7 @@ class Tree:
         self.effects, self.lowering = effects, lowering
         self.runs: dict[tuple[object, ...], Lowered] = {}
         self.constants: dict[str, str | None] = {}
+        """Why what all share is alike at all times, by the names of words."""
         self.assigned: dict[str, tuple[Assigned, ...]] = {}
 
     def run(self, definition: Definition, bind: dict[Loc, Pointer] | None = None) -> Lowered:
@@ -138,14 +139,14 @@ def _has_plain_arguments(definition: Definition) -> bool:
 
 def _open_arguments(lowered: Lowered, entry: Definition, effects: Effects) -> bool:
     """Tell whether a guard, a role or a field depends on the entry's own arguments."""
-    prefix = f"{entry.name}("
     for guard in lowered.guards:
-        names = set(bits.symbols([guard.condition, guard.path]))
+        read = set(bits.symbols([guard.condition, guard.path]))
         for loc, value in lowered.memory.items():
             if loc.within(guard.context) and effects.names(loc.path) and isinstance(value, Int):
-                names |= value.bits.symbols
-        if any(name.startswith(prefix) for name in names):
-            return True
+                read |= value.bits.symbols
+        for about in (symbol.word.about for symbol in read):
+            if isinstance(about, Fact) and (about.kind, about.name) == ("argument", entry.name):
+                return True
     return False
 
 

@@ -13,8 +13,10 @@ from typing import NamedTuple
 
 from patchtool.c import syntax
 from patchtool.c.index import expand
+from patchtool.c.memory import Fact
 from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node
+from patchtool.proof.bits import Word
 from patchtool.world.effects import object_stores
 from patchtool.world.entries import Tree
 from patchtool.world.roles import callers
@@ -37,17 +39,18 @@ class Assigned(NamedTuple):
         return not any(file.startswith(other) for file in self.files for other in others)
 
 
-def usual(tree: Tree, symbol: str, vendor: str) -> tuple[int, ...]:
+def usual(tree: Tree, word: Word, vendor: str) -> tuple[int, ...]:
     """Return the values that a constant of the host has where the vendor's module is loaded.
 
     None at all where they are not known.  0 stands for what a host lacks, or for what is
     not set yet; it counts where there is nothing else.
     """
-    _, found, function = symbol.partition(" is ")
-    if found:
+    if isinstance(word.about, Fact) and word.about.kind == "operation":
+        function = word.about.other
         files = {one.file for one in tree.index.functions(function, tree.roles.here)}
         files |= {file.path for file, _ in tree.index.users(function)}
         return (int(any(file.startswith(vendor) for file in files)),)
+    symbol = word.name
     if symbol not in tree.assigned:
         tree.assigned[symbol] = assigned(tree, symbol) if symbol.isidentifier() else ()
     values = {one.value for one in tree.assigned[symbol] if one.is_for(vendor)}

@@ -26,6 +26,7 @@ from patchtool.c.lower.expressions import Expressions
 from patchtool.c.lower.records import Frame, Unit, Unsupported
 from patchtool.c.lower.storage import address_text, same_size
 from patchtool.c.memory import (
+    Fact,
     Function,
     Int,
     Loc,
@@ -154,9 +155,7 @@ class Calls(Expressions):
                 if isinstance(ctype, PointerType):
                     value: Value = Pointer(Loc(Root(name, "pointee")), settled(ctype.target))
                 else:
-                    value = self._initial(
-                        Loc(Root(name, "pointee"), ("",)), ctype, f"{function.name}({name})"
-                    )
+                    value = self._open(Fact("argument", function.name, name), ctype)
             elif position < len(arguments):
                 value = arguments[position]
             else:
@@ -394,7 +393,7 @@ class Calls(Expressions):
         differs = bits.negate(self._compared(node, bits.equal(a.bits, b.bits), a, b))
         if isinstance(differs, bool) or _is_tested(node):
             return Int(bits.from_cond(differs, 32), True)
-        sign = bits.symbol(1, self.opaque(node, "which of two words is greater").name)
+        sign = bits.low_bits(1, self.opaque(node, "which of two words is greater").word)
         more = bits.bit_and(sign, bits.from_cond(differs))
         return Int(bits.join([bits.from_cond(differs), *[more] * 31]), True)
 
@@ -471,9 +470,7 @@ class Calls(Expressions):
             if result is None:
                 result, chosen = value, trial
                 continue
-            symbol = f"{name} is {definition.name}"
-            self.out.globals.setdefault(symbol, self._spot())
-            which = bits.bit(symbol, number)
+            which = self.out.word(Fact("operation", name, definition.name)).bit(number)
             result = self._choose(which, value, result)
             if trial.memory != chosen.memory:
                 chosen = self._merge([State(trial.memory, which), chosen])
@@ -574,7 +571,7 @@ class Calls(Expressions):
             which = (
                 self._option(option.lstrip("!"))
                 if definition.conditions
-                else bits.bit(f"{name}?", 0)
+                else self.out.word(Fact("variant", name)).bit()
             )
             if not positive or option.startswith("!"):
                 which = bits.negate(which)

@@ -269,8 +269,9 @@ class Expressions(Names):
 
     def _subscript(self, node: Node, state: State) -> Value:
         choices = self._choices(node, state)
-        result: Value = self._load(choices[-1][1], state, node) if choices else Opaque("")
-        if not choices or not self._exhausted(choices):
+        if choices and self._exhausted(choices):
+            result = self._load(choices[-1][1], state, node)
+        else:
             result = self.opaque(node, "an array is indexed beyond its end")
         for hit, element in reversed(choices):
             result = self._choose(hit, self._load(element, state, node), result)

@@ -16,7 +16,7 @@ from patchtool.c.lower.storage import Storage
 from patchtool.c.memory import Int, Loc, Opaque, Pointer, State, Value
 from patchtool.c.syntax import Node
 from patchtool.proof import bits
-from patchtool.proof.bits import Cond, Term
+from patchtool.proof.bits import Cond, Term, Word
 
 
 class Guards(Storage):
@@ -30,9 +30,9 @@ class Guards(Storage):
         """Return a condition that is branched on, as a free boolean where it compares roles."""
         if isinstance(condition, bool):
             return condition
-        names = bits.symbols([condition])
-        compared = sorted(n for n in names if n in self._comparisons)
-        read = sorted({n.rpartition("#")[0] for n in names} & self._role_symbols.keys())
+        symbols = bits.symbols([condition])
+        compared = sorted(n for n in symbols if n in self._comparisons)
+        read = sorted({n.word for n in symbols} & self._role_words.keys())
         if not compared and (not read or not self._recognised.issuperset(read)):
             self._suspect(condition, node, state)
             return condition
@@ -44,23 +44,23 @@ class Guards(Storage):
             meaning = bits.negate(meaning)
         symbol = self._guards_by_term.get(positive)
         if symbol is None:
-            symbol = self._guards_by_term[positive] = f"guard!{len(self.out.guards)}"
+            symbol = Word(f"guard!{len(self.out.guards)}").bit()
+            self._guards_by_term[positive] = symbol
             calls = tuple(frame.function.name for frame in self._frames)
             path, place = self._absolute(state), self.place(node)
-            differing = bits.substitute(positive, {bits.variable(n): False for n in compared})
+            differing = bits.substitute(positive, dict.fromkeys(compared, False))
             skips = None if isinstance(differing, Term) else not differing
             entered = self._frames[-1].entered
             self.out.guards.append(
                 Guard(symbol, meaning, used[0].context, used, path, place, calls, entered, skips)
             )
-        guard = bits.variable(symbol)
-        return bits.negate(guard) if inverted else guard
+        return bits.negate(symbol) if inverted else symbol
 
-    def _whole_role(self, name: str) -> Comparison:
+    def _whole_role(self, word: Word) -> Comparison:
         """Stand in for the comparison where a branch is decided by the bits of a role."""
-        cell = self._role_cells[name]
+        cell = self._role_cells[word]
         context = Loc(cell.root, cell.path[:-1])
-        return Comparison("", True, context, cell.path[-1], bits.constant(0, 0), 0)
+        return Comparison(None, True, context, cell.path[-1], bits.constant(0, 0), 0)
 
     def _settle_guards(self) -> None:
         """Find out on which side the guards skip of which the comparison does not tell.
@@ -73,19 +73,18 @@ class Guards(Storage):
             stores[store.context] = bits.either(stores.get(store.context, False), store.path)
         settled: list[Guard] = []
         for guard in self.out.guards:
-            if not guard.comparisons[0].symbol:
+            if guard.comparisons[0].symbol is None:
                 guard = self._narrowed(guard, stores)
             if guard.skips is None:
                 stored = bits.every(stores.get(c.context, False) for c in guard.comparisons)
                 facts = bits.facts(guard.path)
                 no, yes = (
-                    bits.substitute(stored, {**facts, bits.variable(guard.symbol): side})
-                    for side in (False, True)
+                    bits.substitute(stored, {**facts, guard.symbol: side}) for side in (False, True)
                 )
                 fewer = bits.both(yes, bits.negate(no)) is False
                 if fewer != (bits.both(no, bits.negate(yes)) is False):
                     guard = guard._replace(skips=fewer)
-                elif not guard.comparisons[0].symbol:
+                elif guard.comparisons[0].symbol is None:
                     reason = f"a branch depends on {guard.context} by more than a comparison"
                     self.out.troubles.append(Trouble(guard.place, reason, guard.path))
             used = tuple(self._filled(c) for c in guard.comparisons)
@@ -105,23 +104,22 @@ class Guards(Storage):
 
     def _filled(self, comparison: Comparison) -> Comparison:
         """Give the stand-in for a comparison the role that a full run stores."""
-        if comparison.symbol:
+        if comparison.symbol is not None:
             return comparison
         value = self.out.memory.get(comparison.context.member(comparison.member))
         return comparison._replace(new=value.bits) if isinstance(value, Int) else comparison
 
     def expand_comparisons(self, condition: Cond) -> Cond:
         """Replace the symbols of comparisons by what they stand for."""
-        known = {bits.variable(n): c.meaning for n, c in self._comparisons.items()}
+        known: dict[Term, Cond] = {symbol: c.meaning for symbol, c in self._comparisons.items()}
         return bits.substitute(condition, known)
 
     def _suspect(self, condition: Cond, node: Node, state: State) -> None:
         """A branch on a stored role that no query knows spoils its paths."""
-        if isinstance(condition, bool) or not self._role_symbols:
+        if isinstance(condition, bool) or not self._role_words:
             return
-        for name in sorted(condition.symbols):
-            holder = name.rpartition("#")[0]
-            known = self._role_symbols.get(holder)
+        for symbol in sorted(condition.symbols):
+            known = self._role_words.get(symbol.word)
             if known is not None:
                 reason = f"a branch depends on {known} by a comparison that no query recognises"
                 self._spoil(Unsupported(node, reason), state)
@@ -131,24 +129,24 @@ class Guards(Storage):
         """Remember that an unknown value was computed from a stored role."""
         for value in arguments:
             if isinstance(value, Pointer) and self._leads_to_role(value):
-                self._role_symbols[result.name] = str(value.target)
+                self._role_words[result.word] = str(value.target)
             elif isinstance(value, Int):
-                for name in sorted(value.bits.symbols):
-                    known = self._role_symbols.get(name.rpartition("#")[0])
+                for symbol in sorted(value.bits.symbols):
+                    known = self._role_words.get(symbol.word)
                     if known is not None:
-                        self._role_symbols[result.name] = known
-            elif isinstance(value, Opaque) and value.name in self._role_symbols:
-                self._role_symbols[result.name] = self._role_symbols[value.name]
+                        self._role_words[result.word] = known
+            elif isinstance(value, Opaque) and value.word in self._role_words:
+                self._role_words[result.word] = self._role_words[value.word]
         return result
 
-    def _roles_in(self, *values: Value) -> set[str]:
-        """Return the stored roles, by the name of their cell, that values are made of."""
-        if not self._role_symbols:
+    def _roles_in(self, *values: Value) -> set[Word]:
+        """Return the stored roles that values are made of."""
+        if not self._role_words:
             return set()
-        found: set[str] = set()
+        found: set[Word] = set()
         for value in values:
             if isinstance(value, Int):
-                found |= {n.rpartition("#")[0] for n in value.bits.symbols}
+                found |= {n.word for n in value.bits.symbols}
         return found & self._role_cells.keys()
 
     def _is_site(self, node: Node) -> bool:
@@ -173,21 +171,21 @@ class Guards(Storage):
         self._recognised |= roles
         for held, fresh in ((a, b), (b, a)):
             part = self._part_of_role(held)
-            if part is None or self._roles_in(fresh) & {str(part[0])}:
+            if part is None or self._roles_in(fresh) & {self.out.word(part[0])}:
                 continue
             cell, low = part
-            symbol = f"eq!{len(self._comparisons)}"
+            symbol = Word(f"eq!{len(self._comparisons)}").bit()
             new = self._as_int(fresh, node).bits
             context = Loc(cell.root, cell.path[:-1])
             self._comparisons[symbol] = Comparison(symbol, equal, context, cell.path[-1], new, low)
-            return bits.variable(symbol)
+            return symbol
         return equal
 
     def _part_of_role(self, value: Value) -> tuple[Loc, int] | None:
         """Return the cell of a stored role, and from where, whose bits alone make a value."""
         if not isinstance(value, Int):
             return None
-        found: set[tuple[str, int]] = set()
+        found: set[tuple[Word, int]] = set()
         at = 0
         for width, atom in value.bits.pieces:
             if isinstance(atom, tuple):
@@ -195,7 +193,9 @@ class Guards(Storage):
             elif not isinstance(atom, int):
                 return None
             at += width
-        ((name, low), *rest) = found or {("", 0)}
-        if rest or low < 0 or name not in self._role_cells:
+        if len(found) != 1:
             return None
-        return self._role_cells[name], low
+        ((word, low),) = found
+        if low < 0 or word not in self._role_cells:
+            return None
+        return self._role_cells[word], low

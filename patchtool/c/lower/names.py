@@ -26,7 +26,7 @@ from patchtool.c.layout import (
 )
 from patchtool.c.lower.guards import Guards
 from patchtool.c.lower.records import Unit, Unsupported
-from patchtool.c.memory import Function, Int, Loc, LValue, Root, State, Value
+from patchtool.c.memory import Fact, Function, Int, Loc, LValue, Root, State, Value
 from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node, text
 from patchtool.model import Consulted
@@ -294,9 +294,7 @@ class Names(Guards):
         match = re.fullmatch(r"\s*(!?)\s*(?:defined|IS_ENABLED)?\s*\(?\s*(\w+)\s*\)?\s*", name)
         if match is None:
             raise Unsupported(None, f"#if {name} is not understood")
-        symbol = match.group(2)
-        self.out.globals.setdefault(symbol, self._spot())
-        value = bits.bit(symbol, 0)
+        value = self.out.word(Fact("option", match.group(2))).bit()
         return bits.negate(value) if match.group(1) else value
 
     def _initialise(self, target: LValue, node: Node, state: State) -> None:

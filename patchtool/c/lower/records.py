@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from patchtool.c.layout import CType
-from patchtool.c.memory import Loc, LValue, State, Value
+from patchtool.c.memory import Fact, Loc, LValue, State, Unclear, Value
 from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node
 from patchtool.model import Consulted, Place
-from patchtool.proof.bits import Bits, Cond
+from patchtool.proof.bits import Bits, Cond, Symbol, Word
 
 
 class Effects(Protocol):
@@ -49,7 +49,8 @@ class RoleShape(NamedTuple):
 class Comparison(NamedTuple):
     """A comparison of a stored role: its symbol, its meaning, whose role it is."""
 
-    symbol: str
+    symbol: Symbol | None
+    """None where it only stands in for a comparison."""
     meaning: Cond
     context: Loc
     member: str
@@ -64,7 +65,7 @@ class Guard(NamedTuple):
     for it in the terms, ``path`` when it is reached, ``calls`` how.
     """
 
-    symbol: str
+    symbol: Symbol
     condition: Cond
     context: Loc
     comparisons: tuple[Comparison, ...]
@@ -104,17 +105,29 @@ class Lowered:
         self.guards: list[Guard] = []
         self.stores: list[RoleStore] = []
         self.troubles: list[Trouble] = []
-        self.opaque: dict[str, tuple[Place, str, bool]] = {}
-        """Place, reason, and whether a definition is missing, by symbol."""
-        self.reads: dict[str, tuple[Place, int]] = {}
-        """Where a symbol of the surroundings was first read, and its width."""
-        self.globals: dict[str, Place] = {}
-        """Objects of file scope that were read, by symbol."""
+        self.words: dict[Loc | Fact, Word] = {}
+        """What stands for the surroundings, and what it is about."""
+        self.opaque: list[Word] = []
+        """What stands for values that were not understood."""
+        self.reads: dict[Word, tuple[Place, int]] = {}
+        """Where a word of the surroundings was first read, and its width."""
         self.aliases: dict[str, str] = {}
         """How a root is spelt in the source, by its own name."""
         self.consulted: set[Consulted] = set()
         self.functions: dict[int, str] = {}
-        self.types: dict[str, CType] = {}
+        self.types: dict[Loc, CType] = {}
+
+    def word(self, about: Loc | Fact) -> Word:
+        """Return the word that stands for something of the surroundings, always the same."""
+        found = self.words.get(about)
+        if found is None:
+            found = self.words[about] = Word(str(about), about)
+        return found
+
+    def unclear(self, why: Unclear) -> Word:
+        """Return a new word that stands for a value that was not understood."""
+        self.opaque.append(Word(f"?{len(self.opaque)}", why, opaque=True))
+        return self.opaque[-1]
 
     def visits(self, function: Definition) -> bool:
         """Tell whether the run came by a function, followed or not."""

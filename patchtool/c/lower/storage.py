@@ -37,6 +37,7 @@ from patchtool.c.lower.records import (
 )
 from patchtool.c.memory import (
     Choice,
+    Fact,
     Function,
     Int,
     Loc,
@@ -46,13 +47,14 @@ from patchtool.c.memory import (
     Record,
     Root,
     State,
+    Unclear,
     Value,
 )
 from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node
 from patchtool.model import Consulted, Place
 from patchtool.proof import bits
-from patchtool.proof.bits import Bits, Cond, Term
+from patchtool.proof.bits import Bits, Cond, Symbol, Term, Word
 
 ROLE_WORD = 32
 MAX_STEPS = 20_000
@@ -84,11 +86,11 @@ class Storage:
         self._units: list[Unit] = []
         self._numbers = 0
         self._base: list[Cond] = []
-        self._guards_by_term: dict[Term, str] = {}
-        self._comparisons: dict[str, Comparison] = {}
-        self._role_symbols: dict[str, str] = {}
-        self._role_cells: dict[str, Loc] = {}
-        self._recognised: set[str] = set()
+        self._guards_by_term: dict[Term, Symbol] = {}
+        self._comparisons: dict[Symbol, Comparison] = {}
+        self._role_words: dict[Word, str] = {}
+        self._role_cells: dict[Word, Loc] = {}
+        self._recognised: set[Word] = set()
         self._result: CType = VoidType()
 
     def _spoil(self, problem: Unsupported, state: State, where: Definition | None = None) -> None:
@@ -135,11 +137,9 @@ class Storage:
             self._units.pop()
 
     def opaque(self, node: Node | None, reason: str, missing: bool = False) -> Opaque:
-        """Return a fresh symbol for a value that is not understood."""
-        name = f"?{len(self.out.opaque)}"
+        """Return a new value that is not understood."""
         place = self.place(node) if node is not None else self._spot()
-        self.out.opaque[name] = (place, reason, missing)
-        return Opaque(name)
+        return Opaque(self.out.unclear(Unclear(place, reason, missing)))
 
     def _step(self, node: Node) -> None:
         self._steps += 1
@@ -197,7 +197,7 @@ class Storage:
 
     def _pristine(self, loc: Loc, like: Value) -> Value:
         """Return what a location holds that was never written, shaped like LIKE."""
-        ctype = self.out.types.get(str(loc))
+        ctype = self.out.types.get(loc)
         if isinstance(like, Int):
             if isinstance(ctype, IntType) and ctype.boolean:
                 return self._initial(loc, ctype)
@@ -241,7 +241,7 @@ class Storage:
         if isinstance(value, Function):
             return bits.constant(width, self._address(value.name))
         assert isinstance(value, Opaque)
-        return bits.symbol(width, value.name)
+        return bits.low_bits(width, value.word)
 
     def _address(self, name: str) -> int:
         for number, known in self.out.functions.items():
@@ -276,22 +276,29 @@ class Storage:
             return LValue(loc, inner, base.cell, base.cell_width, base.low + low, width)
         return self._whole(loc, inner)
 
-    def _initial(self, loc: Loc, ctype: CType, name: str | None = None) -> Value:
-        """Return the symbol that a location of the surroundings starts with."""
-        symbol = name or str(loc)
-        place = self._spot()
+    def _initial(self, loc: Loc, ctype: CType) -> Value:
+        """Return the value that a location of the surroundings starts with."""
         if isinstance(ctype, PointerType):
-            return Pointer(Loc(Root(symbol, "pointee")), settled(ctype.target))
-        width = ctype.width if isinstance(ctype, IntType) else 64
-        if loc.root.kind == "global":
-            self.out.globals.setdefault(symbol, place)
-        elif loc.root.kind == "local":
+            return Pointer(Loc(Root(str(loc), "pointee")), settled(ctype.target))
+        if loc.root.kind == "local":
             return self.opaque(None, f"{loc.root.name.rsplit('.', 1)[-1]} is read before it is set")
-        self.out.reads.setdefault(symbol, (place, width))
-        self.out.types.setdefault(symbol, ctype)
+        self.out.types.setdefault(loc, ctype)
+        return self._open(loc, ctype)
+
+    def _open(self, about: Loc | Fact, ctype: CType) -> Int:
+        """Return a number of the surroundings that may have any value."""
+        width = ctype.width if isinstance(ctype, IntType) else 64
+        word = self.out.word(about)
+        self.out.reads.setdefault(word, (self._spot(), width))
         if isinstance(ctype, IntType) and ctype.boolean:
-            return Int(bits.resize(bits.symbol(1, symbol), width), False)
-        return Int(bits.symbol(width, symbol), isinstance(ctype, IntType) and ctype.signed)
+            return Int(bits.resize(bits.low_bits(1, word), width), False)
+        return Int(bits.low_bits(width, word), isinstance(ctype, IntType) and ctype.signed)
+
+    def _asked(self, fact: Fact) -> Term:
+        """Return whether something is so in the surroundings."""
+        word = self.out.word(fact)
+        self.out.reads.setdefault(word, (self._spot(), 1))
+        return word.bit()
 
     def _load(self, lvalue: LValue, state: State, node: Node | None) -> Value:
         if lvalue.cell is not None:
@@ -305,7 +312,7 @@ class Storage:
             if isinstance(cell, Opaque):
                 if (lvalue.low, lvalue.width) == (0, lvalue.cell_width):
                     return cell
-                cell = Int(bits.symbol(lvalue.cell_width, cell.name))
+                cell = Int(bits.low_bits(lvalue.cell_width, cell.word))
             if not isinstance(cell, Int) or cell.width != lvalue.cell_width:
                 return self.opaque(node, "part of what is no number is read")
             piece = bits.cut(cell.bits, lvalue.low, lvalue.width)
@@ -326,9 +333,8 @@ class Storage:
         if lvalue.loc.path and lvalue.loc.path[-1].startswith("["):
             array = state.memory.get(Loc(lvalue.loc.root, lvalue.loc.path[:-1]))
             if isinstance(array, Opaque):  # each element is something else
-                place, reason, missing = self.out.opaque[array.name]
-                element = self.opaque(node, reason, missing)
-                self.out.opaque[element.name] = (place, reason, missing)
+                assert isinstance(array.word.about, Unclear)
+                element = Opaque(self.out.unclear(array.word.about))
                 state.memory[lvalue.loc] = element
                 return element
         if lvalue.loc.root.kind == "global":
@@ -370,7 +376,7 @@ class Storage:
                     cell = self._initial(lvalue.cell, IntType(lvalue.cell_width, False))
                     self._note_role(lvalue.cell, lvalue)
             if isinstance(cell, Opaque):
-                cell = Int(bits.symbol(lvalue.cell_width, cell.name))
+                cell = Int(bits.low_bits(lvalue.cell_width, cell.word))
             if not isinstance(cell, Int) or cell.width != lvalue.cell_width:
                 raise Unsupported(node, "part of what is no number is stored")
             if isinstance(value, Record):
@@ -420,8 +426,9 @@ class Storage:
         """Remember a role of a context that is read as it was before the run."""
         for position, name in enumerate(lvalue.loc.path[: len(cell.path)]):
             if position == len(cell.path) - 1 and self._is_role((name,)):
-                self._role_symbols[str(cell)] = str(cell)
-                self._role_cells[str(cell)] = cell
+                word = self.out.word(cell)
+                self._role_words[word] = str(cell)
+                self._role_cells[word] = cell
 
     def _is_role(self, path: tuple[str, ...]) -> bool:
         """Tell whether an access path leads to a role of a context, or into one."""
@@ -442,7 +449,7 @@ class Storage:
         if isinstance(value, (Opaque, Function)):
             return Int(self._widened(value, 64))
         if isinstance(value, Pointer):
-            return Int(bits.symbol(64, f"&{value.target}"))
+            return Int(bits.low_bits(64, self.out.word(Fact("address", str(value.target)))))
         raise Unsupported(node, "a record is used as a number")
 
     def _constant(self, value: Value, node: Node) -> int:
@@ -510,13 +517,11 @@ class Storage:
         if isinstance(value, Function):
             return True
         if isinstance(value, Opaque):
-            return bits.bit(value.name, 0)
+            return value.word.bit()
         if isinstance(value, Pointer):
             if value.target.root.kind != "pointee" or value.target.path:
                 return True
-            symbol = f"{value.target.root.name} != NULL"
-            self.out.reads.setdefault(symbol, (self._spot(), 1))
-            return bits.bit(symbol, 0)
+            return self._asked(Fact("is set", value.target.root.name))
         raise Unsupported(node, "a record is used as a condition")
 
     def _compare_equal(self, a: Value, b: Value, node: Node) -> Cond:
@@ -526,9 +531,7 @@ class Storage:
             roots = (a.target.root.kind, b.target.root.kind)
             if "local" in roots:
                 return False
-            symbol = f"{address_text(a)} == {address_text(b)}"
-            self.out.reads.setdefault(symbol, (self._spot(), 1))
-            return bits.bit(symbol, 0)
+            return self._asked(Fact("same", address_text(a), address_text(b)))
         for x, y in ((a, b), (b, a)):
             if isinstance(x, Pointer) and isinstance(y, Int) and y.bits.value == 0:
                 return bits.negate(self._truth(x, node))
