@@ -67,6 +67,16 @@ class Witness(NamedTuple):
     """Which of them have to be so: with another value that hosts have there is no gap."""
 
 
+class Reason(NamedTuple):
+    """Why something is as it is said to be, and the place that shows it, if there is one."""
+
+    text: str
+    place: Place | None = None
+
+    def __str__(self) -> str:
+        return f"{self.place.file}:{self.place.line}: {self.text}" if self.place else self.text
+
+
 class FieldResult(NamedTuple):
     """The verdict on one cached field of one context, with all that it rests on.
 
@@ -81,9 +91,7 @@ class FieldResult(NamedTuple):
     missing: tuple[str, ...] = ()
     witness: Witness | None = None
     assumptions: tuple[str, ...] = ()
-    reasons: tuple[str, ...] = ()
-    note: str = ""
-    """One sentence that says why the context is not affected, when it is not."""
+    reasons: tuple[Reason, ...] = ()
 
 
 class Context(NamedTuple):
@@ -106,7 +114,7 @@ class Context(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """One thing that is wrong, at one place."""
+    """One thing that is wrong, at one place; the context and the result that it stands for."""
 
     rule: str
     place: Place
@@ -114,6 +122,13 @@ class Finding(NamedTuple):
     missing: tuple[str, ...]
     message: str
     entry: tuple[str, ...]
+    context: Context
+    result: FieldResult
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What tells it from any other finding: all but what it stands for."""
+        return self[:6]
 
 
 class Unknown(NamedTuple):

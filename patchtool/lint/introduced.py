@@ -94,6 +94,7 @@ class _Collected:
     def __init__(self) -> None:
         self.findings: list[Finding] = []
         self.states: dict[Finding, State] = {}
+        self._known: set[tuple[object, ...]] = set()
         self.anchors: dict[Finding | Unknown, Anchor] = {}
         self.contexts: dict[tuple[Place, tuple[str, ...]], Context] = {}
         self.unknowns: list[Unknown] = []
@@ -104,24 +105,25 @@ class _Collected:
         self, finding: Finding, state: State, report: Report, suffix: str, move: _Move
     ) -> Finding | None:
         """Take over a finding with the verdict that it stands for; None if it is known."""
-        told = finding._replace(message=finding.message + suffix, place=move(finding.place))
-        if told in self.states:
+        place = move(finding.place)
+        told = finding._replace(
+            message=finding.message + suffix,
+            place=place,
+            context=finding.context._replace(place=place),
+        )
+        if told.identity in self._known:
             return None
+        self._known.add(told.identity)
         self.states[told] = state
         by = next((one for one in report.suppressed if one.finding == finding), None)
         if by is None:
             self.findings.append(told)
         else:
             self.suppressed.append(by._replace(finding=told, place=move(by.place)))
-        for context in report.contexts:
-            if (context.place, context.entry) != (finding.place, finding.entry):
-                continue
-            results = tuple(one for one in context.fields if one.name == finding.field)
-            key = (told.place, context.entry)
-            held = self.contexts.get(key)
-            before = held.fields if held is not None else ()
-            more = tuple(one for one in results if one not in before)
-            self.contexts[key] = context._replace(place=told.place, fields=(*before, *more))
+        held = self.contexts.get((place, told.entry))
+        before = held.fields if held is not None else ()
+        more = () if told.result in before else (told.result,)
+        self.contexts[place, told.entry] = told.context._replace(fields=(*before, *more))
         return told
 
 
@@ -414,7 +416,7 @@ def undecided(before: Report, after: Report) -> list[Unknown]:
     if found:
         return found
     return [
-        Unknown(context.place, "; ".join((f"{one.name} is not decided", *one.reasons)))
+        Unknown(context.place, "; ".join((f"{one.name} is not decided", *map(str, one.reasons))))
         for context in after.contexts
         for one in context.fields
         if one.verdict == "unknown"
@@ -439,13 +441,8 @@ def _counts(finding: Finding, report: Report) -> bool:
 
 def _findings(report: Report) -> dict[_Key, Finding]:
     """Return the findings by what they are about, suppressed ones too."""
-    contexts = {(c.place, c.entry): c for c in report.contexts}
-    found: dict[_Key, Finding] = {}
-    for one in (*report.findings, *(one.finding for one in report.suppressed)):
-        context = contexts.get((one.place, one.entry))
-        name = context.context if context is not None else ""
-        found[(one.entry, name, one.field)] = one
-    return found
+    accepted = (one.finding for one in report.suppressed)
+    return {_key(one.context, one.field): one for one in (*report.findings, *accepted)}
 
 
 def _renamed(key: _Key, gone: Mapping[_Key, Finding]) -> _Key | None:

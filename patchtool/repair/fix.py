@@ -186,7 +186,8 @@ class _Search:
     def _why(self, report: Report, one: FieldResult, name: str) -> str:
         """Say why an input stays open on one path."""
         if not name:
-            return "; ".join(one.reasons) or "a full set-up does not store it on every path"
+            told = "; ".join(map(str, one.reasons))
+            return told or "a full set-up does not store it on every path"
         bit = parse_bit(name)
         here = tuple(_uncovered(one, name))
         elsewhere = _carried(report, f".{bit.member}", name) if bit is not None else ()

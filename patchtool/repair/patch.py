@@ -322,8 +322,6 @@ def _unaffected(repair: Repair) -> list[str]:
 
 
 def _reason(one: FieldResult, name: str) -> str:
-    if one.note:
-        return one.note
     carriers = [c for given in one.inputs if given.name == name for c in given.covered_by]
     if carriers:
         carry = "carries" if len(carriers) == 1 else "carry"

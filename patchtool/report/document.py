@@ -78,8 +78,8 @@ def _field(result: FieldResult) -> dict[str, object]:
         "missing": [safe(name) for name in result.missing],
         "witness": None if result.witness is None else _witness(result, result.witness),
         "assumptions": [sentence(text) for text in result.assumptions],
-        "reasons": [sentence(text) for text in result.reasons],
-        "note": sentence(result.note),
+        "reasons": [sentence(str(reason)) for reason in result.reasons],
+        "note": "",  # what readers of version 1 may ask for
     }
 
 

@@ -16,7 +16,6 @@ from patchtool.model import Anchor, Finding, Place, Report, Suppressed
 from patchtool.report.words import (
     acceptance,
     counted,
-    found,
     identifier,
     located,
     origin,
@@ -43,7 +42,7 @@ def terse(report: Report, options: Options) -> str:
     """Write one line per finding and per undecided place."""
     lines = [
         f"{where(one.place)}: {_KINDS[options.state(one)]}:{identifier(one.rule)}: "
-        f"{_message(report, one, options)}"
+        f"{_message(one, options)}"
         for one in report.findings
     ]
     lines += [
@@ -53,7 +52,7 @@ def terse(report: Report, options: Options) -> str:
     if options.verbose:
         lines += [
             f"{where(one.finding.place)}: CHECK:{identifier(one.finding.rule)}: "
-            f"{_accepted(report, one, options)}"
+            f"{_accepted(one, options)}"
             for one in report.suppressed
         ]
     lines += [
@@ -71,9 +70,9 @@ def github(report: Report, options: Options) -> str:
             _spot(f"patchtool ({one.rule})", one.place, options.changed(one)),
             "\n".join(
                 [
-                    _message(report, one, options),
+                    _message(one, options),
                     *([f"the guard is {where(one.place)}"] if options.changed(one) else []),
-                    *_details(report, one),
+                    *_details(one),
                 ]
             ),
         )
@@ -92,7 +91,7 @@ def github(report: Report, options: Options) -> str:
         _command(
             "notice",
             _spot(f"patchtool ({one.finding.rule}, suppressed)", one.finding.place),
-            _accepted(report, one, options),
+            _accepted(one, options),
         )
         for one in report.suppressed
     ]
@@ -126,8 +125,8 @@ def b4_json(report: Report, options: Options) -> str:
         _row(
             _STATUSES[options.state(one)],
             one.place,
-            _message(report, one, options),
-            [*_comes(options.changed(one)), *_details(report, one)],
+            _message(one, options),
+            [*_comes(options.changed(one)), *_details(one)],
         )
         for one in report.findings
     ]
@@ -139,8 +138,8 @@ def b4_json(report: Report, options: Options) -> str:
         _row(
             "pass",
             one.finding.place,
-            _accepted(report, one, options),
-            _details(report, one.finding),
+            _accepted(one, options),
+            _details(one.finding),
         )
         for one in report.suppressed
     ]
@@ -164,7 +163,7 @@ def patchwork(report: Report, options: Options) -> str:
 
     new = [one for one in report.findings if options.state(one) == "new"]
     if new:
-        first = _message(report, new[0], options)
+        first = _message(new[0], options)
         state, more = "fail", f" (and {len(new) - 1} more)" if len(new) > 1 else ""
         words = first + more
     elif places := undecided(report):
@@ -181,14 +180,14 @@ def patchwork(report: Report, options: Options) -> str:
     return json.dumps(record, indent=2) + "\n"
 
 
-def _message(report: Report, one: Finding, options: Options) -> str:
-    around = located(report, one)
+def _message(one: Finding, options: Options) -> str:
+    around = located(one)
     suffix = f" ({around})" if around else ""
     return f"{said(one.place, one.message)}{suffix}{_SUFFIXES[options.state(one)]}"
 
 
-def _accepted(report: Report, one: Suppressed, options: Options) -> str:
-    return f"{_message(report, one.finding, options)}; {acceptance(one)}"
+def _accepted(one: Suppressed, options: Options) -> str:
+    return f"{_message(one.finding, options)}; {acceptance(one)}"
 
 
 def _comes(changed: Anchor | None) -> Iterator[str]:
@@ -196,13 +195,10 @@ def _comes(changed: Anchor | None) -> Iterator[str]:
         yield f"{where(changed.place)}: {origin_of(changed)}"
 
 
-def _details(report: Report, one: Finding) -> Iterator[str]:
+def _details(one: Finding) -> Iterator[str]:
     """Yield the way to the guard, what carries each input, and the witness."""
     yield f"reached by {way(one.entry)}"
-    of = found(report, one)
-    if of is None:
-        return
-    result = of[1]
+    result = one.result
     for given in result.inputs:
         read = origin(given.name, given.source)
         carriers = ", ".join(map(safe, given.covered_by)) or "nothing"
@@ -213,7 +209,7 @@ def _details(report: Report, one: Finding) -> Iterator[str]:
             yield f"state {label}: {state}: {safe(result.member)}={value}"
         yield "role: " + ", ".join(f"{safe(n)}={v:#x}" for n, v in result.witness.role) + " in both"
     for reason in result.reasons:
-        yield sentence(reason)
+        yield sentence(str(reason))
 
 
 def _command(name: str, properties: dict[str, str], message: str) -> str:

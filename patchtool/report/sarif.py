@@ -19,7 +19,6 @@ from patchtool.model import Context, FieldResult, Finding, Place, Report, Suppre
 from patchtool.report import status
 from patchtool.report.words import (
     counted,
-    found,
     listed,
     located,
     origin_of,
@@ -93,14 +92,13 @@ def write(report: Report, options: Options) -> str:
     return json.dumps(log, indent=2) + "\n"
 
 
-def fingerprint(report: Report, finding: Finding) -> str:
+def fingerprint(finding: Finding) -> str:
     """Return what identifies a finding however the lines around it move."""
-    of = found(report, finding)
     parts = (
         finding.rule,
         finding.place.file,
         finding.place.function,
-        of[0].context if of is not None else "",
+        finding.context.context,
         finding.field,
         *finding.entry,
         *finding.missing,
@@ -173,7 +171,7 @@ def _result(report: Report, finding: Finding, rules: list[str], options: Options
     changed = options.changed(finding)
     related = list(enumerate(_related(report, finding, changed is not None), 1))
     message = f"{said(finding.place, finding.message)}."
-    around = located(report, finding)
+    around = located(finding)
     if around:
         message += f" Affected: {around}."
     if related:
@@ -190,7 +188,7 @@ def _result(report: Report, finding: Finding, rules: list[str], options: Options
             if changed is None
             else _location(changed.place, origin_of(changed), changed.end)
         ],
-        "partialFingerprints": {"primaryLocationLineHash": fingerprint(report, finding)},
+        "partialFingerprints": {"primaryLocationLineHash": fingerprint(finding)},
     }
     if options.states:
         result["baselineState"] = _BASELINES[state]
@@ -198,9 +196,8 @@ def _result(report: Report, finding: Finding, rules: list[str], options: Options
         result["relatedLocations"] = [
             {"id": number, **_location(place, text)} for number, (text, place) in related
         ]
-    of = found(report, finding)
-    if of is not None and of[1].witness is not None:
-        result["codeFlows"] = [_flow(report, *of)]
+    if finding.result.witness is not None:
+        result["codeFlows"] = [_flow(report, finding.context, finding.result)]
     return result
 
 

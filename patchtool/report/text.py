@@ -14,7 +14,6 @@ from patchtool.model import Context, FieldResult, Finding, Input, Report, Suppre
 from patchtool.report.words import (
     acceptance,
     counted,
-    found,
     listed,
     of_host,
     origin,
@@ -107,11 +106,7 @@ class _Writer:
         return f"{spot} {note} {message}; {acceptance(one)} [{finding.rule}]"
 
     def _notes(self, finding: Finding) -> Iterator[str]:
-        of = found(self._report, finding)
-        if of is None:
-            yield from _wrapped(f"reached by {way(finding.entry)}", "    ", "        ")
-            return
-        context, result = of
+        context, result = finding.context, finding.result
         yield from _wrapped(
             f"set-up of {safe(context.context)}, reached by {way(context.entry)}",
             "    ",
@@ -123,8 +118,8 @@ class _Writer:
         if result.witness is not None:
             yield ""
             yield from self._witness(result, result.witness)
-        for note in filter(None, (*result.reasons, result.note)):
-            yield from _wrapped(sentence(note), "    ", "    ")
+        for reason in result.reasons:
+            yield from _wrapped(sentence(str(reason)), "    ", "    ")
 
     def _coverage(self, result: FieldResult) -> Iterator[str]:
         table: list[tuple[_Cell, ...]] = [
@@ -224,9 +219,9 @@ class _Writer:
         self, context: Context, result: FieldResult, missing: Sequence[str]
     ) -> Iterator[str]:
         yield from _wrapped(f"{_titled(context)}:", "  ", "      ")
-        for words in (why(result, missing), sentence(result.note)):
-            if words:
-                yield from _wrapped(words, "    ", "    ")
+        words = why(result, missing)
+        if words:
+            yield from _wrapped(words, "    ", "    ")
         if self._options.verbose and result.inputs:
             yield from self._coverage(result)
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from patchtool.model import (
         Anchor,
-        Context,
         FieldResult,
         Finding,
         Place,
@@ -90,20 +89,9 @@ def identifier(rule: str) -> str:
     return rule.upper().replace("-", "_")
 
 
-def found(report: Report, finding: Finding) -> tuple[Context, FieldResult] | None:
-    """Return the verdict that a finding stands for."""
-    for context in report.contexts:
-        if context.place == finding.place and context.entry == finding.entry:
-            for result in context.fields:
-                if result.name == finding.field:
-                    return context, result
-    return None
-
-
-def located(report: Report, finding: Finding) -> str:
+def located(finding: Finding) -> str:
     """Return which way and which context a finding is about, in a few words."""
-    of = found(report, finding)
-    context = safe(of[0].context) if of is not None else ""
+    context = safe(finding.context.context)
     outermost = finding.entry[:1] if finding.entry[:1] != (finding.place.function,) else ()
     return ", ".join(filter(None, [context, f"from {way(outermost)}" if outermost else ""]))
 
@@ -115,13 +103,18 @@ def undecided(report: Report) -> tuple[Unknown, ...]:
     if report.unknowns or report.verdict != "unknown":
         return report.unknowns
     contexts = [
-        Unknown(context.place, "; ".join((f"{result.name} is not decided", *result.reasons)))
+        Unknown(context.place, not_decided(result))
         for context in report.contexts
         for result in context.fields
         if result.verdict == "unknown"
     ]
     nowhere = Unknown(Place("arch/x86/kvm", 1), "nothing was decided")
     return tuple(contexts) or (nowhere,)
+
+
+def not_decided(result: FieldResult) -> str:
+    """Return in words that a field is not decided, and why."""
+    return "; ".join((f"{result.name} is not decided", *map(str, result.reasons)))
 
 
 def origin_of(changed: Anchor) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from patchtool.c.layout import IntType, RecordType
 from patchtool.c.memory import Fact, Function, Int, Loc, Opaque, Unclear, is_shared, member_of
-from patchtool.model import FieldResult, Input, Place, Verdict, Witness
+from patchtool.model import FieldResult, Input, Reason, Verdict, Witness
 from patchtool.proof import bits
 from patchtool.proof.bits import Bits, Cond, Symbol, Term, Word
 from patchtool.proof.coverage import Answer, Carrier, Question, Runs, Unit, can_hold
@@ -311,25 +311,24 @@ class Terms:
                 found.append(_between(word, self._width(word), *bounds))
         return found
 
-    def absent(self, question: Question) -> tuple[str, ...]:
+    def absent(self, question: Question) -> tuple[Reason, ...]:
         """Return the missing definitions that a question would rest on."""
         symbols = question.full.symbols | question.kept.symbols
         symbols |= bits.symbols([question.path, question.skips])
         unclear = [why for why in _unclear(symbols) if why.missing]
-        return tuple(dict.fromkeys(f"{w.place.file}:{w.place.line}: {w.reason}" for w in unclear))
+        return tuple(dict.fromkeys(Reason(why.reason, why.place) for why in unclear))
 
     # -- what is not understood ------------------------------------------------------------------
 
-    def spoilt(self) -> tuple[tuple[Place, str], ...]:
+    def spoilt(self) -> tuple[Reason, ...]:
         """Return the troubles that lie on this path."""
-        found: dict[tuple[Place, str], None] = {}
-        for trouble in self.out.troubles:
-            if trouble.path is True and self.guard.path is True:
-                found[trouble.place, trouble.reason] = None
-                continue
-            if can_hold([self.guard.path, trouble.path]) is not False:
-                found[trouble.place, trouble.reason] = None
-        return tuple(sorted(found))
+        found = {
+            (trouble.place, trouble.reason)
+            for trouble in self.out.troubles
+            if (trouble.path is True and self.guard.path is True)
+            or can_hold([self.guard.path, trouble.path]) is not False
+        }
+        return tuple(Reason(text, place) for place, text in sorted(found))
 
     # -- invalidation --------------------------------------------------------------------------
 
@@ -381,24 +380,22 @@ class Terms:
     # -- words -----------------------------------------------------------------------------------
 
     def result(
-        self, name: str, member: str, answer: Answer, spoilt: tuple[tuple[Place, str], ...]
+        self, name: str, member: str, answer: Answer, spoilt: tuple[Reason, ...]
     ) -> FieldResult:
         """Return an answer in the words of a report; SPOILT makes it unknown."""
-        reasons: list[str] = []
+        reasons: list[Reason] = []
         verdict: Verdict = answer.verdict  # type: ignore[assignment]
         if verdict == "unknown":
-            reasons.extend([answer.problem] if answer.problem else [])
-            reasons.extend(
-                f"{w.place.file}:{w.place.line}: {w.reason}" for w in _unclear(answer.leaning)
-            )
+            reasons += [Reason(answer.problem)] if answer.problem else []
+            reasons += [Reason(why.reason, why.place) for why in _unclear(answer.leaning)]
         for why in _unclear(answer.support):
             if why.missing and verdict == "covered":
                 verdict = "unknown"
             if why.missing:
-                reasons.append(f"{why.place.file}:{why.place.line}: {why.reason}")
+                reasons.append(Reason(why.reason, why.place))
         if spoilt:
             verdict = "unknown"
-            reasons.extend(f"{place.file}:{place.line}: {reason}" for place, reason in spoilt)
+            reasons.extend(spoilt)
         inputs = tuple(
             Input(unit.name, unit.source, self._carried(unit, names))
             for unit, names in answer.inputs
@@ -419,13 +416,12 @@ class Terms:
             )
         assumptions = tuple(sorted({*self._assumed.values(), *self.path.assumptions}))
         if answer.history and verdict == "gap":
-            reasons.append(
-                f"a full set-up does not store {member} on every path, so an older value survives"
-            )
+            text = f"a full set-up does not store {member} on every path"
+            reasons.append(Reason(f"{text}, so an older value survives"))
         return FieldResult(
             name, member, verdict, inputs,
             answer.missing if verdict == "gap" else (), witness, assumptions,
-            tuple(dict.fromkeys(reasons)),
+            tuple({str(reason): reason for reason in reversed(reasons)}.values())[::-1],
         )  # fmt: skip
 
     def _carried(self, unit: Unit, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from patchtool.model import (
     FieldResult,
     Finding,
     Place,
+    Reason,
     Report,
     Unknown,
     Verdict,
@@ -217,7 +218,7 @@ def _decide_field(
     final = terms.final(context, record, member)
     if final is None:
         return FieldResult(
-            name, written, "unknown", reasons=(f"the value of {written} is no number",)
+            name, written, "unknown", reasons=(Reason(f"the value of {written} is no number"),)
         )
     if path.guard.symbol not in final.symbols:
         return None
@@ -225,7 +226,7 @@ def _decide_field(
     if polarity is None:
         return FieldResult(
             name, written, "unknown",
-            reasons=("which side of the comparison skips depends on more than the roles",),
+            reasons=(Reason("which side of the comparison skips depends on more than the roles"),),
         )  # fmt: skip
     spoilt = terms.spoilt()
     question = terms.question(final, polarity)
@@ -279,26 +280,17 @@ def _report(
     label: str,
     rev: str | None,
 ) -> Report:
-    unknowns: set[Unknown] = set()
-    findings: set[Finding] = set()
-    for trouble in troubles:
-        unknowns.add(Unknown(trouble.place, trouble.reason))
-    for context in contexts:
+    ordered = sorted(contexts, key=lambda c: (c.place, c.entry))
+    unknowns = {Unknown(trouble.place, trouble.reason) for trouble in troubles}
+    findings: dict[tuple[object, ...], Finding] = {}
+    for context in ordered:
         for one in context.fields:
             if one.verdict == "unknown":
                 for reason in one.reasons:
-                    match = re.match(r"([^:\s]+):(\d+): (.*)", reason, re.S)
-                    if match is not None:
-                        place = Place(match.group(1), int(match.group(2)))
-                        if not any(
-                            u.place.file == place.file and u.place.line == place.line
-                            for u in unknowns
-                        ):
-                            unknowns.add(Unknown(place, match.group(3)))
-                    else:
-                        unknowns.add(Unknown(context.place, f"{one.name}: {reason}"))
+                    _leave_open(unknowns, context, one, reason)
             elif one.verdict == "gap":
-                findings.add(_finding(context, one))
+                found = _finding(context, one)
+                findings.setdefault(found.identity, found)
     verdicts: list[Verdict] = [c.verdict for c in contexts]
     if unknowns:
         verdicts.append("unknown")
@@ -308,8 +300,8 @@ def _report(
         )
         verdicts = ["unknown"]
     elif not contexts and not unknowns:
-        reason = "a stored role is compared, but no branch that skips a set-up was found"
-        unknowns.add(Unknown(Place(starts[0].file, starts[0].line, 1, starts[0].name), reason))
+        text = "a stored role is compared, but no branch that skips a set-up was found"
+        unknowns.add(Unknown(Place(starts[0].file, starts[0].line, 1, starts[0].name), text))
         verdicts = ["unknown"]
     ledger: set[Consulted] = set()
     for lowered in tree.runs.values():
@@ -317,11 +309,20 @@ def _report(
     for tag, definition in tree.types.used.items():
         ledger.add(Consulted(definition.file, definition.line, "type", tag))
     facts = sorted({a for c in contexts for f in c.fields for a in f.assumptions})
-    ordered = sorted(contexts, key=lambda c: (c.place, c.entry))
     return Report(
-        label, rev, tuple(ordered), tuple(sorted(findings)), tuple(sorted(unknowns)),
+        label, rev, tuple(ordered), tuple(sorted(findings.values())), tuple(sorted(unknowns)),
         tuple(sorted(ledger)), tree.index.asked, tuple(facts), worst(tuple(verdicts)),
     )  # fmt: skip
+
+
+def _leave_open(unknowns: set[Unknown], context: Context, one: FieldResult, reason: Reason) -> None:
+    """Note why a field is not decided, once for each line."""
+    if reason.place is None:
+        unknowns.add(Unknown(context.place, f"{one.name}: {reason}"))
+        return
+    place = Place(reason.place.file, reason.place.line)
+    if all((u.place.file, u.place.line) != place[:2] for u in unknowns):
+        unknowns.add(Unknown(place, reason.text))
 
 
 def _finding(context: Context, one: FieldResult) -> Finding:
@@ -339,4 +340,4 @@ def _finding(context: Context, one: FieldResult) -> Finding:
         message = (
             f"{one.member} is not stored on every path of a full set-up, so a stale value is kept"
         )
-    return Finding(RULE, context.place, one.name, one.missing, message, context.entry)
+    return Finding(RULE, context.place, one.name, one.missing, message, context.entry, context, one)
