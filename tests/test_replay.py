@@ -67,8 +67,8 @@ def changed(files, path, *pairs):
 
 def asked(files):
     """Check a tree; return its index, the report, and the questions behind it."""
-    index, found = Index(Files(files)), []
-    return index, rule.check(index, label="tree", asked=found), found
+    index = Index(Files(files))
+    return index, *rule.examine(index, rule.DEFAULT_FIELDS, "tree")
 
 
 def replays_of(files):

@@ -65,8 +65,8 @@ def _run(arguments: argparse.Namespace, source: Source) -> int:
     from patchtool.replay import prediction
     from patchtool.rules import stale_mmu_role as rule
 
-    index, asked = Index(source), list[rule.Asked]()
-    report = rule.check(index, label=source.label, rev=source.rev, asked=asked)
+    index = Index(source)
+    report, asked = rule.examine(index, rule.DEFAULT_FIELDS, source.label, source.rev)
     tests, refused = prediction.tests(index, report, asked)
     if not arguments.quiet:
         _tell([_refusal(one) for one in refused])

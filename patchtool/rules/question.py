@@ -5,16 +5,17 @@ from __future__ import annotations
 
 import re
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from patchtool.c.layout import IntType, RecordType
+from patchtool.c.lower import Trouble
 from patchtool.c.memory import Fact, Function, Int, Loc, Opaque, Unclear, is_shared, member_of
 from patchtool.model import FieldResult, Input, Reason, Verdict, Witness
 from patchtool.proof import bits
 from patchtool.proof.bits import Bits, Cond, Symbol, Term, Word
-from patchtool.proof.coverage import Answer, Carrier, Question, Runs, Unit, can_hold
+from patchtool.proof.coverage import Answer, Carrier, Decision, Question, Runs, Unit, can_hold
 from patchtool.target.x86 import IMPLICATIONS, MEMBERS, RANGES, USUAL, bit_name
 from patchtool.world import hosts
 from patchtool.world.constants import host_constant
@@ -26,12 +27,24 @@ if TYPE_CHECKING:
 NESTED = "L2's control block changes only while L1 runs, which sets root_mmu up with guest_mode=0"
 
 
+class Invalidated(NamedTuple):
+    """The function by which a change of an input invalidates the role, and the input's bits.
+
+    The function is "" where the input cannot change while the context is in use.
+    """
+
+    by: str
+    bits: tuple[Symbol, ...]
+
+
 class Terms:
     """The terms of one path, put into the words of coverage."""
 
-    def __init__(self, tree: Tree, path: Path) -> None:
+    def __init__(self, tree: Tree, path: Path, troubles: Sequence[Trouble]) -> None:
+        """Take a path, and what may hide a skip on the ways of its run."""
         self.tree = tree
         self.path = path
+        self._troubles = troubles
         self.out = path.lowered
         self.guard = path.guard
         self.contexts = tuple({c.context: None for c in path.guard.comparisons})
@@ -43,7 +56,6 @@ class Terms:
             lambda symbol: me._is_constant(symbol.word),
             lambda symbol: symbol.word.name.startswith(prefixes),
         )
-        self.begin()
         self._others = [g for g in self.out.guards if g.symbol != self.guard.symbol]
         self._left_in: dict[Loc, list[Cond]] = {}
         self._cells = {
@@ -67,11 +79,6 @@ class Terms:
             skips: bits.Substitution({**known, guard: skips}),
             not skips: bits.Substitution({**full, guard: not skips}),
         }
-
-    def begin(self) -> None:
-        """Forget what the field before rested on."""
-        self._assumed: dict[str, str] = {}
-        self._invalidators: dict[str, str] = {}
 
     # -- terms -----------------------------------------------------------------------------
 
@@ -201,16 +208,12 @@ class Terms:
     # -- symbols -------------------------------------------------------------------------------
 
     def _is_constant(self, word: Word) -> bool:
-        if not is_shared(word):
-            return False
-        reason = self._constant_reason(word)
-        if reason is None:
-            return False
-        self._assumed[word.name] = reason
-        return True
+        return self._constant_reason(word) is not None
 
     def _constant_reason(self, word: Word) -> str | None:
-        """Say why what all share is alike in all runs; None if it is not."""
+        """Say why a word is alike in all runs; None if it is not."""
+        if not is_shared(word):
+            return None
         known = self.tree.constants
         if word.name not in known:
             known[word.name] = host_constant(self.tree, word)
@@ -237,8 +240,11 @@ class Terms:
 
     def _legal(self, inputs: frozenset[Symbol]) -> list[Cond]:
         """Return the architectural facts about the registers among some symbols."""
+        return [condition for condition, _ in self._facts(inputs)]
+
+    def _facts(self, inputs: frozenset[Symbol]) -> Iterator[tuple[Cond, str]]:
+        """Yield the architectural facts about the registers among some symbols, in words too."""
         files: dict[object, dict[tuple[str, str], Symbol]] = {}
-        rules: list[Cond] = []
         ranged: set[Word] = set()
         for symbol in sorted(inputs):
             member = member_of(symbol.word)
@@ -251,13 +257,11 @@ class Terms:
         for found in files.values():
             for rule in IMPLICATIONS:
                 if rule.when in found and rule.then in found:
-                    rules.append(bits.either(bits.negate(found[rule.when]), found[rule.then]))
-                    self._assumed[rule.text] = rule.text
+                    when, then = found[rule.when], found[rule.then]
+                    yield bits.either(bits.negate(when), then), rule.text
         for word in sorted(ranged):
             low, high, words = RANGES[member_of(word)]
-            rules.append(_between(word, self._width(word), low, high))
-            self._assumed[words] = words
-        return rules
+            yield _between(word, self._width(word), low, high), words
 
     def _width(self, word: Word, default: int = 32) -> int:
         """Return how many bits of a word of the surroundings are read."""
@@ -324,7 +328,7 @@ class Terms:
         """Return the troubles that lie on this path."""
         found = {
             (trouble.place, trouble.reason)
-            for trouble in self.out.troubles
+            for trouble in self._troubles
             if (trouble.path is True and self.guard.path is True)
             or can_hold([self.guard.path, trouble.path]) is not False
         }
@@ -332,24 +336,21 @@ class Terms:
 
     # -- invalidation --------------------------------------------------------------------------
 
-    def invalidated(self, answer: Answer) -> list[Symbol]:
-        """Return the missing inputs whose every writer makes the stored role invalid."""
-        found: list[Symbol] = []
+    def invalidated(self, answer: Answer) -> dict[Unit, Invalidated]:
+        """Return the missing inputs whose every change makes the stored role invalid."""
+        found: dict[Unit, Invalidated] = {}
         for unit in answer.missing_units:
             if "." in unit.name and unit.name.split(".")[0] in ("CR0", "CR4", "EFER"):
                 continue
             word = unit.bits[0].word
             if self._fixed_while_nested(word):
-                self._assumed[NESTED] = NESTED
-                self._invalidators[unit.name] = ""
-                found.extend(map(word.bit, range(64)))
+                found[unit] = Invalidated("", tuple(map(word.bit, range(64))))
                 continue
             member = member_of(word)
             stored = isinstance(word.about, Loc) and member.isidentifier()
             by = self._invalidations.after(member) if stored else None
             if by is not None:
-                self._invalidators[unit.name] = by
-                found.extend(map(word.bit, range(self._width(word, 64))))
+                found[unit] = Invalidated(by, tuple(map(word.bit, range(self._width(word, 64)))))
         return found
 
     def _fixed_while_nested(self, word: Word) -> bool:
@@ -371,16 +372,28 @@ class Terms:
                 computed[member] = (record, new)
         return Invalidations(self.tree, context_name(self.guard.context), computed)
 
-    def note_invalidated(self) -> None:
-        """Assume that the role is made invalid where an input of it changes."""
-        for unit, by in self._invalidators.items():
-            if by:
-                self._assumed[unit] = f"a change of {unit} invalidates the role ({by}())"
+    def _assumptions(
+        self, decision: Decision, invalidated: Mapping[Unit, Invalidated]
+    ) -> tuple[str, ...]:
+        """Return in words what a decision rests on beyond the code itself."""
+        found = set(self.path.assumptions)
+        found.update(self._constant_reason(one.word) or "" for one in decision.host)
+        found.update(text for _, text in self._facts(decision.inputs))
+        for unit, one in invalidated.items():
+            by = f"a change of {unit.name} invalidates the role ({one.by}())"
+            found.add(by if one.by else NESTED)
+        return tuple(sorted(found))
 
     # -- words -----------------------------------------------------------------------------------
 
     def result(
-        self, name: str, member: str, answer: Answer, spoilt: tuple[Reason, ...]
+        self,
+        name: str,
+        member: str,
+        decision: Decision,
+        answer: Answer,
+        spoilt: tuple[Reason, ...],
+        invalidated: Mapping[Unit, Invalidated],
     ) -> FieldResult:
         """Return an answer in the words of a report; SPOILT makes it unknown."""
         reasons: list[Reason] = []
@@ -397,7 +410,7 @@ class Terms:
             verdict = "unknown"
             reasons.extend(spoilt)
         inputs = tuple(
-            Input(unit.name, unit.source, self._carried(unit, names))
+            Input(unit.name, unit.source, _carried(unit, names, invalidated))
             for unit, names in answer.inputs
         )
         witness = None
@@ -414,21 +427,25 @@ class Terms:
                 tuple((u.name, value) for u, value in w.host if self._is_known(u.bits[0].word)),
                 tuple(unit.name for unit in w.needs),
             )
-        assumptions = tuple(sorted({*self._assumed.values(), *self.path.assumptions}))
         if answer.history and verdict == "gap":
             text = f"a full set-up does not store {member} on every path"
             reasons.append(Reason(f"{text}, so an older value survives"))
         return FieldResult(
             name, member, verdict, inputs,
-            answer.missing if verdict == "gap" else (), witness, assumptions,
+            answer.missing if verdict == "gap" else (), witness,
+            self._assumptions(decision, invalidated),
             tuple({str(reason): reason for reason in reversed(reasons)}.values())[::-1],
         )  # fmt: skip
 
-    def _carried(self, unit: Unit, names: tuple[str, ...]) -> tuple[str, ...]:
-        by = self._invalidators.get(unit.name)
-        if by is None or names:
-            return names
-        return (f"invalidation by {by}()",) if by else ("base.guest_mode",)
+
+def _carried(
+    unit: Unit, names: tuple[str, ...], invalidated: Mapping[Unit, Invalidated]
+) -> tuple[str, ...]:
+    """Return what carries an input; where no member of a role does, what invalidates the role."""
+    one = next((one for other, one in invalidated.items() if other.name == unit.name), None)
+    if one is None or names:
+        return names
+    return (f"invalidation by {one.by}()",) if one.by else ("base.guest_mode",)
 
 
 def _unclear(symbols: Iterable[Symbol]) -> Iterator[Unclear]:

@@ -25,16 +25,9 @@ from patchtool.model import (
     Verdict,
     worst,
 )
-from patchtool.proof.coverage import Decision, Question
-from patchtool.rules.question import Terms, context_name
-from patchtool.world.completeness import (
-    foreign_keys,
-    garbled_functions,
-    missing_pieces,
-    rival_set_ups,
-    stray_stores,
-    ways_around,
-)
+from patchtool.proof.coverage import Decision, Question, Unit
+from patchtool.rules.question import Invalidated, Terms, context_name
+from patchtool.world.completeness import doubts, garbled_functions, missing_pieces, unreached
 from patchtool.world.entries import Path, Tree, Ways, find_paths
 from patchtool.world.roles import (
     Roles,
@@ -58,6 +51,13 @@ class Asked(NamedTuple):
     question: Question
 
 
+class Examined(NamedTuple):
+    """A report, and the questions behind its verdicts."""
+
+    report: Report
+    asked: tuple[Asked, ...] = ()
+
+
 SUCCESSORS: dict[str, tuple[str, ...]] = {
     "root_level": ("cpu_role", "base", "level"),
     "shadow_root_level": ("root_role", "level"),
@@ -71,49 +71,56 @@ def check(
     label: str = "",
     rev: str | None = None,
     ways: Ways | None = None,
-    asked: list[Asked] | None = None,
 ) -> Report:
     """Check every guarded initialiser of a tree.
 
     FIELDS are members of the context, or "all"; WAYS tells, where just some verdicts are
-    of interest, which ways to a guard to decide; the questions behind the verdicts are
-    added to ASKED.  Raises InputError where the tree is no kernel with KVM for x86.
+    of interest, which ways to a guard to decide.  Raises InputError where the tree is no
+    kernel with KVM for x86.
     """
     if "all" in fields:
         return _everything(index, label, rev)
+    return examine(index, fields, label, rev, ways).report
+
+
+def examine(
+    index: Index,
+    fields: Sequence[str],
+    label: str = "",
+    rev: str | None = None,
+    ways: Ways | None = None,
+) -> Examined:
+    """Check some fields of a tree as ``check`` does, and return the questions as well."""
     require_kvm(index, label or "this folder")
     types = Types(index)
     roles = find_roles(index, types)
     if not roles.contexts:
-        return _without_roles(index, roles, label, rev)
+        return Examined(_without_roles(index, roles, label, rev))
     wanted = tuple(dict.fromkeys(fields))
-    effects = make_effects(index, roles, frozenset(wanted))
-    tree = Tree(index, types, roles, effects, Lowering(index, types, roles.shape, effects))
     starts = initialisers(index, roles)
-    effects.initialisers = frozenset(start.name for start in starts)
+    effects = make_effects(index, roles, frozenset(wanted), starts)
+    tree = Tree(index, types, roles, effects, Lowering(index, types, roles.shape, effects))
     garbled = garbled_functions(tree, starts)
     if garbled:
-        return Report(label, rev, unknowns=garbled, files=index.asked, verdict="unknown")
+        return Examined(Report(label, rev, unknowns=garbled, files=index.asked, verdict="unknown"))
     if starts and not compares_roles(index, roles, starts):
-        return Report(label, rev, files=index.asked, verdict="not-guarded")
+        return Examined(Report(label, rev, files=index.asked, verdict="not-guarded"))
     paths, runs = find_paths(tree, starts, ways)
-    foreign_keys(runs)
-    rival_set_ups(runs, starts)
-    stray_stores(tree, runs)
-    troubles = [trouble for lowered in runs for trouble in lowered.troubles]
-    troubles += ways_around(runs, starts)
+    troubles = {run: (*run.troubles, *doubts(tree, run, starts)) for run in runs}
+    everywhere = [one for some in troubles.values() for one in some]
+    everywhere += unreached(runs, starts)
     if ways is None:  # else the verdicts of some ways are all that is asked for
-        troubles += missing_pieces(tree, runs, starts)
-    asked = [] if asked is None else asked
-    decided = [_decide(tree, path, wanted, ways is None, asked) for path in paths]
-    contexts = [context for context in decided if context.fields]
+        everywhere += missing_pieces(tree, runs, starts)
+    decided = [_decide(tree, path, troubles[path.lowered], wanted, ways is None) for path in paths]
+    asked = tuple(question for _, questions in decided for question in questions)
+    contexts = [context for context, _ in decided if context.fields]
     if decided and not contexts and ways is None:
         names = ", ".join(wanted)
         if not set(wanted) & set(DEFAULT_FIELDS):
             raise UsageError(f"--fields {names}: no guarded set-up of this tree stores it")
         reason = f"no guarded set-up stores {names}"
-        troubles.append(Trouble(decided[0].place, reason, False))
-    return _report(tree, contexts, troubles, starts, label, rev)
+        everywhere.append(Trouble(decided[0][0].place, reason, False))
+    return Examined(_report(tree, contexts, everywhere, starts, label, rev), asked)
 
 
 def _everything(index: Index, label: str, rev: str | None) -> Report:
@@ -171,22 +178,32 @@ def _member(record: RecordType, name: str, roles: Roles, tag: str) -> tuple[str,
 
 
 def _decide(
-    tree: Tree, path: Path, wanted: Sequence[str], carriers: bool, asked: list[Asked]
-) -> Context:
+    tree: Tree,
+    path: Path,
+    troubles: Sequence[Trouble],
+    wanted: Sequence[str],
+    carriers: bool,
+) -> tuple[Context, list[Asked]]:
+    """Decide the fields of one path, and return what was asked."""
     guard = path.guard
-    terms = Terms(tree, path)
-    results = []
+    terms = Terms(tree, path, troubles)
+    results: list[FieldResult] = []
+    asked: list[Asked] = []
     for name in wanted:
         for context, record, record_tag in _holders(tree.roles, guard):
             member = _member(record, name, tree.roles, record_tag)
             if member is None:
                 continue
-            result = _decide_field(terms, name, context, record, member, carriers, asked)
+            result, question = _decide_field(terms, name, context, record, member, carriers)
             if result is not None:
                 results.append(result)
+            if question is not None:
+                asked.append(Asked(terms, name, question))
             break
-    return Context(
-        guard.place.function, context_name(guard.context), path.entry, guard.place, tuple(results)
+    function, fields = guard.place.function, tuple(results)
+    return (
+        Context(function, context_name(guard.context), path.entry, guard.place, fields),
+        asked,
     )
 
 
@@ -209,47 +226,44 @@ def _decide_field(
     record: RecordType,
     member: tuple[str, ...],
     carriers: bool,
-    asked: list[Asked],
-) -> FieldResult | None:
-    """Decide one field; None where no run of this path stores it."""
-    terms.begin()
+) -> tuple[FieldResult | None, Question | None]:
+    """Decide one field and return what was asked; nothing where no run of this path stores it."""
     path = terms.path
     written = ".".join(member)
     final = terms.final(context, record, member)
     if final is None:
-        return FieldResult(
-            name, written, "unknown", reasons=(Reason(f"the value of {written} is no number"),)
-        )
+        reason = Reason(f"the value of {written} is no number")
+        return FieldResult(name, written, "unknown", reasons=(reason,)), None
     if path.guard.symbol not in final.symbols:
-        return None
+        return None, None
     polarity = path.guard.skips
     if polarity is None:
-        return FieldResult(
-            name, written, "unknown",
-            reasons=(Reason("which side of the comparison skips depends on more than the roles"),),
-        )  # fmt: skip
+        reason = Reason("which side of the comparison skips depends on more than the roles")
+        return FieldResult(name, written, "unknown", reasons=(reason,)), None
     spoilt = terms.spoilt()
     question = terms.question(final, polarity)
     start = terms.initial(context, record, member)
     if question.full.identical(start) and question.kept.identical(start) and not spoilt:
-        return None
+        return None, None
     absent = terms.absent(question)
     if absent:
-        return FieldResult(name, written, "unknown", reasons=absent)
+        return FieldResult(name, written, "unknown", reasons=absent), None
     decision = Decision(question)
     answer = decision.decide(carriers)
     if answer.verdict == "covered" and not terms.compares(context, record, member):
         unclear = decision.unclear
         if unclear:
             answer = answer._replace(verdict="unknown", leaning=unclear)
+    invalidated: dict[Unit, Invalidated] = {}
     if answer.verdict == "gap" and not answer.history:
         invalidated = terms.invalidated(answer)
         if invalidated:
-            question = question._replace(covered_elsewhere=frozenset(invalidated))
-            answer = Decision(question).decide()
-            terms.note_invalidated()
-    asked.append(Asked(terms, name, question))
-    return terms.result(name, written, answer, spoilt)
+            equal = frozenset(bit for one in invalidated.values() for bit in one.bits)
+            question = question._replace(covered_elsewhere=equal)
+            decision = Decision(question)
+            answer = decision.decide()
+    result = terms.result(name, written, decision, answer, spoilt, invalidated)
+    return result, question
 
 
 # -- the report ------------------------------------------------------------------------------

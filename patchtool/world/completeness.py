@@ -36,87 +36,93 @@ def garbled_functions(tree: Tree, starts: list[Definition]) -> tuple[Unknown, ..
     return tuple(sorted(found))
 
 
-def ways_around(runs: list[Lowered], starts: list[Definition]) -> list[Trouble]:
-    """Return the ways around the comparison of a role.
+def doubts(tree: Tree, lowered: Lowered, starts: list[Definition]) -> tuple[Trouble, ...]:
+    """Return what may hide a skip on the ways of one run, beside what was not understood."""
+    return (
+        *foreign_keys(lowered),
+        *rival_set_ups(lowered, starts),
+        *stray_stores(tree, lowered),
+        *ways_around(lowered),
+    )
+
+
+def unreached(runs: list[Lowered], starts: list[Definition]) -> Iterator[Trouble]:
+    """Yield the initialisers that no run comes by."""
+    for start in starts:
+        if not any(lowered.visits(start) for lowered in runs):
+            place = Place(start.file, start.line, 1, start.name)
+            yield Trouble(place, f"no way to {start.name}() was found", False)
+
+
+def ways_around(lowered: Lowered) -> Iterator[Trouble]:
+    """Yield the ways around the comparison of a role.
 
     A set-up that always stores its role skips nothing, which is fine; one that does so
     under a condition that is no guard may skip by a key that was not recognised, and so
-    may one that is left before its roles are compared.  An initialiser that no run comes
-    by is a trouble as well.
+    may one that is left before its roles are compared.
     """
-    found: list[Trouble] = []
-    met = {start.name for lowered in runs for start in starts if lowered.visits(start)}
-    for lowered in runs:
-        differing = bits.Substitution(
-            {g.symbol: not g.skips for g in lowered.guards if g.skips is not None}
-        )
-        stored: dict[Loc, Cond] = {}
-        for store in lowered.stores:
-            known = stored.get(store.context, False)
-            stored[store.context] = bits.either(known, differing(store.path))
-        ways: list[Trouble] = []
-        for store in lowered.stores:
-            if _may_miss(differing(store.entered), stored[store.context]):
-                reason = "a role is stored under a condition that is no comparison of roles"
-                ways.append(Trouble(store.place, reason, store.entered))
-        for guard in lowered.guards:
-            near = differing(guard.path)
-            for comparison in guard.comparisons:
-                near = bits.either(near, stored.get(comparison.context, False))
-            if _may_miss(differing(guard.entered), near):
-                reason = "a set-up may be left before its roles are compared"
-                ways.append(Trouble(guard.place, reason, guard.entered))
-        reached: Cond = False
-        for way in (*stored.values(), *(differing(g.path) for g in lowered.guards)):
-            reached = bits.either(reached, way)
-        if lowered.guards and _may_miss(True, reached):
-            start = lowered.start
-            place = Place(start.file, start.line, 1, start.name)
-            ways.append(Trouble(place, "some ways through it come by no set-up of a context", True))
-        lowered.troubles.extend(ways)
-        found += ways
-    for start in starts:
-        if start.name not in met:
-            place = Place(start.file, start.line, 1, start.name)
-            found.append(Trouble(place, f"no way to {start.name}() was found", False))
-    return found
+    differing = bits.Substitution(
+        {g.symbol: not g.skips for g in lowered.guards if g.skips is not None}
+    )
+    stored: dict[Loc, Cond] = {}
+    for store in lowered.stores:
+        known = stored.get(store.context, False)
+        stored[store.context] = bits.either(known, differing(store.path))
+    for store in lowered.stores:
+        if _may_miss(differing(store.entered), stored[store.context]):
+            reason = "a role is stored under a condition that is no comparison of roles"
+            yield Trouble(store.place, reason, store.entered)
+    for guard in lowered.guards:
+        near = differing(guard.path)
+        for comparison in guard.comparisons:
+            near = bits.either(near, stored.get(comparison.context, False))
+        if _may_miss(differing(guard.entered), near):
+            reason = "a set-up may be left before its roles are compared"
+            yield Trouble(guard.place, reason, guard.entered)
+    reached: Cond = False
+    for way in (*stored.values(), *(differing(g.path) for g in lowered.guards)):
+        reached = bits.either(reached, way)
+    if lowered.guards and _may_miss(True, reached):
+        start = lowered.start
+        place = Place(start.file, start.line, 1, start.name)
+        yield Trouble(place, "some ways through it come by no set-up of a context", True)
 
 
-def foreign_keys(runs: list[Lowered]) -> None:
-    """Note in the runs where a role is stored because that of another context differs."""
-    for lowered in runs:
-        for store in lowered.stores:
-            symbols = bits.symbols([store.path])
-            keys = [g for g in lowered.guards if g.symbol in symbols]
-            compared = [c for guard in keys for c in guard.comparisons]
-            others = {c.context for c in compared if c.member == store.member}
-            if others and all(c.context != store.context for c in compared):
-                reason = f"{store.member} is stored where that of another context is compared"
-                lowered.troubles.append(Trouble(store.place, reason, store.entered))
+def foreign_keys(lowered: Lowered) -> Iterator[Trouble]:
+    """Yield where a role is stored because that of another context differs."""
+    for store in lowered.stores:
+        symbols = bits.symbols([store.path])
+        keys = [g for g in lowered.guards if g.symbol in symbols]
+        compared = [c for guard in keys for c in guard.comparisons]
+        others = {c.context for c in compared if c.member == store.member}
+        if others and all(c.context != store.context for c in compared):
+            reason = f"{store.member} is stored where that of another context is compared"
+            yield Trouble(store.place, reason, store.entered)
 
 
-def rival_set_ups(runs: list[Lowered], starts: list[Definition]) -> None:
-    """Note in the runs where more than objects of file scope decide how a context is set up.
+def rival_set_ups(lowered: Lowered, starts: list[Definition]) -> Iterator[Trouble]:
+    """Yield where more than objects of file scope decide how a context is set up.
 
     What the one leaves there the other may skip by; each way is only compared with itself.
     """
+    if not lowered.guards:
+        return
     setting_up = {start.name for start in starts}
-    for lowered in (one for one in runs if one.guards):
-        ways: dict[Loc, dict[tuple[str, ...], tuple[Cond, Place]]] = {}
-        for guard in lowered.guards:
-            for comparison in guard.comparisons:
-                known = ways.setdefault(comparison.context, {})
-                before = known.get(guard.calls, (False, guard.place))[0]
-                known[guard.calls] = bits.either(before, guard.path), guard.place
-        for store in _unguarded(lowered):
-            if store.place.function in setting_up:
-                known = ways.setdefault(store.context, {})
-                known[store.place.function,] = store.entered, store.place
-        for context, known in ways.items():
-            for (one, _), (other, place) in combinations(known.values(), 2):
-                if _may_both_run(one, other):
-                    reason = f"which set-up of {context} runs is decided for each vCPU"
-                    lowered.troubles.append(Trouble(place, reason, bits.either(one, other)))
+    ways: dict[Loc, dict[tuple[str, ...], tuple[Cond, Place]]] = {}
+    for guard in lowered.guards:
+        for comparison in guard.comparisons:
+            known = ways.setdefault(comparison.context, {})
+            before = known.get(guard.calls, (False, guard.place))[0]
+            known[guard.calls] = bits.either(before, guard.path), guard.place
+    for store in _unguarded(lowered):
+        if store.place.function in setting_up:
+            known = ways.setdefault(store.context, {})
+            known[store.place.function,] = store.entered, store.place
+    for context, known in ways.items():
+        for (one, _), (other, place) in combinations(known.values(), 2):
+            if _may_both_run(one, other):
+                reason = f"which set-up of {context} runs is decided for each vCPU"
+                yield Trouble(place, reason, bits.either(one, other))
 
 
 def _unguarded(lowered: Lowered) -> Iterator[RoleStore]:
@@ -135,22 +141,21 @@ def _may_both_run(one: Cond, other: Cond) -> bool:
     return can_hold(both, times.manager) is not False
 
 
-def stray_stores(tree: Tree, runs: list[Lowered]) -> None:
-    """Note in the runs where a role or field is stored through a pointer of unknown target.
+def stray_stores(tree: Tree, lowered: Lowered) -> Iterator[Trouble]:
+    """Yield where a role or field is stored through a pointer of unknown target.
 
     It may point to the context of a guard, and what a guard leaves there is not known then.
     """
-    for lowered in runs:
-        stray = [
-            (loc, value)
-            for loc, value in lowered.memory.items()
-            if loc.root.kind == "pointee" and tree.effects.names(loc.path[:1])
-        ]
-        for guard in lowered.guards:
-            for loc, value in stray:
-                if not loc.within(guard.context) and _may_change(lowered, loc, value, guard.path):
-                    reason = f"{loc} is stored, and {loc.root.name} may point to this context"
-                    lowered.troubles.append(Trouble(guard.place, reason, guard.path))
+    stray = [
+        (loc, value)
+        for loc, value in lowered.memory.items()
+        if loc.root.kind == "pointee" and tree.effects.names(loc.path[:1])
+    ]
+    for guard in lowered.guards:
+        for loc, value in stray:
+            if not loc.within(guard.context) and _may_change(lowered, loc, value, guard.path):
+                reason = f"{loc} is stored, and {loc.root.name} may point to this context"
+                yield Trouble(guard.place, reason, guard.path)
 
 
 def _may_change(lowered: Lowered, loc: Loc, value: Value, path: Cond) -> bool:

@@ -119,12 +119,20 @@ def callers_of(index: Index, paths: Iterable[str], known: frozenset[str]) -> fro
 
 
 class Effects:
-    """What functions of one tree may write."""
+    """What functions of one tree may write.
 
-    def __init__(self, index: Index, members: frozenset[str], contexts: frozenset[str]) -> None:
+    INITIALISERS are the functions that set a context up, where they are known.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        members: frozenset[str],
+        contexts: frozenset[str],
+        initialisers: frozenset[str] = frozenset(),
+    ) -> None:
         self._index = index
-        self.initialisers: frozenset[str] = frozenset()
-        """The functions that set a context up, as soon as they are known."""
+        self._initialisers = initialisers
         self._strangers: set[str] = set()
         self._reaches: dict[str, frozenset[str]] = {}
         self._operations: dict[str, tuple[tuple[str, Definition], ...]] = {}
@@ -290,7 +298,7 @@ class Effects:
 
     @property
     def _far_writers(self) -> frozenset[str]:
-        return self.writers - self.initialisers - self._strangers
+        return self.writers - self._initialisers - self._strangers
 
     @cached_property
     def _inline(self) -> frozenset[str]:

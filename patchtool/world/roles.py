@@ -9,7 +9,7 @@ of a word and bit-fields, a context is a struct that holds one and is part of a 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from patchtool.c import syntax
@@ -307,6 +307,12 @@ def _undefined(index: Index, name: bytes) -> Place | None:
     return called
 
 
-def make_effects(index: Index, roles: Roles, fields: frozenset[str]) -> Effects:
-    """Return what calls may write, for the roles and some fields of a tree."""
-    return Effects(index, relevant_members(roles, fields), frozenset(roles.contexts))
+def make_effects(
+    index: Index, roles: Roles, fields: frozenset[str], starts: Iterable[Definition] = ()
+) -> Effects:
+    """Return what calls may write, for the roles and some fields of a tree.
+
+    STARTS are the functions that set a context up, where they are known.
+    """
+    names = frozenset(start.name for start in starts)
+    return Effects(index, relevant_members(roles, fields), frozenset(roles.contexts), names)
