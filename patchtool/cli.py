@@ -145,7 +145,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _discard()
         return PIPE_CLOSED
+    except BaseException as error:
+        # A crash is no gap, so it may not look like one.
+        return _crashed(error)
     return status
+
+
+def _crashed(error: BaseException) -> int:
+    """Say in one sentence what went wrong in here, and how to report it."""
+    where, trace = "", error.__traceback__
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_filename
+        if f"{os.sep}patchtool{os.sep}" in name:
+            where = f" at {name.rpartition(f'{os.sep}patchtool{os.sep}')[2]}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    kind = type(error).__name__
+    if os.environ.get("PATCHTOOL_TRACEBACK"):
+        import traceback
+
+        traceback.print_exception(error)
+    # What the frames hold may be all of the memory.
+    error.__traceback__ = None
+    del error
+    try:
+        os.getcwd()
+    except OSError:
+        _complain("the folder that you are in does not exist any more; change to another one")
+        return FAILED
+    what = {
+        "MemoryError": "there was not enough memory",
+        "RecursionError": "something is nested too deeply",
+    }.get(kind, "patchtool failed")
+    _complain(
+        f"{what} ({kind}{where}), so nothing was decided; please report it with the command, what "
+        f"`patchtool --version` prints, and what the command prints with PATCHTOOL_TRACEBACK=1"
+    )
+    return FAILED
 
 
 def _prepare_streams() -> None:
@@ -166,6 +201,12 @@ def _run(argv: Sequence[str] | None) -> int:
         return ended.code if isinstance(ended.code, int) else 0
     if arguments.version:
         return _print_versions()
+    if "tree" in arguments:
+        from patchtool.outside.top import top
+        from patchtool.surroundings import keep_out
+
+        keep_out(arguments.tree or ".")
+        arguments.tree = top(arguments.tree or ".")
     if arguments.command is None:
         raise UsageError("say what to do, for example 'patchtool check'; see 'patchtool --help'")
     status: int = arguments.run(arguments)

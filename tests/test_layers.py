@@ -14,6 +14,7 @@ HOUSE = Path(patchtool.__file__).parent
 WINGS = [
     "",
     "errors",
+    "surroundings",
     "model",
     "target",
     "outside",

@@ -432,15 +432,21 @@ def _apply(tree: str, outcome: Outcome) -> list[str]:
         raise UsageError(f"--apply: {tree} is not in a git work tree, so nothing could be undone")
     prefix = f"{repository.prefix}/" if repository.prefix else ""
     names = [f"{prefix}{path}" for path in after]
-    tracked = repository.run("ls-files", "-z", "--", *names).split("\0")
-    state = repository.run("status", "--porcelain", "-z", "--", *names)
-    repository.close()
+    # Not `git status`: to compare files it runs the filters that a repository names.
+    listed = repository.run("ls-files", "-s", "-z", "--", *names).split("\0")
+    tracked = {name: state for state, _, name in (line.partition("\t") for line in listed)}
     unknown = [name for name in names if name not in tracked]
     if unknown:
         raise UsageError(f"--apply: {unknown[0]} is not tracked by git, so nothing could be undone")
-    if state:
-        path = state.split("\0")[0][3:]
-        raise UsageError(f"--apply: {path} has changes; commit or stash them first")
+    staged = repository.run("diff-index", "--cached", "--name-only", "-z", "HEAD", "--", *names)
+    changed = [name for name in staged.split("\0") if name] or [
+        name
+        for name, path in zip(names, after, strict=True)
+        if repository.blob_by_id(tracked[name].split(" ")[1]) != before[path]
+    ]
+    repository.close()
+    if changed:
+        raise UsageError(f"--apply: {changed[0]} has changes; commit or stash them first")
     full = {path: os.path.join(tree, path) for path in after}
     for path, where in full.items():
         if os.path.islink(where) or _content(where) != before[path]:

@@ -31,18 +31,7 @@ _BODIES = {
 exec {command} lint --staged
 """,
     "pre-push": """\
-zero=$(git hash-object --stdin </dev/null | tr '[0-9a-f]' '0')
-while read -r _ local _ remote; do
-	test "$local" = "$zero" && continue
-	if test "$remote" = "$zero" || ! git cat-file -e "$remote" 2>/dev/null; then
-		# A branch that is new there: what no branch of that side has yet.
-		first=$(git rev-list --topo-order "$local" --not --remotes="$1" | tail -n 1)
-		test -z "$first" && continue
-		remote=$(git rev-parse --verify --quiet "$first^") || continue
-	fi
-	{command} lint --range "$remote..$local" </dev/null || exit
-done
-exit 0
+exec {command} lint --push="$1"
 """,
     "sendemail-validate": """\
 exec {command} lint --format terse --series "$1"
@@ -83,20 +72,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _folder(tree: str) -> str:
     """Return the folder that git runs hooks from, core.hooksPath obeyed."""
-    import subprocess
+    from patchtool.outside.git import Repository
 
     try:
-        done = subprocess.run(
-            ["git", "-C", tree, "rev-parse", "--git-path", "hooks"],
-            capture_output=True,
-            check=False,
-        )
-    except OSError as error:
-        raise InputError("git is not installed or not in PATH; install it") from error
-    if done.returncode != 0:
-        raise InputError(f"{tree} is not in a git repository, so there is no place for a hook")
-    named = os.fsdecode(done.stdout.removesuffix(b"\n"))
-    return os.path.normpath(os.path.join(tree, named))
+        with Repository.open(tree) as repository:
+            folder = repository.hooks
+    except InputError as error:
+        if "not in a git repository" not in str(error):
+            raise
+        raise InputError(
+            f"{tree} is not in a git repository, so there is no place for a hook"
+        ) from error
+    return folder if os.path.isabs(tree) else os.path.relpath(folder)
 
 
 def _ours(path: str) -> bool:
@@ -143,7 +130,18 @@ def _uninstall(path: str) -> str:
 
 
 def _command() -> str:
-    """Return how to run this very program from a hook, whatever PATH is there."""
-    import shlex
+    """Return how to run this very program from a hook, whatever PATH is there.
 
-    return f"{shlex.quote(sys.executable)} -m patchtool"
+    -I keeps the interpreter from looking into the tree, or into PYTHONPATH, for modules.
+    """
+    import shlex
+    import subprocess
+
+    for flags in ("-I", "-EP"):
+        command = [sys.executable, flags, "-c", "import patchtool"]
+        if subprocess.run(command, cwd="/", capture_output=True, check=False).returncode == 0:
+            return f"{shlex.quote(sys.executable)} {flags} -m patchtool"
+    raise InputError(
+        f"{sys.executable} finds patchtool only by way of this folder or of PYTHONPATH, which a "
+        f"hook must not obey; install it, for example with `pip install --user .`"
+    )

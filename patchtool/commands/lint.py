@@ -9,6 +9,8 @@ done with before anything costly is imported.
 from __future__ import annotations
 
 import argparse
+import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
@@ -19,6 +21,7 @@ from patchtool.outside import reach
 from patchtool.outside.mail import FOLDERS, Letter, Passed, read, relevant
 from patchtool.outside.outline import Section
 from patchtool.outside.source import open_source, read_patch
+from patchtool.outside.top import MARK
 from patchtool.outside.top import prefix as prefix_of
 from patchtool.report import STATUS
 
@@ -51,9 +54,6 @@ exit status:
   2  the request or the input is at fault; standard error says how
   3  the change brings in no gap that was found, but something is undecided"""
 
-_NO_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
-
-
 _Edits = dict[str, bytes | None]
 """What differs from a tree: the bytes of files, None where one is gone."""
 
@@ -71,6 +71,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--range", metavar="A..B", help="the commits of a range")
     add("--staged", action="store_true", help="what the next commit would hold")
     add(
+        "--push",
+        metavar="REMOTE",
+        help="what a push brings to a remote; standard input has the lines of git's pre-push hook",
+    )
+    add(
         "--suppressions",
         action="store_true",
         help="list the accepted findings of the tree; fail where one is accepted in vain",
@@ -83,8 +88,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit status."""
-    given = [bool(arguments.patches), arguments.range is not None, arguments.staged]
-    if sum(given) + arguments.suppressions != 1:
+    of_commits = arguments.range is not None or arguments.push is not None
+    given = [bool(arguments.patches), arguments.range is not None, arguments.push is not None]
+    if sum(given) + arguments.staged + arguments.suppressions != 1:
         raise UsageError("lint takes patches, --range A..B or --staged, and one of them at a time")
     if arguments.suppressions:
         return _suppressions(arguments)
@@ -92,23 +98,32 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--rev goes with patches only")
     if arguments.series and (len(arguments.patches) != 1 or "-" in arguments.patches):
         raise UsageError("--series goes with one file; its folder holds the other mails")
+    if arguments.push is not None and arguments.format not in ("text", "terse"):
+        raise UsageError("--push is for hooks, and prints text or terse lines only")
     import gc
 
-    tree = arguments.tree or "."
     sources: list[Source] = []
+    status = 0
     try:
-        if arguments.patches:
-            steps = list(_handed(tree, arguments, sources))
-        else:
-            steps = list(_committed(tree, arguments, sources))
-        if not any(step.paths for step in steps):
-            return _silent(arguments)
-        # Terms live as long as the tree that they belong to; only a long series frees some.
-        gc.set_threshold(_OBJECTS)
-        return _lint(tree, steps, arguments)
+        changes = (
+            _committed(arguments, sources)
+            if of_commits or arguments.staged
+            else iter([list(_handed(arguments.tree, arguments, sources))])
+        )
+        for steps in changes:
+            if not any(step.paths for step in steps):
+                one = _silent(arguments)
+            else:
+                # Terms live as long as the tree that they belong to; only a long series
+                # frees some.
+                gc.set_threshold(_OBJECTS)
+                one = _lint(arguments.tree, steps, arguments)
+            # A gap is told before something undecided, and that before nothing.
+            status = one if one and status != 1 else status
     finally:
         for source in sources:
             source.close()
+    return status
 
 
 def _silent(arguments: argparse.Namespace) -> int:
@@ -117,7 +132,7 @@ def _silent(arguments: argparse.Namespace) -> int:
         return 0
     from patchtool.model import Report
 
-    return _deliver(Report(arguments.tree or ".", None, verdict="covered"), {}, {}, arguments)
+    return _deliver(Report(arguments.tree, None, verdict="covered"), {}, {}, arguments)
 
 
 def _lint(tree: str, steps: Sequence[Step], arguments: argparse.Namespace) -> int:
@@ -161,7 +176,7 @@ def _suppressions(arguments: argparse.Namespace) -> int:
     from patchtool.report.words import safe, sentence
     from patchtool.rules import stale_mmu_role as rule
 
-    source = open_source(arguments.tree or ".", arguments.rev)
+    source = open_source(arguments.tree, arguments.rev)
     try:
         fields = _fields(arguments.fields) or rule.DEFAULT_FIELDS
         report = rule.check(Index(source), fields, source.label, source.rev)
@@ -389,10 +404,15 @@ def _version(repository: Repository, file: FilePatch) -> bytes | None:
 
 # -- commits and the index -----------------------------------------------------------------
 
+_ANYWHERE = tuple(f":(glob)**/{folder}/**" for folder in FOLDERS)
+_KERNEL = re.compile(r"(?:(.*)/)?(?:arch/x86/(?:kvm|include)|include)/")
 
-def _committed(tree: str, arguments: argparse.Namespace, opened: list[Source]) -> Iterator[Step]:
+
+def _committed(arguments: argparse.Namespace, opened: list[Source]) -> Iterator[list[Step]]:
+    """Yield the steps of the index, of a range, or of each branch that is pushed."""
     from patchtool.outside.git import Repository
 
+    tree = arguments.tree
     try:
         repository = Repository.open(tree)
     except InputError as error:
@@ -401,80 +421,187 @@ def _committed(tree: str, arguments: argparse.Namespace, opened: list[Source]) -
         raise InputError(
             f"{tree} is not in a git repository, so there are no commits to lint; give patches"
         ) from error
-    try:
+    with repository:
         if arguments.staged:
-            yield from _staged(tree, repository, opened)
+            yield list(_staged(arguments, repository, opened))
+            return
+        if arguments.push is not None:
+            ranges = list(_pushed(repository, arguments.push, sys.stdin.buffer.read()))
         else:
-            yield from _ranged(tree, repository, arguments.range, opened)
-    finally:
-        repository.close()
+            first, dots, last = arguments.range.partition("..")
+            if not dots or last.startswith("."):
+                raise UsageError(f"--range {arguments.range}: give two revisions as A..B")
+            start, end = repository.resolve(first or "HEAD"), repository.resolve(last or "HEAD")
+            ranges = [(end, (start,))]
+        for end, known in ranges:
+            yield list(_ranged(arguments, repository, end, known, opened))
 
 
-def _ranged(tree: str, repository: Repository, given: str, opened: list[Source]) -> Iterator[Step]:
-    """Yield a step per commit of a range that touches something relevant."""
+def _pushed(
+    repository: Repository, remote: str, lines: bytes
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield for each branch of a push its new end, and what the other side is known to have.
+
+    LINES are those that git gives its hook.  Of a side that nothing is known of, like a
+    URL, what all remotes together have is not new; without remotes everything is.
+    """
+    for line in lines.decode("utf-8", "surrogateescape").splitlines():
+        words = line.split(" ")
+        if len(words) != 4:
+            raise UsageError("--push reads on standard input the lines that git gives a hook")
+        name, local, _, there = words
+        if not local.strip("0"):
+            continue
+        try:
+            end = repository.resolve(local)
+        except InputError:
+            # A tag may name a tree or a file, which no kernel is built from.
+            sys.stderr.write(f"patchtool: note: {name} is no commit, so it was not judged\n")
+            continue
+        if there.strip("0") and repository.has(there):
+            yield end, (there,)
+            continue
+        own = f"refs/remotes/{remote}/" if remote in repository.run("remote").split("\n") else ""
+        for place in filter(None, (own, "refs/remotes/")):
+            known = repository.run("for-each-ref", "--format=%(objectname)", place).split()
+            if known:
+                break
+        yield end, tuple(dict.fromkeys(known))
+
+
+def _ranged(
+    arguments: argparse.Namespace,
+    repository: Repository,
+    end: str,
+    known: tuple[str, ...],
+    opened: list[Source],
+) -> Iterator[Step]:
+    """Yield a step per new commit that touches something relevant.
+
+    Where nothing is known of the other side, one step leads to the end from nothing.
+    """
     from patchtool.lint.introduced import Step
 
-    first, dots, last = given.partition("..")
-    if not dots or last.startswith("."):
-        raise UsageError(f"--range {given}: give two revisions as A..B")
-    start, end = repository.resolve(first or "HEAD"), repository.resolve(last or "HEAD")
+    at_top = _holds_kernel(repository, repository.prefix, end, *known)
+    folders = _folders(repository.prefix) if at_top else _ANYWHERE
+    if known:
+        log = repository.ask(
+            [f"^{one}" for one in known],
+            "log", "--first-parent", "-m", "--reverse", "--no-renames", "--name-only", "-z",
+            "--format=%x01%H %P%x02%s%x02", end, "--stdin", "--", *folders,
+        )  # fmt: skip
+    else:
+        names = repository.run("ls-tree", "-r", "--name-only", "-z", "--full-tree", end)
+        log = f"\1{end}\2\2{names}"
+    found = []
+    for record in log.split("\1")[1:]:
+        ids, subject, listed = record.split("\2", 2)
+        paths = [name.strip("\n") for name in listed.split("\0")]
+        found.append((ids.split(), subject, [path for path in paths if relevant(path)]))
+    touched = [path for _, _, paths in found for path in paths]
+    if not at_top and not _move(arguments, repository, touched, end, *known):
+        return
     prefix = f"{repository.prefix}/" if repository.prefix else ""
-    log = repository.run(
-        "log", "--first-parent", "-m", "--reverse", "--no-renames", "--name-only", "-z",
-        "--format=%x01%H %P%x02%s%x02", end, f"^{start}", "--", *(prefix + f for f in FOLDERS),
-    )  # fmt: skip
 
     @cache
     def opened_at(commit: str) -> Source:
-        source = _revision(tree, commit)
+        source = _revision(arguments.tree, repository, commit)
         opened.append(source)
         return source
 
-    for record in log.split("\1")[1:]:
-        ids, subject, names = record.split("\2", 2)
-        commit, *parents = ids.split()
-        paths = {name.strip("\n").removeprefix(prefix) for name in names.split("\0")}
-
+    for (commit, *parents), subject, paths in found:
+        below = {p.removeprefix(prefix) for p in paths if p.startswith(prefix)}
         yield Step(
-            f"{commit[:12]} ({subject})",
+            f"{commit[:12]} ({subject})" if known else "",
             partial(opened_at, parents[0]) if parents else _nothing,
             partial(opened_at, commit),
-            frozenset(path for path in paths if relevant(path)),
+            frozenset(path for path in below if relevant(path)),
         )
 
 
-def _revision(tree: str, commit: str) -> Source:
-    from patchtool.outside.source import open_source
+def _revision(tree: str, repository: Repository, commit: str) -> Source:
+    from patchtool.outside.source import Revision
 
-    return open_source(tree, commit)
+    return Revision(repository, commit, tree)
 
 
-def _staged(tree: str, repository: Repository, opened: list[Source]) -> Iterator[Step]:
+def _folders(prefix: str) -> tuple[str, ...]:
+    return tuple(f":(top,literal){os.path.join(prefix, folder)}" for folder in FOLDERS)
+
+
+def _holds_kernel(repository: Repository, prefix: str, *revs: str) -> bool:
+    """Tell whether a folder is the top of a kernel, in the index or in a revision."""
+    path = os.path.join(prefix, MARK)
+    if not revs and repository.run("ls-files", "--", f":(top,literal){path}"):
+        return True
+    return any(repository.entry(rev, path) is not None for rev in revs)
+
+
+def _move(
+    arguments: argparse.Namespace, repository: Repository, touched: Sequence[str], *revs: str
+) -> bool:
+    """Look for the kernel that a change touches somewhere else in its repository.
+
+    The folder that was named has none.  False where nothing of a kernel is touched.
+    """
+    tops: set[str] = set()
+    for path in touched:
+        found = _KERNEL.match(path)
+        if found is not None:
+            tops.add(found.group(1) or "")
+    tops = {top for top in tops if _holds_kernel(repository, top, *revs)}
+    if len(tops) > 1:
+        names = " and ".join(sorted(tops)[:2])
+        raise UsageError(f"the change touches the kernels in {names}; name one with --tree")
+    if not tops:
+        return False
+    (repository.prefix,) = tops
+    top = repository.top or repository.git_dir
+    here = os.path.join(top, repository.prefix)
+    arguments.tree = here if os.path.isabs(arguments.tree) else os.path.relpath(here)
+    return True
+
+
+def _staged(
+    arguments: argparse.Namespace, repository: Repository, opened: list[Source]
+) -> Iterator[Step]:
     """Yield one step: from the last commit to the index."""
     from patchtool.lint.introduced import Step
     from patchtool.outside.source import Kept, Overlay, WorkTree
 
     if repository.bare:
-        raise UsageError(f"{tree} is a bare repository: nothing can be staged there")
-    try:
-        head: str | None = repository.resolve("HEAD")
-    except InputError:
-        head = None
-    prefix = f"{repository.prefix}/" if repository.prefix else ""
+        raise UsageError(f"{arguments.tree} is a bare repository: nothing can be staged there")
+    head = repository.head
     raw = repository.run(
-        "diff-index", "--cached", "--no-renames", "-z", "--raw", "--no-abbrev", head or _NO_TREE,
-        "--", *(prefix + folder for folder in FOLDERS),
+        "diff-index", "--cached", "--no-renames", "-z", "--raw", "--no-abbrev",
+        head or repository.empty_tree, "--", *_ANYWHERE,
     ).split("\0")  # fmt: skip
-    edits: _Edits = {}
+    changed: dict[str, tuple[str, str]] = {}
     for line, path in zip(raw[::2], raw[1::2], strict=False):
-        _, mode, _, oid, _ = line.split(" ")
+        _, mode, _, oid, kind = line.split(" ")
+        if relevant(path):
+            if kind.startswith("U"):
+                raise InputError(
+                    f"{path} is not merged yet, so the index does not say what the next commit "
+                    f"would hold; resolve the conflict and add the file"
+                )
+            changed[path] = mode, oid
+    if not changed:
+        return
+    revs = (head,) if head is not None else ()
+    here = any(_holds_kernel(repository, repository.prefix, *one) for one in ((), revs))
+    if not here and not any(_move(arguments, repository, [*changed], *one) for one in ((), revs)):
+        return
+    prefix = f"{repository.prefix}/" if repository.prefix else ""
+    edits: _Edits = {}
+    for path, (mode, oid) in changed.items():
         name = path.removeprefix(prefix)
-        if relevant(name):
-            gone = mode == "000000"
-            edits[name] = None if gone else repository.blob_by_id(oid)
+        if path.startswith(prefix) and relevant(name):
+            edits[name] = None if mode == "000000" else repository.blob_by_id(oid)
     if not edits:
         return
-    base = Kept(_revision(tree, head) if head is not None else WorkTree(tree))
+    tree = arguments.tree
+    base = Kept(_revision(tree, repository, head) if head is not None else WorkTree(tree))
     opened.append(base)
     after = Overlay(base, edits)
     yield Step("", lambda: base if head is not None else None, lambda: after, frozenset(edits))

@@ -65,6 +65,11 @@ _OPTIONS = (
     "-c", "safe.bareRepository=all",
 )  # fmt: skip
 
+# A driver for differences may be named in the repository's configuration, too.
+_OF_DIFFERENCES = dict.fromkeys(
+    ("log", "diff-index", "diff-tree"), ("--no-ext-diff", "--no-textconv")
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -195,6 +200,41 @@ class Repository:
             return ()
         return tuple(sorted(self._below(start.oid, f"{folder}/" if folder else "")))
 
+    @property
+    def head(self) -> str | None:
+        """The commit that is checked out; None before the first one."""
+        command = ["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]
+        status, out, _ = _execute(self._git, command)
+        return out.decode("ascii", "replace").strip() if status == 0 else None
+
+    @property
+    def empty_tree(self) -> str:
+        """The id of a tree without files, by the rules of this repository."""
+        return self.run("hash-object", "-t", "tree", os.devnull).strip()
+
+    def has(self, oid: str) -> bool:
+        """Tell whether a commit is in the repository."""
+        command = ["cat-file", "-e", f"{oid}^{{commit}}"]
+        return _OID.match(oid) is not None and _execute(self._git, command)[0] == 0
+
+    @property
+    def hooks(self) -> str:
+        """The folder that git runs hooks from for the person."""
+        places = {k: v for k, v in self._git.environment().items() if k not in _NEUTRAL}
+        where = self.top or self.git_dir
+        # The options of all other commands would set another folder for hooks.
+        status, out, err = _command().execute(
+            [_program(), "-C", where, "rev-parse", "--git-path", "hooks"],
+            env=places,
+            with_extended_output=True,
+            with_exceptions=False,
+            stdout_as_string=False,
+            strip_newline_in_stdout=False,
+        )
+        if status != 0:
+            raise InputError(f"{self.path}: git cannot say where hooks are: {_first_line(err)}")
+        return os.path.normpath(os.path.join(where, os.fsdecode(out.removesuffix(b"\n"))))
+
     def setting(self, name: str) -> str | None:
         """Return a setting of the person or of the repository, such as ``user.name``."""
         places = {k: v for k, v in self._git.environment().items() if k not in _NEUTRAL}
@@ -209,7 +249,8 @@ class Repository:
         ``--``.
         """
         # Git would take paths to count from the folder that the person stands in.
-        status, out, err = _execute(self._git, ["-C", self.top or self.git_dir, *args])
+        where = ["-C", self.top or self.git_dir]
+        status, out, err = _execute(self._git, [*where, *_plainly(args)])
         if status != 0:
             reason = _first_line(err) or f"exit status {status}"
             raise InputError(f"{self.path}: git {args[0]} failed: {reason}")
@@ -223,7 +264,8 @@ class Repository:
             file.write("".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape"))
             file.seek(0)
             where = ["-C", self.top or self.git_dir]
-            status, out, err = _execute(self._git, [*where, *args], given=cast(BinaryIO, file))
+            command = [*where, *_plainly(args)]
+            status, out, err = _execute(self._git, command, given=cast(BinaryIO, file))
         if status != 0:
             reason = _first_line(err) or f"exit status {status}"
             raise InputError(f"{self.path}: git {args[0]} failed: {reason}")
@@ -327,6 +369,11 @@ class Repository:
             f"{self.path}: there is no revision {rev!r} in this repository; "
             f"see `git -C {self.path} tag` and `git -C {self.path} branch --all`, or fetch it"
         )
+
+
+def _plainly(args: Sequence[str]) -> tuple[str, ...]:
+    """Return a command that runs no program but git itself."""
+    return (args[0], *_OF_DIFFERENCES.get(args[0], ()), *args[1:])
 
 
 def _program() -> str:

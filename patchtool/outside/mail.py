@@ -338,7 +338,7 @@ def _part(part: Message, data: bytes, title: Text, passed: list[Passed]) -> Text
     """Return the text of a part, whatever its type; None for what is known to be no patch."""
     raw = part.get_payload(decode=False)
     content = part.get_payload(decode=True)
-    body = raw.encode("ascii", "surrogateescape") if isinstance(raw, str) else b""
+    body = raw.encode("utf-8", "surrogateescape") if isinstance(raw, str) else b""
     at = data.find(body) if body.strip() else -1
     first = title.first + (data.count(b"\n", 0, at) if at > 0 else 0)
     text = title._replace(first=first)
