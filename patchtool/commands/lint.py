@@ -210,8 +210,7 @@ def _handed(tree: str, arguments: argparse.Namespace, opened: list[Source]) -> I
     source = open_source(tree, arguments.rev)
     opened.append(source)
     prefix = prefix_of(tree)
-    present = (reach.in_source if arguments.rev else reach.on_disk)(source, prefix)
-    judged, more = reach.sort(letters, present, prefix)
+    judged, more = reach.sort(letters, reach.present_in(source, prefix), prefix)
     arguments.told([*passed, *more], arguments)
     if not any(judged):
         return

@@ -42,6 +42,7 @@ _TYPE = re.compile(
     rb"\s*multipart/|\s*message/|.*format=\"?flowed|.*charset=\"?utf-(?:7|16|32)",
     re.IGNORECASE | re.DOTALL,
 )
+_BOUNDARY = re.compile(rb"boundary=\"?([^\";\s]+)", re.IGNORECASE)
 _TAG = re.compile(r"\s*\[([^\]]*)\]\s*")
 _REPLY = re.compile(r"\s*(?:re|aw|antw|sv|vs|odp)(?:\[\d+\])?:\s*", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<!\S)(\d{1,4})/(\d{1,4})(?!\S)")
@@ -195,7 +196,7 @@ def _why_none(data: bytes) -> str:
 
 def _mails(data: bytes, name: str, passed: list[Passed]) -> Iterator[_Mail]:
     """Yield the mails of an mbox, or the only one of a file."""
-    pieces = _NEXT.split(data)
+    pieces = _whole(_NEXT.split(data))
     if not pieces[0].strip():
         pieces[:1] = []
         line = data.count(b"\n", 0, len(data) - sum(map(len, pieces))) + 1
@@ -204,6 +205,25 @@ def _mails(data: bytes, name: str, passed: list[Passed]) -> Iterator[_Mail]:
     for number, piece in enumerate(pieces, 1):
         yield _mail(piece, name, number if len(pieces) > 1 else 0, line, passed)
         line += piece.count(b"\n")
+
+
+def _whole(pieces: list[bytes]) -> list[bytes]:
+    """Put together again what an attached patch, which begins like a mail, cut apart."""
+    whole: list[bytes] = []
+    wanted = b""
+    for number, piece in enumerate(pieces):
+        if wanted:
+            whole[-1] += piece
+        else:
+            whole.append(piece)
+            fields, _, _ = _head(piece.split(b"\n", 200)[:200])
+            found = _BOUNDARY.search(fields.get(b"content-type", b""))
+            wanted = b"\n--" + found.group(1) + b"--" if found is not None else b""
+            if not any(wanted in later for later in pieces[number + 1 :]):
+                wanted = b""
+        if wanted in piece:
+            wanted = b""
+    return whole
 
 
 def _mail(data: bytes, name: str, number: int, line: int, passed: list[Passed]) -> _Mail:
@@ -215,7 +235,7 @@ def _mail(data: bytes, name: str, number: int, line: int, passed: list[Passed]) 
     title = Text(name, number, subject, line, True, ())
     coded = _ENCODING.match(fields.get(b"content-transfer-encoding", b""))
     if coded or _TYPE.match(fields.get(b"content-type", b"")):
-        texts = list(_opened(lines[started:], title, passed))
+        texts = list(_opened(lines[started:], title._replace(first=line + started), passed))
     else:
         texts = [title._replace(first=line + body, lines=tuple(lines[body:]))]
     kept = tuple(text for text in texts if holds_diff(b"\n".join(text.lines)))

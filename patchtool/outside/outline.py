@@ -39,7 +39,7 @@ _EMPTY = (
 _BINARY = re.compile(rb"Binary files (.*) and (.*) differ")
 _ONLY = re.compile(rb"Only in [^:]+: \S")
 # What mailing lists, mailers and the next part put below a diff.
-_FOOTER = re.compile(rb"--[ \t]*$|-{3,}")
+_FOOTER = re.compile(rb"--[ \t]*$|[-_*~#]{3,}")
 _PREFIXES = frozenset("abciow12")
 _QUOTED = re.compile(rb'\\([abtnvfr"\\]|[0-3][0-7]{2})')
 _ESCAPES = dict(zip(b'abtnvfr"\\', b'\a\b\t\n\v\f\r"\\', strict=True))

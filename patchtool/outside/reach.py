@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from patchtool.errors import InputError, PatchError
+from patchtool.errors import PatchError
 from patchtool.outside.mail import Letter, Passed, read, relevant
 from patchtool.outside.outline import Section
 
@@ -62,25 +62,14 @@ def sort(
     return judged, passed
 
 
-def on_disk(source: Source, prefix: str) -> Present:
-    """Return what tells whether a folder has a file, without reading it."""
+def present_in(source: Source, prefix: str) -> Present:
+    """Return what tells whether the repository around a tree has a file, without reading it."""
+    from patchtool.outside.source import Revision
+
+    if isinstance(source, Revision):
+        return source.holds
     above = os.path.join(source.label, *[os.pardir] * len(prefix.split("/") if prefix else ()))
     return lambda path: "\0" not in path and os.path.lexists(os.path.join(above, path))
-
-
-def in_source(source: Source, prefix: str) -> Present:
-    """Return what tells whether a source has a file; what is above its folder counts as there."""
-    start = f"{prefix}/" if prefix else ""
-
-    def present(path: str) -> bool:
-        if not path.startswith(start):
-            return True
-        try:
-            return source.read(path.removeprefix(start)) is not None
-        except InputError:
-            return True
-
-    return present
 
 
 def misfit(error: PatchError, letters: Sequence[Letter]) -> PatchError:
@@ -102,7 +91,7 @@ def over(source: Source, data: bytes, name: str, prefix: str) -> tuple[Source, l
     from patchtool.outside.source import Overlay
 
     post = read(data, name)
-    judged, passed = sort(post.letters, in_source(source, prefix), prefix)
+    judged, passed = sort(post.letters, present_in(source, prefix), prefix)
     try:
         edits = diff.apply(diff.files(one for part in judged for one in part), source.read)
     except PatchError as error:

@@ -196,6 +196,10 @@ class Revision:
             raise _directory(self.label, path)
         return self._blob(found, path)
 
+    def holds(self, path: str) -> bool:
+        """Tell whether the revision has something at a path, counted from its very top."""
+        return self._repository.entry(self._commit, os.path.normpath(path)) is not None
+
     @property
     def has_folder(self) -> bool:
         """Whether the revision has the folder that was named as the tree."""

@@ -1,0 +1,365 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# ruff: noqa: E501 (tables with one case a line)
+"""No patch goes unread: whatever mailers and people do to it, silence has to be earned."""
+
+import base64
+import io
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from damage import damaged
+from scratch import git, program, repository
+from test_lint import FIXED, HARMLESS, LMA, MMU, REGRESSIONS, SVM, mail, patch_of
+
+from patchtool import cli
+from patchtool.c.index import Index
+from patchtool.errors import PatchError
+from patchtool.outside.mail import read
+from patchtool.outside.source import WorkTree
+from patchtool.rules import stale_mmu_role as rule
+
+GAP = patch_of(FIXED, REGRESSIONS["bit dropped"])
+FINE = patch_of(FIXED, HARMLESS["a comment"])
+BODY = GAP.partition(f"+++ b/{MMU}\n")[2]
+PLAIN = GAP.partition("\n")[2]
+ELSEWHERE = (
+    "diff --git a/net/core/dev.c b/net/core/dev.c\n--- a/net/core/dev.c\n+++ b/net/core/dev.c\n"
+    "@@ -1 +1 @@\n-a\n+b\n"
+)
+
+
+@pytest.fixture
+def judge(monkeypatch, capfd):
+    """Return a runner of both readers of patches: what lint and what check --diff say."""
+
+    def runner(data, tree=FIXED, *more):
+        raw = data if isinstance(data, bytes) else data.encode("utf-8", "surrogateescape")
+        found = []
+        for words in (["lint", "-", "--tree", str(tree)], ["check", str(tree), "--diff", "-"]):
+            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
+            status = cli.main([*words, "--format", "terse", *more])
+            out, err = capfd.readouterr()
+            found.append((status, out.count("ERROR:STALE_MMU_ROLE"), err))
+        return found
+
+    return runner
+
+
+def both(found):
+    """Return what lint and check agree on: status and standard error."""
+    (one, _, first), (two, _, second) = found
+    assert (one, first) == (two, second)
+    return one, first
+
+
+def part(kind, text, *more):
+    """Return one part of a mail."""
+    head = "".join(f"{line}\n" for line in (f"Content-Type: {kind}", *more))
+    return f"--xx\n{head}\n{text}\n"
+
+
+def in_parts(*parts, kind="mixed"):
+    """Return a mail of several parts."""
+    head = mail("").partition("\n\n")[0]
+    head += f'\nMIME-Version: 1.0\nContent-Type: multipart/{kind}; boundary="xx"\n\n'
+    return head + "".join(parts) + "--xx--\n"
+
+
+def coded(text):
+    """Return a text in base64."""
+    return base64.encodebytes(text.encode()).decode()
+
+
+BASE64 = "Content-Transfer-Encoding: base64"
+ESCAPED = GAP.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+STRIPPED = re.sub(r"^ $", "", BODY, flags=re.MULTILINE)
+QUILT = f"Index: linux/{MMU}\n{'=' * 67}\n--- linux.orig/{MMU}\n+++ linux/{MMU}\n"
+SVN = f"Index: {MMU}\n{'=' * 67}\n--- {MMU}\t(revision 1)\n+++ {MMU}\t(working copy)\n"
+DEP3 = "Description: Drop a bit\n that looks redundant\nAuthor: A Tester <t@example.com>\nOrigin: other\n"
+FOOTER = "_______________________________________________\nlist mailing list\n+49 30 1234\n"
+FOLDED = mail(GAP).replace(
+    "Subject: [PATCH] KVM: x86/mmu: Do", "Subject: [PATCH]\n\tKVM: x86:\n Do"
+)
+
+TAKEN = {
+    "as it is": mail(GAP),
+    "a bare diff": GAP,
+    "a plain diff": PLAIN,
+    "quilt": QUILT + BODY,
+    "quilt, spaces at line ends lost": QUILT + STRIPPED,
+    "quilt, two files": QUILT + STRIPPED + "Index: linux/Makefile\n" + "=" * 67
+    + "\n--- linux.orig/Makefile\n+++ linux/Makefile\n@@ -1,1 +1,2 @@\n # SPDX-License-Identifier: GPL-2.0-only\n+# y\n",
+    "svn": SVN + BODY + "\nProperty changes on: x\n___________\nAdded: svn:executable\n   + *\n",
+    "headers of Debian": f"{DEP3}---\n{PLAIN}",
+    "headers of Debian without an end": f"{DEP3}{PLAIN}",
+    "folded headers": FOLDED,
+    "a list footer": mail(GAP).replace("-- \n2.39.5\n", FOOTER),
+    "a list footer of dashes": mail(GAP).replace("-- \n2.39.5\n", f"{'-' * 60}\n  To unsubscribe\n"),
+    "a footer of a virus scanner": mail(GAP).replace("-- \n2.39.5\n", "---\nThis was checked.\n"),
+    "escaped words": mail(GAP).replace("Words.", ">From here on,\n>>From there on."),
+    "a quoted diff in the words": mail(GAP).replace(
+        "Words.", "  diff --git a/x b/x\n  --- a/x\n  +++ b/x\n  @@ -1 +1 @@\n  -a\n  +b\n"),
+    "parts in base64": in_parts(part("text/plain; charset=utf-8", coded(f"Words\n---\n{GAP}-- \n2\n"), BASE64)),
+    "an attachment of no type": in_parts(
+        part("text/plain", "See the patch."), part("application/octet-stream", coded(GAP), BASE64)),
+    "an attachment that is a mail": in_parts(part("text/plain", "Hi"), part("message/rfc822", mail(GAP))),
+    "a copy in HTML": in_parts(part("text/plain", GAP), part("text/html", f"<pre>{ESCAPED}</pre>"),
+                               kind="alternative"),
+    "signed": in_parts(part("text/plain", GAP), part(
+        "application/pgp-signature", "-----BEGIN PGP SIGNATURE-----\nabc\n-----END PGP SIGNATURE-----"),
+        kind="signed"),
+    "with a picture": in_parts(part("text/plain", GAP), part("image/png", coded("a\0b"), BASE64)),
+    "inline and attached": in_parts(part("text/plain", GAP), part("text/x-patch", GAP)),
+    "an answer with a patch": mail(GAP, "Re: [PATCH] KVM: x86/mmu: Do something"),
+    "a byte order mark": "\ufeff" + mail(GAP),
+    "tools": GAP + GAP.replace(MMU, "tools/arch/x86/include/asm/cpufeatures.h"),
+    "a file that KVM does not need": mail(ELSEWHERE + GAP),
+    "a picture": mail(f"diff --git a/logo.png b/logo.png\nindex 1..2\nBinary files differ\n{GAP}"
+                      .replace("Binary files", "Binary files a/logo.png and b/logo.png")),
+    "a cover letter in front": mail("", "[PATCH 0/1] Cover") + mail(GAP, "[PATCH 1/1] Drop"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_every_form_of_a_patch_is_judged(judge, name):
+    """Whatever is around a patch that brings in a gap, both commands find the gap."""
+    found = judge(TAKEN[name])
+    assert [(status, gaps) for status, gaps, _ in found] == [(1, 2)] * 2, found
+
+
+HEAD = GAP.partition("@@")[0]
+LOST = patch_of(
+    FIXED, [(MMU, LMA, ""), (MMU, "{\n\treturn vaddr;\n}", "{\n\treturn vaddr & 1;\n}")]
+)
+HUNK = re.search(r"^@@ (?!.*^@@ )", LOST, re.MULTILINE | re.DOTALL).start()
+
+REFUSED = {
+    "nothing": ("", "is empty"),
+    "blank lines": ("\n \n", "is empty"),
+    "words": ("Only words.\n", "holds no patch"),
+    "a patch that is none": (mail("", "[PATCH 2/3] KVM: Drop"), '"KVM: Drop" holds no patch'),
+    "one of two without a patch": (mail(FINE, "[PATCH 1/2] A") + mail("", "[PATCH 2/2] B"), 'mail 2, "B" holds no patch'),
+    "an answer that quotes": (mail(re.sub("^", "> ", GAP, flags=re.M), "Re: [PATCH] x"), "quoted or indented"),
+    "indented": (mail(re.sub("^", "  ", GAP, flags=re.M)), "quoted or indented"),
+    "cut below the header": (HEAD, f"{MMU} has no hunk: below its header the text ends"),
+    "cut inside the header": (GAP.partition("---")[0] + "index 1..2 100644\n", "has no hunk"),
+    "the hunk indented": (GAP.replace("@@ -", " @@ -"), '"@@", is indented'),
+    "the second hunk indented": (LOST[:HUNK] + " " + LOST[HUNK:], '"@@", is indented'),
+    "the second hunk's header damaged": (LOST[:HUNK] + "x" + LOST[HUNK:], "whose header is damaged"),
+    "the second hunk's header lost": (LOST[:HUNK] + LOST[HUNK:].partition("\n")[2], "longer than"),
+    "a hunk apart": (LOST[:HUNK] + "\n" + LOST[HUNK:], "belongs to no file"),
+    "a hunk without a file": (f"Words\n{BODY}", "belongs to no file"),
+    "the file's name lost": (GAP.replace(f"+++ b/{MMU}\n", ""), 'there is no "+++"'),
+    "names that disagree": (GAP.replace(f"+++ b/{MMU}", "+++ b/mm/mmu.c"), "name different files"),
+    "one letter of a name": (GAP.replace("b/arch/x86/kvm", "b/arch/x86/kvn"), "name different files"),
+    "another case": (GAP.replace("arch/x86/kvm", "arch/x86/KVM"), "large and small"),
+    "counted from elsewhere": (GAP.replace("/arch/x86/kvm/", "/"), "arch/x86/kvm/mmu/mmu.c is: the"),
+    "counted from arch": (GAP.replace("/arch/x86/", "/x86/"), "counts its paths from arch"),
+    "an unknown folder": (GAP.replace(MMU, "lib64/x.c"), "lib64/x.c is not in this tree"),
+    "wrapped": (mail(GAP).replace("&& ____is_cr4_la57", "&&\n____is_cr4_la57"), "a mailer wrapped"),
+    "spaces for tabs": (GAP.expandtabs(8), "other white space"),
+    "no context": (f"{HEAD}@@ -92 +91,0 @@ x\n-{LMA}", "made without context (-U0)"),
+    "a diff in the words": (mail(GAP).replace("Words.", ELSEWHERE), "indent the diff in the words"),
+    "HTML only": (in_parts(part("text/html", f"<pre>{ESCAPED}</pre>")), "in HTML only"),
+    "an archive": (in_parts(part("text/plain", "Hi"), part('application/gzip; name="x.gz"', coded("a\0b"), BASE64)), "attachment 'x.gz' is no text"),
+    "an archive beside a patch": (in_parts(part("text/plain", FINE), part("application/zip", coded("a\0b"), BASE64)), "is no text"),
+    "a mail cut short": (in_parts(part("text/plain", FINE)).removesuffix("--xx--\n"), "the mail is damaged"),
+    "encrypted": (in_parts(part("application/octet-stream", "-----BEGIN PGP MESSAGE-----\nx\n-----END PGP MESSAGE-----")), "encrypted"),
+    "dashes escaped": (re.sub("^-", "- -", GAP, flags=re.M), "has no hunk"),
+    "a context diff": (f"*** a/{MMU}\n--- b/{MMU}\n***************\n*** 1,2 ****\n", "context diff"),
+    "a merge": (f"diff --cc {MMU}\n--- a/{MMU}\n+++ b/{MMU}\n@@@ -1 -1 +1 @@@\n--1\n++2\n", "combined"),
+    "a file left out": (FINE + f"Only in b/{MMU.rpartition('/')[0]}: more.c\n", "leaves out a whole"),
+    "half of the diffstat": (mail(FINE).replace("---\n", f"---\n {MMU} | 1 +\n {SVM} | 1 +\n", 1), f"names {SVM}"),
+    "fewer lines than the diffstat": (mail(FINE).replace("---\n", f"---\n {MMU} | 9 ++--\n", 1), "9 changed lines"),
+    "in the middle of a series": (mail(GAP.replace("ext.", "exu."), "[PATCH 12/37] A"), "12 of 37: give the 11 before"),
+    "for another version": (GAP.replace("ext.", "exu."), "was the patch made for another version?"),
+    "for a commit that it names": (mail(GAP.replace("ext.", "exu.")) + f"base-commit: {'12' * 20}\n", "for commit 121212121212"),
+    "UTF-16": (mail(GAP).encode("utf-16"), "is in UTF-16"),
+    "a series without its start": (mail(FINE, "[PATCH 1/2] A") + mail(GAP.replace("ext.", "exu."), "[PATCH 2/2] B"), "mail 2"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_judged_is_refused(judge, name):
+    """Both commands say the same true sentence, and neither is silent."""
+    data, words = REFUSED[name]
+    status, err = both(judge(data))
+    assert (status, err.count("\n")) == (2, 1), err
+    assert words in err, err
+    assert err.startswith("patchtool: error: standard input"), err
+
+
+def test_a_sentence_has_the_line_and_the_subject(judge):
+    """The line is that of the file, in the second mail, too, and the mail is named."""
+    wrapped = mail(GAP, "[PATCH 2/2] Drop").replace("&& ____is_cr4_la57", "&&\n____is_cr4_la57")
+    text = mail(FINE, "[PATCH 1/2] Fine") + wrapped
+    line = text[: text.index("\n____is_cr4_la57")].count("\n") + 2
+    _, err = both(judge(text))
+    assert f'standard input:{line}: mail 2, "Drop": hunk 1 of {MMU} has a line' in err
+
+
+def test_lines_of_encoded_parts_count_roughly(judge):
+    """Of a text that was encoded the sentence says which of its lines it means."""
+    text = in_parts(part("text/plain", coded(GAP.replace("@@ -", " @@ -")), BASE64))
+    first = text[: text.index(coded(GAP)[:20])].count("\n") + 1
+    _, err = both(judge(text))
+    assert f"standard input:{first}: line 4 of the decoded text: " in err
+
+
+def test_replies_in_a_thread_are_passed_over_with_a_note(judge):
+    """A reply is no patch of the series, even with a diff; that is said, unless -q."""
+    text = mail(FINE, "[PATCH 1/1] Fine") + mail(GAP, "Re: [PATCH 1/1] Fine")
+    status, err = both(judge(text))
+    assert (status, err.count("\n")) == (0, 1)
+    assert 'mail 2, "Fine": note: this mail is a reply and no patch of the series' in err
+    assert both(judge(text, FIXED, "-q")) == (0, "")
+    words = mail(FINE, "[PATCH 1/1] Fine") + mail("", "Re: [PATCH 1/1] Fine")
+    assert both(judge(words)) == (0, "")
+
+
+def test_what_is_passed_over_is_listed_and_counted(judge):
+    """With -v each file and mail that was not judged is there, with its reason."""
+    tools = GAP.replace(MMU, "tools/arch/x86/include/asm/cpufeatures.h")
+    new = "diff --git a/net/n.c b/net/n.c\nnew file mode 100644\n--- /dev/null\n+++ b/net/n.c\n"
+    text = mail("", "[PATCH 0/1] All") + mail(
+        f"{ELSEWHERE}{new}@@ -0,0 +1 @@\n+x\n{tools}{FINE}", "[PATCH 1/1] One"
+    )
+    found = judge(text, FIXED, "-v")
+    assert [status for status, _, _ in found] == [0, 0]
+    for _, _, err in found:
+        notes = [line for line in err.split("\n") if ": note: " in line]
+        assert [line.partition(": note: ")[2] for line in notes] == [
+            "this mail is a cover letter",
+            "net/core/dev.c is not in this tree, and no file that a verdict can rest on",
+            "net/n.c is new, and no file that a verdict can rest on",
+            "tools/arch/x86/include/asm/cpufeatures.h is below tools/, a copy that no verdict "
+            "rests on",
+        ]
+        assert "patchtool: 4 things passed over\n" in err
+    assert both(judge(text)) == (0, "")
+
+
+def test_hunks_move_as_in_git(judge, tmp_path):
+    """Of two places that fit a hunk the nearer one is taken, as git does."""
+    tree = Path(shutil.copytree(FIXED, tmp_path / "linux"))
+    body = "{\n\tint x = 1;\n\n\tx++;\n\treturn x;\n}\n"
+    name = "arch/x86/kvm/dup.c"
+    (tree / name).write_text(
+        f"/* 1 */\nint a(void)\n{body}{chr(10) * 40}int b(void)\n{body}", "utf-8"
+    )
+    hunk = "@@ -3,4 +3,4 @@\n \tint x = 1;\n \n-\tx++;\n+\tx += 1;\n \treturn x;\n"
+    assert both(judge(f"--- a/{name}\n+++ b/{name}\n{hunk}", tree)) == (0, "")
+
+
+def test_git_reads_the_same(tmp_path):
+    """What git's own mailinfo leaves of a mail has the same files and hunks."""
+    texts = [
+        text for name, text in TAKEN.items() if not re.search("HTML|inline and|is a mail", name)
+    ]
+    for number, text in enumerate(texts):
+        where = tmp_path / str(number)
+        where.mkdir()
+        (where / "mbox").write_text(text, "utf-8")
+        git(where, "mailsplit", "-b", f"-o{where}", "--", str(where / "mbox"))
+        patch = b""
+        for one in sorted(where.glob("0*")):
+            git(where, "mailinfo", "msg", "patch", data=one.read_bytes())
+            patch += (where / "patch").read_bytes()
+        ours = [s for letter in read(text.encode(), "x").letters for s in letter.sections]
+        if patch.strip():
+            theirs = [s for letter in read(patch, "x").letters for s in letter.sections]
+            assert [(s.old, s.new, s.lines) for s in ours] == [
+                (s.old, s.new, s.lines) for s in theirs
+            ], text
+
+
+# -- random damage -----------------------------------------------------------------------------
+
+
+SECOND = mail(
+    patch_of(
+        FIXED,
+        [
+            *REGRESSIONS["bit dropped"],
+            (MMU, "#include", "#define MORE 1\n\n#include"),
+            (
+                SVM,
+                "\nvoid enter_svm",
+                "\nstatic int more(void)\n{\n\treturn 1;\n}\n\nvoid enter_svm",
+            ),
+        ],
+    )
+)
+MAILS = (mail(GAP), SECOND, TAKEN["quilt"], TAKEN["parts in base64"], TAKEN["a copy in HTML"])
+COPIES = 2000 if os.environ.get("CI") else 150
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory):
+    """Return what applies a mail with git and checks the outcome; None where git refuses."""
+    top = repository(Path(shutil.copytree(FIXED, tmp_path_factory.mktemp("git") / "linux")), {})
+
+    def applied(data):
+        git(top, "reset", "--quiet", "--hard")
+        git(top, "clean", "--quiet", "-fdx")
+        where = top.parent / "mails"
+        shutil.rmtree(where, ignore_errors=True)
+        where.mkdir()
+        (where / "mbox").write_bytes(data)
+        git(top, "mailsplit", "-b", f"-o{where}", "--", str(where / "mbox"))
+        for one in sorted(where.glob("0*")):
+            git(top, "mailinfo", str(where / "msg"), str(where / "patch"), data=one.read_bytes())
+            if (where / "patch").read_bytes().strip():
+                command = ["git", "-C", str(top), "apply", str(where / "patch")]
+                if subprocess.run(command, capture_output=True, check=False).returncode:
+                    return None
+        return rule.check(Index(WorkTree(str(top)))).verdict
+
+    return applied
+
+
+@pytest.mark.parametrize("kind", range(len(MAILS)))
+def test_no_damage_makes_a_gap_silent(judge, fresh, kind):
+    """A damaged mail is silent only where git applies it and there is no gap in the outcome."""
+    for seed in range(COPIES // len(MAILS)):
+        data, what = damaged(random.Random(1000 * seed + kind), MAILS[kind].encode())
+        for status, _, err in judge(data):
+            assert status in (0, 1, 2, 3), (seed, what, err)
+            assert "please report it" not in err, (seed, what, err)
+            if status == 0:
+                assert fresh(data) == "covered", (seed, what)
+
+
+def test_every_damage_is_refused_or_read_alike():
+    """Reading never raises anything but one sentence, whatever the bytes are."""
+    for seed in range(COPIES * 4):
+        rng = random.Random(seed)
+        data, what = damaged(rng, rng.choice([*TAKEN.values()]).encode())
+        try:
+            read(data, "x")
+        except PatchError as error:
+            assert "\n" not in str(error).replace("\\n", ""), what  # noqa: PT017
+
+
+def test_quilt_makes_patches_that_are_read(judge, tmp_path):
+    """The real quilt writes a patch, in each of its forms, and the gap is found."""
+    quilt = program("quilt")
+    for form in ("-p ab", "-p 1", "-p 0"):
+        tree = Path(shutil.copytree(FIXED, tmp_path / f"linux{form[-1]}"))
+        around = {**os.environ, "QUILT_PATCHES": "patches", "QUILT_NO_DIFF_INDEX": ""}
+        for words in (("new", "drop.patch"), ("add", MMU)):
+            subprocess.run([quilt, *words], cwd=tree, env=around, check=True, capture_output=True)
+        text = (tree / MMU).read_text("utf-8").replace(LMA, "")
+        (tree / MMU).write_text(text, "utf-8")
+        for words in (("refresh", *form.split()), ("pop",)):
+            subprocess.run([quilt, *words], cwd=tree, env=around, check=True, capture_output=True)
+        patch = (tree / "patches/drop.patch").read_text("utf-8")
+        assert patch.startswith("Index: "), patch
+        found = judge(patch, tree)
+        assert [(status, gaps) for status, gaps, _ in found] == [(1, 2)] * 2, (form, found)
