@@ -177,6 +177,23 @@ class Consulted(NamedTuple):
     unparsed: int = 0
 
 
+class Account(NamedTuple):
+    """One mention of a member that a verdict rests on, and what it amounts to.
+
+    ``how`` begins with ``open`` where it is not accounted for.
+    """
+
+    place: Place
+    name: str
+    what: str
+    how: str
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing accounts for the mention."""
+        return self.how.startswith("open")
+
+
 class Report(NamedTuple):
     """All that one check found out about one tree."""
 
@@ -194,3 +211,5 @@ class Report(NamedTuple):
     suppressed: tuple[Suppressed, ...] = ()
     """What the source accepts.  It is no part of ``findings`` and still a gap."""
     remarks: tuple[Remark, ...] = ()
+    mentions: tuple[Account, ...] = ()
+    """Every mention of what the verdicts rest on; empty where they were not looked at."""

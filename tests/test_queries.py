@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import tree_sitter_c
+from forms import READS
 from tree_sitter import Language, Query, QueryCursor
 
 from patchtool.c import syntax
@@ -17,6 +18,8 @@ CAPTURES = {
     "accessor_macro": {"macro.name", "macro.parameters", "macro.body"},
     "call_site": {"call.function"},
     "context_binding": {"binding", "binding.pointer", "binding.context"},
+    "mention_use": {"read", "value", "argument", "callee"},
+    "reading_macro": {"read", "callee"},
     "register_reader": {
         f"reader.{name}" for name in ("expression", "holder", "register", "flag", "function")
     },
@@ -54,6 +57,13 @@ void f(void)
 """A comparison and a store that the oracles do not execute, and so no fixture can have."""
 
 
+MENTIONS = "".join(
+    f"int f(void)\n{{\n\t{form.format('mmu->root_level')}\n\tmemcmp(&mmu->role, &role, 8);\n}}\n"
+    for form in READS
+).encode()
+"""A member in all the forms that leave it as it is, more than any fixture has."""
+
+
 def test_queries_are_known():
     """Each file is a question that somebody asks, and each question has a file."""
     names = [path.stem for path in QUERIES]
@@ -75,7 +85,7 @@ def test_captures(path):
 def test_every_pattern_is_used(path):
     """Each pattern matches in at least one fixture."""
     query = compiled(path)
-    roots = [*trees(), syntax.parse(COPIED_ROLE)]
+    roots = [*trees(), syntax.parse(COPIED_ROLE), syntax.parse(MENTIONS)]
     used = {i for root in roots for i, _ in QueryCursor(query).matches(root)}
     assert used == set(range(query.pattern_count))
 

@@ -234,7 +234,7 @@ class Index:
             order = {path: None}
             todo = [path]
             for here in todo:
-                for target in self._included(here):
+                for target in self.included(here):
                     if target not in order:
                         order[target] = None
                         todo.append(target)
@@ -243,7 +243,7 @@ class Index:
             known = self._scopes[path] = (*near, *far)
         return known
 
-    def _included(self, path: str) -> tuple[str, ...]:
+    def included(self, path: str) -> tuple[str, ...]:
         """Return the headers that a file includes, where they are followed at all."""
         known = self._includes.get(path)
         if known is None:
@@ -496,7 +496,7 @@ class Index:
         """Parse a definition and return the node of its one item."""
         known = self._nodes.get(definition.text)
         if known is None:
-            known = self._nodes[definition.text] = syntax.parse(_plain(definition.text))
+            known = self._nodes[definition.text] = syntax.parse(plain(definition.text))
         return known
 
     # -- who uses a name -----------------------------------------------------------------
@@ -545,7 +545,7 @@ _QUALIFIER = re.compile(
 _TAG_ARGUMENT = re.compile(rb"(,\s*)((?:struct|union)\s)(?=\s*\w+\s*[,)])")
 
 
-def _plain(text: bytes) -> bytes:
+def plain(text: bytes) -> bytes:
     """Return a definition without what the grammar does not know, lengths kept.
 
     These are annotations, and the word struct before a tag that is a macro's argument.

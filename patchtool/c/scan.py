@@ -106,6 +106,8 @@ class FileIndex:
         self.spans: list[tuple[int, int, str]] = []
         self.bodies: list[tuple[int, int]] = []
         self.defines: dict[str, list[Define]] = {}
+        self.blanks: list[tuple[int, int]] = []
+        """What no build compiles, sorted by where it begins."""
         self.balanced = True
         self._macros: dict[str, list[Definition]] = {}
         self._enumerators: dict[bytes, Definition] | None = None
@@ -147,6 +149,11 @@ class FileIndex:
                 for word in strip_comments(one.text).translate(WORDS).split():
                     self._enumerators.setdefault(word, one)
         return self._enumerators.get(name)
+
+    def is_blank(self, offset: int) -> bool:
+        """Tell whether a byte is never compiled."""
+        at = bisect_right(self.blanks, (offset, len(self.data))) - 1
+        return at >= 0 and offset < self.blanks[at][1]
 
     def in_body(self, offset: int) -> bool:
         """Tell whether a byte lies between the braces of a function."""
@@ -304,6 +311,7 @@ class _Scan:
         while at is not None:
             at = self._until_skip(self._plain_functions(at))
         found = self._found
+        found.blanks = sorted(self._blanks)
         if self._depth != 0 or self._stack or _unfinished(data[self._header :]):
             found.balanced = False
         return found

@@ -17,7 +17,8 @@ import tree_sitter_c
 from tree_sitter import Language, Node, Parser, Query, QueryCursor
 
 __all__ = [
-    "Node", "captures", "expression", "function", "matches", "parse", "query_names", "text",
+    "Node", "captures", "expression", "function", "matches", "parse", "query_names",
+    "rooted", "text",
 ]  # fmt: skip
 
 _LANGUAGE = Language(tree_sitter_c.language())
@@ -88,6 +89,14 @@ def captures(name: str, node: Node) -> dict[str, list[Node]]:
 def matches(name: str, node: Node) -> Iterator[dict[str, list[Node]]]:
     """Run the question NAME below NODE and yield the captures of each match."""
     for _, found in QueryCursor(_query(name)).matches(node):
+        yield found
+
+
+def rooted(name: str, node: Node) -> Iterator[dict[str, list[Node]]]:
+    """Run the question NAME at NODE alone, not below it, and yield the captures of each match."""
+    cursor = QueryCursor(_query(name))
+    cursor.set_max_start_depth(0)
+    for _, found in cursor.matches(node):
         yield found
 
 

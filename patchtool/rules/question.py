@@ -19,10 +19,11 @@ from patchtool.proof.coverage import Answer, Carrier, Decision, Question, Runs, 
 from patchtool.target.x86 import IMPLICATIONS, MEMBERS, RANGES, USUAL, bit_name
 from patchtool.world import hosts
 from patchtool.world.constants import host_constant
-from patchtool.world.entries import Path, Tree
+from patchtool.world.entries import Path, Tree, context_name
 
 if TYPE_CHECKING:
     from patchtool.world.invalidation import Invalidations
+    from patchtool.world.ledger import Ledger, Patch
 
 NESTED = "L2's control block changes only while L1 runs, which sets root_mmu up with guest_mode=0"
 
@@ -37,25 +38,31 @@ class Invalidated(NamedTuple):
     bits: tuple[Symbol, ...]
 
 
+_Patched = dict[tuple[Loc, int], list[tuple[Symbol, bool | None]]]
+"""By bit of a role: whether other code has stored to it, and what, None for anything."""
+
+
 class Terms:
     """The terms of one path, put into the words of coverage."""
 
-    def __init__(self, tree: Tree, path: Path, troubles: Sequence[Trouble]) -> None:
-        """Take a path, and what may hide a skip on the ways of its run."""
+    def __init__(
+        self,
+        tree: Tree,
+        path: Path,
+        troubles: Sequence[Trouble],
+        ledger: Ledger | None = None,
+    ) -> None:
+        """Take a path, what may hide a skip on the ways of its run, and all accounts."""
         self.tree = tree
         self.path = path
+        self.ledger = ledger
         self._troubles = troubles
         self.out = path.lowered
         self.guard = path.guard
         self.contexts = tuple({c.context: None for c in path.guard.comparisons})
         self._full = not self.guard.skips
-        prefixes = tuple(f"{c}." if c.path else f"{c.root.name}->" for c in self.contexts)
-        me = weakref.proxy(self)  # or the two would hold each other, see Runs
-        self._runs = Runs(
-            lambda symbol: me._left(symbol),
-            lambda symbol: me._is_constant(symbol.word),
-            lambda symbol: symbol.word.name.startswith(prefixes),
-        )
+        self._prefixes = tuple(f"{c}." if c.path else f"{c.root.name}->" for c in self.contexts)
+        self._runs = self._made_runs({})
         self._others = [g for g in self.out.guards if g.symbol != self.guard.symbol]
         self._left_in: dict[Loc, list[Cond]] = {}
         self._cells = {
@@ -79,6 +86,44 @@ class Terms:
             skips: bits.Substitution({**known, guard: skips}),
             not skips: bits.Substitution({**full, guard: not skips}),
         }
+
+    def _made_runs(self, patched: _Patched) -> Runs:
+        me, prefixes = weakref.proxy(self), self._prefixes  # or the two would hold each other
+        return Runs(
+            lambda symbol: me._left(symbol, patched),
+            lambda symbol: me._is_constant(symbol.word),
+            lambda symbol: symbol.word.name.startswith(prefixes),
+        )
+
+    # -- what other code stores to a role -----------------------------------------------------
+
+    @cached_property
+    def patches(self) -> tuple[Patch, ...]:
+        """What other code stores to parts of the roles that are compared."""
+        if self.ledger is None:
+            return ()
+        found: dict[Patch, None] = {}
+        for one in self.guard.comparisons:
+            held = self.ledger.patched(context_name(one.context), one.member)
+            found.update(dict.fromkeys(held))
+        return tuple(found)
+
+    def _patched(self, patches: Iterable[Patch]) -> _Patched:
+        """Return which bits of the roles may be other ones since a full run, and what they are."""
+        found: _Patched = {}
+        for patch in patches:
+            since = Word(f"{self._prefixes[0]}since {patch.place.file}:{patch.place.line}").bit()
+            for one in self.guard.comparisons:
+                record = self._role_type(one.member)
+                if record is None or one.member != patch.role:
+                    continue
+                slot = record.slots.get(".".join(patch.below))
+                low, width = (slot[0], slot[1]) if slot is not None else (0, record.size or 64)
+                for at in range(width):
+                    value = None if patch.value is None else bool(patch.value >> at & 1)
+                    cell = one.context.member(one.member)
+                    found.setdefault((cell, low + at), []).append((since, value))
+        return found
 
     # -- terms -----------------------------------------------------------------------------
 
@@ -116,11 +161,14 @@ class Terms:
 
     # -- the question ------------------------------------------------------------------------
 
-    def question(self, final: Bits, skipping: bool) -> Question:
-        """Put one field to coverage."""
+    def question(self, final: Bits, skipping: bool, patches: Sequence[Patch] = ()) -> Question:
+        """Put one field to coverage.
+
+        PATCHES are stores to the roles that may have happened since the full run, or not.
+        """
         condition = self._closed(self.guard.condition)
         return Question(
-            runs=self._runs,
+            runs=self._made_runs(self._patched(patches)) if patches else self._runs,
             path=self._others_closed(self.guard.path),
             skips=condition if skipping else bits.negate(condition),
             full=self._bits_under(final, not skipping),
@@ -133,7 +181,17 @@ class Terms:
             usual=self._usual,
         )
 
-    def _left(self, symbol: Symbol) -> Cond | None:
+    def _left(self, symbol: Symbol, patched: _Patched) -> Cond | None:
+        """Return what one bit of the context is when a later run begins."""
+        left, about = self._stored(symbol), symbol.word.about
+        if isinstance(about, Loc):
+            for happened, value in patched.get((about, symbol.position), ()):
+                if value is None or left is None:
+                    return None
+                left = bits.choose_cond(happened, value, left)
+        return left
+
+    def _stored(self, symbol: Symbol) -> Cond | None:
         """Return what a full run leaves in one bit of the context."""
         loc, position = symbol.word.about, symbol.position
         value = self._cells.get(loc) if isinstance(loc, Loc) else None
@@ -324,14 +382,16 @@ class Terms:
 
     # -- what is not understood ------------------------------------------------------------------
 
-    def spoilt(self) -> tuple[Reason, ...]:
-        """Return the troubles that lie on this path."""
+    def spoilt(self, context: Loc, member: tuple[str, ...]) -> tuple[Reason, ...]:
+        """Return the troubles that lie on this path, and the doubts about a field."""
         found = {
             (trouble.place, trouble.reason)
             for trouble in self._troubles
             if (trouble.path is True and self.guard.path is True)
             or can_hold([self.guard.path, trouble.path]) is not False
         }
+        if self.ledger is not None:
+            found.update(self.ledger.doubts_about(context_name(context), member))
         return tuple(Reason(text, place) for place, text in sorted(found))
 
     # -- invalidation --------------------------------------------------------------------------
@@ -483,11 +543,6 @@ def _cell_of(
         return context.member(*path), low, width, inner.size
     width = inner.width if isinstance(inner, IntType) else 64
     return context.member(*member), 0, width, width
-
-
-def context_name(loc: Loc) -> str:
-    """Return the name of a context: the member of the vCPU that it is."""
-    return loc.path[-1] if loc.path else re.split(r"->|\.", loc.root.name)[-1]
 
 
 def _is_overlay(record: RecordType, name: str) -> bool:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from patchtool.c.index import Index
 from patchtool.c.layout import RecordType, Types
-from patchtool.c.lower import Guard, Lowering, Trouble
+from patchtool.c.lower import Guard, Lowered, Lowering, Trouble
 from patchtool.c.memory import Loc
 from patchtool.c.scan import Definition
 from patchtool.errors import UsageError
@@ -25,10 +25,14 @@ from patchtool.model import (
     Verdict,
     worst,
 )
+from patchtool.proof.bits import Bits
 from patchtool.proof.coverage import Decision, Question, Unit
-from patchtool.rules.question import Invalidated, Terms, context_name
+from patchtool.rules.question import Invalidated, Terms
 from patchtool.world.completeness import doubts, garbled_functions, missing_pieces, unreached
-from patchtool.world.entries import Path, Tree, Ways, find_paths
+from patchtool.world.entries import Path, Tree, Ways, context_name, find_paths
+from patchtool.world.ledger import Ledger, Patch
+from patchtool.world.mentions import Mentions
+from patchtool.world.rivals import accounting, rival_entries
 from patchtool.world.roles import (
     Roles,
     compares_roles,
@@ -107,11 +111,14 @@ def examine(
         return Examined(Report(label, rev, files=index.asked, verdict="not-guarded"))
     paths, runs = find_paths(tree, starts, ways)
     troubles = {run: (*run.troubles, *doubts(tree, run, starts)) for run in runs}
+    for run, more in rival_entries(tree, runs).items():
+        troubles[run] = (*troubles[run], *more)
     everywhere = [one for some in troubles.values() for one in some]
     everywhere += unreached(runs, starts)
     if ways is None:  # else the verdicts of some ways are all that is asked for
         everywhere += missing_pieces(tree, runs, starts)
-    decided = [_decide(tree, path, troubles[path.lowered], wanted, ways is None) for path in paths]
+    ledger = None if ways is not None else _ledger(tree, wanted, accounting(tree, runs))
+    decided = [_decide(tree, path, troubles[path.lowered], wanted, ledger) for path in paths]
     asked = tuple(question for _, questions in decided for question in questions)
     contexts = [context for context, _ in decided if context.fields]
     if decided and not contexts and ways is None:
@@ -120,7 +127,20 @@ def examine(
             raise UsageError(f"--fields {names}: no guarded set-up of this tree stores it")
         reason = f"no guarded set-up stores {names}"
         everywhere.append(Trouble(decided[0][0].place, reason, False))
-    return Examined(_report(tree, contexts, everywhere, starts, label, rev), asked)
+    report = _report(tree, contexts, everywhere, starts, label, rev)
+    if ledger is not None:
+        report = report._replace(mentions=tuple(ledger.accounts))
+    return Examined(report, asked)
+
+
+def _ledger(tree: Tree, wanted: Sequence[str], runs: Sequence[Lowered]) -> Ledger:
+    """Account for the mentions of the roles, and of the fields that are asked for."""
+    names = {name for held in tree.roles.shape.contexts.values() for name in held}
+    for tag, record in tree.roles.contexts.items():
+        members = (_member(record, name, tree.roles, tag) for name in wanted)
+        names.update(member[0] for member in members if member is not None)
+    owners = dict.fromkeys(names, frozenset(tree.roles.contexts))
+    return Ledger(tree, Mentions(tree.index, tree.types, owners), runs, names)
 
 
 def _everything(index: Index, label: str, rev: str | None) -> Report:
@@ -182,11 +202,14 @@ def _decide(
     path: Path,
     troubles: Sequence[Trouble],
     wanted: Sequence[str],
-    carriers: bool,
+    ledger: Ledger | None,
 ) -> tuple[Context, list[Asked]]:
-    """Decide the fields of one path, and return what was asked."""
+    """Decide the fields of one path, and return what was asked.
+
+    Without a LEDGER what carries which input is left out.
+    """
     guard = path.guard
-    terms = Terms(tree, path, troubles)
+    terms = Terms(tree, path, troubles, ledger)
     results: list[FieldResult] = []
     asked: list[Asked] = []
     for name in wanted:
@@ -194,7 +217,9 @@ def _decide(
             member = _member(record, name, tree.roles, record_tag)
             if member is None:
                 continue
-            result, question = _decide_field(terms, name, context, record, member, carriers)
+            result, question = _decide_field(
+                terms, name, context, record, member, ledger is not None
+            )
             if result is not None:
                 results.append(result)
             if question is not None:
@@ -240,8 +265,8 @@ def _decide_field(
     if polarity is None:
         reason = Reason("which side of the comparison skips depends on more than the roles")
         return FieldResult(name, written, "unknown", reasons=(reason,)), None
-    spoilt = terms.spoilt()
-    question = terms.question(final, polarity)
+    spoilt = terms.spoilt(context, member)
+    question = terms.question(final, polarity, terms.patches)
     start = terms.initial(context, record, member)
     if question.full.identical(start) and question.kept.identical(start) and not spoilt:
         return None, None
@@ -250,6 +275,11 @@ def _decide_field(
         return FieldResult(name, written, "unknown", reasons=absent), None
     decision = Decision(question)
     answer = decision.decide(carriers)
+    is_patched = answer.verdict == "gap" and bool(terms.patches)
+    if is_patched:  # does it take what other code stores to a role?
+        question = terms.question(final, polarity)
+        decision = Decision(question)
+        answer = decision.decide(carriers)
     if answer.verdict == "covered" and not terms.compares(context, record, member):
         unclear = decision.unclear
         if unclear:
@@ -262,8 +292,24 @@ def _decide_field(
             question = question._replace(covered_elsewhere=equal)
             decision = Decision(question)
             answer = decision.decide()
+    if answer.verdict == "covered" and is_patched:
+        spoilt += _blamed(terms, question, final, polarity)
     result = terms.result(name, written, decision, answer, spoilt, invalidated)
     return result, question
+
+
+def _blamed(terms: Terms, question: Question, final: Bits, polarity: bool) -> tuple[Reason, ...]:
+    """Say which stores to a role take away what carries a field."""
+    found: list[Patch] = []
+    for patches in (*((one,) for one in terms.patches), terms.patches):
+        if found and patches == terms.patches:
+            break  # no more than those that do so alone
+        again = terms.question(final, polarity, patches)
+        again = again._replace(covered_elsewhere=question.covered_elsewhere)
+        if Decision(again).decide(carriers=False).verdict != "covered":
+            found.extend(patches)
+    words = "{} carries a field and is stored here as well"
+    return tuple(Reason(words.format(".".join((p.role, *p.below))), p.place) for p in found)
 
 
 # -- the report ------------------------------------------------------------------------------

@@ -153,12 +153,12 @@ def stray_stores(tree: Tree, lowered: Lowered) -> Iterator[Trouble]:
     ]
     for guard in lowered.guards:
         for loc, value in stray:
-            if not loc.within(guard.context) and _may_change(lowered, loc, value, guard.path):
+            if not loc.within(guard.context) and may_change(lowered, loc, value, guard.path):
                 reason = f"{loc} is stored, and {loc.root.name} may point to this context"
                 yield Trouble(guard.place, reason, guard.path)
 
 
-def _may_change(lowered: Lowered, loc: Loc, value: Value, path: Cond) -> bool:
+def may_change(lowered: Lowered, loc: Loc, value: Value, path: Cond) -> bool:
     """Tell whether a run may leave another value in a place than it has found there."""
     if not isinstance(value, Int):
         return True

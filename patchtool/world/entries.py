@@ -203,3 +203,8 @@ def _bound(
             words.append(f"{pointer} points to {target} here ({where})")
             break
     return bound, tuple(words)
+
+
+def context_name(loc: Loc) -> str:
+    """Return the name of a context: the member of the vCPU that it is."""
+    return loc.path[-1] if loc.path else re.split(r"->|\.", loc.root.name)[-1]

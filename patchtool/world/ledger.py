@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The ledger: what each mention of what a proof rests on amounts to.
+
+In: the mentions of the roles and fields of a tree, and its runs.  Out: an account of each
+mention, and doubts.  A mention was executed in a run that was decided, or it declares, names
+something else, reads, or stores to a part of a role, which then carries nothing.  Whatever
+else it is, it puts in doubt what it may touch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from typing import NamedTuple
+
+from patchtool.c.index import KVM_HOST, is_static
+from patchtool.c.lower import Lowered
+from patchtool.c.scan import Definition, FileIndex, opens_line, places, strip_comments
+from patchtool.model import Account, Place
+from patchtool.world.entries import Tree
+from patchtool.world.mentions import Mention, Mentions
+
+_PROTOTYPE = re.compile(rb"\s*\([^;{}=]*\)[^;{}=()]*(?:__\w+\s*(?:\([^()]*\)\s*)?)*;")
+_EXPORTED = re.compile(rb"\b(?:EXPORT_\w+|STACK_FRAME_NON_STANDARD\w*|BTF_ID\w*)\s*\([\w\s,]*\Z")
+_NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|0|[1-9][0-9]*")
+_LEAD = 80
+
+
+class Doubt(NamedTuple):
+    """One mention that is not accounted for, and what it may touch."""
+
+    place: Place
+    reason: str
+    name: str
+    context: str
+    """The member of the vCPU that it may touch; any where it is empty."""
+
+
+class Patch(NamedTuple):
+    """A part of a stored role that is stored to outside of the set-ups."""
+
+    place: Place
+    role: str
+    below: tuple[str, ...]
+    context: str
+    value: int | None
+    """What is stored, where that is a number."""
+
+
+class Ledger:
+    """The accounts of one tree."""
+
+    def __init__(
+        self, tree: Tree, mentions: Mentions, runs: Iterable[Lowered], names: Iterable[str]
+    ) -> None:
+        """Account for every mention of some members: roles, and fields of contexts.
+
+        RUNS are those that account for what they store.
+        """
+        self._tree, self._mentions = tree, mentions
+        self._runs = list(runs)
+        self._starts = {lowered.start.key for lowered in self._runs}
+        self._callers: dict[tuple[str, str, int], tuple[str, Place] | None] = {}
+        self.accounts: list[Account] = []
+        self.doubts: list[Doubt] = []
+        self.patches: list[Patch] = []
+        roles = {n for held in tree.roles.shape.contexts.values() for n in held}
+        for name in sorted(set(names)):
+            for mention in mentions.of(name):
+                self._account(mention, name in roles)
+        self.accounts.sort()
+
+    # -- what it amounts to ------------------------------------------------------------------
+
+    def _account(self, mention: Mention, is_role: bool) -> None:
+        how = {
+            "declaration": "declared",
+            "variable": "something else of that name",
+            "read": "read",
+        }.get(mention.kind)
+        if how is None:
+            outside = self._outside(mention)
+            if outside is None:
+                how = "executed"
+            elif is_role and mention.kind == "store" and mention.below:
+                how = "stored elsewhere, and carries nothing"
+                value = int(mention.value, 0) if _NUMBER.fullmatch(mention.value) else None
+                self.patches.append(
+                    Patch(mention.place, mention.name, mention.below, mention.context, value)
+                )
+            else:
+                how = self._doubt(mention, outside)
+        self.accounts.append(Account(mention.place, mention.name, mention.what, how))
+
+    def _doubt(self, mention: Mention, outside: str) -> str:
+        reason = mention.reason or f"{mention.what} is stored"
+        reason = f"{reason}{outside}"
+        self.doubts.append(Doubt(mention.place, reason, mention.name, mention.context))
+        return f"open: {reason}"
+
+    # -- what was executed -------------------------------------------------------------------
+
+    @cached_property
+    def _executed(self) -> frozenset[tuple[str, str, int]]:
+        """The functions and macros that a run went through: file, name and line."""
+        return frozenset(
+            (one.file, one.name, one.line)
+            for lowered in self._runs
+            for one in lowered.consulted
+            if one.kind in ("function", "macro")
+        )
+
+    def _is_executed(self, one: Definition) -> bool:
+        return (one.file, one.name, one.line) in self._executed
+
+    def _outside(self, mention: Mention) -> str | None:
+        """Say how a mention is come by outside of the runs; None where it is not."""
+        function = mention.function
+        if function is None:
+            return ", outside of any function"
+        if function.kind == "macro" or self._is_executed(function):
+            known = self._callers.get(function.key)
+            if function.key not in self._callers:
+                known = self._callers[function.key] = self._called_outside(function)
+            if known is None:
+                return None
+            name, place = known
+            return f", and {name}() uses it outside of the set-ups ({place.file}:{place.line})"
+        return f" in {function.name}(), which is no part of a set-up that was decided"
+
+    def _called_outside(self, function: Definition) -> tuple[str, Place] | None:
+        """Return who reaches a function that a run went through, and is in none itself."""
+        todo, seen = [function], {function.key}
+        while todo:
+            here = todo.pop()
+            if here.key in self._starts:
+                continue
+            for place, user in self._users(here):
+                if user is None:
+                    return "what is given its address", place
+                if user.kind != "macro" and not self._is_executed(user):
+                    return user.name, place
+                if user.key not in seen:
+                    seen.add(user.key)
+                    todo.append(user)
+        return None
+
+    def _users(self, function: Definition) -> Iterator[tuple[Place, Definition | None]]:
+        """Yield what names a function or macro: other functions and macros, or no function."""
+        word = function.name.encode()
+        index = self._tree.index
+        alone = is_static(function) and function.file.endswith(".c")
+        for path in (function.file,) if alone else self._mentions.files:
+            if word not in (index.raw(path) or b""):
+                continue
+            file = index.file(path)
+            for at in places(file.data, word) if file is not None else ():
+                assert file is not None
+                place = Place(path, file.data.count(b"\n", 0, at) + 1)
+                inside = file.function_at(at)
+                around = [
+                    one
+                    for one in file.functions.get(inside or "", ())
+                    if one.start <= at < one.start + len(one.text)
+                ]
+                if inside is not None:
+                    for one in around:
+                        is_itself = one.key == function.key or (
+                            one.name == function.name and file.data.find(b"{", one.start) > at
+                        )
+                        if not is_itself and word in strip_comments(one.text):
+                            yield place, one
+                    continue
+                macros = list(file.macros_around([at]))
+                if macros:
+                    yield from ((place, one) for one in macros if one.name != function.name)
+                elif not _is_harmless(file, at, len(word)):
+                    yield place, None
+
+    # -- what a field rests on ---------------------------------------------------------------
+
+    @cached_property
+    def _embedded(self) -> frozenset[str]:
+        """The members of a vCPU that are contexts by value."""
+        tags = b"|".join(tag.encode() for tag in self._tree.roles.contexts)
+        found: set[str] = set()
+        for one in self._tree.index.record("struct kvm_vcpu_arch", KVM_HOST):
+            plain = strip_comments(one.text)
+            found.update(
+                name.decode()
+                for name in re.findall(rb"\bstruct\s+(?:" + tags + rb")\s+(\w+)\s*;", plain)
+            )
+        return frozenset(found)
+
+    def _may_be(self, named: str, context: str) -> bool:
+        """Tell whether a mention may be one of a context of a guard."""
+        known = named in self._embedded and context in self._embedded
+        return not known or named == context
+
+    def doubts_about(self, context: str, member: tuple[str, ...]) -> tuple[tuple[Place, str], ...]:
+        """Return the doubts about a field of a context: of its own, and about the roles."""
+        roles = {n for held in self._tree.roles.shape.contexts.values() for n in held}
+        return tuple(
+            (one.place, one.reason)
+            for one in self.doubts
+            if (one.name in roles or one.name == member[0]) and self._may_be(one.context, context)
+        )
+
+    def patched(self, context: str, role: str) -> tuple[Patch, ...]:
+        """Return what other code stores to parts of a role of a context."""
+        return tuple(
+            one for one in self.patches if one.role == role and self._may_be(one.context, context)
+        )
+
+
+def _is_harmless(file: FileIndex, at: int, length: int) -> bool:
+    """Tell whether a name at file scope is declared or exported there, and no more."""
+    data = file.data
+    if _EXPORTED.search(data, max(0, at - _LEAD), at) is not None:
+        return True
+    if _PROTOTYPE.match(data, at + length) is None:
+        return False
+    start = max(data.rfind(mark, 0, at) for mark in (b";", b"}", b"\n\n"))
+    lead = data[start + 1 : at]
+    return opens_line(data, at) or re.search(rb"[\w*]\s*\Z", lead) is not None

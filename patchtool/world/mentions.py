@@ -1,0 +1,643 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Every mention of a member in the text of KVM, and what is done with it there.
+
+In: an index, the types, and for each member the records that it matters in.  Out: mentions,
+found by word whatever the syntax around them.  A mention is a declaration, a variable of the
+same name, a read, a store, or open: what is not recognised is open.  Two questions in
+``queries/`` say what a read is; nothing says what a danger is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+from patchtool.c import syntax
+from patchtool.c.index import KVM_HOST, Index, expand, plain
+from patchtool.c.layout import (
+    ArrayType,
+    CType,
+    PointerType,
+    RecordType,
+    Types,
+    UnknownType,
+    base_type,
+    settled,
+)
+from patchtool.c.scan import Definition, FileIndex, places
+from patchtool.c.syntax import Node, text
+from patchtool.model import Place
+
+Kind = Literal["declaration", "variable", "read", "store", "open"]
+
+_WHOLE = "it is all that a macro stands for"
+"""Of a mention in what a macro amounts to: what matters is what is done with the call."""
+MAX_EXPANSIONS = 6
+"""How deep macros are followed that are given a mention."""
+MAX_STEPS = 24
+"""How many calls and members a type is followed through."""
+
+GENERIC = "virt/kvm"
+"""The part of KVM that all architectures share."""
+
+_DEFINE = re.compile(rb"[ \t]*#[ \t]*define[ \t]+(\w+)")
+_LINE_OF_BLANKS = re.compile(rb"\s*else\b")
+_WRAPPINGS = ((b"void f(void) { (", b"); }"), (b"void f(void) { ", b"; }"), (b"", b";"))
+"""Where what a macro stands for may be: an expression, statements, a definition."""
+_HOLDERS = ("field_expression", "subscript_expression")
+
+
+class Mention(NamedTuple):
+    """One mention of a member, or of a macro that stands for one."""
+
+    place: Place
+    name: str
+    kind: Kind
+    what: str
+    """The expression as it stands: the object, and what of it."""
+    below: tuple[str, ...] = ()
+    """The members below the one that is named."""
+    context: str = ""
+    """The member of the vCPU that holds it, where the expression names it."""
+    value: str = ""
+    """What is stored, where that is all that is stored."""
+    function: Definition | None = None
+    """The function, or the macro, around it."""
+    reason: str = ""
+    """What is not understood, of an open one."""
+
+
+class Mentions:
+    """The mentions of the members of one tree, found when they are asked for."""
+
+    def __init__(self, index: Index, types: Types, owners: Mapping[str, frozenset[str]]) -> None:
+        """OWNERS gives, for each member, the tags of the records in which it matters."""
+        self.index, self.types, self._owners = index, types, owners
+        self._found: dict[str, tuple[Mention, ...]] = {}
+        self._declared: dict[int, dict[str, list[tuple[Node, Node]]]] = {}
+        self._roots: dict[int, Node] = {}
+
+    @cached_property
+    def files(self) -> tuple[str, ...]:
+        """The files that make up the text of KVM, and the headers that it includes, each once."""
+        generic = [p for p in self.index.source.walk(GENERIC) if p.endswith((".c", ".h"))]
+        ours = (*self.index.kvm_files, *generic)
+        included = [target for path in ours for target in self.index.included(path)]
+        return tuple(dict.fromkeys((KVM_HOST, *ours, *included)))
+
+    def of(self, name: str) -> tuple[Mention, ...]:
+        """Return the mentions of one member, those of macros that stand for it included."""
+        known = self._found.get(name)
+        if known is None:
+            known = self._found[name] = tuple(self._search(name))
+        return known
+
+    def owners(self, name: str) -> frozenset[str]:
+        """Return the tags of the records in which a member matters."""
+        return self._owners.get(name, frozenset())
+
+    def _search(self, name: str) -> Iterator[Mention]:
+        todo, seen = [name], {name}
+        while todo:
+            word = todo.pop()
+            spelt = word.encode()
+            for path in self.files:
+                if spelt not in (self.index.raw(path) or b""):
+                    continue
+                file = self.index.file(path)
+                for at in places(file.data, spelt) if file is not None else ():
+                    assert file is not None
+                    site = _Site(self, file, at, word, name)
+                    yield site.mention()
+                    if site.stands_for is not None and site.stands_for not in seen:
+                        seen.add(site.stands_for)
+                        todo.append(site.stands_for)
+
+    # -- types -------------------------------------------------------------------------------
+
+    def is_array(self, name: str, below: tuple[str, ...]) -> bool:
+        """Tell whether what a member leads to is, or may be, an array: its name is an address."""
+        for tag in self.owners(name):
+            here: CType = self.types.record(f"struct {tag}", KVM_HOST)
+            for step in (name, *below):
+                if step == "[]" and isinstance(here, ArrayType):
+                    here = here.element
+                elif isinstance(here, RecordType) and step in here.by_name:
+                    here = here.by_name[step][1]
+                else:
+                    return False
+            if isinstance(here, ArrayType):
+                return True
+        return False
+
+    def variables(self, root: Node) -> dict[str, list[tuple[Node, Node]]]:
+        """Return the declarations below a node by name: type and declarator of each."""
+        known = self._declared.get(root.id)
+        if known is None:
+            known = self._declared[root.id] = {}
+            self._roots[root.id] = root
+            for node in _walk(root):
+                if node.type not in ("parameter_declaration", "declaration"):
+                    continue
+                base = node.child_by_field_name("type")
+                for declarator in node.children_by_field_name("declarator"):
+                    name = _declared_name(declarator)
+                    if base is not None and name is not None:
+                        known.setdefault(name, []).append((base, declarator))
+        return known
+
+    def type_of(self, node: Node, root: Node, here: str, steps: int = 0) -> CType:
+        """Return the type of an expression; an unknown type where that is not plain."""
+        unknown = UnknownType("")
+        if steps > MAX_STEPS:
+            return unknown
+        kind = node.type
+        if kind == "parenthesized_expression" and len(node.named_children) == 1:
+            return self.type_of(node.named_children[0], root, here, steps + 1)
+        if kind == "identifier":
+            found = self.variables(root).get(text(node), [])
+            kinds = [self._declared_type(base, name, here) for base, name in found]
+            return kinds[0] if kinds and all(k == kinds[0] for k in kinds) else unknown
+        if kind == "field_expression":
+            base, field = (node.child_by_field_name(n) for n in ("argument", "field"))
+            assert base is not None and field is not None
+            held = self.type_of(base, root, here, steps + 1)
+            if isinstance(held, PointerType):
+                held = settled(held.target)
+            if isinstance(held, RecordType) and text(field) in held.by_name:
+                return held.by_name[text(field)][1]
+            return unknown
+        if kind == "subscript_expression":
+            base = node.child_by_field_name("argument")
+            held = unknown if base is None else self.type_of(base, root, here, steps + 1)
+            if isinstance(held, ArrayType):
+                return held.element
+            return settled(held.target) if isinstance(held, PointerType) else unknown
+        if kind == "pointer_expression":
+            base, operator = (node.child_by_field_name(n) for n in ("argument", "operator"))
+            assert base is not None and operator is not None
+            held = self.type_of(base, root, here, steps + 1)
+            if operator.type == "&":
+                return PointerType(held)
+            return settled(held.target) if isinstance(held, PointerType) else unknown
+        if kind == "cast_expression":
+            return self._described(node.child_by_field_name("type"), here)
+        if kind == "call_expression":
+            return self._returned(node, here)
+        return unknown
+
+    def _declared_type(self, base: Node, declarator: Node, here: str) -> CType:
+        ctype = self.types.declared(declarator, base_type(self.types, base, here), here)[1]
+        return PointerType(ctype.element) if isinstance(ctype, ArrayType) else ctype
+
+    def _described(self, node: Node | None, here: str) -> CType:
+        base = node.child_by_field_name("type") if node is not None else None
+        declarator = node.child_by_field_name("declarator") if node is not None else None
+        if base is None:
+            return UnknownType("")
+        lazy = base_type(self.types, base, here)
+        return lazy.type if declarator is None else self.types.declared(declarator, lazy, here)[1]
+
+    def _returned(self, call: Node, here: str) -> CType:
+        """Return the type of a call of a function that KVM defines."""
+        callee = call.child_by_field_name("function")
+        name = text(callee) if callee is not None and callee.type == "identifier" else ""
+        found = self.index.functions(name, here) if name else ()
+        node = syntax.function(self.index.node(found[0])) if len(found) == 1 else None
+        base = node.child_by_field_name("type") if node is not None else None
+        declarator = node.child_by_field_name("declarator") if node is not None else None
+        if base is None or declarator is None or self.index.macros(name, here):
+            return UnknownType("")
+        lazy = base_type(self.types, base, found[0].file)
+        if declarator.type != "pointer_declarator":
+            return lazy.type
+        inner = declarator.child_by_field_name("declarator")
+        if inner is None or inner.type == "pointer_declarator":
+            return UnknownType("")
+        return PointerType(lazy.pointee())
+
+
+class _Site:
+    """One place in one file where a word stands."""
+
+    def __init__(self, book: Mentions, file: FileIndex, at: int, word: str, name: str) -> None:
+        self._book, self._file, self._at = book, file, at
+        self._word, self._name = word, name
+        self._function: Definition | None = None
+        self.stands_for: str | None = None
+        """The macro around, where what it yields is the member itself."""
+
+    def mention(self) -> Mention:
+        """Tell what is done at this place."""
+        file, at, data = self._file, self._at, self._file.data
+        if file.is_blank(at):
+            return self._made("variable", self._word)  # not compiled
+        name = file.function_at(at)
+        for one in file.functions.get(name or "", ()):
+            if one.start <= at < one.start + len(one.text):
+                self._function = one
+                return self._in_tree(self._book.index.node(one), at - one.start)
+        define = self._define()
+        if define is not None:
+            return self._in_macro(define)
+        for group in (file.records, file.objects):
+            for definitions in group.values():
+                for one in definitions:
+                    if one.start <= at < one.start + len(one.text):
+                        if group is file.records:
+                            return self._made("declaration", self._word)
+                        return self._in_tree(self._book.index.node(one), at - one.start)
+        if any(one.start <= at < one.start + len(one.text) for one in file.enums):
+            return self._made("declaration", self._word)
+        start = max(data.rfind(b";", 0, at), data.rfind(b"}", 0, at)) + 1
+        end = data.find(b";", at)
+        root = syntax.parse(data[start : end + 1 or len(data)])
+        leaf = _leaf(root, at - start, len(self._word))
+        if not root.has_error and _is_declared(leaf):
+            return self._made("declaration", self._word)
+        return self._in_piece()
+
+    def _made(
+        self,
+        kind: Kind,
+        what: str,
+        below: tuple[str, ...] = (),
+        context: str = "",
+        reason: str = "",
+    ) -> Mention:
+        data, at = self._file.data, self._at
+        line = data.count(b"\n", 0, at) + 1
+        column = at - data.rfind(b"\n", 0, at)
+        inside = self._function.name if self._function is not None else ""
+        place = Place(self._file.path, line, column, inside)
+        words = " ".join(what.split())
+        return Mention(place, self._name, kind, words, below, context, "", self._function, reason)
+
+    def _open(self, what: str, reason: str, context: str = "") -> Mention:
+        return self._made("open", what, (), context, reason)
+
+    # -- where the word stands ---------------------------------------------------------------
+
+    def _define(self) -> Definition | None:
+        """Return the macro in whose definition the word stands."""
+        data = self._file.data
+        start = data.rfind(b"\n", 0, self._at) + 1
+        while start > 1 and data[start - 2 : start - 1] == b"\\":
+            start = data.rfind(b"\n", 0, start - 1) + 1
+        found = _DEFINE.match(data, start)
+        if found is None:
+            return None
+        macros = self._file.macros(found[1].decode())
+        return next((m for m in macros if start <= m.start <= self._at), None)
+
+    def _in_macro(self, macro: Definition) -> Mention:
+        """Judge a mention in the body of a macro, the pasting of names left out."""
+        self._function = macro
+        if self._word == macro.name:
+            return self._made("declaration", self._word)
+        body = plain(re.sub(rb"\s*##\s*", b"", macro.text).replace(b"\n", b" "))
+        for before, behind in _WRAPPINGS:
+            source = before + body + behind
+            root = syntax.parse(source)
+            if root.has_error:
+                continue
+            found = self._made("variable", self._word)  # one of the parameters
+            for at in places(source, self._word.encode()):
+                one = self._judged(_leaf(root, at, len(self._word)), root, at)
+                if _gravity(one) > _gravity(found):
+                    found = one
+            return found
+        return self._open(macro.name, f"the macro {macro.name} is not understood")
+
+    def _in_tree(self, root: Node, at: int) -> Mention:
+        leaf = _leaf(root, at, len(self._word))
+        if leaf.type == "preproc_arg":
+            define = self._define()
+            return self._in_macro(define) if define is not None else self._in_piece()
+        if root.has_error and _is_broken_around(leaf):
+            return self._in_piece()
+        return self._judged(leaf, root, at)
+
+    def _in_piece(self) -> Mention:
+        """Judge a mention by the text between the nearest semicolons and braces."""
+        data, at = self._file.data, self._at
+        start = max(data.rfind(mark, 0, at) for mark in (b";", b"{", b"}")) + 1
+        ends = [data.find(mark, at) for mark in (b";", b"{", b"}")]
+        end = min((one for one in ends if one >= 0), default=len(data))
+        lead = _LINE_OF_BLANKS.match(data, start, end)
+        start = start if lead is None else lead.end()
+        before, behind = _WRAPPINGS[1]
+        source = before + data[start:end] + behind
+        root = syntax.parse(source)
+        if root.has_error:
+            return self._open(self._word, "the text around it cannot be parsed")
+        within = at - start + len(before)
+        return self._judged(_leaf(root, within, len(self._word)), root, within)
+
+    # -- what is done with it ----------------------------------------------------------------
+
+    def _judged(self, leaf: Node, root: Node, at: int, depth: int = 0) -> Mention:
+        """Tell what an expression does with the member that one of its words names."""
+        parent = leaf.parent
+        if parent is None:
+            return self._open(text(leaf), "the text around it cannot be parsed")
+        if leaf.type in ("string_content", "string_literal", "statement_identifier", "comment"):
+            return self._made("variable", self._word)
+        if _is_declared(leaf):
+            return self._made("declaration", self._word)
+        if leaf.type == "field_identifier" and parent.type == "field_expression":
+            return self._followed(parent, root, depth, self._is_elsewhere(parent, root))
+        if leaf.type == "field_identifier" and parent.type == "field_designator":
+            return self._designated(parent, root)
+        if leaf.type != "identifier":
+            return self._open(text(parent), f"{_spelt(parent)} is not understood")
+        if self._word != self._name:  # a macro that stands for the member
+            is_called = parent.type == "call_expression" and parent.children[0] == leaf
+            return self._followed(parent if is_called else leaf, root, depth, lambda: False)
+        if parent.type == "argument_list" and parent.parent is not None:
+            given = self._named_to_macro(parent.parent, depth)
+            if given is not None and given.reason == _WHOLE:
+                return self._followed(parent.parent, root, depth, lambda: False)
+            if given is not None:
+                return given
+        if text(leaf) in self._book.variables(root):
+            return self._made("variable", self._word)
+        if self._function is not None and text(leaf) in (self._function.parameters or ()):
+            return self._made("variable", self._word)
+        return self._open(text(parent), f"{self._word} is named, and is no variable here")
+
+    def _followed(
+        self, first: Node, root: Node, depth: int, is_elsewhere: Callable[[], bool]
+    ) -> Mention:
+        """Go from a mention outwards until its use is known."""
+        below: list[str] = []
+        here = first
+        while here.parent is not None:
+            outer = here.parent
+            if outer.type == "parenthesized_expression" and outer.named_child_count == 1:
+                here = outer
+            elif outer.type in _HOLDERS and outer.child_by_field_name("argument") == here:
+                field = outer.child_by_field_name("field")
+                below.append(text(field) if field is not None else "[]")
+                here = outer
+            else:
+                break
+        what, path, context = text(here), tuple(below), self._context(first)
+        outer_most, is_value = here.parent, False
+        if outer_most is None:
+            return self._open(what, "the text around it cannot be parsed")
+        if outer_most.type == "assignment_expression" and outer_most.children[0] == here:
+            one = self._made("store", what, path, context)
+            return self._unless(is_elsewhere, one._replace(value=_stored(outer_most)))
+        if outer_most.type == "update_expression":
+            return self._unless(is_elsewhere, self._made("store", what, path, context))
+        if self._book.is_array(self._name, path):
+            one = self._open(what, f"{what} is an array, and its address is used", context)
+            return self._unless(is_elsewhere, one)
+        in_macro = self._function is not None and self._function.kind == "macro"
+        while True:
+            if not is_value and _is_whole(here):
+                if depth:
+                    return self._made("read", what, path, context, _WHOLE)
+                if in_macro:
+                    assert self._function is not None
+                    self.stands_for = self._function.name
+                    return self._made("read", what, path, context)
+            use, taker, callee = self._use(here)
+            if use == "value" and taker is not None:
+                here, is_value = taker, True
+                continue
+            if use == "read":
+                return self._made("read", what, path, context)
+            if use == "argument" and taker is not None and callee is not None:
+                reason = self._given(taker, callee, depth)
+                if reason is None:
+                    return self._made("read", what, path, context)
+                if reason == _WHOLE:
+                    return self._followed(taker, root, depth, is_elsewhere)
+                return self._unless(is_elsewhere, self._open(what, reason, context))
+            one = self._open(what, _why(here, what), context)
+            return self._unless(is_elsewhere, one)
+
+    def _use(self, here: Node) -> tuple[str, Node | None, Node | None]:
+        """Return what takes an expression: "read", "value" or "argument", and by which node."""
+        outer = here.parent
+        for _ in range(3):  # a pattern reaches no further: call, arguments, address
+            if outer is None or (outer.type.endswith("_statement") and outer != here.parent):
+                break
+            for question in ("mention_use", "reading_macro"):
+                for found in syntax.rooted(question, outer):
+                    for use in ("read", "value", "argument"):
+                        if here not in found.get(use, ()):
+                            continue
+                        callee = found.get("callee", [None])[0]
+                        if question == "reading_macro":
+                            if callee is None or self._macros(text(callee)):
+                                continue
+                        elif use == "argument" and self._is_reading(outer, here):
+                            return "read", outer, None
+                        return use, outer, callee
+            outer = outer.parent
+        return "", None, None
+
+    def _is_reading(self, call: Node, argument: Node) -> bool:
+        """Tell whether a call is one of those that leave their arguments as they are."""
+        callee = call.child_by_field_name("function")
+        if callee is None or self._macros(text(callee)):
+            return False
+        return any(
+            argument in found.get("read", ()) for found in syntax.rooted("reading_macro", call)
+        )
+
+    def _macros(self, name: str) -> tuple[Definition, ...]:
+        """Return the macros of a name that KVM and its headers define."""
+        return self._book.index.macros(name, self._file.path)
+
+    def _given(self, call: Node, callee: Node, depth: int) -> str | None:
+        """Say why an argument of a call may be changed by it; None where it is not."""
+        name = text(callee)
+        macros = self._macros(name)
+        if not macros:
+            if self._book.index.functions(name, self._file.path):
+                return None
+            return f"it is given to {name}(), of which no definition was found"
+        for macro in macros:
+            one = self._expanded(macro, call, depth)
+            if one is not None and one.kind != "read":
+                return f"it is given to the macro {name}, which may store to it"
+            if one is not None and one.reason == _WHOLE:
+                return _WHOLE
+        return None
+
+    def _expanded(self, macro: Definition, call: Node, depth: int) -> Mention | None:
+        """Judge what a macro does with a word among its arguments; None for nothing at all."""
+        listed = call.child_by_field_name("arguments")
+        given = listed.named_children if listed is not None else []
+        arguments = [text(n) for n in given if n.type != "comment"]
+        body = expand(macro, arguments) if macro.parameters is not None else None
+        if body is None or depth >= MAX_EXPANSIONS:
+            return self._open(macro.name, f"the macro {macro.name} is not understood")
+        flat = plain(body.replace("\n", " ").encode())
+        for before, behind in _WRAPPINGS:
+            source = before + flat + behind
+            root = syntax.parse(source)
+            if root.has_error:
+                continue
+            worst: Mention | None = None
+            for at in places(source, self._word.encode()):
+                one = self._judged(_leaf(root, at, len(self._word)), root, at, depth + 1)
+                if worst is None or _gravity(one) > _gravity(worst):
+                    worst = one
+            return worst
+        return self._open(macro.name, f"the macro {macro.name} is not understood")
+
+    def _named_to_macro(self, call: Node, depth: int) -> Mention | None:
+        """Judge a word that is an argument by itself: a macro may make a member of it."""
+        callee = call.child_by_field_name("function")
+        if callee is None or callee.type != "identifier":
+            return None
+        for macro in self._macros(text(callee)):
+            one = self._expanded(macro, call, depth)
+            if one is not None and one.kind not in ("variable", "declaration"):
+                return one
+        return None
+
+    def _designated(self, designator: Node, root: Node) -> Mention:
+        """Judge ``.member = value`` in the initialiser of an object."""
+        here: Node | None = designator.parent
+        while here is not None and here.type in ("initializer_pair", "initializer_list"):
+            here = here.parent
+        ctype: CType = UnknownType("")
+        path = self._file.path
+        if here is not None and here.type == "compound_literal_expression":
+            ctype = self._book._described(here.child_by_field_name("type"), path)
+        elif here is not None and here.type == "init_declarator" and here.parent is not None:
+            base = here.parent.child_by_field_name("type")
+            if base is not None:
+                ctype = self._book._declared_type(base, here, path)
+        if isinstance(ctype, RecordType) and ctype.tag not in self._book.owners(self._name):
+            if self._name in ctype.by_name:
+                return self._made("variable", self._word)
+        return self._open(text(designator), f"an object with {self._name} is initialised")
+
+    # -- whose member it is ------------------------------------------------------------------
+
+    def _unless(self, is_elsewhere: Callable[[], bool], mention: Mention) -> Mention:
+        return mention._replace(kind="variable", reason="") if is_elsewhere() else mention
+
+    def _is_elsewhere(self, mention: Node, root: Node) -> Callable[[], bool]:
+        """Return what tells whether a member is known to be one of another record."""
+
+        def answer() -> bool:
+            base = mention.child_by_field_name("argument")
+            assert base is not None
+            held = self._book.type_of(base, root, self._file.path)
+            if isinstance(held, PointerType):
+                held = settled(held.target)
+            return (
+                isinstance(held, RecordType)
+                and held.tag not in self._book.owners(self._name)
+                and self._name in held.by_name
+            )
+
+        return answer
+
+    def _context(self, mention: Node) -> str:
+        """Return the member of the vCPU that holds the object, as far as it is named."""
+        base = mention.child_by_field_name("argument") if mention.type in _HOLDERS else None
+        operator = mention.child_by_field_name("operator") if base is not None else None
+        field = base.child_by_field_name("field") if base is not None else None
+        return text(field) if field is not None and operator and operator.type == "." else ""
+
+
+def _leaf(root: Node, at: int, length: int) -> Node:
+    """Return the smallest node around a word."""
+    return root.descendant_for_byte_range(at, at + length) or root
+
+
+def _walk(node: Node) -> Iterator[Node]:
+    todo = [node]
+    while todo:
+        here = todo.pop()
+        yield here
+        todo.extend(here.named_children)
+
+
+def _declared_name(declarator: Node) -> str | None:
+    """Return the name that a declarator declares."""
+    here: Node | None = declarator
+    while here is not None:
+        if here.type == "identifier":
+            return text(here)
+        inner = here.child_by_field_name("declarator")
+        if inner is None and here.type == "parenthesized_declarator" and here.named_children:
+            inner = here.named_children[0]
+        here = inner
+    return None
+
+
+def _is_declared(leaf: Node) -> bool:
+    """Tell whether a word is the name, or the type, that a declaration declares."""
+    if leaf.type == "type_identifier":
+        return True
+    here = leaf
+    while here.parent is not None:
+        outer = here.parent
+        if outer.type.endswith("declarator") and outer.type != "init_declarator":
+            if here.type != "parameter_list" and outer.child_by_field_name("size") != here:
+                here = outer
+                continue
+        if outer.type == "init_declarator" and outer.child_by_field_name("declarator") == here:
+            here = outer
+            continue
+        declares = outer.type in ("declaration", "parameter_declaration", "field_declaration")
+        return declares and here in outer.children_by_field_name("declarator")
+    return False
+
+
+def _is_broken_around(leaf: Node) -> bool:
+    """Tell whether the grammar lost its way in the statement around a word."""
+    here: Node | None = leaf
+    while here is not None:
+        if here.is_error:
+            return True
+        if here.type.endswith(("_statement", "declaration")) and here.type != "labeled_statement":
+            return here.has_error and here.type != "compound_statement"
+        here = here.parent
+    return True
+
+
+def _is_whole(node: Node) -> bool:
+    """Tell whether an expression is all that a macro amounts to."""
+    here = node
+    while here.parent is not None and here.parent.type == "parenthesized_expression":
+        here = here.parent
+    outer = here.parent
+    return outer is not None and outer.type == "expression_statement"
+
+
+def _stored(assignment: Node) -> str:
+    """Return what a plain assignment stores, nothing for one that computes with the old value."""
+    operator, right = (assignment.child_by_field_name(n) for n in ("operator", "right"))
+    return text(right) if operator is not None and right and operator.type == "=" else ""
+
+
+def _spelt(node: Node) -> str:
+    return node.type.replace("_", " ")
+
+
+def _gravity(mention: Mention) -> int:
+    """Return how much a mention among others decides about all of them."""
+    if mention.kind == "read":
+        return 2 if mention.reason == _WHOLE else 1
+    return {"store": 3, "open": 4}.get(mention.kind, 0)
+
+
+def _why(node: Node, what: str) -> str:
+    """Say what stands around an expression that no pattern takes."""
+    outer = node.parent
+    if outer is not None and outer.type == "pointer_expression":
+        return f"the address of {what} is taken"
+    return f"{what} is used in a way that is not known to leave it alone"

@@ -1,0 +1,34 @@
+; Calls that leave their arguments as they are, of macros and functions from outside of KVM.
+;
+; world/mentions.py asks only where KVM and its headers define no macro of the name: then it
+; is the kernel's own.
+
+; READ_ONCE(mmu->root_level), WARN_ON_ONCE(mmu->root_level < 3), min_t(int, mmu->root_level, 4)
+(call_expression
+  function: (identifier) @callee
+  (#any-of? @callee
+    "READ_ONCE" "ACCESS_ONCE" "data_race" "likely" "unlikely" "__builtin_expect"
+    "WARN" "WARN_ONCE" "WARN_ON" "WARN_ON_ONCE" "BUG_ON" "KVM_BUG_ON" "KVM_BUG"
+    "BUILD_BUG_ON" "static_assert" "typeof" "__typeof__" "__builtin_constant_p"
+    "min" "max" "min_t" "max_t" "clamp" "clamp_t" "clamp_val" "ARRAY_SIZE"
+    "BIT" "BIT_ULL" "GENMASK" "GENMASK_ULL" "FIELD_GET" "FIELD_PREP" "hweight32" "hweight64"
+    "printk" "pr_err" "pr_err_ratelimited" "pr_warn" "pr_warn_ratelimited" "pr_info" "pr_debug"
+    "printk_ratelimited" "kvm_debug" "kvm_err" "kvm_info" "vcpu_unimpl" "vcpu_debug" "seq_printf")
+  arguments: (argument_list
+    (_) @read))
+
+; trace_kvm_mmu_get_page(mmu->root_level): an event is called by value
+(call_expression
+  function: (identifier) @callee
+  (#match? @callee "^trace_")
+  arguments: (argument_list
+    (_) @read))
+
+; memcmp(&new_role, &mmu->cpu_role, sizeof(new_role)): through a pointer, to const
+(call_expression
+  function: (identifier) @callee
+  (#any-of? @callee "memcmp" "__builtin_memcmp" "bcmp")
+  arguments: (argument_list
+    (pointer_expression
+      operator: "&"
+      argument: (_) @read)))

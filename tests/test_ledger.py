@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Every mention of what a proof rests on is accounted for, or puts the verdict in doubt."""
+
+import pytest
+from edited import Files, check, fixture, verdicts
+from forms import OTHERS, READS, STORES
+
+from patchtool.c.index import KVM_HOST, Index
+from patchtool.c.layout import Types
+from patchtool.world.mentions import Mentions
+
+MMU = "arch/x86/kvm/mmu/mmu.c"
+FIXED = fixture("role-regs-fixed")
+MACROS = """
+#define TWICE(x) ((x) * 2)
+#define IGNORED(x) sizeof(x)
+#define SET(x, y) ((x) = (y))
+int helper(int a, int b);
+int helper(int a, int b)
+{
+	return a + b;
+}
+"""
+
+
+def mentions(code, name="root_level"):
+    """Return the mentions of a member in some text behind that of a fixture."""
+    files = {**FIXED, MMU: FIXED[MMU] + code.encode()}
+    index = Index(Files(files))
+    book = Mentions(index, Types(index), {name: frozenset({"kvm_mmu"})})
+    last = FIXED[MMU].count(b"\n")
+    return [one for one in book.of(name) if one.place.file == MMU and one.place.line > last]
+
+
+def used(form, object_="vcpu->arch.mmu->root_level", name="root_level"):
+    """Return the kinds of the mentions in a function around one form."""
+    lines = (
+        MACROS
+        + "\nint user(struct kvm_vcpu *vcpu)\n{\n\t"
+        + form.format(*[object_] * form.count("{}"))
+    )
+    return {one.kind for one in mentions(lines + "\n}\n", name)}
+
+
+@pytest.mark.parametrize("form", READS)
+def test_reads(form):
+    """A form in which only the value of a member is used is a read."""
+    assert used(form) == {"read"}
+
+
+@pytest.mark.parametrize("form", STORES)
+def test_stores(form):
+    """A form that stores to a member by its name is a store."""
+    assert used(form) == {"store"}
+
+
+@pytest.mark.parametrize("form", OTHERS)
+def test_others(form):
+    """What lets somebody else store to a member, or may, is no read."""
+    assert "open" in used(form)
+
+
+@pytest.mark.parametrize("form", [*STORES, *OTHERS])
+def test_another_record(form):
+    """What is done to a member of the same name in another record is nobody's concern."""
+    other = "struct walk {\n\tint root_level;\n};\n"
+    declared = form.replace("{}", "w->root_level").replace("{{", "{").replace("}}", "}")
+    code = f"{MACROS}{other}int user(struct walk *w)\n{{\n\t{declared}\n}}\n"
+    assert {one.kind for one in mentions(code)} <= {"variable", "read", "declaration"}
+
+
+@pytest.mark.parametrize(
+    ("code", "kinds"),
+    [
+        ("int root_level;\n", {"declaration"}),
+        ("int f(int root_level);\n", {"declaration"}),
+        ("int f(int root_level)\n{\n\troot_level = 3;\n\treturn root_level;\n}\n",
+         {"declaration", "variable"}),
+        ("struct w {\n\tint root_level[4];\n};\n", {"declaration"}),
+        ("enum { root_level };\n", {"declaration"}),
+        ("#if 0\nint f(struct kvm_mmu *m)\n{\n\tm->root_level = 3;\n}\n#endif\n", {"variable"}),
+        ('void f(void)\n{\n\tpr_debug("root_level %d", 3);\n}\n', {"variable"}),
+        ("#define LEVEL(m) ((m)->root_level)\n", {"read", "declaration"}),
+        ("#define LEVEL(m) ((m)->root_level)\nint f(struct kvm_mmu *m)\n{\n\tLEVEL(m) = 3;\n}\n",
+         {"declaration", "read", "store"}),
+        ("#define LEVEL(m) ((m)->root_level)\nint f(struct kvm_mmu *m)\n{\n\treturn LEVEL(m);\n}\n",
+         {"declaration", "read"}),
+        ("#define RESET(m) do { (m)->root_level = 0; } while (0)\n", {"store"}),
+        ("#define OF(m, x) ((m)->x)\nint f(struct kvm_mmu *m)\n{\n\tOF(m, root_level) = 3;\n}\n",
+         {"store"}),
+        ("#define ID(x) (x)\nint f(struct kvm_mmu *m)\n{\n\tID(m->root_level) = 3;\n}\n",
+         {"store"}),
+        ("#define ID(x) (x)\nint f(struct kvm_mmu *m)\n{\n\treturn ID(m->root_level);\n}\n",
+         {"read"}),
+        ("#define ID(x) (x)\nint f(struct kvm_mmu *m)\n{\n\tfill(&ID(m->root_level));\n}\n",
+         {"open"}),
+        ("int f(struct kvm_mmu *m)\n{\n\treturn offsetof(struct kvm_mmu, root_level);\n}\n",
+         {"open"}),
+        ("struct kvm_mmu blank = {\n\t.root_level = 3,\n};\n", {"open"}),
+        ("int f(struct kvm_mmu *m)\n{\n\t*m = (struct kvm_mmu){ .root_level = 3 };\n}\n", {"open"}),
+        ("int f(struct kvm_mmu *m)\n{\n\tFOR_EACH(m) {\n\t\tm->root_level = 3;\n\t}\n}\n",
+         {"store"}),
+    ],
+)  # fmt: skip
+def test_places(code, kinds):
+    """A mention counts wherever it stands: at file scope, in a macro, behind a macro."""
+    assert {one.kind for one in mentions(code)} == kinds
+
+
+def added(text):
+    """Return the report on the fixture with some text behind the file of the set-ups."""
+    return check({**FIXED, MMU: FIXED[MMU] + text.encode()})
+
+
+def test_all_accounted_for():
+    """On a fixture every mention is accounted for, and what the set-ups store was executed."""
+    report = check(FIXED)
+    assert not any(one.is_open for one in report.mentions)
+    stores = [one for one in report.mentions if one.how == "executed"]
+    assert {one.name for one in stores} == {"mmu_role", "root_level", "shadow_root_level"}
+    assert {one.place.file for one in report.mentions} >= {MMU, KVM_HOST}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "vcpu->arch.root_mmu.root_level = vcpu->arch.hflags;",
+        "vcpu->arch.mmu->root_level++;",
+        "fill(&vcpu->arch.mmu->root_level);",
+        "vcpu->arch.root_mmu.mmu_role = vcpu->arch.guest_mmu.mmu_role;",
+        "vcpu->arch.root_mmu.mmu_role.ext.efer_lma = 1;",
+        'asm volatile("" : "=m" (vcpu->arch.mmu->root_level));',
+    ],
+)
+def test_outside(body):
+    """What a function outside of the set-ups stores is found, and named as the reason."""
+    text = f"void kvm_mmu_outside(struct kvm_vcpu *vcpu)\n{{\n\t{body}\n}}\n"
+    report = added(text)
+    assert report.verdict == "unknown"
+    line = FIXED[MMU].count(b"\n") + 3
+    assert any(one.place.line == line for one in report.unknowns), report.unknowns
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "vcpu->arch.root_mmu.mmu_role.ext.valid = 0;",
+        "vcpu->arch.hflags = vcpu->arch.mmu->root_level;",
+        "if (vcpu->arch.mmu->root_level == 3) vcpu->arch.hflags = 0;",
+    ],
+)
+def test_harmless_outside(body):
+    """What leaves the fields, and what carries them, as they are changes no verdict."""
+    report = added(f"void kvm_mmu_outside(struct kvm_vcpu *vcpu)\n{{\n\t{body}\n}}\n")
+    assert verdicts(report) == verdicts(check(FIXED)), report.unknowns
+
+
+def test_used_outside():
+    """A function that a set-up goes through is followed to everybody else who calls it."""
+    assert b"shadow_mmu_init_context(" in FIXED[MMU]
+    report = added(
+        "void kvm_mmu_again(struct kvm_vcpu *vcpu, struct kvm_mmu_role_regs *regs)\n{\n"
+        "\tunion kvm_mmu_role role = { .as_u64 = 1 };\n\n"
+        "\tshadow_mmu_init_context(vcpu, vcpu->arch.mmu, regs, role);\n}\n"
+    )
+    assert report.verdict == "unknown"
+    assert any("kvm_mmu_again()" in one.reason for one in report.unknowns), report.unknowns
