@@ -23,7 +23,7 @@ _patchtool()
 		options='-h --help --rev --fields -o --output --stdout --apply -s --signoff -v --reroll-count --cover-letter --base --fixes --no-fixes --recipients --build -q --quiet'
 		;;
 	lint)
-		options='-h --help --series --range --staged --suppressions --tree --rev --fields --format -o --output --color -v --verbose -q --quiet'
+		options='-h --help --series --range --staged --push --suppressions --tree --rev --fields --format -o --output --color -v --verbose -q --quiet'
 		case $before in
 		--format) values='text terse json sarif github b4-json patchwork' ;;
 		--color) values='auto always never' ;;

@@ -38,6 +38,7 @@ complete -c patchtool -n '__fish_seen_subcommand_from lint' -s h -l help -d 'sho
 complete -c patchtool -n '__fish_seen_subcommand_from lint' -l series -d 'PATCH is one mail of a series; those before it are taken from its folder'
 complete -c patchtool -n '__fish_seen_subcommand_from lint' -l range -r -d 'the commits of a range'
 complete -c patchtool -n '__fish_seen_subcommand_from lint' -l staged -d 'what the next commit would hold'
+complete -c patchtool -n '__fish_seen_subcommand_from lint' -l push -r -d 'what a push brings to a remote; standard input has the lines of git'\''s pre-push hook'
 complete -c patchtool -n '__fish_seen_subcommand_from lint' -l suppressions -d 'list the accepted findings of the tree; fail where one is accepted in vain'
 complete -c patchtool -n '__fish_seen_subcommand_from lint' -l tree -r -d 'the kernel tree (default: this folder)'
 complete -c patchtool -n '__fish_seen_subcommand_from lint' -l rev -r -d 'apply the patches to a revision instead of the files on disk'
