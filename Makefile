@@ -16,7 +16,12 @@ PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.13 python3.1
 .DEFAULT_GOAL := check
 .PHONY: setup check test lint fixtures docs bench clean
 
-setup: $(VENV)/ready
+# All that a contributor needs; "make check" alone installs no tools.
+setup: $(VENV)/tools
+
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+FAILED = { echo "make: pip could not install what pyproject.toml asks for; see its message above" >&2; \
+	exit 1; }
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { \
@@ -25,15 +30,16 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	@rm -rf $(VENV); "$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "make: $(PYTHON) cannot make a virtual environment; on Debian and Ubuntu run: apt-get install python3-venv" >&2; \
 		exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable '.[dev]' || { \
-		echo "make: pip could not install what pyproject.toml asks for; see its message above" >&2; \
-		exit 1; }
+	@$(PIP) --editable . || $(FAILED)
 	@$(BIN)/python -m compileall -q patchtool
 	@touch $@
 
+$(VENV)/tools: $(VENV)/ready
+	@$(PIP) --editable '.[dev]' || $(FAILED)
+	@touch $@
+
 # A gap is an answer and no failure of make: only exit status 2 is one.
-check: setup
+check: $(VENV)/ready
 	@status=0; $(BIN)/patchtool check $(TREE) || status=$$?; \
 	case $$status in \
 	0) said="nothing wrong, everything decided";; \

@@ -3,7 +3,6 @@
 
 import random
 import shutil
-import time
 
 import pytest
 from edited import FIXTURES, check, fixture, load
@@ -26,7 +25,8 @@ VIA = {
     "ept": "kvm_init_shadow_ept_mmu",
     "nested": "init_kvm_nested_mmu",
 }
-SECONDS = 100
+MUTANTS = 12
+"""How many mutants of each real kernel are compared."""
 
 
 def engine(files):
@@ -85,7 +85,6 @@ def test_a_mutant_of_each_verdict():
 def test_kernels(kernels):
     """No mutant of a real kernel that the oracle calls a gap is covered."""
     for tree in kernels:
-        start = time.monotonic()
         files = load(tree, PARTS)
         files |= {n: (tree / n).read_bytes() for n in ("Makefile", "Kconfig", "MAINTAINERS")
                   if (tree / n).is_file()}  # fmt: skip
@@ -93,10 +92,5 @@ def test_kernels(kernels):
         items = mutate.role_assignments(files)
         random.Random(1).shuffle(items)
         assert len(items) > 10
-        done = 0
-        for item in items:
+        for item in items[:MUTANTS]:
             assert not compared(files, tree, item), tree
-            done += 1
-            if time.monotonic() - start > SECONDS:
-                break
-        assert done > 3

@@ -3,11 +3,10 @@
 
 import random
 import re
-import signal
-from contextlib import contextmanager
 
 import pytest
 from edited import Files, check, fixture, verdicts
+from effort import effort
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,32 +20,13 @@ HOST = "arch/x86/include/asm/kvm_host.h"
 SMALL = ("guard-swapped-fixed", "guard-helper-fixed", "guard-goto-fixed")
 LARGE = ("role-regs-fixed", "cpu-role-fixed", "masked-word-fixed", "pagewalk-fixed")
 CLEAN = {"covered", "not-guarded"}
-SECONDS = 5
-
-
-class TooSlow(Exception):
-    """A check took longer than a person would wait."""
-
-
-@contextmanager
-def deadline():
-    """Interrupt what takes too long."""
-
-    def ring(number, frame):
-        raise TooSlow(f"more than {SECONDS} s of processor time")
-
-    before = signal.signal(signal.SIGVTALRM, ring)
-    signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
+MOST = 6_000_000
+"""How many calls a check of a miniature may make, whatever it is given."""
 
 
 def verdict(files):
     """Return the verdict on a tree; a refusal in one sentence is one as well."""
-    with deadline():
+    with effort(MOST):
         try:
             return check(files).verdict
         except InputError:
@@ -556,7 +536,7 @@ def test_calls_that_double():
     data = (
         files[MMU].replace(entry, helpers + entry).replace(store, b"\ttwice_30(context);\n" + store)
     )
-    with deadline():
+    with effort(MOST):
         report = check({**files, MMU: data})
     assert report.verdict == "unknown"
     assert [one.reason for one in report.unknowns] == [

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+from effort import growth
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -114,3 +115,38 @@ def test_macros_are_read_when_they_are_asked_for():
     assert first.conditions == (("CONFIG_A", True),)
     assert (second.line, second.parameters, second.text) == (6, None, b"1")
     assert file.macros("G") == []
+
+
+def _conditions(number: int, inside: bytes = b"") -> bytes:
+    return b"".join(b"#if A%d\n%s" % (n, inside) for n in range(number)) + b"#endif\n" * number
+
+
+NESTED = {
+    "conditions in conditions": _conditions,
+    "macros in conditions": lambda number: _conditions(number, b"#define M 1\n"),
+    "what is not compiled": lambda number: (
+        b"#if 0\n" * number + b"#else\nint a;\n#endif\n" * number
+    ),
+    "functions with a part that is not compiled": lambda number: (
+        b"int f(void)\n{\n#if 0\n\ta;\n#else\n\tb;\n#endif\n}\n" * number
+    ),
+    "one function with many parts": lambda number: (
+        b"int f(void)\n{\n" + b"#if 0\n\ta;\n#endif\n" * number + b"}\n"
+    ),
+    "branches": lambda number: b"#if A\n" + b"#elif B\n" * number + b"#endif\n",
+}
+
+
+@pytest.mark.parametrize("name", NESTED)
+def test_work_grows_with_length(name):
+    """Four times as many conditions, nested or not, are four times the work and no more."""
+    times = growth(lambda text: scan("a.c", text), NESTED[name](200), NESTED[name](800))
+    assert times < 5
+
+
+def test_conditions_around_a_macro_are_all_of_them():
+    """Nested conditions are kept in their order, and turned where an #else is between."""
+    text = b"#ifdef A\n#if B\n#else\n#define M 1\n#endif\n#define N 1\n#endif\n#define O 1\n"
+    file = scan("a.h", text)
+    found = {name: file.macros(name)[0].conditions for name in "MNO"}
+    assert found == {"M": (("A", True), ("B", False)), "N": (("A", True),), "O": ()}

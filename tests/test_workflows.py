@@ -36,7 +36,6 @@ def call(*command, cwd=None, data=None, **more):
         capture_output=True,
         check=False,
         text=True,
-        timeout=120,
         env={**os.environ, "PYTHONPATH": str(HOUSE), **more},
     )
 

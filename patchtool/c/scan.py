@@ -260,6 +260,8 @@ class _Branch:
         self.taken = value is True
         """Whether an earlier branch of the same chain is known to be compiled."""
         self.negated = False
+        self.conditions: tuple[tuple[str, bool], ...] | None = None
+        """What is open up to here; None while nobody has asked."""
 
     @property
     def active(self) -> bool:
@@ -290,7 +292,8 @@ class _Scan:
         self._data = data
         self._found = FileIndex(path, data)
         self._stack: list[_Branch] = []
-        self._conditions: tuple[tuple[str, bool], ...] = ()
+        self._off = 0
+        """How many of the open branches are not compiled."""
         self._blanks: list[tuple[int, int]] = []
         self._blanked_to = 0
         self._dead_from: int | None = None
@@ -407,22 +410,26 @@ class _Scan:
         piece = self._data[start:end]
         if self._blanked_to <= start:
             return piece
-        for low, high in self._blanks:
-            if low >= end or high <= start:
+        for low, high in self._blanks_from(start):
+            if low >= end:
                 continue
             low, high = max(low, start) - start, min(high, end) - start
             piece = piece[:low] + piece[low:high].translate(_BLANK) + piece[high:]
         return piece
 
-    def _dead(self) -> bool:
-        return any(not branch.active for branch in self._stack)
+    def _blanks_from(self, start: int) -> Iterator[tuple[int, int]]:
+        """Yield what is blanked behind a place, the last first: their ends only grow."""
+        for low, high in reversed(self._blanks):
+            if high <= start:
+                return
+            yield low, high
 
     def _switch_off(self, offset: int) -> None:
-        if self._dead_from is None and self._dead():
+        if self._dead_from is None and self._off:
             self._dead_from = offset
 
     def _switch_on(self, offset: int) -> None:
-        if self._dead_from is not None and not self._dead():
+        if self._dead_from is not None and not self._off:
             self._blank(self._dead_from, offset)
             self._dead_from = None
 
@@ -434,8 +441,8 @@ class _Scan:
         if b"/" in header:
             header = strip_comments(header)
         if self._blanked_to > self._header:
-            for low, high in self._blanks:
-                if low < self._body and high > self._header:
+            for low, high in self._blanks_from(self._header):
+                if low < self._body:
                     a = max(low, self._header) - self._header
                     b = min(high, self._body) - self._header
                     header = header[:a] + b" " * (b - a) + header[b:]
@@ -478,6 +485,22 @@ class _Scan:
         semicolon = self._data.find(b";", end, end + 200)
         return semicolon + 1 if semicolon >= 0 else end
 
+    @property
+    def _conditions(self) -> tuple[tuple[str, bool], ...]:
+        """The conditions around this place; what is nested shares the work of what is around."""
+        unknown: list[_Branch] = []
+        known: tuple[tuple[str, bool], ...] = ()
+        for branch in reversed(self._stack):
+            if branch.conditions is not None:
+                known = branch.conditions
+                break
+            unknown.append(branch)
+        for branch in reversed(unknown):
+            if branch.value is None and branch.text:
+                known = (*known, (branch.text, not branch.negated))
+            branch.conditions = known
+        return known
+
     def _item(self, kind: str, name: str, start: int, end: int) -> Definition:
         line = self._line_of(start)
         text = self._cut(start, end)
@@ -508,12 +531,11 @@ class _Scan:
         elif word in (b"elif", b"else") and self._stack:
             self._turn(word, rest, begin, end)
         elif word == b"endif" and self._stack:
-            if self._stack.pop().value is not None:
+            branch = self._stack.pop()
+            self._off -= not branch.active
+            if branch.value is not None:
                 self._blank(begin, end)
             self._switch_on(begin)
-        self._conditions = tuple(
-            (b.text, not b.negated) for b in self._stack if b.value is None and b.text
-        )
         if self._depth == 0:
             self._header = end
 
@@ -526,6 +548,7 @@ class _Scan:
             value = True
         label = f"!{text}" if word == b"ifndef" else text
         self._stack.append(_Branch(self._depth, label, value))
+        self._off += value is False
         self._switch_off(end)
         if value is not None:
             self._blank(begin, end)
@@ -534,6 +557,7 @@ class _Scan:
         """Go over to the next branch of a conditional part."""
         top = self._stack[-1]
         known = top.value is not None
+        self._off -= not top.active
         if word == b"else":
             top.value = False if top.taken else True if top.value is False else None
             top.negated = not top.negated
@@ -543,6 +567,8 @@ class _Scan:
             top.value = False if top.taken else value
             top.taken = top.taken or value is True
             top.text, top.negated = text, False
+        self._off += not top.active
+        top.conditions = None
         self._depth = top.depth
         if known:
             self._blank(begin, end)
