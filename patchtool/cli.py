@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NoReturn
 from patchtool import __version__
 from patchtool.errors import InputError, PatchtoolError, UsageError
 from patchtool.report import FORMATS, render, status
+from patchtool.target.kvm import HEADER
 
 if TYPE_CHECKING:
     from patchtool.model import Anchor, Finding, Report, Unknown
@@ -31,7 +32,6 @@ PIPE_CLOSED = 141
 
 _WHEN = ("auto", "always", "never")
 
-_KVM_HOST = "arch/x86/include/asm/kvm_host.h"
 
 _DISTRIBUTIONS = ("tree-sitter", "tree-sitter-c", "z3-solver", "GitPython", "unidiff")
 
@@ -387,16 +387,16 @@ def _checked(source: Source, fields: tuple[str, ...] | None) -> Report:
 
 def _require_kernel(source: Source) -> None:
     """Refuse what is no kernel with KVM for x86 before anything costly is imported."""
-    if source.read(_KVM_HOST) is not None:
+    if source.read(HEADER) is not None:
         return
     tops = ("Makefile", "Kconfig", "MAINTAINERS")
     makefile, *others = (source.read(name) is not None for name in tops)
     if not makefile or not any(others):
         raise InputError(
-            f"{source.label} is not a kernel tree: it has no {_KVM_HOST}; "
+            f"{source.label} is not a kernel tree: it has no {HEADER}; "
             f"give the top folder of a Linux tree"
         )
-    raise InputError(f"{source.label} is a kernel tree without KVM for x86: no {_KVM_HOST}")
+    raise InputError(f"{source.label} is a kernel tree without KVM for x86: no {HEADER}")
 
 
 # -- output --------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from patchtool.c.index import Index
 from patchtool.rules import stale_mmu_role as rule
+from patchtool.target.kvm import KVM
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 
@@ -41,7 +42,7 @@ def fixture(name):
 
 def check(files, fields=rule.DEFAULT_FIELDS):
     """Check a tree that lies in memory."""
-    return rule.check(Index(Files(files)), fields, "tree")
+    return rule.check(Index(Files(files), KVM), fields, "tree")
 
 
 def verdicts(report):

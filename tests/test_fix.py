@@ -23,6 +23,7 @@ from patchtool.outside.source import Overlay, open_source
 from patchtool.repair import fix
 from patchtool.repair.register_access import parse_bit
 from patchtool.rules import stale_mmu_role as rule
+from patchtool.target.kvm import KVM
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 HOST = "arch/x86/include/asm/kvm_host.h"
@@ -328,7 +329,7 @@ def test_any_bit_that_is_taken_away_comes_back_or_is_told(name, bits):
     source = without(open_source(tree(name)), sorted(bits))
     outcome = fix.search(source)
     edits = {one.path: one.after for repair in outcome.repairs for one in repair.files}
-    again = rule.check(Index(Overlay(source, edits)))
+    again = rule.check(Index(Overlay(source, edits), KVM))
     assert again.verdict == outcome.last.verdict
     assert {g.key for g in outcome.open} == fix.gaps(again).keys()
     assert all(gap.reason for gap in outcome.open)
@@ -378,7 +379,7 @@ def test_apply_changes_a_clean_tree(cloned):
     assert run(cloned, "--apply") == 0
     assert git(cloned, "status", "--porcelain").split() == ["M", HOST, "M", MMU]
     assert (cloned / MMU).stat().st_mode & 0o777 == 0o640
-    assert rule.check(Index(open_source(str(cloned)))).verdict == "covered"
+    assert rule.check(Index(open_source(str(cloned)), KVM)).verdict == "covered"
     assert git(cloned, "diff", "--shortstat") == "2 files changed, 2 insertions(+)"
 
 

@@ -14,6 +14,7 @@ from patchtool.proof import bdd
 from patchtool.report import render
 from patchtool.report.options import Options
 from patchtool.rules import stale_mmu_role as rule
+from patchtool.target.kvm import KVM
 
 FIXTURES = sorted(
     path.parent for path in Path(__file__).parent.parent.glob("fixtures/*/expect.json")
@@ -30,7 +31,7 @@ def expectations():
 
 def decided(fixture, fields):
     """Check a fixture."""
-    return rule.check(Index(open_source(str(fixture))), fields, fixture.name)
+    return rule.check(Index(open_source(str(fixture)), KVM), fields, fixture.name)
 
 
 def answers(report, name):

@@ -597,7 +597,7 @@ def test_the_recorder_knows_every_question():
         "calls_in",
         "original",
         "file",
-        "kvm_files",
+        "own_files",
         "scope",
         "generated",
     }

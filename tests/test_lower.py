@@ -21,6 +21,7 @@ from patchtool.c.layout import (
 from patchtool.c.lower import Lowering, RoleShape
 from patchtool.c.memory import Choice, Fact, Function, Int, Loc, Opaque, Pointer, Record, Root
 from patchtool.proof import bits
+from patchtool.target.kvm import KVM
 from patchtool.world.effects import Effects
 
 FILE = "arch/x86/kvm/mmu/mmu.c"
@@ -329,7 +330,7 @@ def functions(bodies):
 
 def lowered(source, name, contexts=(), extra=None):
     """Lower one function of a tree that consists of one file."""
-    index = Index(Files({FILE: source, **(extra or {})}))
+    index = Index(Files({FILE: source, **(extra or {})}), KVM)
     effects = Effects(index, frozenset({"out"}), frozenset({"box"}))
     shape = RoleShape(dict.fromkeys(contexts, ("role",)))
     lowering = Lowering(index, Types(index), shape, effects)

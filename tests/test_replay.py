@@ -19,6 +19,7 @@ from patchtool.replay import prediction, program, states
 from patchtool.report import render
 from patchtool.report.options import Options
 from patchtool.rules import stale_mmu_role as rule
+from patchtool.target.kvm import KVM
 
 HOUSE = Path(__file__).parent.parent
 MMU = "arch/x86/kvm/mmu/mmu.c"
@@ -67,7 +68,7 @@ def changed(files, path, *pairs):
 
 def asked(files):
     """Check a tree; return its index, the report, and the questions behind it."""
-    index = Index(Files(files))
+    index = Index(Files(files), KVM)
     return index, *rule.examine(index, rule.DEFAULT_FIELDS, "tree")
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from patchtool.c.index import Index, calls
 from patchtool.c.scan import scan
 from patchtool.errors import InputError
+from patchtool.target.kvm import KVM
 from patchtool.world.roles import callers
 
 MMU = "arch/x86/kvm/mmu/mmu.c"
@@ -458,7 +459,7 @@ def test_callers(call):
     """A call is one behind a macro as well, where it looks like a declaration."""
     caller = b"void caller(struct kvm_vcpu *vcpu)\n{\n\t%s\n}\n" % call
     files = fixture("guard-goto-fixed")
-    index = Index(Files({**files, MMU: files[MMU] + caller}))
+    index = Index(Files({**files, MMU: files[MMU] + caller}), KVM)
     assert [one.name for one in callers(index, "kvm_init_mmu")] == ["caller"]
 
 

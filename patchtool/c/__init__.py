@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""C, from text to terms: scan, parse, find, lay out and run it; knows no KVM."""
+"""C, from text to terms: scan, parse, find, lay out and run it; knows no subsystem."""

@@ -26,34 +26,10 @@ from patchtool.c.scan import (
     scan,
     strip_comments,
 )
-
-KVM_DIR = "arch/x86/kvm"
-KVM_HOST = "arch/x86/include/asm/kvm_host.h"
-_INCLUDE_ROOTS = (
-    "arch/x86/include",
-    "arch/x86/include/uapi",
-    "include",
-    "include/uapi",
-)
+from patchtool.target import Target
 
 _KEYWORDS = frozenset({"if", "for", "while", "switch", "return", "sizeof", "defined", "typeof"})
 _INCLUDE = re.compile(rb'#[ \t]*include[ \t]*(["<])([^">\n]+)[">]')
-_OURS = (
-    KVM_DIR,
-    "arch/x86/include/asm/kvm",
-    "arch/x86/include/uapi/asm/kvm",
-    "include/linux/kvm",
-    "include/uapi/linux/kvm",
-)
-_FOLLOWED = (
-    *_OURS,
-    "arch/x86/include/",
-    "include/linux/const.h",
-    "include/linux/bits.h",
-    "include/vdso/",
-    "include/uapi/linux/const.h",
-)
-_NEAR = (*_OURS, "arch/x86/include/")
 _LIKELY = {
     "function": (b"%s(",),
     "macro": (b"define %s", b"define\t%s"),
@@ -107,8 +83,11 @@ def _declared_with_record(file: FileIndex, word: bytes) -> tuple[str, int, str] 
 class Index:
     """Definitions of one tree, found on demand and remembered."""
 
-    def __init__(self, source: Readable) -> None:
+    def __init__(self, source: Readable, target: Target) -> None:
         self.source = source
+        self.target = target
+        self._ours = target.ours
+        self._followed = (*target.ours, *target.followed)
         self._raw: dict[str, bytes | None] = {}
         self._texts: dict[str, bytes | None] = {}
         self._files: dict[str, FileIndex | None] = {}
@@ -145,11 +124,11 @@ class Index:
     def text(self, path: str) -> bytes | None:
         """Return the text of a file, None where there is no such file.
 
-        In files of KVM and of the architecture comments are blanks.
+        In the target's files, and in others that are followed, comments are blanks.
         """
         if path not in self._texts:
             data = self.raw(path)
-            if data is not None and path.startswith(_FOLLOWED):
+            if data is not None and path.startswith(self._followed):
                 data = strip_comments(data)
             self._texts[path] = data
         return self._texts[path]
@@ -162,7 +141,9 @@ class Index:
         """Return the items of a file, None where there is no such file."""
         if path not in self._files:
             data = self.text(path)
-            self._files[path] = None if data is None else scan(path, strip_comments(data))
+            self._files[path] = (
+                None if data is None else scan(path, strip_comments(data), self.target.options)
+            )
         return self._files[path]
 
     def calls_in(self, path: str) -> Mapping[str, frozenset[str]]:
@@ -177,25 +158,26 @@ class Index:
         return known
 
     @cached_property
-    def kvm_files(self) -> tuple[str, ...]:
-        """All C files of KVM x86, headers included, sorted."""
-        return tuple(p for p in self.source.walk(KVM_DIR) if p.endswith((".c", ".h")))
+    def own_files(self) -> tuple[str, ...]:
+        """All C files in the target's folder, headers included, sorted."""
+        walked = self.source.walk(self.target.folder)
+        return tuple(path for path in walked if path.endswith((".c", ".h")))
 
     def words_in(self, path: str) -> frozenset[bytes]:
         """Return the words of a file, none if it is not there.
 
-        Of KVM's files most are looked into, so that their text is there.
+        Of the target's files most are looked into, so that their text is there.
         """
         known = self._words.get(path)
         if known is None:
-            ours = path.startswith(KVM_DIR)
+            ours = path.startswith(self.target.folder)
             data = self.text(path) if ours else cut_comments(self.raw(path) or b"")
             known = self._words[path] = frozenset((data or b"").translate(WORDS).split())
         return known
 
     def files_with(self, word: bytes) -> Iterator[FileIndex]:
-        """Yield the KVM files that hold a word."""
-        for path in self.kvm_files:
+        """Yield the files of the target that hold a word."""
+        for path in self.own_files:
             found = self.file(path) if word in self.words_in(path) else None
             if found is not None:
                 yield found
@@ -207,14 +189,15 @@ class Index:
             near = normpath(join(dirname(here), name))
             if not near.startswith("../") and self.raw(near) is not None:
                 return near
-            top = normpath(join(KVM_DIR, name))
-            if here.startswith(KVM_DIR) and not top.startswith("../") and self.raw(top) is not None:
+            folder = self.target.folder
+            top = normpath(join(folder, name))
+            if here.startswith(folder) and not top.startswith("../") and self.raw(top) is not None:
                 return top
         clean = normpath(name)
         if clean.startswith(("../", "/")):
             return None
         ours = clean.startswith(("asm/", "uapi/asm/"))
-        for root in _INCLUDE_ROOTS:
+        for root in self.target.roots:
             if root.startswith("arch") != ours:
                 continue
             path = join(root, clean)
@@ -225,9 +208,9 @@ class Index:
     def scope(self, path: str) -> tuple[str, ...]:
         """Return a file and the headers that it includes, nearest first.
 
-        Followed are the headers of KVM; of the architecture's, what they take from the
-        user-space interface; of all others none, because what decides a role lives in
-        a header that KVM names itself.
+        Followed are the headers of the target, and from anywhere those of plain numbers;
+        of all others none, because what decides a role lives in a header that the target
+        names itself.
         """
         known = self._scopes.get(path)
         if known is None:
@@ -238,8 +221,9 @@ class Index:
                     if target not in order:
                         order[target] = None
                         todo.append(target)
-            near = [p for p in order if p.startswith(_NEAR)]
-            far = [p for p in order if not p.startswith(_NEAR)]
+            near_ones = (*self._ours, *self.target.near)
+            near = [p for p in order if p.startswith(near_ones)]
+            far = [p for p in order if not p.startswith(near_ones)]
             known = self._scopes[path] = (*near, *far)
         return known
 
@@ -248,17 +232,24 @@ class Index:
         known = self._includes.get(path)
         if known is None:
             targets: list[str] = []
-            if path.startswith(_FOLLOWED):
+            if path.startswith(self._followed):
                 data = self.raw(path) or b""
                 for match in _INCLUDE.finditer(data):
                     if not opens_line(data, match.start()):
                         continue
                     name = match.group(2).decode("utf-8", "replace")
                     target = self._resolve(name, match.group(1) == b'"', path)
-                    if target is not None and (path.startswith(_OURS) or _is_constants(target)):
+                    if target is None:
+                        continue
+                    if path.startswith(self._ours) or self._is_constants(target):
                         targets.append(target)
             known = self._includes[path] = tuple(targets)
         return known
+
+    def _is_constants(self, path: str) -> bool:
+        """Tell whether a header is one of plain numbers, as those of registers are."""
+        beginnings, ends = self.target.constants
+        return path.startswith(beginnings) or path.endswith(ends)
 
     def _search(
         self, kind: str, name: str, here: str, pick: Callable[[FileIndex], list[Definition]]
@@ -271,8 +262,8 @@ class Index:
         result = self._picked(here, pick) if here.endswith(".c") else ()
         far: list[str] = []
         for path in self._holding(here, word) if not result else ():
-            if not path.startswith(_OURS):
-                if kind != "function" or path.startswith(_FOLLOWED):
+            if not path.startswith(self._ours):
+                if kind != "function" or path.startswith(self._followed):
                     far.append(path)
             elif result := self._picked(path, pick):
                 break
@@ -310,7 +301,7 @@ class Index:
         return ()
 
     def _holding(self, here: str, word: bytes) -> tuple[str, ...]:
-        """Return the files of a scope that hold a word, KVM's first."""
+        """Return the files of a scope that hold a word, the target's first."""
         scope = self._unit_scope(here)
         unit = scope[0]
         if unit not in self._spoken:
@@ -335,7 +326,7 @@ class Index:
         if here not in self._pastes:
             found: dict[str, list[Definition]] = {}
             for path in self._unit_scope(here):
-                pastes = path.startswith(KVM_DIR) and b"##" in (self.raw(path) or b"")
+                pastes = path.startswith(self.target.folder) and b"##" in (self.raw(path) or b"")
                 file = self.file(path) if pastes else None
                 for name, definitions in self.generated(file).items() if file is not None else ():
                     found.setdefault(name, definitions)
@@ -348,7 +339,7 @@ class Index:
         """Return the definitions of a function as seen from a file.
 
         More than one where build options choose.  Looked for in the file, in what it
-        includes, then in all of KVM.
+        includes, then in all files of the target.
         """
         found = self.visible(name, here)
         if found:
@@ -357,7 +348,7 @@ class Index:
         if memo not in self._memo:
             word = name.encode()
             hits: list[Definition] = []
-            for path in self.kvm_files:
+            for path in self.own_files:
                 if word not in self.words_in(path) or not may_define(self.text(path) or b"", word):
                     continue
                 file = self.file(path)
@@ -369,10 +360,10 @@ class Index:
         return self._memo[memo]
 
     def is_seen(self, name: str) -> bool:
-        """Tell whether a file of KVM that was looked into before defines a function or macro."""
+        """Tell whether a file that was looked into before defines a function or macro."""
         return any(
             name in file.functions or name in file.defines
-            for path in self.kvm_files
+            for path in self.own_files
             if (file := self._files.get(path)) is not None
         )
 
@@ -481,7 +472,7 @@ class Index:
             body = expand(macro, arguments)
             if body is None:
                 continue
-            inner = scan(file.path, body.encode())
+            inner = scan(file.path, body.encode(), self.target.options)
             line = file.data.count(b"\n", 0, at) + 1
             for name, definitions in inner.functions.items():
                 for one in definitions:
@@ -502,12 +493,12 @@ class Index:
     # -- who uses a name -----------------------------------------------------------------
 
     def users(self, name: str, only: str | None = None) -> Iterator[tuple[FileIndex, Definition]]:
-        """Yield the KVM functions whose text holds a name, with their files.
+        """Yield the functions of the target whose text holds a name, with their files.
 
         ONLY names the one file to look at.
         """
         word = name.encode()
-        for path in self.kvm_files if only is None else (only,):
+        for path in self.own_files if only is None else (only,):
             file = self.file(path) if word in self.words_in(path) else None
             if file is None:
                 continue
@@ -552,13 +543,6 @@ def plain(text: bytes) -> bytes:
     """
     source = _QUALIFIER.sub(lambda match: b" " * len(match.group()), text)
     return _TAG_ARGUMENT.sub(lambda match: match.group(1) + b" " * len(match.group(2)), source)
-
-
-def _is_constants(path: str) -> bool:
-    """Tell whether a header is one of plain constants, as those of registers are."""
-    return path.startswith("arch/x86/include/uapi/") or path.endswith(
-        ("/const.h", "/bits.h", "/processor-flags.h", "/msr-index.h", "features.h")
-    )
 
 
 def _rarely(kind: str, word: bytes, text: bytes) -> bool:

@@ -64,7 +64,7 @@ class Member:
     """A member of a record; ``name`` is None where it is anonymous.
 
     ``bits`` is the width of a bit-field.  The type is looked up when it is asked for:
-    of the hundreds of members of a vCPU, a run follows a handful.
+    of the hundreds of members of a large structure, a run follows a handful.
     """
 
     def __init__(self, name: str | None, find: Callable[[], CType], bits: int | None) -> None:

@@ -97,7 +97,7 @@ def member_of(word: Word) -> str:
 
 
 def is_shared(word: Word) -> bool:
-    """Tell whether a word is about what all vCPUs share: an object of file scope or a build."""
+    """Tell whether a word is about what everyone shares: an object of file scope or a build."""
     about = word.about
     if isinstance(about, Fact):
         return about.kind in ("option", "operation")

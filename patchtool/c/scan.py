@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from operator import itemgetter
 from typing import NamedTuple
 
+from patchtool.target import NO_OPTIONS, Options
+
 _TOKEN = re.compile(
     rb"/\*.*?(?:\*/|\Z)"
     rb"|//(?:[^\n\\]|\\.)*"
@@ -49,16 +51,6 @@ _RECORD = re.compile(
 _OBJECT = re.compile(rb"\b(\w+)\s*(?:\[[^\]]*\]\s*)*(?:__\w+(?:\([^)]*\))?\s*)*=\s*$")
 _ENUM = re.compile(rb"\benum\s*$")
 _HEAD = re.compile(rb"\b([A-Za-z_]\w*)\s*\(")
-
-# Build options that a 64-bit x86 kernel with KVM has, or never has.  All others stay
-# open: they are constants of one build, and both values are looked at.
-_DEFINED = frozenset(
-    {"CONFIG_X86", "CONFIG_X86_64", "CONFIG_64BIT", "CONFIG_KVM", "CONFIG_MMU", "__KERNEL__"}
-    | {"__x86_64__"}
-)
-_UNDEFINED = frozenset(
-    {"CONFIG_X86_32", "__ASSEMBLY__", "__ASSEMBLER__", "__i386__", "__CHECKER__"}
-)
 
 
 class Definition(NamedTuple):
@@ -223,12 +215,12 @@ def _blanked(found: re.Match[bytes]) -> bytes:
     return found[0] if found[0].startswith(b'"') else found[0].translate(_BLANK)
 
 
-def evaluate_condition(directive: str, text: str) -> bool | None:
+def evaluate_condition(directive: str, text: str, options: Options) -> bool | None:
     """Tell whether an ``#if``, ``#ifdef`` or ``#ifndef`` holds; None where it is open."""
     words = text.split("/*")[0].split("//")[0].strip()
     if directive in ("ifdef", "ifndef"):
         name = words.split()[0] if words else ""
-        known = True if name in _DEFINED else False if name in _UNDEFINED else None
+        known = options.value(name)
         return known if directive == "ifdef" or known is None else not known
     plain = re.sub(r"(?:defined|IS_ENABLED)\s*\(?\s*(\w+)\s*\)?", r"\1", words)
     plain = plain.replace("\\\n", " ")
@@ -242,11 +234,7 @@ def evaluate_condition(directive: str, text: str) -> bool | None:
             if match is None:
                 return None
             name = match.group(2)
-            value: bool | None
-            if name.isdigit():
-                value = name != "0"
-            else:
-                value = True if name in _DEFINED else False if name in _UNDEFINED else None
+            value = name != "0" if name.isdigit() else options.value(name)
             terms.append(value if not match.group(1) or value is None else not value)
         values.append(False if False in terms else None if None in terms else True)
     return True if True in values else None if None in values else False
@@ -280,16 +268,17 @@ _NO_BRACE = bytes(i for i in range(256) if i not in b"{}")
 _QUOTED_BRACE = re.compile(rb"[\"'][^\n]*[{}]")
 
 
-def scan(path: str, data: bytes) -> FileIndex:
-    """List the outermost items of a file."""
-    return _Scan(path, data).run()
+def scan(path: str, data: bytes, options: Options = NO_OPTIONS) -> FileIndex:
+    """List the outermost items of a file; OPTIONS tell which branches of an ``#if`` are dead."""
+    return _Scan(path, data, options).run()
 
 
 class _Scan:
     """One pass over a file."""
 
-    def __init__(self, path: str, data: bytes) -> None:
+    def __init__(self, path: str, data: bytes, options: Options) -> None:
         self._data = data
+        self._options = options
         self._found = FileIndex(path, data)
         self._stack: list[_Branch] = []
         self._off = 0
@@ -542,7 +531,7 @@ class _Scan:
     def _open(self, word: bytes, rest: bytes, begin: int, end: int) -> None:
         """Begin a conditional part of the file."""
         text = strip_comments(rest).decode("utf-8", "replace").strip()
-        value = evaluate_condition(word.decode(), text)
+        value = evaluate_condition(word.decode(), text, self._options)
         if word == b"ifndef" and not self._guarded and not self._found.defines and self._depth == 0:
             self._guarded = bool(text)
             value = True
@@ -563,7 +552,7 @@ class _Scan:
             top.negated = not top.negated
         else:
             text = strip_comments(rest).decode("utf-8", "replace").strip()
-            value = evaluate_condition("if", text)
+            value = evaluate_condition("if", text, self._options)
             top.value = False if top.taken else value
             top.taken = top.taken or value is True
             top.text, top.negated = text, False

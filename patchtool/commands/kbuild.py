@@ -19,8 +19,6 @@ _ABOUT = """\
 Check as part of a kernel build: make C=2 CHECK="patchtool kbuild" FOLDER-OR-OBJECT.
 The compiler's options are accepted and passed over."""
 
-_KVM = "arch/x86/kvm/"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command; all others are the compiler's."""
@@ -41,7 +39,9 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     files = [word for word in words if word.endswith(".c") and not word.startswith("-")]
     top, name = _placed(files[-1]) if files else (".", "")
-    if not name.startswith(_KVM):
+    from patchtool.target.kvm import FOLDER
+
+    if not name.startswith(f"{FOLDER}/"):
         return 0
     report = _checked(top, name)
     from patchtool.report import render, status

@@ -21,9 +21,9 @@ from patchtool.outside import reach
 from patchtool.outside.mail import FOLDERS, Letter, Passed, read, relevant
 from patchtool.outside.outline import Section
 from patchtool.outside.source import open_source, read_patch
-from patchtool.outside.top import MARK
 from patchtool.outside.top import prefix as prefix_of
 from patchtool.report import STATUS
+from patchtool.target.kvm import HEADER
 
 if TYPE_CHECKING:
     from patchtool.lint.introduced import State, Step
@@ -170,7 +170,7 @@ def _deliver(
 
 def _suppressions(arguments: argparse.Namespace) -> int:
     """List the accepted findings of a tree; 1 where one is accepted in vain."""
-    from patchtool.c.index import KVM_DIR, Index
+    from patchtool.c.index import Index
     from patchtool.lint.suppress import find, judged
     from patchtool.outside.source import open_source
     from patchtool.report.words import safe, sentence
@@ -179,8 +179,8 @@ def _suppressions(arguments: argparse.Namespace) -> int:
     source = open_source(arguments.tree, arguments.rev)
     try:
         fields = _fields(arguments.fields) or rule.DEFAULT_FIELDS
-        report = rule.check(Index(source), fields, source.label, source.rev)
-        paths = [path for path in source.walk(KVM_DIR) if path.endswith((".c", ".h"))]
+        report = rule.check(Index(source, rule.TARGET), fields, source.label, source.rev)
+        paths = [path for path in source.walk(rule.TARGET.folder) if rule.TARGET.owns(path)]
         found = [one for path in paths for one in find(path, source.read(path) or b"")]
     finally:
         source.close()
@@ -530,7 +530,7 @@ def _folders(prefix: str) -> tuple[str, ...]:
 
 def _holds_kernel(repository: Repository, prefix: str, *revs: str) -> bool:
     """Tell whether a folder is the top of a kernel, in the index or in a revision."""
-    path = os.path.join(prefix, MARK)
+    path = os.path.join(prefix, HEADER)
     if not revs and repository.run("ls-files", "--", f":(top,literal){path}"):
         return True
     return any(repository.entry(rev, path) is not None for rev in revs)

@@ -65,7 +65,7 @@ def _run(arguments: argparse.Namespace, source: Source) -> int:
     from patchtool.replay import prediction
     from patchtool.rules import stale_mmu_role as rule
 
-    index = Index(source)
+    index = Index(source, rule.TARGET)
     report, asked = rule.examine(index, rule.DEFAULT_FIELDS, source.label, source.rev)
     tests, refused = prediction.tests(index, report, asked)
     if not arguments.quiet:

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from patchtool.c.index import KVM_HOST
 from patchtool.errors import InputError, UsageError
 from patchtool.history.cache import Store, folder
 from patchtool.history.verdicts import ABSENT, Gap, Outcome, State
 from patchtool.history.walker import Block, Counts, Walker, full_path, is_missing
 from patchtool.outside.git import Repository
+from patchtool.target.kvm import HEADER
 
 DEFAULT_FIELDS = ("root_level", "shadow_root_level")
 
@@ -260,7 +260,7 @@ def _walk(repository: Repository, given: str | None, settings: Settings) -> _Wal
     if last.verdict == "absent" and all(o.verdict == "absent" for o in outcomes.values()):
         raise InputError(
             f"{repository.path} holds no kernel with KVM for x86 in that range: "
-            f"there is no {KVM_HOST}; give the folder of a Linux repository"
+            f"there is no {HEADER}; give the folder of a Linux repository"
         )
     return _Walk(
         commits, outcomes, last, walker.counts, repository.is_shallow, repository.is_partial,

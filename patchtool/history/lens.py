@@ -12,11 +12,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple, TypeVar, cast
 
-from patchtool.c.index import KVM_DIR, KVM_HOST, Index, Readable, calls
+from patchtool.c.index import Index, Readable, calls
 from patchtool.c.layout import Types
 from patchtool.c.scan import Definition, FileIndex, scan
 from patchtool.c.syntax import Node
 from patchtool.model import Report
+from patchtool.target import Target
+from patchtool.target.kvm import KVM
 from patchtool.world.effects import Effects, callers_of
 from patchtool.world.roles import find_roles, make_effects
 
@@ -85,9 +87,9 @@ class Recorder(Index):
     Whoever adds a question to the index adds it here: a test compares the two.
     """
 
-    def __init__(self, source: Readable, twin: Recorder | None = None) -> None:
+    def __init__(self, source: Readable, target: Target, twin: Recorder | None = None) -> None:
         """Open a tree; what it has in common with TWIN is not worked out again."""
-        super().__init__(source)
+        super().__init__(source, target)
         self._twin = twin
         if twin is not None:
             self._nodes = twin._nodes
@@ -234,7 +236,7 @@ def _builders(index: Index) -> frozenset[str]:
     """Return the macros that may define functions by pasting names."""
     found: set[str] = set()
     for path in index.asked:
-        data = (index.text(path) or b"") if path.startswith(KVM_DIR) else b""
+        data = (index.text(path) or b"") if path.startswith(index.target.folder) else b""
         for match in _DIRECTIVE.finditer(data) if b"##" in data else ():
             name = _DEFINED.match(match.group())
             if name is not None and b"##" in match.group():
@@ -244,11 +246,7 @@ def _builders(index: Index) -> frozenset[str]:
 
 def _reaching(index: Index, writers: frozenset[str]) -> frozenset[str]:
     """Return the functions from which a writer is reached; more than one file sees."""
-    paths = [
-        path
-        for path in index.asked
-        if path == KVM_HOST or (path.startswith(KVM_DIR) and path.endswith((".c", ".h")))
-    ]
+    paths = [path for path in index.asked if path == index.target.header or index.target.owns(path)]
     return writers | callers_of(index, paths, writers)
 
 
@@ -327,7 +325,8 @@ def _statements(text: bytes) -> Iterator[_Item]:
 class _Nothing:
     """An index of an empty tree."""
 
-    kvm_files = ()
+    own_files = ()
+    target = KVM
 
     def files_with(self, _word: bytes) -> tuple[()]:
         """Find nothing."""
@@ -476,7 +475,7 @@ class Slicer:
 
     def slice(self, path: str, data: bytes) -> Slice:
         """Return what the lens sees of a file."""
-        host = path == KVM_HOST
+        host = path == KVM.header
         texts = data.split(b"\n}")
         known = self._known[host]
         # Nearly all text was met before: this is the loop that a long history runs.
@@ -492,7 +491,7 @@ class Slicer:
             seen = list(_roughly(self._split(texts), self._views[host]))
         before = _before_first_define(data)
         weight = 0
-        if path.startswith(KVM_DIR) and path.endswith(".c"):
+        if path.endswith(".c") and KVM.owns(path):
             weight = sum(data.count(word) for word in self._roles)
         if before:
             seen.append(b"%d" % before)

@@ -12,18 +12,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, cast
 
-from patchtool.c.index import KVM_DIR, KVM_HOST
 from patchtool.errors import InputError
 from patchtool.history.cache import Store, engine, key
 from patchtool.history.verdicts import ABSENT, UNREADABLE, Cell, Outcome, State, outcome_of
 from patchtool.outside.git import Missing, Repository
 from patchtool.outside.source import MAX_FILE, Revision
+from patchtool.target.kvm import FOLDER, HEADER, KVM
 
 if TYPE_CHECKING:
     from patchtool.history.lens import Lens, Slice, Slicer
 
 _ALWAYS = (
-    KVM_HOST,
+    HEADER,
     "arch/x86/include/uapi/asm/processor-flags.h",
     "arch/x86/include/asm/msr-index.h",
 )
@@ -93,8 +93,8 @@ class Walker:
     @property
     def paths(self) -> tuple[str, ...]:
         """What commits have to touch to be looked at: a folder and single files."""
-        beside = {p for p in (*self.lens.paths, *_ALWAYS) if not p.startswith(f"{KVM_DIR}/")}
-        return (KVM_DIR, *sorted(beside))
+        beside = {p for p in (*self.lens.paths, *_ALWAYS) if not p.startswith(f"{FOLDER}/")}
+        return (FOLDER, *sorted(beside))
 
     @property
     def tracked(self) -> frozenset[str]:
@@ -175,7 +175,7 @@ class Walker:
         return name[len(self.repository.prefix) + 1 :] if self.repository.prefix else name
 
     def _matters(self, path: str) -> bool:
-        if path.startswith(f"{KVM_DIR}/"):
+        if path.startswith(f"{FOLDER}/"):
             return path.endswith((".c", ".h")) or path in self.lens.paths
         return path in self._tracked
 
@@ -310,7 +310,7 @@ class Walker:
         from patchtool.rules import stale_mmu_role as rule
 
         label = self.repository.path
-        index = Recorder(Revision(self.repository, commit, label))
+        index = Recorder(Revision(self.repository, commit, label), KVM)
         report = rule.check(index, self.wanted, label, commit)
         outcome = outcome_of(report)
         self.counts += Counts(decided=1)
@@ -363,9 +363,7 @@ class Walker:
 
 def _has_kvm(paths: Iterable[str]) -> bool:
     names = set(paths)
-    return KVM_HOST in names and any(
-        name.startswith(f"{KVM_DIR}/") and name.endswith((".c", ".h")) for name in names
-    )
+    return HEADER in names and any(map(KVM.owns, names))
 
 
 def is_missing(error: BaseException | None) -> bool:

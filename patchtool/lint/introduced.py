@@ -27,6 +27,7 @@ from patchtool.model import (
     Unknown,
     Verdict,
 )
+from patchtool.target.kvm import FOLDER
 
 if TYPE_CHECKING:
     from patchtool.history.lens import Lens, Recorder
@@ -256,7 +257,9 @@ class _Series:
 
         self._decisions += 1
         known = self._index
-        report, index = checked(source, self._fields, lambda one: Recorder(one, known), ways)
+        report, index = checked(
+            source, self._fields, lambda one, target: Recorder(one, target, known), ways
+        )
         index.part()
         self._index = index
         # A commit is not to blame for what lies on top of it.
@@ -421,7 +424,7 @@ def undecided(before: Report, after: Report) -> list[Unknown]:
         for one in context.fields
         if one.verdict == "unknown"
     ] or (
-        [Unknown(Place("arch/x86/kvm", 1), "nothing was decided")]
+        [Unknown(Place(FOLDER, 1), "nothing was decided")]
         * (not (after.findings or after.suppressed))
     )
 

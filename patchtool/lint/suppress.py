@@ -18,6 +18,7 @@ from patchtool.model import Finding, Place, Remark, Report, Suppressed
 
 if TYPE_CHECKING:
     from patchtool.outside.source import Source
+    from patchtool.target import Target
     from patchtool.world.entries import Ways
 
 Kind = TypeVar("Kind", bound=Index)
@@ -94,16 +95,16 @@ def find(file: str, data: bytes) -> tuple[Suppression, ...]:
 def checked(
     source: Source,
     fields: tuple[str, ...],
-    make: Callable[[Readable], Kind],
+    make: Callable[[Readable, Target], Kind],
     ways: Ways | None = None,
 ) -> tuple[Report, Kind]:
     """Check a tree and set apart what it accepts; MAKE makes the index that is asked."""
     from patchtool.rules import stale_mmu_role as rule
 
     listening = Attentive(source)
-    index = make(listening)
+    index = make(listening, rule.TARGET)
     report = rule.check(index, fields, source.label, source.rev, ways)
-    return weigh(report, listening.suppressions(index.kvm_files), (rule.RULE,)), index
+    return weigh(report, listening.suppressions(index.own_files), (rule.RULE,)), index
 
 
 def weigh(report: Report, suppressions: Iterable[Suppression], rules: Iterable[str]) -> Report:

@@ -18,18 +18,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from patchtool.errors import PatchError
 from patchtool.outside.outline import Section, Text, holds_diff, outline, shortened
+from patchtool.target.kvm import FOLDER, FOLDERS, RELEVANT
 
 if TYPE_CHECKING:
     from email.message import Message
 
-FOLDERS = ("arch/x86/kvm", "arch/x86/include", "include")
-"""Where everything lies that a verdict can rest on."""
-
-_RELEVANT = re.compile(
-    r"(?:^|/)(?:arch/x86/(?:kvm|include)/"
-    r"|include/(?:uapi/|vdso/|asm-generic/)?(?:linux/|kvm/)?"
-    r"(?:kvm[^/]*|bitops|bits|const|compiler[^/]*|kernel|stddef|types|[^/]*mshyperv)\.h$)"
-)
+_RELEVANT = re.compile(RELEVANT)
 _COPY = re.compile(r"(?:^|/)tools/(?:arch/|include/|testing/|perf/|lib/|virt/)")
 
 _NEXT = re.compile(rb"^(?=From \S+ .*\d\d:\d\d:\d\d \d{4}(?: [+-]\d{4})?\r?$)", re.MULTILINE)
@@ -440,7 +434,7 @@ def _check_diffstat(sections: Sequence[Section]) -> None:
         path, most = found.group(1).strip(), int(found.group(2)[:9])
         # A long path loses its beginning: ".../kvm/mmu/mmu.c".
         end = path.removeprefix("...")
-        if not relevant(path) and not (path != end and relevant(f"arch/x86/kvm{end}")):
+        if not relevant(path) and not (path != end and relevant(FOLDER + end)):
             continue
         same = f"/{end.lstrip('/')}"
         have = [

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from patchtool.errors import PatchError
 from patchtool.outside.mail import Letter, Passed, read, relevant
 from patchtool.outside.outline import Section
+from patchtool.target.kvm import BASES
 
 if TYPE_CHECKING:
     from patchtool.outside.source import Source
@@ -25,12 +26,6 @@ _TOPS = re.compile(
     r"|ipc|kernel|lib|mm|net|rust|samples|scripts|security|sound|tools|usr|virt)/"
 )
 """The folders at the top of a kernel; a tree need not have those that KVM does not need."""
-
-_BASES = ("arch", "arch/x86", "arch/x86/kvm", "arch/x86/kvm/mmu", "arch/x86/kvm/svm",
-          "arch/x86/kvm/vmx", "arch/x86/include", "arch/x86/include/asm",
-          "arch/x86/include/uapi", "arch/x86/include/uapi/asm", "include", "include/linux",
-          "include/uapi", "include/uapi/linux")  # fmt: skip
-"""Where a patch that counts its paths from some folder may count them from."""
 
 _CLIMBS = re.compile(r"(?:^|/)\.\.(?:/|$)|^/")
 
@@ -127,7 +122,7 @@ def _reason(section: Section, present: Present, prefix: str, made: set[str]) -> 
         return "is below tools/, a copy that no verdict rests on"
     if present(here + path) or (prefix and present(path)):
         return "is no file that a verdict can rest on"
-    for base in _BASES:
+    for base in BASES:
         if present(f"{here}{base}/{path}"):
             _refuse(
                 section,

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import os
 
-MARK = "arch/x86/include/asm/kvm_host.h"
-"""A file that every kernel with KVM for x86 has."""
+from patchtool.target.kvm import HEADER
 
 _FILES = ("Makefile", "Kconfig", "MAINTAINERS")
 
@@ -41,7 +40,7 @@ def prefix(folder: str) -> str:
 
 
 def _is_kernel(folder: str) -> bool:
-    return os.path.isfile(os.path.join(folder, MARK)) or all(
+    return os.path.isfile(os.path.join(folder, HEADER)) or all(
         os.path.isfile(os.path.join(folder, name)) for name in _FILES
     )
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Terms, decision diagrams and the two-run property; knows no C and no KVM."""
+"""Terms, decision diagrams and the two-run property; knows no C."""

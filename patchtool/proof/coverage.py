@@ -3,7 +3,7 @@
 
 In: what an initialiser leaves in a context when it does and when it does not skip, and
 under which condition it skips.  Out: covered, gap with the smallest legal witness, or
-unknown, per field; and which role members carry each input.  Knows no C and no KVM.
+unknown, per field; and which role members carry each input.  Knows no C.
 
 The property: for all legal inputs I1 and I2, if a full run with I1 leaves a context on
 which the run with I2 skips, then the field after skipping is the field after a full

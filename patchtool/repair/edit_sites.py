@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from patchtool.c import syntax
-from patchtool.c.index import KVM_HOST, Index
+from patchtool.c.index import Index
 from patchtool.c.layout import IntType, RecordType, Types
 from patchtool.c.scan import Definition, strip_comments
 from patchtool.model import Report
@@ -189,7 +189,7 @@ def find_extended(index: Index, roles: Roles) -> ExtendedRole | None:
     }
     steering = {tag: part for tag, part in parts.items() if "valid" in part[1].slots} or parts
     for tag, (name, record) in steering.items():
-        for definition in index.record(f"union {tag}", KVM_HOST):
+        for definition in index.record(f"union {tag}", index.target.header):
             return ExtendedRole(name, record, definition)
     return None
 

@@ -96,7 +96,7 @@ class _Search:
 
     def run(self) -> Outcome:
         """Add one bit after the other until none helps."""
-        index = Index(self._source)
+        index = Index(self._source, rule.TARGET)
         first = report = self._check(index)
         while (name := self._next(report)) is not None:
             repair = self._repair(index, report, name)
@@ -105,7 +105,7 @@ class _Search:
             self._repairs.append(repair)
             self._failed.setdefault(name, "")
             self._edits.update({one.path: one.after for one in repair.files})
-            index = Index(Overlay(self._source, self._edits))
+            index = Index(Overlay(self._source, self._edits), rule.TARGET)
             report = repair.after
         return Outcome(first, report, tuple(self._repairs), tuple(self._open(report)), self._checks)
 
@@ -149,7 +149,7 @@ class _Search:
         """Check the tree with a candidate; None unless it closes something and harms nothing."""
         changed = edit_sites.edited(index, candidate.edits)
         overlay = Overlay(self._source, {**self._edits, **changed})
-        after = self._check(Index(overlay))
+        after = self._check(Index(overlay, rule.TARGET))
         if _is_worse(before, after):
             return None
         still = gaps(after)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from patchtool.c import syntax
-from patchtool.c.index import KVM_DIR, Index
+from patchtool.c.index import Index
 from patchtool.c.scan import Definition, FileIndex, strip_comments
 from patchtool.c.syntax import Node
 
@@ -118,7 +118,7 @@ def _one_argument(index: Index, function: Definition, bit: Bit) -> Iterator[Defi
     """Yield the functions that a function can call and that may read a bit."""
     flag = bit.flag.encode()
     for path in index.scope(function.file):
-        if not path.startswith(KVM_DIR) or flag not in (index.text(path) or b""):
+        if not path.startswith(index.target.folder) or flag not in (index.text(path) or b""):
             continue
         file = index.file(path)
         if file is None:

@@ -33,13 +33,12 @@ from patchtool.replay.states import (
     named,
 )
 from patchtool.rules.stale_mmu_role import Asked
-from patchtool.target.x86 import REGISTER_BITS
-from patchtool.world.hosts import VENDORS
+from patchtool.target.kvm import KVM, REGISTER_BITS
 
 FIELD = "root_level"
 _DEPTH = "shadow_root_level"
 _ROOT = ("root_mmu", "mmu")
-_SVM = "arch/x86/kvm/svm"
+_SVM, _ = KVM.vendors
 _FORMAT = b"KVM_STATE_NESTED_FORMAT_SVM"
 
 
@@ -53,7 +52,7 @@ class Prediction:
         self._asked, self.kind, self.levels = asked, kind, levels
         self._decision = Decision(asked.question)
         self._host = asked.terms.on_host(
-            frozenset(self._decision.host), VENDORS[0], frozenset({levels})
+            frozenset(self._decision.host), KVM.vendors[0], frozenset({levels})
         )
         self._stale: dict[tuple[State, State], bool | None] = {}
         self._levels: dict[State, int | None] = {}

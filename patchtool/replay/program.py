@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from patchtool.outside.source import Source
 from patchtool.replay.states import ALWAYS, SVME, Expected, State, Test
-from patchtool.target.x86 import REGISTER_BITS
+from patchtool.target.kvm import REGISTER_BITS
 
 NAME = "mmu_root_level_test"
 """The program, in the tree as elsewhere."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from patchtool.target.x86 import IMPLICATIONS, REGISTER_BITS
+from patchtool.target.kvm import REGISTER_BITS, REGISTERS
 
 Bit = tuple[str, str]
 """A bit of a register: ``("CR4", "PAE")``."""
@@ -82,7 +82,7 @@ class Refusal(NamedTuple):
 def closed(bits: frozenset[Bit]) -> frozenset[Bit]:
     """Add the bits that some bits need."""
     found = set(bits)
-    while more := {r.then for r in IMPLICATIONS if r.when in found} - found:
+    while more := {r.then for r in REGISTERS.implications if r.when in found} - found:
         found |= more
     return frozenset(found)
 

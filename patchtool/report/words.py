@@ -99,6 +99,7 @@ def located(finding: Finding) -> str:
 def undecided(report: Report) -> tuple[Unknown, ...]:
     """Return what was not decided and where: never nothing for a verdict of unknown."""
     from patchtool.model import Place, Unknown
+    from patchtool.target.kvm import FOLDER
 
     if report.unknowns or report.verdict != "unknown":
         return report.unknowns
@@ -108,7 +109,7 @@ def undecided(report: Report) -> tuple[Unknown, ...]:
         for result in context.fields
         if result.verdict == "unknown"
     ]
-    nowhere = Unknown(Place("arch/x86/kvm", 1), "nothing was decided")
+    nowhere = Unknown(Place(FOLDER, 1), "nothing was decided")
     return tuple(contexts) or (nowhere,)
 
 

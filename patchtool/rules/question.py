@@ -16,7 +16,6 @@ from patchtool.model import FieldResult, Input, Reason, Verdict, Witness
 from patchtool.proof import bits
 from patchtool.proof.bits import Bits, Cond, Symbol, Term, Word
 from patchtool.proof.coverage import Answer, Carrier, Decision, Question, Runs, Unit, can_hold
-from patchtool.target.x86 import IMPLICATIONS, MEMBERS, RANGES, USUAL, bit_name
 from patchtool.world import hosts
 from patchtool.world.constants import host_constant
 from patchtool.world.entries import Path, Tree, context_name
@@ -57,6 +56,7 @@ class Terms:
         self.path = path
         self.ledger = ledger
         self._troubles = troubles
+        self._registers = tree.index.target.registers
         self.out = path.lowered
         self.guard = path.guard
         self.contexts = tuple({c.context: None for c in path.guard.comparisons})
@@ -284,17 +284,14 @@ class Terms:
         return text
 
     def _unit(self, symbol: Symbol) -> Unit:
-        register = MEMBERS.get(member_of(symbol.word))
+        registers = self._registers
+        register = registers.members.get(member_of(symbol.word))
         spelt = self._spelt(symbol.word)
-        if register is not None:
-            full = bit_name(register, symbol.position)
-            macro = (
-                f"EFER_{full.split('.')[1]}"
-                if register == "EFER"
-                else f"X86_{full.replace('.', '_')}"
-            )
-            return Unit(full, f"{spelt} & {macro}", (symbol,))
-        return Unit(spelt, spelt, (symbol,))
+        if register is None:
+            return Unit(spelt, spelt, (symbol,))
+        name = registers.name(register, symbol.position)
+        macro = registers.macro(register, symbol.position)
+        return Unit(name, f"{spelt} & {macro}", (symbol,))
 
     def _legal(self, inputs: frozenset[Symbol]) -> list[Cond]:
         """Return the architectural facts about the registers among some symbols."""
@@ -306,19 +303,19 @@ class Terms:
         ranged: set[Word] = set()
         for symbol in sorted(inputs):
             member = member_of(symbol.word)
-            register = MEMBERS.get(member)
+            register = self._registers.members.get(member)
             if register is not None:
-                name, bit = bit_name(register, symbol.position).split(".")
+                name, bit = self._registers.name(register, symbol.position).split(".")
                 files.setdefault(_holder(symbol.word), {})[name, bit] = symbol
-            elif member in RANGES:
+            elif member in self._registers.ranges:
                 ranged.add(symbol.word)
         for found in files.values():
-            for rule in IMPLICATIONS:
+            for rule in self._registers.implications:
                 if rule.when in found and rule.then in found:
                     when, then = found[rule.when], found[rule.then]
                     yield bits.either(bits.negate(when), then), rule.text
         for word in sorted(ranged):
-            low, high, words = RANGES[member_of(word)]
+            low, high, words = self._registers.ranges[member_of(word)]
             yield _between(word, self._width(word), low, high), words
 
     def _width(self, word: Word, default: int = 32) -> int:
@@ -327,12 +324,12 @@ class Terms:
 
     def _hosts(self, symbols: frozenset[Symbol]) -> list[list[Cond]]:
         """Return what holds of constants on hosts that can take this path, by vendor."""
-        start = self.out.start.file
-        vendors = [one for one in hosts.VENDORS if start.startswith(one)]
+        every, start = self.tree.index.target.vendors, self.out.start.file
+        vendors = [one for one in every if start.startswith(one)]
         words = {one.word for one in symbols}
-        for vendor in () if vendors else hosts.VENDORS:
+        for vendor in () if vendors else every:
             # A tree may have one vendor's module alone.
-            others = [one for one in hosts.VENDORS if one != vendor]
+            others = [one for one in every if one != vendor]
             if all(
                 hosts.usual(self.tree, word, vendor)
                 or not any(hosts.usual(self.tree, word, one) for one in others)
@@ -361,15 +358,16 @@ class Terms:
 
     def _is_known(self, word: Word) -> bool:
         """Tell whether the value that a constant has in a witness is one that hosts have."""
+        vendors = self.tree.index.target.vendors
         truth = self._width(word, 1) == 1
-        return truth or any(hosts.usual(self.tree, word, one) for one in hosts.VENDORS)
+        return truth or any(hosts.usual(self.tree, word, one) for one in vendors)
 
     def _usual(self, inputs: frozenset[Symbol]) -> list[Cond]:
         """Return what is usual for inputs that the kernel keeps in members of some names."""
         found = []
         for word in sorted({one.word for one in inputs}):
-            bounds = USUAL.get(member_of(word)) if isinstance(word.about, Loc) else None
-            if bounds is not None:
+            bounds = self._registers.usual.get(member_of(word))
+            if bounds is not None and isinstance(word.about, Loc):
                 found.append(_between(word, self._width(word), *bounds))
         return found
 
@@ -400,7 +398,7 @@ class Terms:
         """Return the missing inputs whose every change makes the stored role invalid."""
         found: dict[Unit, Invalidated] = {}
         for unit in answer.missing_units:
-            if "." in unit.name and unit.name.split(".")[0] in ("CR0", "CR4", "EFER"):
+            if self._registers.is_bit(unit.name):
                 continue
             word = unit.bits[0].word
             if self._fixed_while_nested(word):

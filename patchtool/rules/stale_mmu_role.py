@@ -28,6 +28,7 @@ from patchtool.model import (
 from patchtool.proof.bits import Bits
 from patchtool.proof.coverage import Decision, Question, Unit
 from patchtool.rules.question import Invalidated, Terms
+from patchtool.target.kvm import KVM
 from patchtool.world.completeness import doubts, garbled_functions, missing_pieces, unreached
 from patchtool.world.entries import Path, Tree, Ways, context_name, find_paths
 from patchtool.world.ledger import Ledger, Patch
@@ -39,10 +40,12 @@ from patchtool.world.roles import (
     find_roles,
     initialisers,
     make_effects,
-    require_kvm,
+    require_target,
 )
 
 RULE = "stale-mmu-role"
+
+TARGET = KVM
 
 DEFAULT_FIELDS = ("root_level", "shadow_root_level")
 
@@ -95,7 +98,7 @@ def examine(
     ways: Ways | None = None,
 ) -> Examined:
     """Check some fields of a tree as ``check`` does, and return the questions as well."""
-    require_kvm(index, label or "this folder")
+    require_target(index, label or "this folder")
     types = Types(index)
     roles = find_roles(index, types)
     if not roles.contexts:
@@ -317,16 +320,16 @@ def _blamed(terms: Terms, question: Question, final: Bits, polarity: bool) -> tu
 
 def _without_roles(index: Index, roles: Roles, label: str, rev: str | None) -> Report:
     """A tree whose vCPU holds no role at all: older than any guard, or not understood."""
-    place = Place("arch/x86/include/asm/kvm_host.h", 1)
-    host = index.file(place.file)
-    understood = host is not None and host.balanced and "struct kvm_vcpu_arch" in host.records
-    for path in index.kvm_files if understood and not roles.unions else ():
+    place = Place(index.target.header, 1)
+    host, holder = index.file(place.file), f"struct {index.target.host}"
+    understood = host is not None and host.balanced and holder in host.records
+    for path in index.own_files if understood and not roles.unions else ():
         file = index.file(path) if b"root_level" in (index.text(path) or b"") else None
         for definitions in file.functions.values() if file is not None else ():
             for definition in definitions:
                 if re.search(rb"(?:->|\.)\s*root_level\s*=(?!=)", definition.text):
                     return Report(label, rev, files=index.asked, verdict="not-guarded")
-    reason = "no MMU context with a role was found in struct kvm_vcpu_arch, and no initialiser"
+    reason = f"no MMU context with a role was found in {holder}, and no initialiser"
     return Report(
         label, rev, unknowns=(Unknown(place, reason),), files=index.asked, verdict="unknown"
     )

@@ -13,14 +13,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
-from patchtool.c.index import KVM_HOST, Index, calls
+from patchtool.c.index import Index, calls
 from patchtool.c.scan import WORDS, Definition, before, places, strip_comments
-from patchtool.target.x86 import MEMBERS
-
-_REGISTER = re.compile(
-    rb"(?:->|\.)\s*(?:" + "|".join(MEMBERS).encode() + rb")\s*(?:[-+|&^]|<<|>>)?=(?!=)"
-)
-"""A store to a member that holds a register."""
 
 
 def _stores_to(members: Iterable[bytes], lvalues: Iterable[bytes]) -> re.Pattern[bytes]:
@@ -231,7 +225,13 @@ class Effects:
 
     @property
     def _files(self) -> tuple[str, ...]:
-        return (KVM_HOST, *self._index.kvm_files)
+        return (self._index.target.header, *self._index.own_files)
+
+    @cached_property
+    def _register(self) -> re.Pattern[bytes]:
+        """A store to a member that holds a register."""
+        names = "|".join(self._index.target.registers.members).encode() or b"(?!)"
+        return re.compile(rb"(?:->|\.)\s*(?:" + names + rb")\s*(?:[-+|&^]|<<|>>)?=(?!=)")
 
     @cached_property
     def writers(self) -> frozenset[str]:
@@ -285,7 +285,7 @@ class Effects:
         Beyond these files those are not asked for that set a context up, which a set-up
         does not call, and those that store to a member of another struct.
         """
-        sources = [path for path in self._index.kvm_files if path.endswith(".c")]
+        sources = [path for path in self._index.own_files if path.endswith(".c")]
         near = [path for path in sources if self._defines_writer(path)]
         known = self.writers | callers_of(self._index, near, self.writers)
         return known | callers_of(self._index, sources, self._far_writers)
@@ -303,14 +303,14 @@ class Effects:
     @cached_property
     def _inline(self) -> frozenset[str]:
         """The functions in KVM's headers that reach a writer."""
-        headers = [p for p in self._index.kvm_files if p.endswith(".h")]
-        return callers_of(self._index, [KVM_HOST, *headers], self.writers)
+        headers = [p for p in self._index.own_files if p.endswith(".h")]
+        return callers_of(self._index, [self._index.target.header, *headers], self.writers)
 
     def changes_registers(self, definition: Definition) -> bool:
         """Tell whether a function, or one of its file that it calls, sets a register member."""
         path = definition.file
         if path not in self._setters:
-            stores = [m.start() for m in _REGISTER.finditer(self._index.text(path) or b"")]
+            stores = [m.start() for m in self._register.finditer(self._index.text(path) or b"")]
             file = self._index.file(path) if stores else None
             names = map(file.function_at, stores) if file is not None else ()
             direct = frozenset(name for name in names if name is not None)

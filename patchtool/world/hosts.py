@@ -23,9 +23,6 @@ from patchtool.world.roles import callers
 
 _DEEPEST = 6
 
-VENDORS = ("arch/x86/kvm/svm", "arch/x86/kvm/vmx")
-"""Where the modules lie of which a host loads one; what one assigns the other never sees."""
-
 
 class Assigned(NamedTuple):
     """A value that an object is given, and the files that it comes through."""
@@ -33,10 +30,10 @@ class Assigned(NamedTuple):
     value: int
     files: frozenset[str]
 
-    def is_for(self, vendor: str) -> bool:
-        """Tell whether a host of a vendor may have it."""
-        others = [one for one in VENDORS if one != vendor]
-        return not any(file.startswith(other) for file in self.files for other in others)
+    def is_for(self, vendor: str, others: tuple[str, ...]) -> bool:
+        """Tell whether a host of a vendor may have it, which never sees what others assign."""
+        rivals = tuple(one for one in others if one != vendor)
+        return not any(file.startswith(rivals) for file in self.files)
 
 
 def usual(tree: Tree, word: Word, vendor: str) -> tuple[int, ...]:
@@ -53,7 +50,9 @@ def usual(tree: Tree, word: Word, vendor: str) -> tuple[int, ...]:
     symbol = word.name
     if symbol not in tree.assigned:
         tree.assigned[symbol] = assigned(tree, symbol) if symbol.isidentifier() else ()
-    values = {one.value for one in tree.assigned[symbol] if one.is_for(vendor)}
+    values = {
+        one.value for one in tree.assigned[symbol] if one.is_for(vendor, tree.index.target.vendors)
+    }
     return tuple(sorted(values - {0} or values))
 
 

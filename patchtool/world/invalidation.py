@@ -68,10 +68,11 @@ class Invalidations:
             if target.start_byte >= start and self._invalidates(target, value):
                 if _is_certain(target, body):
                     return function.name
+        notices = self._tree.index.target.notices
         for match in syntax.matches("call_site", body):
             call = match["call.function"][0]
             name = syntax.text(call)
-            if call.start_byte < start or not name.startswith("kvm_"):
+            if call.start_byte < start or not name.startswith(notices):
                 continue
             # Behind an unknown macro a call looks like a declaration.
             declared = call.parent is not None and call.parent.type == "function_declarator"

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import NamedTuple
 
-from patchtool.c.index import KVM_HOST, is_static
+from patchtool.c.index import is_static
 from patchtool.c.lower import Lowered
 from patchtool.c.scan import Definition, FileIndex, opens_line, places, strip_comments
 from patchtool.model import Account, Place
@@ -185,7 +185,8 @@ class Ledger:
         """The members of a vCPU that are contexts by value."""
         tags = b"|".join(tag.encode() for tag in self._tree.roles.contexts)
         found: set[str] = set()
-        for one in self._tree.index.record("struct kvm_vcpu_arch", KVM_HOST):
+        target = self._tree.index.target
+        for one in self._tree.index.record(f"struct {target.host}", target.header):
             plain = strip_comments(one.text)
             found.update(
                 name.decode()

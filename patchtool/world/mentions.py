@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 from patchtool.c import syntax
-from patchtool.c.index import KVM_HOST, Index, expand, plain
+from patchtool.c.index import Index, expand, plain
 from patchtool.c.layout import (
     ArrayType,
     CType,
@@ -38,9 +38,6 @@ MAX_EXPANSIONS = 6
 """How deep macros are followed that are given a mention."""
 MAX_STEPS = 24
 """How many calls and members a type is followed through."""
-
-GENERIC = "virt/kvm"
-"""The part of KVM that all architectures share."""
 
 _DEFINE = re.compile(rb"[ \t]*#[ \t]*define[ \t]+(\w+)")
 _LINE_OF_BLANKS = re.compile(rb"\s*else\b")
@@ -82,10 +79,11 @@ class Mentions:
     @cached_property
     def files(self) -> tuple[str, ...]:
         """The files that make up the text of KVM, and the headers that it includes, each once."""
-        generic = [p for p in self.index.source.walk(GENERIC) if p.endswith((".c", ".h"))]
-        ours = (*self.index.kvm_files, *generic)
+        target, source = self.index.target, self.index.source
+        generic = [path for folder in target.generic for path in source.walk(folder)]
+        ours = (*self.index.own_files, *(p for p in generic if p.endswith((".c", ".h"))))
         included = [target for path in ours for target in self.index.included(path)]
-        return tuple(dict.fromkeys((KVM_HOST, *ours, *included)))
+        return tuple(dict.fromkeys((target.header, *ours, *included)))
 
     def of(self, name: str) -> tuple[Mention, ...]:
         """Return the mentions of one member, those of macros that stand for it included."""
@@ -120,7 +118,7 @@ class Mentions:
     def is_array(self, name: str, below: tuple[str, ...]) -> bool:
         """Tell whether what a member leads to is, or may be, an array: its name is an address."""
         for tag in self.owners(name):
-            here: CType = self.types.record(f"struct {tag}", KVM_HOST)
+            here: CType = self.types.record(f"struct {tag}", self.index.target.header)
             for step in (name, *below):
                 if step == "[]" and isinstance(here, ArrayType):
                     here = here.element

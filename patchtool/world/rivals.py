@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterator
 from itertools import permutations
 
-from patchtool.c.index import KVM_DIR
 from patchtool.c.lower import Lowered, Trouble
 from patchtool.c.memory import Int, Loc
 from patchtool.c.scan import Definition
@@ -152,18 +151,19 @@ def modules(tree: Tree) -> dict[str, str]:
 
     Where there is none, a folder is taken for a module, and so is a file beside them.
     """
-    data = tree.index.source.read(f"{KVM_DIR}/Makefile")
+    top = tree.index.target.folder
+    data = tree.index.source.read(f"{top}/Makefile")
     found: dict[str, str] = {}
     for match in _MODULE.finditer(data or b""):
         name = match[1].decode()
         for one in _OBJECT.findall(match[2]):
-            path = f"{KVM_DIR}/{one.decode()[:-2]}.c"
+            path = f"{top}/{one.decode()[:-2]}.c"
             if name != "obj":
                 found[path] = name
     if data is None:
         home = tree.roles.here.rpartition("/")[0]
-        for path in tree.index.kvm_files:
+        for path in tree.index.own_files:
             folder, _, file = path.rpartition("/")
-            if path != tree.roles.here and (folder != home or home == KVM_DIR):
-                found[path] = file if folder == KVM_DIR else folder
+            if path != tree.roles.here and (folder != home or home == top):
+                found[path] = file if folder == top else folder
     return found

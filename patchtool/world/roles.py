@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from patchtool.c import syntax
-from patchtool.c.index import KVM_DIR, KVM_HOST, Index, calls
+from patchtool.c.index import Index, calls
 from patchtool.c.layout import RecordType, Types
 from patchtool.c.lower import RoleShape
 from patchtool.c.lower.calls import is_builtin
@@ -22,7 +22,6 @@ from patchtool.errors import InputError
 from patchtool.model import Place
 from patchtool.world.effects import Effects
 
-VCPU = "kvm_vcpu_arch"
 _ARGUMENTS = re.compile(rb"\s*\(")
 _PROTOTYPE = re.compile(rb"^[A-Za-z_][\w \t\n*]*[ \t\n*](\w+)\s*\([^;{}]*\)[^;{}()]*;", re.M)
 
@@ -37,24 +36,28 @@ class Roles(NamedTuple):
     """The file from which names are looked up: the one with the initialisers."""
 
 
-def require_kvm(index: Index, label: str) -> None:
-    """Refuse a folder that is no kernel tree with KVM for x86."""
-    if index.text(KVM_HOST) is None:
+def require_target(index: Index, label: str) -> None:
+    """Refuse a folder that is no kernel tree with what is to be checked."""
+    target = index.target
+    if index.text(target.header) is None:
         if index.text("Makefile") is None or (
             index.text("Kconfig") is None and index.text("MAINTAINERS") is None
         ):
             raise InputError(
-                f"{label}: not a kernel tree (no {KVM_HOST}); "
+                f"{label}: not a kernel tree (no {target.header}); "
                 "pass the top of a Linux checkout"
             )  # fmt: skip
-        raise InputError(f"{label}: a kernel tree without KVM for x86 (no {KVM_HOST})")
-    if not index.kvm_files:
-        raise InputError(f"{label}: a kernel tree without KVM for x86 (no C files in {KVM_DIR})")
+        raise InputError(f"{label}: a kernel tree without {target.name} (no {target.header})")
+    if not index.own_files:
+        raise InputError(
+            f"{label}: a kernel tree without {target.name} (no C files in {target.folder})"
+        )
 
 
 def find_roles(index: Index, types: Types) -> Roles:
     """Return the role unions and the contexts of a tree."""
-    host = index.file(KVM_HOST)
+    header = index.target.header
+    host = index.file(header)
     assert host is not None
     unions: dict[str, RecordType] = {}
     for key, definitions in host.records.items():
@@ -62,19 +65,19 @@ def find_roles(index: Index, types: Types) -> Roles:
             continue
         root = index.node(definitions[0])
         if syntax.captures("role_union", root):
-            record = types.record(key, KVM_HOST)
+            record = types.record(key, header)
             if isinstance(record, RecordType) and record.is_word:
                 unions[record.tag] = record
-    embedded = _embedded(index, host, VCPU)
+    embedded = _embedded(index, host, index.target.host)
     contexts: dict[str, RecordType] = {}
     members: dict[str, tuple[str, ...]] = {}
     for tag in embedded:
-        for definition in index.record(f"struct {tag}", KVM_HOST):
+        for definition in index.record(f"struct {tag}", header):
             plain = strip_comments(definition.text)
             held = re.findall(rb"\bunion\s+(\w+)\s+(\w+)\s*;", plain)
             names = tuple(n.decode() for u, n in held if u.decode() in unions)
-            if names and tag != VCPU:
-                record = types.record(f"struct {tag}", KVM_HOST)
+            if names and tag != index.target.host:
+                record = types.record(f"struct {tag}", header)
                 if isinstance(record, RecordType):
                     contexts[tag] = record
                     members[tag] = names
@@ -90,7 +93,7 @@ def _embedded(index: Index, host: FileIndex, tag: str) -> list[str]:
         position += 1
         if f"struct {here}" not in host.records:
             continue
-        for definition in index.record(f"struct {here}", KVM_HOST):
+        for definition in index.record(f"struct {here}", index.target.header):
             for match in re.finditer(
                 rb"\bstruct\s+(\w+)\s+\w+\s*(?:\[[^\]]*\]\s*)?;", strip_comments(definition.text)
             ):
@@ -103,8 +106,8 @@ def _embedded(index: Index, host: FileIndex, tag: str) -> list[str]:
 def _main_file(index: Index, members: dict[str, tuple[str, ...]]) -> str:
     """Return the file that mentions stored roles most often."""
     words = [name.encode() for names in members.values() for name in names]
-    best = (0, f"{KVM_DIR}/mmu/mmu.c")
-    for path in index.kvm_files:
+    best = (0, index.target.main)
+    for path in index.own_files:
         if path.endswith(".c"):
             held = index.words_in(path).intersection(words)
             data = index.raw(path) or b""
@@ -123,7 +126,7 @@ def initialisers(index: Index, roles: Roles) -> list[Definition]:
         % b"|".join(words)
     )
     found: list[Definition] = []
-    for path in index.kvm_files:
+    for path in index.own_files:
         if not path.endswith(".c"):
             continue
         held = index.words_in(path).intersection(words)
@@ -232,7 +235,7 @@ def _undefined_calls(index: Index, definition: Definition) -> list[str]:
         for name in names
         if not index.functions(name, definition.file)
         and not index.macros(name, definition.file)
-        and not is_builtin(name)
+        and not is_builtin(name, index.target)
         and not re.search(rb"\b" + name.encode() + rb"\b(?!\s*\()", definition.text)
     )
 
@@ -247,13 +250,14 @@ def _bound_at(text: bytes, pointer: bytes) -> Iterator[int]:
 
 def undefined_set_ups(index: Index, roles: Roles) -> list[tuple[str, Place]]:
     """Return what is called, and defined nowhere, where a vCPU's contexts are chosen."""
-    host = b"".join(d.text for d in index.record(f"struct {VCPU}", KVM_HOST))
+    target = index.target
+    host = b"".join(d.text for d in index.record(f"struct {target.host}", target.header))
     tags = b"|".join(tag.encode() for tag in roles.contexts)
     pointers = re.findall(rb"\bstruct\s+(?:" + tags + rb")\s*\*\s*(\w+)\s*;", strip_comments(host))
     if not pointers:
         return []
     found: dict[str, Place] = {}
-    for path in index.kvm_files:
+    for path in index.own_files:
         if not path.endswith(".c") or index.words_in(path).isdisjoint(pointers):
             continue
         data = index.text(path) or b""
@@ -268,7 +272,7 @@ def undefined_set_ups(index: Index, roles: Roles) -> list[tuple[str, Place]]:
                 near.extend(file.functions.get(name, ()))
         for one in near:
             for name in _undefined_calls(index, one):
-                if name.startswith(("kvm_", "nested_", "init_", "__kvm_")):
+                if name.startswith(target.calls):
                     found.setdefault(name, Place(one.file, one.line, 1, one.name))
     return list(found.items())
 
@@ -277,7 +281,7 @@ def missing_functions(index: Index, entries: set[str]) -> list[tuple[str, Place]
     """Return functions declared beside an entry that KVM calls and nobody defines."""
     found: list[tuple[str, Place]] = []
     wanted = [entry.encode() for entry in entries]
-    for path in index.kvm_files:
+    for path in index.own_files:
         if not path.endswith(".h") or index.words_in(path).isdisjoint(wanted):
             continue
         names = [m.group(1) for m in _PROTOTYPE.finditer(index.text(path) or b"")]

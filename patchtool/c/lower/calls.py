@@ -8,6 +8,7 @@ it; what the kernel spells as a macro with a known meaning is taken by its meani
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from patchtool.c import syntax
 from patchtool.c.index import expand
@@ -41,31 +42,47 @@ from patchtool.c.memory import (
 from patchtool.c.scan import Definition, evaluate_condition
 from patchtool.c.syntax import Node, text
 from patchtool.proof import bits
+from patchtool.target import Target
 
 MAX_DEPTH = 48
 
-_SILENT = re.compile(
-    r"trace_\w+|pr_\w+|printk\w*|pgprintk|rmap_printk|vcpu_unimpl|vcpu_debug\w*|dump_stack"
-    r"|BUILD_BUG_ON\w*|static_assert|lockdep_\w+|might_sleep|cond_resched|kvm_err|kvm_pr_\w+"
-    r"|kvm_mmu_audit|EXPORT_SYMBOL\w*|smp_\w*mb|barrier|instrumentation_\w+|srcu_\w+|preempt_\w+"
+_SILENT = (
+    r"trace_\w+|pr_\w+|printk\w*|dump_stack|BUILD_BUG_ON\w*|static_assert|lockdep_\w+|might_sleep"
+    r"|cond_resched|EXPORT_SYMBOL\w*|smp_\w*mb|barrier|instrumentation_\w+|srcu_\w+|preempt_\w+"
 )
-_WARN = re.compile(
-    r"(?:\w+_)?(?:WARN|BUG)_ON(?:_ONCE)?|WARN(?:_ONCE|_RATELIMIT)?|KVM_BUG(?:_ON\w*)?"
-)
+_WARN = r"(?:\w+_)?(?:WARN|BUG)_ON(?:_ONCE)?|WARN(?:_ONCE|_RATELIMIT)?"
 _SAME = frozenset(
     {"likely", "unlikely", "READ_ONCE", "ACCESS_ONCE", "rcu_dereference", "__builtin_expect",
      "smp_load_acquire", "cmpxchg_force", "data_race"}
 )  # fmt: skip
+_DISPATCHERS = frozenset({"static_call", "static_call_cond"})
 _POPULATION = re.compile(r"hweight(?:8|16|32|64|_long)|__builtin_popcount(?:l|ll)?")
 _EXTREMA = {"min": False, "max": True, "min_t": False, "max_t": True, "umin": False, "umax": True}
 
 
-def is_builtin(name: str) -> bool:
+@cache
+def _names(common: str, own: str) -> re.Pattern[str]:
+    """Return what the names of some macros of the kernel's, and of the target's own, match."""
+    return re.compile(f"{common}|{own}")
+
+
+def is_silent(name: str, target: Target) -> bool:
+    """Tell whether a name is that of a macro that does nothing of interest."""
+    return _names(_SILENT, target.silent).fullmatch(name) is not None
+
+
+def is_check(name: str, target: Target) -> bool:
+    """Tell whether a name is that of a macro that yields its first argument, and may warn."""
+    return _names(_WARN, target.checking).fullmatch(name) is not None
+
+
+def is_builtin(name: str, target: Target) -> bool:
     """Tell whether a name is taken by its meaning, not by its definition."""
     known = {*_SAME, *_EXTREMA, "container_of", "WRITE_ONCE", "IS_ENABLED", "ARRAY_SIZE"}
     known |= {"GENMASK", "GENMASK_ULL", "FIELD_GET", "FIELD_PREP", "clamp", "clamp_t"}
-    known |= {"memset", "memcpy", "memcmp", "static_call", "kvm_x86_call", "sizeof", "offsetof"}
-    return name in known or bool(_WARN.fullmatch(name) or _SILENT.fullmatch(name))
+    known |= {"memset", "memcpy", "memcmp", "static_call", "sizeof", "offsetof"}
+    known |= target.dispatchers
+    return name in known or is_check(name, target) or is_silent(name, target)
 
 
 class Calls(Expressions):
@@ -220,11 +237,11 @@ class Calls(Expressions):
         zero = Int(bits.constant(32, 0), True)
         if name in _SAME and arguments:
             return self._value(arguments[0], state)
-        if _WARN.fullmatch(name) and arguments:
+        if is_check(name, self.index.target) and arguments:
             return Int(
                 bits.from_cond(self._truth(self._value(arguments[0], state), node), 32), True
             )
-        if _SILENT.fullmatch(name):
+        if is_silent(name, self.index.target):
             return zero
         if name in _EXTREMA and len(arguments) >= 2:
             return self._extremum(name, node, arguments, state)
@@ -236,8 +253,9 @@ class Calls(Expressions):
             return self._container(node, arguments, state)
         if name in ("IS_ENABLED", "IS_BUILTIN", "IS_REACHABLE") and arguments:
             option = text(arguments[0])
+            options = self.index.target.options
             # What is enabled may be a module.
-            known = evaluate_condition("ifdef", option) if name == "IS_ENABLED" else None
+            known = evaluate_condition("ifdef", option, options) if name == "IS_ENABLED" else None
             option = option if name == "IS_ENABLED" else f"{option}_{name}"
             return Int(
                 bits.from_cond(known if known is not None else self._option(option), 32), True
@@ -407,12 +425,10 @@ class Calls(Expressions):
             if (
                 inner is not None
                 and listed is not None
-                and text(inner) in ("static_call", "kvm_x86_call", "static_call_cond")
+                and text(inner) in _DISPATCHERS | self.index.target.dispatchers
             ):
-                name = text(listed.named_children[0])
-                return self._operation(
-                    re.sub(r"^kvm_x86_", "", name), node, arguments, state, needed
-                )
+                name = text(listed.named_children[0]).removeprefix(self.index.target.prefix)
+                return self._operation(name, node, arguments, state, needed)
         if callee.type == "pointer_expression":
             inner_callee = callee.child_by_field_name("argument")
             if inner_callee is not None:

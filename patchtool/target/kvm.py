@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""KVM for x86: its files, its build options, its macros, and the registers of x86.
+
+Sources of the facts about registers: Intel SDM volume 3, "Control Registers" and "IA-32e
+Mode Operation"; AMD APM volume 2, "Long-Mode Consistency Checks" and "Five-Level Paging".
+They restrict which states a witness may show; a verdict prints the ones it rests on.
+"""
+
+from __future__ import annotations
+
+from patchtool.target import Implication, Options, Registers, Target
+
+FOLDER = "arch/x86/kvm"
+HEADER = "arch/x86/include/asm/kvm_host.h"
+"""A file that every kernel with KVM for x86 has."""
+
+REGISTER_BITS: dict[str, dict[int, str]] = {
+    "CR0": {0: "PE", 1: "MP", 2: "EM", 3: "TS", 4: "ET", 5: "NE", 16: "WP", 18: "AM", 29: "NW",
+            30: "CD", 31: "PG"},
+    "CR4": {0: "VME", 1: "PVI", 2: "TSD", 3: "DE", 4: "PSE", 5: "PAE", 6: "MCE", 7: "PGE", 8: "PCE",
+            9: "OSFXSR", 10: "OSXMMEXCPT", 11: "UMIP", 12: "LA57", 13: "VMXE", 14: "SMXE",
+            16: "FSGSBASE", 17: "PCIDE", 18: "OSXSAVE", 20: "SMEP", 21: "SMAP", 22: "PKE",
+            23: "CET", 24: "PKS", 28: "LAM_SUP", 32: "FRED"},
+    "EFER": {0: "SCE", 8: "LME", 10: "LMA", 11: "NX", 12: "SVME", 13: "LMSLE", 14: "FFXSR",
+             15: "TCE", 18: "MCOMMIT", 20: "INTWB", 21: "UAIE", 22: "AIBRSE"},
+}  # fmt: skip
+"""Names of the bits of the registers that steer paging."""
+
+_IMPLICATIONS: tuple[Implication, ...] = (
+    Implication(("EFER", "LMA"), ("CR0", "PG"), "EFER.LMA=1 implies CR0.PG=1"),
+    Implication(("EFER", "LMA"), ("CR4", "PAE"), "EFER.LMA=1 implies CR4.PAE=1"),
+    Implication(("EFER", "LMA"), ("EFER", "LME"), "EFER.LMA=1 implies EFER.LME=1"),
+    Implication(("CR0", "PG"), ("CR0", "PE"), "CR0.PG=1 implies CR0.PE=1"),
+    Implication(("CR4", "PCIDE"), ("EFER", "LMA"), "CR4.PCIDE=1 implies EFER.LMA=1"),
+)
+
+REGISTERS = Registers(
+    bits=REGISTER_BITS,
+    members={"cr0": "CR0", "cr4": "CR4", "efer": "EFER"},
+    macros={"CR0": "X86_CR0_{}", "CR4": "X86_CR4_{}", "EFER": "EFER_{}"},
+    implications=_IMPLICATIONS,
+    ranges={
+        "maxphyaddr": (32, 52, "MAXPHYADDR lies between 32 and 52"),
+        "tdp_level": (2, 5, "page tables have 2 to 5 levels"),
+    },
+    usual={"maxphyaddr": (36, 52), "tdp_level": (4, 5)},
+)
+
+KVM = Target(
+    name="KVM for x86",
+    folder=FOLDER,
+    header=HEADER,
+    host="kvm_vcpu_arch",
+    main="arch/x86/kvm/mmu/mmu.c",
+    generic=("virt/kvm",),
+    headers=(
+        "arch/x86/include/asm/kvm",
+        "arch/x86/include/uapi/asm/kvm",
+        "include/linux/kvm",
+        "include/uapi/linux/kvm",
+    ),
+    followed=(
+        "arch/x86/include/",
+        "include/linux/const.h",
+        "include/linux/bits.h",
+        "include/vdso/",
+        "include/uapi/linux/const.h",
+    ),
+    near=("arch/x86/include/",),
+    roots=("arch/x86/include", "arch/x86/include/uapi", "include", "include/uapi"),
+    constants=(
+        ("arch/x86/include/uapi/",),
+        ("/const.h", "/bits.h", "/processor-flags.h", "/msr-index.h", "features.h"),
+    ),
+    options=Options(
+        on=frozenset(
+            {"CONFIG_X86", "CONFIG_X86_64", "CONFIG_64BIT", "CONFIG_KVM", "CONFIG_MMU",
+             "__KERNEL__", "__x86_64__"}
+        ),
+        off=frozenset(
+            {"CONFIG_X86_32", "__ASSEMBLY__", "__ASSEMBLER__", "__i386__", "__CHECKER__"}
+        ),
+    ),
+    silent=r"pgprintk|rmap_printk|vcpu_unimpl|vcpu_debug\w*|kvm_err|kvm_pr_\w+|kvm_mmu_audit",
+    checking=r"KVM_BUG(?:_ON\w*)?",
+    dispatchers=frozenset({"kvm_x86_call"}),
+    prefix="kvm_x86_",
+    vendors=("arch/x86/kvm/svm", "arch/x86/kvm/vmx"),
+    calls=("kvm_", "nested_", "init_", "__kvm_"),
+    notices=("kvm_",),
+    registers=REGISTERS,
+)  # fmt: skip
+
+FOLDERS = (FOLDER, "arch/x86/include", "include")
+"""Where everything lies that a verdict can rest on."""
+
+RELEVANT = (
+    r"(?:^|/)(?:arch/x86/(?:kvm|include)/"
+    r"|include/(?:uapi/|vdso/|asm-generic/)?(?:linux/|kvm/)?"
+    r"(?:kvm[^/]*|bitops|bits|const|compiler[^/]*|kernel|stddef|types|[^/]*mshyperv)\.h$)"
+)
+"""The paths of files on which a verdict can rest, as a regular expression to search for."""
+
+BASES = (
+    "arch", "arch/x86", "arch/x86/kvm", "arch/x86/kvm/mmu", "arch/x86/kvm/svm",
+    "arch/x86/kvm/vmx", "arch/x86/include", "arch/x86/include/asm",
+    "arch/x86/include/uapi", "arch/x86/include/uapi/asm", "include", "include/linux",
+    "include/uapi", "include/uapi/linux",
+)  # fmt: skip
+"""Folders from which a patch may count its paths by mistake."""
