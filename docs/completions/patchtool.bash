@@ -20,7 +20,7 @@ _patchtool()
 		esac
 		;;
 	fix)
-		options='-h --help --rev --fields -o --output --stdout --apply -s --signoff -v --reroll-count --cover-letter --base --fixes --no-fixes --recipients --build -q --quiet'
+		options='-h --help --rev --fields -o --output --stdout --apply -s --signoff -v --reroll-count --cover-letter --base --fixes --no-fixes --recipients --build --selftest --kernel --modules -q --quiet'
 		;;
 	lint)
 		options='-h --help --series --range --staged --push --suppressions --tree --rev --fields --format -o --output --color -v --verbose -q --quiet'
@@ -48,7 +48,11 @@ _patchtool()
 		esac
 		;;
 	reproduce)
-		options='-h --help --rev -o --output --plain -q --quiet'
+		options='-h --help --rev -o --output --plain --run --sweep --kernel --modules --cpu --npt-levels --accel --timeout -q --quiet'
+		case $before in
+		--npt-levels) values='4 5' ;;
+		--accel) values='tcg kvm' ;;
+		esac
 		;;
 	explain)
 		options='-h --help'

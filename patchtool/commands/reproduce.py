@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING
 from patchtool.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from patchtool.model import Context
     from patchtool.outside.source import Source
-    from patchtool.replay.states import Refusal, Test
+    from patchtool.replay.prediction import Prediction
+    from patchtool.replay.runner import Run
+    from patchtool.replay.states import Kind, Refusal, Test
 
 _ABOUT = """\
 Write a C program that shows the gaps in root_level on a running KVM: it loads the
@@ -42,14 +45,45 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--rev", metavar="REV", help="read a commit, tag or branch instead of the files on disk")
     add("-o", "--output", metavar="DIR", help="write the program here (default: .)")
     add("--plain", action="store_true", help="nothing but ioctls, whatever the tree has")
+    add(
+        "--run",
+        dest="run_it",
+        action="store_true",
+        help="run it on a kernel in an emulator, and tell what it saw",
+    )
+    add("--sweep", action="store_true",
+        help="run all pairs of paging modes, beside what a check of TREE predicts")  # fmt: skip
+    add("--kernel", metavar="BZIMAGE", help="the kernel to run on")
+    add("--modules", action="append", default=[], metavar="DIR",
+        help="where its modules lie; may be repeated (default: beside the image)")  # fmt: skip
+    add(
+        "--cpu", metavar="MODEL", help="the processor, as QEMU calls it (default: one that will do)"
+    )
+    add("--npt-levels", type=int, choices=(4, 5), metavar="N",
+        help="levels of the host's page tables (default: what the gap needs, or 4)")  # fmt: skip
+    add("--accel", choices=("tcg", "kvm"), default="tcg", metavar="ACCEL",
+        help="tcg, software emulation, or kvm, which uses /dev/kvm (default: tcg)")  # fmt: skip
+    add("--timeout", type=_seconds, default=120, metavar="SECONDS",
+        help="end the guest after that time (default: 120)")  # fmt: skip
     add("-q", "--quiet", action="store_true", help="tell nothing besides the result")
     parser.set_defaults(run=run)
+
+
+def _seconds(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 3600):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds up to 3600")
+    return int(text)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit status."""
     from patchtool.outside.source import open_source
 
+    running = arguments.run_it or arguments.sweep
+    if running and arguments.kernel is None:
+        raise UsageError("a run needs a kernel; give its image with --kernel")
+    if arguments.kernel is not None and not running:
+        raise UsageError("--kernel goes with --run or --sweep")
     source = open_source(arguments.tree, arguments.rev)
     try:
         return _run(arguments, source)
@@ -59,6 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace, source: Source) -> int:
     import gc
+    from functools import partial
 
     gc.disable()  # one short run whose terms all live to its end
     from patchtool.c.index import Index
@@ -67,14 +102,57 @@ def _run(arguments: argparse.Namespace, source: Source) -> int:
 
     index = Index(source, rule.TARGET)
     report, asked = rule.examine(index, rule.DEFAULT_FIELDS, source.label, source.rev)
+    if arguments.sweep:
+        return _sweep(arguments, partial(prediction.predictions, index, report, asked))
     tests, refused = prediction.tests(index, report, asked)
     if not arguments.quiet:
         _tell([_refusal(one) for one in refused])
     if not tests:
         _tell([f"nothing to replay: {_reason(report.verdict, bool(refused))}"])
         return 3
-    _write(arguments, source, tests)
-    return 0
+    if not arguments.run_it or arguments.output is not None:
+        _write(arguments, source, tests)
+    return _replay(arguments, tests) if arguments.run_it else 0
+
+
+def _replay(arguments: argparse.Namespace, tests: Sequence[Test]) -> int:
+    """Run tests on a kernel, print what they saw and return the exit status."""
+    from patchtool.replay import runner
+
+    done = _run_on(arguments, tests, arguments.npt_levels)
+    _print(runner.table(done))
+    return runner.status(done.transcript)
+
+
+def _sweep(
+    arguments: argparse.Namespace,
+    predict: Callable[[int], Mapping[Kind, tuple[Context, Prediction]]],
+) -> int:
+    """Run all pairs of modes, print both tables and return the exit status."""
+    from patchtool.replay import runner, sweep
+
+    levels = arguments.npt_levels or 4
+    known = [one for _, one in predict(levels).values()]
+    tests = sweep.tests(known)
+    if not tests:
+        _tell(["nothing to sweep: no set-up of this tree is one that a program can show"])
+        return 3
+    done = _run_on(arguments, tests, levels)
+    if done.transcript.levels != levels:
+        known = [one for _, one in predict(done.transcript.levels).values()]
+    swept = sweep.compared(known, done.transcript)
+    _print([runner.described(done)])
+    _print(sweep.tables(swept, done.release, arguments.tree))
+    return sweep.status(swept)
+
+
+def _run_on(arguments: argparse.Namespace, tests: Sequence[Test], levels: int | None) -> Run:
+    from patchtool.replay import runner
+
+    machine = runner.machine_for(tests, levels, arguments.accel)
+    if arguments.cpu is not None:
+        machine = machine._replace(cpu=arguments.cpu)
+    return runner.run(tests, arguments.kernel, arguments.modules, machine, arguments.timeout)
 
 
 def _reason(verdict: str, refused: bool) -> str:
@@ -143,6 +221,12 @@ def _save(path: str, text: str) -> None:
     except (OSError, ValueError) as error:
         reason = str(getattr(error, "strerror", None) or error).lower()
         raise InputError(f"{path} cannot be written: {reason}") from error
+
+
+def _print(lines: Iterable[str]) -> None:
+    from patchtool.report.words import safe
+
+    sys.stdout.write("".join(f"{safe(line)}\n" for line in lines))
 
 
 def _tell(lines: Sequence[str]) -> None:

@@ -290,4 +290,6 @@ def _test(
     start = first.start(a, b) if first.kind == "root_mmu" else OFF
     if sides[0] is None or sides[1] is None or start is None:
         return None
-    return Test(first.kind, context.initialiser, start, sides[0], sides[1], inputs, levels)
+    return Test(
+        first.kind, context.context, context.initialiser, start, sides[0], sides[1], inputs, levels
+    )

@@ -91,6 +91,44 @@ def find_harness(source: Source) -> tuple[Harness | None, str]:
     return None, f"no makefile in {_SELFTESTS} lists a test of {folder}"
 
 
+class Addition(NamedTuple):
+    """A file before and after; a new one was nothing before."""
+
+    path: str
+    before: bytes | None
+    after: bytes
+
+
+def additions(source: Source, harness: Harness, tests: Sequence[Test]) -> list[Addition]:
+    """Return what a selftest changes in a tree: the lists that name it, and itself."""
+    found: list[Addition] = []
+    for path, line, kind in (
+        (harness.makefile, harness.entry, rf"{harness.variable}\s*(\+?)=\s*{harness.folder}/(\w+)"),
+        (harness.ignored, f"/{harness.folder}/{NAME}", rf"(/){harness.folder}/(\w+)"),
+    ):
+        before = source.read(path) or b""
+        after = _listed(before, line.encode(), kind.encode())
+        if after != before:
+            found.append(Addition(path, before, after))
+    new = selftest(tests, harness).encode()
+    found.append(Addition(harness.path, source.read(harness.path), new))
+    return sorted(found)
+
+
+def _listed(text: bytes, line: bytes, kind: bytes) -> bytes:
+    """Put a line among those of its kind, in front of the first that sorts behind it.
+
+    A list with no line of the kind is left alone, and nothing goes before one that begins it.
+    """
+    lines = text.split(b"\n")
+    matches = [(i, found) for i, one in enumerate(lines) if (found := re.match(kind, one))]
+    if not matches or line in lines:
+        return text
+    behind = (i for i, found in matches if found[1] and found[2] > NAME.encode())
+    lines.insert(next(behind, matches[-1][0] + 1), line)
+    return b"\n".join(lines)
+
+
 def _text(source: Source, path: str) -> str:
     return (source.read(path) or b"").decode("utf-8", "replace")
 

@@ -61,6 +61,7 @@ class Test(NamedTuple):
     """
 
     kind: Kind
+    context: str
     initialiser: str
     start: State
     a: Expected
