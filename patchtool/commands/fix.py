@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from patchtool.outside.git import Repository
     from patchtool.outside.source import Source
     from patchtool.repair.fix import Outcome
-    from patchtool.repair.patch import Blame, Mail, Settings
+    from patchtool.repair.patch import Blame, Mail, Selftest, Settings
 
 _ABOUT = """\
 Turn each gap into a patch that adds the missing bit to the role.  A patch is written
@@ -68,6 +68,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     blame.add_argument("--no-fixes", action="store_true", help="leave out Fixes and Cc: stable")
     add("--recipients", action="store_true", help=f"ask the tree's {_MAINTAINERS} whom to write to")
     add("--build", action="store_true", help="compile the changed tree too (slow)")
+    add("--selftest", action="store_true", help="add a patch with a KVM selftest to the series")
+    add("--kernel", metavar="BZIMAGE", help="run the reproducer on a kernel and tell what it saw")
+    add("--modules", action="append", default=[], metavar="DIR",
+        help="where the modules of --kernel lie; may be repeated (default: beside it)")  # fmt: skip
     add("-q", "--quiet", action="store_true", help="tell nothing besides the patches")
     parser.set_defaults(run=run)
 
@@ -92,6 +96,8 @@ def run(arguments: argparse.Namespace) -> int:
             "--signoff needs to know who you are; "
             "run `git config --global user.name NAME` and the same for user.email"
         )
+    if arguments.selftest and arguments.apply:
+        raise UsageError("--selftest cannot go with --apply; give a folder with -o")
     source = open_source(arguments.tree, arguments.rev)
     try:
         return _run(arguments, source, author)
@@ -164,6 +170,7 @@ def _settings(
     to, cc = _recipients(arguments.tree, outcome) if arguments.recipients else ((), ())
     version = upstream.kernel_version(source)
     at = f" at {source.rev[:12]}" if source.rev else ""
+    selftest, ran = _reproduced(arguments, source, outcome)
     return Settings(
         author=author,
         seconds=seconds,
@@ -178,7 +185,27 @@ def _settings(
         reaches=_reaches(source, outcome),
         build=_build(arguments.tree, outcome) if arguments.build else "Not built.",
         tree=f"Linux {version}{at}" if version else f"this tree{at}",
+        selftest=selftest,
+        ran=ran,
     )
+
+
+def _reproduced(
+    arguments: argparse.Namespace, source: Source, outcome: Outcome
+) -> tuple[Selftest | None, tuple[str, ...]]:
+    """Return the patch with a selftest, and what a run saw, as far as they are asked for."""
+    if not arguments.selftest and arguments.kernel is None:
+        return None, ()
+    from patchtool.repair import reproducer
+
+    tests, refused = reproducer.tests(source, outcome)
+    if not tests:
+        raise UsageError(f"nothing that is closed can be replayed: {'; '.join(refused)}")
+    selftest = reproducer.selftest(source, tests, refused) if arguments.selftest else None
+    ran: tuple[str, ...] = ()
+    if arguments.kernel is not None:
+        ran = reproducer.ran(tests, arguments.kernel, arguments.modules)
+    return selftest, ran
 
 
 def _identity(tree: str) -> str | None:

@@ -13,12 +13,16 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
 
 from patchtool import __version__
 from patchtool.errors import PatchError
 from patchtool.model import FieldResult, Report, Witness
 from patchtool.outside import diff
-from patchtool.repair.fix import Key, OpenGap, Outcome, Repair, gaps, results
+from patchtool.repair.fix import FileChange, Key, OpenGap, Outcome, Repair, gaps, results
+
+if TYPE_CHECKING:
+    from patchtool.replay.program import Addition
 
 WIDTH = 75
 _NULL = "0" * 40
@@ -61,6 +65,21 @@ class Settings:
     build: str = "Not built."
     tree: str = "this tree"
     """What was examined, for the changelog."""
+    selftest: Selftest | None = None
+    ran: tuple[str, ...] = ()
+    """What a run on a kernel saw: a title, then an item for each order of two states."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selftest:
+    """A patch of its own that adds a test of what a series closes."""
+
+    inputs: tuple[str, ...]
+    shown: tuple[str, ...]
+    """For each pair of states that it loads: which, and where."""
+    files: tuple[Addition, ...]
+    left: tuple[str, ...] = ()
+    """What it does not test, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +97,7 @@ class Mail:
 
 def series(outcome: Outcome, settings: Settings) -> tuple[Mail, ...]:
     """Return the mails of a series, a cover letter first if one is wanted."""
-    total = len(outcome.repairs)
+    total = len(outcome.repairs) + (settings.selftest is not None)
     mails = [
         _mail(
             number,
@@ -86,13 +105,16 @@ def series(outcome: Outcome, settings: Settings) -> tuple[Mail, ...]:
             _subject(repair),
             "\n\n".join(_changelog(repair, settings)) + "\n\n" + _trailers(repair, settings),
             "\n\n".join(_notes(number, outcome, repair, settings)),
-            [repair],
+            repair.files,
             settings,
         )
         for number, repair in enumerate(outcome.repairs, 1)
     ]
     for mail, repair in zip(mails, outcome.repairs, strict=True):
-        _prove(mail, repair)
+        _prove(mail, repair.files)
+    if settings.selftest is not None:
+        mails.append(_selftest(settings.selftest, total, settings))
+        _prove(mails[-1], settings.selftest.files)
     if settings.cover and total:
         mails.insert(0, _cover(outcome, settings))
     return tuple(mails)
@@ -107,12 +129,13 @@ def _mail(
     subject: str,
     body: str,
     notes: str,
-    repairs: Sequence[Repair],
+    files: Sequence[FileChange | Addition],
     settings: Settings,
 ) -> Mail:
     text = body + (f"---\n{notes}\n\n" if notes else "\n")
-    diffs = [d for repair in repairs for d in _diffs(repair)]
-    text += _diffstat(diffs) + "\n"
+    diffs = [diff.write(one.path, one.before, one.after) for one in files]
+    text += _diffstat(diffs)
+    text += "".join(f" create mode 100644 {f.path}\n" for f in files if f.before is None) + "\n"
     if notes:
         text += "".join(diffs)
     if settings.base and number == (0 if settings.cover else 1):
@@ -165,10 +188,6 @@ def _slug(subject: str) -> str:
     return re.sub(r"[^A-Za-z0-9._]+", "-", subject).strip("-.")[:52].rstrip("-.")
 
 
-def _diffs(repair: Repair) -> list[str]:
-    return [diff.write(one.path, one.before, one.after) for one in repair.files]
-
-
 def _diffstat(diffs: Sequence[str]) -> str:
     """Return the summary of a diff as git prints it."""
     counts: dict[str, tuple[int, int]] = {}
@@ -179,8 +198,13 @@ def _diffstat(diffs: Sequence[str]) -> str:
             counts[one.path] = added + tags.count("+"), removed + tags.count("-")
     width = max(map(len, counts))
     digits = max(len(str(sum(pair))) for pair in counts.values())
+    longest, room = max(map(sum, counts.values())), max(10, WIDTH - width - digits - 5)
+
+    def bar(number: int) -> int:
+        return number if longest <= room or not number else max(1, number * room // longest)
+
     lines = [
-        f" {path:{width}} | {a + r:{digits}} {'+' * a}{'-' * r}\n"
+        f" {path:{width}} | {a + r:{digits}} {'+' * bar(a)}{'-' * bar(r)}\n"
         for path, (a, r) in sorted(counts.items())
     ]
     files, added, removed = len(counts), *map(sum, zip(*counts.values(), strict=True))
@@ -192,11 +216,11 @@ def _diffstat(diffs: Sequence[str]) -> str:
     return "".join(lines) + ",".join(summary) + "\n"
 
 
-def _prove(mail: Mail, repair: Repair) -> None:
+def _prove(mail: Mail, files: Sequence[FileChange | Addition]) -> None:
     """Refuse a mail that does not yield exactly the files that were checked."""
-    before = {one.path: one.before for one in repair.files}
+    before = {one.path: one.before for one in files}
     after = diff.apply(diff.parse(mail.data, mail.name), before.get)
-    if after != {one.path: one.after for one in repair.files}:
+    if after != {one.path: one.after for one in files}:
         raise PatchError(f"{mail.name}: does not yield the files that were checked")
 
 
@@ -268,6 +292,9 @@ def _example(repair: Repair) -> Iterator[str]:
         f"different values of {one.name}:"
     )
     yield _table(one, witness)
+    if witness.needs:
+        host = _listed([f"{n} is {v}" for n, v in witness.host if n in witness.needs])
+        yield _wrapped(f"That takes a host on which {host}.")
 
 
 def _witness(repair: Repair) -> tuple[Key, FieldResult, Witness] | None:
@@ -361,13 +388,53 @@ def _notes(number: int, outcome: Outcome, repair: Repair, settings: Settings) ->
     if assumed:
         yield _items("The proof rests on:", assumed)
     blame = settings.blames.get(repair.input)
-    told = [settings.build, "Not run: neither KVM selftests nor kvm-unit-tests."]
+    if settings.ran:
+        yield _items(settings.ran[0], settings.ran[1:])
+    told = [settings.build]
+    if not settings.ran:
+        told.append("Not run: neither KVM selftests nor kvm-unit-tests.")
     told.append(blame.origin if blame else "No Fixes tag: the commit to blame is not known.")
     if repair.input in settings.reaches:
         told.append("How the states are reached is on record, not derived from the tree.")
     if settings.author is None:
         told.append("No author was known; set From before sending.")
     yield _wrapped(" ".join(told))
+
+
+def _selftest(one: Selftest, total: int, settings: Settings) -> Mail:
+    """Return the patch that adds the test, the last one of its series."""
+    body = [
+        _wrapped(
+            "Add a test that loads two register states one after the other which need "
+            "different values of root_level, and lets KVM_TRANSLATE walk page tables that "
+            "are valid at any depth and tell which root_level KVM uses. The states of a pair "
+            "had equal MMU roles before this series."
+        ),
+        _items("Each in both orders, and each state alone as a control:", one.shown),
+        _wrapped(
+            "Without TDP the test is skipped, and so is, without nested NPT, what needs it. "
+            f"The test was generated by patchtool {__version__}."
+        ),
+    ]
+    notes = []
+    if one.left:
+        notes.append(_items("Not tested:", one.left))
+    if settings.ran:
+        notes.append(_items(settings.ran[0], settings.ran[1:]))
+        notes.append("That was the plain form of the test; this form was not run.")
+    else:
+        notes.append("Not run.")
+    signed = f"Signed-off-by: {settings.author}\n"
+    trailers = signed if settings.signoff and settings.author else ""
+    return _mail(
+        total,
+        total,
+        f"KVM: selftests: Test that root_level follows {_listed(one.inputs)}",
+        "\n\n".join(body) + "\n\n" + trailers,
+        "\n\n".join(notes),
+        one.files,
+        settings,
+    )
 
 
 def open_gap(one: OpenGap) -> str:
@@ -407,9 +474,15 @@ def _cover(outcome: Outcome, settings: Settings) -> Mail:
     ]
     if outcome.open:
         parts.append(_items("Not closed:", [open_gap(one) for one in outcome.open]))
-    parts.append(_wrapped(f"{settings.build} Not run."))
+    if settings.ran:
+        parts.append(_items(settings.ran[0], settings.ran[1:]))
+    parts.append(_wrapped(settings.build if settings.ran else f"{settings.build} Not run."))
+    files: list[FileChange | Addition] = [f for r in outcome.repairs for f in r.files]
     total = len(outcome.repairs)
-    return _mail(0, total, subject, "\n\n".join(parts) + "\n", "", outcome.repairs, settings)
+    if settings.selftest is not None:
+        files += settings.selftest.files
+        total += 1
+    return _mail(0, total, subject, "\n\n".join(parts) + "\n", "", files, settings)
 
 
 # -- words ---------------------------------------------------------------------------------
