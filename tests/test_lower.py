@@ -105,6 +105,11 @@ static inline u64 plus(u64 v, u64 more)
 	return v + more;
 }
 
+static u64 *self(u64 *p)
+{
+	return p;
+}
+
 static void put(struct box *box, u64 v)
 {
 	box->out = v;
@@ -155,6 +160,21 @@ typedef long long s64;
 #define WRITE_ONCE(x, v) ((x) = (v))
 #define WARN_ON(x) (x)
 #define WARN_ON_ONCE(x) (x)
+#define swap(a, b) do { __typeof__(a) __t = (a); (a) = (b); (b) = __t; } while (0)
+#define xchg(p, v) ({ __typeof__(*(p)) __o = *(p); *(p) = (v); __o; })
+#define cmpxchg(p, o, n) ({ __typeof__(*(p)) __o = *(p); if (__o == (o)) *(p) = (n); __o; })
+#define try_cmpxchg(p, o, n) ({ bool __s = *(p) == *(o); if (__s) *(p) = (n); \\
+	else *(o) = *(p); __s; })
+#define smp_load_acquire(p) (*(p))
+#define smp_store_release(p, v) (*(p) = (v))
+#define test_bit(n, p) (*(p) >> (n) & 1)
+#define set_bit(n, p) (*(p) |= 1ull << (n))
+#define __clear_bit(n, p) (*(p) &= ~(1ull << (n)))
+#define __assign_bit(n, p, v) ((v) ? set_bit(n, p) : __clear_bit(n, p))
+#define __test_and_set_bit(n, p) ({ bool __b = test_bit(n, p); set_bit(n, p); __b; })
+#define pr_debug(...) ({ (void)0, ##__VA_ARGS__; })
+#define WARN(c, f, ...) ({ bool __c = (c); if (__c) ((void)0, ##__VA_ARGS__); __c; })
+#define mutex_lock(l) ((void)(l))
 #define CONFIG_X86_64 1
 """
 
@@ -203,7 +223,7 @@ BODIES = {
     "not": "box->out = !a + !!b;",
     "locals shadow": "u64 t = a; { u64 t = b; t++; box->out = t; } box->out += t;",
     "comma": "u64 t = (b, a); box->out = t;",
-    "increments": "u64 t = a; box->out = t++ + ++t; t--; box->out += t;",
+    "increments": "u64 t = a; box->out = t++; box->out += ++t; t--; box->out += t;",
     "compound assignment": "u64 t = a; t |= 1; t &= 0xff; t ^= b; t <<= 2; t >>= 1; t -= 3;"
     " box->out = t;",
     "arithmetic": "box->out = a + b * 5 - (a << 3) + (a >> 2);",
@@ -212,7 +232,8 @@ BODIES = {
     "complement": "box->out = ~a & ~b;",
     "truncation": "u8 t = a; u16 s = a; box->out = t + s;",
     "truncation to bool": "bool t = a; box->out = t + (bool)(a & 0x100);",
-    "value of an assignment": "u8 t; bool f; box->out = (t = a) + ((f = b) << 9) + (t += 200);",
+    "value of an assignment": "u8 t; bool f; box->out = (t = a) + ((f = b) << 9);"
+    " box->out += (t += 200);",
     "promoted bit-field": "union flags f = { 0 }; f.level = a; box->out = f.level - 8 < 0;",
     "signed bit-field": "struct { int t : 3; } f = { 0 }; f.t = a;"
     " box->out = f.t < 0 ? 1 : f.t + 2;",
@@ -257,6 +278,12 @@ BODIES = {
     " box->out = r.whole + a;",
     "compound literal": "box->inner = (struct inner){ .value = a }; box->out = box->inner.value"
     " + box->inner.half;",
+    "literal that reads itself": "union role r = calc(a); r = (union role){ .base = r.base,"
+    " .ext = r.ext }; box->out = r.whole;",
+    "literal that swaps its own members": "struct inner i = { a, b }; i = (struct inner)"
+    "{ .value = i.half, .half = i.value }; box->out = i.value + 3 * i.half;",
+    "array in a struct that is copied": "struct { int t[2]; u8 n; } s = { { 1, a }, 5 }, r;"
+    " r = s; s.t[0] = 9; box->out = r.t[0] + r.t[1] + r.n;",
     "array": "int t[3] = { 1, 2 }; t[2] = b; box->out = t[0] + t[1] + t[2];",
     "array element of a context": "box->list[2] = a; box->out = box->list[2];",
     "inlined call": "box->out = plus(a, 3) + plus(b, 4);",
@@ -302,6 +329,34 @@ BODIES = {
     "warnings": "if (WARN_ON_ONCE(b == 2)) { box->out = 1; return; } box->out = 3;",
     "memset": "struct inner i; memset(&i, 0, sizeof(i)); i.half = a; box->out = i.value + i.half;",
     "memcpy": "struct inner i = { .value = a }, j; memcpy(&j, &i, sizeof(j)); box->out = j.value;",
+    "memset to ones": "u32 t = b; memset(&t, 0xff, sizeof(t)); box->out = t;",
+    "memset of the first bytes": "union role r = calc(a); memset(&r, 0, 4); box->out = r.whole;",
+    "memset of the size of a pointer": "u32 t[4] = { a, b, 3, 4 }, *p = t;"
+    " memset(&t[0], 0, sizeof(*p)); box->out = t[0] + t[1];",
+    "size of an array": "u16 t[6]; box->out = sizeof(t) + sizeof(t[0]) + sizeof(box->list) + a;",
+    "size of an expression": "u8 t = a; box->out = sizeof(t + 1) + sizeof(t++) + t;",
+    "offset of a member": "box->out = offsetof(union role, ext) + a;",
+    "pointer that moves": "int t[3] = { 1, a, b }, *p = t; p++; box->out = *p; p += 1;"
+    " box->out += *p + *(p - 1) + p[-2];",
+    "parts in brackets": "u64 t = a; u64 *p = &(t); *(p) += 2; box->out = (t);",
+    "loop that ends through a pointer": "u64 t = a, *p = &t; while (b & *p) *p = 0; box->out = t;",
+    "elvis evaluated once": "u64 t = a & 1; box->out = (t++ ?: 9) + 0; box->out += t;",
+    "exchange": "u64 t = a; box->out = xchg(&t, b); box->out += t * 2;",
+    "swap": "u64 t = a, s = b; swap(t, s); box->out = t + 3 * s;",
+    "compare and exchange": "u64 t = a & 3; box->out = cmpxchg(&t, 2, b); box->out += t * 4;",
+    "try to exchange": "u64 t = a & 3, o = 1; box->out = try_cmpxchg(&t, &o, 7) ? 5 : o;"
+    " box->out += t;",
+    "ordered access": "u64 t; smp_store_release(&t, a); box->out = smp_load_acquire(&t);",
+    "bits of a word": "unsigned long t = a; set_bit(3, &t); __clear_bit(0, &t);"
+    " __assign_bit(5, &t, b & 1); box->out = __test_and_set_bit(9, &t); box->out += test_bit(2, &t)"
+    " + t;",
+    "argument of a message": "u64 t = a; WARN(a & 1, \"%d\", t = 5); box->out = t;",
+    "condition of a warning": "u64 t = a; if (WARN(t++ & 1, \"x\")) t += 2; box->out = t;",
+    "lock": "u64 t = a; mutex_lock(&box->inner); t += b; box->out = t;",
+    "bit-field beside a pointer": "struct { unsigned int t : 4; void *p; } f = { a, 0 };"
+    " f.t += b; box->out = f.t;",
+    "address in a struct": "u64 t = a; struct { u64 *p; } s = { &t }; *s.p += b; box->out = t;",
+    "address from a call": "u64 t = a; *self(&t) = b; box->out = t;",
     "sizeof": "box->out = sizeof(u32) + sizeof(struct inner *) + a;",
     "comments": "/* one */ box->out /* two */ = a /* three */; // four\n",
     "bool field": "box->flag = a & 0x10; box->out = box->flag;",
@@ -444,14 +499,38 @@ UNKNOWN = {
     "string": ('box->out = "text"[0];', ""),
     "read before it is set": ("u64 t; box->out = t;", "read before it is set"),
     "static local": ("static u64 t; t += a; box->out = t;", "between calls"),
-    "memset to ones": ("memset(box, 0xff, sizeof(*box));", "memset"),
+    "memset of a context to ones": ("memset(box, 0xff, sizeof(*box));", "memset"),
+    "memset by the size of a pointer": ("memset(box, 0, sizeof(box));", "memset"),
+    "address to one of two objects": (
+        "u64 t = a, s = b, *p = a & 1 ? &t : &s; *p = 3; box->out = t;", "unknown target"),
+    "address given on a condition": (
+        "u64 t = a; missing(a & 1 ? &t : NULL); box->out = t;", "missing()"),
+    "address kept in a struct": (
+        "u64 t = a; struct { u64 *p; } s; s.p = &t; missing(&s); box->out = t;", "missing()"),
+    "address kept in a context": (
+        "u64 t = a; box->next = (void *)&t; other(); box->out = t;", "other()"),
+    "address as a number": (
+        "u64 t = a; missing((unsigned long)&t); box->out = t;", "missing()"),
+    "loop through a pointer": (
+        "u64 t = a, *p = &t; while (b & *p) *p -= 1; box->out = t;", "not constant"),
+    "loop through a pointer that moves": (
+        "u64 t[2] = { 3, 3 }, *p = t; while (b & *p) *p++ = a; box->out = t[1];", ""),
+    "quotient through a pointer": (
+        "u64 t = a, *p = &t; *p = 64 / (b + 1); box->out = t;", "not constant"),
+    "assembly through a pointer": (
+        'u64 t = a, *p = &t; asm("x" : : "r"(p) : "memory"); box->out = t;', "asm"),
+    "argument of a debug message": (
+        'u64 t = a; pr_debug("%d", t = 5); box->out = t;', "whether pr_debug()"),
+    "number without an end": ("box->out = a + " + "9" * 5000 + ";", "the number 9999"),
+    "union of other types": (
+        "union { u64 v; struct box *p; } u; u.v = a; u.p = box; box->out = u.v;", "shares"),
     "memset of a part": ("memset(box, 0, 8);", "memset"),
     "memcpy from elsewhere": ("memcpy(&box->out, (void *)a, 8);", ""),
     "union member of other types": ("box->out = (u64)__builtin_frobnicate(a);", "frobnicate"),
     "store through an unknown pointer": ("u64 *p = (u64 *)a; *p = 1; box->out = 1;", "pointer"),
     "vararg": ("__builtin_va_list l; box->out = __builtin_va_arg(l, u64);", ""),
-    "else if option": ("#if defined(A)\nbox->out = 1;\n#elif defined(B)\nbox->out = 2;\n#endif\n",
-                       "#elif"),
+    "operands in no order": ("u64 t = a; box->out = t++ + ++t;", "which operand comes first"),
+    "arguments in no order": ("u64 t = a; box->out = plus(t++, t);", "which argument"),
 }  # fmt: skip
 
 

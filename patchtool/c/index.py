@@ -103,6 +103,7 @@ class Index:
         self._called: dict[str, Mapping[str, frozenset[str]]] = {}
         self._nodes: dict[bytes, syntax.Node] = {}
         self._memo: dict[tuple[str, str, str], tuple[Definition, ...]] = {}
+        self._own: dict[tuple[str, str], bool] = {}
 
     @property
     def asked(self) -> tuple[str, ...]:
@@ -342,8 +343,12 @@ class Index:
         includes, then in all files of the target.
         """
         found = self.visible(name, here)
-        if found:
+        if found and is_decided(found):
             return found
+        return (*self._external(name), *found)
+
+    def _external(self, name: str) -> tuple[Definition, ...]:
+        """Return the definitions of a function with external linkage, in all of KVM."""
         memo = ("extern", name, "")
         if memo not in self._memo:
             word = name.encode()
@@ -391,16 +396,29 @@ class Index:
         """Return the definitions of an initialised object of file scope."""
         return self._search("object", name, here, lambda f: f.objects.get(name, []))
 
-    def enumerator(self, name: str, here: str) -> Definition | None:
-        """Return the enumeration that holds an enumerator."""
+    def enumerators(self, name: str, here: str) -> tuple[Definition, ...]:
+        """Return the enumerations that hold an enumerator."""
         word = name.encode()
+        return self._search("enumerator", name, here, lambda f: f.enumerators(word))
 
-        def pick(file: FileIndex) -> list[Definition]:
-            found = file.enumerator(word)
-            return [found] if found is not None else []
+    def defines(self, name: str, here: str) -> bool:
+        """Tell whether KVM itself defines a function or a macro that a file sees."""
+        memo = (name, here)
+        if memo not in self._own:
+            word = name.encode()
+            self._own[memo] = any(
+                self._defines(path, word)
+                for path in self._holding(here, word)
+                if path.startswith(self._ours)
+            )
+        return self._own[memo]
 
-        found = self._search("enumerator", name, here, pick)
-        return found[0] if found else None
+    def _defines(self, path: str, word: bytes) -> bool:
+        text = self.text(path) or b""
+        if re.search(rb"#[ \t]*define[ \t]+%s\b" % re.escape(word), text):
+            return True
+        file = self.file(path) if may_define(text, word) else None
+        return file is not None and word.decode() in file.functions
 
     def declaration(self, name: str, here: str) -> tuple[str, int, str] | None:
         """Return file, line and text of the declaration of an object without a brace."""
@@ -543,6 +561,18 @@ def plain(text: bytes) -> bytes:
     """
     source = _QUALIFIER.sub(lambda match: b" " * len(match.group()), text)
     return _TAG_ARGUMENT.sub(lambda match: match.group(1) + b" " * len(match.group(2)), source)
+
+
+def is_decided(found: tuple[Definition, ...]) -> bool:
+    """Tell whether one of some definitions is compiled, whatever the build options."""
+    if any(not one.conditions for one in found):
+        return True
+    conditions = {one.conditions for one in found}
+    for one in conditions:
+        (*before, (words, truth)) = one
+        if (*before, (words, not truth)) in conditions:
+            return True
+    return False
 
 
 def _rarely(kind: str, word: bytes, text: bytes) -> bool:

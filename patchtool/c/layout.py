@@ -10,8 +10,8 @@ from the least significant bit, none across a unit of its declared type.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property, partial
 from typing import NamedTuple
 
 from patchtool.c.index import Index
@@ -100,6 +100,7 @@ class RecordType:
         self.file = file
         self.line = line
         self.partial = partial
+        self._measured = False
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RecordType) and (self.kind, self.tag) == (other.kind, other.tag)
@@ -118,6 +119,33 @@ class RecordType:
                 found.append(member)
             elif isinstance(member.type, RecordType):
                 found.extend(member.type.flat)
+        return found
+
+    def bits_of(self, name: str) -> int | None:
+        """Return the width of a bit-field, None of another member."""
+        members = self.by_name
+        assert isinstance(members, _Members)
+        return members.member(name).bits
+
+    def beside(self, name: str) -> tuple[str, ...]:
+        """Return the members that share their place with one, those of anonymous unions too."""
+        return self._beside.get(name, ())
+
+    @cached_property
+    def _beside(self) -> dict[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = {}
+        groups: list[list[str]] = []
+        for member in self.members:
+            if member.name is not None:
+                groups.append([member.name])
+            elif isinstance(member.type, RecordType):
+                found.update(member.type._beside)
+                groups.append([one.name or "" for one in member.type.flat])
+        if self.kind == "union" and not self.is_word:
+            for group in groups:
+                others = tuple(n for other in groups if other is not group for n in other)
+                for name in group:
+                    found[name] = found.get(name, ()) + others
         return found
 
     @cached_property
@@ -139,9 +167,16 @@ class RecordType:
 
     @cached_property
     def _layout(self) -> tuple[dict[str, tuple[int, int, CType]], int | None]:
-        found: dict[str, tuple[int, int, CType]] = {}
-        if self.partial:
+        if self.partial or self._measured:  # what contains itself has no size
             return {}, None
+        self._measured = True
+        try:
+            return self._laid_out()
+        finally:
+            self._measured = False
+
+    def _laid_out(self) -> tuple[dict[str, tuple[int, int, CType]], int | None]:
+        found: dict[str, tuple[int, int, CType]] = {}
         at = size = 0
         align = 8
         for member in self.members:
@@ -184,6 +219,10 @@ class _Members(Mapping[str, tuple[tuple[str, ...], "CType"]]):
                 for inner in member.type.flat:
                     self._found.setdefault(inner.name or "", inner)
 
+    def member(self, name: str) -> Member:
+        """Return a member, its type not looked up yet."""
+        return self._found[name]
+
     def __getitem__(self, name: str) -> tuple[tuple[str, ...], CType]:
         member = self._found[name]
         return (name,), member.type
@@ -196,6 +235,9 @@ class _Members(Mapping[str, tuple[tuple[str, ...], "CType"]]):
 
 
 CType = IntType | PointerType | ArrayType | RecordType | VoidType | UnknownType
+
+UNDECIDED = UnknownType("one of two types, by a build option")
+"""The type of a member that two branches of an ``#if`` declare in two ways."""
 
 
 def _width(ctype: CType) -> int | None:
@@ -273,17 +315,22 @@ class Types:
 
     def _members(self, body: Node, here: str) -> tuple[Member, ...]:
         found: list[Member] = []
+        by_option: list[Member] = []
         for child in body.named_children:
             if child.type.startswith("preproc_if"):
-                inner = [n for n in child.named_children if n.type == "field_declaration"]
-                holder = child.child_by_field_name("alternative")
-                if holder is not None:
-                    inner += [n for n in holder.named_children if n.type == "field_declaration"]
-                for one in inner:
-                    found.extend(self._field(one, here))
+                for one in _declarations_in(child):
+                    by_option.extend(self._field(one, here))
             elif child.type == "field_declaration" and not _broken(child):
                 found.extend(self._field(child, here))
-        return tuple(found)
+        if not by_option:
+            return tuple(found)
+        named = _by_name((*found, *by_option))
+        found += [m for m in by_option if m.name is None or len(named[m.name]) == 1]
+        found = [m for m in found if m.name is None or len(named[m.name]) == 1]
+        for name, ones in named.items():
+            if len(ones) > 1:
+                found.append(Member(name, partial(_agreed, ones), ones[0].bits))
+        return (*found, _unclear("members that a build option decides"))
 
     def _field(self, node: Node, here: str) -> list[Member]:
         base_node = node.child_by_field_name("type")
@@ -321,9 +368,8 @@ class Types:
         words = words.strip()
         while words.startswith("(") and words.endswith(")"):
             words = words[1:-1].strip()
-        number = re.fullmatch(r"(0[xX][0-9a-fA-F]+|[1-9]\d*|0)[uUlL]*", words)
-        if number is not None:
-            return int(number.group(1), 0)
+        if words[:1].isdigit():
+            return literal(words)
         found = self._index.macros(words, here) if re.fullmatch(r"[A-Za-z_]\w*", words) else ()
         if len({one.text.strip() for one in found}) != 1 or found[0].parameters is not None:
             return None
@@ -346,7 +392,7 @@ class Types:
                 size = here_node.child_by_field_name("size")
                 length = None
                 if size is not None and size.type == "number_literal":
-                    length = int(text(size).rstrip("uUlL"), 0)
+                    length = literal(text(size))
                 shape.append(("[]", length))
             elif kind.endswith("function_declarator"):
                 shape.append(("()", None))
@@ -476,6 +522,49 @@ def settled(ctype: CType | Pending | None) -> CType:
 def base_type(types: Types, node: Node, here: str) -> _Lazy:
     """Return the base type of a declaration, not yet looked up."""
     return _Lazy(types, node, here)
+
+
+_NUMBER = re.compile(r"(0[xX][0-9a-fA-F]+|0[bB][01]+|\d+)[uUlL]*")
+_LONGEST_NUMBER = 66
+"""The characters of the longest literal that fits into 64 bits, in base two."""
+
+
+def literal(words: str) -> int | None:
+    """Return the value of an integer literal, None where it is none or too long for a type."""
+    found = _NUMBER.fullmatch(words) if len(words) <= _LONGEST_NUMBER + 3 else None
+    if found is None:
+        return None
+    digits = found[1]
+    octal = len(digits) > 1 and digits[0] == "0" and digits[1].isdigit()
+    try:
+        value = int(digits, 8 if octal else 0)
+    except ValueError:
+        return None
+    return value if value < 1 << 64 else None
+
+
+def _declarations_in(node: Node) -> Iterator[Node]:
+    """Yield the declarations of members in all branches of an ``#if``."""
+    for child in node.named_children:
+        if child.type == "field_declaration":
+            yield child
+        elif child.type.startswith("preproc_"):
+            yield from _declarations_in(child)
+
+
+def _by_name(members: Iterable[Member]) -> dict[str, list[Member]]:
+    found: dict[str, list[Member]] = {}
+    for member in members:
+        if member.name is not None:
+            found.setdefault(member.name, []).append(member)
+    return found
+
+
+def _agreed(members: list[Member]) -> CType:
+    """Return the type of a member that the branches of an ``#if`` declare."""
+    first, *others = members
+    same = all(one.type == first.type and one.bits == first.bits for one in others)
+    return first.type if same else UNDECIDED
 
 
 def _unclear(reason: str) -> Member:

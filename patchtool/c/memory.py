@@ -100,7 +100,7 @@ def is_shared(word: Word) -> bool:
     """Tell whether a word is about what everyone shares: an object of file scope or a build."""
     about = word.about
     if isinstance(about, Fact):
-        return about.kind in ("option", "operation")
+        return about.kind in ("option", "operation", "variant")
     return isinstance(about, Loc) and about.root.kind == "global"
 
 
@@ -113,6 +113,8 @@ class LValue(NamedTuple):
     cell_width: int = 0
     low: int = 0
     width: int = 0
+    rivals: tuple[Loc, ...] = ()
+    """Other members of a union that is no word: a store leaves nothing known of them."""
 
 
 # Values of different classes are never equal, so none of them is a plain tuple.

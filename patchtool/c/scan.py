@@ -102,7 +102,7 @@ class FileIndex:
         """What no build compiles, sorted by where it begins."""
         self.balanced = True
         self._macros: dict[str, list[Definition]] = {}
-        self._enumerators: dict[bytes, Definition] | None = None
+        self._enumerators: dict[bytes, list[Definition]] | None = None
 
     def macros(self, name: str) -> list[Definition]:
         """Return the definitions of a macro; most of a header's are never asked for."""
@@ -133,14 +133,14 @@ class FileIndex:
                 if at < len(offsets) and offsets[at] < define.end:
                     yield self.macros(name)[number]
 
-    def enumerator(self, name: bytes) -> Definition | None:
-        """Return the first enumeration that mentions a name."""
+    def enumerators(self, name: bytes) -> list[Definition]:
+        """Return the enumerations that mention a name."""
         if self._enumerators is None:
             self._enumerators = {}
             for one in self.enums:
-                for word in strip_comments(one.text).translate(WORDS).split():
-                    self._enumerators.setdefault(word, one)
-        return self._enumerators.get(name)
+                for word in set(strip_comments(one.text).translate(WORDS).split()):
+                    self._enumerators.setdefault(word, []).append(one)
+        return self._enumerators.get(name, [])
 
     def is_blank(self, offset: int) -> bool:
         """Tell whether a byte is never compiled."""
@@ -222,22 +222,47 @@ def evaluate_condition(directive: str, text: str, options: Options) -> bool | No
         name = words.split()[0] if words else ""
         known = options.value(name)
         return known if directive == "ifdef" or known is None else not known
-    plain = re.sub(r"(?:defined|IS_ENABLED)\s*\(?\s*(\w+)\s*\)?", r"\1", words)
-    plain = plain.replace("\\\n", " ")
-    if re.fullmatch(r"[\w\s!&|()]+", plain) is None:
+    plain = re.sub(r"(?:defined|IS_ENABLED)\s*\(?\s*(\w+)\s*\)?", r" \1 ", words)
+    tokens = re.findall(r"\w+|&&|\|\||[!()]", plain.replace("\\\n", " "))
+    if "".join(tokens) != "".join(plain.replace("\\\n", " ").split()):
         return None
-    values: list[bool | None] = []
-    for clause in plain.split("||"):
-        terms: list[bool | None] = []
-        for term in clause.split("&&"):
-            match = re.fullmatch(r"\s*\(?\s*(!?)\s*(\w+)\s*\)?\s*", term)
-            if match is None:
-                return None
-            name = match.group(2)
-            value = name != "0" if name.isdigit() else options.value(name)
-            terms.append(value if not match.group(1) or value is None else not value)
-        values.append(False if False in terms else None if None in terms else True)
-    return True if True in values else None if None in values else False
+    try:
+        value, rest = _disjunction(tokens, options)
+    except (IndexError, RecursionError):
+        return None
+    return None if rest else value
+
+
+def _disjunction(tokens: list[str], options: Options) -> tuple[bool | None, list[str]]:
+    """Evaluate ``a || b``; return what follows it as well."""
+    value, rest = _conjunction(tokens, options)
+    while rest and rest[0] == "||":
+        other, rest = _conjunction(rest[1:], options)
+        value = True if True in (value, other) else None if None in (value, other) else False
+    return value, rest
+
+
+def _conjunction(tokens: list[str], options: Options) -> tuple[bool | None, list[str]]:
+    value, rest = _negation(tokens, options)
+    while rest and rest[0] == "&&":
+        other, rest = _negation(rest[1:], options)
+        value = False if False in (value, other) else None if None in (value, other) else True
+    return value, rest
+
+
+def _negation(tokens: list[str], options: Options) -> tuple[bool | None, list[str]]:
+    first, rest = tokens[0], tokens[1:]
+    if first == "!":
+        value, rest = _negation(rest, options)
+        return None if value is None else not value, rest
+    if first == "(":
+        value, rest = _disjunction(rest, options)
+        if rest[0] != ")":
+            raise IndexError
+        return value, rest[1:]
+    if first.isdigit():
+        return first.strip("0") != "", rest
+    return options.value(first), rest
 
 
 class _Branch:
@@ -250,6 +275,14 @@ class _Branch:
         self.negated = False
         self.conditions: tuple[tuple[str, bool], ...] | None = None
         """What is open up to here; None while nobody has asked."""
+        self.before: list[str] = []
+        """The conditions of earlier branches of the same chain, which do not hold here."""
+
+    @property
+    def own(self) -> tuple[tuple[str, bool], ...]:
+        """What has to hold for this branch to be compiled."""
+        found = tuple((words, False) for words in self.before)
+        return (*found, (self.text, not self.negated)) if self.text else found
 
     @property
     def active(self) -> bool:
@@ -485,8 +518,8 @@ class _Scan:
                 break
             unknown.append(branch)
         for branch in reversed(unknown):
-            if branch.value is None and branch.text:
-                known = (*known, (branch.text, not branch.negated))
+            if branch.value is None:
+                known = (*known, *branch.own)
             branch.conditions = known
         return known
 
@@ -517,7 +550,7 @@ class _Scan:
         word, rest = match.group(1), match.group(2)
         if word in (b"if", b"ifdef", b"ifndef"):
             self._open(word, rest, begin, end)
-        elif word in (b"elif", b"else") and self._stack:
+        elif word in (b"elif", b"else", b"elifdef", b"elifndef") and self._stack:
             self._turn(word, rest, begin, end)
         elif word == b"endif" and self._stack:
             branch = self._stack.pop()
@@ -548,13 +581,20 @@ class _Scan:
         known = top.value is not None
         self._off -= not top.active
         if word == b"else":
-            top.value = False if top.taken else True if top.value is False else None
+            sure = top.value is False and not top.before
+            top.value = False if top.taken else True if sure else None
             top.negated = not top.negated
         else:
             text = strip_comments(rest).decode("utf-8", "replace").strip()
+            if word != b"elif":
+                text = f"{'!' if word == b'elifndef' else ''}defined({text})"
             value = evaluate_condition("if", text, self._options)
+            if top.text and not known:
+                top.before.append(f"!{top.text}" if top.negated else top.text)
             top.value = False if top.taken else value
             top.taken = top.taken or value is True
+            if top.before and top.value:  # only where none of the earlier ones holds
+                top.value, text = None, "1"
             top.text, top.negated = text, False
         self._off += not top.active
         top.conditions = None

@@ -167,10 +167,16 @@ class Recorder(Index):
         self._asked["objects"].add(name)
         return super().objects(name, here)
 
-    def enumerator(self, name: str, here: str) -> Definition | None:
+    def enumerators(self, name: str, here: str) -> tuple[Definition, ...]:
         """Note an enumerator."""
         self._asked["enumerators"].add(name)
-        return super().enumerator(name, here)
+        return super().enumerators(name, here)
+
+    def defines(self, name: str, here: str) -> bool:
+        """Note what may be a function or a macro."""
+        self._asked["functions"].add(name)
+        self._asked["macros"].add(name)
+        return super().defines(name, here)
 
     def declaration(self, name: str, here: str) -> tuple[str, int, str] | None:
         """Note a declared object."""

@@ -42,7 +42,9 @@ class Registers(NamedTuple):
     ``bits`` names the bits of a register by position, ``members`` the registers by the
     members of structures that hold one whole, ``macros`` how C spells a bit (``{}`` is its
     name) by register.  ``ranges`` bounds numbers by the members that hold them, in words
-    too; ``usual`` bounds them by what hardware has, on which no proof rests.
+    too; ``usual`` bounds them by what hardware has, on which no proof rests.  ``fills`` names,
+    by operation, the members that it only fills with the register that they cache: they are
+    read once that is done.
     """
 
     bits: Mapping[str, Mapping[int, str]] = {}
@@ -51,6 +53,7 @@ class Registers(NamedTuple):
     implications: tuple[Implication, ...] = ()
     ranges: Mapping[str, tuple[int, int, str]] = {}
     usual: Mapping[str, tuple[int, int]] = {}
+    fills: Mapping[str, frozenset[str]] = {}
 
     def name(self, register: str, position: int) -> str:
         """Return ``REGISTER.BIT``, with the number where the bit has no name here."""

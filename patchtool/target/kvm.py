@@ -44,6 +44,12 @@ REGISTERS = Registers(
         "tdp_level": (2, 5, "page tables have 2 to 5 levels"),
     },
     usual={"maxphyaddr": (36, 52), "tdp_level": (4, 5)},
+    fills={
+        "cache_reg": frozenset({"cr0", "cr3", "cr4", "regs", "regs_avail"}),
+        "decache_cr0_guest_bits": frozenset({"cr0"}),
+        "decache_cr3": frozenset({"cr3"}),
+        "decache_cr4_guest_bits": frozenset({"cr4"}),
+    },
 )
 
 KVM = Target(

@@ -21,7 +21,9 @@ def host_constant(tree: Tree, word: Word) -> str | None:
         return f"the vendor module is the same for all vCPUs ({word.about.name})"
     symbol = word.name
     name = re.match(r"\w+", symbol)
-    if symbol.startswith("CONFIG_"):
+    if symbol.startswith("CONFIG_") or (
+        isinstance(word.about, Fact) and word.about.kind in ("option", "variant")
+    ):
         return f"{symbol} is a build option"
     if name is None:
         return None

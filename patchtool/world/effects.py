@@ -61,6 +61,23 @@ def object_stores(text: bytes, name: bytes) -> Iterator[int]:
             yield at
 
 
+MAX_FOLLOWED = 400
+_USED = re.compile(
+    rb"[\s)]*(?:->|[,;?:<>|^%*/)]|[-+](?![-+=])|[=!<>]=|&(?!=)|&&|\|\||\Z)(?!\s*=(?!=)|[|&<>]=)"
+)
+"""What follows a member that is read: an operator that stores nothing."""
+_GIVEN = re.compile(rb"(?:\+\+|--|(?<![&\w)\]])\s*&)[\s(]*(?:\w+(?:->|\.|\[[^\]]*\])\s*)*\Z")
+"""What stands before a member that is counted, or of which the address is taken."""
+
+
+DISPATCHERS = frozenset({"static_call", "static_call_cond"})
+_CALLED = re.compile(rb"(\w+)\s*\Z")
+_READERS = frozenset(
+    {"if", "while", "switch", "return", "for", "sizeof", "likely", "unlikely", "READ_ONCE",
+     "WARN_ON", "WARN_ON_ONCE", "BUG_ON", "min", "max", "is_power_of_2", "test_bit"}
+)  # fmt: skip
+
+
 def _statements(text: bytes, words: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the statements that hold one of some words, semicolons included."""
     for word in words:
@@ -131,7 +148,7 @@ class Effects:
         self._reaches: dict[str, frozenset[str]] = {}
         self._operations: dict[str, tuple[tuple[str, Definition], ...]] = {}
         self._globals: dict[str, bool] = {}
-        self._setters: dict[str, frozenset[str]] = {}
+        self._called_from: dict[tuple[str, str], tuple[Definition, ...]] = {}
         self._places: dict[tuple[str, bytes], tuple[int, ...]] = {}
         tags = b"|".join(re.escape(c.encode()) for c in sorted(contexts)) or b"(?!)"
         self._words = tuple(sorted(m.encode() for m in members))
@@ -228,12 +245,6 @@ class Effects:
         return (self._index.target.header, *self._index.own_files)
 
     @cached_property
-    def _register(self) -> re.Pattern[bytes]:
-        """A store to a member that holds a register."""
-        names = "|".join(self._index.target.registers.members).encode() or b"(?!)"
-        return re.compile(rb"(?:->|\.)\s*(?:" + names + rb")\s*(?:[-+|&^]|<<|>>)?=(?!=)")
-
-    @cached_property
     def writers(self) -> frozenset[str]:
         """Every function of KVM, and every macro, that stores to a member itself."""
         found = {name for name, stores in self._macros.items() if stores}
@@ -306,16 +317,88 @@ class Effects:
         headers = [p for p in self._index.own_files if p.endswith(".h")]
         return callers_of(self._index, [self._index.target.header, *headers], self.writers)
 
-    def changes_registers(self, definition: Definition) -> bool:
-        """Tell whether a function, or one of its file that it calls, sets a register member."""
-        path = definition.file
-        if path not in self._setters:
-            stores = [m.start() for m in self._register.finditer(self._index.text(path) or b"")]
-            file = self._index.file(path) if stores else None
-            names = map(file.function_at, stores) if file is not None else ()
-            direct = frozenset(name for name in names if name is not None)
-            self._setters[path] = direct | callers_of(self._index, [path], direct)
-        return definition.name in self._setters[path]
+    def may_store(
+        self, definition: Definition, members: frozenset[str], hook: str | None = None
+    ) -> bool:
+        """Tell whether a function, or one that it calls, may store to members of some names.
+
+        HOOK is the member of a table through which it is called, if it is.  Followed is every
+        call, through tables as well; what reaches more than MAX_FOLLOWED functions may store
+        to anything.
+        """
+        start = self._but_cached(frozenset(name.encode() for name in members), hook)
+        seen = {(definition.key, start)}
+        todo = [(definition, start)]
+        while todo:
+            here, words = todo.pop()
+            body = strip_comments(here.text)
+            body = body if here.kind == "macro" else body.partition(b"{")[2]
+            if self._may_store_itself(body, words, here):
+                return True
+            for name in (*calls(body), *self._hooks_in(body)):
+                left = self._but_cached(words, name)
+                for one in self._callees(name, here.file):
+                    if left and (one.key, left) not in seen:
+                        seen.add((one.key, left))
+                        todo.append((one, left))
+            if len(seen) > MAX_FOLLOWED:
+                return True
+        return False
+
+    def _hooks_in(self, text: bytes) -> Iterator[str]:
+        """Yield the operations that a text calls by the target's dispatchers."""
+        target = self._index.target
+        macros = b"|".join(sorted(one.encode() for one in (*target.dispatchers, *DISPATCHERS)))
+        for found in re.finditer(rb"\b(?:%s)\s*\(\s*(\w+)" % macros, text):
+            yield found[1].decode().removeprefix(target.prefix)
+
+    def _but_cached(self, members: frozenset[bytes], hook: str | None) -> frozenset[bytes]:
+        """Leave out the members that a hook only fills with the register of the guest."""
+        filled = self._index.target.registers.fills.get(hook or "", ())
+        return members - {name.encode() for name in filled}
+
+    def _callees(self, name: str, here: str) -> tuple[Definition, ...]:
+        """Return what a call of some name may run; of a macro, what its text calls."""
+        memo = (name, here)
+        if memo not in self._called_from:
+            found = (*self._index.functions(name, here), *self._index.macros(name, here))
+            if not found:
+                found = tuple(one for _, one in self.operations(name))
+            self._called_from[memo] = found
+        return self._called_from[memo]
+
+    def _may_store_itself(self, body: bytes, words: frozenset[bytes], where: Definition) -> bool:
+        """Tell whether a text names a member otherwise than to read it."""
+        if words.isdisjoint(body.translate(WORDS).split()):
+            return False
+        for word in words:
+            for at in places(body, word):
+                lead = before(body, at)
+                if not lead.endswith((b".", b"->")) and _is_variable(word, where.text):
+                    continue
+                used = _USED.match(body, at + len(word))
+                if used is None or _GIVEN.search(lead) or not self._is_valued(body, at, where.file):
+                    return True
+        return False
+
+    def _is_valued(self, body: bytes, at: int, here: str) -> bool:
+        """Tell whether what stands at a place is given to functions by its value, if to any."""
+        start = max(body.rfind(mark, 0, at) for mark in (b";", b"{", b"}"))
+        depth = 0
+        for position in range(at - 1, start, -1):
+            mark = body[position : position + 1]
+            depth += {b")": 1, b"(": -1}.get(mark, 0)
+            if depth < 0:
+                depth = 0
+                called = _CALLED.search(body, max(0, position - 80), position)
+                if called is not None and not self._takes_values(called[1].decode(), here):
+                    return False
+        return True
+
+    def _takes_values(self, name: str, here: str) -> bool:
+        if name in _READERS or self._index.functions(name, here):
+            return True
+        return not name.islower() and not self._index.macros(name, here) and name.isidentifier()
 
     def operations(self, name: str) -> tuple[tuple[str, Definition], ...]:
         """Return the functions that tables of KVM assign to a member."""

@@ -22,34 +22,95 @@ from patchtool.c.lower.records import (
     Unsupported,
 )
 from patchtool.c.lower.statements import Statements
-from patchtool.c.memory import Loc, State, Value
+from patchtool.c.lower.storage import member_names
+from patchtool.c.memory import Int, Loc, Opaque, State, Value
 from patchtool.c.scan import Definition
+from patchtool.proof import bits
+from patchtool.proof.bits import Cond, Word
 
 RECURSION = 8_000
+MAX_RUNS = 6
 
 
 class Lowering(Statements):
     """Runs functions of one tree symbolically."""
 
     def run(self, entry: Definition, bind: dict[Loc, Value] | None = None) -> Lowered:
-        """Lower one call of ENTRY with arguments and surroundings left open."""
-        self._begin(entry)
-        state = State(dict(bind or {}))
+        """Lower one call of ENTRY with arguments and surroundings left open.
+
+        Calls that store to nothing that matters are passed over.  Where one of them may set
+        what the run uses on both sides of it, the run is repeated with that unknown behind
+        the call, and where something then depends on it, with the call executed.
+        """
+        self._suspected.clear()
+        self._watched.clear()
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(max(limit, RECURSION))
         try:
-            self._enter(entry, None, state, None)
-        except Unsupported as problem:
-            self._spoil(problem, State({}), entry)
+            for _ in range(MAX_RUNS):
+                state = State(dict(bind or {}))
+                self._run_once(entry, state)
+                if not self._learns(state):
+                    break
+            else:
+                reason = "what the calls may set that are not followed has no end"
+                self._spoil(Unsupported(None, reason), State({}), entry)
         except Exhausted as problem:
             return self._given_up(problem)
-        except RecursionError:
-            self._spoil(Unsupported(None, "nesting is too deep"), State({}), entry)
         finally:
             sys.setrecursionlimit(limit)
         self.out.memory = state.memory
         self._settle_guards()
         return self.out
+
+    def _learns(self, state: State) -> bool:
+        """Tell whether the run has shown what it should have looked at."""
+        decides = self._deciding(state)
+        watched = {name for word in decides for name in self._doubtful.get(word, ())}
+        places = {word.about for word in decides}
+        places |= {loc for loc, value in state.memory.items() if isinstance(value, Int)}
+        roots = {place.root.name for place in places if isinstance(place, Loc)}
+        suspected: set[str] = set()
+        for loc, (first, last) in self._touched.items():
+            if first == last or self.effects.names(loc.path):
+                continue
+            names = member_names(loc)
+            if names <= self._suspected or (loc not in places and str(loc) not in roots):
+                continue
+            for call in self._passed[first:last]:
+                if any(self.effects.may_store(d, names, call.hook) for d in call.definitions):
+                    suspected |= names
+                    break
+        if watched <= self._watched and suspected <= self._suspected:
+            return False
+        self._watched |= watched
+        self._suspected |= suspected
+        return True
+
+    def _deciding(self, state: State) -> set[Word]:
+        """Return the words that what matters is made of, or depends on."""
+        conditions: list[Cond] = []
+        for guard in self.out.guards:
+            conditions += [guard.condition, guard.path]
+        conditions += [store.path for store in self.out.stores]
+        conditions += [trouble.path for trouble in self.out.troubles]
+        words = {symbol.word for symbol in bits.symbols(conditions)}
+        for loc, value in state.memory.items():
+            if self.effects.names(loc.path):
+                if isinstance(value, Int):
+                    words |= {symbol.word for symbol in value.bits.symbols}
+                elif isinstance(value, Opaque):
+                    words.add(value.word)
+        return words
+
+    def _run_once(self, entry: Definition, state: State) -> None:
+        self._begin(entry)
+        try:
+            self._enter(entry, None, state, None)
+        except Unsupported as problem:
+            self._spoil(problem, State({}), entry)
+        except RecursionError:
+            self._spoil(Unsupported(None, "nesting is too deep"), State({}), entry)
 
     def _given_up(self, problem: Exhausted) -> Lowered:
         """Return a run of which nothing is decided, so that nobody looks at what it built."""

@@ -23,9 +23,9 @@ from patchtool.c.layout import (
     settled,
 )
 from patchtool.c.lower.arithmetic import ordered
-from patchtool.c.lower.expressions import Expressions
-from patchtool.c.lower.records import Frame, Unit, Unsupported
-from patchtool.c.lower.storage import address_text, same_size
+from patchtool.c.lower.expressions import Expressions, alike, differ, has_effects, size_of, stores
+from patchtool.c.lower.records import Frame, Passed, Unit, Unsupported
+from patchtool.c.lower.storage import address_text, leads_to, member_names, same_size
 from patchtool.c.memory import (
     Fact,
     Function,
@@ -34,29 +34,54 @@ from patchtool.c.memory import (
     LValue,
     Opaque,
     Pointer,
-    Record,
     Root,
     State,
     Value,
 )
-from patchtool.c.scan import Definition, evaluate_condition
+from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node, text
 from patchtool.proof import bits
+from patchtool.proof.bits import Cond
 from patchtool.target import Target
 
 MAX_DEPTH = 48
 
 _SILENT = (
     r"trace_\w+|pr_\w+|printk\w*|dump_stack|BUILD_BUG_ON\w*|static_assert|lockdep_\w+|might_sleep"
-    r"|cond_resched|EXPORT_SYMBOL\w*|smp_\w*mb|barrier|instrumentation_\w+|srcu_\w+|preempt_\w+"
+    r"|cond_resched|EXPORT_SYMBOL\w*|smp_\w*mb|barrier|instrumentation_\w+|preempt_\w+"
 )
+"""What says something, checks something or orders accesses, where the target does not define it."""
+_AT_BUILD = re.compile(r"BUILD_BUG_ON\w*|static_assert|EXPORT_SYMBOL\w*")
+"""What evaluates nothing when it runs."""
+_TRACE = re.compile(r"trace_\w+")
+"""Inline functions: their arguments are always evaluated, those of the others perhaps."""
+_LOCKS = re.compile(
+    r"(?:raw_)?(?:spin|read|write|mutex|rwlock)_(?:un)?lock(?:_\w+)?|(?:down|up)_(?:read|write)"
+    r"|s?rcu_read_(?:un)?lock(?:_\w+)?|synchronize_s?rcu|guard"
+)
+"""What only takes or drops a lock that its argument leads to."""
+_PURE = re.compile(
+    r"is_power_of_2|ilog2|fls(?:64|_long)?|ffs|__ffs|__fls|ffz|roundup_pow_of_two|IS_ERR\w*|PTR_ERR"
+)
+"""Functions of the kernel's library that take numbers and only return one."""
 _WARN = r"(?:\w+_)?(?:WARN|BUG)_ON(?:_ONCE)?|WARN(?:_ONCE|_RATELIMIT)?"
 _SAME = frozenset(
     {"likely", "unlikely", "READ_ONCE", "ACCESS_ONCE", "rcu_dereference", "__builtin_expect",
-     "smp_load_acquire", "cmpxchg_force", "data_race"}
+     "data_race"}
 )  # fmt: skip
-_DISPATCHERS = frozenset({"static_call", "static_call_cond"})
+DISPATCHERS = frozenset({"static_call", "static_call_cond"})
 _POPULATION = re.compile(r"hweight(?:8|16|32|64|_long)|__builtin_popcount(?:l|ll)?")
+_BIT_OPERATIONS = {
+    "test_bit": None, "set_bit": "1", "__set_bit": "1", "clear_bit": "0", "__clear_bit": "0",
+    "change_bit": "!", "__change_bit": "!", "test_and_set_bit": "1", "__test_and_set_bit": "1",
+    "test_and_clear_bit": "0", "__test_and_clear_bit": "0", "assign_bit": "?", "__assign_bit": "?",
+    "arch_test_bit": None, "arch___test_bit": None,
+}  # fmt: skip
+"""What becomes of a bit: nothing, set, cleared, turned round, or made another value."""
+_BY_MEANING = frozenset(
+    {"swap", "xchg", "cmpxchg", "try_cmpxchg", "smp_load_acquire", "smp_store_release",
+     "rcu_assign_pointer", *_BIT_OPERATIONS}
+)  # fmt: skip
 _EXTREMA = {"min": False, "max": True, "min_t": False, "max_t": True, "umin": False, "umax": True}
 
 
@@ -67,8 +92,9 @@ def _names(common: str, own: str) -> re.Pattern[str]:
 
 
 def is_silent(name: str, target: Target) -> bool:
-    """Tell whether a name is that of a macro that does nothing of interest."""
-    return _names(_SILENT, target.silent).fullmatch(name) is not None
+    """Tell whether a call of a name changes nothing, where the target does not define it."""
+    quiet = _names(_SILENT, target.silent).fullmatch(name) or _LOCKS.fullmatch(name)
+    return bool(quiet or _PURE.fullmatch(name))
 
 
 def is_check(name: str, target: Target) -> bool:
@@ -81,7 +107,7 @@ def is_builtin(name: str, target: Target) -> bool:
     known = {*_SAME, *_EXTREMA, "container_of", "WRITE_ONCE", "IS_ENABLED", "ARRAY_SIZE"}
     known |= {"GENMASK", "GENMASK_ULL", "FIELD_GET", "FIELD_PREP", "clamp", "clamp_t"}
     known |= {"memset", "memcpy", "memcmp", "static_call", "sizeof", "offsetof"}
-    known |= target.dispatchers
+    known |= target.dispatchers | _BY_MEANING
     return name in known or is_check(name, target) or is_silent(name, target)
 
 
@@ -226,10 +252,15 @@ class Calls(Expressions):
             if isinstance(held, Function):
                 return self._direct(held.name, node, arguments, state, needed)
             return self._through(node, callee, arguments, state)
-        builtin = self._builtin(name, node, arguments, state, needed)
-        if builtin is not None:
-            return builtin
+        if not self._is_own(name):
+            builtin = self._builtin(name, node, arguments, state, needed)
+            if builtin is not None:
+                return builtin
         return self._direct(name, node, arguments, state, needed)
+
+    def _is_own(self, name: str) -> bool:
+        """Tell whether KVM itself defines what else is taken by its meaning."""
+        return is_builtin(name, self.index.target) and self.index.defines(name, self._here)
 
     def _builtin(
         self, name: str, node: Node, arguments: list[Node], state: State, needed: bool
@@ -238,28 +269,40 @@ class Calls(Expressions):
         if name in _SAME and arguments:
             return self._value(arguments[0], state)
         if is_check(name, self.index.target) and arguments:
-            return Int(
-                bits.from_cond(self._truth(self._value(arguments[0], state), node), 32), True
-            )
-        if is_silent(name, self.index.target):
+            return self._warning(name, node, arguments, state)
+        if is_silent(name, self.index.target) and not (needed and _PURE.fullmatch(name)):
+            if not _AT_BUILD.fullmatch(name):
+                self._spoken(name, node, arguments, state, bool(_TRACE.fullmatch(name)))
+            return zero
+        if name in _BIT_OPERATIONS and len(arguments) in (2, 3):
+            return self._bit_operation(name, node, arguments, state)
+        if name == "smp_load_acquire" and len(arguments) == 1:
+            source = self._deref(self._value(arguments[0], state), node)
+            return self._load(source, state, node)
+        if name in ("smp_store_release", "xchg") and len(arguments) == 2:
+            pointer, value = self._in_any_order(arguments, node, state)
+            place = self._deref(pointer, node)
+            old = self._load(place, state, node) if name == "xchg" else zero
+            self._store(place, value, state, node)
+            return old
+        if name in ("cmpxchg", "try_cmpxchg") and len(arguments) == 3:
+            return self._compared_and_set(name, node, arguments, state)
+        if name == "swap" and len(arguments) == 2:
+            first, second = (self._stored_to(argument, state) for argument in arguments)
+            held, further = (self._load(place, state, node) for place in (first, second))
+            self._store(first, further, state, node)
+            self._store(second, held, state, node)
             return zero
         if name in _EXTREMA and len(arguments) >= 2:
             return self._extremum(name, node, arguments, state)
-        if name == "WRITE_ONCE" and len(arguments) == 2:
+        if name in ("WRITE_ONCE", "rcu_assign_pointer") and len(arguments) == 2:
             target = self._stored_to(arguments[0], state)
             self._store(target, self._value(arguments[1], state), state, node)
             return zero
         if name == "container_of" and len(arguments) == 3:
             return self._container(node, arguments, state)
-        if name in ("IS_ENABLED", "IS_BUILTIN", "IS_REACHABLE") and arguments:
-            option = text(arguments[0])
-            options = self.index.target.options
-            # What is enabled may be a module.
-            known = evaluate_condition("ifdef", option, options) if name == "IS_ENABLED" else None
-            option = option if name == "IS_ENABLED" else f"{option}_{name}"
-            return Int(
-                bits.from_cond(known if known is not None else self._option(option), 32), True
-            )
+        if name in ("IS_ENABLED", "IS_BUILTIN", "IS_MODULE", "IS_REACHABLE") and arguments:
+            return Int(bits.from_cond(self._configured_as(name, text(arguments[0])), 32), True)
         if name == "ARRAY_SIZE" and arguments:
             ctype = self._lvalue(arguments[0], state).type
             if isinstance(ctype, ArrayType) and ctype.length is not None:
@@ -273,9 +316,9 @@ class Calls(Expressions):
             a, b = (self._as_int(self._value(n, state), n) for n in arguments)
             return self._masked(name, a, b, arguments[0])
         if _POPULATION.fullmatch(name) and len(arguments) == 1:
-            number = self._as_int(self._value(arguments[0], state), node)
+            counted = self._as_int(self._value(arguments[0], state), node)
             total = bits.constant(32, 0)
-            for one in number.bits.conditions():
+            for one in counted.bits.conditions():
                 total = bits.add(total, bits.from_cond(one, 32))
             return Int(total)
         if name == "__builtin_choose_expr" and len(arguments) == 3:
@@ -320,44 +363,156 @@ class Calls(Expressions):
         name = f"container_of({address_text(inner)}, struct {tag.split()[-1]}, {member})"
         return Pointer(Loc(Root(name, "pointee")), ctype)
 
+    def _bit_operation(self, name: str, node: Node, arguments: list[Node], state: State) -> Value:
+        """Read a bit of a map of bits, and perhaps set it."""
+        number, pointer, *more = self._in_any_order(arguments, node, state)
+        at = self._as_int(number, node).bits.value
+        if at is None:
+            raise Unsupported(node, f"{name}() of a bit that is not constant")
+        place = self._bit_of(pointer, at, node)
+        held = self._as_int(self._load(place, state, node), node)
+        old = bits.nonzero(held.bits)
+        action = _BIT_OPERATIONS[name]
+        if action is not None:
+            made: Cond = {"1": True, "0": False, "!": bits.negate(old)}.get(action, False)
+            if action == "?":
+                made = self._truth(more[0], node)
+            self._store(place, Int(bits.from_cond(made)), state, node)
+        return Int(bits.from_cond(old, 32), True)
+
+    def _bit_of(self, pointer: Value, at: int, node: Node) -> LValue:
+        """Return one bit of the map that a pointer is to."""
+        if not isinstance(pointer, Pointer):
+            raise Unsupported(node, "a map of bits that is not known")
+        held = pointer.lvalue or self._whole(pointer.target, pointer.type)
+        if isinstance(held.type, ArrayType):
+            element = held.type.element
+            if not isinstance(element, IntType):
+                raise Unsupported(node, "a map of bits that is no array of numbers")
+            held = self._element(held, at // element.width, node)
+            at %= element.width
+        cell, low, room = held.cell, held.low, held.width
+        size = held.cell_width
+        if cell is None:
+            if not isinstance(held.type, IntType):
+                raise Unsupported(node, "a map of bits that is no number")
+            cell, low, room = held.loc, 0, held.type.width
+            size = room
+        if at >= room:
+            raise Unsupported(node, "a bit beyond the end of a number")
+        return LValue(held.loc, IntType(1, False), cell, size, low + at, 1, held.rivals)
+
+    def _exchanged(
+        self, place: LValue, value: Value, when: Cond, node: Node, state: State
+    ) -> Value:
+        """Store a value on a condition, and return the one before."""
+        old = self._load(place, state, node)
+        self._store(place, self._choose(when, value, old), state, node)
+        return old
+
+    def _compared_and_set(
+        self, name: str, node: Node, arguments: list[Node], state: State
+    ) -> Value:
+        pointer, expected, value = self._in_any_order(arguments, node, state)
+        place = self._deref(pointer, node)
+        if name == "cmpxchg":
+            same = self._compare_equal(self._load(place, state, node), expected, node)
+            return self._exchanged(place, value, same, node, state)
+        seen = self._deref(expected, node)
+        same = self._compare_equal(
+            self._load(place, state, node), self._load(seen, state, node), node
+        )
+        old = self._exchanged(place, value, same, node, state)
+        self._exchanged(seen, old, bits.negate(same), node, state)
+        return Int(bits.from_cond(same, 32), True)
+
+    def _warning(self, name: str, node: Node, arguments: list[Node], state: State) -> Value:
+        """Return the condition of a warning; what it says is evaluated where it holds."""
+        condition = self._truth(self._value(arguments[0], state), node)
+        if any(map(has_effects, arguments[1:])):
+            said = state.fork(condition)
+            for argument in filter(has_effects, arguments[1:]):
+                self._value_or_unknown(argument, said)
+            once = re.search("ONCE|RATELIMIT", name) is not None
+            self._perhaps(said, condition, node, state, f"how often {name}() speaks", once)
+        return Int(bits.from_cond(condition, 32), True)
+
+    def _spoken(
+        self, name: str, node: Node, arguments: list[Node], state: State, always: bool
+    ) -> None:
+        """Evaluate the arguments of a call that itself changes nothing."""
+        aside = state.fork(True)
+        for argument in arguments:
+            if has_effects(argument):
+                self._value_or_unknown(argument, aside)
+        self._perhaps(aside, True, node, state, f"whether {name}() evaluates this", not always)
+
+    def _perhaps(
+        self, other: State, condition: Cond, node: Node, state: State, reason: str, unsure: bool
+    ) -> None:
+        """Go on with what OTHER has become, where a condition holds and, UNSURE, perhaps."""
+        if other.memory == state.memory:
+            return
+        if unsure:
+            condition = bits.both(condition, self.opaque(node, reason).word.bit())
+        if condition is True:
+            state.memory = other.memory
+        else:
+            rest = State(state.memory, bits.negate(condition))
+            state.memory = self._merge([State(other.memory, condition), rest]).memory
+
     def _memset(self, node: Node, arguments: list[Node], state: State) -> Value:
         target = self._deref(self._value(arguments[0], state), node)
-        if self._constant(self._value(arguments[1], state), node) != 0:
-            raise Unsupported(node, "memset() to other than zero")
-        size = self._as_int(self._value(arguments[2], state), node).bits.value
-        whole = (
-            target.type.size
-            if isinstance(target.type, RecordType)
-            else target.type.width
-            if isinstance(target.type, IntType)
-            else None
-        )
-        text_size = text(arguments[2])
-        if (size is None or whole is None or size * 8 != whole) and "sizeof" not in text_size:
+        filler = self._constant(self._value(arguments[1], state), node) & 0xFF
+        size, whole = self._extent(arguments[2], target, state)
+        known = _size(target)
+        if whole and filler == 0:
+            for loc in [loc for loc in state.memory if loc.within(target.loc)]:
+                del state.memory[loc]
+            self._zero(target, state, node)
+        elif size is not None and known is not None and 0 < size * 8 <= known:
+            part = self._first(target, size, node)
+            self._store(part, Int(bits.constant(size * 8, _repeated(filler, size))), state, node)
+        else:
             raise Unsupported(node, "memset() of part of an object")
-        for loc in [loc for loc in state.memory if loc.within(target.loc)]:
-            del state.memory[loc]
-        self._zero(target, state, node)
         return Int(bits.constant(64, 0))
+
+    def _extent(self, node: Node, target: LValue, state: State) -> tuple[int | None, bool]:
+        """Return a size in bytes, and whether it is that of the object."""
+        inner = node
+        while inner.type == "parenthesized_expression" and inner.named_child_count == 1:
+            inner = inner.named_children[0]
+        if inner.type == "sizeof_expression" and isinstance(target.type, (RecordType, ArrayType)):
+            measured = self._measured(inner, state)
+            if type(measured) is type(target.type) and measured == target.type:
+                return _size_in_bytes(target), True
+            if isinstance(measured, RecordType) and measured.size is None:
+                return None, False
+        value = self._value(node, state)
+        size = value.bits.value if isinstance(value, Int) else None
+        return size, size is not None and size * 8 == _size(target)
+
+    def _first(self, target: LValue, size: int, node: Node) -> LValue:
+        """Return the first bytes of a word as an integer."""
+        if target.cell is None and not isinstance(target.type, IntType):
+            raise Unsupported(node, f"{text(node.children[0])}() of part of an object")
+        pointer = Pointer(target.loc, target.type, target)
+        ctype = PointerType(IntType(size * 8, False))
+        return self._deref(self._retyped(pointer, ctype), node)
 
     def _memcpy(self, node: Node, arguments: list[Node], state: State) -> Value:
         """Copy an object, or the first bytes of a word."""
-        target, source = (self._deref(self._value(a, state), node) for a in arguments[:2])
-        size = self._as_int(self._value(arguments[2], state), node).bits.value
-        known = _size(target)
-        whole = size is not None and size * 8 == known if known else "sizeof" in text(arguments[2])
+        ends = self._in_any_order(arguments[:2], node, state)
+        target, source = (self._deref(value, node) for value in ends)
+        size, whole = self._extent(arguments[2], target, state)
         if whole and same_size(target.type, source.type):
             self._store(target, self._load(source, state, node), state, node)
             return Int(bits.constant(64, 0))
         room = min(_size(target) or 0, _size(source) or 0)
-        if size is None or not 0 < size * 8 <= room or isinstance(target.type, ArrayType):
+        if size is None or not 0 < size * 8 <= room:
             raise Unsupported(node, f"{text(node.children[0])}() of part of an object")
-        ctype = PointerType(IntType(size * 8, False))
-        ends = [
-            self._deref(self._retyped(Pointer(one.loc, one.type, one), ctype), node)
-            for one in (target, source)
-        ]
-        self._store(ends[0], self._load(ends[1], state, node), state, node)
+        parts = [self._first(one, size, node) for one in (target, source)]
+        self._store(parts[0], self._load(parts[1], state, node), state, node)
         return Int(bits.constant(64, 0))
 
     def _masked(self, name: str, a: Int, b: Int, node: Node) -> Int:
@@ -425,10 +580,14 @@ class Calls(Expressions):
             if (
                 inner is not None
                 and listed is not None
-                and text(inner) in _DISPATCHERS | self.index.target.dispatchers
+                and text(inner) in DISPATCHERS | self.index.target.dispatchers
             ):
                 name = text(listed.named_children[0]).removeprefix(self.index.target.prefix)
                 return self._operation(name, node, arguments, state, needed)
+            if inner is not None and _LOCKS.fullmatch(text(inner)):  # guard(mutex)(&lock)
+                if not self.index.defines(text(inner), self._here):
+                    self._spoken(text(inner), node, arguments, state, True)
+                    return Int(bits.constant(32, 0))
         if callee.type == "pointer_expression":
             inner_callee = callee.child_by_field_name("argument")
             if inner_callee is not None:
@@ -454,75 +613,148 @@ class Calls(Expressions):
     def _through(self, node: Node, callee: Node, arguments: list[Node], state: State) -> Value:
         """Call through a pointer of which the target is not known."""
         reason = f"{text(callee)} is called, a pointer of unknown target"
-        if any(self._reaches_context(a, state) for a in arguments):
-            self._spoil(Unsupported(node, reason), state)
-        return self._unknown_call(node, reason, arguments, state)
+        values = self._in_any_order(arguments, node, state)
+        self._spoil(Unsupported(node, reason), state)
+        return self._unknown_call(node, reason, values, state)
+
+    def _in_any_order(self, nodes: list[Node], node: Node, state: State) -> list[Value]:
+        """Evaluate arguments, of which C does not say which comes first."""
+        if len(nodes) < 2 or not any(map(stores, nodes)):
+            return [self._value_or_unknown(one, state) for one in nodes]
+        other = state.fork(True)
+        values = [self._value_or_unknown(one, state) for one in nodes]
+        if differ(other.memory, state.memory):
+            back = [self._value_or_unknown(one, other) for one in reversed(nodes)]
+            if not all(map(alike, back[::-1], values)) or differ(other.memory, state.memory):
+                raise Unsupported(node, "what is called depends on which argument comes first")
+        return values
 
     def _operation(
         self, name: str, node: Node, arguments: list[Node], state: State, needed: bool
     ) -> Value:
         """Call a vendor operation: every function that a table gives this member."""
         candidates = self.effects.operations(name)
-        values = [self._value(a, state) for a in arguments]
-        if not needed and not any(self.effects.reaches(f, d) for f, d in candidates):
-            if not any(map(self._is_given_away, values)):
-                return Int(bits.constant(32, 0))
+        values = self._in_any_order(arguments, node, state)
         if not candidates:
-            return self._unknown_call(node, f"no function is assigned to {name}", arguments, state)
-        result: Value | None = None
+            reason = f"no function is assigned to {name}"
+            self._spoil(Unsupported(node, reason), state)
+            return self._unknown_call(node, reason, values, state)
+        definitions = tuple(definition for _, definition in candidates)
+        if not needed and self._may_pass(definitions, values, state, name):
+            self._pass(name, definitions, values, node, state, name)
+            return Int(bits.constant(32, 0))
+        options: list[tuple[Cond, Definition]] = []
         for number, (_, definition) in enumerate(candidates):
-            trial = state.fork(True)
-            try:
-                value = self._enter(definition, list(values), trial, node)
-            except Unsupported as problem:
-                if self.effects.reaches(definition.name, definition):
-                    self._spoil(problem, state)
-                trial = state.fork(True)
-                value = self._unknown_value(definition.name, node, problem, values)
-                for loc in self._given(values, trial):
-                    trial.memory[loc] = self._unknown_value(definition.name, node, problem, values)
-            if value is None:
-                value = Int(bits.constant(32, 0))
-            if result is None:
-                result, chosen = value, trial
-                continue
             which = self.out.word(Fact("operation", name, definition.name)).bit(number)
-            result = self._choose(which, value, result)
-            if trial.memory != chosen.memory:
-                chosen = self._merge([State(trial.memory, which), chosen])
-        assert result is not None
-        state.memory = chosen.memory
-        return result
+            options.append((which, definition))
+        return self._one_of(
+            options, state, lambda one, trial: self._followed(one, one.name, node, values, trial)
+        )
+
+    def _followed(
+        self, definition: Definition, name: str, node: Node, values: list[Value], state: State
+    ) -> Value:
+        """Execute a call, or forget what it may set where it is not understood."""
+        trial = state.fork(True)
+        try:
+            value = self._enter(definition, list(values), trial, node)
+        except Unsupported as problem:
+            return self._abandoned(definition, name, node, problem, values, state)
+        state.memory = trial.memory
+        return value if value is not None else Int(bits.constant(32, 0))
+
+    def _abandoned(
+        self,
+        definition: Definition,
+        name: str,
+        node: Node,
+        problem: Unsupported,
+        values: list[Value],
+        state: State,
+    ) -> Value:
+        """Go on behind a call that was not understood."""
+        if self.effects.reaches(name, definition) or self._stores_watched((definition,)):
+            self._spoil(problem, state)
+        self._pass(name, (definition,), values, node, state)
+        reason = f"{name}(): {problem.reason}"
+        return self._unknown_call(node, reason, values, state, problem.missing)
 
     def _unknown_call(
-        self, node: Node, reason: str, arguments: list[Node], state: State, missing: bool = False
-    ) -> Value:
-        """A call of which nothing is known: forget the locals that it is given."""
-        values: list[Value] = []
-        for argument in arguments:
-            try:
-                values.append(self._value(argument, state))
-            except Unsupported:
-                continue
-        result = self._taint(self.opaque(node, reason, missing), values)
-        for loc in self._given(values, state):
-            state.memory[loc] = self._taint(self.opaque(node, reason, missing), values)
+        self, node: Node, reason: str, values: list[Value], state: State, missing: bool = False
+    ) -> Opaque:
+        """Return what an unknown call returns: forget the locals that it may reach."""
+        reached = self._within_reach(values, state)
+
+        def fresh() -> Opaque:
+            return self._taint(self.opaque(node, reason, missing), values)
+
+        result = fresh()
+        if reached:
+            self._targets[result.word] = tuple(reached)
+        self._forget_locals([*reached, *self._escaped(state)], state, fresh)
+        for pointer in reached:
+            if pointer.target.root.kind != "local" and not self._is_large(pointer):
+                whole = pointer.lvalue or self._whole(pointer.target, pointer.type)
+                self._wipe(whole, state, fresh())
         return result
 
-    def _given(self, values: list[Value], state: State) -> list[Loc]:
-        """Return the cells of the locals that a call can write through its arguments."""
-        roots: dict[Root, None] = {}
-        todo = list(values)
-        while todo:
-            value = todo.pop()
-            if isinstance(value, Record):
-                todo.extend(one for _, one in value.cells)
-            if not isinstance(value, Pointer) or value.target.root.kind != "local":
+    def _may_pass(
+        self,
+        definitions: tuple[Definition, ...],
+        values: list[Value],
+        state: State,
+        hook: str | None = None,
+    ) -> bool:
+        """Tell whether a call for its effect alone may be passed over.
+
+        It must not store to what matters, nor be given what it could store that through.
+        """
+        if any(self.effects.reaches(d.name, d) for d in definitions):
+            return False
+        if self._stores_watched(definitions, hook):
+            return False
+        reached = self._within_reach(values, state)
+        if any(self._is_given_away(p) for p in reached):
+            return False
+        return not self._escaped(state)
+
+    def _stores_watched(self, definitions: tuple[Definition, ...], hook: str | None = None) -> bool:
+        """Tell whether a call may set what is read on both sides of a call that was passed over."""
+        return bool(self._watched) and any(
+            self.effects.may_store(d, frozenset(self._watched), hook) for d in definitions
+        )
+
+    def _pass(
+        self,
+        name: str,
+        definitions: tuple[Definition, ...],
+        values: list[Value],
+        node: Node,
+        state: State,
+        hook: str | None = None,
+    ) -> None:
+        """Remember a call that is passed over, and forget what it may set of what is used."""
+        for definition in definitions:
+            self._consult("function (not followed)", definition)
+        given = tuple({p.target: None for p in self._pointers(values)})
+        for loc in list(self._touched):
+            names = member_names(loc)
+            if self.effects.names(loc.path):
                 continue
-            if value.target.root not in roots:
-                roots[value.target.root] = None
-                todo.extend(held for loc, held in state.memory.items() if loc.root in roots)
-        return [loc for loc in state.memory if loc.root in roots]
+            if definitions:
+                suspected = names & self._suspected and any(
+                    self.effects.may_store(d, names, hook) for d in definitions
+                )
+            else:
+                suspected = any(leads_to(loc, target) for target in given)
+            if suspected:
+                value = self.opaque(node, f"{name}() may change {loc}")
+                self._doubtful[value.word] = names
+                state.memory[loc] = value
+        self._passed.append(Passed(self.place(node), name, definitions, hook))
+
+    def _is_given_away(self, pointer: Pointer) -> bool:
+        return pointer.target.root.kind == "local" or self.effects.names(pointer.target.path)
 
     def _direct(
         self, name: str, node: Node, arguments: list[Node], state: State, needed: bool
@@ -532,78 +764,60 @@ class Calls(Expressions):
         places = {here, *(d.file for d in functions)}
         hidden = bool(functions) and self.index.is_hidden(name, places)
         if hidden or not functions:
-            macro = next(
-                (
-                    m
-                    for where in self._places_to_look()
-                    if not functions and (m := self._chosen(self.index.macros(name, where)))
-                ),
-                None,
-            )
-            if macro is not None:
-                return self._macro_call(macro, node, arguments, state, needed)
-            reason = f"the definition of {name}() was not found"
-            if functions:
-                reason = f"{name}() is a macro as well as a function"
-            if not needed:
-                self._may_be_set(arguments, reason, state)
-            if (
-                any(self._reaches_role(a, state) for a in arguments)
-                if needed
-                else any(self._reaches_context(a, state) for a in arguments)
-            ):
-                self._spoil(Unsupported(node, reason), state)
-            return self._unknown_call(node, reason, arguments, state, missing=not functions)
-        if not needed and not any(
-            self.effects.reaches(name, d) or self.effects.changes_registers(d) for d in functions
-        ):
-            if not any(self._may_be_stored_to(a, state) for a in arguments):
-                for definition in functions:
-                    self._consult("function (not followed)", definition)
-                return Int(bits.constant(32, 0))
-        values = [self._value(a, state) for a in arguments]
-        result: Value | None = None
-        chosen: State | None = None
-        for definition in functions:
-            trial = state.fork(True)
-            try:
-                value = self._enter(definition, list(values), trial, node)
-                self._alias(value, name, arguments, state)
-            except Unsupported as problem:
-                if self.effects.reaches(name, definition):
-                    self._spoil(problem, state)
-                trial = state.fork(True)
-                value = self._unknown_value(name, node, problem, values)
-                for loc in self._given(values, trial):
-                    trial.memory[loc] = self._unknown_value(name, node, problem, values)
-            if value is None:
-                value = Int(bits.constant(32, 0))
-            if result is None or chosen is None:
-                result, chosen = value, trial
-                continue
-            option, positive = (
-                definition.conditions[0] if definition.conditions else (f"{name}?", True)
-            )
-            which = (
-                self._option(option.lstrip("!"))
-                if definition.conditions
-                else self.out.word(Fact("variant", name)).bit()
-            )
-            if not positive or option.startswith("!"):
-                which = bits.negate(which)
-            result = self._choose(which, value, result)
-            if trial.memory != chosen.memory:
-                chosen = self._merge([State(trial.memory, which), chosen])
-        assert result is not None and chosen is not None
-        state.memory = chosen.memory
-        state.path = chosen.path
-        return result
+            for where in self._places_to_look() if not functions else ():
+                macros = self._options(self.index.macros(name, where))
+                if macros:
+                    return self._one_of(
+                        macros,
+                        state,
+                        lambda one, trial: self._macro_call(one, node, arguments, trial, needed),
+                    )
+            return self._outside(name, node, arguments, state, needed, bool(functions))
+        values = self._in_any_order(arguments, node, state)
+        if not needed and self._may_pass(functions, values, state):
+            self._pass(name, functions, values, node, state)
+            return Int(bits.constant(32, 0))
 
-    def _unknown_value(
-        self, name: str, node: Node, problem: Unsupported, values: list[Value]
-    ) -> Opaque:
-        reason = f"{name}(): {problem.reason}"
-        return self._taint(self.opaque(node, reason, problem.missing), values)
+        def run(definition: Definition, trial: State) -> Value:
+            value = self._followed(definition, name, node, values, trial)
+            self._alias(value, name, state)
+            return value
+
+        return self._one_of(self._by_option(functions), state, run)
+
+    def _outside(
+        self,
+        name: str,
+        node: Node,
+        arguments: list[Node],
+        state: State,
+        needed: bool,
+        hidden: bool,
+    ) -> Value:
+        """Call what KVM does not define, or defines as a macro and a function."""
+        reason = f"the definition of {name}() was not found"
+        if hidden:
+            reason = f"{name}() is a macro as well as a function"
+        values = self._in_any_order(arguments, node, state)
+        if not _PURE.fullmatch(name):
+            self._may_be_set(arguments, reason, state)
+        if any(self._is_vital(p) if needed else self._is_outer(p) for p in self._pointers(values)):
+            self._spoil(Unsupported(node, reason), state)
+        if any(self._calls_back(value) for value in values):
+            self._spoil(Unsupported(node, reason), state)
+        if not _PURE.fullmatch(name):
+            self._pass(name, (), values, node, state)
+        return self._unknown_call(node, reason, values, state, missing=not hidden)
+
+    def _is_outer(self, pointer: Pointer) -> bool:
+        return pointer.target.root.kind == "pointee"
+
+    def _calls_back(self, value: Value) -> bool:
+        """Tell whether a value is a function that may store to what matters."""
+        return isinstance(value, Function) and any(
+            self.effects.reaches(value.name, d)
+            for d in self.index.functions(value.name, self._here)
+        )
 
     def _may_be_set(self, arguments: list[Node], reason: str, state: State) -> None:
         """Forget the variables given to what may be a macro that sets them."""
@@ -618,10 +832,9 @@ class Calls(Expressions):
             lvalue = frame.variables.get(text(inner)) if inner.type == "identifier" else None
             if lvalue is None or isinstance(lvalue.type, PointerType):
                 continue
-            for loc in [loc for loc in state.memory if loc.within(lvalue.loc)]:
-                state.memory[loc] = self.opaque(argument, reason, missing=True)
+            self._wipe(lvalue, state, self.opaque(argument, reason, missing=True))
 
-    def _alias(self, value: Value | None, name: str, arguments: list[Node], state: State) -> None:
+    def _alias(self, value: Value | None, name: str, state: State) -> None:
         """Remember that a wrapper's name reads better than container_of()."""
         if (
             isinstance(value, Pointer)
@@ -631,41 +844,6 @@ class Calls(Expressions):
             match = re.match(r"container_of\(([^,]+),", value.target.root.name)
             if match is not None:
                 self.out.aliases.setdefault(value.target.root.name, f"{name}({match.group(1)})")
-
-    def _reaches_context(self, node: Node, state: State) -> bool:
-        try:
-            value = self._value(node, state)
-        except Unsupported:
-            return True
-        return isinstance(value, Pointer) and value.target.root.kind == "pointee"
-
-    def _reaches_role(self, node: Node, state: State) -> bool:
-        """Tell whether an argument points to a context, or to a role or field of one."""
-        try:
-            value = self._value(node, state)
-        except Unsupported:
-            return False
-        if not isinstance(value, Pointer) or value.target.root.kind == "local":
-            return False
-        return self._leads_to_role(value) or self.effects.names(value.target.path)
-
-    def _may_be_stored_to(self, node: Node, state: State) -> bool:
-        """Tell whether an argument is the address of a local, or of a role or a field.
-
-        What is stored through it needs no name that the effects could know.
-        """
-        if node.type not in ("pointer_expression", "identifier", "cast_expression"):
-            return False
-        try:
-            value = self._value(node, state)
-        except Unsupported:
-            return False
-        return self._is_given_away(value)
-
-    def _is_given_away(self, value: Value) -> bool:
-        return isinstance(value, Pointer) and (
-            value.target.root.kind == "local" or self.effects.names(value.target.path)
-        )
 
     def _statement_macro(
         self, macro: Definition, node: Node, arguments: list[Node], state: State
@@ -709,11 +887,16 @@ class Calls(Expressions):
 
 def _size(lvalue: LValue) -> int | None:
     """Return the size of an object in bits, None where it is not known."""
-    if lvalue.cell is not None:
-        return lvalue.width
-    if isinstance(lvalue.type, IntType):
-        return lvalue.type.width
-    return lvalue.type.size if isinstance(lvalue.type, RecordType) else None
+    return lvalue.width if lvalue.cell is not None else size_of(lvalue.type)
+
+
+def _size_in_bytes(lvalue: LValue) -> int | None:
+    size = _size(lvalue)
+    return None if size is None else size // 8
+
+
+def _repeated(byte: int, count: int) -> int:
+    return int.from_bytes(bytes([byte]) * count, "little")
 
 
 def _is_tested(node: Node) -> bool:

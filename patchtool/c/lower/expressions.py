@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import ClassVar
 
 from patchtool.c.layout import (
@@ -16,6 +16,7 @@ from patchtool.c.layout import (
     UnknownType,
     VoidType,
     base_type,
+    literal,
 )
 from patchtool.c.lower.arithmetic import arithmetic, ordered, shift
 from patchtool.c.lower.names import Names
@@ -39,6 +40,8 @@ from patchtool.proof.bits import Cond
 
 TEMPORARY = "value."
 """How the roots of values are called that are no objects of the program."""
+LITERAL = "literal."
+LONGEST_SHOWN = 24
 MAX_CHOICES = 64
 MAX_INDEX_BITS = 8
 
@@ -77,12 +80,12 @@ class Expressions(Names):
 
     def _number(self, node: Node, state: State) -> Value:
         word = text(node).replace("'", "")
-        match = re.fullmatch(r"([-+]?)(0[xX][0-9a-fA-F]+|0[bB][01]+|\d+)([uUlL]*)", word)
-        if match is None:
-            raise Unsupported(node, f"the number {word} is not understood")
+        match = re.fullmatch(r"([-+]?)(\w+?)([uUlL]*)", word)
+        value = literal(match[2]) if match is not None else None
+        if match is None or value is None:
+            shown = word if len(word) <= LONGEST_SHOWN else word[:LONGEST_SHOWN] + "..."
+            raise Unsupported(node, f"the number {shown} is not understood")
         digits, suffix = match.group(2), match.group(3).lower()
-        octal = digits.startswith("0") and len(digits) > 1 and digits[1].isdigit()
-        value = int(digits, 8) if octal else int(digits, 0)
         wide = (
             "l" in suffix
             or value >= 1 << 32
@@ -146,7 +149,12 @@ class Expressions(Names):
                 return self._convert(self._signed(operator, right, node, state), ctype, node)
         if operator in ("&&", "||"):
             return Int(bits.from_cond(self._short_circuit(operator, left, right, state), 32), True)
-        a, b = self._value(left, state), self._value(right, state)
+        a, b = self._operands(left, right, node, state)
+        if operator in ("+", "-"):
+            if isinstance(a, Pointer) and isinstance(b, Int):
+                return self._moved(a, b, operator, node)
+            if isinstance(b, Pointer) and isinstance(a, Int) and operator == "+":
+                return self._moved(b, a, operator, node)
         if operator in ("==", "!="):
             equal = self._compared(node, self._compare_equal(a, b, node), a, b)
             return Int(bits.from_cond(equal if operator == "==" else bits.negate(equal), 32), True)
@@ -158,6 +166,22 @@ class Expressions(Names):
         if operator in ("<", ">", "<=", ">="):
             return Int(bits.from_cond(ordered(operator, x, y), 32), True)
         return arithmetic(operator, x, y, node)
+
+    def _operands(self, left: Node, right: Node, node: Node, state: State) -> tuple[Value, Value]:
+        """Evaluate two operands, of which C does not say which comes first."""
+        if not (stores(left) or stores(right)):
+            return self._value(left, state), self._value(right, state)
+        start = dict(state.memory)
+        a = self._value(left, state)
+        between = dict(state.memory)
+        b = self._value(right, state)
+        if not differ(start, between) and not differ(between, state.memory):
+            return a, b
+        other = State(start, state.path)
+        d, c = self._value(right, other), self._value(left, other)
+        if not (alike(a, c) and alike(b, d)) or differ(other.memory, state.memory):
+            raise Unsupported(node, "what is computed depends on which operand comes first")
+        return a, b
 
     def _signed(self, operator: str, operand: Node, node: Node, state: State) -> Value:
         if operator not in ("-", "+"):
@@ -173,7 +197,7 @@ class Expressions(Names):
             if a == stop:
                 return stop
             return self._truth(self._value(right, state), right)
-        if not _has_effects(right):
+        if not has_effects(right):
             b = self._truth(self._value(right, state), right)
         else:
             going = state.fork(bits.negate(a) if stop else a)
@@ -189,9 +213,9 @@ class Expressions(Names):
         consequence = node.child_by_field_name("consequence")
         alternative = node.child_by_field_name("alternative")
         assert condition_node is not None and alternative is not None
-        condition = self._branch(condition_node, state)
         if consequence is None:
-            consequence = condition_node
+            return self._elvis(condition_node, alternative, state)
+        condition = self._branch(condition_node, state)
         if isinstance(condition, bool):
             chosen, other = (consequence, alternative)[:: 1 if condition else -1]
             value = self._value(chosen, state)
@@ -206,33 +230,64 @@ class Expressions(Names):
             a, b = self._balanced(a, b)
         return self._choose(condition, a, b)
 
+    def _elvis(self, first: Node, other: Node, state: State) -> Value:
+        """Return ``first ?: other``, FIRST evaluated once."""
+        held = self._value(first, state)
+        condition = self._guarded(self._truth(held, first), first, state)
+        if condition is True:
+            return held
+        no = state.fork(bits.negate(condition))
+        value = self._value(other, no)
+        if condition is False:
+            state.memory = no.memory
+            return value
+        if no.memory != state.memory:
+            state.become(self._merge([state.fork(condition), no]))
+        if isinstance(held, Int) and isinstance(value, Int):
+            held, value = self._balanced(held, value)
+        return self._choose(condition, held, value)
+
     def _assignment(self, node: Node, state: State) -> Value:
         left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
-        operator = _operator(node)
         assert left is not None and right is not None
         try:
             lvalue = self._stored_to(left, state)
         except Unsupported as problem:
+            value = self._value_or_unknown(right, state)
             self._store_somewhere(left, state, problem)
-            return self._value(right, state)
-        if operator == "=":
-            if right.type in ("initializer_list", "compound_literal_expression"):
-                self._initialise(lvalue, right, state)
-                return self._load(lvalue, state, left)
-            value = self._value(right, state)
-        else:
-            a = self._as_int(self._load(lvalue, state, left), left)
-            b = self._as_int(self._value(right, state), right)
-            name = operator[:-1]
-            if name in ("<<", ">>"):
-                value = shift(name, self._promote(a), b)
-            else:
-                a, b = self._balanced(a, b)
-                value = arithmetic(name, a, b, node)
-        self._store(lvalue, value, state, node)
+            return value
+        try:
+            value = self._assigned(lvalue, node, state)
+            self._store(lvalue, value, state, node)
+        except Unsupported as problem:
+            self._forget(right, state, problem)
+            value = self._unknown(right, state, problem)
+            self._note_store(lvalue, state, node)
+            self._wipe(lvalue, state, value)
+            return value
         if isinstance(lvalue.type, IntType) and not isinstance(value, Pointer):
             return self._load(lvalue, state, left)
         return value
+
+    def _assigned(self, lvalue: LValue, node: Node, state: State) -> Value:
+        """Return what an assignment stores."""
+        left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
+        operator = _operator(node)
+        assert left is not None and right is not None
+        if operator == "=":
+            if right.type == "initializer_list":
+                raise Unsupported(right, "a list of values is no expression")
+            return self._value(right, state)
+        value = self._value(right, state)
+        held = self._load(lvalue, state, left)
+        name = operator[:-1]
+        if isinstance(held, Pointer) and name in ("+", "-"):
+            return self._moved(held, self._as_int(value, right), name, node)
+        a, b = self._as_int(held, left), self._as_int(value, right)
+        if name in ("<<", ">>"):
+            return shift(name, self._promote(a), b)
+        a, b = self._balanced(a, b)
+        return arithmetic(name, a, b, node)
 
     def _store_somewhere(self, target: Node, state: State, problem: Unsupported) -> None:
         """Account for a store of which the place is not known."""
@@ -241,20 +296,133 @@ class Expressions(Names):
         if target.type == "subscript_expression":
             base = target.child_by_field_name("argument")
             assert base is not None
-            array = self._lvalue(base, state)
-            if isinstance(array.type, ArrayType):
-                for loc in [loc for loc in state.memory if loc.within(array.loc)]:
-                    del state.memory[loc]
-                state.memory[array.loc] = self.opaque(target, problem.reason)
+            try:
+                array = self._lvalue(base, state)
+            except Unsupported:
+                array = None
+            if array is not None and isinstance(array.type, ArrayType):
+                self._wipe(array, state, self.opaque(target, problem.reason))
                 return
-        self._spoil(problem, state)
+        self._wipe_targets(self._mentioned(target, state), state, problem)
+
+    def _wipe_targets(
+        self, pointers: Iterable[Pointer], state: State, problem: Unsupported
+    ) -> None:
+        """Account for a store through one of some pointers, or through one that is not known."""
+        known = list(pointers)
+        if not known or any(self._is_vital(p) or self._is_large(p) for p in known):
+            self._spoil(problem, state)
+            return
+        self._forget_locals(known, state, lambda: self._opaque_for(problem))
+        for pointer in known:
+            if pointer.target.root.kind != "local":
+                whole = pointer.lvalue or self._whole(pointer.target, pointer.type)
+                self._wipe(whole, state, self._opaque_for(problem))
+
+    def _opaque_for(self, problem: Unsupported) -> Opaque:
+        return self.opaque(problem.node, problem.reason, problem.missing)
+
+    def _is_vital(self, pointer: Pointer) -> bool:
+        """Tell whether a pointer is to a context, or to a role or cached field of one."""
+        if pointer.target.root.kind == "local":
+            return False
+        return self._leads_to_role(pointer) or self.effects.names(pointer.target.path)
+
+    def _is_large(self, pointer: Pointer) -> bool:
+        """Tell whether a pointer is to a record of the surroundings, which may hold a context."""
+        held = pointer.lvalue.type if pointer.lvalue is not None else pointer.type
+        is_small = isinstance(held, (IntType, ArrayType, PointerType))
+        is_small = is_small or (isinstance(held, RecordType) and held.is_word)
+        return pointer.target.root.kind != "local" and not is_small
+
+    def _mentioned(self, node: Node, state: State) -> list[Pointer]:
+        """Return the pointers that the variables of an expression hold."""
+        held: list[Value] = []
+        for name in dict.fromkeys(text(n) for n in _identifiers(node)):
+            variable = self._frames[-1].variables.get(name)
+            if variable is None:
+                continue
+            if isinstance(variable.type, (ArrayType, RecordType)):
+                held.append(Pointer(variable.loc, variable.type, variable))
+                held += [v for loc, v in state.memory.items() if loc.within(variable.loc)]
+            elif variable.loc in state.memory:
+                held.append(state.memory[variable.loc])
+        return list(self._pointers(held))
+
+    def _value_or_unknown(self, node: Node, state: State) -> Value:
+        """Return a value, an unknown one where the expression is not understood."""
+        try:
+            return self._value(node, state)
+        except Unsupported as problem:
+            self._forget(node, state, problem)
+            return self._unknown(node, state, problem)
+
+    def _unknown(self, node: Node, state: State, problem: Unsupported) -> Opaque:
+        """Return an unknown value that may be made of all that an expression names."""
+        result = self.opaque(problem.node or node, problem.reason, problem.missing)
+        values: list[Value] = []
+        for part in _readable(node):
+            try:
+                values.append(self._value(part, state.fork(True)))
+            except Unsupported:
+                continue
+        pointers = tuple(self._pointers(values)) + tuple(self._addresses(node, state))
+        if pointers:
+            self._targets[result.word] = pointers
+        return self._taint(result, values)
+
+    def _addresses(self, node: Node, state: State) -> Iterator[Pointer]:
+        """Yield the addresses of variables that are taken within an expression."""
+        for part in _descendants(node):
+            if part.type == "pointer_expression" and _operator(part) == "&":
+                for name in map(text, _identifiers(part)):
+                    variable = self._frames[-1].variables.get(name)
+                    if variable is not None:
+                        yield Pointer(variable.loc, variable.type, variable)
+
+    def _moved(self, pointer: Pointer, number: Int, operator: str, node: Node) -> Pointer:
+        """Return a pointer so many objects further on, within the same array or word."""
+        count = number.bits.value
+        if count is None:
+            raise Unsupported(node, "a pointer is moved by something that is not constant")
+        if number.signed and count >> (number.bits.width - 1):
+            count -= 1 << number.bits.width
+        if operator == "-":
+            count = -count
+        if count == 0:
+            return pointer
+        if isinstance(pointer.type, ArrayType):
+            if pointer.lvalue is not None and pointer.lvalue.type == pointer.type:
+                raise Unsupported(node, "a pointer to a whole array is moved")
+            element = self._element(LValue(pointer.target, pointer.type), count, node)
+            return Pointer(element.loc, element.type, element)
+        path = pointer.target.path
+        if (
+            path
+            and path[-1].startswith("[")
+            and (pointer.lvalue is None or pointer.lvalue.cell in (None, pointer.target))
+        ):
+            at = int(path[-1].strip("[]")) + count
+            if at < 0:
+                raise Unsupported(node, "a pointer is moved in front of an array")
+            moved = self._whole(Loc(pointer.target.root, (*path[:-1], f"[{at}]")), pointer.type)
+            return Pointer(moved.loc, moved.type, moved)
+        first = self._deref(pointer, node)
+        beside = self._beside(first, count, node)
+        return Pointer(beside.loc, beside.type, beside)
 
     def _update(self, node: Node, state: State) -> Value:
         operand = node.child_by_field_name("argument")
         operator = _operator(node)
         assert operand is not None
         lvalue = self._stored_to(operand, state)
-        old = self._as_int(self._load(lvalue, state, operand), operand)
+        held = self._load(lvalue, state, operand)
+        if isinstance(held, Pointer):
+            step = Int(bits.constant(32, 1), True)
+            further = self._moved(held, step, operator[0], node)
+            self._store(lvalue, further, state, node)
+            return further if node.children[0].type in ("++", "--") else held
+        old = self._as_int(held, operand)
         one = Int(bits.constant(old.bits.width, 1), old.signed)
         new = arithmetic(operator[0], old, one, node)
         self._store(lvalue, new, state, node)
@@ -372,36 +540,47 @@ class Expressions(Names):
         return None if isinstance(ctype, UnknownType) else ctype
 
     def _sizeof(self, node: Node, state: State) -> Value:
-        described = node.child_by_field_name("type")
-        ctype: CType = UnknownType("")
-        if described is not None:
-            ctype = self._described(described)
-        else:
-            value = node.child_by_field_name("value")
-            if value is not None:
-                inner = (
-                    value.named_children[0] if value.type == "parenthesized_expression" else value
-                )
-                ctype = self._type_named(inner) or self._lvalue(inner, state).type
-        size = (
-            ctype.width
-            if isinstance(ctype, IntType)
-            else ctype.size
-            if isinstance(ctype, RecordType)
-            else None
-        )
-        if isinstance(ctype, PointerType):
-            size = 64
+        size = size_of(self._measured(node, state))
         if size is None:
             return self.opaque(node, "the size of a type is not known")
         return Int(bits.constant(64, size // 8))
+
+    def _measured(self, node: Node, state: State) -> CType:
+        """Return the type of which ``sizeof`` takes the size; nothing is evaluated by it."""
+        described = node.child_by_field_name("type")
+        if described is not None:
+            return self._described(described)
+        value = node.child_by_field_name("value")
+        if value is None:
+            return UnknownType("")
+        while value.type == "parenthesized_expression":
+            value = value.named_children[0]
+        named = self._type_named(value)
+        if named is not None:
+            return named
+        aside = state.fork(True)
+        try:
+            return self._lvalue(value, aside).type
+        except Unsupported:
+            number = self._value(value, aside)
+        if isinstance(number, Int):
+            return IntType(number.width, number.signed)
+        return PointerType(None) if isinstance(number, Pointer) else UnknownType("")
+
+    def _offsetof(self, node: Node, state: State) -> Value:
+        type_node, member = node.child_by_field_name("type"), node.child_by_field_name("member")
+        ctype = self._described(type_node) if type_node is not None else VoidType()
+        slot = ctype.slots.get(text(member)) if isinstance(ctype, RecordType) and member else None
+        if slot is None or slot[0] % 8:
+            raise Unsupported(node, "the position of a member is not known")
+        return Int(bits.constant(64, slot[0] // 8))
 
     def _literal(self, node: Node, state: State) -> Value:
         type_node, value = node.child_by_field_name("type"), node.child_by_field_name("value")
         assert type_node is not None and value is not None
         self._numbers += 1
         target = self._whole(
-            Loc(Root(f"literal.{self._numbers}", "local")), self._described(type_node)
+            Loc(Root(f"{LITERAL}{self._numbers}", "local")), self._described(type_node)
         )
         self._initialise(target, value, state)
         return self._load(target, state, node)
@@ -443,7 +622,11 @@ class Expressions(Names):
         if kind == "pointer_expression":
             operand = node.child_by_field_name("argument")
             assert operand is not None
-            return self._deref(self._value(operand, state), node)
+            held = self._value(operand, state)
+            if isinstance(held, Pointer) and held.lvalue is None:
+                if isinstance(held.type, ArrayType):
+                    return self._element(LValue(held.target, held.type), 0, node)
+            return self._deref(held, node)
         if kind == "subscript_expression":
             base = node.child_by_field_name("argument")
             index_node = node.child_by_field_name("index")
@@ -472,15 +655,18 @@ class Expressions(Names):
         else:
             array = self._lvalue(base, state)
             held = self._load(array, state, base) if isinstance(array.type, PointerType) else None
-        number = self._as_int(self._value(index_node, state), index_node).bits.value
+        index = self._as_int(self._value(index_node, state), index_node)
+        number = index.bits.value
         if number is None:
             raise Unsupported(node, "an array is indexed by something that is not constant")
+        if index.signed and number >> (index.bits.width - 1):
+            number -= 1 << index.bits.width
         if held is not None:
             if not isinstance(held, Pointer):
                 raise Unsupported(node, "a pointer of unknown target is indexed")
             if not isinstance(held.type, ArrayType):
-                first = self._deref(held, node)
-                return first if number == 0 else self._beside(first, number, node)
+                step = Int(bits.constant(64, number), True)
+                return self._deref(self._moved(held, step, "+", node), node)
             array = LValue(held.target, held.type)
         assert array is not None
         return self._element(array, number, node)
@@ -547,6 +733,7 @@ class Expressions(Names):
         "subscript_expression": _subscript,
         "cast_expression": _cast,
         "sizeof_expression": _sizeof,
+        "offsetof_expression": _offsetof,
         "compound_literal_expression": _literal,
         "comma_expression": _comma,
         "call_expression": _call_value,
@@ -560,8 +747,74 @@ def _operator(node: Node) -> str:
     return operator.type
 
 
-def _has_effects(node: Node) -> bool:
+def differ(one: dict[Loc, Value], other: dict[Loc, Value]) -> bool:
+    """Tell whether two memories differ in more than in values that are no objects."""
+    if one == other:
+        return False
+    keys = {loc for loc in (*one, *other) if not loc.root.name.startswith((TEMPORARY, LITERAL))}
+    return not all(alike(one.get(loc), other.get(loc)) for loc in keys)
+
+
+def alike(a: Value | None, b: Value | None) -> bool:
+    """Tell whether two values are built alike."""
+    if isinstance(a, Int) and isinstance(b, Int):
+        return a.signed == b.signed and a.bits.identical(b.bits)
+    return a == b
+
+
+def size_of(ctype: CType) -> int | None:
+    """Return the size of a type in bits, None where it is not known."""
+    if isinstance(ctype, IntType):
+        return ctype.width
+    if isinstance(ctype, PointerType):
+        return 64
+    if isinstance(ctype, ArrayType):
+        element = size_of(ctype.element)
+        return None if element is None or ctype.length is None else element * ctype.length
+    return ctype.size if isinstance(ctype, RecordType) else None
+
+
+def _descendants(node: Node) -> Iterator[Node]:
+    todo = [node]
+    while todo:
+        here = todo.pop()
+        yield here
+        todo.extend(here.named_children)
+
+
+def _identifiers(node: Node) -> Iterator[Node]:
+    """Yield the identifiers within an expression."""
+    return (part for part in _descendants(node) if part.type == "identifier")
+
+
+def _readable(node: Node) -> Iterator[Node]:
+    """Yield the outermost objects within an expression that can be read without an effect."""
+    todo = [node]
+    while todo:
+        here = todo.pop()
+        if here.type in ("field_expression", "identifier") and not has_effects(here):
+            yield here
+        elif here.type == "call_expression":
+            todo.extend(n for n in here.named_children if n.type == "argument_list")
+        else:
+            todo.extend(here.named_children)
+
+
+def stores(node: Node) -> bool:
+    """Tell whether an expression stores to something itself, or gives an address to a call."""
+    return any(
+        part.type in ("assignment_expression", "update_expression")
+        or (part.type == "call_expression" and any(map(_takes_address, part.named_children)))
+        for part in _descendants(node)
+    )
+
+
+def _takes_address(node: Node) -> bool:
+    return any(p.type == "pointer_expression" and _operator(p) == "&" for p in _descendants(node))
+
+
+def has_effects(node: Node) -> bool:
     """Tell whether evaluating an expression may change memory."""
     if node.type in ("call_expression", "assignment_expression", "update_expression"):
         return True
-    return any(_has_effects(child) for child in node.named_children)
+    return any(has_effects(child) for child in node.named_children)

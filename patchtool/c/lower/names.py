@@ -8,9 +8,10 @@ constants evaluated once for a tree, initialisers run like assignments.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import TypeVar
 
 from patchtool.c import syntax
 from patchtool.c.index import expand
@@ -27,7 +28,7 @@ from patchtool.c.layout import (
 from patchtool.c.lower.guards import Guards
 from patchtool.c.lower.records import Unit, Unsupported
 from patchtool.c.memory import Fact, Function, Int, Loc, LValue, Root, State, Value
-from patchtool.c.scan import Definition
+from patchtool.c.scan import Definition, strip_comments
 from patchtool.c.syntax import Node, text
 from patchtool.model import Consulted
 from patchtool.proof import bits
@@ -36,12 +37,38 @@ from patchtool.proof.bits import Cond
 MAX_NESTING = 192
 MAX_ELEMENTS = 256
 
+MINUS_ONE = Int(bits.constant(32, (1 << 32) - 1), True)
+
 _LENGTHS = {"BITS_PER_LONG": 64, "BITS_PER_LONG_LONG": 64, "BITS_PER_BYTE": 8}
 """Constants of x86-64 that generated headers hold."""
 
 
+Option = TypeVar("Option")
+
+
 class Names(Guards):
     """Resolves identifiers."""
+
+    def _one_of(
+        self,
+        options: Sequence[tuple[Cond, Option]],
+        state: State,
+        run: Callable[[Option, State], Value],
+    ) -> Value:
+        """Run what is one of some alternatives; the first one where no other is chosen."""
+        (_, first), *others = options
+        if not others:
+            return run(first, state)
+        chosen = state.fork(True)
+        result = run(first, chosen)
+        for condition, other in others:
+            trial = state.fork(True)
+            value = run(other, trial)
+            result = self._choose(condition, value, result)
+            if trial.memory != chosen.memory:
+                chosen = self._merge([State(trial.memory, condition), chosen])
+        state.memory = chosen.memory
+        return result
 
     def _identifier(self, node: Node, state: State) -> Value:
         name = text(node)
@@ -60,13 +87,14 @@ class Names(Guards):
         if not name.isupper() and self.index.visible(name, here):
             return Function(name)
         for place in self._places_to_look():
-            macro = self._chosen(self.index.macros(name, place))
-            if macro is not None and macro.parameters is None and macro.key not in self._expanding:
-                return self._remembered(name, partial(self._macro_value, macro, None, node, state))
-            enumeration = self.index.enumerator(name, place)
-            if enumeration is not None:
+            macros = self._options(self.index.macros(name, place))
+            plain = [one for _, one in macros if one.parameters is None]
+            if plain and len(plain) == len(macros) and plain[0].key not in self._expanding:
+                return self._remembered(name, partial(self._macro_constant, macros, node, state))
+            enumerations = self.index.enumerators(name, place)
+            if enumerations:
                 return self._remembered(
-                    name, partial(self._enumerator, enumeration, name, node, state)
+                    name, partial(self._enumerated, enumerations, name, node, state)
                 )
         if self.index.functions(name, here):
             return Function(name)
@@ -138,22 +166,66 @@ class Names(Guards):
             return ArrayType(PointerType(None) if match.group(2) else base, None)
         return PointerType(base) if match.group(2) else base
 
-    def _chosen(self, found: tuple[Definition, ...]) -> Definition | None:
-        """Pick the one definition, or the first of equal ones."""
+    def _options(self, found: tuple[Definition, ...]) -> list[tuple[Cond, Definition]]:
+        """Return the definitions of a macro that are not alike, and when each is meant."""
         if not found:
-            return None
-        if found[0].file.endswith(".c") and found[0].kind == "macro":
-            name = found[0].name.encode()
-            whole = self.index.text(found[0].file) or b""
+            return []
+        name = found[0].name.encode()
+        for path in dict.fromkeys(one.file for one in found):
+            if not path.endswith(".c"):
+                continue
+            whole = self.index.text(path) or b""
             if re.search(rb"^[ \t]*#[ \t]*undef[ \t]+" + name + rb"\b", whole, re.M):
-                reason = f"what {found[0].name} stands for changes within {found[0].file}"
+                reason = f"what {found[0].name} stands for changes within {path}"
                 raise Unsupported(None, reason, missing=True)
-        if len(found) > 1:
-            distinct = {d.text.strip() for d in found}
-            if len(distinct) > 1:
-                plain = [d for d in found if not d.conditions]
-                return plain[-1] if plain else found[0]
-        return found[0]
+        if len({(one.text.strip(), one.parameters) for one in found}) == 1:
+            return [(True, found[0])]
+        return self._by_option(found)
+
+    def _by_option(self, found: tuple[Definition, ...]) -> list[tuple[Cond, Definition]]:
+        """Return definitions and the build options that choose them.
+
+        The first one is meant where the options of no other are set.
+        """
+        if len(found) == 1:
+            return [(True, found[0])]
+        plain = [one for one in found if not one.conditions]
+        options: list[tuple[Cond, Definition]] = [(True, one) for one in plain[-1:]]
+        if found[0].kind == "function":
+            options = [(self._unclear(one), one) for one in plain]
+        for one in found:
+            if one.conditions:
+                options.append((self._compiled(one), one))
+        return options
+
+    def _unclear(self, definition: Definition) -> Cond:
+        """Stand for the choice among functions of one name that no option tells apart."""
+        name = f"{definition.name} of {definition.file}:{definition.line}"
+        return self.out.word(Fact("variant", name)).bit()
+
+    def _compiled(self, definition: Definition) -> Cond:
+        """Return the build options under which a definition is compiled."""
+        result: Cond = True
+        for words, truth in definition.conditions:
+            one = self._option(words)
+            result = bits.both(result, one if truth else bits.negate(one))
+        return result
+
+    def _macro_constant(
+        self, macros: list[tuple[Cond, Definition]], node: Node, state: State
+    ) -> Value:
+        return self._one_of(
+            macros, state, lambda one, trial: self._macro_value(one, None, node, trial)
+        )
+
+    def _enumerated(
+        self, enumerations: tuple[Definition, ...], name: str, node: Node, state: State
+    ) -> Value:
+        return self._one_of(
+            self._by_option(enumerations),
+            state,
+            lambda one, trial: self._enumerator(one, name, node, trial),
+        )
 
     def _enumerator(self, enumeration: Definition, name: str, node: Node, state: State) -> Value:
         """Count through an enumeration and return one of its values."""
@@ -162,16 +234,73 @@ class Names(Guards):
             values: dict[str, Value] = {}
             self._enumerations[enumeration.key] = values
             root = self.index.node(enumeration)
-            last: Int | None = Int(bits.constant(32, (1 << 32) - 1), True)
             with self._unit(Unit(enumeration.file, enumeration.line)):
-                for item in enumerators(root):
-                    last = self._count(item, last, values, state)
+                self._count_all(root, MINUS_ONE, values, state)
         found = self._enumerations[enumeration.key].get(name)
         if found is None:
             return self.opaque(
                 node, f"the value of the enumerator {name} was not found", missing=True
             )
         return found
+
+    def _count_all(
+        self, node: Node, last: Int | None, values: dict[str, Value], state: State
+    ) -> Int | None:
+        """Add the enumerators below a node to VALUES; return the last value, None if unknown."""
+        for child in node.named_children:
+            if child.type == "enumerator":
+                last = self._count(child, last, values, state)
+            elif child.type in ("preproc_if", "preproc_ifdef"):
+                last = self._count_by_option(child, last, values, state)
+            elif not child.type.startswith("preproc_"):
+                last = self._count_all(child, last, values, state)
+        return last
+
+    def _count_by_option(
+        self, node: Node, last: Int | None, values: dict[str, Value], state: State
+    ) -> Int | None:
+        """Count through the branches of an ``#if`` within an enumeration."""
+        option, inside, others = self._branches(node)
+        yes, no = dict(values), dict(values)
+        ends: list[Int | None] = [last, last]
+        for child in inside:
+            ends[0] = self._count_in(child, ends[0], yes, state)
+        for child in others:
+            ends[1] = self._count_in(child, ends[1], no, state)
+        for name in {**yes, **no}:
+            if name in yes and name in no:
+                values[name] = self._choose(option, yes[name], no[name])
+            else:
+                values[name] = yes.get(name, no.get(name, MINUS_ONE))
+        a, b = ends
+        if a is None or b is None:
+            return None
+        chosen = self._choose(option, a, b)
+        return chosen if isinstance(chosen, Int) else None
+
+    def _count_in(
+        self, child: Node, last: Int | None, values: dict[str, Value], state: State
+    ) -> Int | None:
+        if child.type == "enumerator":
+            return self._count(child, last, values, state)
+        if child.type.startswith("preproc_"):
+            return self._count_by_option(child, last, values, state)
+        return self._count_all(child, last, values, state)
+
+    def _branches(self, node: Node) -> tuple[Cond, list[Node], list[Node]]:
+        """Return the option of an ``#if``, and what stands in it and in what follows it."""
+        name_node = node.child_by_field_name("name") or node.child_by_field_name("condition")
+        alternative = node.child_by_field_name("alternative")
+        option = self._option(text(name_node) if name_node is not None else "?")
+        if node.children[0].type in ("#ifndef", "#elifndef"):
+            option = bits.negate(option)
+        skip = {n.id for n in (name_node, alternative) if n is not None}
+        inside = [n for n in node.named_children if n.id not in skip]
+        if alternative is None:
+            return option, inside, []
+        if alternative.type == "preproc_else":
+            return option, inside, list(alternative.named_children)
+        return option, inside, [alternative]
 
     def _count(
         self, item: Node, last: Int | None, values: dict[str, Value], state: State
@@ -180,14 +309,13 @@ class Names(Guards):
         name_node, value_node = (item.child_by_field_name(n) for n in ("name", "value"))
         if value_node is not None:
             try:
-                value = self._constant(self._value(value_node, state), value_node)
+                last = self._as_int(self._value(value_node, state), value_node).resized(32, True)
             except Unsupported:
                 return None
-        elif last is None or last.bits.value is None:
+        elif last is None:
             return None
         else:
-            value = last.bits.value + 1
-        last = Int(bits.constant(32, value), True)
+            last = Int(bits.add(last.bits, bits.constant(32, 1)), True)
         if name_node is not None:
             values[text(name_node)] = last
         return last
@@ -207,10 +335,11 @@ class Names(Guards):
         given = node.child_by_field_name("arguments")
         arguments = [n for n in given.named_children if n.type != "comment"] if given else []
         for place in self._places_to_look():
-            macro = self._chosen(self.index.macros(name, place))
-            if macro is not None and macro.parameters is not None:
+            macros = self._options(self.index.macros(name, place))
+            if len(macros) == 1 and macros[0][1].parameters is not None:
+                words = [text(a) for a in arguments]
                 try:
-                    with self._expanded(macro, [text(a) for a in arguments], node) as expression:
+                    with self._expanded(macros[0][1], words, node) as expression:
                         return self._lvalue(expression, state)
                 except Unsupported:
                     return None
@@ -289,13 +418,66 @@ class Names(Guards):
             state.memory.setdefault(where, value)
         return state.memory.get(loc)
 
-    def _option(self, name: str) -> Cond:
-        """Return the constant that a build option is."""
-        match = re.fullmatch(r"\s*(!?)\s*(?:defined|IS_ENABLED)?\s*\(?\s*(\w+)\s*\)?\s*", name)
-        if match is None:
-            raise Unsupported(None, f"#if {name} is not understood")
-        value = self.out.word(Fact("option", match.group(2))).bit()
-        return bits.negate(value) if match.group(1) else value
+    def _option(self, words: str) -> Cond:
+        """Return the condition that an ``#if`` on build options is, a constant of one build."""
+        plain = " ".join(strip_comments(words.encode()).decode().replace("\\\n", " ").split())
+        if re.fullmatch(r"!?\s*\w+", plain):
+            return self._decided(plain)
+        node = syntax.expression(re.sub(r"\bdefined\s+(\w+)", r"defined(\1)", plain))
+        if node is None:
+            raise Unsupported(None, f"#if {words} is not understood", missing=True)
+        return self._decided_by(node)
+
+    def _decided(self, name: str) -> Cond:
+        """Return whether one option is set."""
+        if name.startswith("!"):
+            return bits.negate(self._decided(name[1:].strip()))
+        if name.isdigit():
+            return name.strip("0") != ""
+        known = self.index.target.options.value(name)
+        if known is not None:
+            return known
+        return self.out.word(Fact("option", name)).bit()
+
+    def _decided_by(self, node: Node) -> Cond:
+        """Return whether an expression over build options holds."""
+        kind = node.type
+        if kind == "parenthesized_expression" and node.named_child_count == 1:
+            return self._decided_by(node.named_children[0])
+        if kind == "unary_expression" and node.children[0].type == "!":
+            return bits.negate(self._decided_by(node.named_children[0]))
+        if kind == "binary_expression" and node.children[1].type in ("&&", "||"):
+            a, b = (self._decided_by(node.children[at]) for at in (0, 2))
+            return bits.both(a, b) if node.children[1].type == "&&" else bits.either(a, b)
+        if kind in ("identifier", "number_literal"):
+            return self._decided(text(node))
+        if kind == "call_expression":
+            name, listed = (node.child_by_field_name(n) for n in ("function", "arguments"))
+            if name is not None and listed is not None and listed.named_child_count == 1:
+                return self._configured_as(text(name), text(listed.named_children[0]))
+        return self._decided(f"({text(node)})")
+
+    def _configured_as(self, how: str, option: str) -> Cond:
+        """Return whether an option is set in some way; a module is enabled, but not built in."""
+        if how in ("defined", "IS_BUILTIN") or not self._may_be_module(option):
+            return self._decided(option)
+        module = self._decided(f"{option}_MODULE")
+        if how == "IS_MODULE":
+            return module
+        if how == "IS_ENABLED":
+            return bits.either(self._decided(option), module)
+        return self._decided(f"{how}({option})")
+
+    def _may_be_module(self, option: str) -> bool:
+        """Tell whether an option of KVM has three values."""
+        if option not in self._tristates:
+            name = option.removeprefix("CONFIG_").encode()
+            words = self.index.text(f"{self.index.target.folder}/Kconfig") or b""
+            found = re.search(
+                rb"^config[ \t]+%s[ \t]*\n\s*tristate\b" % re.escape(name), words, re.M
+            )
+            self._tristates[option] = found is not None
+        return self._tristates[option]
 
     def _initialise(self, target: LValue, node: Node, state: State) -> None:
         if node.type == "compound_literal_expression":
@@ -335,6 +517,10 @@ class Names(Guards):
                 continue
             if isinstance(target.type, RecordType):
                 named = list(target.type.by_name)
+                if any(
+                    m.name is None and isinstance(m.type, UnknownType) for m in target.type.members
+                ):
+                    raise Unsupported(child, "which member comes next depends on a build option")
                 if target.type.kind == "union":
                     first = target.type.members[0]
                     inner_target = self._member(
@@ -367,6 +553,8 @@ class Names(Guards):
         if target.cell is not None:
             if isinstance(target.type, RecordType):
                 self._store(target, Int(bits.constant(target.width, 0)), state, node)
+            elif target.cell == target.loc:  # a bit-field apart from any word
+                state.memory[target.cell] = Int(bits.constant(target.cell_width, 0))
             else:
                 self._store(target, Int(bits.constant(target.width or 32, 0)), state, node)
         elif isinstance(target.type, RecordType):
@@ -384,14 +572,7 @@ class Names(Guards):
     def _element(self, base: LValue, number: int, node: Node) -> LValue:
         if not isinstance(base.type, ArrayType):
             raise Unsupported(node, "something that is no array is indexed")
+        if number < 0:
+            raise Unsupported(node, "an array is indexed in front of its first element")
         loc = base.loc.member(f"[{number}]")
         return self._whole(loc, base.type.element)
-
-
-def enumerators(node: Node) -> Iterator[Node]:
-    """Yield the enumerators of an enumeration in order."""
-    for child in node.named_children:
-        if child.type == "enumerator":
-            yield child
-        else:
-            yield from enumerators(child)

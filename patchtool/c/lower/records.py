@@ -29,8 +29,13 @@ class Effects(Protocol):
     def names(self, path: tuple[str, ...]) -> bool:
         """Tell whether an access path goes by a member that matters."""
 
-    def changes_registers(self, definition: Definition) -> bool:
-        """Tell whether a function, or one that it calls, sets a register."""
+    def may_store(
+        self, definition: Definition, members: frozenset[str], hook: str | None = None
+    ) -> bool:
+        """Tell whether a function, or one that it calls, may store to members of some names.
+
+        HOOK is the member of a table through which it is called, if it is.
+        """
 
     def operations(self, name: str) -> tuple[tuple[str, Definition], ...]:
         """Return the functions that tables assign to a member, by their names."""
@@ -152,6 +157,16 @@ class Exhausted(Exception):
     def __init__(self, place: Place) -> None:
         super().__init__(place)
         self.place = place
+
+
+class Passed(NamedTuple):
+    """A call that was not executed."""
+
+    place: Place
+    name: str
+    definitions: tuple[Definition, ...]
+    hook: str | None
+    """The member of a table through which it is called, if it is."""
 
 
 class Frame:

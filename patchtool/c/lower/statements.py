@@ -7,17 +7,17 @@ through it where it may write what matters or leave the straight way.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 from patchtool.c import syntax
 from patchtool.c.layout import INT, IntType, PointerType, Settled, VoidType, base_type
 from patchtool.c.lower.arithmetic import ordered
-from patchtool.c.lower.calls import Calls
-from patchtool.c.lower.names import enumerators
+from patchtool.c.lower.calls import Calls, is_silent
+from patchtool.c.lower.expressions import has_effects
+from patchtool.c.lower.names import MINUS_ONE
 from patchtool.c.lower.records import Unsupported
-from patchtool.c.memory import Int, State, Value
+from patchtool.c.memory import Int, LValue, Pointer, State, Value
 from patchtool.c.syntax import Node, text
 from patchtool.proof import bits
 from patchtool.proof.bits import Cond
@@ -64,11 +64,10 @@ class Statements(Calls):
     def _enumeration(self, node: Node, state: State) -> State | None:
         """Define the enumerators of an enumeration that a function declares."""
         values: dict[str, Value] = {}
-        last: Int | None = Int(bits.constant(32, (1 << 32) - 1), True)
-        for item in enumerators(node):
-            last = self._count(item, last, values, state)
-            for name in [n for n in values if n not in self._frames[-1].variables]:
-                self._store(self._local(name, INT), values[name], state, item)
+        for item in node.named_children:
+            self._count_all(item, MINUS_ONE, values, state)
+        for name in values:
+            self._store(self._local(name, INT), values[name], state, node)
         return state
 
     def _unsupported(self, node: Node, state: State, problem: Unsupported) -> State | None:
@@ -84,22 +83,106 @@ class Statements(Calls):
         return state
 
     def _forget(self, node: Node, state: State, problem: Unsupported) -> None:
-        """Make the variables that a statement mentions opaque."""
-        frame = self._frames[-1]
-        for name in dict.fromkeys(re.findall(r"[A-Za-z_]\w*", text(node))):
-            lvalue = frame.variables.get(name)
-            if lvalue is None:
-                continue
-            if not _may_set(name, text(node)):
-                continue
-            for loc in [loc for loc in state.memory if loc.within(lvalue.loc)]:
-                state.memory[loc] = self.opaque(
-                    problem.node or node, problem.reason, problem.missing
-                )
-            if isinstance(lvalue.type, (IntType, PointerType)):
-                state.memory[lvalue.loc] = self.opaque(
-                    problem.node or node, problem.reason, problem.missing
-                )
+        """Forget all that a piece of C may set which was not understood, or not to its end."""
+        written = list(_written(node))
+        calls = [part for part in _parts(node) if part.type == "call_expression"]
+        if not written and not calls and "asm" not in text(node):
+            return
+        named = {text(part) for part in _parts(node) if part.type == "identifier"}
+        moved = {name for part in written if (name := _plain_name(part)) is not None}
+        moved |= {name for name in named if name not in self._frames[-1].variables}
+        direct: list[Node] = []
+        indirect: list[Node] = []
+        for part in written:
+            (direct if _plain_name(part) is not None else indirect).append(part)
+        for part in direct:
+            self._forget_variable(_plain_name(part) or "", state, problem)
+        for part in indirect:
+            self._forget_behind(part, node, moved, state, problem)
+        for call in calls:
+            self._forget_call(call, state, problem)
+        for part in _parts(node):
+            if part.type == "gnu_asm_expression":
+                self._forget_assembly(part, state, problem)
+
+    def _forget_variable(self, name: str, state: State, problem: Unsupported) -> None:
+        lvalue = self._frames[-1].variables.get(name)
+        if lvalue is not None:
+            known = tuple(self._pointers(v for at, v in state.memory.items() if at == lvalue.loc))
+            value = self._opaque_for(problem)
+            if known:
+                self._targets[value.word] = known
+            self._wipe(lvalue, state, value)
+        elif self._object_named(name) is not None:
+            self._spoil(problem, state)
+
+    def _object_named(self, name: str) -> LValue | None:
+        for here in self._places_to_look():
+            found = self._object_from(name, here)
+            if found is not None:
+                return found
+        return None
+
+    def _forget_behind(
+        self, target: Node, whole: Node, moved: set[str], state: State, problem: Unsupported
+    ) -> None:
+        """Forget what a store through a pointer, or into an array, may have set."""
+        part: Node | None = target
+        while part is not None:
+            names = {text(one) for one in _parts(part) if one.type == "identifier"}
+            lvalue = None
+            if moved.isdisjoint(names) and not has_effects(part):
+                try:
+                    lvalue = self._lvalue(part, state.fork(True))
+                except Unsupported:
+                    lvalue = None
+            if lvalue is not None and (part is target or not isinstance(lvalue.type, PointerType)):
+                if self._is_vital(Pointer(lvalue.loc, lvalue.type, lvalue)):
+                    self._spoil(problem, state)
+                self._wipe(lvalue, state, self._opaque_for(problem))
+                return
+            part = part.named_children[0] if part.type in _STEPS else None
+        first = next(_first_names(target), None)
+        if first is not None and first not in moved:
+            pointers = self._mentioned(target, state)
+        else:
+            pointers = [*self._mentioned(whole, state), *self._addresses(whole, state)]
+        self._wipe_targets(pointers, state, problem)
+
+    def _forget_assembly(self, node: Node, state: State, problem: Unsupported) -> None:
+        """Forget what an assembler may reach through its operands, or without any."""
+        if not any(part.type == "gnu_asm_clobber_list" for part in node.named_children):
+            return
+        if "memory" not in text(node):
+            return
+        operands = [n for n in node.named_children if n.type.endswith("operand_list")]
+        pointers = [p for one in operands for p in self._mentioned(one, state)]
+        pointers += [p for one in operands for p in self._addresses(one, state)]
+        code = node.child_by_field_name("assembly_code")
+        if code is not None and text(code).strip('"') == "" and not pointers:
+            return
+        self._wipe_targets([*pointers, *self._escaped(state)], state, problem)
+
+    def _forget_call(self, call: Node, state: State, problem: Unsupported) -> None:
+        """Forget what a call may have set that was perhaps not executed."""
+        callee = call.child_by_field_name("function")
+        listed = call.child_by_field_name("arguments")
+        name = text(callee) if callee is not None and callee.type == "identifier" else ""
+        if listed is None or is_silent(name, self.index.target):
+            return
+        values = [Pointer(p.target, p.type, p.lvalue) for p in self._mentioned(listed, state)]
+        values += self._addresses(listed, state)
+        reached = self._within_reach(values, state)
+        if any(self._is_vital(p) for p in values):
+            self._spoil(problem, state)
+        reached += self._escaped(state)
+        self._forget_locals(reached, state, lambda: self._opaque_for(problem))
+        if not self.index.functions(name, self._here):  # perhaps a macro that sets a variable
+            for argument in listed.named_children:
+                plain = _plain_name(argument)
+                if plain is not None and plain in self._frames[-1].variables:
+                    if not isinstance(self._frames[-1].variables[plain].type, PointerType):
+                        self._forget_variable(plain, state, problem)
 
     def _compound(self, node: Node, state: State) -> State | None:
         frame = self._frames[-1]
@@ -167,16 +250,8 @@ class Statements(Calls):
             except Unsupported as problem:
                 if self.effects.touches(value.text or b"", self._frames[-1].function):
                     self._spoil(problem, state)
-                if isinstance(ctype, (IntType, PointerType)):
-                    state.memory[lvalue.loc] = self.opaque(
-                        problem.node or value, problem.reason, problem.missing
-                    )
-                elif lvalue.cell is not None:
-                    state.memory[lvalue.cell] = self.opaque(
-                        problem.node or value, problem.reason, problem.missing
-                    )
-                else:
-                    raise
+                self._forget(value, state, problem)
+                self._wipe(lvalue, state, self._unknown(value, state, problem))
         return state
 
     def _typeof(self, node: Node, state: State) -> Settled | None:
@@ -246,7 +321,8 @@ class Statements(Calls):
             except Unsupported as problem:
                 if self.effects.touches(node.text or b"", self._frames[-1].function):
                     self._spoil(problem, state)
-                value = self.opaque(problem.node or node, problem.reason, problem.missing)
+                self._forget(values[0], state, problem)
+                value = self._unknown(values[0], state, problem)
         if isinstance(result, VoidType):
             value = None
         self._frames[-1].returns.append((State(dict(state.memory), state.path), value))
@@ -387,23 +463,15 @@ class Statements(Calls):
 
     def _configured(self, node: Node, state: State) -> State | None:
         """Run both branches of an ``#if`` on a build option that is not known."""
-        name_node = node.child_by_field_name("name") or node.child_by_field_name("condition")
-        alternative = node.child_by_field_name("alternative")
-        option = self._option(text(name_node) if name_node is not None else "?")
-        if node.type == "preproc_ifdef" and node.children[0].type == "#ifndef":
-            option = bits.negate(option)
-        skip = {n.id for n in (name_node, alternative) if n is not None}
-        yes: State | None = state.fork(option)
-        for child in node.named_children:
-            if child.id not in skip and yes is not None:
+        option, inside, others = self._branches(node)
+        yes: State | None = state.fork(option) if option is not False else None
+        for child in inside:
+            if yes is not None:
                 yes = self._statement(child, yes)
-        no: State | None = state.fork(bits.negate(option))
-        if alternative is not None:
-            if alternative.type != "preproc_else":
-                raise Unsupported(alternative, "#elif inside a function")
-            for child in alternative.named_children:
-                if no is not None:
-                    no = self._statement(child, no)
+        no: State | None = state.fork(bits.negate(option)) if option is not True else None
+        for child in others:
+            if no is not None:
+                no = self._statement(child, no)
         live = [one for one in (yes, no) if one is not None]
         if not live:
             return None
@@ -427,6 +495,8 @@ class Statements(Calls):
         "labeled_statement": _label,
         "preproc_ifdef": _configured,
         "preproc_if": _configured,
+        "preproc_elif": _configured,
+        "preproc_elifdef": _configured,
     }
 
 
@@ -443,12 +513,49 @@ def _holds_label(node: Node) -> bool:
     return any(_holds_label(child) for child in node.named_children)
 
 
-def _may_set(name: str, source: str) -> bool:
-    """Tell whether a statement may set a variable: assigned, or its address taken."""
-    return (
-        re.search(
-            rf"\b{name}\b[\w.\[\]>-]*\s*(?:[-+|&^*/%]|<<|>>)?=(?!=)|&\s*{name}\b|\b{name}\s*(?:\+\+|--)|(?:\+\+|--)\s*{name}\b|\"[=+]",
-            source,
-        )
-        is not None
-    )
+_STEPS = ("subscript_expression", "field_expression", "parenthesized_expression")
+
+
+def _first_names(node: Node) -> Iterator[str]:
+    """Yield the variable that an access path begins with."""
+    while node.type in (*_STEPS, "pointer_expression"):
+        node = node.named_children[0]
+    if node.type == "identifier":
+        yield text(node)
+
+
+def _parts(node: Node) -> Iterator[Node]:
+    todo = [node]
+    while todo:
+        here = todo.pop()
+        yield here
+        todo.extend(reversed(here.named_children))
+
+
+def _written(node: Node) -> Iterator[Node]:
+    """Yield what a piece of C stores to, or hands to an assembler."""
+    for part in _parts(node):
+        target = None
+        if part.type == "assignment_expression":
+            target = part.child_by_field_name("left")
+        elif part.type == "update_expression":
+            target = part.child_by_field_name("argument")
+        elif part.type == "gnu_asm_output_operand":
+            target = part.child_by_field_name("value")
+        elif part.type == "ERROR":
+            yield part
+        if target is not None:
+            yield target
+
+
+def _plain_name(node: Node) -> str | None:
+    """Return the variable that is set with an object that no pointer leads to."""
+    while True:
+        if node.type == "identifier":
+            return text(node)
+        if node.type == "parenthesized_expression" and node.named_child_count == 1:
+            node = node.named_children[0]
+        elif node.type == "field_expression" and node.children[1].type == ".":
+            node = node.children[0]
+        else:
+            return None

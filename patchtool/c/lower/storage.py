@@ -7,12 +7,13 @@ the symbol of its own name.  Every other room of ``lower`` stands on this one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from patchtool.c.index import Index
 from patchtool.c.layout import (
     ULONG,
+    UNDECIDED,
     ArrayType,
     CType,
     IntType,
@@ -29,6 +30,7 @@ from patchtool.c.lower.records import (
     Exhausted,
     Frame,
     Lowered,
+    Passed,
     RoleShape,
     RoleStore,
     Trouble,
@@ -57,6 +59,8 @@ from patchtool.proof import bits
 from patchtool.proof.bits import Bits, Cond, Symbol, Term, Word
 
 ROLE_WORD = 32
+MAX_COPIED = 32
+"""Elements of an array that are copied with the record that holds it."""
 MAX_STEPS = 20_000
 """Statements and expressions of one run; kernels take up to 2,400 for the usual fields."""
 FUNCTION_BASE = 0xFFFF_8000_0000_0000
@@ -77,6 +81,11 @@ class Storage:
         self._enumerations: dict[tuple[str, str, int], dict[str, Value]] = {}
         self._expanding: set[tuple[str, str, int]] = set()
         self._constants: dict[tuple[str, str], tuple[Int, frozenset[Consulted]]] = {}
+        self._tristates: dict[str, bool] = {}
+        self._suspected: set[str] = set()
+        """Members used on both sides of a passed-over call that may set them: then unknown."""
+        self._watched: set[str] = set()
+        """Those of them that something depends on: calls that may set them are followed."""
 
     def _begin(self, entry: Definition) -> None:
         """Forget the last run."""
@@ -92,6 +101,13 @@ class Storage:
         self._role_cells: dict[Word, Loc] = {}
         self._recognised: set[Word] = set()
         self._result: CType = VoidType()
+        self._targets: dict[Word, tuple[Pointer, ...]] = {}
+        self._marks: set[Loc] = set()
+        self._escapes = False
+        self._passed: list[Passed] = []
+        self._doubtful: dict[Word, frozenset[str]] = {}
+        """What stands for a member behind a call that may have set it."""
+        self._touched: dict[Loc, tuple[int, int]] = {}
 
     def _spoil(self, problem: Unsupported, state: State, where: Definition | None = None) -> None:
         if problem.node is not None:
@@ -141,6 +157,111 @@ class Storage:
         place = self.place(node) if node is not None else self._spot()
         return Opaque(self.out.unclear(Unclear(place, reason, missing)))
 
+    # -- what may be written unseen -----------------------------------------------------------
+
+    def _pointers(self, values: Iterable[Value]) -> Iterator[Pointer]:
+        """Yield the pointers that values hold, or may have been made of."""
+        for value in values:
+            if isinstance(value, Pointer):
+                yield value
+            elif isinstance(value, Record):
+                yield from self._pointers(one for _, one in value.cells)
+            elif isinstance(value, Opaque):
+                yield from self._targets.get(value.word, ())
+            elif isinstance(value, Int) and self._targets:
+                for word in {symbol.word for symbol in value.bits.symbols}:
+                    yield from self._targets.get(word, ())
+
+    def _within_reach(self, values: Iterable[Value], state: State) -> list[Pointer]:
+        """Return all pointers that are found from values on, through the locals they lead to."""
+        found: dict[tuple[Loc, int], Pointer] = {}
+        roots: set[Root] = set()
+        todo = list(self._pointers(values))
+        while todo:
+            pointer = todo.pop()
+            found.setdefault((pointer.target, id(pointer.type)), pointer)
+            root = pointer.target.root
+            if root.kind == "local" and root not in roots:
+                roots.add(root)
+                todo += self._pointers(v for loc, v in state.memory.items() if loc.root == root)
+        return list(found.values())
+
+    def _escaped(self, state: State) -> list[Pointer]:
+        """Return the pointers to locals that are held elsewhere, and what they lead to."""
+        if not self._escapes:
+            return []
+        held = [v for loc, v in state.memory.items() if loc.root.kind != "local"]
+        return [p for p in self._within_reach(held, state) if p.target.root.kind == "local"]
+
+    def _forget_locals(
+        self, pointers: Iterable[Pointer], state: State, fresh: Callable[[], Opaque]
+    ) -> None:
+        """Make the locals that pointers lead to unknown; what they pointed to they still may."""
+        known = tuple(pointers)
+        roots = {p.target.root for p in known if p.target.root.kind == "local"}
+        for loc in [loc for loc in state.memory if loc.root in roots]:
+            self._put(loc, fresh(), state, known)
+
+    def _put(
+        self, loc: Loc, value: Opaque, state: State, targets: tuple[Pointer, ...] = ()
+    ) -> None:
+        """Leave an unknown value, which may be one of some pointers, in a place."""
+        if targets:
+            self._targets[value.word] = targets
+            self._escapes = self._escapes or loc.root.kind != "local"
+        state.memory[loc] = value
+
+    def _wipe(self, lvalue: LValue, state: State, value: Opaque) -> None:
+        """Leave an unknown value in an object and in every part of it."""
+        self._touch(lvalue.cell or lvalue.loc, False)
+        if lvalue.cell is not None:
+            state.memory[lvalue.cell] = self._with_bits(lvalue, value, state)
+            return
+        for loc in [loc for loc in state.memory if loc.within(lvalue.loc)]:
+            del state.memory[loc]
+        state.memory[lvalue.loc] = value
+        if not isinstance(lvalue.type, (IntType, PointerType)):
+            self._marks.add(lvalue.loc)
+
+    def _with_bits(self, lvalue: LValue, value: Opaque, state: State) -> Value:
+        """Return a cell of which a part is unknown."""
+        assert lvalue.cell is not None
+        cell = state.memory.get(lvalue.cell)
+        if (lvalue.low, lvalue.width) == (0, lvalue.cell_width) or not isinstance(
+            cell, (Int, type(None))
+        ):
+            return value
+        if cell is None and lvalue.cell.root.kind == "local":
+            return value
+        held = self._as_int(self._load(self._cell_of(lvalue), state, None), None)
+        return Int(bits.put(held.bits, lvalue.low, bits.low_bits(lvalue.width, value.word)))
+
+    def _cell_of(self, lvalue: LValue) -> LValue:
+        """Return the whole cell that an object is a part of."""
+        assert lvalue.cell is not None
+        ctype = IntType(lvalue.cell_width, False)
+        return LValue(lvalue.cell, ctype, lvalue.cell, lvalue.cell_width, 0, lvalue.cell_width)
+
+    def _marked(self, loc: Loc, state: State) -> Opaque | None:
+        """Return the unknown part of an object that is unknown as a whole."""
+        for length in range(len(loc.path) - 1, -1, -1):
+            whole = state.memory.get(Loc(loc.root, loc.path[:length]))
+            if isinstance(whole, Opaque):  # each part is something else
+                assert isinstance(whole.word.about, Unclear)
+                part = Opaque(self.out.unclear(whole.word.about))
+                if whole.word in self._targets:
+                    self._targets[part.word] = self._targets[whole.word]
+                return self._taint(part, (whole,))
+        return None
+
+    def _touch(self, loc: Loc, read: bool) -> None:
+        """Remember when something of the surroundings is first used, and last read."""
+        if loc.root.kind == "local":
+            return
+        now = len(self._passed)
+        first, last = self._touched.get(loc, (now, now))
+        self._touched[loc] = (first, now if read else last)
+
     def _step(self, node: Node) -> None:
         self._steps += 1
         if self._steps > MAX_STEPS:
@@ -182,6 +303,12 @@ class Storage:
                     assert a is not None
                     memory[loc] = a
                     continue
+                if loc in self._marks and isinstance(a or b, Opaque):
+                    memory[loc] = next(x for x in (a, b) if isinstance(x, Opaque))
+                    continue
+                if self._marks and (a is None or b is None):
+                    a = self._marked(loc, one) if a is None else a
+                    b = self._marked(loc, result) if b is None else b
                 if a is None or b is None:
                     if loc.root.kind == "local":
                         continue
@@ -233,7 +360,9 @@ class Storage:
             return Choice(c, left, right, left.signed or right.signed)
         if isinstance(a, Pointer) and isinstance(b, Pointer) and a.target == b.target:
             return a
-        return self.opaque(None, "a pointer depends on a condition")
+        result = self.opaque(None, "a pointer depends on a condition")
+        self._targets[result.word] = tuple(self._pointers((a, b)))
+        return result
 
     def _widened(self, value: Value, width: int) -> Bits:
         if isinstance(value, Int):
@@ -267,14 +396,25 @@ class Storage:
         if known is None:
             raise Unsupported(node, f"{ctype.kind} {ctype.tag} has no member {name}", missing=True)
         path, inner = known
+        if isinstance(inner, UnknownType) and inner is UNDECIDED:
+            raise Unsupported(node, f"what {name} is depends on a build option", missing=True)
         loc = base.loc.member(*path)
         if base.cell is not None:
             slot = ctype.slots.get(".".join(path))
             if slot is None:
                 raise Unsupported(node, f"the position of {name} is not known", missing=True)
             low, width, _ = slot
-            return LValue(loc, inner, base.cell, base.cell_width, base.low + low, width)
-        return self._whole(loc, inner)
+            return LValue(
+                loc, inner, base.cell, base.cell_width, base.low + low, width, base.rivals
+            )
+        rivals = base.rivals
+        if beside := ctype.beside(name):
+            rivals += tuple(base.loc.member(*ctype.by_name[other][0]) for other in beside)
+        count = ctype.bits_of(name)
+        if count is not None and isinstance(inner, IntType):
+            return LValue(loc, inner, loc, inner.width, 0, count, rivals)
+        found = self._whole(loc, inner)
+        return found._replace(rivals=rivals) if rivals else found
 
     def _initial(self, loc: Loc, ctype: CType) -> Value:
         """Return the value that a location of the surroundings starts with."""
@@ -302,7 +442,12 @@ class Storage:
 
     def _load(self, lvalue: LValue, state: State, node: Node | None) -> Value:
         if lvalue.cell is not None:
+            self._touch(lvalue.cell, True)
             cell = state.memory.get(lvalue.cell)
+            if cell is None and self._marks:
+                cell = self._marked(lvalue.cell, state)
+                if cell is not None:
+                    state.memory[lvalue.cell] = cell
             if cell is None:
                 if lvalue.cell.root.kind == "global":
                     cell = self._global(lvalue.cell, lvalue, state)
@@ -327,16 +472,20 @@ class Storage:
         ctype = lvalue.type
         if isinstance(ctype, RecordType):
             return self._load_record(lvalue, ctype, state, node)
+        if isinstance(ctype, ArrayType) and lvalue.loc in self._marks:
+            return Pointer(lvalue.loc, ctype)
+        self._touch(lvalue.loc, True)
         value = state.memory.get(lvalue.loc)
         if value is not None:
             return value
-        if lvalue.loc.path and lvalue.loc.path[-1].startswith("["):
-            array = state.memory.get(Loc(lvalue.loc.root, lvalue.loc.path[:-1]))
-            if isinstance(array, Opaque):  # each element is something else
-                assert isinstance(array.word.about, Unclear)
-                element = Opaque(self.out.unclear(array.word.about))
-                state.memory[lvalue.loc] = element
-                return element
+        if self._marks:
+            part = self._marked(lvalue.loc, state)
+            if part is not None:
+                if isinstance(ctype, ArrayType):
+                    self._wipe(lvalue, state, part)
+                    return Pointer(lvalue.loc, ctype)
+                state.memory[lvalue.loc] = part
+                return part
         if lvalue.loc.root.kind == "global":
             known = self._global(lvalue.loc, lvalue, state)
             if known is not None:
@@ -355,8 +504,11 @@ class Storage:
             inner = self._member(lvalue, name, node) if node is not None else None
             if inner is None:
                 return self.opaque(node, "a record is copied")
-            value = self._load(inner, state, node)
             extra = inner.loc.path[len(lvalue.loc.path) :]
+            if isinstance(inner.type, ArrayType) and inner.cell is None:
+                cells.extend(self._copied(inner, inner.type, extra, state, node))
+                continue
+            value = self._load(inner, state, node)
             if isinstance(value, Record):
                 cells.extend((extra + path, one) for path, one in value.cells)
             else:
@@ -365,7 +517,39 @@ class Storage:
                 return self.opaque(node, f"struct {ctype.tag} is copied as a whole")
         return Record(ctype, tuple(cells))
 
+    def _copied(
+        self,
+        array: LValue,
+        ctype: ArrayType,
+        path: tuple[str, ...],
+        state: State,
+        node: Node | None,
+    ) -> Iterator[tuple[tuple[str, ...], Value]]:
+        """Yield the elements of an array that is copied with the record that holds it."""
+        if ctype.length is None or ctype.length > MAX_COPIED:
+            yield path, self.opaque(node, f"the array {path[-1]} is copied with what holds it")
+            return
+        for number in range(ctype.length):
+            step = f"[{number}]"
+            value = self._load(self._whole(array.loc.member(step), ctype.element), state, node)
+            if isinstance(value, Record):
+                yield from (((*path, step, *inner), one) for inner, one in value.cells)
+            elif isinstance(value, Pointer) and isinstance(ctype.element, ArrayType):
+                yield (*path, step), self.opaque(node, "an array of arrays is copied")
+            else:
+                yield (*path, step), value
+
     def _store(self, lvalue: LValue, value: Value, state: State, node: Node | None) -> None:
+        self._touch(lvalue.cell or lvalue.loc, False)
+        for rival in lvalue.rivals:
+            reason = f"{rival.path[-1]} shares its place with what is stored"
+            self._wipe(LValue(rival, UNDECIDED), state, self.opaque(node, reason))
+        if (
+            isinstance(value, (Pointer, Opaque, Record))
+            and lvalue.loc.root.kind != "local"
+            and any(p.target.root.kind == "local" for p in self._pointers([value]))
+        ):
+            self._escapes = True
         if lvalue.cell is not None:
             cell = state.memory.get(lvalue.cell)
             if cell is None:
@@ -390,11 +574,15 @@ class Storage:
             for loc in [loc for loc in state.memory if loc.within(lvalue.loc)]:
                 del state.memory[loc]
             if not isinstance(value, Record):
-                if isinstance(value, Opaque):
-                    raise Unsupported(node, "a record of unknown content is stored")
-                raise Unsupported(node, "a record is stored from something else")
+                if not isinstance(value, Opaque):
+                    raise Unsupported(node, "a record is stored from something else")
+                self._wipe(lvalue, state, value)
+                return
             for path, one in value.cells:
-                state.memory[lvalue.loc.member(*path)] = one
+                where = lvalue.loc.member(*path)
+                state.memory[where] = one
+                if isinstance(one, Opaque):
+                    self._marks.add(where)
             return
         if isinstance(ctype, ArrayType):
             raise Unsupported(node, "an array is assigned")
@@ -449,7 +637,9 @@ class Storage:
         if isinstance(value, (Opaque, Function)):
             return Int(self._widened(value, 64))
         if isinstance(value, Pointer):
-            return Int(bits.low_bits(64, self.out.word(Fact("address", str(value.target)))))
+            word = self.out.word(Fact("address", str(value.target)))
+            self._targets[word] = (*self._targets.get(word, ()), value)
+            return Int(bits.low_bits(64, word))
         raise Unsupported(node, "a record is used as a number")
 
     def _constant(self, value: Value, node: Node) -> int:
@@ -563,6 +753,12 @@ class Storage:
     def _null(self, node: Node, state: State) -> Value:
         raise NotImplementedError
 
+    def _forget(self, node: Node, state: State, problem: Unsupported) -> None:
+        raise NotImplementedError
+
+    def _taint(self, result: Opaque, arguments: Iterable[Value]) -> Opaque:
+        raise NotImplementedError
+
 
 def same_size(a: CType, b: CType) -> bool:
     """Tell whether a store through one type is a store through the other."""
@@ -576,3 +772,17 @@ def address_text(pointer: Pointer) -> str:
     if not pointer.target.path and pointer.target.root.kind == "pointee":
         return pointer.target.root.name
     return f"&{pointer.target}"
+
+
+def member_names(loc: Loc) -> frozenset[str]:
+    """Return the members that a store to an object, or to what holds it, goes by."""
+    return frozenset(step for step in loc.path[-2:] if not step.startswith("[")) - {"arch"}
+
+
+def leads_to(loc: Loc, target: Loc) -> bool:
+    """Tell whether an object lies within what a pointer is to, or is found through it."""
+    if loc.within(target):
+        return True
+    prefix = str(target) if target.path else f"{target.root.name}->"
+    rest = str(loc).removeprefix(prefix)
+    return len(rest) < len(str(loc)) and not rest[:1].isalnum()
