@@ -43,6 +43,8 @@ _WORD_BYTES = frozenset(bytes((i,)) for i in WORDS if i != 0x20)
 _ARGUMENTS_AND_BODY = re.compile(rb"\s*\([^;{}]*\)[^;{}]*\{")
 _BEFORE_OPERANDS = frozenset(bytes((one,)) for one in b"(!&|,=<>+-?:~^%[")
 _LONGEST_BLANK = 200
+LONGEST_CHAIN = 64
+"""Branches of one ``#if`` of which later ones remember that they do not hold."""
 _BLANK = bytes(10 if i == 10 else 32 for i in range(256))
 _RECORD = re.compile(
     rb"\b(struct|union|enum)\s+(?:__attribute__\s*\(\(.*?\)\)\s*|__\w+\s+)*(\w+)"
@@ -589,7 +591,7 @@ class _Scan:
             if word != b"elif":
                 text = f"{'!' if word == b'elifndef' else ''}defined({text})"
             value = evaluate_condition("if", text, self._options)
-            if top.text and not known:
+            if top.text and not known and len(top.before) < LONGEST_CHAIN:
                 top.before.append(f"!{top.text}" if top.negated else top.text)
             top.value = False if top.taken else value
             top.taken = top.taken or value is True
