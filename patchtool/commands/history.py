@@ -8,7 +8,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from patchtool.errors import UsageError
@@ -22,10 +22,11 @@ from patchtool.history.flips import (
     history,
     stable_note,
 )
-from patchtool.history.verdicts import PATHS, State
+from patchtool.history.verdicts import State
 from patchtool.outside.git import Repository
 from patchtool.report.layout import columns, table, wrapped
 from patchtool.report.words import listed, safe, sentence
+from patchtool.target.paths import PATHS, ordered
 
 ABOUT = """\
 Walk the history of a repository and tell for each input of a field which commits
@@ -286,12 +287,6 @@ def _rows(events: Sequence[_Event], releases: Mapping[str, str], width: int) -> 
         yield line
         if number == len(events) or events[number].commit != one.commit:
             yield from wrapped(safe(one.subject), "      ", "      ", width)
-
-
-def ordered(paths: Iterable[str]) -> list[str]:
-    """Return paths in the order in which they are explained, others behind."""
-    known = list(PATHS)
-    return sorted(paths, key=lambda one: (known.index(one) if one in known else len(known), one))
 
 
 def _on(paths: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from patchtool.commands.history import add_work, chosen_fields, legend, ordered
+from patchtool.commands.history import add_work, chosen_fields, legend
 from patchtool.history.flips import DEFAULT_FIELDS, Settings, outcomes
 from patchtool.history.verdicts import Cell, Outcome
 from patchtool.model import SEVERITY, worst
@@ -17,6 +17,7 @@ from patchtool.outside.git import Repository
 from patchtool.report import STATUS
 from patchtool.report.layout import columns, fits, table
 from patchtool.report.words import safe
+from patchtool.target.paths import ordered
 
 ABOUT = """\
 Check some revisions of a repository, and print for each which inputs the role

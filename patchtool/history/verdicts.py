@@ -7,11 +7,11 @@ commit, whatever functions and lines are called there.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from patchtool.model import SEVERITY, Context, Report, Verdict
+from patchtool.model import SEVERITY, Report, Verdict
+from patchtool.target.paths import path_of
 
 State = Literal["covered", "gap", "unknown", "not-guarded", "absent", "unreadable"]
 """A verdict, or why a commit has none: no KVM x86 there, or objects not in this clone."""
@@ -62,36 +62,8 @@ class Gap:
     input: str
 
 
-PATHS: dict[str, str] = {
-    "tdp": "the guest's own registers, with two-dimensional paging (EPT or NPT)",
-    "soft": "the guest's own registers, with shadow paging",
-    "npt": "nested page tables that a guest hypervisor made for SVM, shadowed",
-    "ept": "extended page tables that a guest hypervisor made for VMX, shadowed",
-    "nested": "page tables of a guest's guest, only walked",
-}
-"""The short names of the paths, and what is set up there."""
-
 ABSENT = Outcome("absent")
 UNREADABLE = Outcome("unreadable")
-
-_NAMED = (
-    ("npt", re.compile(r"(?:^|_)s?npt(?:_|$)")),
-    ("ept", re.compile(r"(?:^|_)ept(?:_|$)")),
-    ("nested", re.compile(r"(?:^|_)nested_mmu$|^init_kvm_nested")),
-    ("tdp", re.compile(r"(?:^|_)tdp(?:_|$)")),
-    ("soft", re.compile(r"soft|shadow")),
-)
-
-
-def path_of(context: Context) -> str:
-    """Return the short name of a path, which outlives that its functions are renamed."""
-    names = (*context.entry, context.initialiser, context.context)
-    for label, pattern in _NAMED:
-        if any(pattern.search(name) for name in names):
-            return label
-    if context.context == "guest_mmu" and any("nested_svm" in name for name in names):
-        return "npt"
-    return f"{context.initialiser}/{context.context}"
 
 
 def outcome_of(report: Report) -> Outcome:
@@ -99,9 +71,6 @@ def outcome_of(report: Report) -> Outcome:
     found: dict[tuple[str, str], Cell] = {}
     for context in report.contexts:
         label = path_of(context)
-        # Without a name of its own, shadow paging for L2 shares its functions with L1's.
-        if label == "soft" and any("nested_svm" in name for name in context.entry):
-            label = "npt"
         for one in context.fields:
             missing = set(one.missing)
             if one.verdict == "gap" and not missing:
