@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from patchtool.model import Anchor, Finding, Report, Unknown
     from patchtool.outside.mail import Passed
     from patchtool.outside.source import Source
+    from patchtool.repair.upstream import Known
     from patchtool.report.options import State
 
 FAILED = 2
@@ -356,10 +357,9 @@ def _check(arguments: argparse.Namespace) -> int:
         source, passed = reach.over(source, *read_patch(arguments.diff), where)
         _tell(passed, arguments)
     try:
-        report = _checked(source, fields)
+        return _deliver(_checked(source, fields), arguments, source)
     finally:
         source.close()
-    return _deliver(report, arguments)
 
 
 def _fields(given: str | None) -> tuple[str, ...] | None:
@@ -405,23 +405,32 @@ def _require_kernel(source: Source) -> None:
 def _deliver(
     report: Report,
     arguments: argparse.Namespace,
+    source: Source | None = None,
     states: Mapping[Finding, State] | None = None,
     anchors: Mapping[Finding | Unknown, Anchor] | None = None,
 ) -> int:
     """Print a report as the arguments ask and return the exit status.
 
-    A report on a change comes with the state of each finding and the line it comes from.
+    SOURCE is the tree that it is about.  A report on a change comes with the state of each
+    finding and the line it comes from.
     """
+    from patchtool.report.layout import columns
     from patchtool.report.options import Options
 
+    to_stdout = arguments.output is None
+
     options = Options(
-        colour=_colour(arguments.color, arguments.output is None),
+        colour=_colour(arguments.color, to_stdout),
         quiet=arguments.quiet,
         verbose=arguments.verbose,
         directory=os.getcwd(),
         change=states is not None,
         states=states or {},
         anchors=anchors or {},
+        width=columns() if to_stdout else columns(-1),
+        terminal=to_stdout and sys.stdout.isatty(),
+        read=None if source is None else source.read,
+        known={} if source is None or not report.findings else _known(report, source),
     )
     text = render(report, arguments.format, options)
     if arguments.verbose and states is None:
@@ -431,6 +440,12 @@ def _deliver(
     else:
         _write(arguments.output, text)
     return status(report)
+
+
+def _known(report: Report, source: Source) -> Mapping[tuple[str, tuple[str, ...]], list[Known]]:
+    from patchtool.repair import upstream
+
+    return upstream.known(report, source)
 
 
 def _tell(passed: Sequence[Passed], arguments: argparse.Namespace) -> None:

@@ -92,6 +92,8 @@ class FieldResult(NamedTuple):
     witness: Witness | None = None
     assumptions: tuple[str, ...] = ()
     reasons: tuple[Reason, ...] = ()
+    others: tuple[Witness, ...] = ()
+    """One more witness for each input that is missing, where there is one."""
 
 
 class Context(NamedTuple):
@@ -147,6 +149,8 @@ class Anchor(NamedTuple):
     place: Place
     end: int
     gone: bool = False
+    removed: tuple[str, ...] = ()
+    """The lines that were taken away there and have to do with the finding."""
 
 
 class Suppressed(NamedTuple):

@@ -11,6 +11,7 @@ from patchtool.errors import InputError
 from patchtool.model import worst
 from patchtool.outside.source import open_source
 from patchtool.proof import bdd
+from patchtool.repair import upstream
 from patchtool.report import render
 from patchtool.report.options import Options
 from patchtool.rules import stale_mmu_role as rule
@@ -92,7 +93,9 @@ def test_reports(fixture, rewrite):
         verdict, text = "error", f"{error}\n".replace(str(fixture), fixture.name)
     else:
         verdict = worst(tuple(v for *_, v, _ in answers(report, "root_level")) or (report.verdict,))
-        text = render(report, "text", Options())
+        source = open_source(str(fixture))
+        known = upstream.known(report, source)
+        text = render(report, "text", Options(read=source.read, known=known))
     assert verdict == expected["verdict"], "a report with another verdict is never written down"
     if rewrite:
         file.write_text(text, "utf-8")

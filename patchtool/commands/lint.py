@@ -132,7 +132,8 @@ def _silent(arguments: argparse.Namespace) -> int:
         return 0
     from patchtool.model import Report
 
-    return _deliver(Report(arguments.tree, None, verdict="covered"), {}, {}, arguments)
+    report = Report(arguments.tree, None, verdict="covered")
+    return _deliver(report, None, {}, {}, arguments)
 
 
 def _lint(tree: str, steps: Sequence[Step], arguments: argparse.Namespace) -> int:
@@ -141,7 +142,7 @@ def _lint(tree: str, steps: Sequence[Step], arguments: argparse.Namespace) -> in
 
     fields = _fields(arguments.fields) or DEFAULT_FIELDS
     news = lint(tree, steps, fields, arguments.verbose)
-    return _deliver(news.report, news.states, news.anchors, arguments)
+    return _deliver(news.report, steps[-1].after(), news.states, news.anchors, arguments)
 
 
 def _fields(given: str | None) -> tuple[str, ...]:
@@ -154,6 +155,7 @@ def _fields(given: str | None) -> tuple[str, ...]:
 
 def _deliver(
     report: Report,
+    source: Source | None,
     states: Mapping[Finding, State],
     anchors: Mapping[Finding | Unknown, Anchor],
     arguments: argparse.Namespace,
@@ -164,7 +166,7 @@ def _deliver(
             return STATUS[report.verdict]
         arguments.format = "terse"
     # The command line brings its printer along: it lies on a higher floor.
-    status: int = arguments.deliver(report, arguments, states, anchors)
+    status: int = arguments.deliver(report, arguments, source, states, anchors)
     return status
 
 

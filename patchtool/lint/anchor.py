@@ -67,7 +67,9 @@ class Change:
         # Columns count the units of UTF-16, as SARIF says that they do.
         end = len(best.text.encode("utf-16-le")) // 2 + 1
         spot = Place(best.path, best.line, first, best.function)
-        return Anchor(spot, max(end, first + 1), not best.code)
+        gone = [line for line in best.gone.split(b"\n") if _mentions(line, words)]
+        removed = tuple(line.decode("utf-8", "replace") for line in gone)
+        return Anchor(spot, max(end, first + 1), not best.code, removed)
 
     def functions(self, index: Index) -> frozenset[str]:
         """Return the functions in which code changes."""

@@ -162,6 +162,8 @@ class Answer(NamedTuple):
     missing: tuple[str, ...] = ()
     missing_units: tuple[Unit, ...] = ()
     witness: Witnessed | None = None
+    more: tuple[Witnessed, ...] = ()
+    """Others, until each missing input differs in one."""
     leaning: tuple[Symbol, ...] = ()
     problem: str = ""
     history: bool = False
@@ -398,7 +400,7 @@ class Decision:
         if sets is None:
             return Answer("unknown", problem="the solver gave up", support=support)
         opaque = sorted(n for n in self.inputs if n.word.opaque)
-        chosen: Witnessed | None = None
+        shown: list[Witnessed] = []
         solid: list[tuple[Unit, ...]] = []
         for one in sets:
             if any(n.word.opaque for unit in one for n in unit.bits):
@@ -409,15 +411,16 @@ class Decision:
             if opaque and self._leans(witness):
                 continue
             solid.append(one)
-            if chosen is None:
-                chosen = witness
-        if chosen is None:
+            if not {name for w in shown for name in w.differs}.issuperset(witness.differs):
+                shown.append(witness)
+        if not shown:
             return Answer("unknown", leaning=tuple(opaque), support=support)
         units = {unit for one in solid for unit in one}
         names = tuple(sorted({unit.name for unit in units}))
         return Answer(
             "gap", self._table(frozenset((u.name, u.source) for u in units)), names,
-            tuple(sorted(units, key=lambda u: (u.name, u.source))), chosen, support=support,
+            tuple(sorted(units, key=lambda u: (u.name, u.source))), shown[0], support=support,
+            more=tuple(shown[1:]),
         )  # fmt: skip
 
     def _minimal_sets(self, solver: Asked) -> list[tuple[Unit, ...]] | None:

@@ -76,15 +76,16 @@ def _field(result: FieldResult) -> dict[str, object]:
             for one in result.inputs
         ],
         "missing": [safe(name) for name in result.missing],
-        "witness": None if result.witness is None else _witness(result, result.witness),
+        "witness": None if result.witness is None else _witness(result.witness),
+        "witnesses": [_witness(one) for one in (result.witness, *result.others) if one is not None],
         "assumptions": [sentence(text) for text in result.assumptions],
         "reasons": [sentence(str(reason)) for reason in result.reasons],
         "note": "",  # what readers of version 1 may ask for
     }
 
 
-def _witness(result: FieldResult, witness: Witness) -> dict[str, object]:
-    table = rows(result)
+def _witness(witness: Witness) -> dict[str, object]:
+    table = rows(witness)
     return {
         "a": {safe(name): a for name, _, a, _ in table},
         "b": {safe(name): b for name, _, _, b in table},

@@ -50,21 +50,40 @@ def table(
 
     Where the lines would be too wide, the widest cells break at blanks, into several lines.
     """
+    for lines in laid_out(rows, indent, width, gap):
+        yield from lines
+
+
+def laid_out(
+    rows: Sequence[Sequence[Cell]], indent: str = "", width: int = WIDTH, gap: int = GAP
+) -> Iterator[list[str]]:
+    """Yield the lines of each row of a table."""
     cells = [[_parts(cell) for cell in row] for row in rows]
     widths = _widths([[text for text, _ in row] for row in cells], width - len(indent), gap)
     for row in cells:
         broken = [
             list(wrapped(text, width=wide)) for (text, _), wide in zip(row, widths, strict=True)
         ]
-        for number in range(max(map(len, broken), default=0)):
-            line, blank = indent, ""
-            for part, (_, paint), wide in zip(broken, row, widths, strict=True):
-                text = part[number] if number < len(part) else ""
-                if text:
-                    line += blank + paint(text)
-                    blank = ""
-                blank += " " * (wide - len(text) + gap)
-            yield line.rstrip()
+        height = max(map(len, broken), default=0)
+        yield [_line(row, broken, number, widths, indent, gap) for number in range(height)]
+
+
+def _line(
+    row: Sequence[tuple[str, Paint]],
+    broken: Sequence[Sequence[str]],
+    number: int,
+    widths: Sequence[int],
+    indent: str,
+    gap: int,
+) -> str:
+    line, blank = indent, ""
+    for part, (_, paint), wide in zip(broken, row, widths, strict=True):
+        text = part[number] if number < len(part) else ""
+        if text:
+            line += blank + paint(text)
+            blank = ""
+        blank += " " * (wide - len(text) + gap)
+    return line.rstrip()
 
 
 def fits(rows: Sequence[Sequence[str]], width: int = WIDTH, gap: int = GAP) -> bool:

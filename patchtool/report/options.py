@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from patchtool.model import Anchor, Finding, Unknown
+
+if TYPE_CHECKING:
+    from patchtool.repair.upstream import Known
 
 State = Literal["new", "existing", "closed"]
 """What a change has to do with a finding; without a change every finding is new."""
@@ -27,6 +30,14 @@ class Options(NamedTuple):
     """The line of the change that a finding or an undecided place comes from."""
     states: Mapping[Finding, State] = MappingProxyType({})
     """What the change under check did to each finding; empty without a change."""
+    width: int = 80
+    """How many columns a line may have."""
+    terminal: bool = False
+    """Whether a person looks at it, and no program: then the first lines may be broken, too."""
+    read: Callable[[str], bytes | None] | None = None
+    """Gives the files that places are in, to quote them; None where there are none."""
+    known: Mapping[tuple[str, tuple[str, ...]], Sequence[Known]] = MappingProxyType({})
+    """What closed a gap upstream, by field and way to the guard."""
 
     def changed(self, one: Finding | Unknown) -> Anchor | None:
         """Return the changed line that something comes from, unless it stands there itself."""

@@ -232,7 +232,7 @@ def _flow(report: Report, context: Context, result: FieldResult) -> Node:
     """Tell a witness as steps: the set-up for A, then the one for B that is skipped."""
     witness = result.witness
     assert witness is not None
-    table = rows(result)
+    table = rows(witness)
     functions = _functions(report)
     guard = context.place
     steps: list[tuple[Place, str]] = []

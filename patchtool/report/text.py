@@ -10,7 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from patchtool.model import Context, FieldResult, Finding, Input, Report, Suppressed, Witness
+from patchtool.model import (
+    Anchor,
+    Context,
+    FieldResult,
+    Finding,
+    Input,
+    Report,
+    Suppressed,
+    Witness,
+)
+from patchtool.report.layout import Cell, fits, laid_out, table, wrapped
 from patchtool.report.words import (
     acceptance,
     counted,
@@ -18,7 +28,6 @@ from patchtool.report.words import (
     of_host,
     origin,
     origin_of,
-    rows,
     safe,
     said,
     sentence,
@@ -30,18 +39,14 @@ from patchtool.report.words import (
 if TYPE_CHECKING:
     from patchtool.report.options import Options
 
-WIDTH = 100
-
 _SEVERITIES = {
     "new": ("error", "1;31"),
     "existing": ("note", "1;36"),
     "closed": ("note", "1;32"),
 }
 _SUFFIXES = {"new": "", "existing": " (not new)", "closed": " (closed by the change)"}
+_INDENT = "    "
 _VERDICTS = {"gap": "1;31", "unknown": "1;33", "covered": "1;32", "not-guarded": "1;32"}
-
-_Cell = tuple[str, str]
-"""Text and the colour to print it in, "" for none."""
 
 
 def write(report: Report, options: Options) -> str:
@@ -55,59 +60,96 @@ class _Writer:
     def __init__(self, report: Report, options: Options) -> None:
         self._report = report
         self._options = options
+        self._width = options.width
 
     def lines(self) -> Iterator[str]:
         """Yield the whole report, line by line."""
         for finding in self._report.findings:
-            yield self._head(finding)
+            yield from self._head(finding)
             changed = self._options.changed(finding)
-            if changed is not None:
-                spot = self._paint(f"{where(changed.place, column=True)}:", "1")
-                yield f"{spot} {self._paint('note:', '1;36')} {origin_of(changed)}"
-            if not self._options.quiet:
-                yield from self._notes(finding)
-                yield ""
+            if self._options.quiet:
+                if changed is not None:
+                    yield from self._comes(changed)
+                continue
+            yield from self._quotes(finding)
+            yield from self._notes(finding)
+            yield ""
         for unknown in undecided(self._report):
-            spot = self._paint(f"{where(unknown.place)}:", "1")
-            yield f"{spot} {self._paint('unknown:', '1;33')} {said(unknown.place, unknown.reason)}"
+            yield from self._line(
+                where(unknown.place), "unknown", "1;33", said(unknown.place, unknown.reason)
+            )
         for one in self._report.suppressed:
-            yield self._accepted(one)
+            yield from self._accepted(one)
             if self._options.verbose and not self._options.quiet:
                 yield from self._notes(one.finding)
                 yield ""
         for remark in self._report.remarks:
-            spot = self._paint(f"{where(remark.place)}:", "1")
-            severity = self._paint("warning:", "1;35")
-            yield f"{spot} {severity} {sentence(remark.problem)} [suppression]"
+            words = f"{sentence(remark.problem)} [suppression]"
+            yield from self._line(where(remark.place), "warning", "1;35", words)
         if self._options.quiet:
             return
         if undecided(self._report) or self._report.suppressed or self._report.remarks:
             yield ""
         yield from self._undecided()
         yield from self._unaffected()
+        yield from self._upstream()
         yield from self._assumptions()
-        yield self._summary()
+        yield from self._summary()
 
     # -- findings --------------------------------------------------------------------------
 
-    def _head(self, finding: Finding) -> str:
+    def _line(self, spot: str, word: str, colour: str, words: str) -> Iterator[str]:
+        """Yield what names a place; for a program it is one line, however long."""
+        whole = f"{spot}: {word}: {words}"
+        lines = list(wrapped(whole, "", "    ", self._width)) if self._options.terminal else [whole]
+        rest = {f"{spot}:": "1", f"{word}:": colour}
+        for line in lines:
+            for text in list(rest):
+                if text in line:
+                    line = line.replace(text, self._paint(text, rest.pop(text)), 1)
+            yield line
+
+    def _head(self, finding: Finding) -> Iterator[str]:
         state = self._options.state(finding)
         word, colour = _SEVERITIES[state]
-        spot = self._paint(f"{where(finding.place, column=True)}:", "1")
-        severity = self._paint(f"{word}:", colour)
         message = said(finding.place, finding.message) + _SUFFIXES[state]
-        return f"{spot} {severity} {message} [{finding.rule}]"
+        spot = where(finding.place, column=True)
+        yield from self._line(spot, word, colour, f"{message} [{finding.rule}]")
 
-    def _accepted(self, one: Suppressed) -> str:
+    def _accepted(self, one: Suppressed) -> Iterator[str]:
         finding = one.finding
-        spot = self._paint(f"{where(finding.place, column=True)}:", "1")
         message = said(finding.place, finding.message) + _SUFFIXES[self._options.state(finding)]
-        note = self._paint("note:", "1;33")
-        return f"{spot} {note} {message}; {acceptance(one)} [{finding.rule}]"
+        spot = where(finding.place, column=True)
+        words = f"{message}; {acceptance(one)} [{finding.rule}]"
+        yield from self._line(spot, "note", "1;33", words)
+
+    def _comes(self, changed: Anchor) -> Iterator[str]:
+        spot = where(changed.place, column=True)
+        yield from self._line(spot, "note", "1;36", origin_of(changed))
+
+    def _quotes(self, finding: Finding) -> Iterator[str]:
+        """Yield the lines of the source that a finding is about."""
+        changed = self._options.changed(finding)
+        shown = self._options.anchors.get(finding)
+        if self._options.read is None:
+            if changed is not None:
+                yield from self._comes(changed)
+            return
+        from patchtool.report.quotes import CHANGED, drawn, quotes
+
+        for quote in quotes(finding, self._report, self._options.read, shown):
+            if quote.label == CHANGED and shown is not None:
+                yield from self._comes(shown)
+            elif quote.label:
+                spot = where(quote.place, column=True)
+                yield from self._line(spot, "note", "1;36", quote.label)
+            colours = {"caret": "1;36" if quote.label else "1;31", "removed": "31"}
+            for line, kind in drawn(quote, self._width):
+                yield self._paint(line, colours.get(kind, ""))
 
     def _notes(self, finding: Finding) -> Iterator[str]:
         context, result = finding.context, finding.result
-        yield from _wrapped(
+        yield from self._wrapped(
             f"set-up of {safe(context.context)}, reached by {way(context.entry)}",
             "    ",
             "        ",
@@ -117,67 +159,77 @@ class _Writer:
             yield from self._coverage(result)
         if result.witness is not None:
             yield ""
-            yield from self._witness(result, result.witness)
+            yield from self._witness(result, (result.witness, *result.others))
         for reason in result.reasons:
-            yield from _wrapped(sentence(str(reason)), "    ", "    ")
+            yield from self._wrapped(sentence(str(reason)), "    ", "    ")
 
     def _coverage(self, result: FieldResult) -> Iterator[str]:
-        table: list[tuple[_Cell, ...]] = [
-            ((f"input of {safe(result.name)}", "2"), ("carried by", "2"), ("read from", "2"))
-        ]
-        for one in result.inputs:
-            carriers = _carriers(one, result) or ["nothing"]
-            colour = "" if one.covered_by else "1;31"
-            source = origin(one.name, one.source)
-            if len(", ".join(carriers)) <= 36:
-                carriers = [", ".join(carriers)]
-            for number, carrier in enumerate(carriers):
-                more = number < len(carriers) - 1
-                table.append(
-                    (
-                        ("" if number else safe(one.name), colour),
-                        (f"{carrier}," if more else carrier, colour),
-                        ("" if number else source, ""),
-                    )
-                )
-        if not any(row[2][0] for row in table[1:]):
-            table = [row[:2] for row in table]
-        yield from self._table(table)
+        rows: list[tuple[Cell, ...]] = []
+        plain: list[tuple[str, ...]] = []
+        sources = []
+        for one in (None, *result.inputs):
+            if one is None:
+                texts = (f"input of {safe(result.name)}", "carried by", "read from")
+                colour = "2"
+            else:
+                carriers = ", ".join(_carriers(one, result)) or "nothing"
+                texts = (safe(one.name), carriers, origin(one.name, one.source))
+                colour = "" if one.covered_by else "1;31"
+                sources.append(texts[2])
+            plain.append(texts)
+            rows.append(tuple(self._cell(text, colour) for text in texts))
+        room = self._width - len(_INDENT)
+        if fits(plain, room, 3) and any(sources):
+            yield from table(rows, _INDENT, self._width, 3)
+            return
+        # Without room for all of them, each way to read an input has a line of its own.
+        some = laid_out([row[:2] for row in rows], _INDENT, self._width, 3)
+        for lines, source in zip(some, ("", *sources), strict=True):
+            yield from lines
+            if source:
+                yield f"{_INDENT}  from {source}"
 
-    def _witness(self, result: FieldResult, witness: Witness) -> Iterator[str]:
+    def _witness(self, result: FieldResult, witnesses: Sequence[Witness]) -> Iterator[str]:
+        """Yield pairs of states side by side, each with the input that makes it one."""
         deciding = {(one.name, one.source) for one in result.inputs}
-        table: list[tuple[_Cell, ...]] = [(("  witness", "2"), ("state A", "2"), ("state B", "2"))]
-        alike = []
-        names = [name for name, _ in witness.a]
-        for plain, (name, source, a, b) in zip(names, rows(result), strict=True):
-            if a == b and (plain, source) not in deciding:
-                alike.append(f"{safe(name)}={_number(a)}")
-                continue
-            mark, colour = ("* ", "1") if a != b else ("  ", "")
-            read = f" in {origin(plain, source)}" if names.count(plain) > 1 else ""
-            table.append(
-                ((f"{mark}{safe(plain)}{read}", colour), (_number(a), colour), (_number(b), colour))
-            )
-        for name, value in witness.role:
-            table.append(((f"  {safe(name)}", ""), (hex(value), ""), (hex(value), "")))
-        before, after = witness.values
-        table.append(((f"* {safe(result.member)}", "1"), (str(before), "1"), (str(after), "1")))
-        yield from self._table(table)
+        names: dict[tuple[str, str], str] = {}
+        alike: dict[str, None] = {}
+        for witness in witnesses:
+            plain = [name for name, _ in witness.a]
+            for name, source, (_, a), (_, b) in zip(
+                plain, witness.sources, witness.a, witness.b, strict=True
+            ):
+                if a == b and (name, source) not in deciding and len(witnesses) == 1:
+                    alike[f"{safe(name)}={_number(a)}"] = None
+                    continue
+                read = f" in {origin(name, source)}" if plain.count(name) > 1 else ""
+                names.setdefault((name, source), f"{safe(name)}{read}")
+        columns = [list(names.values())]
+        for witness in witnesses:
+            values = {
+                (name, source): (a, b)
+                for (name, a), (_, b), source in zip(
+                    witness.a, witness.b, witness.sources, strict=True
+                )
+            }
+            columns.append(_pairs([values.get(key) for key in names], witness.values))
+        rows = [
+            ("witness", *(column[0] for column in columns[1:])),
+            *zip([*columns[0], safe(result.member)], *(c[1:] for c in columns[1:]), strict=True),
+        ]
+        painted = [
+            [self._cell(text, "2" if not number else "1" if "*" in "".join(row[1:]) else "")
+             for text in row]
+            for number, row in enumerate(rows)
+        ]  # fmt: skip
+        yield from table(painted, _INDENT, self._width, 3)
         if alike:
-            yield from _wrapped(f"  in both states: {', '.join(alike)}", "    ", "        ")
-        if witness.host:
-            host = ", ".join(of_host(witness))
-            yield from _wrapped(f"  on a host with {host}", "    ", "        ")
-        if witness.needs:
-            host = ", ".join(of_host(witness, needed=True))
-            yield from _wrapped(f"  the gap needs a host with {host}", "    ", "        ")
-        words = "role is" if len(witness.role) == 1 else "roles are"
-        yield from _wrapped(
-            f"The {words} equal, so the set-up is skipped when A is followed by B, and "
-            f"{safe(result.member)} stays {before}.",
-            "    ",
-            "    ",
-        )
+            yield from self._wrapped(
+                f"in both states: {', '.join(alike)}", _INDENT, f"{_INDENT}    "
+            )
+        for words in _hosts(witnesses):
+            yield from self._wrapped(words, _INDENT, f"{_INDENT}    ")
+        yield from self._wrapped(_skipped(result, witnesses), _INDENT, _INDENT)
 
     # -- the other contexts ----------------------------------------------------------------
 
@@ -192,7 +244,7 @@ class _Writer:
             return
         yield self._paint("Undecided:", _VERDICTS["unknown"])
         for context, name in open_:
-            yield from _wrapped(f"{safe(name)} of {_titled(context)}", "  ", "      ")
+            yield from self._wrapped(f"{safe(name)} of {_titled(context)}", "  ", "      ")
         yield ""
 
     def _unaffected(self) -> Iterator[str]:
@@ -203,14 +255,14 @@ class _Writer:
             covered = self._covered(name)
             if not covered:
                 continue
-            total = counted(len(covered), "context")
+            total = counted(len(covered), "path")
             if name not in told and not self._options.verbose:
-                yield f"Covered: {safe(name)} in {total}"
+                yield f"Covered: {safe(name)} on {total}"
                 yield ""
                 continue
             missing = self._missing(name)
             word = "Covered" if missing is None else "Not affected"
-            yield f"{word}: {safe(name)} in {total}"
+            yield f"{word}: {safe(name)} on {total}"
             for context, result in covered:
                 yield from self._reason(context, result, missing or ())
             yield ""
@@ -218,10 +270,10 @@ class _Writer:
     def _reason(
         self, context: Context, result: FieldResult, missing: Sequence[str]
     ) -> Iterator[str]:
-        yield from _wrapped(f"{_titled(context)}:", "  ", "      ")
+        yield from self._wrapped(f"{_titled(context)}:", "  ", "      ")
         words = why(result, missing)
         if words:
-            yield from _wrapped(words, "    ", "    ")
+            yield from self._wrapped(words, "    ", "    ")
         if self._options.verbose and result.inputs:
             yield from self._coverage(result)
 
@@ -255,42 +307,95 @@ class _Writer:
             {a for context in self._report.contexts for r in context.fields for a in r.assumptions}
         )
 
+    def _upstream(self) -> Iterator[str]:
+        """Yield which commits closed upstream what is open here, and on which paths."""
+        told: dict[str, dict[str, None]] = {}
+        for finding in self._report.findings:
+            for one in self._options.known.get((finding.field, finding.entry), ()):
+                since = f", in this series since {one.since}" if one.since else ""
+                words = f"{safe(one.input)} by {one.closing.named}{since}"
+                told.setdefault(words, {})[f"{safe(finding.context.initialiser)}()"] = None
+        if told:
+            yield "Closed upstream:"
+            for words, ways in told.items():
+                yield from self._wrapped(f"{words}: {listed(list(ways))}", "  - ", "    ")
+            yield ""
+
     def _assumptions(self) -> Iterator[str]:
         assumed = self._assumed()
         if not assumed:
             return
         yield "Assumptions:"
         for one in assumed:
-            yield from _wrapped(sentence(one), "  - ", "    ")
+            yield from self._wrapped(sentence(one), "  - ", "    ")
         yield ""
 
-    def _summary(self) -> str:
+    def _summary(self) -> Iterator[str]:
         report = self._report
         at = f" at {report.rev[:12]}" if report.rev and not self._options.change else ""
         summed = _change_summed(report, self._options) if self._options.change else _summed(report)
         accepted = report.suppressed and not report.findings
         colour = _VERDICTS["unknown" if accepted else report.verdict]
-        return self._paint(f"{''.join(summed)}{at}", colour) + (
-            " (assumptions above)" if self._assumed() else ""
-        )
+        text = f"{''.join(summed)}{at}"
+        whole = f"{text} (assumptions above)" if self._assumed() else text
+        if not self._options.terminal or len(whole) <= self._width:
+            yield whole.replace(text, self._paint(text, colour), 1)
+            return
+        for line in self._wrapped(whole, "", "    "):
+            yield self._paint(line, colour)
 
     # -- looks -----------------------------------------------------------------------------
 
     def _paint(self, text: str, colour: str) -> str:
         return f"\x1b[{colour}m{text}\x1b[m" if colour and self._options.colour else text
 
-    def _table(self, table: Sequence[tuple[_Cell, ...]]) -> Iterator[str]:
-        """Yield rows of cells with aligned columns."""
-        widths = [max(len(row[i][0]) for row in table) for i in range(len(table[0]))]
-        for row in table:
-            line = "    "
-            blank = ""
-            for (text, colour), width in zip(row, widths, strict=True):
-                if text:
-                    line += blank + self._paint(text, colour)
-                    blank = ""
-                blank += " " * (width - len(text) + 3)
-            yield line
+    def _cell(self, text: str, colour: str) -> Cell:
+        return text, lambda shown: self._paint(shown, colour)
+
+    def _wrapped(self, text: str, first: str, rest: str) -> Iterator[str]:
+        return wrapped(text, first, rest, self._width)
+
+
+def _pairs(values: Sequence[tuple[int, int] | None], last: tuple[int, int]) -> list[str]:
+    """Return the head and the rows of two states side by side; a star tells what differs."""
+    shown = [("A", " ", "B")]
+    for pair in (*values, last):
+        if pair is None:
+            shown.append(("", " ", ""))
+        else:
+            shown.append((_number(pair[0]), "*" if pair[0] != pair[1] else " ", _number(pair[1])))
+    left, right = (max(len(row[i]) for row in shown) for i in (0, 2))
+    return [f"{a:>{left}} {mark} {b:<{right}}".rstrip() for a, mark, b in shown]
+
+
+def _hosts(witnesses: Sequence[Witness]) -> Iterator[str]:
+    """Yield what the host has to be for the states, and for the gap."""
+    for needed, words in ((False, "on a host with"), (True, "the gap needs a host with")):
+        told = {
+            ", ".join(of_host(witness, needed=needed)): None
+            for witness in witnesses
+            if (witness.needs if needed else witness.host)
+        }
+        for host in told:
+            yield f"{words} {host}"
+
+
+def _skipped(result: FieldResult, witnesses: Sequence[Witness]) -> str:
+    """Say which role the states share, and what follows from it."""
+    name = safe(result.member)
+    many = len(witnesses) > 1
+    roles = "; ".join(
+        dict.fromkeys(
+            " and ".join(f"{safe(word)}={value:#x}" for word, value in witness.role)
+            for witness in witnesses
+        )
+    )
+    plural = len(witnesses[0].role) > 1
+    kept = "keeps the value of A" if many else f"stays {witnesses[0].values[0]}"
+    return (
+        f"{'In each pair the' if many else 'The'} {'roles are' if plural else 'role is'} equal "
+        f"({roles}), so the set-up is skipped when A is followed by B, and {name} {kept}."
+    )
 
 
 def why(result: FieldResult, missing: Sequence[str]) -> str:
@@ -343,14 +448,14 @@ def _summed(report: Report) -> Iterator[str]:
     having = dict.fromkeys(_VERDICTS, 0)
     for context in contexts:
         having[context.verdict] += 1
-    total = counted(len(contexts), "context")
+    total = counted(len(contexts), "path")
     hit = {(one.place, one.entry) for one in report.findings}
     here = sum((context.place, context.entry) in hit for context in contexts)
     some = f"{having['unknown']} of {total}" if having["unknown"] else ""
     open_ = undecided(report)
     places = counted(len(open_), "place") + " not understood" if open_ else ""
     if report.findings:
-        yield f"{counted(len(report.findings), 'gap')} in {here} of {total}"
+        yield f"{counted(len(report.findings), 'gap')} on {here} of {total}"
         if report.suppressed:
             yield f"; {_suppressed(report)}"
         if some or places:
@@ -360,13 +465,13 @@ def _summed(report: Report) -> Iterator[str]:
         if some or places:
             yield f"; undecided: {', '.join(filter(None, [some, places]))}"
         else:
-            yield f", no other in {total}"
+            yield f", no other on {total}"
     elif report.verdict == "unknown":
         yield f"undecided: {', '.join(filter(None, [some, places]))}"
     elif report.verdict == "not-guarded":
         yield "not guarded: no set-up is skipped on an equal role"
     else:
-        yield f"no gap in {total}"
+        yield f"no gap on {total}"
     if having["covered"] and report.verdict in ("gap", "unknown"):
         yield f"; {having['covered']} covered"
 
@@ -391,16 +496,3 @@ def _change_summed(report: Report, options: Options) -> Iterator[str]:
     if open_:
         told.append(f"undecided: {counted(len(open_), 'place')} not understood")
     yield "; ".join(told)
-
-
-def _wrapped(text: str, first: str, rest: str) -> Iterator[str]:
-    """Yield a text in lines of at most WIDTH columns, broken at spaces only."""
-    line = first
-    empty = True
-    for word in text.split(" "):
-        if not empty and len(line) + 1 + len(word) > WIDTH:
-            yield line
-            line, empty = rest, True
-        line += word if empty else f" {word}"
-        empty = False
-    yield line

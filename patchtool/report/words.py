@@ -54,6 +54,12 @@ def listed(parts: Sequence[str]) -> str:
     return f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
+def counted_names(names: Sequence[str]) -> str:
+    """Join names of which none is meant: a, b or c."""
+    shown = [safe(name) for name in names]
+    return " or ".join(filter(None, [", ".join(shown[:-1]), *shown[-1:]]))
+
+
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun in the right number."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
@@ -143,13 +149,12 @@ def of_host(witness: Witness, needed: bool = False) -> list[str]:
     return words
 
 
-def rows(result: FieldResult) -> tuple[tuple[str, str, int, int], ...]:
+def rows(witness: Witness | None) -> tuple[tuple[str, str, int, int], ...]:
     """Return a witness row by row: a name of its own, where it is read, A, B.
 
     Two register files may both have an EFER.LMA: the first that differs keeps the
     plain name, the others are told apart by where they are read.
     """
-    witness = result.witness
     if witness is None:
         return ()
     table = [

@@ -15,7 +15,16 @@ from patchtool.c.memory import Fact, Function, Int, Loc, Opaque, Unclear, is_sha
 from patchtool.model import FieldResult, Input, Reason, Verdict, Witness
 from patchtool.proof import bits
 from patchtool.proof.bits import Bits, Cond, Symbol, Term, Word
-from patchtool.proof.coverage import Answer, Carrier, Decision, Question, Runs, Unit, can_hold
+from patchtool.proof.coverage import (
+    Answer,
+    Carrier,
+    Decision,
+    Question,
+    Runs,
+    Unit,
+    Witnessed,
+    can_hold,
+)
 from patchtool.world import hosts
 from patchtool.world.constants import host_constant
 from patchtool.world.entries import Path, Tree, context_name
@@ -471,29 +480,33 @@ class Terms:
             Input(unit.name, unit.source, _carried(unit, names, invalidated))
             for unit, names in answer.inputs
         )
-        witness = None
+        shown: list[Witness] = []
         if verdict == "gap" and answer.witness is not None:
-            w = answer.witness
-            order = sorted(range(len(w.units)), key=lambda i: (w.units[i].name, w.units[i].source))
-            witness = Witness(
-                tuple((w.units[i].name, w.a[i]) for i in order),
-                tuple((w.units[i].name, w.b[i]) for i in order),
-                tuple(w.units[i].source for i in order),
-                w.differs,
-                w.role,
-                w.values,
-                tuple((u.name, value) for u, value in w.host if self._is_known(u.bits[0].word)),
-                tuple(unit.name for unit in w.needs),
-            )
+            shown = [self._told(one) for one in (answer.witness, *answer.more)]
         if answer.history and verdict == "gap":
             text = f"a full set-up does not store {member} on every path"
             reasons.append(Reason(f"{text}, so an older value survives"))
         return FieldResult(
             name, member, verdict, inputs,
-            answer.missing if verdict == "gap" else (), witness,
+            answer.missing if verdict == "gap" else (), next(iter(shown), None),
             self._assumptions(decision, invalidated),
             tuple({str(reason): reason for reason in reversed(reasons)}.values())[::-1],
+            tuple(shown[1:]),
         )  # fmt: skip
+
+    def _told(self, w: Witnessed) -> Witness:
+        """Return a witness in the words of a report, its inputs by name."""
+        order = sorted(range(len(w.units)), key=lambda i: (w.units[i].name, w.units[i].source))
+        return Witness(
+            tuple((w.units[i].name, w.a[i]) for i in order),
+            tuple((w.units[i].name, w.b[i]) for i in order),
+            tuple(w.units[i].source for i in order),
+            w.differs,
+            w.role,
+            w.values,
+            tuple((u.name, value) for u, value in w.host if self._is_known(u.bits[0].word)),
+            tuple(unit.name for unit in w.needs),
+        )
 
 
 def _carried(

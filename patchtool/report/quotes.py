@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The lines of the source that a finding is about, as compilers show them.
+
+In: a finding and the files that it was found in.  Out: the guard, where the field is
+stored behind it, and where the role is set without the input that is missing; for a
+change, what it took away.  They illustrate a verdict and decide nothing: a line that
+cannot be found is left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from patchtool.c.scan import strip_comments
+from patchtool.model import Anchor, Consulted, Finding, Place, Report
+from patchtool.report.words import counted_names, safe
+
+Read = Callable[[str], bytes | None]
+
+_TAB = 8
+_BIT = re.compile(r"(?:cr\d|efer)_\w+")
+
+
+class Quote(NamedTuple):
+    """A line, which columns of it matter, and what it is ("" where that was said)."""
+
+    place: Place
+    end: int
+    """The column behind the last one that matters."""
+    text: str
+    label: str = ""
+    removed: tuple[str, ...] = ()
+    """Lines that a change took away: behind this one, or to put it in their place."""
+    replaced: bool = False
+
+
+def quotes(
+    finding: Finding, report: Report, read: Read, changed: Anchor | None = None
+) -> Iterator[Quote]:
+    """Yield the lines that a finding is about, the guard first."""
+    files = _Files(read, report.ledger)
+    guard = files.guard(finding.place)
+    if guard is not None:
+        yield guard
+    if changed is not None:
+        line = files.line(changed.place)
+        if line is not None:
+            start = len(line) - len(line.lstrip()) + 1
+            place = changed.place._replace(column=start)
+            end = len(line.rstrip()) + 1
+            yield Quote(place, end, line, CHANGED, changed.removed, not changed.gone)
+    if finding.missing and not (changed is not None and changed.removed):
+        yield from files.role(finding, report)
+    yield from files.store(finding)
+
+
+CHANGED = "changed"
+"""Stands for the words on a change, which the report has."""
+
+
+class _Files:
+    """Looks things up in the functions that a verdict rests on."""
+
+    def __init__(self, read: Read, ledger: Iterable[Consulted]) -> None:
+        self._read = read
+        self._functions: dict[str, Consulted] = {}
+        for one in ledger:
+            if one.kind == "function":
+                self._functions.setdefault(one.name, one)
+        self._lines: dict[str, tuple[list[str], list[str]]] = {}
+
+    def _of(self, path: str) -> tuple[list[str], list[str]]:
+        """Return the lines of a file, as they are and without comments."""
+        if path not in self._lines:
+            data = (self._read(path) or b"").replace(b"\r\n", b"\n")
+            self._lines[path] = tuple(  # type: ignore[assignment]
+                one.decode("utf-8", "surrogateescape").split("\n")
+                for one in (data, strip_comments(data))
+            )
+        return self._lines[path]
+
+    def line(self, place: Place) -> str | None:
+        """Return the line of a place, None where the file is shorter."""
+        lines = self._of(place.file)[0]
+        return lines[place.line - 1] if 0 < place.line <= len(lines) else None
+
+    def guard(self, place: Place) -> Quote | None:
+        """Return the comparison that skips, as far as it stands on its line."""
+        line = self.line(place)
+        if line is None or place.column > len(line):
+            return None
+        plain = self._of(place.file)[1][place.line - 1]
+        start = place.column
+        if plain[start - 1] == "(":
+            end = _closing(plain, start - 1)
+            # The parentheses of an "if" are no part of its condition.
+            start, end = (start + 1, end) if end is not None else (start + 1, len(plain.rstrip()))
+        else:
+            end = len(plain.rstrip(" \t{;"))
+        return Quote(place._replace(column=start), max(end, start) + 1, line)
+
+    def body(self, name: str) -> Iterator[tuple[Place, str]]:
+        """Yield the lines of a function without comments, up to the brace that ends it."""
+        one = self._functions.get(name)
+        if one is None:
+            return
+        plain = self._of(one.file)[1]
+        depth, opened = 0, False
+        for number in range(one.line - 1, len(plain)):
+            yield Place(one.file, number + 1, 1, name), plain[number]
+            depth += plain[number].count("{") - plain[number].count("}")
+            opened = opened or "{" in plain[number]
+            if opened and depth <= 0:
+                return
+
+    def store(self, finding: Finding) -> Iterator[Quote]:
+        """Yield a store that the guard skips, that of a plain number if there is no other."""
+        # A field that is kept in the role is stored with all of the role.
+        word = finding.result.member.partition(".")[0]
+        found = self._stored(finding.place, finding.entry, word)
+        text = self.line(found[0]) if found is not None else None
+        if found is not None and text is not None:
+            label = f"{safe(word)} is stored here, which is skipped"
+            yield Quote(*found, text, label)
+
+    def _stored(self, guard: Place, entry: Sequence[str], word: str) -> tuple[Place, int] | None:
+        """Look for an assignment behind the guard, and in what is called there, in order."""
+        pattern = re.compile(
+            rf"\b[\w.>\[\]-]*?(?:->|\.){re.escape(word)}(?:\.as_u64)?\s*=(?!=)\s*(\w*)"
+        )
+        behind = [
+            (place, text) for place, text in self.body(guard.function) if place.line > guard.line
+        ]
+        todo, seen = [behind], {guard.function}
+        # A guard may stand in a helper; what is skipped is then in its caller.
+        callers = [name for name in entry if name != guard.function]
+        plain: tuple[Place, int] | None = None
+        while todo:
+            called: list[str] = []
+            for place, text in todo.pop(0):
+                match = pattern.search(text)
+                if match is not None:
+                    end = text.find(";", match.end())
+                    spot = place._replace(column=match.start() + 1)
+                    found = spot, (end if end >= 0 else len(text)) + 1
+                    if not match.group(1).isdigit():
+                        return found
+                    plain = plain or found
+                called += re.findall(r"\b([A-Za-z_]\w*)\s*\(", text)
+            if not todo and callers:
+                called.append(callers.pop())
+            for name in called:
+                if name in self._functions and name not in seen:
+                    seen.add(name)
+                    todo.append(list(self.body(name)))
+        return plain
+
+    def role(self, finding: Finding, report: Report) -> Iterator[Quote]:
+        """Yield where the role is set from registers, and not from what is missing."""
+        carriers = {
+            name.rpartition(".")[2]
+            for context in report.contexts
+            for one in context.fields
+            for given in one.inputs
+            for name in given.covered_by
+        }
+        wanted = {name.replace(".", "_").lower(): name for name in finding.missing}
+        bits = {name for name in carriers if _BIT.fullmatch(name)} | wanted.keys()
+        names = "|".join(map(re.escape, sorted(bits)))
+        pattern = re.compile(rf"\b[\w.>-]*?(?:->|\.)({names})\s*=(?!=)[^;]*")
+        for function in self._functions:
+            found = {
+                match.group(1): (place, match)
+                for place, text in self.body(function)
+                if (match := pattern.search(text)) is not None
+            }
+            if not found:
+                continue
+            absent = [name for bit, name in wanted.items() if bit not in found]
+            beside = [bit for bit in found if bit not in wanted]
+            if absent and beside:
+                label = f"the role is set here, and no bit of it holds {counted_names(absent)}"
+                yield from self._set(*found[beside[-1]], label)
+            for bit, name in wanted.items():
+                if bit in found:
+                    member = safe(finding.result.member)
+                    label = f"{bit} does not hold the {name} that {member} follows"
+                    yield from self._set(*found[bit], label)
+            return
+
+    def _set(self, place: Place, match: re.Match[str], label: str) -> Iterator[Quote]:
+        text = self.line(place)
+        if text is not None:
+            spot = place._replace(column=match.start() + 1)
+            yield Quote(spot, match.end() + 1, text, label)
+
+
+def _closing(text: str, at: int) -> int | None:
+    """Return where the parenthesis that opens at a place is closed on its line."""
+    depth = 0
+    for number in range(at, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[number], 0)
+        if depth == 0:
+            return number
+    return None
+
+
+def drawn(quote: Quote, width: int) -> Iterator[tuple[str, str]]:
+    """Yield lines of text, each with what it is: the source, the caret, what was removed."""
+    number = f"{quote.place.line}"
+    margin = " " * max(5 - len(number), 1) + number
+    blank = " " * len(margin)
+    text, start, end = _expanded(quote.text.rstrip(), quote.place.column, quote.end)
+    room = width - len(margin) - 3
+    if len(text) > room > 10:
+        # What matters stays in sight.
+        cut = max(0, min(start - room // 4, len(text) - room)) if end > room else 0
+        text, start, end = text[cut : cut + room], start - cut, min(end - cut, room)
+    gone = [_expanded(line.rstrip(), 1, 1)[0][:room] for line in quote.removed]
+    removed = [(f"{blank} |-{line}", "removed") for line in gone]
+    if quote.replaced:
+        yield from removed
+    yield f"{margin} | {text}", "source"
+    mark = "^" + "~" * (end - start - 1)
+    yield f"{blank} | {' ' * start}{mark}", "caret"
+    if not quote.replaced:
+        yield from removed
+
+
+def _expanded(text: str, start: int, end: int) -> tuple[str, int, int]:
+    """Spell a line out, tabs as blanks; return where its marked columns are then."""
+    out, at = "", [0, 0]
+    for number, character in enumerate(text):
+        for which, column in enumerate((start, end)):
+            if number == column - 1:
+                at[which] = len(out)
+        out += " " * (_TAB - len(out) % _TAB) if character == "\t" else safe(character)
+    for which, column in enumerate((start, end)):
+        if column > len(text):
+            at[which] = len(out)
+    return out, at[0], max(at[1], at[0] + 1)
