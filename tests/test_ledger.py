@@ -5,8 +5,9 @@ import pytest
 from edited import Files, check, fixture, verdicts
 from forms import OTHERS, READS, STORES
 
-from patchtool.c.index import KVM_HOST, Index
+from patchtool.c.index import Index
 from patchtool.c.layout import Types
+from patchtool.target.kvm import KVM
 from patchtool.world.mentions import Mentions
 
 MMU = "arch/x86/kvm/mmu/mmu.c"
@@ -26,7 +27,7 @@ int helper(int a, int b)
 def mentions(code, name="root_level"):
     """Return the mentions of a member in some text behind that of a fixture."""
     files = {**FIXED, MMU: FIXED[MMU] + code.encode()}
-    index = Index(Files(files))
+    index = Index(Files(files), KVM)
     book = Mentions(index, Types(index), {name: frozenset({"kvm_mmu"})})
     last = FIXED[MMU].count(b"\n")
     return [one for one in book.of(name) if one.place.file == MMU and one.place.line > last]
@@ -118,7 +119,7 @@ def test_all_accounted_for():
     assert not any(one.is_open for one in report.mentions)
     stores = [one for one in report.mentions if one.how == "executed"]
     assert {one.name for one in stores} == {"mmu_role", "root_level", "shadow_root_level"}
-    assert {one.place.file for one in report.mentions} >= {MMU, KVM_HOST}
+    assert {one.place.file for one in report.mentions} >= {MMU, KVM.header}
 
 
 @pytest.mark.parametrize(
@@ -165,3 +166,79 @@ def test_used_outside():
     )
     assert report.verdict == "unknown"
     assert any("kvm_mmu_again()" in one.reason for one in report.unknowns), report.unknowns
+
+
+TDP_GUARD = """\tif (new_role.as_u64 == context->mmu_role.as_u64)
+\t\treturn;
+
+\tcontext->mmu_role.as_u64 = new_role.as_u64;
+\tcontext->shadow_root_level = kvm_mmu_get_tdp_level(vcpu);
+\tcontext->root_level = role_regs_to_root_level(&regs);
+"""
+
+
+def edited(old, new):
+    """Return the report on the fixture with one text of the set-ups replaced."""
+    assert FIXED[MMU].count(old.encode()) == 1
+    return check({**FIXED, MMU: FIXED[MMU].replace(old.encode(), new.encode())})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (TDP_GUARD, TDP_GUARD.replace("\t\treturn;\n", "\t\tcontext->ept_ad = 0;\n\t\treturn;\n"),
+         "is not stored here, and is by another set-up"),
+        (TDP_GUARD, TDP_GUARD.replace("\tcontext->root_level = role_", "\trole_"),
+         "root_level of root_mmu is not stored here"),
+        (TDP_GUARD, TDP_GUARD.replace("context->root_level", "vcpu->arch.guest_mmu.root_level"),
+         "root_level of root_mmu is not stored here"),
+        ("\tg_context->root_level = new_role.base.level;\n",
+         "\tg_context->ept_ad = g_context->root_level;\n",
+         "root_level of nested_mmu is stored by no set-up and read"),
+        ("\t\tinit_kvm_nested_mmu(vcpu);\n", "\t\treturn;\n",
+         "nothing calls init_kvm_nested_mmu()"),
+    ],
+    ids=["lost braces", "lost store", "other context", "read and never stored", "no set-up"],
+)  # fmt: skip
+def test_vanished(old, new, words):
+    """A context or a field that is there by its type, and in no set-up, is in the report."""
+    report = edited(old, new)
+    assert report.verdict == "unknown"
+    assert any(words in one.reason for one in report.unknowns), report.unknowns
+
+
+@pytest.mark.parametrize(
+    ("on_skip", "is_fine"),
+    [
+        ("context->mmu_role.ext.efer_lma = 0;", False),
+        ("if (context->ept_ad) context->root_level = 0;\n\t\tcontext->ept_ad = 1;", False),
+        ("context->gva_to_gpa = nonpaging_gva_to_gpa;", True),
+        ("context->ept_ad = 1;", True),
+        ("context->mmu_role.as_u64 = new_role.as_u64;", True),
+    ],
+)
+def test_second_skip(on_skip, is_fine):
+    """What a skip stores matters where the next one reads it, and leaves no full set-up."""
+    guard = TDP_GUARD.replace("\t\treturn;", "\t\tgoto out;", 1)
+    guard = guard.replace("as_u64)\n\t\tgoto out;", f"as_u64) {{\n\t\t{on_skip}\n\t\treturn;\n\t}}")
+    report = edited(TDP_GUARD, guard)
+    assert (report.verdict == "covered") == is_fine, report.unknowns
+    assert is_fine or report.verdict in ("unknown", "gap")
+
+
+@pytest.mark.parametrize(
+    ("guard", "verdict"),
+    [("", "unknown"), ("\tif (role.as_u64 == context->mmu_role.as_u64)\n\t\treturn;\n", "unknown")],
+    ids=["always", "guarded"],
+)
+def test_rival_entry(guard, verdict):
+    """Another entry that sets up the same context is no part of a proof, and so a doubt."""
+    report = added(
+        "void kvm_init_fast_mmu(struct kvm_vcpu *vcpu)\n{\n"
+        "\tstruct kvm_mmu *context = &vcpu->arch.root_mmu;\n"
+        "\tstruct kvm_mmu_role_regs regs = vcpu_to_role_regs(vcpu);\n"
+        "\tunion kvm_mmu_role role = kvm_calc_tdp_mmu_root_page_role(vcpu, &regs);\n\n"
+        f"{guard}\tcontext->mmu_role = role;\n\tcontext->root_level = 2;\n}}\n"
+    )
+    assert report.verdict == verdict
+    assert any("kvm_init_fast_mmu()" in one.reason for one in report.unknowns), report.unknowns

@@ -14,7 +14,7 @@ from patchtool.c.lower import Trouble
 from patchtool.c.memory import Fact, Function, Int, Loc, Opaque, Unclear, is_shared, member_of
 from patchtool.model import FieldResult, Input, Reason, Verdict, Witness
 from patchtool.proof import bits
-from patchtool.proof.bits import Bits, Cond, Symbol, Term, Word
+from patchtool.proof.bits import Bits, Cond, Symbol, Term, Under, Word
 from patchtool.proof.coverage import (
     Answer,
     Carrier,
@@ -167,6 +167,15 @@ class Terms:
         """Return a field before the call."""
         cell, low, width, size = _cell_of(context, record, member)
         return bits.cut(bits.low_bits(size, self.out.word(cell)), low, width)
+
+    def stores(self, context: Loc, record: RecordType, member: tuple[str, ...]) -> bool:
+        """Tell whether a full run on this path stores a field, or may."""
+        final = self.final(context, record, member)
+        if final is None or self.guard.skips is None:
+            return True
+        return not self._bits_under(final, self._full).identical(
+            self._bits_under(self.initial(context, record, member), self._full)
+        )
 
     # -- the question ------------------------------------------------------------------------
 
@@ -400,6 +409,50 @@ class Terms:
         if self.ledger is not None:
             found.update(self.ledger.doubts_about(context_name(context), member))
         return tuple(Reason(text, place) for place, text in sorted(found))
+
+    def restless(self, question: Question) -> tuple[Reason, ...]:
+        """Say what a skip changes of what the next run reads in the context.
+
+        A proof compares a skip with the full run before it.  It holds for a skip behind a
+        skip, whatever the inputs of the two, if the first left alone what the second reads,
+        or left there what a full run leaves.
+        """
+        terms = [question.skips, question.path]
+        read = bits.symbols(terms) | question.full.symbols | question.kept.symbols
+        changed: dict[Loc, Cond] = {}
+        unlike: Cond = False
+        for symbol in sorted(read):
+            loc = symbol.word.about
+            value = self._cells.get(loc) if isinstance(loc, Loc) else None
+            if value is None or not question.runs.is_context(symbol):
+                continue
+            assert isinstance(loc, Loc)
+            if not isinstance(value, Int) or symbol.position >= value.bits.width:
+                changed[loc] = unlike = True
+                continue
+            skipped, full = (
+                self._bits_under(value.bits, side).conditions()[symbol.position]
+                for side in (not self._full, self._full)
+            )
+            other = bits.negate(bits.same(skipped, symbol))
+            changed[loc] = bits.either(changed.get(loc, False), other)
+            unlike = bits.either(unlike, bits.negate(bits.same(skipped, full)))
+        words = "a skip may leave another {} than it has found, and the next one reads it"
+        runs = question.runs
+        return tuple(
+            Reason(words.format(loc), self.guard.place)
+            for loc, differs in changed.items()
+            if can_hold(
+                [
+                    Under(question.path, runs.first),
+                    *(
+                        Under(one, runs.second)
+                        for one in (question.path, question.skips, differs, unlike)
+                    ),
+                ]
+            )
+            is not False
+        )
 
     # -- invalidation --------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ from patchtool.world.completeness import doubts, garbled_functions, missing_piec
 from patchtool.world.entries import Path, Tree, Ways, context_name, find_paths
 from patchtool.world.ledger import Ledger, Patch
 from patchtool.world.mentions import Mentions
+from patchtool.world.readers import Selection
 from patchtool.world.rivals import accounting, rival_entries
 from patchtool.world.roles import (
     Roles,
@@ -42,6 +43,7 @@ from patchtool.world.roles import (
     make_effects,
     require_target,
 )
+from patchtool.world.vanishing import Seen, vanished
 
 RULE = "stale-mmu-role"
 
@@ -56,6 +58,14 @@ class Asked(NamedTuple):
     terms: Terms
     field: str
     question: Question
+
+
+class Decided(NamedTuple):
+    """The verdicts on one path, what was asked for them, and which fields it stores."""
+
+    context: Context
+    asked: tuple[Asked, ...]
+    seen: tuple[Seen, ...]
 
 
 class Examined(NamedTuple):
@@ -122,14 +132,17 @@ def examine(
         everywhere += missing_pieces(tree, runs, starts)
     ledger = None if ways is not None else _ledger(tree, wanted, accounting(tree, runs))
     decided = [_decide(tree, path, troubles[path.lowered], wanted, ledger) for path in paths]
-    asked = tuple(question for _, questions in decided for question in questions)
-    contexts = [context for context, _ in decided if context.fields]
+    asked = tuple(question for one in decided for question in one.asked)
+    contexts = [one.context for one in decided if one.context.fields]
+    if ledger is not None:
+        seen = [field for one in decided for field in one.seen]
+        everywhere += vanished(tree, runs, Selection(tree, ledger.mentions), seen)
     if decided and not contexts and ways is None:
         names = ", ".join(wanted)
         if not set(wanted) & set(DEFAULT_FIELDS):
             raise UsageError(f"--fields {names}: no guarded set-up of this tree stores it")
         reason = f"no guarded set-up stores {names}"
-        everywhere.append(Trouble(decided[0][0].place, reason, False))
+        everywhere.append(Trouble(decided[0].context.place, reason, False))
     report = _report(tree, contexts, everywhere, starts, label, rev)
     if ledger is not None:
         report = report._replace(mentions=tuple(ledger.accounts))
@@ -206,20 +219,20 @@ def _decide(
     troubles: Sequence[Trouble],
     wanted: Sequence[str],
     ledger: Ledger | None,
-) -> tuple[Context, list[Asked]]:
-    """Decide the fields of one path, and return what was asked.
-
-    Without a LEDGER what carries which input is left out.
-    """
+) -> Decided:
+    """Decide the fields of one path; without a LEDGER what carries which input is left out."""
     guard = path.guard
     terms = Terms(tree, path, troubles, ledger)
     results: list[FieldResult] = []
     asked: list[Asked] = []
+    seen: list[Seen] = []
     for name in wanted:
         for context, record, record_tag in _holders(tree.roles, guard):
             member = _member(record, name, tree.roles, record_tag)
             if member is None:
                 continue
+            place, is_stored = guard.place, terms.stores(context, record, member)
+            seen.append(Seen(context_name(context), name, member, place, is_stored))
             result, question = _decide_field(
                 terms, name, context, record, member, ledger is not None
             )
@@ -228,11 +241,10 @@ def _decide(
             if question is not None:
                 asked.append(Asked(terms, name, question))
             break
-    function, fields = guard.place.function, tuple(results)
-    return (
-        Context(function, context_name(guard.context), path.entry, guard.place, fields),
-        asked,
+    found = Context(
+        guard.place.function, context_name(guard.context), path.entry, guard.place, tuple(results)
     )
+    return Decided(found, tuple(asked), tuple(seen))
 
 
 def _holders(roles: Roles, guard: Guard) -> list[tuple[Loc, RecordType, str]]:
@@ -295,8 +307,9 @@ def _decide_field(
             question = question._replace(covered_elsewhere=equal)
             decision = Decision(question)
             answer = decision.decide()
-    if answer.verdict == "covered" and is_patched:
-        spoilt += _blamed(terms, question, final, polarity)
+    if answer.verdict == "covered":
+        spoilt += terms.restless(question)
+        spoilt += _blamed(terms, question, final, polarity) if is_patched else ()
     result = terms.result(name, written, decision, answer, spoilt, invalidated)
     return result, question
 

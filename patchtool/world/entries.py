@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from patchtool.c import syntax
@@ -16,7 +17,7 @@ from patchtool.c.index import Index, is_static
 from patchtool.c.layout import Types
 from patchtool.c.lower import Guard, Lowered, Lowering
 from patchtool.c.memory import Fact, Int, Loc, Pointer, Root
-from patchtool.c.scan import Definition
+from patchtool.c.scan import Definition, strip_comments
 from patchtool.proof import bits
 from patchtool.world.effects import Effects
 from patchtool.world.roles import Roles, callers
@@ -37,6 +38,19 @@ class Tree:
         self.constants: dict[str, str | None] = {}
         """Why what all share is alike at all times, by the names of words."""
         self.assigned: dict[str, tuple[Assigned, ...]] = {}
+
+    @cached_property
+    def holders(self) -> tuple[Definition, ...]:
+        """The definitions of the structure that holds the contexts."""
+        target = self.index.target
+        return self.index.record(f"struct {target.host}", target.header)
+
+    def held(self, pointer: bytes = b"") -> frozenset[str]:
+        """Return the members of that structure that are contexts, or POINTERs to one."""
+        tags = b"|".join(re.escape(tag.encode()) for tag in sorted(self.roles.contexts)) or b"(?!)"
+        member = re.compile(rb"\bstruct\s+(?:" + tags + rb")\s*" + pointer + rb"\s*(\w+)\s*;")
+        found = (name for one in self.holders for name in member.findall(strip_comments(one.text)))
+        return frozenset(name.decode() for name in found)
 
     def run(self, definition: Definition, bind: dict[Loc, Pointer] | None = None) -> Lowered:
         """Lower a call of a function, once for each way to bind its pointers."""

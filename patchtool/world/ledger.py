@@ -58,8 +58,9 @@ class Ledger:
 
         RUNS are those that account for what they store.
         """
-        self._tree, self._mentions = tree, mentions
+        self._tree, self.mentions = tree, mentions
         self._runs = list(runs)
+        self._embedded = tree.held()
         self._starts = {lowered.start.key for lowered in self._runs}
         self._callers: dict[tuple[str, str, int], tuple[str, Place] | None] = {}
         self.accounts: list[Account] = []
@@ -151,7 +152,7 @@ class Ledger:
         word = function.name.encode()
         index = self._tree.index
         alone = is_static(function) and function.file.endswith(".c")
-        for path in (function.file,) if alone else self._mentions.files:
+        for path in (function.file,) if alone else self.mentions.files:
             if word not in (index.raw(path) or b""):
                 continue
             file = index.file(path)
@@ -179,20 +180,6 @@ class Ledger:
                     yield place, None
 
     # -- what a field rests on ---------------------------------------------------------------
-
-    @cached_property
-    def _embedded(self) -> frozenset[str]:
-        """The members of a vCPU that are contexts by value."""
-        tags = b"|".join(tag.encode() for tag in self._tree.roles.contexts)
-        found: set[str] = set()
-        target = self._tree.index.target
-        for one in self._tree.index.record(f"struct {target.host}", target.header):
-            plain = strip_comments(one.text)
-            found.update(
-                name.decode()
-                for name in re.findall(rb"\bstruct\s+(?:" + tags + rb")\s+(\w+)\s*;", plain)
-            )
-        return frozenset(found)
 
     def _may_be(self, named: str, context: str) -> bool:
         """Tell whether a mention may be one of a context of a guard."""
