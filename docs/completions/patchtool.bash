@@ -20,7 +20,7 @@ _patchtool()
 		esac
 		;;
 	fix)
-		options='-h --help --rev --fields -o --output --stdout --apply -s --signoff -v --reroll-count --cover-letter --base --fixes --no-fixes --recipients --build --selftest --kernel --modules -q --quiet'
+		options='-h --help --rev --fields -o --output --stdout --apply --backport -s --signoff -v --reroll-count --cover-letter --base --fixes --no-fixes --recipients --build --selftest --kernel --modules -q --quiet'
 		;;
 	lint)
 		options='-h --help --series --range --staged --push --suppressions --tree --rev --fields --format -o --output --color -v --verbose -q --quiet'
@@ -42,7 +42,7 @@ _patchtool()
 		esac
 		;;
 	matrix)
-		options='-h --help --fields --format --jobs --no-cache'
+		options='-h --help --fields --format --write-patches --jobs --no-cache'
 		case $before in
 		--format) values='text json' ;;
 		esac

@@ -13,15 +13,18 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from patchtool.errors import InputError, UsageError
 
 if TYPE_CHECKING:
+    from patchtool.model import Report
     from patchtool.outside.git import Repository
     from patchtool.outside.source import Source
     from patchtool.repair.fix import Outcome
-    from patchtool.repair.patch import Blame, Mail, Selftest, Settings
+    from patchtool.repair.patch import Backport, Blame, Mail, Selftest, Settings
+    from patchtool.repair.upstream import Closing
 
 _ABOUT = """\
 Turn each gap into a patch that adds the missing bit to the role.  A patch is written
@@ -51,6 +54,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--stdout", action="store_true", help="print the patches")
     where.add_argument(
         "--apply", action="store_true", help="change the tree, if git calls the files clean"
+    )
+    add(
+        "--backport",
+        action="store_true",
+        help="for a stable series: the commits that closed the gaps upstream, as far as they are "
+        "on record, in the form that stable takes",
     )
     add("-s", "--signoff", action="store_true", help="add your Signed-off-by, from git config")
     add("-v", "--reroll-count", dest="reroll", type=_count, default=1, metavar="N",
@@ -110,7 +119,8 @@ def _run(arguments: argparse.Namespace, source: Source, author: str | None) -> i
     from patchtool.rules.stale_mmu_role import DEFAULT_FIELDS
 
     fields = _fields(arguments.fields)
-    outcome = fix.search(source, fields or DEFAULT_FIELDS)
+    left = partial(_unrecorded, source) if arguments.backport else None
+    outcome = fix.search(source, fields or DEFAULT_FIELDS, left)
     if outcome.repairs:
         mails = patch.series(outcome, _settings(arguments, source, outcome, author))
         if arguments.apply:
@@ -119,10 +129,10 @@ def _run(arguments: argparse.Namespace, source: Source, author: str | None) -> i
             _print("".join(mail.text for mail in mails))
             told = []
         else:
-            told = _write(arguments.output, mails)
+            told = write(arguments.output, mails)
         _print("".join(f"{line}\n" for line in told))
     if not arguments.quiet:
-        sys.stderr.write("".join(f"patchtool: {line}\n" for line in _summary(outcome)))
+        sys.stderr.write("".join(f"patchtool: {line}\n" for line in _summary(outcome, source)))
     if outcome.open:
         return 1
     return 3 if outcome.last.verdict == "unknown" else 0
@@ -137,13 +147,29 @@ def _fields(given: str | None) -> tuple[str, ...]:
     return names
 
 
-def _summary(outcome: Outcome) -> Iterator[str]:
+def _unrecorded(source: Source, report: Report) -> dict[str, str]:
+    """Return what is open and of which no upstream commit is on record that closed it."""
+    from patchtool.repair import upstream
+    from patchtool.repair.fix import gaps
+
+    if not upstream.series(source):
+        raise UsageError("--backport: the Makefile of the tree does not tell its release")
+    known = upstream.closings(report, source)
+    names = {name for one in gaps(report).values() for name in one.missing}
+    return dict.fromkeys(names - known.keys(), "no upstream commit is on record that closed it")
+
+
+def _summary(outcome: Outcome, source: Source) -> Iterator[str]:
+    from patchtool.repair import upstream
     from patchtool.repair.patch import open_gap
 
+    known = upstream.closings(outcome.first, source)
     for repair in outcome.repairs:
         paths = len({key[:3] for key in repair.closed})
         lines = " ".join(repair.candidate.statements)
         yield f"{repair.input}: closed on {paths} path{'s' * (paths != 1)} by `{lines}`"
+        if repair.input in known:
+            yield f"{repair.input}: closed upstream by {known[repair.input].named}"
     for gap in outcome.open:
         yield f"not closed: {open_gap(gap)}"
     count, checks = len(outcome.repairs), outcome.checks
@@ -171,6 +197,9 @@ def _settings(
     version = upstream.kernel_version(source)
     at = f" at {source.rev[:12]}" if source.rev else ""
     selftest, ran = _reproduced(arguments, source, outcome)
+    known = upstream.closings(outcome.first, source)
+    if arguments.backport:
+        to = ("stable@vger.kernel.org", *to)
     return Settings(
         author=author,
         seconds=seconds,
@@ -187,7 +216,46 @@ def _settings(
         tree=f"Linux {version}{at}" if version else f"this tree{at}",
         selftest=selftest,
         ran=ran,
+        series=upstream.series(source) if arguments.backport else "",
+        backports=backports(known, outcome) if arguments.backport else {},
+        closed={name: one.named for name, one in known.items()},
     )
+
+
+def plain_settings(
+    repository: Repository, source: Source, outcome: Outcome, back: Mapping[str, Backport]
+) -> Settings:
+    """Return how to write the patches of a revision where nobody asks for anything special."""
+    from patchtool.repair import upstream
+    from patchtool.repair.patch import Settings
+
+    seconds, offset = _now()
+    blames = {repair.input: _recorded(repair.input, source) for repair in outcome.repairs}
+    version = upstream.kernel_version(source)
+    return Settings(
+        author=_identity(repository.path),
+        seconds=seconds,
+        offset=offset,
+        base=source.rev if not repository.prefix else None,
+        to=("stable@vger.kernel.org",) if back else (),
+        blames={name: blame for name, blame in blames.items() if blame is not None},
+        reaches=_reaches(source, outcome),
+        tree=f"Linux {version}" if version else "this tree",
+        series=upstream.series(source) if back else "",
+        backports=back,
+    )
+
+
+def backports(known: Mapping[str, Closing], outcome: Outcome) -> dict[str, Backport]:
+    """Return what each repair brings from upstream, where that is on record."""
+    from patchtool.repair import upstream
+    from patchtool.repair.patch import Backport
+
+    return {
+        one.input: Backport(by.commit, by.subject, upstream.adjusted(by, one))
+        for one in outcome.repairs
+        if (by := known.get(one.input)) is not None
+    }
 
 
 def _reproduced(
@@ -425,7 +493,7 @@ def _print(text: str) -> None:
         buffer.flush()
 
 
-def _write(folder: str, mails: Sequence[Mail]) -> list[str]:
+def write(folder: str, mails: Sequence[Mail]) -> list[str]:
     """Write a series into a folder and return the paths."""
     try:
         os.makedirs(folder, exist_ok=True)

@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 from patchtool.commands.history import add_work, chosen_fields, legend
 from patchtool.history.flips import DEFAULT_FIELDS, Settings, outcomes
@@ -15,13 +18,27 @@ from patchtool.history.verdicts import Cell, Outcome
 from patchtool.model import SEVERITY, worst
 from patchtool.outside.git import Repository
 from patchtool.report import STATUS
-from patchtool.report.layout import columns, fits, table
+from patchtool.report.layout import columns, fits, table, wrapped
 from patchtool.report.words import safe
 from patchtool.target.paths import ordered
+
+if TYPE_CHECKING:
+    from patchtool.repair.upstream import Closing
 
 ABOUT = """\
 Check some revisions of a repository, and print for each which inputs the role
 misses on each path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of one input of a revision for which a patch was wanted."""
+
+    input: str
+    result: Literal["applies as it is", "adjusted", "own patch", "not repairable"]
+    words: tuple[str, ...] = ()
+    """What was adjusted, or why there is no patch."""
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +48,9 @@ class Row:
     rev: str
     commit: str
     outcome: Outcome
+    known: tuple[tuple[Cell, str, Closing], ...] = ()
+    """What closed an input of a path upstream."""
+    written: tuple[Written, ...] = ()
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +64,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help=f"the fields to decide, or all (default: {','.join(DEFAULT_FIELDS)})",
     )
     add("--format", choices=("text", "json"), default="text", help="the form of the table")
+    add(
+        "--write-patches",
+        metavar="DIR",
+        help="for each revision with a gap, write patches to a folder below this one: the commits "
+        "that closed it upstream as stable takes them, else patches of its own",
+    )
     add_work(parser)
     parser.set_defaults(run=run)
 
@@ -56,6 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
     with Repository.open(arguments.tree) as repository, Progress("revisions") as progress:
         settings = Settings(fields, arguments.jobs, cache=not arguments.no_cache, progress=progress)
         rows = matrix(repository, arguments.revs, settings)
+        if arguments.write_patches is not None:
+            rows = _written(repository, rows, settings, arguments.write_patches)
     if arguments.format == "json":
         sys.stdout.write(_document(rows))
     else:
@@ -69,7 +97,73 @@ def matrix(repository: Repository, revs: Sequence[str], settings: Settings) -> l
     """Check some revisions; equal commits are checked once."""
     commits = [repository.resolve(rev) for rev in revs]
     found = outcomes(repository, list(dict.fromkeys(commits)), settings)
-    return [Row(rev, commit, found[commit]) for rev, commit in zip(revs, commits, strict=True)]
+    return [
+        Row(rev, commit, found[commit], _known(repository, commit, found[commit]))
+        for rev, commit in zip(revs, commits, strict=True)
+    ]
+
+
+def _known(
+    repository: Repository, commit: str, outcome: Outcome
+) -> tuple[tuple[Cell, str, Closing], ...]:
+    """Return which commits closed upstream what a revision misses."""
+    from patchtool.outside.source import Revision
+    from patchtool.repair import upstream
+
+    if not outcome.gaps:
+        return ()
+    source = Revision(repository, commit)
+    found = (
+        (cell, name, upstream.closing(name, cell.path, source))
+        for cell in outcome.cells
+        for name in cell.missing
+    )
+    return tuple((cell, name, by) for cell, name, by in found if by is not None)
+
+
+# -- patches ---------------------------------------------------------------------------------
+
+
+def _written(
+    repository: Repository, rows: Sequence[Row], settings: Settings, folder: str
+) -> list[Row]:
+    """Write the patches of each revision with a gap; equal commits have them once."""
+    todo = [row for row in rows if row.outcome.gaps]
+    done: dict[str, tuple[Written, ...]] = {}
+    for number, row in enumerate(todo):
+        if settings.progress is not None:
+            settings.progress(number, len(todo))
+        if row.commit not in done:
+            done[row.commit] = tuple(_patches(repository, row, settings.fields, folder))
+    return [replace(row, written=done.get(row.commit, ())) for row in rows]
+
+
+def _patches(
+    repository: Repository, row: Row, fields: tuple[str, ...], folder: str
+) -> Iterator[Written]:
+    from patchtool.commands import fix as command
+    from patchtool.outside.source import Revision
+    from patchtool.repair import fix, patch, upstream
+
+    source = Revision(repository, row.commit)
+    outcome = fix.search(source, fields)
+    known = upstream.closings(outcome.first, source)
+    files: Sequence[str] = ()
+    back = command.backports(known, outcome)
+    if outcome.repairs:
+        where = os.path.join(folder, re.sub(r"[^\w.+-]", "-", row.rev).lstrip(".-") or row.commit)
+        mails = patch.series(outcome, command.plain_settings(repository, source, outcome, back))
+        files = command.write(where, mails)
+    for one, file in zip(outcome.repairs, files, strict=True):
+        if one.input not in back:
+            yield Written(one.input, "own patch", (), file)
+        elif back[one.input].adjusted:
+            yield Written(one.input, "adjusted", back[one.input].adjusted, file)
+        else:
+            yield Written(one.input, "applies as it is", (), file)
+    told: dict[tuple[str, str], None] = {(gap.input, gap.reason): None for gap in outcome.open}
+    for name, reason in told:
+        yield Written(name, "not repairable", (reason,))
 
 
 def _cells(outcome: Outcome) -> dict[str, str]:
@@ -101,7 +195,37 @@ def _text(rows: Sequence[Row], width: int) -> Iterator[str]:
     ways = [(some, gap) for some in (lines, short) for gap in (2, 1)]
     some, gap = next((way for way in ways if fits(way[0], width, way[1])), (lines, 2))
     yield from table(some, width=width, gap=gap)
+    yield from _closings(rows, width)
+    yield from _results(rows, width)
     yield from legend(paths, width)
+
+
+def _closings(rows: Sequence[Row], width: int) -> Iterator[str]:
+    """Yield which commits closed upstream what is open, and where."""
+    told: dict[str, dict[str, dict[str, None]]] = {}
+    for row in rows:
+        for cell, name, by in row.known:
+            words = f"{safe(name)} by {by.named}"
+            told.setdefault(words, {}).setdefault(safe(row.rev), {})[safe(cell.path)] = None
+    if told:
+        yield ""
+        yield "closed upstream:"
+    for words, revs in told.items():
+        places = [f"{rev} ({', '.join(ordered(paths))})" for rev, paths in revs.items()]
+        yield from wrapped(f"{words}: {', '.join(places)}", "  ", "      ", width)
+
+
+def _results(rows: Sequence[Row], width: int) -> Iterator[str]:
+    """Yield what became of the patches that were wanted."""
+    if any(row.written for row in rows):
+        yield ""
+        yield "patches:"
+    for row in rows:
+        for one in row.written:
+            what = f"{safe(one.input)}: {one.result}" if one.input else one.result
+            more = f" ({safe('; '.join(one.words))})" if one.words else ""
+            at = f", {safe(one.file)}" if one.file else ""
+            yield from wrapped(f"{safe(row.rev)}: {what}{more}{at}", "  ", "      ", width)
 
 
 def _document(rows: Sequence[Row]) -> str:
@@ -120,6 +244,27 @@ def _document(rows: Sequence[Row]) -> str:
                         "missing": list(cell.missing),
                     }
                     for cell in row.outcome.cells
+                ],
+                "upstream": [
+                    {
+                        "path": cell.path,
+                        "field": cell.field,
+                        "input": safe(name),
+                        "commit": by.commit,
+                        "subject": by.subject,
+                        "release": by.release,
+                        "stable": list(by.stable),
+                    }
+                    for cell, name, by in row.known
+                ],
+                "patches": [
+                    {
+                        "input": safe(one.input),
+                        "result": one.result,
+                        "details": [safe(words) for words in one.words],
+                        "file": safe(one.file) or None,
+                    }
+                    for one in row.written
                 ],
             }
             for row in rows

@@ -8,7 +8,7 @@ A candidate counts only once a check of the tree with it has said what it closes
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from patchtool.c.index import Index
@@ -64,9 +64,16 @@ class Outcome:
     checks: int
 
 
-def search(source: Source, fields: Sequence[str] = rule.DEFAULT_FIELDS) -> Outcome:
-    """Find a series of role bits that closes what bits can close."""
-    return _Search(source, fields).run()
+def search(
+    source: Source,
+    fields: Sequence[str] = rule.DEFAULT_FIELDS,
+    left: Callable[[Report], Mapping[str, str]] | None = None,
+) -> Outcome:
+    """Find a series of role bits that closes what bits can close.
+
+    LEFT tells, of the first report, which inputs to leave alone, and why.
+    """
+    return _Search(source, fields).run(left)
 
 
 def results(report: Report) -> dict[Key, tuple[Context, FieldResult]]:
@@ -94,10 +101,11 @@ class _Search:
         self._failed: dict[str, str] = {}
         self._repairs: list[Repair] = []
 
-    def run(self) -> Outcome:
+    def run(self, left: Callable[[Report], Mapping[str, str]] | None = None) -> Outcome:
         """Add one bit after the other until none helps."""
         index = Index(self._source, rule.TARGET)
         first = report = self._check(index)
+        self._failed.update(left(first) if left is not None else {})
         while (name := self._next(report)) is not None:
             repair = self._repair(index, report, name)
             if repair is None:

@@ -46,6 +46,16 @@ class Blame:
 
 
 @dataclass(frozen=True, slots=True)
+class Backport:
+    """The upstream commit that a patch brings to an older series, and what differs from it."""
+
+    commit: str
+    subject: str
+    adjusted: tuple[str, ...]
+    """What had to be adjusted, in words; nothing where the change is that of upstream."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Who sends a series, when, and what goes along."""
 
@@ -68,6 +78,12 @@ class Settings:
     selftest: Selftest | None = None
     ran: tuple[str, ...] = ()
     """What a run on a kernel saw: a title, then an item for each order of two states."""
+    series: str = ""
+    """The stable series that the patches are for, as ``5.10.y``."""
+    backports: Mapping[str, Backport] = field(default_factory=dict)
+    """The upstream commits, by input."""
+    closed: Mapping[str, str] = field(default_factory=dict)
+    """How upstream closed a gap, in words, by input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +118,7 @@ def series(outcome: Outcome, settings: Settings) -> tuple[Mail, ...]:
         _mail(
             number,
             total,
-            _subject(repair),
+            _subject(repair, settings),
             "\n\n".join(_changelog(repair, settings)) + "\n\n" + _trailers(repair, settings),
             "\n\n".join(_notes(number, outcome, repair, settings)),
             repair.files,
@@ -150,13 +166,14 @@ def _headers(number: int, total: int, subject: str, text: str, settings: Setting
     from email.utils import format_datetime
 
     date = format_datetime(_date(settings))
+    series = f" {settings.series}" if settings.series else ""
     version = f" v{settings.version}" if settings.version > 1 else ""
     count = f" {number:0{len(str(total))}}/{total}" if total > 1 or settings.cover else ""
     lines = [
         f"From {_NULL} Mon Sep 17 00:00:00 2001",
         f"From: {_encoded(settings.author or _NOBODY)}",
         f"Date: {date}",
-        f"Subject: [PATCH{version}{count}] {subject}",
+        f"Subject: [PATCH{series}{version}{count}] {subject}",
         *(f"To: {one}" for one in settings.to),
         *(f"Cc: {one}" for one in settings.cc),
     ]
@@ -227,13 +244,19 @@ def _prove(mail: Mail, files: Sequence[FileChange | Addition]) -> None:
 # -- the changelog -------------------------------------------------------------------------
 
 
-def _subject(repair: Repair) -> str:
+def _subject(repair: Repair, settings: Settings) -> str:
+    backport = settings.backports.get(repair.input)
+    if backport is not None:
+        return backport.subject
     verb = "Track" if repair.candidate.declares else "Set"
     return f"KVM: x86/mmu: {verb} {repair.input} in the extended MMU role"
 
 
 def _changelog(repair: Repair, settings: Settings) -> Iterator[str]:
     """Yield the paragraphs: the change, the problem, an example, who is affected, why so."""
+    backport = settings.backports.get(repair.input)
+    if backport is not None:
+        yield f"commit {backport.commit} upstream."
     yield _wrapped(_change(repair))
     yield _wrapped(_problem(repair))
     yield from _example(repair)
@@ -254,6 +277,9 @@ def _changelog(repair: Repair, settings: Settings) -> Iterator[str]:
         f"fix' on {settings.tree} decided that equal roles do not imply an equal "
         f"{_listed(_fields(repair))}, and generated the change and this description."
     )
+    if backport is not None and backport.adjusted:
+        told = "; ".join(backport.adjusted)
+        yield _wrapped(f"[ Adjusted for {settings.series}: {told}. ]", "", "  ")
 
 
 def _change(repair: Repair) -> str:
@@ -361,7 +387,8 @@ def _reason(one: FieldResult, name: str) -> str:
 def _trailers(repair: Repair, settings: Settings) -> str:
     lines = []
     blame = settings.blames.get(repair.input)
-    if blame is not None:
+    # The tags of a backport are those of the upstream commit.
+    if blame is not None and repair.input not in settings.backports:
         lines.append(f'Fixes: {blame.commit[:12]} ("{blame.subject}")')
         since = f" # {blame.release}+" if blame.release else ""
         lines.append(f"Cc: {_STABLE}{since}")
@@ -393,7 +420,18 @@ def _notes(number: int, outcome: Outcome, repair: Repair, settings: Settings) ->
     told = [settings.build]
     if not settings.ran:
         told.append("Not run: neither KVM selftests nor kvm-unit-tests.")
-    told.append(blame.origin if blame else "No Fixes tag: the commit to blame is not known.")
+    backport = settings.backports.get(repair.input)
+    if backport is not None:
+        if not backport.adjusted:
+            told.append("The change is that of the upstream commit; nothing was adjusted.")
+        told.append(
+            "The upstream commit has another author: before sending, take From:, the changelog "
+            f"and all tags from it (git log -1 {backport.commit[:12]}), and sign off below them."
+        )
+    else:
+        told.append(blame.origin if blame else "No Fixes tag: the commit to blame is not known.")
+        if repair.input in settings.closed:
+            told.append(f"Upstream closed this gap with {settings.closed[repair.input]}.")
     if repair.input in settings.reaches:
         told.append("How the states are reached is on record, not derived from the tree.")
     if settings.author is None:
@@ -469,7 +507,7 @@ def _cover(outcome: Outcome, settings: Settings) -> Mail:
         ),
         _items(
             f"Verdict before the series: {outcome.first.verdict}, after: {outcome.last.verdict}.",
-            [_subject(repair) for repair in outcome.repairs],
+            [_subject(repair, settings) for repair in outcome.repairs],
         ),
     ]
     if outcome.open:

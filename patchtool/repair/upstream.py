@@ -12,11 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from patchtool.c.index import Readable
 from patchtool.model import Context, FieldResult, Report
 from patchtool.target.paths import path_of
+
+if TYPE_CHECKING:
+    from patchtool.repair.fix import Repair
 
 Release = tuple[int, int, int, int]
 """Version, patch level, sublevel, and candidate; a release is behind all its candidates."""
@@ -144,6 +147,36 @@ def by_commit(commit: str) -> Fact | None:
         if commit.startswith(fact.commit):
             return fact
     return None
+
+
+def closings(report: Report, source: Readable) -> dict[str, Closing]:
+    """Return by input which commit closed upstream what a report shows to be open."""
+    some = (one for found in known(report, source).values() for one in found)
+    return {one.input: one.closing for one in some}
+
+
+def adjusted(closed: Closing, repair: Repair) -> tuple[str, ...]:
+    """Return in words where a repair differs from what the upstream commit changed."""
+    candidate = repair.candidate
+    files = [one.path for one in repair.files if one.path.endswith(".c")]
+    told = []
+    if files != [closed.file]:
+        told.append(f"the role is set in {' and '.join(files)}, upstream in {closed.file}")
+    if list(candidate.functions) != [closed.function]:
+        names = " and ".join(f"{name}()" for name in candidate.functions)
+        told.append(f"{names} sets the bit, upstream {closed.function}() does")
+    if candidate.bit.member != closed.member:
+        told.append(f"the bit is called {candidate.bit.member}, upstream {closed.member}")
+    if not all(re.search(rf"\b{closed.reader}\(", one) for one in candidate.statements):
+        lines = " ".join(f"`{one}`" for one in candidate.statements)
+        told.append(f"the bit is set by {lines}, upstream it is read with {closed.reader}()")
+    return tuple(told)
+
+
+def series(source: Readable) -> str:
+    """Return the stable series of a tree, as ``5.10.y``; "" where its Makefile tells none."""
+    release = kernel_release(source)
+    return f"{release[0]}.{release[1]}.y" if release is not None else ""
 
 
 def kernel_release(source: Readable) -> tuple[int, int] | None:

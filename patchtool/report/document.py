@@ -126,4 +126,14 @@ def _finding(finding: Finding, options: Options) -> dict[str, object]:
         "entry": [safe(name) for name in finding.entry],
         "state": options.state(finding),
         "changed": None if changed is None else _place(changed.place),
+        "upstream": [
+            {
+                "input": safe(one.input),
+                "commit": one.closing.commit,
+                "subject": one.closing.subject,
+                "release": one.closing.release,
+                "stable": list(one.closing.stable),
+            }
+            for one in options.known.get((finding.field, finding.entry), ())
+        ],
     }
