@@ -3,11 +3,11 @@
 
 from pathlib import Path
 
+import miniatures
+
 from patchtool.c.index import Index
 from patchtool.rules import stale_mmu_role as rule
 from patchtool.target.kvm import KVM
-
-FIXTURES = Path(__file__).parent.parent / "fixtures"
 
 
 class Files:
@@ -37,7 +37,8 @@ def load(folder, parts=("",)):
 
 def fixture(name):
     """Return the files of a fixture."""
-    return load(FIXTURES / name, ("arch", "include"))
+    kept = ("arch/", "include/")
+    return {path: data for path, data in miniatures.files(name).items() if path.startswith(kept)}
 
 
 def check(files, fields=rule.DEFAULT_FIELDS):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import miniatures
 import pytest
 from scratch import commit, git, repository
 
@@ -19,8 +20,8 @@ from patchtool.rules import stale_mmu_role as rule
 
 HOUSE = Path(__file__).parent.parent
 DEMO = HOUSE / "fixtures/demo"
-FIXED = HOUSE / "fixtures/role-regs-fixed"
-BROKEN = HOUSE / "fixtures/broken-syntax"
+FIXED = miniatures.folder("role-regs-fixed")
+BROKEN = miniatures.folder("broken-syntax")
 MMU = "arch/x86/kvm/mmu/mmu.c"
 HOST = "arch/x86/include/asm/kvm_host.h"
 

@@ -2,13 +2,12 @@
 """A fix is proved, small and in the idiom of its neighbours, or it says what stays open."""
 
 import argparse
-import json
 import os
 import re
 import shutil
 from functools import cache
-from pathlib import Path
 
+import miniatures
 import pytest
 import remembered
 from hypothesis import HealthCheck, given, settings
@@ -25,7 +24,6 @@ from patchtool.repair.register_access import parse_bit
 from patchtool.rules import stale_mmu_role as rule
 from patchtool.target.kvm import KVM
 
-FIXTURES = Path(__file__).parent.parent / "fixtures"
 HOST = "arch/x86/include/asm/kvm_host.h"
 MMU = "arch/x86/kvm/mmu/mmu.c"
 
@@ -38,7 +36,7 @@ def _remembered(monkeypatch):
 
 def tree(name):
     """Return the path of a miniature."""
-    return str(FIXTURES / name)
+    return str(miniatures.folder(name))
 
 
 @cache
@@ -62,7 +60,7 @@ def run(*arguments):
 
 def expected(name):
     """Return what a miniature says about itself."""
-    return json.loads((FIXTURES / name / "expect.json").read_text())
+    return miniatures.expected(name)
 
 
 def inserted(repair):
@@ -164,7 +162,7 @@ def test_an_input_that_is_no_register_bit_is_left_to_people():
     assert gap.input == "vcpu->arch.maxphyaddr" and "no bit of a register" in gap.reason
 
 
-@pytest.mark.parametrize("name", [p.name for p in FIXTURES.iterdir() if p.name.endswith("-fixed")])
+@pytest.mark.parametrize("name", [n for n in miniatures.NAMES if n.endswith("-fixed")])
 def test_a_covered_tree_needs_no_fix(name):
     """Nothing is proposed where nothing is wrong."""
     if expected(name)["verdict"] == "covered":

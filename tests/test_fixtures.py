@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Each miniature kernel has its expected verdict, and its whole report, beside it."""
 
-import json
-from pathlib import Path
-
+import miniatures
 import pytest
 
 from patchtool.c.index import Index
@@ -17,22 +15,18 @@ from patchtool.report.options import Options
 from patchtool.rules import stale_mmu_role as rule
 from patchtool.target.kvm import KVM
 
-FIXTURES = sorted(
-    path.parent for path in Path(__file__).parent.parent.glob("fixtures/*/expect.json")
-)
-
 
 def expectations():
     """Yield each fixture with each field that its expectation speaks of."""
-    for fixture in FIXTURES:
-        expected = json.loads((fixture / "expect.json").read_text("utf-8"))
+    for fixture in miniatures.NAMES:
+        expected = miniatures.expected(fixture)
         for name, per_field in {"root_level": expected, **expected.get("fields", {})}.items():
-            yield pytest.param(fixture, name, per_field, id=f"{fixture.name}-{name}")
+            yield pytest.param(fixture, name, per_field, id=f"{fixture}-{name}")
 
 
 def decided(fixture, fields):
     """Check a fixture."""
-    return rule.check(Index(open_source(str(fixture)), KVM), fields, fixture.name)
+    return rule.check(Index(open_source(str(miniatures.folder(fixture))), KVM), fields, fixture)
 
 
 def answers(report, name):
@@ -53,7 +47,7 @@ def is_meant(expected, answer):
 
 def test_there_are_fixtures():
     """The expectations are found, so that the tests below test something."""
-    assert len(FIXTURES) > 30
+    assert len(miniatures.NAMES) > 30
 
 
 @pytest.mark.parametrize(("fixture", "name", "expected"), list(expectations()))
@@ -82,15 +76,15 @@ def test_verdicts(fixture, name, expected):
         assert report.verdict == worst(tuple(verdict for *_, verdict, _ in found))
 
 
-@pytest.mark.parametrize("fixture", FIXTURES, ids=lambda path: path.name)
+@pytest.mark.parametrize("fixture", miniatures.NAMES)
 def test_reports(fixture, rewrite):
     """The whole text report on a fixture is as written down."""
-    file = fixture / "expect.txt"
-    expected = json.loads((fixture / "expect.json").read_text("utf-8"))
+    file = miniatures.FIXTURES / fixture / "expect.txt"
+    expected = miniatures.expected(fixture)
     try:
         report = decided(fixture, rule.DEFAULT_FIELDS)
     except InputError as error:
-        verdict, text = "error", f"{error}\n".replace(str(fixture), fixture.name)
+        verdict, text = "error", f"{error}\n".replace(str(miniatures.folder(fixture)), fixture)
     else:
         verdict = worst(tuple(v for *_, v, _ in answers(report, "root_level")) or (report.verdict,))
         source = open_source(str(fixture))
@@ -108,7 +102,13 @@ def test_reports(fixture, rewrite):
 @pytest.mark.parametrize("nodes", [1, 100])
 def test_the_solver_reports_the_same(name, nodes, monkeypatch):
     """Where diagrams give up, at once or half-way, the report is the one that they give."""
-    fixture = next(one for one in FIXTURES if one.name == name)
-    expected = decided(fixture, rule.DEFAULT_FIELDS)
+    expected = decided(name, rule.DEFAULT_FIELDS)
     monkeypatch.setattr(bdd, "MAX_NODES", nodes)
-    assert decided(fixture, rule.DEFAULT_FIELDS) == expected
+    assert decided(name, rule.DEFAULT_FIELDS) == expected
+
+
+def test_an_overlay_has_what_differs_alone():
+    """A case over another one holds no file of it twice, and no more than a handful at all."""
+    own = {n: len(miniatures.own(n)) for n in miniatures.NAMES if "base" in miniatures.expected(n)}
+    assert own
+    assert all(1 <= number <= 6 for number in own.values()), own

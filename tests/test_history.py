@@ -5,8 +5,8 @@ import io
 import json
 import shutil
 from argparse import ArgumentParser
-from pathlib import Path
 
+import miniatures
 import pytest
 from scratch import fill, git
 
@@ -22,7 +22,6 @@ from patchtool.outside.git import Repository
 from patchtool.report.progress import Progress
 from patchtool.rules import stale_mmu_role as rule
 
-FIXTURES = Path(__file__).parent.parent / "fixtures"
 MAIN = "arch/x86/kvm/mmu/mmu.c"
 OLD_MAIN = "arch/x86/kvm/mmu.c"
 UNRELATED = b"\nstatic int unrelated(int a)\n{\n\treturn a + 1;\n}\n"
@@ -31,10 +30,7 @@ PLAIN = Settings(paranoid=True, cache=False)
 
 def tree(name):
     """Return the files of a fixture."""
-    base = FIXTURES / name
-    files = {p.relative_to(base).as_posix(): p.read_bytes() for p in base.rglob("*") if p.is_file()}
-    del files["expect.json"]
-    return files
+    return dict(miniatures.files(name))
 
 
 def grown(files, more=UNRELATED, path=MAIN):

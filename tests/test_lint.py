@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import miniatures
 import pytest
 from scratch import commit, git, repository
 from test_report import official
@@ -23,7 +24,7 @@ from patchtool.outside.diff import parse
 from patchtool.outside.mail import read, relevant
 
 HOUSE = Path(__file__).parent.parent
-FIXED = HOUSE / "fixtures/role-regs-fixed"
+FIXED = miniatures.folder("role-regs-fixed")
 DEMO = HOUSE / "fixtures/demo"
 MMU = "arch/x86/kvm/mmu/mmu.c"
 HOST = "arch/x86/include/asm/kvm_host.h"

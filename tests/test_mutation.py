@@ -5,7 +5,8 @@ import random
 import shutil
 
 import pytest
-from edited import FIXTURES, check, fixture, load
+from edited import check, fixture, load
+from miniatures import folder
 from oracle import gcc, mutate
 
 if shutil.which("gcc") is None:
@@ -59,7 +60,7 @@ def test_small_fixtures(name):
     files = fixture(name)
     items = mutate.role_assignments(files)
     assert len(items) > 4
-    wrong = [one for item in items for one in compared(files, FIXTURES / name, item)]
+    wrong = [one for item in items for one in compared(files, folder(name), item)]
     assert not wrong
 
 
@@ -68,7 +69,7 @@ def test_large_fixtures(name):
     """The same for the fixtures with five contexts; every third mutant."""
     files = fixture(name)
     items = mutate.role_assignments(files)[::3]
-    wrong = [one for item in items for one in compared(files, FIXTURES / name, item)]
+    wrong = [one for item in items for one in compared(files, folder(name), item)]
     assert not wrong
 
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The two oracles agree with what is written beside every fixture, and with the known kernels."""
 
-import json
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
+import miniatures
 import pytest
 from oracle import gcc, mutate
 
@@ -15,9 +15,8 @@ interp = pytest.importorskip("oracle.interp")
 if shutil.which("gcc") is None:
     pytest.skip("needs gcc", allow_module_level=True)
 
-FIXTURES = Path(__file__).parent.parent / "fixtures"
 STUBS = Path(__file__).parent / "oracle" / "include"
-NAMES = sorted(folder.name for folder in FIXTURES.iterdir() if folder.is_dir())
+NAMES = miniatures.NAMES
 WHOLE = [name for name in NAMES if not name.startswith(("broken-", "no-"))]
 LMA = ("gap", ["EFER.LMA"])
 LA57 = ("gap", ["CR4.LA57", "EFER.LMA"])
@@ -33,7 +32,7 @@ KNOWN = {  # tdp, soft, npt, ept, nested
 
 def expected(name, field="root_level"):
     """Read what is written beside a fixture, as path: (verdict, missing)."""
-    document = json.loads((FIXTURES / name / "expect.json").read_text())
+    document = miniatures.expected(name)
     if field != "root_level":
         document = document["fields"][field]
     return short(document["contexts"])
@@ -46,7 +45,7 @@ def short(found):
 
 def fields(name):
     """Return the fields that a fixture says something about."""
-    document = json.loads((FIXTURES / name / "expect.json").read_text())
+    document = miniatures.expected(name)
     return ["root_level", *document.get("fields", {})]
 
 
@@ -58,7 +57,7 @@ def only(found, wanted):
 @pytest.mark.parametrize("name", WHOLE)
 def test_fixture_is_c(name):
     """Every fixture that is not broken on purpose is C that gcc accepts without a warning."""
-    top = FIXTURES / name
+    top = miniatures.folder(name)
     files = sorted(str(file) for file in (top / "arch/x86/kvm").rglob("*.c"))
     folders = ("arch/x86/include", "arch/x86/include/uapi", "include", "include/uapi")
     done = subprocess.run(
@@ -78,7 +77,7 @@ def test_fixture_is_c(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_fixture_says_one_verdict(name):
     """The verdict of a fixture follows from the verdicts of its paths, worst first."""
-    document = json.loads((FIXTURES / name / "expect.json").read_text())
+    document = miniatures.expected(name)
     found = {item["verdict"] for item in document["contexts"].values()}
     order = ("gap", "unknown", "not-guarded", "covered")
     assert document["verdict"] == next((word for word in order if word in found), "error")
@@ -89,13 +88,13 @@ def test_gcc_oracle_on_fixture(name):
     """The compiled initialisers behave as is written beside the fixture."""
     for field in fields(name):
         wanted = expected(name, field)
-        assert only(short(gcc.decide(FIXTURES / name, field)), wanted) == wanted
+        assert only(short(gcc.decide(miniatures.folder(name), field)), wanted) == wanted
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_interpreter_oracle_on_fixture(name):
     """The interpreted initialisers behave as is written beside the fixture."""
-    found = interp.decide_fields(FIXTURES / name, fields(name))
+    found = interp.decide_fields(miniatures.folder(name), fields(name))
     for field, verdicts in found.items():
         wanted = expected(name, field)
         assert only(short(verdicts), wanted) == wanted
@@ -104,7 +103,7 @@ def test_interpreter_oracle_on_fixture(name):
 @pytest.mark.parametrize("name", ["guard-swapped-fixed", "guard-two-fixed"])
 def test_oracles_agree_on_mutants(name, tmp_path):
     """Both oracles say the same when one assignment of the role is taken away."""
-    top = FIXTURES / name
+    top = miniatures.folder(name)
     items = mutate.role_assignments(top)
     assert items
     for number, item in enumerate(items):
@@ -119,7 +118,7 @@ def test_oracles_agree_on_mutants(name, tmp_path):
 
 def test_mutants_lose_what_they_dropped():
     """Taking away the bit that carries EFER.LMA opens the gap that the bit had closed."""
-    top = FIXTURES / "guard-swapped-fixed"
+    top = miniatures.folder("guard-swapped-fixed")
     item = next(item for item in mutate.role_assignments(top) if "efer_lma" in item[2])
     assert short(gcc.decide(top, overlay=mutate.without(top, item)))["tdp"] == LMA
 

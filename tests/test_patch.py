@@ -4,11 +4,10 @@
 import argparse
 import email
 import re
-import shutil
 import subprocess
 from email import policy
-from pathlib import Path
 
+import miniatures
 import pytest
 import remembered
 import unidiff
@@ -21,7 +20,6 @@ from patchtool.outside.source import open_source
 from patchtool.repair import fix, patch, upstream
 from patchtool.rules import stale_mmu_role as rule
 
-FIXTURES = Path(__file__).parent.parent / "fixtures"
 HOST = "arch/x86/include/asm/kvm_host.h"
 MMU = "arch/x86/kvm/mmu/mmu.c"
 GAPS = ["demo", "guard-block-gap", "args-vs-vcpu-gap", "cpu-role-word-gap", "masked-word-gap"]
@@ -50,7 +48,7 @@ def written(where, *arguments):
 
 def copied(name, where):
     """Copy a miniature."""
-    shutil.copytree(FIXTURES / name, where)
+    miniatures.write(name, where)
     return where
 
 
@@ -303,7 +301,7 @@ def test_recipients_come_from_the_script_of_the_tree(tmp_path):
 
 def test_a_mail_that_yields_something_else_is_never_handed_out(monkeypatch):
     """The text of a patch is applied again and compared with what was checked."""
-    outcome = fix.search(open_source(str(FIXTURES / "demo")))
+    outcome = fix.search(open_source(str(miniatures.folder("demo"))))
     real = diff.write
     monkeypatch.setattr(
         diff,

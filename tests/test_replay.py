@@ -13,6 +13,7 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
+import miniatures
 import pytest
 from edited import Files, fixture
 from scratch import commit, git
@@ -348,7 +349,7 @@ def test_the_command_writes_a_program(tmp_path, capsys):
 )
 def test_a_tree_without_a_gap_has_nothing_to_replay(tree, reason, tmp_path, capsys):
     """Nothing is written, and the status is no success."""
-    assert reproduce(HOUSE / "fixtures" / tree, "-o", tmp_path / "new") == 3
+    assert reproduce(miniatures.folder(tree), "-o", tmp_path / "new") == 3
     out, err = capsys.readouterr()
     assert not out
     assert reason in err
