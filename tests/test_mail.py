@@ -319,7 +319,7 @@ def fresh(tmp_path_factory):
                 command = ["git", "-C", str(top), "apply", str(where / "patch")]
                 if subprocess.run(command, capture_output=True, check=False).returncode:
                     return None
-        return rule.check(Index(WorkTree(str(top)))).verdict
+        return rule.check(Index(WorkTree(str(top)), rule.TARGET)).verdict
 
     return applied
 

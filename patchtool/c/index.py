@@ -348,7 +348,7 @@ class Index:
         return (*self._external(name), *found)
 
     def _external(self, name: str) -> tuple[Definition, ...]:
-        """Return the definitions of a function with external linkage, in all of KVM."""
+        """Return the definitions of a function with external linkage, in all of the target."""
         memo = ("extern", name, "")
         if memo not in self._memo:
             word = name.encode()
@@ -402,7 +402,7 @@ class Index:
         return self._search("enumerator", name, here, lambda f: f.enumerators(word))
 
     def defines(self, name: str, here: str) -> bool:
-        """Tell whether KVM itself defines a function or a macro that a file sees."""
+        """Tell whether the target itself defines a function or a macro that a file sees."""
         memo = (name, here)
         if memo not in self._own:
             word = name.encode()

@@ -259,7 +259,7 @@ class Calls(Expressions):
         return self._direct(name, node, arguments, state, needed)
 
     def _is_own(self, name: str) -> bool:
-        """Tell whether KVM itself defines what else is taken by its meaning."""
+        """Tell whether the target itself defines what else is taken by its meaning."""
         return is_builtin(name, self.index.target) and self.index.defines(name, self._here)
 
     def _builtin(
@@ -794,7 +794,7 @@ class Calls(Expressions):
         needed: bool,
         hidden: bool,
     ) -> Value:
-        """Call what KVM does not define, or defines as a macro and a function."""
+        """Call what the target does not define, or defines as a macro and a function."""
         reason = f"the definition of {name}() was not found"
         if hidden:
             reason = f"{name}() is a macro as well as a function"

@@ -469,7 +469,7 @@ class Names(Guards):
         return self._decided(f"{how}({option})")
 
     def _may_be_module(self, option: str) -> bool:
-        """Tell whether an option of KVM has three values."""
+        """Tell whether a build option has three values."""
         if option not in self._tristates:
             name = option.removeprefix("CONFIG_").encode()
             words = self.index.text(f"{self.index.target.folder}/Kconfig") or b""
