@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from patchtool.c.layout import IntType, RecordType
+from patchtool.c.layout import CType, IntType, PointerType, RecordType, settled
 from patchtool.c.lower import Trouble
 from patchtool.c.memory import Fact, Function, Int, Loc, Opaque, Unclear, is_shared, member_of
 from patchtool.model import FieldResult, Input, Reason, Verdict, Witness
@@ -28,6 +28,7 @@ from patchtool.proof.coverage import (
 from patchtool.world import hosts
 from patchtool.world.constants import host_constant
 from patchtool.world.entries import Path, Tree, context_name
+from patchtool.world.mentions import variable_type
 
 if TYPE_CHECKING:
     from patchtool.world.invalidation import Invalidations
@@ -466,9 +467,8 @@ class Terms:
             if self._fixed_while_nested(word):
                 found[unit] = Invalidated("", tuple(map(word.bit, range(64))))
                 continue
-            member = member_of(word)
-            stored = isinstance(word.about, Loc) and member.isidentifier()
-            by = self._invalidations.after(member) if stored else None
+            owner = self._owner(word)
+            by = self._invalidations.after(member_of(word), owner) if owner is not None else None
             if by is not None:
                 found[unit] = Invalidated(by, tuple(map(word.bit, range(self._width(word, 64)))))
         return found
@@ -478,19 +478,49 @@ class Terms:
         return (
             re.search(r"(?:->|\.)nested(?:->|\.)", word.name) is not None
             and context_name(self.guard.context) == "root_mmu"
-            and any(c.name.endswith("guest_mode") for c in self._carriers)
+            and any(c.name.endswith("guest_mode") and c.value.value is None for c in self._carriers)
         )
+
+    def _owner(self, word: Word) -> str | None:
+        """Return the tag of the record that an input is a member of, None where it is none."""
+        loc = word.about
+        if not isinstance(loc, Loc) or not loc.path or not loc.path[-1].isidentifier():
+            return None
+        node = self.tree.index.node(self.out.start)
+        here: CType = variable_type(self.tree.types, node, loc.root.name, self.out.start.file)
+        for step in loc.path:
+            if isinstance(here, PointerType):
+                here = settled(here.target)
+            if not isinstance(here, RecordType) or step not in here.by_name:
+                return None
+            holder, here = here, here.by_name[step][1]
+        return holder.tag
 
     @cached_property
     def _invalidations(self) -> Invalidations:
         from patchtool.world.invalidation import Invalidations
 
-        computed = {}
-        for member, new in self._roles:
-            record = self._role_type(member)
-            if record is not None:
-                computed[member] = (record, new)
-        return Invalidations(self.tree, context_name(self.guard.context), computed)
+        roles = frozenset(one.member for one in self.guard.comparisons)
+        name = context_name(self.guard.context)
+        return Invalidations(self.tree, name, roles, self._never_skips)
+
+    def _never_skips(self, role: str, below: str, value: int) -> bool:
+        """Tell whether nothing skips where a number stands in a part of a stored role."""
+        record = self._role_type(role)
+        slot = record.slots.get(below) if record is not None and below else None
+        if record is None or record.size is None or (below and slot is None):
+            return False
+        low, width = (slot[0], slot[1]) if slot is not None else (0, record.size)
+        known: dict[Term, Cond] = {}
+        for one in self.guard.comparisons:
+            if one.member == role:
+                cell = self.out.word(one.context.member(role))
+                known.update({cell.bit(low + i): bool(value >> i & 1) for i in range(width)})
+        closed = self._closed(self.guard.condition)
+        skips = bits.substitute(closed if self.guard.skips else bits.negate(closed), known)
+        path = bits.substitute(self._others_closed(self.guard.path), known)
+        runs = self._runs
+        return can_hold([Under(skips, runs.second), Under(path, runs.second)]) is False
 
     def _assumptions(
         self, decision: Decision, invalidated: Mapping[Unit, Invalidated]

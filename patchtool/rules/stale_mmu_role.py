@@ -31,6 +31,7 @@ from patchtool.rules.question import Invalidated, Terms
 from patchtool.target.kvm import KVM
 from patchtool.world.completeness import doubts, garbled_functions, missing_pieces, unreached
 from patchtool.world.entries import Path, Tree, Ways, context_name, find_paths
+from patchtool.world.guards_above import guards_above
 from patchtool.world.ledger import Ledger, Patch
 from patchtool.world.mentions import Mentions
 from patchtool.world.readers import Selection
@@ -136,6 +137,7 @@ def examine(
     contexts = [one.context for one in decided if one.context.fields]
     if ledger is not None:
         seen = [field for one in decided for field in one.seen]
+        everywhere += guards_above(tree, ledger, runs, ledger.names)
         everywhere += vanished(tree, runs, Selection(tree, ledger.mentions), seen)
     if decided and not contexts and ways is None:
         names = ", ".join(wanted)

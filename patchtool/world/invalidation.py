@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which changes of an input make the stored role one that no full run computes.
+"""Which changes of an input make the stored role one behind which nothing skips.
 
-In: a tree, a context and the role that a full run computes for it.  Out: the function
-through which every change of a member invalidates the stored role; such a member needs
-no bit of the role, for no run skips after it has changed.
+In: a tree, a context, and who tells whether a store to its role leaves nothing to skip.
+Out: the function through which every change of a member invalidates the stored role; such
+a member needs no bit of the role, for no run skips after it has changed.  A change is every
+mention of the member that does not leave it as it is; one that is no plain store, and so
+has no place behind which to look, leaves the member uncovered.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 from patchtool.c import syntax
-from patchtool.c.layout import RecordType
 from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node
-from patchtool.proof import bits
-from patchtool.proof.bits import Bits
 from patchtool.world.entries import Tree
+from patchtool.world.mentions import Mention, Mentions
 
 MAX_CALLS = 8
 """How many calls may lie between a change and the invalidation."""
@@ -38,71 +38,117 @@ class Invalidations:
     """The stores that invalidate the roles of one context, and who comes by one."""
 
     def __init__(
-        self, tree: Tree, context: str, computed: Mapping[str, tuple[RecordType, Bits]]
+        self,
+        tree: Tree,
+        context: str,
+        roles: frozenset[str],
+        never_skips: Callable[[str, str, int], bool],
     ) -> None:
-        """Take the name of a context, and for each compared member its type and new value."""
-        self._tree, self._context, self._computed = tree, context, computed
+        """Take the name of a context and the members of it that are compared.
 
-    def after(self, member: str) -> str | None:
-        """Return the function that invalidates the role after every store to a member."""
-        stored = re.compile(rb"(?:->|\.)\s*" + member.encode() + rb"\s*(?:[-+|&^]|<<|>>)?=(?!=)")
+        NEVER_SKIPS tells of a role, a member below it and a number, whether nothing skips
+        where the number stands there.
+        """
+        self._tree, self._context, self._roles = tree, context, roles
+        self._never_skips = never_skips
+
+    def after(self, member: str, owner: str) -> str | None:
+        """Return the function that invalidates the role after every change of a member.
+
+        OWNER is the tag of the record that the member belongs to.
+        """
+        mentions = Mentions(self._tree.index, self._tree.types, {member: frozenset((owner,))})
         name: str | None = None
-        for _, writer in self._tree.index.users(member):
-            stores = [match.end() for match in stored.finditer(writer.text)]
-            if stores:
-                name = self._on_every_way(writer, stores[-1], frozenset())
-                if name is None:
-                    return None
+        for mention in mentions.of(member):
+            if mention.kind in ("read", "declaration", "variable"):
+                continue
+            name = self._behind(mention, member) if mention.kind == "store" else None
+            if name is None:
+                return None
         return name
 
+    def _behind(self, mention: Mention, member: str) -> str | None:
+        """Return what invalidates the role on every way behind a store."""
+        function = mention.function
+        holder = re.match(r"\(*\s*(\w+)\s*(?:->|\.)", mention.what)
+        if function is None or function.kind != "function" or holder is None:
+            return None
+        line = function.text.split(b"\n")[: mention.place.line - function.line]
+        start = sum(len(one) + 1 for one in line) + len(mention.what)
+        return self._on_every_way(function, start, holder[1], frozenset())
+
     def _on_every_way(
-        self, function: Definition, start: int, above: frozenset[tuple[str, str, int]]
+        self,
+        function: Definition,
+        start: int,
+        vcpu: str,
+        above: frozenset[tuple[str, str, int]],
     ) -> str | None:
-        """Return what invalidates the role on every way through a function from a byte on."""
+        """Return what invalidates the role of a vCPU on every way from a byte on."""
         root = self._tree.index.node(function)
         body = syntax.function(root)
         if body is None or root.has_error or function.key in above or len(above) > MAX_CALLS:
             return None
+        if _is_set(body, vcpu):
+            return None
         for match in syntax.matches("role_invalidation", body):
             target, value = match["role.target"][0], match["role.value"][0]
-            if target.start_byte >= start and self._invalidates(target, value):
+            if target.start_byte >= start and self._invalidates(target, value, vcpu):
                 if _is_certain(target, body):
                     return function.name
-        notices = self._tree.index.target.notices
         for match in syntax.matches("call_site", body):
             call = match["call.function"][0]
             name = syntax.text(call)
-            if call.start_byte < start or not name.startswith(notices):
+            if call.start_byte < start or not name.startswith(self._tree.index.target.notices):
                 continue
             # Behind an unknown macro a call looks like a declaration.
-            declared = call.parent is not None and call.parent.type == "function_declarator"
-            if declared or not _is_certain(call, body):
+            while call.parent is not None and call.parent.type == "parenthesized_expression":
+                call = call.parent
+            outer = call.parent
+            if outer is None or outer.type != "call_expression" or not _is_certain(outer, body):
                 continue
-            inside = [
-                self._on_every_way(one, 0, above | {function.key})
-                for one in self._tree.index.functions(name, function.file)
-            ]
+            inside: list[str | None] = []
+            for one in self._tree.index.functions(name, function.file):
+                given = _handed(outer, vcpu, one)
+                if given is not None:
+                    inside.append(self._on_every_way(one, 0, given, above | {function.key}))
             if inside and None not in inside:
                 return inside[0]
         return None
 
-    def _invalidates(self, target: Node, value: Node) -> bool:
-        """Tell whether a store leaves what no full run computes."""
+    def _invalidates(self, target: Node, value: Node, vcpu: str) -> bool:
+        """Tell whether a store leaves a role of the vCPU behind which nothing skips."""
         words = re.findall(r"\w+", syntax.text(target))
-        for name, (record, computed) in self._computed.items():
-            if name not in words:
-                continue
-            at = words.index(name)
-            if words[max(at - 1, 0)] != self._context:
-                continue
-            inner = ".".join(words[at + 1 :])
-            if inner not in record.slots:
-                continue
-            low, width, _ = record.slots[inner]
-            found = bits.cut(computed, low, width).value
-            if found is not None and found != int(syntax.text(value), 0):
-                return True
-        return False
+        held = [at for at, one in enumerate(words) if one in self._roles and at]
+        if not held or words[0] != vcpu or words[held[0] - 1] != self._context:
+            return False
+        below = ".".join(words[held[0] + 1 :])
+        return self._never_skips(words[held[0]], below, int(syntax.text(value), 0))
+
+
+def _handed(call: Node, vcpu: str, function: Definition) -> str | None:
+    """Return the parameter of a function that a call hands a variable to."""
+    listed = call.child_by_field_name("arguments")
+    given = [syntax.text(n) for n in listed.named_children] if listed is not None else []
+    names = re.findall(r"(\w+)\s*(?:,|\)\s*$)", _parameters(function))
+    if vcpu not in given or given.index(vcpu) >= len(names):
+        return None
+    return names[given.index(vcpu)]
+
+
+def _parameters(function: Definition) -> str:
+    """Return the parameters of a function as they stand, the last parenthesis included."""
+    head = function.text.partition(b"{")[0].decode("utf-8", "replace")
+    return head[head.find(function.name) :].partition("(")[2].rstrip()
+
+
+def _is_set(body: Node, name: str) -> bool:
+    """Tell whether a variable of a function is made to hold something else."""
+    for one in _of_types(body, ("assignment_expression", "update_expression")):
+        target = one.child_by_field_name("left") or one.child_by_field_name("argument")
+        if target is not None and syntax.text(target) == name:
+            return True
+    return False
 
 
 def _is_certain(node: Node, body: Node) -> bool:

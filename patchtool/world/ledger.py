@@ -67,7 +67,9 @@ class Ledger:
         self.doubts: list[Doubt] = []
         self.patches: list[Patch] = []
         roles = {n for held in tree.roles.shape.contexts.values() for n in held}
-        for name in sorted(set(names)):
+        self.names = frozenset(names)
+        """The members that are accounted for."""
+        for name in sorted(self.names):
             for mention in mentions.of(name):
                 self._account(mention, name in roles)
         self.accounts.sort()
@@ -112,7 +114,8 @@ class Ledger:
             if one.kind in ("function", "macro")
         )
 
-    def _is_executed(self, one: Definition) -> bool:
+    def is_executed(self, one: Definition) -> bool:
+        """Tell whether a run that accounts for what it stores went through a function."""
         return (one.file, one.name, one.line) in self._executed
 
     def _outside(self, mention: Mention) -> str | None:
@@ -120,7 +123,7 @@ class Ledger:
         function = mention.function
         if function is None:
             return ", outside of any function"
-        if function.kind == "macro" or self._is_executed(function):
+        if function.kind == "macro" or self.is_executed(function):
             known = self._callers.get(function.key)
             if function.key not in self._callers:
                 known = self._callers[function.key] = self._called_outside(function)
@@ -140,7 +143,7 @@ class Ledger:
             for place, user in self._users(here):
                 if user is None:
                     return "what is given its address", place
-                if user.kind != "macro" and not self._is_executed(user):
+                if user.kind != "macro" and not self.is_executed(user):
                     return user.name, place
                 if user.key not in seen:
                     seen.add(user.key)

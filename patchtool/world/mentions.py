@@ -134,16 +134,8 @@ class Mentions:
         """Return the declarations below a node by name: type and declarator of each."""
         known = self._declared.get(root.id)
         if known is None:
-            known = self._declared[root.id] = {}
+            known = self._declared[root.id] = _declarations(root)
             self._roots[root.id] = root
-            for node in _walk(root):
-                if node.type not in ("parameter_declaration", "declaration"):
-                    continue
-                base = node.child_by_field_name("type")
-                for declarator in node.children_by_field_name("declarator"):
-                    name = _declared_name(declarator)
-                    if base is not None and name is not None:
-                        known.setdefault(name, []).append((base, declarator))
         return known
 
     def type_of(self, node: Node, root: Node, here: str, steps: int = 0) -> CType:
@@ -215,6 +207,29 @@ class Mentions:
         if inner is None or inner.type == "pointer_declarator":
             return UnknownType("")
         return PointerType(lazy.pointee())
+
+
+def variable_type(types: Types, root: Node, name: str, here: str) -> CType:
+    """Return the type of a variable that is declared once below a node."""
+    found = [
+        types.declared(declarator, base_type(types, base, here), here)[1]
+        for base, declarator in _declarations(root).get(name, ())
+    ]
+    return found[0] if len(found) == 1 else UnknownType("")
+
+
+def _declarations(root: Node) -> dict[str, list[tuple[Node, Node]]]:
+    """Return the declarations below a node by name: type and declarator of each."""
+    found: dict[str, list[tuple[Node, Node]]] = {}
+    for node in _walk(root):
+        if node.type not in ("parameter_declaration", "declaration"):
+            continue
+        base = node.child_by_field_name("type")
+        for declarator in node.children_by_field_name("declarator"):
+            name = _declared_name(declarator)
+            if base is not None and name is not None:
+                found.setdefault(name, []).append((base, declarator))
+    return found
 
 
 class _Site:

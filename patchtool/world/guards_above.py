@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Set-ups that are left out above their entry, by what a context holds.
+
+A run begins at an entry; that its callers call it is taken for granted.  A caller that looks
+at a role or at a field of a context first may skip the whole set-up by it, and what the set-up
+itself compares then says nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from patchtool.c.index import calls
+from patchtool.c.lower import Lowered, Trouble
+from patchtool.c.scan import Definition, places, strip_comments
+from patchtool.model import Place
+from patchtool.world.entries import Tree
+from patchtool.world.ledger import Ledger
+
+_RETURNS = re.compile(rb"[^{}]*\{\s*return\b[^;]*;\s*\}\s*")
+MAX_CALLS = 4
+"""How many calls above an entry are looked at."""
+
+
+def guards_above(
+    tree: Tree, ledger: Ledger, runs: list[Lowered], names: frozenset[str]
+) -> Iterator[Trouble]:
+    """Yield where what leads to an entry reads a role or a field, NAMES, and may skip by it."""
+    above = _leading(tree, {run.start.key: run.start for run in runs if run.guards})
+    accessors: set[str] = set()
+    for name in sorted(names):
+        for mention in ledger.mentions.of(name):
+            function = mention.function
+            if mention.kind != "read" or function is None:
+                continue
+            accessors.update(_accessors(tree, function, name))
+            if function.key in above and not ledger.is_executed(function):
+                callee = above[function.key][1]
+                reason = f"{mention.what} is read where {callee}() is called, or is not"
+                yield Trouble(mention.place, reason, False)
+    for caller, callee in above.values():
+        if not ledger.is_executed(caller):
+            for one in sorted(calls(caller.text.partition(b"{")[2]) & accessors):
+                place = Place(caller.file, caller.line, 1, caller.name)
+                reason = f"{one}() reads a role where {callee}() is called, or is not"
+                yield Trouble(place, reason, False)
+
+
+def _leading(
+    tree: Tree, starts: dict[tuple[str, str, int], Definition]
+) -> dict[tuple[str, str, int], tuple[Definition, str]]:
+    """Return the functions that lead to an entry within some calls, with what each calls."""
+    found: dict[tuple[str, str, int], tuple[Definition, str]] = {}
+    todo = list(starts.values())
+    for _ in range(MAX_CALLS):
+        more: list[Definition] = []
+        for callee in todo:
+            word = callee.name.encode()
+            for _, user in tree.index.users(callee.name):
+                if user.key in found or user.key in starts or user.name == callee.name:
+                    continue
+                body = strip_comments(user.text.partition(b"{")[2])
+                if any(body[at + len(word) :].lstrip()[:1] == b"(" for at in places(body, word)):
+                    found[user.key] = user, callee.name
+                    more.append(user)
+        todo = more
+    return found
+
+
+def _accessors(tree: Tree, function: Definition, name: str) -> Iterator[str]:
+    """Yield the functions that do nothing but return a value, and are or come of this one."""
+    if function.kind == "function" and _RETURNS.fullmatch(strip_comments(function.text)):
+        yield function.name
+    file = tree.index.file(function.file) if function.kind == "macro" else None
+    for made in tree.index.generated(file).values() if file is not None else ():
+        yield from (one.name for one in made if name.encode() in one.text)
