@@ -242,3 +242,37 @@ def test_rival_entry(guard, verdict):
     )
     assert report.verdict == verdict
     assert any("kvm_init_fast_mmu()" in one.reason for one in report.unknowns), report.unknowns
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "\tif (vcpu->arch.mmu->mmu_role.base.word == vcpu->arch.hflags)\n\t\treturn;\n",
+        "\tunion kvm_mmu_role r = vcpu->arch.root_mmu.mmu_role;\n\n\tif (r.as_u64)\n\t\treturn;\n",
+        "\tif (is_cr4_pae(vcpu->arch.mmu))\n\t\treturn;\n",
+        "\tif (vcpu->arch.mmu->root_level == 4)\n\t\treturn;\n",
+    ],
+    ids=["role", "copy", "accessor", "field"],
+)
+def test_guard_above(body):
+    """A caller that looks at a context before it calls an entry may skip by what it sees."""
+    report = added(
+        f"void kvm_mmu_lazy(struct kvm_vcpu *vcpu)\n{{\n{body}\tkvm_init_mmu(vcpu);\n}}\n"
+    )
+    assert report.verdict == "unknown"
+    assert any("kvm_init_mmu() is called" in one.reason for one in report.unknowns)
+
+
+def test_guards_far_above():
+    """A guard may stand any number of calls above the store of the role."""
+    text = FIXED[MMU].decode()
+    store = "context->mmu_role.as_u64 = new_role.as_u64;"
+    head = "static void set_role_{}(struct kvm_mmu *m, union kvm_mmu_role r)\n{{\n\t"
+    helpers = f"{head.format(0)}m->mmu_role = r;\n}}\n\n"
+    for i in range(3):
+        helpers += f"{head.format(i + 1)}set_role_{i}(m, r);\n}}\n\n"
+    text = text.replace(f"\tg_{store}", "\tset_role_3(g_context, new_role);")
+    text = text.replace(f"\t{store}", "\tset_role_3(context, new_role);")
+    text = text.replace("static void init_kvm_tdp_mmu(", f"{helpers}static void init_kvm_tdp_mmu(")
+    report = check({**FIXED, MMU: text.encode()})
+    assert verdicts(report) == verdicts(check(FIXED)), report.unknowns

@@ -130,7 +130,7 @@ def _handed(call: Node, vcpu: str, function: Definition) -> str | None:
     """Return the parameter of a function that a call hands a variable to."""
     listed = call.child_by_field_name("arguments")
     given = [syntax.text(n) for n in listed.named_children] if listed is not None else []
-    names = re.findall(r"(\w+)\s*(?:,|\)\s*$)", _parameters(function))
+    names: list[str] = re.findall(r"(\w+)\s*(?:,|\)\s*$)", _parameters(function))
     if vcpu not in given or given.index(vcpu) >= len(names):
         return None
     return names[given.index(vcpu)]

@@ -22,6 +22,9 @@ from patchtool.errors import InputError
 from patchtool.model import Place
 from patchtool.world.effects import Effects
 
+MAX_CALLS = 8
+"""How many calls above the store of a role a guard is looked for."""
+
 _ARGUMENTS = re.compile(rb"\s*\(")
 _PROTOTYPE = re.compile(rb"^[A-Za-z_][\w \t\n*]*[ \t\n*](\w+)\s*\([^;{}]*\)[^;{}()]*;", re.M)
 
@@ -189,8 +192,14 @@ def compares_roles(index: Index, roles: Roles, starts: list[Definition]) -> bool
     near = {d.key: d for d in starts}
     for start in starts:
         near.update({d.key: d for d in callers(index, start.name, start.file)})
-    if any(read.search(strip_comments(d.text)) for d in near.values()):
-        return True
+    seen = dict(near)
+    fresh = list(near.values())
+    for _ in range(MAX_CALLS):  # a guard may stand any number of calls above the store
+        if any(read.search(strip_comments(d.text)) for d in fresh):
+            return True
+        above = [d for one in fresh for d in callers(index, one.name)]
+        fresh = [d for d in {one.key: one for one in above}.values() if d.key not in seen]
+        seen.update({d.key: d for d in fresh})
     if any(_undefined_calls(index, d) for d in near.values()):
         return True
     for one in list(near.values()):
