@@ -4,7 +4,6 @@
 Nothing here runs one: what a kernel does is seen in tests/test_guest.py.
 """
 
-import argparse
 import gzip
 import lzma
 import re
@@ -16,12 +15,10 @@ from pathlib import Path
 import miniatures
 import pytest
 from edited import Files, fixture
+from hosted import MMU, SVM, asked, changed, fix, reproduce, with_hosts, written
 from scratch import commit, git
 from scratch import program as program_of
 
-from patchtool.c.index import Index
-from patchtool.commands import fix as fix_command
-from patchtool.commands import reproduce as command
 from patchtool.errors import InputError, UsageError
 from patchtool.outside.source import open_source
 from patchtool.repair import reproducer
@@ -29,58 +26,8 @@ from patchtool.repair.fix import search
 from patchtool.replay import guest, kernel, prediction, program, runner, states, sweep, tools
 from patchtool.report import render
 from patchtool.report.options import Options
-from patchtool.rules import stale_mmu_role as rule
-from patchtool.target.kvm import KVM
 
 HOUSE = Path(__file__).parent.parent
-MMU = "arch/x86/kvm/mmu/mmu.c"
-SVM, VMX = "arch/x86/kvm/svm/svm.c", "arch/x86/kvm/vmx/vmx.c"
-
-# What a vendor's module does when it is loaded, and the ioctl that a nested replay needs.
-SET_UP_SVM = b"""
-#include "../mmu.h"
-static int get_max_npt_level(void)
-{
-	return pgtable_l5_enabled() ? PT64_ROOT_5LEVEL : PT64_ROOT_4LEVEL;
-}
-static __init void svm_hardware_setup(void)
-{
-	kvm_configure_mmu(npt_enabled, get_max_npt_level(), 1 << 5);
-}
-static int svm_set_nested_state(struct kvm_nested_state *state)
-{
-	return state->format != KVM_STATE_NESTED_FORMAT_SVM;
-}
-"""
-SET_UP_VMX = b"""
-#include "../mmu.h"
-static __init void vmx_hardware_setup(void)
-{
-	kvm_configure_mmu(enable_ept, cpu_has_vmx_ept_5levels() ? 5 : 4,
-	enable_ept_ad_bits ? 1 << 8 : 0);
-}
-"""
-
-
-def with_hosts(name="demo"):
-    """Return the files of a fixture in which both vendors' modules set up the MMU."""
-    levels = b"#define PT64_ROOT_4LEVEL 4\n#define PT64_ROOT_5LEVEL 5\n"
-    return {**fixture(name), SVM: levels + SET_UP_SVM, VMX: SET_UP_VMX}
-
-
-def changed(files, path, *pairs):
-    """Return files of which one is edited."""
-    text = files[path]
-    for old, new in pairs:
-        assert text.count(old) == 1, (old, text.count(old))
-        text = text.replace(old, new)
-    return {**files, path: text}
-
-
-def asked(files):
-    """Check a tree; return its index, the report, and the questions behind it."""
-    index = Index(Files(files), KVM)
-    return index, *rule.examine(index, rule.DEFAULT_FIELDS, "tree")
 
 
 def replays_of(files):
@@ -313,13 +260,6 @@ def test_the_tables_are_those_of_the_comment():
 
 
 # -- the command ---------------------------------------------------------------------------
-
-
-def reproduce(*arguments):
-    """Run the command in this process and return its exit status."""
-    parser = argparse.ArgumentParser()
-    command.configure(parser)
-    return command.run(parser.parse_args([str(one) for one in arguments]))
 
 
 def test_the_command_writes_a_program(tmp_path, capsys):
@@ -679,21 +619,6 @@ def test_the_machine_has_what_the_tests_need():
 
 
 # -- in a series -----------------------------------------------------------------------------
-
-
-def fix(*arguments):
-    """Run the command in this process and return its exit status."""
-    parser = argparse.ArgumentParser()
-    fix_command.configure(parser)
-    return fix_command.run(parser.parse_args([str(one) for one in arguments]))
-
-
-def written(files, folder):
-    """Write the files of a tree."""
-    for path, data in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(data)
-    return folder
 
 
 def test_a_series_ends_with_the_selftest(tmp_path):

@@ -111,22 +111,36 @@ def end(process: Popen[bytes]) -> None:
     process.communicate()
 
 
+class _Ended(BaseException):
+    """A signal has come that ends this process."""
+
+
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Let a signal that ends this process end its children first, by an exception."""
+    """Let a signal that ends this process end its children, and leave no file, before it does.
+
+    Only what runs inside is cleaned up: the outermost guard has to be around all of it.
+    """
     import signal
     import threading
 
-    if threading.current_thread() is not threading.main_thread():
+    signals = (signal.SIGTERM, signal.SIGHUP)
+    outer = threading.current_thread() is not threading.main_thread()
+    if outer or signal.getsignal(signals[0]) is _stop:
         yield
         return
-
-    def stop(number: int, _: object) -> None:
-        raise SystemExit(128 + number)
-
-    before = {one: signal.signal(one, stop) for one in (signal.SIGTERM, signal.SIGHUP)}
+    before = {one: signal.signal(one, _stop) for one in signals}
+    number = 0
     try:
         yield
+    except _Ended as ended:
+        number = ended.args[0]
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
+    if number:
+        signal.raise_signal(number)
+
+
+def _stop(number: int, _: object) -> None:
+    raise _Ended(number)
