@@ -162,7 +162,7 @@ def test_a_gap_that_needs_a_host_says_so():
     assert one.needs == ("max_tdp_level",)
     assert dict(one.host)["max_tdp_level"] == 4
     text = render(asked(files)[1], "text", Options())
-    assert "      the gap needs a host with max_tdp_level=4\n" in text
+    assert "    the gap needs a host with max_tdp_level=4\n" in text
     test = next(test for test in replays_of(files)[0] if test.kind == "root_mmu")
     assert test.levels == 4
     assert "needs a 4-level NPT. */" in program.plain([test])
