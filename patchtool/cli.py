@@ -13,10 +13,12 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NoReturn
 
 from patchtool import __version__
-from patchtool.errors import InputError, PatchtoolError, UsageError
+from patchtool.commands.arguments import add_fields, wanted_fields
+from patchtool.errors import InputError, PatchtoolError, UsageError, meant
 from patchtool.report import FORMATS, render, status
 from patchtool.target.kvm import HEADER
 
@@ -72,10 +74,29 @@ class _Parser(argparse.ArgumentParser):
     """
 
     fill: Callable[[_Parser], None] | None = None
+    commands: Mapping[str, _Parser] = MappingProxyType({})
+
+    def of(self, command: str | None) -> _Parser:
+        """Return the parser of a command, this one for none."""
+        return self.commands.get(command or "", self)
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing the usage."""
         raise UsageError(f"{message}; see '{self.prog} --help'")
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        """Refuse what is none of the choices, with the one that may have been meant."""
+        if action.choices is not None and value not in action.choices:
+            known = [str(one) for one in action.choices]
+            raise argparse.ArgumentError(
+                action, f"{value!r} is none of {', '.join(known)}{meant(str(value), known)}"
+            )
+
+    def unknown(self, words: Sequence[str]) -> NoReturn:
+        """Refuse words that no argument takes, with the option that may have been meant."""
+        given = next((one for one in words if one.startswith("-")), words[0])
+        near = meant(given.partition("=")[0], self._option_string_actions)
+        self.error(f"unrecognized arguments: {' '.join(words)}{near}")
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
@@ -196,7 +217,10 @@ def _prepare_streams() -> None:
 
 def _run(argv: Sequence[str] | None) -> int:
     try:
-        arguments = _parser().parse_args(argv)
+        parser = _parser()
+        arguments, rest = parser.parse_known_args(argv)
+        if rest:
+            parser.of(arguments.command).unknown(rest)
     except SystemExit as ended:
         # --help
         return ended.code if isinstance(ended.code, int) else 0
@@ -234,6 +258,7 @@ def _parser() -> _Parser:
             allow_abbrev=False,
         )
         command.fill = fill
+    parser.commands = commands.choices
     return parser
 
 
@@ -254,11 +279,7 @@ def _fill_check(parser: _Parser) -> None:
     )
     add("--rev", metavar="REV", help="read a commit, tag or branch instead of the files on disk")
     add("--diff", metavar="PATCH", help="apply a patch first, in memory; - is standard input")
-    add(
-        "--fields",
-        metavar="NAME[,NAME...]",
-        help="the fields to decide, or all (default: root_level,shadow_root_level)",
-    )
+    add_fields(parser)
     _add_output(parser)
     parser.set_defaults(run=_check)
 
@@ -295,6 +316,12 @@ def _fill_reproduce(parser: _Parser) -> None:
     from patchtool.commands import reproduce
 
     reproduce.configure(parser)
+
+
+def _fill_rules(parser: _Parser) -> None:
+    from patchtool.commands import rules
+
+    rules.configure(parser)
 
 
 def _fill_explain(parser: _Parser) -> None:
@@ -348,7 +375,7 @@ def _add_output(
 def _check(arguments: argparse.Namespace) -> int:
     from patchtool.outside.source import open_source, read_patch
 
-    fields = _fields(arguments.fields)
+    wanted = wanted_fields(arguments.fields)
     source = open_source(arguments.tree, arguments.rev)
     if arguments.diff is not None:
         from patchtool.outside import reach, top
@@ -357,32 +384,20 @@ def _check(arguments: argparse.Namespace) -> int:
         source, passed = reach.over(source, *read_patch(arguments.diff), where)
         _tell(passed, arguments)
     try:
-        return _deliver(_checked(source, fields), arguments, source)
+        return _deliver(_checked(source, wanted), arguments, source)
     finally:
         source.close()
 
 
-def _fields(given: str | None) -> tuple[str, ...] | None:
-    """Return the fields asked for; None for the usual ones."""
-    if given is None:
-        return None
-    names = tuple(name.strip() for name in given.split(","))
-    for name in names:
-        if not (name.isascii() and name.isidentifier()):
-            raise UsageError(f"--fields: {name!r} is not the name of a member of struct kvm_mmu")
-    return names
-
-
-def _checked(source: Source, fields: tuple[str, ...] | None) -> Report:
+def _checked(source: Source, wanted: tuple[str, ...]) -> Report:
     _require_kernel(source)
     import gc
 
     gc.disable()  # one short run whose terms all live to its end
     from patchtool.c.index import Index
     from patchtool.lint.suppress import checked
-    from patchtool.rules import stale_mmu_role as rule
 
-    return checked(source, fields or rule.DEFAULT_FIELDS, Index)[0]
+    return checked(source, wanted, Index)[0]
 
 
 def _require_kernel(source: Source) -> None:
@@ -575,6 +590,7 @@ _COMMANDS: Mapping[str, tuple[str, Callable[[_Parser], None]]] = {
     "history": ("find the commits that opened and closed a gap", _fill_history),
     "matrix": ("check several revisions, one row each", _fill_matrix),
     "reproduce": ("write a program that shows a gap on a running KVM", _fill_reproduce),
+    "rules": ("list the rules", _fill_rules),
     "explain": ("tell what a rule is about", _fill_explain),
 }
 """Each command: its line in the help, and what adds its arguments and sets ``run``."""

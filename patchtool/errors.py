@@ -9,6 +9,10 @@ PatchtoolError            one sentence: what, where, what to do; exit status 2
 C that is not understood is no error but a verdict; a bug in patchtool is a traceback.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+
 
 class PatchtoolError(Exception):
     """Root of everything that the command line reports in one sentence."""
@@ -24,3 +28,11 @@ class InputError(PatchtoolError):
 
 class PatchError(InputError):
     """A patch does not parse, does not apply, or reaches outside the tree."""
+
+
+def meant(given: str, known: Iterable[str]) -> str:
+    """Return a question for what was probably meant, "" where nothing is near."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(given, list(known), 1, 0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -431,7 +431,7 @@ def test_a_folder_with_other_patches_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"already holds 0001-mine\.patch"):
         run(tree("demo"), "-o", tmp_path)
     assert os.listdir(tmp_path) == ["0001-mine.patch"]
-    assert run(tree("demo"), "-o", tmp_path, "-v", "2") == 0
+    assert run(tree("demo"), "-o", tmp_path, "--reroll-count", "2") == 0
     assert sorted(os.listdir(tmp_path))[1].startswith("v2-0001-KVM-x86-mmu-")
 
 

@@ -29,6 +29,7 @@ WINGS = [
     "report",
     "config",
     "commands",
+    "api",
     "cli",
     "__main__",
 ]

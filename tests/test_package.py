@@ -85,6 +85,7 @@ def test_the_wheel_holds_what_belongs_beside_the_code(wheel):
     wanted = {
         "patchtool/py.typed",
         "patchtool/data/upstream.toml",
+        *(f"patchtool/schema/{name}.json" for name in ("check", "history", "matrix", "rules")),
         "patchtool/demo/arch/x86/include/asm/kvm_host.h",
         "data/share/man/man1/patchtool.1",
         "data/share/bash-completion/completions/patchtool",

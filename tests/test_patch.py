@@ -249,7 +249,9 @@ def test_a_revision_is_fixed_without_a_checkout(tmp_path):
 
 def test_versions_and_numbers(tmp_path):
     """A series counts its mails, and a new version says so in name and subject."""
-    paths = written(copied("args-vs-vcpu-gap", tmp_path / "tree"), "-v", "3", "--cover-letter")
+    paths = written(
+        copied("args-vs-vcpu-gap", tmp_path / "tree"), "--reroll-count", "3", "--cover-letter"
+    )
     assert [p.name[:8] for p in paths] == ["v3-0000-", "v3-0001-", "v3-0002-"]
     marks = [parts(p)[0]["Subject"].partition("]")[0] for p in paths]
     assert marks == ["[PATCH v3 0/2", "[PATCH v3 1/2", "[PATCH v3 2/2"]

@@ -3,8 +3,8 @@
 
 import re
 import shutil
-from pathlib import Path
 
+import miniatures
 import pytest
 
 from patchtool import cli
@@ -12,7 +12,6 @@ from patchtool.model import Place
 from patchtool.outside import diff
 from patchtool.report.quotes import Quote, drawn
 
-FIXTURES = Path(__file__).parent.parent / "fixtures"
 MAIN = "arch/x86/kvm/mmu/mmu.c"
 BIT = "\t\text.efer_lma = ____is_efer_lma(regs);\n"
 
@@ -66,7 +65,7 @@ def test_a_place_behind_the_end_of_its_line_is_drawn():
 def tree(tmp_path):
     """Return a copy of a tree without a gap."""
     where = tmp_path / "linux"
-    shutil.copytree(FIXTURES / "role-regs-fixed", where)
+    shutil.copytree(miniatures.folder("role-regs-fixed"), where)
     return where
 
 
@@ -131,7 +130,7 @@ def test_lint_quotes_the_line_that_is_replaced(tree, capsys):
 
 def test_a_field_in_the_role_is_stored_with_the_role(capsys):
     """Where the role holds the field, the store of the role is shown, not its calculation."""
-    assert cli.main(["check", str(FIXTURES / "cpu-role-word-gap")]) == 1
+    assert cli.main(["check", str(miniatures.folder("cpu-role-word-gap"))]) == 1
     out = capsys.readouterr().out
     assert re.search(
         r"note: cpu_role is stored here, which is skipped\n.*->cpu_role\.as_u64 = ", out

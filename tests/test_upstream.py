@@ -6,6 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
+import miniatures
 import pytest
 from scratch import commit, fill, git
 
@@ -13,7 +14,6 @@ from patchtool import cli
 from patchtool.outside.source import Overlay, open_source
 from patchtool.repair import upstream
 
-FIXTURES = Path(__file__).parent.parent / "fixtures"
 LMA = "b8453cdcf26020030da182f0156d7bf59ae5719f"
 LA57 = "f71a53d1180d5ecc346f0c6a23191d837fe2871b"
 
@@ -28,7 +28,7 @@ def makefile(release):
 
 def source(release):
     """Return a tree of which no more than the release is known."""
-    return Overlay(open_source(str(FIXTURES / "demo")), {"Makefile": makefile(release)})
+    return Overlay(open_source(str(miniatures.folder("demo"))), {"Makefile": makefile(release)})
 
 
 @pytest.fixture
@@ -37,8 +37,8 @@ def tree(tmp_path):
 
     def made(name, release):
         where = tmp_path / f"{name}-{release}"
-        shutil.copytree(FIXTURES / name, where)
-        (where / "Makefile").unlink()
+        shutil.copytree(miniatures.folder(name), where)
+        (where / "Makefile").unlink(missing_ok=True)
         fill(where, {"Makefile": makefile(release)})
         git(where, "init", "--quiet")
         commit(where, "first")
@@ -152,7 +152,6 @@ def test_a_backport_is_for_what_is_on_record(tree, capfd):
     assert cli.main(["fix", "--backport", "--stdout", str(tree("demo", "6.4.0"))]) == 1
     out, err = capfd.readouterr()
     assert out == "" and "no upstream commit is on record" in err
-    (tree("demo", "5.14.2") / "Makefile").write_text("all:\n", "utf-8")
     where = tree("guard-call-gap", "5.14.2")
     (where / "Makefile").write_text("all:\n", "utf-8")
     assert cli.main(["fix", "--backport", "--stdout", str(where)]) == 2
@@ -167,7 +166,7 @@ def test_matrix_writes_patches_for_each_revision(tree, capfd, tmp_path, monkeypa
         for path in where.iterdir():
             if path.name != ".git":
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-        shutil.copytree(FIXTURES / name, where, dirs_exist_ok=True)
+        shutil.copytree(miniatures.folder(name), where, dirs_exist_ok=True)
         (where / "Makefile").write_bytes(makefile(release))
         commit(where, release)
         git(where, "tag", f"v{release}")

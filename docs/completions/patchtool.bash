@@ -7,7 +7,7 @@ _patchtool()
 	local options='' values=''
 
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		COMPREPLY=($(compgen -W 'check fix lint hook kbuild history matrix reproduce explain --help --version' -- "$word"))
+		COMPREPLY=($(compgen -W 'check fix lint hook kbuild history matrix reproduce rules explain --help --version' -- "$word"))
 		return
 	fi
 
@@ -20,7 +20,7 @@ _patchtool()
 		esac
 		;;
 	fix)
-		options='-h --help --rev --fields -o --output --stdout --apply --backport -s --signoff -v --reroll-count --cover-letter --base --fixes --no-fixes --recipients --build --selftest --kernel --modules -q --quiet'
+		options='-h --help --rev --fields -o --output --stdout --apply --backport -s --signoff --reroll-count --cover-letter --base --fixes --no-fixes --recipients --build --selftest --kernel --modules -v --verbose -q --quiet'
 		;;
 	lint)
 		options='-h --help --series --range --staged --push --suppressions --tree --rev --fields --format -o --output --color -v --verbose -q --quiet'
@@ -42,7 +42,7 @@ _patchtool()
 		esac
 		;;
 	matrix)
-		options='-h --help --fields --format --write-patches --jobs --no-cache'
+		options='-h --help --fields --format --write-patches --jobs --no-cache -v --verbose'
 		case $before in
 		--format) values='text json' ;;
 		esac
@@ -52,6 +52,12 @@ _patchtool()
 		case $before in
 		--npt-levels) values='4 5' ;;
 		--accel) values='tcg kvm' ;;
+		esac
+		;;
+	rules)
+		options='-h --help --format'
+		case $before in
+		--format) values='text json' ;;
 		esac
 		;;
 	explain)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from patchtool.errors import UsageError
+from patchtool.errors import UsageError, meant
 from patchtool.rules.documentation import PAGES, as_text
 
 _ABOUT = "Print the page of a rule; without one, list the rules."
@@ -27,6 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     # checkpatch's way to write a type is as good.
     name = arguments.rule.lower().replace("_", "-")
     if name not in PAGES:
-        raise UsageError(f"there is no rule {arguments.rule!r}; there is {', '.join(PAGES)}")
+        there = f"there is {', '.join(PAGES)}"
+        raise UsageError(f"there is no rule {arguments.rule!r}; {there}{meant(name, PAGES)}")
     sys.stdout.write(as_text(PAGES[name]))
     return 0

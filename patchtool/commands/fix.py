@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from patchtool.commands.arguments import add_fields, wanted_fields
 from patchtool.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("tree", nargs="?", default=".", metavar="TREE", help="a kernel tree (default: this folder)")
     add("--rev", metavar="REV", help="read a commit, tag or branch instead of the files on disk")
-    add("--fields", metavar="NAME[,NAME...]", help="the fields to decide, or all")
+    add_fields(parser)
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "-o", "--output", default=".", metavar="DIR", help="write the patches here (default: .)"
@@ -62,7 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "on record, in the form that stable takes",
     )
     add("-s", "--signoff", action="store_true", help="add your Signed-off-by, from git config")
-    add("-v", "--reroll-count", dest="reroll", type=_count, default=1, metavar="N",
+    add("--reroll-count", dest="reroll", type=_count, default=1, metavar="N",
         help="mark the series as version N")  # fmt: skip
     add("--cover-letter", action="store_true", help="write a cover letter too")
     add(
@@ -81,6 +82,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--kernel", metavar="BZIMAGE", help="run the reproducer on a kernel and tell what it saw")
     add("--modules", action="append", default=[], metavar="DIR",
         help="where the modules of --kernel lie; may be repeated (default: beside it)")  # fmt: skip
+    add("-v", "--verbose", action="store_true", help="tell which paths each patch closes, too")
     add("-q", "--quiet", action="store_true", help="tell nothing besides the patches")
     parser.set_defaults(run=run)
 
@@ -116,11 +118,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace, source: Source, author: str | None) -> int:
     from patchtool.repair import fix, patch
-    from patchtool.rules.stale_mmu_role import DEFAULT_FIELDS
 
-    fields = _fields(arguments.fields)
     left = partial(_unrecorded, source) if arguments.backport else None
-    outcome = fix.search(source, fields or DEFAULT_FIELDS, left)
+    outcome = fix.search(source, wanted_fields(arguments.fields), left)
     if outcome.repairs:
         mails = patch.series(outcome, _settings(arguments, source, outcome, author))
         if arguments.apply:
@@ -132,19 +132,12 @@ def _run(arguments: argparse.Namespace, source: Source, author: str | None) -> i
             told = write(arguments.output, mails)
         _print("".join(f"{line}\n" for line in told))
     if not arguments.quiet:
-        sys.stderr.write("".join(f"patchtool: {line}\n" for line in _summary(outcome, source)))
+        sys.stderr.write(
+            "".join(f"patchtool: {line}\n" for line in _summary(outcome, source, arguments.verbose))
+        )
     if outcome.open:
         return 1
     return 3 if outcome.last.verdict == "unknown" else 0
-
-
-def _fields(given: str | None) -> tuple[str, ...]:
-    """Return the fields asked for; none for the usual ones."""
-    names = tuple(name.strip() for name in given.split(",")) if given is not None else ()
-    for name in names:
-        if not (name.isascii() and name.isidentifier()):
-            raise UsageError(f"--fields: {name!r} is not the name of a member of struct kvm_mmu")
-    return names
 
 
 def _unrecorded(source: Source, report: Report) -> dict[str, str]:
@@ -159,7 +152,7 @@ def _unrecorded(source: Source, report: Report) -> dict[str, str]:
     return dict.fromkeys(names - known.keys(), "no upstream commit is on record that closed it")
 
 
-def _summary(outcome: Outcome, source: Source) -> Iterator[str]:
+def _summary(outcome: Outcome, source: Source, verbose: bool) -> Iterator[str]:
     from patchtool.repair import upstream
     from patchtool.repair.patch import open_gap
 
@@ -168,6 +161,9 @@ def _summary(outcome: Outcome, source: Source) -> Iterator[str]:
         paths = len({key[:3] for key in repair.closed})
         lines = " ".join(repair.candidate.statements)
         yield f"{repair.input}: closed on {paths} path{'s' * (paths != 1)} by `{lines}`"
+        for context, way in dict.fromkeys((key[1], key[2] or key[:1]) for key in repair.closed):
+            if verbose:
+                yield f"  {context}, {' -> '.join(f'{name}()' for name in way)}"
         if repair.input in known:
             yield f"{repair.input}: closed upstream by {known[repair.input].named}"
     for gap in outcome.open:
@@ -508,7 +504,7 @@ def write(folder: str, mails: Sequence[Mail]) -> list[str]:
             if name.startswith(stem.group()) and name.endswith(".patch") and not same:
                 raise UsageError(
                     f"{folder} already holds {name}; choose another folder with -o "
-                    f"or mark a new version with -v N"
+                    f"or mark a new version with --reroll-count N"
                 )
     _replace({os.path.join(folder, mail.name): mail.data for mail in mails})
     return [os.path.join(folder, mail.name) for mail in mails]

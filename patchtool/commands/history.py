@@ -11,9 +11,8 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from patchtool.errors import UsageError
+from patchtool.commands.arguments import add_fields, wanted_fields
 from patchtool.history.flips import (
-    DEFAULT_FIELDS,
     Flip,
     History,
     Open,
@@ -62,11 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("tree", nargs="?", default=".", metavar="TREE", help="a git repository with a kernel")
     add("range", nargs="?", metavar="RANGE", help="A..B, or one revision (default: HEAD)")
-    add(
-        "--fields",
-        metavar="NAME[,NAME...]",
-        help=f"the fields to decide, or all (default: {','.join(DEFAULT_FIELDS)})",
-    )
+    add_fields(parser)
     add("--format", choices=("text", "json"), default="text", help="the form of the answer")
     add_work(parser)
     add("--paranoid", action="store_true", help="decide every commit and compare: slow")
@@ -87,15 +82,6 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def chosen_fields(given: str | None) -> tuple[str, ...]:
-    """Return the fields that were asked for."""
-    names = tuple(name.strip() for name in given.split(",")) if given else DEFAULT_FIELDS
-    for name in names:
-        if not (name.isascii() and name.isidentifier()):
-            raise UsageError(f"--fields: {name!r} is not the name of a member of struct kvm_mmu")
-    return names
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Walk, print, and return the exit status."""
     from patchtool.report.progress import Progress
@@ -107,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
             jobs=arguments.jobs, cache=cache, paranoid=arguments.paranoid, progress=progress
         )
         try:
-            found = history(repository, given, chosen_fields(arguments.fields), settings)
+            found = history(repository, given, wanted_fields(arguments.fields), settings)
         except KeyboardInterrupt:
             if cache:
                 sys.stderr.write("\npatchtool: stopped; what was found so far is kept, run again\n")

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
+from patchtool.commands.arguments import add_fields, wanted_fields
 from patchtool.errors import InputError, PatchError, UsageError
 from patchtool.outside import reach
 from patchtool.outside.mail import FOLDERS, Letter, Passed, read, relevant
@@ -82,7 +83,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add("--tree", metavar="TREE", help="the kernel tree (default: this folder)")
     add("--rev", metavar="REV", help="apply the patches to a revision instead of the files on disk")
-    add("--fields", metavar="NAME[,NAME...]", help="the fields to decide, or all")
+    add_fields(parser)
     parser.set_defaults(run=run)
 
 
@@ -138,19 +139,9 @@ def _silent(arguments: argparse.Namespace) -> int:
 
 def _lint(tree: str, steps: Sequence[Step], arguments: argparse.Namespace) -> int:
     from patchtool.lint.introduced import lint
-    from patchtool.rules.stale_mmu_role import DEFAULT_FIELDS
 
-    fields = _fields(arguments.fields) or DEFAULT_FIELDS
-    news = lint(tree, steps, fields, arguments.verbose)
+    news = lint(tree, steps, wanted_fields(arguments.fields), arguments.verbose)
     return _deliver(news.report, steps[-1].after(), news.states, news.anchors, arguments)
-
-
-def _fields(given: str | None) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in given.split(",")) if given is not None else ()
-    for name in names:
-        if not (name.isascii() and name.isidentifier()):
-            raise UsageError(f"--fields: {name!r} is not the name of a member of struct kvm_mmu")
-    return names
 
 
 def _deliver(
@@ -180,8 +171,8 @@ def _suppressions(arguments: argparse.Namespace) -> int:
 
     source = open_source(arguments.tree, arguments.rev)
     try:
-        fields = _fields(arguments.fields) or rule.DEFAULT_FIELDS
-        report = rule.check(Index(source, rule.TARGET), fields, source.label, source.rev)
+        wanted = wanted_fields(arguments.fields)
+        report = rule.check(Index(source, rule.TARGET), wanted, source.label, source.rev)
         paths = [path for path in source.walk(rule.TARGET.folder) if rule.TARGET.owns(path)]
         found = [one for path in paths for one in find(path, source.read(path) or b"")]
     finally:

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from patchtool.commands.history import add_work, chosen_fields, legend
-from patchtool.history.flips import DEFAULT_FIELDS, Settings, outcomes
+from patchtool.commands.arguments import add_fields, wanted_fields
+from patchtool.commands.history import add_work, legend
+from patchtool.history.flips import Settings, outcomes
 from patchtool.history.verdicts import Cell, Outcome
 from patchtool.model import SEVERITY, worst
 from patchtool.outside.git import Repository
@@ -23,6 +24,7 @@ from patchtool.report.words import safe
 from patchtool.target.paths import ordered
 
 if TYPE_CHECKING:
+    from patchtool.history.walker import Counts
     from patchtool.repair.upstream import Closing
 
 ABOUT = """\
@@ -58,11 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("tree", metavar="TREE", help="a git repository with a kernel")
     add("revs", nargs="+", metavar="REV", help="commits, tags or branches")
-    add(
-        "--fields",
-        metavar="NAME[,NAME...]",
-        help=f"the fields to decide, or all (default: {','.join(DEFAULT_FIELDS)})",
-    )
+    add_fields(parser)
     add("--format", choices=("text", "json"), default="text", help="the form of the table")
     add(
         "--write-patches",
@@ -71,6 +69,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "that closed it upstream as stable takes them, else patches of its own",
     )
     add_work(parser)
+    add("-v", "--verbose", action="store_true", help="say on standard error what it cost")
     parser.set_defaults(run=run)
 
 
@@ -78,12 +77,19 @@ def run(arguments: argparse.Namespace) -> int:
     """Check every revision, print the table and return the exit status."""
     from patchtool.report.progress import Progress
 
-    fields = chosen_fields(arguments.fields)
     with Repository.open(arguments.tree) as repository, Progress("revisions") as progress:
-        settings = Settings(fields, arguments.jobs, cache=not arguments.no_cache, progress=progress)
-        rows = matrix(repository, arguments.revs, settings)
+        settings = Settings(
+            wanted_fields(arguments.fields),
+            arguments.jobs,
+            cache=not arguments.no_cache,
+            progress=progress,
+        )
+        rows, counts = matrix(repository, arguments.revs, settings)
         if arguments.write_patches is not None:
             rows = _written(repository, rows, settings, arguments.write_patches)
+    if arguments.verbose:
+        some = f"{len(rows)} revisions, {counts.decided} decided"
+        sys.stderr.write(f"patchtool: {some}, the others known\n")
     if arguments.format == "json":
         sys.stdout.write(_document(rows))
     else:
@@ -93,14 +99,17 @@ def run(arguments: argparse.Namespace) -> int:
     return STATUS[worst(verdicts)]  # type: ignore[arg-type]
 
 
-def matrix(repository: Repository, revs: Sequence[str], settings: Settings) -> list[Row]:
-    """Check some revisions; equal commits are checked once."""
+def matrix(
+    repository: Repository, revs: Sequence[str], settings: Settings
+) -> tuple[list[Row], Counts]:
+    """Check some revisions, equal commits once; tell what that cost, too."""
     commits = [repository.resolve(rev) for rev in revs]
-    found = outcomes(repository, list(dict.fromkeys(commits)), settings)
-    return [
+    found, counts = outcomes(repository, list(dict.fromkeys(commits)), settings)
+    rows = [
         Row(rev, commit, found[commit], _known(repository, commit, found[commit]))
         for rev, commit in zip(revs, commits, strict=True)
     ]
+    return rows, counts
 
 
 def _known(

@@ -128,8 +128,8 @@ def introduced(
 
 def outcomes(
     repository: Repository, commits: Sequence[str], settings: Settings
-) -> dict[str, Outcome]:
-    """Return what each of some commits, near or far from each other, is found to be."""
+) -> tuple[dict[str, Outcome], Counts]:
+    """Return what each of some commits is found to be, and what that cost."""
     walker = Walker(repository, settings.fields, Store(folder() if settings.cache else None))
     found = {one: known for one in commits if (known := walker.decided(one)) is not None}
     open_ = [one for one in commits if one not in found]
@@ -141,12 +141,12 @@ def outcomes(
             for commit, outcome in zip(open_, team.alone(open_), strict=True):
                 found[commit] = outcome
                 told(len(found), len(commits))
-        return found
+        return found, walker.counts
     for commit in open_:
         found[commit] = walker.alone(commit)
         repository.forget()
         told(len(found), len(commits))
-    return found
+    return found, walker.counts
 
 
 _VERSION = re.compile(r"v(\d+)\.(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:-rc(\d+))?\Z")

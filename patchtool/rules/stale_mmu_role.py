@@ -12,7 +12,7 @@ from patchtool.c.layout import RecordType, Types
 from patchtool.c.lower import Guard, Lowered, Lowering, Trouble
 from patchtool.c.memory import Loc
 from patchtool.c.scan import Definition
-from patchtool.errors import UsageError
+from patchtool.errors import UsageError, meant
 from patchtool.model import (
     Consulted,
     Context,
@@ -115,6 +115,7 @@ def examine(
     if not roles.contexts:
         return Examined(_without_roles(index, roles, label, rev))
     wanted = tuple(dict.fromkeys(fields))
+    _require_members(roles, wanted)
     starts = initialisers(index, roles)
     effects = make_effects(index, roles, frozenset(wanted), starts)
     tree = Tree(index, types, roles, effects, Lowering(index, types, roles.shape, effects))
@@ -193,6 +194,16 @@ def _everything(index: Index, label: str, rev: str | None) -> Report:
         legality=tuple(sorted({*first.legality, *second.legality})),
         verdict=worst((first.verdict, second.verdict)),
     )
+
+
+def _require_members(roles: Roles, wanted: Sequence[str]) -> None:
+    """Refuse a field that no context has: it would be passed over without a word."""
+    known = {name for record in roles.contexts.values() for name in record.by_name}
+    known |= SUCCESSORS.keys()
+    for name in wanted:
+        if name not in known:
+            contexts = " and ".join(sorted(roles.contexts))
+            raise UsageError(f"--fields: {name!r} is no member of {contexts}{meant(name, known)}")
 
 
 # -- fields --------------------------------------------------------------------------------

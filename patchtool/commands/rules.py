@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``patchtool rules``: every rule, for people and for programs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from patchtool.commands.arguments import FIELDS
+from patchtool.report.words import identifier
+from patchtool.rules.documentation import HEADINGS, PAGES
+
+_ABOUT = "List the rules; 'patchtool explain RULE' prints the page of one."
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.description = _ABOUT
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="the form of the list"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the list and return the exit status."""
+    if arguments.format == "json":
+        sys.stdout.write(_document())
+    else:
+        sys.stdout.write("".join(f"{page.rule}: {page.title}\n" for page in PAGES.values()))
+    return 0
+
+
+def _document() -> str:
+    body = {
+        "version": 1,
+        "rules": [
+            {
+                "rule": page.rule,
+                "type": identifier(page.rule),
+                "title": page.title,
+                "fields": list(FIELDS),
+                "page": [
+                    {"heading": heading, "text": page.sections[heading]} for heading in HEADINGS
+                ],
+            }
+            for page in PAGES.values()
+        ],
+    }
+    return json.dumps(body, indent=2) + "\n"
