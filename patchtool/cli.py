@@ -23,6 +23,7 @@ from patchtool.report import FORMATS, render, status
 from patchtool.target.kvm import HEADER
 
 if TYPE_CHECKING:
+    from patchtool.config import Asked
     from patchtool.model import Anchor, Finding, Report, Unknown
     from patchtool.outside.mail import Passed
     from patchtool.outside.source import Source
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 FAILED = 2
 INTERRUPTED = 130
 PIPE_CLOSED = 141
+
+_LONGEST = 500
+"""How many letters a word of a message may have."""
 
 _WHEN = ("auto", "always", "never")
 
@@ -74,6 +78,7 @@ class _Parser(argparse.ArgumentParser):
     """
 
     fill: Callable[[_Parser], None] | None = None
+    asked: Asked | None = None
     commands: Mapping[str, _Parser] = MappingProxyType({})
 
     def of(self, command: str | None) -> _Parser:
@@ -126,7 +131,7 @@ def _apply_settings(parser: _Parser) -> None:
     """Make what is configured the default of each argument that knows the setting."""
     from patchtool import config
 
-    for name, setting in config.settings().items():
+    for name, setting in config.settings(parser.asked).items():
         choices = {"format": FORMATS, "color": _WHEN}.get(name, (setting.value,))
         if setting.value not in choices:
             raise UsageError(
@@ -217,7 +222,7 @@ def _prepare_streams() -> None:
 
 def _run(argv: Sequence[str] | None) -> int:
     try:
-        parser = _parser()
+        parser = _parser(sys.argv[1:] if argv is None else argv)
         arguments, rest = parser.parse_known_args(argv)
         if rest:
             parser.of(arguments.command).unknown(rest)
@@ -238,7 +243,13 @@ def _run(argv: Sequence[str] | None) -> int:
     return status
 
 
-def _parser() -> _Parser:
+def _parser(words: Sequence[str] = ()) -> _Parser:
+    """Return the parser; git is asked for settings where WORDS begin with a command."""
+    asked = None
+    if words and words[0] in _COMMANDS:
+        from patchtool import config
+
+        asked = config.ask()
     parser = _Parser(
         prog="patchtool",
         description=_ABOUT,
@@ -257,7 +268,7 @@ def _parser() -> _Parser:
             formatter_class=_formatter,
             allow_abbrev=False,
         )
-        command.fill = fill
+        command.fill, command.asked = fill, asked
     parser.commands = commands.choices
     return parser
 
@@ -553,7 +564,9 @@ def _reason(error: OSError | ValueError) -> str:
 def _complain(message: str) -> None:
     from patchtool.report.words import sentence
 
-    sys.stderr.write(f"patchtool: error: {sentence(message)}\n")
+    # A word of thousands of letters says no more than its start.
+    words = [word if len(word) <= _LONGEST else f"{word[:60]}..." for word in message.split()]
+    sys.stderr.write(f"patchtool: error: {sentence(' '.join(words))}\n")
 
 
 def _print_versions() -> int:

@@ -9,12 +9,16 @@ speaks wins: command line, PATCHTOOL_*, .patchtool.toml, git config, built-in de
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from patchtool.errors import InputError, UsageError
 
 FILE = ".patchtool.toml"
+
+_MOST = 64 << 10
+"""How many bytes the file may have."""
 
 SETTINGS: Mapping[str, str] = {
     "tree": "the kernel tree, where a command is not given one",
@@ -36,10 +40,12 @@ class Setting(NamedTuple):
     origin: str
 
 
-def settings(folder: str = ".") -> dict[str, Setting]:
-    """Return what is set for runs in a folder."""
+def settings(asked: Asked | None = None) -> dict[str, Setting]:
+    """Return what is set for runs in this folder; ASKED is a git that was asked before."""
     found: dict[str, Setting] = {}
-    for source in (_environment(), _file(folder), _git(folder)):
+    # git's answer is read in any case, so that nothing is left behind.
+    said = list(_git(asked or ask()))
+    for source in (_environment(), _file(), said):
         for name, setting in source:
             found.setdefault(name, setting)
     return found
@@ -56,25 +62,28 @@ def _environment() -> Iterator[tuple[str, Setting]]:
 # -- .patchtool.toml -----------------------------------------------------------------------
 
 
-def _file(folder: str) -> Iterator[tuple[str, Setting]]:
-    path = _above(folder, FILE)
+def _file() -> Iterator[tuple[str, Setting]]:
+    path = _above(FILE)
     if path is None:
         return
     import tomllib
 
     try:
-        with open(path, "rb") as file:
-            values = tomllib.load(file)
+        values = tomllib.loads(_text(path))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {str(error.strerror).lower()}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is no valid TOML: {error}") from error
+    except (ValueError, RecursionError) as error:
+        # A number of 5,000 digits is a ValueError, too.
+        reason = str(error) if isinstance(error, ValueError) else "it is nested too deeply"
+        raise UsageError(f"{path} is no valid TOML: {reason}") from error
     for key, value in values.items():
         name = _known(key, path)
         if isinstance(value, list):
             value = ",".join(map(str, value))
         if not isinstance(value, str | bool):
             raise UsageError(f"{path}: {key} must be a string")
+        if isinstance(value, str) and not value.isprintable():
+            raise UsageError(f"{path}: {key} holds what cannot be printed")
         setting = _checked(name, value, f"{path}: {key}")
         if name == "tree" and isinstance(setting.value, str):
             # Counts from the file, wherever the run takes place.
@@ -83,9 +92,23 @@ def _file(folder: str) -> Iterator[tuple[str, Setting]]:
         yield name, setting
 
 
-def _above(folder: str, name: str) -> str | None:
-    """Return the nearest file or folder of a name, here or above."""
-    at = os.path.abspath(folder)
+def _text(path: str) -> str:
+    """Return the text of a file that may be anything; a named pipe would keep us waiting."""
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        state = os.fstat(file)
+        if stat.S_ISDIR(state.st_mode) or not stat.S_ISREG(state.st_mode):
+            raise InputError(f"{path} is no regular file")
+        if state.st_size > _MOST:
+            raise InputError(f"{path} is larger than {_MOST >> 10} KiB")
+        return os.read(file, _MOST).decode("utf-8")
+    finally:
+        os.close(file)
+
+
+def _above(name: str) -> str | None:
+    """Return the nearest file of a name, here or above."""
+    at = os.getcwd()
     while True:
         path = os.path.join(at, name)
         if os.path.exists(path):
@@ -98,69 +121,53 @@ def _above(folder: str, name: str) -> str | None:
 # -- git config ----------------------------------------------------------------------------
 
 
-def _git(folder: str) -> Iterator[tuple[str, Setting]]:
-    if not _may_speak(folder):
-        return
-    import subprocess
+class Asked(NamedTuple):
+    """A git that is about to answer: its process, and where its answer arrives."""
 
-    command = ["git", "-C", folder, "config", "--null", "--get-regexp", r"^patchtool\."]
+    process: int
+    answer: int
+
+
+def ask() -> Asked | None:
+    """Ask git for what its configuration says about us, and do not wait for the answer.
+
+    git takes a few milliseconds, in which a parser of arguments can be made.  Started by
+    hand: the import of subprocess would take twice as long.  None where there is no git.
+    """
+    words = ["git", "config", "--null", "--get-regexp", r"^patchtool\."]
+    arrives, leaves = os.pipe()
     try:
-        done = subprocess.run(command, capture_output=True, check=False)
+        process = os.posix_spawnp(
+            words[0],
+            words,
+            os.environ,
+            file_actions=(
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, leaves, 1),
+                (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+            ),
+        )
     except OSError:
+        os.close(arrives)
+        return None
+    finally:
+        os.close(leaves)
+    return Asked(process, arrives)
+
+
+def _git(asked: Asked | None) -> Iterator[tuple[str, Setting]]:
+    if asked is None:
         return
+    with open(asked.answer, "rb") as answer:
+        text = answer.read()
+    os.waitpid(asked.process, 0)
     last: dict[str, Setting] = {}
-    for record in os.fsdecode(done.stdout).split("\0"):
+    for record in os.fsdecode(text).split("\0"):
         key, _, value = record.partition("\n")
         if key:
             name = _known(key.removeprefix("patchtool."), "git config", key)
             last[name] = _checked(name, value or "true", f"git config {key}")
     yield from last.items()
-
-
-def _may_speak(folder: str) -> bool:
-    """Tell whether git's configuration may name us; asking git itself takes longer."""
-    if any(name.startswith("GIT_CONFIG") for name in os.environ if name != "GIT_CONFIG_NOSYSTEM"):
-        return True
-    home = os.path.expanduser("~")
-    places = [
-        "/etc/gitconfig",
-        os.path.join(home, ".gitconfig"),
-        os.path.join(os.environ.get("XDG_CONFIG_HOME") or f"{home}/.config", "git", "config"),
-    ]
-    around = os.environ.get("GIT_DIR") or _above(folder, ".git")
-    for place in _repository(around) if around is not None else ():
-        places += [os.path.join(place, name) for name in ("config", "config.worktree")]
-    for place in places:
-        try:
-            with open(place, "rb") as file:
-                text = file.read().lower()
-        except OSError:
-            continue
-        if b"patchtool" in text or b"include" in text:
-            return True
-    return False
-
-
-def _repository(around: str) -> Iterator[str]:
-    """Yield where a repository keeps its configuration.
-
-    ``.git`` of a linked work tree or a submodule is a file that says where the rest is.
-    """
-    if os.path.isfile(around):
-        around = os.path.join(os.path.dirname(around), _line(around).removeprefix("gitdir: "))
-    yield around
-    common = _line(os.path.join(around, "commondir"))
-    if common:
-        yield os.path.join(around, common)
-
-
-def _line(path: str) -> str:
-    """Return the only line of a small file, "" where there is none."""
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read(4096).rstrip("\n")
-    except OSError:
-        return ""
 
 
 # -- names and values ----------------------------------------------------------------------

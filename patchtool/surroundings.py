@@ -48,6 +48,8 @@ def clean() -> None:
 
 def keep_out(tree: str) -> None:
     """Take a tree, and every folder that is not named in full, off the way to programs."""
+    if "\0" in tree:
+        return
     root = os.path.realpath(tree).rstrip("/") + "/"
     kept = [
         entry

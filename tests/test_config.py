@@ -99,36 +99,50 @@ def test_mistakes_in_git_config_are_named(here):
         config.settings()
 
 
-def test_git_is_asked_only_where_it_may_know(here, monkeypatch):
-    """Without a word of us in its files git is not started; an include might have one."""
-    import subprocess
-
-    calls = []
-    genuine = subprocess.run
-    monkeypatch.setattr(subprocess, "run", lambda *a, **k: calls.append(a) or genuine(*a, **k))
-    assert config.settings() == {}
-    assert not calls
+def test_git_itself_reads_its_configuration(here):
+    """Includes, conditions and later values count as git says, and a value may be missing."""
     more = Path(os.environ["HOME"]) / "more"
-    more.write_text("[patchtool]\n\tcolor = never\n", "utf-8")
-    genuine(["git", "config", "include.path", str(more)], check=True)
-    assert config.settings()["color"].value == "never"
-    assert len(calls) == 1
+    more.write_text("[patchtool]\n\tcolor = never\n\tsignoff\n", "utf-8")
+    git(here, "config", f"includeIf.gitdir:{here}/.path", str(more))
+    git(here, "config", "patchtool.color", "auto")
+    found = config.settings()
+    assert (found["color"].value, found["signoff"].value) == ("auto", True)
+
+
+HOSTILE = [
+    (b"format = " + b"9" * 5000, "no valid TOML"),
+    (b"fields = " + b"[" * 3000 + b"]" * 3000, "no valid TOML"),
+    (b'tree = "a\\u0000b"', "cannot be printed"),
+    (b'tree = "a\\u001b[1m"', "cannot be printed"),
+    (b"\xff\xfe\x00", "no valid TOML"),
+    (b"# " * 100_000, "is larger than"),
+]
+
+
+@pytest.mark.parametrize(("data", "words"), HOSTILE)
+def test_a_hostile_file_is_one_sentence(here, capfd, data, words):
+    """The file of a tree that one does not trust can do no more than be refused."""
+    (here / ".patchtool.toml").write_bytes(data)
+    status, out, err = said(capfd, "check")
+    assert (status, out, err.count("\n"), "report it" in err) == (2, "", 1, False)
+    assert words in err
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_refused(here, capfd, make):
+    """A named pipe does not keep anybody waiting."""
+    make(here / ".patchtool.toml")
+    status, out, err = said(capfd, "check")
+    assert (status, out, "is no regular file" in err) == (2, "", True)
 
 
 def test_a_linked_work_tree_is_looked_into(here, tmp_path, monkeypatch):
-    """What the repository of a linked work tree says counts; git is asked only then."""
-    import subprocess
-
+    """What the repository of a linked work tree says counts."""
     linked = tmp_path / "linked"
     git(here, "worktree", "add", "--quiet", "--detach", str(linked))
-    monkeypatch.chdir(linked)
-    calls = []
-    genuine = subprocess.run
-    monkeypatch.setattr(subprocess, "run", lambda *a, **k: calls.append(a) or genuine(*a, **k))
-    assert (config.settings(), calls) == ({}, [])
-    monkeypatch.undo()
     git(here, "config", "patchtool.format", "terse")
-    assert config.settings(str(linked))["format"].value == "terse"
+    monkeypatch.chdir(linked)
+    assert config.settings()["format"].value == "terse"
 
 
 # -- suppressions ----------------------------------------------------------------------------

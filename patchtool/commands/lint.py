@@ -397,7 +397,7 @@ def _version(repository: Repository, file: FilePatch) -> bytes | None:
 # -- commits and the index -----------------------------------------------------------------
 
 _ANYWHERE = tuple(f":(glob)**/{folder}/**" for folder in FOLDERS)
-_KERNEL = re.compile(r"(?:(.*)/)?(?:arch/x86/(?:kvm|include)|include)/")
+_KERNEL = r"(?:(.*)/)?(?:arch/x86/(?:kvm|include)|include)/"
 
 
 def _committed(arguments: argparse.Namespace, opened: list[Source]) -> Iterator[list[Step]]:
@@ -538,7 +538,7 @@ def _move(
     """
     tops: set[str] = set()
     for path in touched:
-        found = _KERNEL.match(path)
+        found = re.match(_KERNEL, path)
         if found is not None:
             tops.add(found.group(1) or "")
     tops = {top for top in tops if _holds_kernel(repository, top, *revs)}

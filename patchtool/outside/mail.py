@@ -24,43 +24,37 @@ if TYPE_CHECKING:
     from email.message import Message
 
 _RELEVANT = re.compile(RELEVANT)
-_COPY = re.compile(r"(?:^|/)tools/(?:arch/|include/|testing/|perf/|lib/|virt/)")
-
 _NEXT = re.compile(rb"^(?=From \S+ .*\d\d:\d\d:\d\d \d{4}(?: [+-]\d{4})?\r?$)", re.MULTILINE)
 _FIELD = re.compile(rb"([A-Za-z][A-Za-z0-9-]*):(.*)", re.DOTALL)
 _OF_MAIL = frozenset(
     (b"from", b"subject", b"date", b"message-id", b"mime-version", b"content-type", b"to")
 )
-_ENCODING = re.compile(rb"\s*(?:quoted-printable|base64|x-uuencode|uuencode)", re.IGNORECASE)
-_TYPE = re.compile(
-    rb"\s*multipart/|\s*message/|.*format=\"?flowed|.*charset=\"?utf-(?:7|16|32)",
-    re.IGNORECASE | re.DOTALL,
-)
-_BOUNDARY = re.compile(rb"boundary=\"?([^\";\s]+)", re.IGNORECASE)
 _TAG = re.compile(r"\s*\[([^\]]*)\]\s*")
-_REPLY = re.compile(r"\s*(?:re|aw|antw|sv|vs|odp)(?:\[\d+\])?:\s*", re.IGNORECASE)
-_NUMBER = re.compile(r"(?<!\S)(\d{1,4})/(\d{1,4})(?!\S)")
-_QUOTE = re.compile(rb"^(?:[ \t]*>|[ \t]+)[ >\t]*(?:diff --git |@@ -\d)", re.MULTILINE)
-_STAT = re.compile(r"\A (\S.*?) +\| +(\d+)(?: [+-]*)?\s*\Z")
-_BASE = re.compile(rb"^base-commit: ([0-9a-f]{40}(?:[0-9a-f]{24})?)\s*$", re.MULTILINE)
+_REPLIES = frozenset(("re", "aw", "antw", "sv", "vs", "odp"))
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
-_HARMLESS = re.compile(
-    r"(?:image|audio|video|font)/|application/(?:pgp-signature|(?:x-)?pkcs7-signature|pdf)$"
-)
+
+# Most mails need none of these, so they are compiled when they are met.
+_COPY = r"(?:^|/)tools/(?:arch/|include/|testing/|perf/|lib/|virt/)"
+_ENCODING = rb"(?i)\s*(?:quoted-printable|base64|x-uuencode|uuencode)"
+_TYPE = rb"(?is)\s*(?:multipart|message)/|.*format=\"?flowed|.*charset=\"?utf-(?:7|16|32)"
+_BOUNDARY = rb"(?i)boundary=\"?([^\";\s]+)"
+_NUMBER = r"(?<!\S)(\d{1,4})/(\d{1,4})(?!\S)"
+_QUOTE = rb"(?m)^(?:[ \t]*>|[ \t]+)[ >\t]*(?:diff --git |@@ -\d)"
+_STAT = r"\A (\S.*?) +\| +(\d+)(?: [+-]*)?\s*\Z"
+_BASE = rb"(?m)^base-commit: ([0-9a-f]{40}(?:[0-9a-f]{24})?)\s*$"
+_HARMLESS = r"(?:image|audio|video|font)/|application/(?:pgp-signature|(?:x-)?pkcs7-signature|pdf)$"
 
 
 class Letter(NamedTuple):
     """One patch: where it stands, what its subject has in brackets, and its sections.
 
-    ``number`` and ``total`` are its place in a series, 0 without one; ``base`` is the
-    commit that it says it was made for.  No dataclass: importing those takes as long as
-    the rest of a lint that has nothing to do.
+    No dataclass: importing those takes as long as the rest of a lint that has nothing to
+    do.
     """
 
     text: Text
     tags: str
     sections: tuple[Section, ...]
-    base: str = ""
 
     @property
     def subject(self) -> str:
@@ -70,19 +64,23 @@ class Letter(NamedTuple):
     @property
     def number(self) -> int:
         """The number in a series, 0 without one."""
-        found = _NUMBER.search(self.tags)
-        return int(found.group(1)) if found else 0
+        return _numbers(self.tags)[0]
 
     @property
     def total(self) -> int:
         """How many patches the series has, 0 for no series."""
-        found = _NUMBER.search(self.tags)
-        return int(found.group(2)) if found else 0
+        return _numbers(self.tags)[1]
 
     @property
     def series(self) -> str:
         """What all subjects of a series share."""
-        return " ".join(_NUMBER.sub(f"/{self.total}", self.tags).split())
+        return " ".join(re.sub(_NUMBER, f"/{self.total}", self.tags).split())
+
+    @property
+    def base(self) -> str:
+        """The commit that it says it was made for, "" where it says none."""
+        found = re.search(_BASE, b"\n".join(self.text.lines))
+        return found.group(1).decode("ascii") if found else ""
 
 
 class Passed(NamedTuple):
@@ -122,8 +120,8 @@ class _Mail(NamedTuple):
 
     @property
     def cover(self) -> bool:
-        found = _NUMBER.search(self.tags)
-        return found is not None and int(found.group(1)) == 0
+        number, total = _numbers(self.tags)
+        return total > 0 and number == 0
 
 
 def read(data: bytes, name: str) -> Post:
@@ -147,7 +145,7 @@ def read(data: bytes, name: str) -> Post:
             continue
         sections = [part for text in one.texts for part in _sections(text, one)]
         if sections:
-            letters.append(Letter(one.texts[0], one.tags, tuple(sections), _base(one)))
+            letters.append(Letter(one.texts[0], one.tags, tuple(sections)))
             _check_diffstat(sections)
         elif one.promises:
             where = one.title.place(0).removesuffix(": ")
@@ -165,7 +163,7 @@ def mark(data: bytes) -> tuple[str, int, int] | None:
     fields, _, _ = _head(_lines(data))
     _, tags, _ = _subject(fields)
     letter = Letter(Text("", 0, "", 1, True, ()), tags, ())
-    return (letter.series, letter.total, letter.number) if _NUMBER.search(tags) else None
+    return (letter.series, letter.total, letter.number) if letter.total else None
 
 
 def relevant(path: str) -> bool:
@@ -173,12 +171,14 @@ def relevant(path: str) -> bool:
 
     tools/ has copies of some headers; no kernel is built from those.
     """
-    return _RELEVANT.search(path) is not None and _COPY.search(path) is None
+    if _RELEVANT.search(path) is None:
+        return False
+    return "tools/" not in path or re.search(_COPY, path) is None
 
 
 def _why_none(data: bytes) -> str:
     """Return what to do about a text without a patch."""
-    if _QUOTE.search(data):
+    if re.search(_QUOTE, data):
         return "its diff is quoted or indented, and has to begin at the start of the line"
     if b"-----BEGIN PGP MESSAGE-----" in data:
         return "it is encrypted"
@@ -203,6 +203,8 @@ def _mails(data: bytes, name: str, passed: list[Passed]) -> Iterator[_Mail]:
 
 def _whole(pieces: list[bytes]) -> list[bytes]:
     """Put together again what an attached patch, which begins like a mail, cut apart."""
+    if len(pieces) < 3:
+        return pieces
     whole: list[bytes] = []
     wanted = b""
     for number, piece in enumerate(pieces):
@@ -211,7 +213,7 @@ def _whole(pieces: list[bytes]) -> list[bytes]:
         else:
             whole.append(piece)
             fields, _, _ = _head(piece.split(b"\n", 200)[:200])
-            found = _BOUNDARY.search(fields.get(b"content-type", b""))
+            found = re.search(_BOUNDARY, fields.get(b"content-type", b""))
             wanted = b"\n--" + found.group(1) + b"--" if found is not None else b""
             if not any(wanted in later for later in pieces[number + 1 :]):
                 wanted = b""
@@ -227,8 +229,8 @@ def _mail(data: bytes, name: str, number: int, line: int, passed: list[Passed]) 
         fields, body = {}, 0
     subject, tags, reply = _subject(fields)
     title = Text(name, number, subject, line, True, ())
-    coded = _ENCODING.match(fields.get(b"content-transfer-encoding", b""))
-    if coded or _TYPE.match(fields.get(b"content-type", b"")):
+    encoding, kind = (fields.get(b"content-" + key) for key in (b"transfer-encoding", b"type"))
+    if (encoding and re.match(_ENCODING, encoding)) or (kind and re.match(_TYPE, kind)):
         texts = list(_opened(lines[started:], title._replace(first=line + started), passed))
     else:
         texts = [title._replace(first=line + body, lines=tuple(lines[body:]))]
@@ -277,12 +279,21 @@ def _subject(fields: dict[bytes, bytes]) -> tuple[str, str, bool]:
     reply = False
     tags: list[str] = []
     while True:
-        found = _REPLY.match(text) or _TAG.match(text)
-        if found is None:
-            return text.strip(), " ".join(tags), reply
-        reply = reply or found.re is _REPLY
-        tags += list(found.groups())
-        text = text[found.end() :]
+        found = _TAG.match(text) if text.startswith("[") else None
+        head, colon, rest = text.partition(":")
+        if found is not None:
+            tags.append(found.group(1))
+            text = text[found.end() :]
+        elif colon and head.partition("[")[0].lower() in _REPLIES:
+            reply, text = True, rest.lstrip()
+        else:
+            return text, " ".join(tags), reply
+
+
+def _numbers(tags: str) -> tuple[int, int]:
+    """Return the number of a patch and that of its series, (0, 0) for no series."""
+    found = re.search(_NUMBER, tags) if "/" in tags else None
+    return (int(found.group(1)), int(found.group(2))) if found else (0, 0)
 
 
 def _words(raw: bytes) -> str:
@@ -297,12 +308,6 @@ def _words(raw: bytes) -> str:
         except (HeaderParseError, LookupError, ValueError):
             return text
     return text
-
-
-def _base(one: _Mail) -> str:
-    """Return the commit that a mail says its patch was made for."""
-    found = next(filter(None, (_BASE.search(b"\n".join(t.lines)) for t in one.texts)), None)
-    return found.group(1).decode("ascii") if found else ""
 
 
 # -- encoded mails -------------------------------------------------------------------------
@@ -366,7 +371,7 @@ def _part(part: Message, data: bytes, title: Text, passed: list[Passed]) -> Text
         except (UnicodeError, LookupError) as error:
             raise PatchError(f"{text.place(0)}a part of this mail is no {charset}") from error
     if b"\0" in content:
-        if not _HARMLESS.match(kind):
+        if not re.match(_HARMLESS, kind):
             what = part.get_filename() or kind
             raise PatchError(
                 f"{text.place(0)}the attachment {what!r} is no text, and what is in it is not "
@@ -428,7 +433,7 @@ def _check_diffstat(sections: Sequence[Section]) -> None:
     for at, line in enumerate(text.lines[: start.start]):
         if b"|" not in line:
             continue
-        found = _STAT.match(line.decode("latin-1"))
+        found = re.match(_STAT, line.decode("latin-1"))
         if found is None or "=>" in found.group(1):
             continue
         path, most = found.group(1).strip(), int(found.group(2)[:9])

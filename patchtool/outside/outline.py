@@ -20,8 +20,6 @@ from patchtool.errors import PatchError
 NULL = "/dev/null"
 
 _HUNK = re.compile(rb"@@ -(\d{1,9})(?:,(\d{1,9}))? \+(\d{1,9})(?:,(\d{1,9}))? @@")
-_STRAY_HUNK = re.compile(rb"[ \t]*@@+ -\d")
-_STRAY_FILE = re.compile(rb"[ \t]*diff[ \t]+--?git[ \t]", re.IGNORECASE)
 _START = re.compile(
     rb"^(?:diff --(?:git|cc|combined) |--- [^\n]*\n\+\+\+ |Index: [^\n]*\n=|\*\*\* [^\n]*\n--- "
     rb"|Binary files |[ \t]*@@+ -\d|Only in [^\n]*: )",
@@ -31,17 +29,21 @@ _EXTENDED = re.compile(
     rb"(?:index |old mode |new mode |new file mode |deleted file mode |(?:dis)?similarity index "
     rb"|rename (?:from|to|old|new) |copy (?:from|to) )"
 )
-_IDS = re.compile(rb"index ([0-9a-f]+)\.\.([0-9a-f]+)")
 _EMPTY = (
     b"e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
     b"473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
 )
-_BINARY = re.compile(rb"Binary files (.*) and (.*) differ")
-_ONLY = re.compile(rb"Only in [^:]+: \S")
 # What mailing lists, mailers and the next part put below a diff.
 _FOOTER = re.compile(rb"--[ \t]*$|[-_*~#]{3,}")
 _PREFIXES = frozenset("abciow12")
-_QUOTED = re.compile(rb'\\([abtnvfr"\\]|[0-3][0-7]{2})')
+# Most texts need none of these, so they are compiled when they are met.
+_STRAY_HUNK = rb"[ \t]*@@+ -\d"
+_STRAY_FILE = rb"(?i)[ \t]*diff[ \t]+--?git[ \t]"
+_IDS = rb"index ([0-9a-f]+)\.\.([0-9a-f]+)"
+_BINARY = rb"Binary files (.*) and (.*) differ"
+_ONLY = rb"Only in [^:]+: \S"
+_DATE = r"\s+(?:\d{4}-\d\d-\d\d |\((?:revision|working|nonexistent))"
+_QUOTED = rb'\\([abtnvfr"\\]|[0-3][0-7]{2})'
 _ESCAPES = dict(zip(b'abtnvfr"\\', b'\a\b\t\n\v\f\r"\\', strict=True))
 
 
@@ -163,15 +165,15 @@ class _Outline:
             if line.startswith(b"@@ ") and _HUNK.match(line) and self._continues(at + 1):
                 self._fail(at, f"this hunk belongs to no file: {_NO_HEADER}")
             return
-        if _STRAY_HUNK.match(line):
+        if b"@@" in line and re.match(_STRAY_HUNK, line):
             if line.startswith(b"@"):
                 self._fail(at, f"this hunk belongs to no file: {_NO_HEADER}")
             self._fail(at, f'the header of a hunk, "@@", is indented; {_RAW}')
-        if _STRAY_FILE.match(line):
+        if line.lstrip()[:4].lower() == b"diff" and re.match(_STRAY_FILE, line):
             self._fail(at, f'a header that begins like "diff --git" is damaged; {_RAW}')
         if line.startswith((b"+\t", b"-\t")):
             self._fail(at, f"this line of a hunk belongs to none; {_RAW}")
-        if _ONLY.match(line):
+        if line.startswith(b"Only in ") and re.match(_ONLY, line):
             self._fail(at, "the diff leaves out a whole file; make it anew with `diff -urN`")
 
     def _continues(self, at: int) -> bool:
@@ -193,7 +195,7 @@ class _Outline:
         if line.startswith(b"*** ") and self._get(at + 1).startswith(b"--- "):
             if self._get(at + 2).startswith(b"*****"):
                 self._fail(at, "this is a context diff; make it anew with `diff -u`")
-        found = _BINARY.match(line)
+        found = re.match(_BINARY, line) if line.startswith(b"Binary files ") else None
         if found is None:
             return None
         old, new = self._pair(found.group(1), found.group(2), git=False)
@@ -219,7 +221,7 @@ class _Outline:
                 binary = True
                 at = self._behind_binary(at)
                 break
-            elif _BINARY.match(line):
+            elif line.startswith(b"Binary files ") and re.match(_BINARY, line):
                 binary = True
             else:
                 break
@@ -265,7 +267,7 @@ class _Outline:
 
     def _complete(self, said: dict[bytes, bytes]) -> bool:
         """Tell whether a header is all that there is to say: a rename, a mode, an empty file."""
-        ids = _IDS.match(said.get(b"index", b""))
+        ids = re.match(_IDS, said.get(b"index", b""))
         if ids is None:
             # Only some tools leave out the ids, and those of an empty file never say so.
             return bool(said) and not {b"new file mode", b"deleted file mode"} & said.keys()
@@ -314,7 +316,7 @@ class _Outline:
     def _without(self, start: int, at: int, shown: str) -> NoReturn:
         """Refuse the header of a file that no hunk follows."""
         line = self._get(at)
-        if _STRAY_HUNK.match(line) and not line.startswith(b"@"):
+        if re.match(_STRAY_HUNK, line) and not line.startswith(b"@"):
             self._fail(at, f'the header of a hunk of {shown}, "@@", is indented; {_RAW}')
         how = "the text ends" if at >= len(self._lines) else "something else follows"
         self._fail(start, f'{shown} has no hunk: below its header {how} before any "@@"; {_RAW}')
@@ -424,7 +426,7 @@ def _names(source: str, target: str, git: bool) -> tuple[str | None, str | None]
 
 def _undated(name: str) -> str:
     """Return a name without the date or the revision that diff puts behind it."""
-    return re.split(r"\s+(?:\d{4}-\d\d-\d\d |\((?:revision|working|nonexistent))", name)[0].rstrip()
+    return re.split(_DATE, name)[0].rstrip()
 
 
 def _git_names(words: str) -> tuple[str | None, str | None]:
@@ -446,7 +448,9 @@ def _unquote(name: str) -> str:
     """Return a path as the file system has it: git quotes unusual bytes as C does."""
     raw = name.encode("latin-1")
     if len(raw) > 1 and raw.startswith(b'"') and raw.endswith(b'"'):
-        raw = _QUOTED.sub(
-            lambda m: bytes([_ESCAPES[m[1][0]] if len(m[1]) == 1 else int(m[1], 8)]), raw[1:-1]
+        raw = re.sub(
+            _QUOTED,
+            lambda m: bytes([_ESCAPES[m[1][0]] if len(m[1]) == 1 else int(m[1], 8)]),
+            raw[1:-1],
         )
     return os.fsdecode(raw)

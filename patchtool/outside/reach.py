@@ -21,13 +21,12 @@ from patchtool.target.kvm import BASES
 if TYPE_CHECKING:
     from patchtool.outside.source import Source
 
-_TOPS = re.compile(
+_TOPS = (
     r"(?:Documentation|LICENSES|arch|block|certs|crypto|drivers|firmware|fs|include|init|io_uring"
     r"|ipc|kernel|lib|mm|net|rust|samples|scripts|security|sound|tools|usr|virt)/"
 )
 """The folders at the top of a kernel; a tree need not have those that KVM does not need."""
 
-_CLIMBS = re.compile(r"(?:^|/)\.\.(?:/|$)|^/")
 
 Present = Callable[[str], bool]
 """Tells whether a tree has a file; paths count from the top of its repository."""
@@ -47,7 +46,7 @@ def sort(
         kept = []
         for section in letter.sections:
             one = _below(section, prefix)
-            if any(relevant(path) or _CLIMBS.search(path) for path in _paths(one)):
+            if any(relevant(path) or _climbs(path) for path in _paths(one)):
                 kept.append(one)
                 continue
             reason = _reason(one, present, prefix, made)
@@ -98,6 +97,10 @@ def _paths(section: Section) -> Iterator[str]:
     yield from (path for path in (section.old, section.new) if path is not None)
 
 
+def _climbs(path: str) -> bool:
+    return path.startswith("/") or ".." in path.split("/")
+
+
 def _below(section: Section, prefix: str) -> Section:
     """Return a section with paths below the kernel, where it has them from above."""
     start = f"{prefix}/"
@@ -133,7 +136,7 @@ def _reason(section: Section, present: Present, prefix: str, made: set[str]) -> 
         return "is new, and no file that a verdict can rest on"
     if path in made:
         return "was passed over before"
-    if "/" in path and not _TOPS.match(path):
+    if "/" in path and not re.match(_TOPS, path):
         _refuse(
             section,
             f"{path} is not in this tree; paths in a patch count from the top of the tree",
