@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from patchtool import __version__
 from patchtool.commands.arguments import add_fields, wanted_fields
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from patchtool.outside.mail import Passed
     from patchtool.outside.source import Source
     from patchtool.repair.upstream import Known
-    from patchtool.report.options import State
+    from patchtool.report.options import Options, State
 
 FAILED = 2
 INTERRUPTED = 130
@@ -458,6 +458,8 @@ def _deliver(
         read=None if source is None else source.read,
         known={} if source is None or not report.findings else _known(report, source),
     )
+    if arguments.format in ("github", "sarif"):
+        report, options = _from_the_top(report, options, arguments.tree)
     text = render(report, arguments.format, options)
     if arguments.verbose and states is None:
         _print_ledger(report)
@@ -472,6 +474,30 @@ def _known(report: Report, source: Source) -> Mapping[tuple[str, tuple[str, ...]
     from patchtool.repair import upstream
 
     return upstream.known(report, source)
+
+
+def _from_the_top(report: Report, options: Options, tree: str) -> tuple[Report, Options]:
+    """Let paths count from the top of the repository, where annotations count from."""
+    from patchtool.outside.top import prefix
+
+    folder = prefix(tree)
+    if not folder:
+        return report, options
+
+    def lifted(one: Any) -> Any:
+        if not isinstance(one, tuple):
+            return one
+        parts = map(lifted, one)
+        if not hasattr(one, "_fields"):
+            return tuple(parts)
+        made: Any = type(one)(*parts)
+        return made._replace(file=f"{folder}/{made.file}") if "file" in made._fields else made
+
+    moved = options._replace(
+        states={lifted(one): state for one, state in options.states.items()},
+        anchors={lifted(one): lifted(anchor) for one, anchor in options.anchors.items()},
+    )
+    return lifted(report), moved
 
 
 def _tell(passed: Sequence[Passed], arguments: argparse.Namespace) -> None:

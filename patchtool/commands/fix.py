@@ -210,6 +210,7 @@ def _settings(
         reaches=_reaches(source, outcome),
         build=_build(arguments.tree, outcome) if arguments.build else "Not built.",
         tree=f"Linux {version}{at}" if version else f"this tree{at}",
+        ids=_ids(arguments.tree),
         selftest=selftest,
         ran=ran,
         series=upstream.series(source) if arguments.backport else "",
@@ -280,7 +281,15 @@ def _identity(tree: str) -> str | None:
         return None
     if re.search(r"[<>\n\0]", name + mail):
         raise UsageError("git config: user.name and user.email cannot hold <, > or a line end")
-    return f"{name} <{mail}>"
+    return f"{_readable(name)} <{_readable(mail)}>"
+
+
+def _readable(text: str) -> str:
+    """Return a name in Unicode: bytes that are no UTF-8 are taken for Latin-1, as git warns of."""
+    try:
+        return os.fsencode(text).decode("utf-8")
+    except UnicodeDecodeError:
+        return os.fsencode(text).decode("latin-1")
 
 
 def _configured(tree: str, name: str) -> str | None:
@@ -326,6 +335,12 @@ def _base(arguments: argparse.Namespace, source: Source, outcome: Outcome) -> st
     if other and arguments.base:
         raise UsageError(f"--base: {other[0]} of the tree differs from {arguments.base}")
     return None if other else commit
+
+
+def _ids(tree: str) -> str:
+    """Return the hash that names objects in the repository of a tree."""
+    repository = _repository(tree)
+    return "sha1" if repository is None else repository.ids
 
 
 def _repository(tree: str) -> Repository | None:

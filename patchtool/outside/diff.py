@@ -111,17 +111,18 @@ def write(
     *,
     renamed_from: str | None = None,
     mode: str = "100644",
+    ids: str = "sha1",
 ) -> str:
     """Return the difference of two files as git writes it, "" when there is none.
 
-    None stands for a file that is not there.  Bytes that are no UTF-8 become surrogate
-    escapes, so encode the text with "surrogateescape".
+    None stands for a file that is not there; IDS names the hash of the repository.  Bytes
+    that are no UTF-8 become surrogate escapes, so encode with "surrogateescape".
     """
     source = renamed_from or path
     if (old == new and source == path) or (old is None and new is None):
         return ""
     header = [f"diff --git {_quote('a/' + source)} {_quote('b/' + path)}"]
-    header += _extended(source, path, old, new, mode)
+    header += _extended(source, path, old, new, mode, ids)
     body = list(_hunks(_split(old or b""), _split(new or b""), path))
     if body:
         header.append(f"--- {NULL if old is None else _marked('a/' + source)}")
@@ -316,7 +317,7 @@ def _split(data: bytes) -> list[bytes]:
 
 
 def _extended(
-    source: str, path: str, old: bytes | None, new: bytes | None, mode: str
+    source: str, path: str, old: bytes | None, new: bytes | None, mode: str, ids: str
 ) -> Iterator[str]:
     """Yield the header lines that only git writes."""
     if old is None:
@@ -329,7 +330,7 @@ def _extended(
         yield f"rename to {_quote(path)}"
     if old != new:
         changed = old is not None and new is not None
-        yield f"index {_blob_id(old)}..{_blob_id(new)}{' ' + mode if changed else ''}"
+        yield f"index {_blob_id(old, ids)}..{_blob_id(new, ids)}{' ' + mode if changed else ''}"
 
 
 def _similarity(old: list[bytes], new: list[bytes]) -> int:
@@ -339,13 +340,15 @@ def _similarity(old: list[bytes], new: list[bytes]) -> int:
     return 100 * kept // max(len(old), len(new), 1)
 
 
-def _blob_id(data: bytes | None) -> str:
+def _blob_id(data: bytes | None, ids: str) -> str:
     """Return what git calls a blob, in the twelve digits that the kernel uses."""
     if data is None:
         return "0" * 12
     import hashlib
 
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()[:12]
+    state = hashlib.new(ids, b"blob %d\0" % len(data), usedforsecurity=False)
+    state.update(data)
+    return state.hexdigest()[:12]
 
 
 _Opcode = tuple[str, int, int, int, int]

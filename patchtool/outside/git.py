@@ -201,6 +201,11 @@ class Repository:
         return tuple(sorted(self._below(start.oid, f"{folder}/" if folder else "")))
 
     @property
+    def ids(self) -> str:
+        """The hash that names objects here."""
+        return "sha256" if len(self.empty_tree) == 64 else "sha1"
+
+    @property
     def head(self) -> str | None:
         """The commit that is checked out; None before the first one."""
         command = ["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from patchtool.replay.program import Addition
 
 WIDTH = 75
-_NULL = "0" * 40
+_NULL = {"sha1": "0" * 40, "sha256": "0" * 64}
 _EFFECTS = {
     "root_level": "guest page tables are then walked from the wrong level",
     "shadow_root_level": "shadow page tables are then built with the wrong number of levels",
@@ -75,6 +75,8 @@ class Settings:
     build: str = "Not built."
     tree: str = "this tree"
     """What was examined, for the changelog."""
+    ids: str = "sha1"
+    """The hash that names objects in the repository."""
     selftest: Selftest | None = None
     ran: tuple[str, ...] = ()
     """What a run on a kernel saw: a title, then an item for each order of two states."""
@@ -149,7 +151,8 @@ def _mail(
     settings: Settings,
 ) -> Mail:
     text = body + (f"---\n{notes}\n\n" if notes else "\n")
-    diffs = [diff.write(one.path, one.before, one.after) for one in files]
+    ids = settings.ids
+    diffs = [diff.write(one.path, one.before, one.after, ids=ids) for one in files]
     text += _diffstat(diffs)
     text += "".join(f" create mode 100644 {f.path}\n" for f in files if f.before is None) + "\n"
     if notes:
@@ -170,7 +173,7 @@ def _headers(number: int, total: int, subject: str, text: str, settings: Setting
     version = f" v{settings.version}" if settings.version > 1 else ""
     count = f" {number:0{len(str(total))}}/{total}" if total > 1 or settings.cover else ""
     lines = [
-        f"From {_NULL} Mon Sep 17 00:00:00 2001",
+        f"From {_NULL[settings.ids]} Mon Sep 17 00:00:00 2001",
         f"From: {_encoded(settings.author or _NOBODY)}",
         f"Date: {date}",
         f"Subject: [PATCH{series}{version}{count}] {subject}",
