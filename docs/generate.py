@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from patchtool import __version__, cli, config
-from patchtool.rules.documentation import PAGES, as_markdown
+from patchtool.rules.documentation import as_markdown
+from patchtool.rules.table import RULES
 
 DOCS = Path(__file__).parent
 _LICENCE = "SPDX-License-Identifier: GPL-2.0-only"
@@ -24,7 +25,7 @@ def outputs() -> dict[str, str]:
     """Return every generated file by its path below docs/."""
     commands = list(_commands())
     return {
-        **{f"rules/{page.rule}.md": _rule(as_markdown(page)) for page in PAGES.values()},
+        **{f"rules/{name}.md": _rule(as_markdown(rule.page)) for name, rule in RULES.items()},
         "patchtool.1": "".join(_man(commands)),
         "completions/patchtool.bash": "".join(_bash(commands)),
         "completions/_patchtool": "".join(_zsh(commands)),

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from patchtool import __version__
 from patchtool.commands.arguments import add_fields, wanted_fields
 from patchtool.errors import InputError, PatchtoolError, UsageError, meant
+from patchtool.outside.top import require
 from patchtool.report import FORMATS, render, status
-from patchtool.target.kvm import HEADER
+from patchtool.target.kvm import KVM
 
 if TYPE_CHECKING:
     from patchtool.config import Asked
@@ -401,7 +402,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _checked(source: Source, wanted: tuple[str, ...]) -> Report:
-    _require_kernel(source)
+    require(source.read, source.label, KVM)  # before anything costly is imported
     import gc
 
     gc.disable()  # one short run whose terms all live to its end
@@ -409,20 +410,6 @@ def _checked(source: Source, wanted: tuple[str, ...]) -> Report:
     from patchtool.lint.suppress import checked
 
     return checked(source, wanted, Index)[0]
-
-
-def _require_kernel(source: Source) -> None:
-    """Refuse what is no kernel with KVM for x86 before anything costly is imported."""
-    if source.read(HEADER) is not None:
-        return
-    tops = ("Makefile", "Kconfig", "MAINTAINERS")
-    makefile, *others = (source.read(name) is not None for name in tops)
-    if not makefile or not any(others):
-        raise InputError(
-            f"{source.label} is not a kernel tree: it has no {HEADER}; "
-            f"give the top folder of a Linux tree"
-        )
-    raise InputError(f"{source.label} is a kernel tree without KVM for x86: no {HEADER}")
 
 
 # -- output --------------------------------------------------------------------------------
@@ -466,7 +453,9 @@ def _deliver(
     if arguments.output in (None, "-"):
         _print(text)
     else:
-        _write(arguments.output, text)
+        from patchtool.outside.files import write
+
+        write(arguments.output, text.encode("utf-8", "backslashreplace"))
     return status(report)
 
 
@@ -556,31 +545,6 @@ def _print_ledger(report: Report) -> None:
     total += counted(len({one.file for one in report.ledger}), "file")
     lines.append(f"patchtool: rests on {total}, {counted(spans, 'unparsed span')}\n")
     sys.stderr.write("".join(lines))
-
-
-def _write(path: str, text: str) -> None:
-    """Write a file whole or not at all."""
-    data = text.encode("utf-8", "backslashreplace")
-    try:
-        target = os.path.realpath(path)
-        temporary = f"{target}.{os.getpid()}.tmp"
-        if os.path.exists(target) and not os.path.isfile(target):
-            # A pipe or a device cannot be replaced.
-            with open(target, "wb") as file:
-                file.write(data)
-            return
-        try:
-            with open(temporary, "xb") as file:
-                file.write(data)
-            os.replace(temporary, target)
-        except BaseException:
-            if os.path.lexists(temporary):
-                os.unlink(temporary)
-            raise
-    except BrokenPipeError:
-        raise
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be written: {_reason(error)}") from error
 
 
 def _reason(error: OSError | ValueError) -> str:

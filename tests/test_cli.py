@@ -16,6 +16,7 @@ from scratch import commit, git, repository
 
 from patchtool import cli
 from patchtool.model import Consulted, Report
+from patchtool.outside import files
 from patchtool.rules import stale_mmu_role as rule
 
 HOUSE = Path(__file__).parent.parent
@@ -153,7 +154,7 @@ def test_a_write_that_fails_leaves_nothing(monkeypatch, tmp_path):
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(cli.InputError, match=r"report\.txt cannot be written: no space left"):
-        cli._write(str(tmp_path / "report.txt"), "text")
+        files.write(str(tmp_path / "report.txt"), b"text")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -82,18 +82,6 @@ def test_blobs_come_by_path_and_by_id(top, opened):
     assert opened.blob("HEAD", "Makefile/x") is None
 
 
-def test_ls_agrees_with_git(top, opened):
-    """The files below a folder are those that git lists."""
-    lines = git(top, "ls-tree", "-r", "HEAD").splitlines()
-    rows = [(path, oid, int(mode, 8)) for line in lines for mode, _, oid, path in [line.split()]]
-    assert opened.ls("HEAD") == tuple(sorted(rows))
-    assert [path for path, _, _ in opened.ls("HEAD", "arch/x86")] == [
-        "arch/x86/a.c",
-        "arch/x86/b.c",
-    ]
-    assert opened.ls("HEAD", "nowhere") == ()
-
-
 def test_an_oversized_blob_does_not_spoil_the_stream(opened):
     """After a blob beyond the limit, a wrong kind or a missing object, reading goes on."""
     oid = opened.entry("HEAD", "arch/x86/a.c").oid
@@ -123,7 +111,6 @@ def test_one_process_reads_all(opened, monkeypatch):
     monkeypatch.setattr(subprocess.Popen, "__init__", count)
     for rev in (head, before):
         opened.blob(rev, "arch/x86/a.c")
-        opened.ls(rev)
         opened.blob(rev, "missing.c")
     assert [args[-2:] for args in started] == [["cat-file", "--batch"]]
 

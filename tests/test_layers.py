@@ -5,8 +5,12 @@ import ast
 from pathlib import Path
 
 import pytest
+from edited import check, fixture
 
 import patchtool
+from patchtool.proof import bits
+from patchtool.rules.documentation import PAGES
+from patchtool.rules.table import RULES
 
 HOUSE = Path(patchtool.__file__).parent
 
@@ -143,3 +147,22 @@ def test_every_file_has_its_licence_and_its_words():
         text = (HOUSE / path).read_text("utf-8")
         assert text.startswith("# SPDX-License-Identifier: GPL-2.0-only\n"), path
         assert ast.get_docstring(ast.parse(text)), path
+
+
+def test_a_rule_brings_what_is_said_about_it():
+    """A rule has a page, an engine and a place in the table; nobody else lists rules."""
+    assert PAGES.keys() == RULES.keys()
+    for name, rule in RULES.items():
+        assert rule.page.rule == name
+        assert (HOUSE / "rules" / f"{name.replace('-', '_')}.py").exists()
+        spelt = [p for p in MODULES if f'"{name}"' in (HOUSE / p).read_text("utf-8")]
+        assert sorted(map(str, spelt)) == ["rules/documentation.py", "rules/table.py"]
+
+
+def test_a_walk_does_not_keep_the_terms_of_every_tree():
+    """What a check has built is let go of by the next one."""
+    files, sizes = fixture("demo"), []
+    for _ in range(3):
+        check(files)
+        sizes.append(len(bits._TERMS))
+    assert sizes[0] == sizes[1] == sizes[2] > 0

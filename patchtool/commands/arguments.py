@@ -6,8 +6,9 @@ from __future__ import annotations
 import argparse
 
 from patchtool.errors import UsageError
+from patchtool.rules.table import STALE_MMU_ROLE
 
-FIELDS = ("root_level", "shadow_root_level")
+FIELDS = STALE_MMU_ROLE.fields
 """The fields to decide where nobody asks for others."""
 
 
@@ -25,7 +26,8 @@ def wanted_fields(given: str | None) -> tuple[str, ...]:
     if given is None:
         return FIELDS
     names = tuple(name.strip() for name in given.split(","))
+    holder = STALE_MMU_ROLE.holder
     for name in names:
         if not (name.isascii() and name.isidentifier()):
-            raise UsageError(f"--fields: {name!r} is not the name of a member of struct kvm_mmu")
+            raise UsageError(f"--fields: {name!r} is not the name of a member of {holder}")
     return names

@@ -7,7 +7,8 @@ import argparse
 import sys
 
 from patchtool.errors import UsageError, meant
-from patchtool.rules.documentation import PAGES, as_text
+from patchtool.rules.documentation import as_text
+from patchtool.rules.table import RULES
 
 _ABOUT = "Print the page of a rule; without one, list the rules."
 
@@ -22,12 +23,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print a page or the list and return the exit status."""
     if arguments.rule is None:
-        sys.stdout.write("".join(f"{page.rule}: {page.title}\n" for page in PAGES.values()))
+        sys.stdout.write("".join(f"{name}: {rule.page.title}\n" for name, rule in RULES.items()))
         return 0
     # checkpatch's way to write a type is as good.
     name = arguments.rule.lower().replace("_", "-")
-    if name not in PAGES:
-        there = f"there is {', '.join(PAGES)}"
-        raise UsageError(f"there is no rule {arguments.rule!r}; {there}{meant(name, PAGES)}")
-    sys.stdout.write(as_text(PAGES[name]))
+    if name not in RULES:
+        there = f"there is {', '.join(RULES)}"
+        raise UsageError(f"there is no rule {arguments.rule!r}; {there}{meant(name, RULES)}")
+    sys.stdout.write(as_text(RULES[name].page))
     return 0

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from patchtool.commands.arguments import add_fields, wanted_fields
 from patchtool.errors import InputError, UsageError
+from patchtool.outside import files
 
 if TYPE_CHECKING:
     from patchtool.model import Report
@@ -485,9 +486,9 @@ def _recipients(tree: str, outcome: Outcome) -> tuple[tuple[str, ...], tuple[str
 def _build(tree: str, outcome: Outcome) -> str:
     from patchtool.repair import build
 
-    files = {f.path: f.after for repair in outcome.repairs for f in repair.files}
-    target = next(path for path in files if path.endswith(".c"))
-    return build.compile_object(tree, files, f"{target[:-2]}.o")
+    after = {f.path: f.after for repair in outcome.repairs for f in repair.files}
+    target = next(path for path in after if path.endswith(".c"))
+    return build.compile_object(tree, after, f"{target[:-2]}.o")
 
 
 # -- output --------------------------------------------------------------------------------
@@ -521,7 +522,7 @@ def write(folder: str, mails: Sequence[Mail]) -> list[str]:
                     f"{folder} already holds {name}; choose another folder with -o "
                     f"or mark a new version with --reroll-count N"
                 )
-    _replace({os.path.join(folder, mail.name): mail.data for mail in mails})
+    files.write_new({os.path.join(folder, mail.name): mail.data for mail in mails})
     return [os.path.join(folder, mail.name) for mail in mails]
 
 
@@ -557,7 +558,7 @@ def _apply(tree: str, outcome: Outcome) -> list[str]:
     for path, where in full.items():
         if os.path.islink(where) or _content(where) != before[path]:
             raise InputError(f"--apply: {path} is a link or changed during the run")
-    _replace(
+    files.rewrite(
         {full[path]: data for path, data in after.items()}, {full[p]: before[p] for p in after}
     )
     return list(full.values())
@@ -569,44 +570,6 @@ def _content(path: str) -> bytes | None:
             return file.read()
     except OSError:
         return None
-
-
-def _replace(files: Mapping[str, bytes], before: Mapping[str, bytes] | None = None) -> None:
-    """Write files, all or none: beside their places first, then into them.
-
-    ``before`` holds what to put back where a file in the middle cannot be replaced;
-    without it the files are new.
-    """
-    mark = f".{os.getpid()}.tmp"
-    done: list[str] = []
-    try:
-        for path, data in files.items():
-            with open(path + mark, "xb") as file:
-                file.write(data)
-            if before is not None:
-                os.chmod(path + mark, os.stat(path).st_mode & 0o7777)
-        for path in files:
-            os.replace(path + mark, path)
-            done.append(path)
-    except BaseException as error:
-        for path in files:
-            if os.path.lexists(path + mark):
-                os.unlink(path + mark)
-        for path in done:
-            _put_back(path, before)
-        if isinstance(error, OSError):
-            where = error.filename or next(iter(files))
-            shown = str(where).removesuffix(mark)
-            raise InputError(f"{shown} cannot be written: {_reason(error)}") from error
-        raise
-
-
-def _put_back(path: str, before: Mapping[str, bytes] | None) -> None:
-    if before is None:
-        os.unlink(path)
-        return
-    with open(path, "wb") as file:
-        file.write(before[path])
 
 
 def _reason(error: OSError) -> str:

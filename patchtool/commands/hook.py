@@ -12,6 +12,7 @@ import os
 import sys
 
 from patchtool.errors import InputError, UsageError
+from patchtool.outside import files
 
 KINDS = ("pre-commit", "pre-push", "sendemail-validate")
 
@@ -105,17 +106,11 @@ def _check(path: str, action: str) -> None:
 
 def _install(path: str, kind: str) -> str:
     text = _HEAD + _BODIES[kind].replace("{command}", _command())
-    temporary = f"{path}.{os.getpid()}.tmp"
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(temporary, "x", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o755)
-        os.replace(temporary, path)
     except OSError as error:
-        if os.path.lexists(temporary):
-            os.unlink(temporary)
-        raise InputError(f"{path} cannot be written: {str(error.strerror).lower()}") from error
+        raise files.refusal(path, error) from error
+    files.write(path, text.encode(), 0o755)
     return f"installed {path}"
 
 

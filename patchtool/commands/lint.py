@@ -168,6 +168,7 @@ def _suppressions(arguments: argparse.Namespace) -> int:
     from patchtool.outside.source import open_source
     from patchtool.report.words import safe, sentence
     from patchtool.rules import stale_mmu_role as rule
+    from patchtool.rules.table import RULES
 
     source = open_source(arguments.tree, arguments.rev)
     try:
@@ -178,7 +179,7 @@ def _suppressions(arguments: argparse.Namespace) -> int:
     finally:
         source.close()
     status = 0
-    for one, wrong in judged(found, report.findings, (rule.RULE,)):
+    for one, wrong in judged(found, report.findings, RULES):
         word = "error" if wrong else "note"
         text = wrong or f"accepted: {one.reason}"
         sys.stdout.write(f"{safe(one.file)}:{one.line}: {word}: {sentence(text)} [suppression]\n")

@@ -12,7 +12,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from patchtool.errors import InputError, UsageError
+from patchtool.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -201,8 +201,9 @@ def _write(arguments: argparse.Namespace, source: Source, tests: Sequence[Test])
 
 def _save(path: str, text: str) -> None:
     """Write a new file; one that is there already must hold the same."""
+    from patchtool.outside import files
+
     data = text.encode()
-    temporary = f"{path}.{os.getpid()}.tmp"
     try:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         if os.path.lexists(path):
@@ -210,17 +211,9 @@ def _save(path: str, text: str) -> None:
                 if file.read(len(data) + 1) == data:
                     return
             raise UsageError(f"{path} is already there; choose another folder with -o")
-        try:
-            with open(temporary, "xb") as file:
-                file.write(data)
-            os.replace(temporary, path)
-        except BaseException:
-            if os.path.lexists(temporary):
-                os.unlink(temporary)
-            raise
     except (OSError, ValueError) as error:
-        reason = str(getattr(error, "strerror", None) or error).lower()
-        raise InputError(f"{path} cannot be written: {reason}") from error
+        raise files.refusal(path, error) from error
+    files.write_new({path: data})
 
 
 def _print(lines: Iterable[str]) -> None:

@@ -7,9 +7,9 @@ import argparse
 import json
 import sys
 
-from patchtool.commands.arguments import FIELDS
 from patchtool.report.words import identifier
-from patchtool.rules.documentation import HEADINGS, PAGES
+from patchtool.rules.documentation import HEADINGS
+from patchtool.rules.table import RULES
 
 _ABOUT = "List the rules; 'patchtool explain RULE' prints the page of one."
 
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.format == "json":
         sys.stdout.write(_document())
     else:
-        sys.stdout.write("".join(f"{page.rule}: {page.title}\n" for page in PAGES.values()))
+        sys.stdout.write("".join(f"{name}: {rule.page.title}\n" for name, rule in RULES.items()))
     return 0
 
 
@@ -37,15 +37,16 @@ def _document() -> str:
         "version": 1,
         "rules": [
             {
-                "rule": page.rule,
-                "type": identifier(page.rule),
-                "title": page.title,
-                "fields": list(FIELDS),
+                "rule": name,
+                "type": identifier(name),
+                "title": rule.page.title,
+                "fields": list(rule.fields),
                 "page": [
-                    {"heading": heading, "text": page.sections[heading]} for heading in HEADINGS
+                    {"heading": heading, "text": rule.page.sections[heading]}
+                    for heading in HEADINGS
                 ],
             }
-            for page in PAGES.values()
+            for name, rule in RULES.items()
         ],
     }
     return json.dumps(body, indent=2) + "\n"

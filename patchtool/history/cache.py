@@ -12,6 +12,9 @@ import os
 from hashlib import blake2b
 from pathlib import Path
 
+from patchtool.errors import InputError
+from patchtool.outside import files
+
 PACKAGE = Path(__file__).parent.parent
 
 
@@ -21,10 +24,10 @@ def engine() -> str:
 
     state = blake2b(digest_size=16)
     # All of it: a list of what belongs to the engine would be forgotten.
-    files = sorted(PACKAGE.rglob("*.py"))
+    sources = sorted(PACKAGE.rglob("*.py"))
     for folder in (PACKAGE / "queries", PACKAGE.parent / "queries"):
-        files += sorted(folder.glob("*.scm"))
-    for path in files:
+        sources += sorted(folder.glob("*.scm"))
+    for path in sources:
         state.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     for name in ("tree-sitter", "tree-sitter-c", "z3-solver"):
         try:
@@ -90,16 +93,10 @@ class Store:
             return
         body = json.dumps(value, separators=(",", ":")).encode()
         target = self._root / kind / name
-        temporary = target.with_name(f"{name}.{os.getpid()}.tmp")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                temporary.write_bytes(_sum(body) + b"\n" + body)
-                os.replace(temporary, target)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
-        except OSError:
+            files.write(str(target), _sum(body) + b"\n" + body)
+        except (OSError, InputError):
             return
 
 

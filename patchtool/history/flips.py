@@ -18,9 +18,10 @@ from patchtool.history.cache import Store, folder
 from patchtool.history.verdicts import ABSENT, Gap, Outcome, State
 from patchtool.history.walker import Block, Counts, Walker, full_path, is_missing
 from patchtool.outside.git import Repository
+from patchtool.rules.table import STALE_MMU_ROLE
 from patchtool.target.kvm import HEADER
 
-DEFAULT_FIELDS = ("root_level", "shadow_root_level")
+DEFAULT_FIELDS = STALE_MMU_ROLE.fields
 
 Kind = Literal["introduced", "reintroduced", "closed", "undecided", "decided"]
 
@@ -195,7 +196,6 @@ class _Walk:
     outcomes: Mapping[str, Outcome]
     tip: Outcome
     counts: Counts
-    shallow: bool
     partial: bool
     limited: bool
     path: str
@@ -263,7 +263,7 @@ def _walk(repository: Repository, given: str | None, settings: Settings) -> _Wal
             f"there is no {HEADER}; give the folder of a Linux repository"
         )
     return _Walk(
-        commits, outcomes, last, walker.counts, repository.is_shallow, repository.is_partial,
+        commits, outcomes, last, walker.counts, repository.is_partial,
         bool(before), repository.path,
     )  # fmt: skip
 

@@ -307,11 +307,11 @@ class Walker:
     def _check(self, commit: str) -> Outcome:
         """Check a commit as ``check`` would, and widen the lens by what that looked at."""
         from patchtool.history.lens import Recorder
-        from patchtool.rules import stale_mmu_role as rule
+        from patchtool.rules.table import STALE_MMU_ROLE
 
         label = self.repository.path
         index = Recorder(Revision(self.repository, commit, label), KVM)
-        report = rule.check(index, self.wanted, label, commit)
+        report = STALE_MMU_ROLE.check(index, self.wanted, label, commit)
         outcome = outcome_of(report)
         self.counts += Counts(decided=1)
         lens = self.lens.union(index.lens(report, self.wanted))

@@ -65,7 +65,6 @@ class News(NamedTuple):
     states: Mapping[Finding, State]
     anchors: Mapping[Finding | Unknown, Anchor]
     """The line of the change that each new finding and undecided place comes from."""
-    decisions: int
 
 
 class _Decided:
@@ -158,7 +157,6 @@ class _Series:
         self._everything = everything
         self._now: _Decided | None = None
         self._found = _Collected()
-        self._decisions = 0
         self._index: Recorder | None = None
         self._latest: tuple[Step, Change] | None = None
 
@@ -255,7 +253,6 @@ class _Series:
         from patchtool.history.lens import Recorder
         from patchtool.lint.suppress import checked
 
-        self._decisions += 1
         known = self._index
         report, index = checked(
             source, self._fields, lambda one, target: Recorder(one, target, known), ways
@@ -338,7 +335,7 @@ class _Series:
             remarks=tuple(found.remarks),
             verdict=verdict,
         )
-        return News(report, found.states, found.anchors, self._decisions)
+        return News(report, found.states, found.anchors)
 
 
 def _open(report: Report) -> bool:

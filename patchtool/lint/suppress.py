@@ -99,12 +99,12 @@ def checked(
     ways: Ways | None = None,
 ) -> tuple[Report, Kind]:
     """Check a tree and set apart what it accepts; MAKE makes the index that is asked."""
-    from patchtool.rules import stale_mmu_role as rule
+    from patchtool.rules.table import RULES, STALE_MMU_ROLE
 
     listening = Attentive(source)
-    index = make(listening, rule.TARGET)
-    report = rule.check(index, fields, source.label, source.rev, ways)
-    return weigh(report, listening.suppressions(index.own_files), (rule.RULE,)), index
+    index = make(listening, STALE_MMU_ROLE.target)
+    report = STALE_MMU_ROLE.check(index, fields, source.label, source.rev, ways)
+    return weigh(report, listening.suppressions(index.own_files), RULES), index
 
 
 def weigh(report: Report, suppressions: Iterable[Suppression], rules: Iterable[str]) -> Report:

@@ -193,13 +193,6 @@ class Repository:
                 self.close()
                 raise
 
-    def ls(self, rev: str, folder: str = "") -> tuple[tuple[str, str, int], ...]:
-        """List path, object id and mode of all files below ``folder``, sorted by path."""
-        start = self.entry(rev, folder)
-        if start is None or not stat.S_ISDIR(start.mode):
-            return ()
-        return tuple(sorted(self._below(start.oid, f"{folder}/" if folder else "")))
-
     @property
     def ids(self) -> str:
         """The hash that names objects here."""
@@ -299,13 +292,6 @@ class Repository:
             # The first line of every commit object is "tree <id>".
             self._roots[rev] = commit[5 : commit.index(b"\n")].decode("ascii")
         return self._roots[rev]
-
-    def _below(self, oid: str, prefix: str) -> Iterator[tuple[str, str, int]]:
-        for name, entry in self.tree(oid).items():
-            if stat.S_ISDIR(entry.mode):
-                yield from self._below(entry.oid, f"{prefix}{name}/")
-            elif stat.S_ISREG(entry.mode) or stat.S_ISLNK(entry.mode):
-                yield f"{prefix}{name}", entry.oid, entry.mode
 
     def _object(
         self, oid: str, kind: str, limit: int | None = None, asked: bytes | None = None

@@ -8,7 +8,10 @@ repository.  Only names are looked at; no process is started.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
+from patchtool.errors import InputError
+from patchtool.target import Target
 from patchtool.target.kvm import HEADER
 
 _FILES = ("Makefile", "Kconfig", "MAINTAINERS")
@@ -37,6 +40,22 @@ def prefix(folder: str) -> str:
             return ""
         at = os.path.dirname(at)
     return "" if at == start else os.path.relpath(start, at)
+
+
+def require(read: Callable[[str], bytes | None], label: str, target: Target) -> None:
+    """Refuse what is no kernel tree with what is to be checked; READ reads a file of it.
+
+    Raises InputError; LABEL is how a person calls the tree.
+    """
+    if read(target.header) is not None:
+        return
+    makefile, *others = (read(name) is not None for name in _FILES)
+    if not makefile or not any(others):
+        raise InputError(
+            f"{label} is not a kernel tree: it has no {target.header}; "
+            f"give the top folder of a Linux tree"
+        )
+    raise InputError(f"{label} is a kernel tree without {target.name}: no {target.header}")
 
 
 def _is_kernel(folder: str) -> bool:

@@ -29,6 +29,7 @@ from patchtool.report.words import (
     undecided,
     way,
 )
+from patchtool.rules.table import RULES
 
 if TYPE_CHECKING:
     from patchtool.report.options import Options
@@ -40,24 +41,10 @@ Node = Mapping[str, object]
 _LEVELS = {"new": "error", "existing": "note", "closed": "note"}
 _BASELINES = {"new": "new", "existing": "unchanged", "closed": "absent"}
 
-_RULES: Mapping[str, tuple[str, str, str, str]] = {
-    "stale-mmu-role": (
-        "StaleMmuRole",
-        "The role does not determine a cached field of the MMU context.",
-        "KVM for x86 skips the set-up of an MMU context when the role computed from the "
-        "guest's registers equals the stored one. Two legal register states have the same role "
-        "here and need different values of a cached field, so the set-up for the second one is "
-        "skipped and the field keeps the value of the first.",
-        "Add the missing input to the extended role and assign it where the role is computed, "
-        "or compare the field as well before skipping. Keep the base role small: it identifies "
-        "shadow pages.",
-    ),
-}
-
 
 def write(report: Report, options: Options) -> str:
     """Write a report as a SARIF log."""
-    rules = sorted({*_RULES, *(finding.rule for finding in report.findings)})
+    rules = sorted(RULES)
     run: dict[str, object] = {
         "tool": {
             "driver": {
@@ -108,15 +95,16 @@ def fingerprint(finding: Finding) -> str:
 
 
 def _rule(name: str) -> Node:
-    title, short, full, fix = _RULES.get(name, (name, name, name, name))
+    rule = RULES[name]
+    found = f"**What it finds.** {rule.description}"
     return {
         "id": name,
-        "name": title,
-        "shortDescription": {"text": short},
-        "fullDescription": {"text": full},
+        "name": rule.title,
+        "shortDescription": {"text": rule.summary},
+        "fullDescription": {"text": rule.description},
         "help": {
-            "text": f"{full}\n\n{fix}",
-            "markdown": f"**What it finds.** {full}\n\n**How to fix it.** {fix}",
+            "text": f"{rule.description}\n\n{rule.advice}",
+            "markdown": f"{found}\n\n**How to fix it.** {rule.advice}",
         },
         "defaultConfiguration": {"level": "error"},
         "properties": {

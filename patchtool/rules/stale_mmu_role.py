@@ -25,10 +25,11 @@ from patchtool.model import (
     Verdict,
     worst,
 )
+from patchtool.proof import bits
 from patchtool.proof.bits import Bits
 from patchtool.proof.coverage import Decision, Question, Unit
 from patchtool.rules.question import Invalidated, Terms
-from patchtool.target.kvm import KVM
+from patchtool.rules.table import STALE_MMU_ROLE
 from patchtool.world.completeness import doubts, garbled_functions, missing_pieces, unreached
 from patchtool.world.entries import Path, Tree, Ways, context_name, find_paths
 from patchtool.world.guards_above import guards_above
@@ -46,11 +47,7 @@ from patchtool.world.roles import (
 )
 from patchtool.world.vanishing import Seen, vanished
 
-RULE = "stale-mmu-role"
-
-TARGET = KVM
-
-DEFAULT_FIELDS = ("root_level", "shadow_root_level")
+RULE, TARGET, DEFAULT_FIELDS = STALE_MMU_ROLE.name, STALE_MMU_ROLE.target, STALE_MMU_ROLE.fields
 
 
 class Asked(NamedTuple):
@@ -109,6 +106,7 @@ def examine(
     ways: Ways | None = None,
 ) -> Examined:
     """Check some fields of a tree as ``check`` does, and return the questions as well."""
+    bits.forget()  # a long walk would keep the terms of every tree
     require_target(index, label or "this folder")
     types = Types(index)
     roles = find_roles(index, types)

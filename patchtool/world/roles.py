@@ -20,6 +20,7 @@ from patchtool.c.lower.calls import is_builtin
 from patchtool.c.scan import Definition, FileIndex, before, may_define, places, strip_comments
 from patchtool.errors import InputError
 from patchtool.model import Place
+from patchtool.outside.top import require
 from patchtool.world.effects import Effects
 
 MAX_CALLS = 8
@@ -42,18 +43,10 @@ class Roles(NamedTuple):
 def require_target(index: Index, label: str) -> None:
     """Refuse a folder that is no kernel tree with what is to be checked."""
     target = index.target
-    if index.text(target.header) is None:
-        if index.text("Makefile") is None or (
-            index.text("Kconfig") is None and index.text("MAINTAINERS") is None
-        ):
-            raise InputError(
-                f"{label}: not a kernel tree (no {target.header}); "
-                "pass the top of a Linux checkout"
-            )  # fmt: skip
-        raise InputError(f"{label}: a kernel tree without {target.name} (no {target.header})")
+    require(index.text, label, target)
     if not index.own_files:
         raise InputError(
-            f"{label}: a kernel tree without {target.name} (no C files in {target.folder})"
+            f"{label} is a kernel tree without {target.name}: no C files in {target.folder}"
         )
 
 

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The rules: what each looks at, decides and says.  The one place that lists them.
+
+Reports, suppressions, help and documentation ask here; none of them names a rule.  The
+engine and the page of a rule are imported when they are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+
+from patchtool.target import Target
+from patchtool.target.kvm import KVM
+
+if TYPE_CHECKING:
+    from patchtool.c.index import Index
+    from patchtool.model import Report
+    from patchtool.rules.documentation import Page
+    from patchtool.world.entries import Ways
+
+
+class _Engine(Protocol):
+    """The module of a rule."""
+
+    def check(
+        self, index: Index, fields: Sequence[str], label: str, rev: str | None, ways: Ways | None
+    ) -> Report:
+        """Check a tree."""
+
+
+class Rule(NamedTuple):
+    """One rule.
+
+    ``name`` is what reports print and comments name; ``target`` is the code that it looks
+    at, ``fields`` the members that it decides if none are asked for, ``holder`` the
+    structure that has them.  ``summary`` and ``description`` say what is wrong where it
+    finds something, ``advice`` what to do.
+    """
+
+    name: str
+    target: Target
+    fields: tuple[str, ...]
+    holder: str
+    summary: str
+    description: str
+    advice: str
+
+    @property
+    def title(self) -> str:
+        """The name as one word, as SARIF has it."""
+        return "".join(part.capitalize() for part in self.name.split("-"))
+
+    @property
+    def page(self) -> Page:
+        """The page of the rule, for people."""
+        from patchtool.rules.documentation import PAGES
+
+        return PAGES[self.name]
+
+    def check(
+        self,
+        index: Index,
+        fields: Sequence[str] = (),
+        label: str = "",
+        rev: str | None = None,
+        ways: Ways | None = None,
+    ) -> Report:
+        """Check a tree, FIELDS or the usual ones; see the module of the rule for the rest."""
+        engine = import_module(f"patchtool.rules.{self.name.replace('-', '_')}")
+        return cast(_Engine, engine).check(index, fields or self.fields, label, rev, ways)
+
+
+STALE_MMU_ROLE = Rule(
+    name="stale-mmu-role",
+    target=KVM,
+    fields=("root_level", "shadow_root_level"),
+    holder="struct kvm_mmu",
+    summary="The role does not determine a cached field of the MMU context.",
+    description="KVM for x86 skips the set-up of an MMU context when the role computed from the "
+    "guest's registers equals the stored one. Two legal register states have the same role "
+    "here and need different values of a cached field, so the set-up for the second one is "
+    "skipped and the field keeps the value of the first.",
+    advice="Add the missing input to the extended role and assign it where the role is computed, "
+    "or compare the field as well before skipping. Keep the base role small: it identifies "
+    "shadow pages.",
+)
+
+RULES: Mapping[str, Rule] = MappingProxyType({one.name: one for one in (STALE_MMU_ROLE,)})
+"""Every rule by its name."""
