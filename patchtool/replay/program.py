@@ -32,8 +32,6 @@ _NEEDED = (
     "kvm_cpu_has",
     "kvm_is_tdp_enabled",
 )
-_MSR_INDEX = "tools/arch/x86/include/asm/msr-index.h"
-
 _NAMES = {"no paging": "no_paging", "2-level paging": "two_level_paging",
           "4-level paging": "four_level_paging", "5-level paging": "five_level_paging"}  # fmt: skip
 
@@ -84,7 +82,6 @@ def find_harness(source: Source) -> tuple[Harness | None, str]:
     for name in _MAKEFILES:
         found = variable.search(_text(source, f"{_SELFTESTS}/{name}"))
         if found is not None:
-            text += _text(source, _MSR_INDEX)
             defined = frozenset(re.findall(r"^#define\s+(\w+)", text, re.M))
             makefile = f"{_SELFTESTS}/{name}"
             return Harness(folder, makefile, found[1], control[1], defined), ""
@@ -136,7 +133,9 @@ def _text(source: Source, path: str) -> str:
 def selftest(tests: Sequence[Test], harness: Harness) -> str:
     """Return the tests as one of the tree's selftests."""
     parts = {"nested_ctl": harness.nested_ctl}
-    return _filled("selftest.c", tests, parts, harness.defined)
+    # The bits of EFER are in asm/msr-index.h, which processor.h includes.
+    efer = {_macro("EFER", bit) for bit in REGISTER_BITS["EFER"].values()}
+    return _filled("selftest.c", tests, parts, harness.defined | efer)
 
 
 def plain(tests: Sequence[Test]) -> str:

@@ -18,8 +18,6 @@
 #define X86_CR0_ET	BIT_ULL(4)
 #define X86_CR0_NE	BIT_ULL(5)
 #define X86_CR4_PAE	BIT_ULL(5)
-#define EFER_LME	BIT_ULL(8)
-#define EFER_LMA	BIT_ULL(10)
 
 /* What every state has. */
 #define CR0_ALWAYS	(X86_CR0_PE | X86_CR0_ET | X86_CR0_NE)
