@@ -87,7 +87,7 @@ def test_reports(fixture, rewrite):
         verdict, text = "error", f"{error}\n".replace(str(miniatures.folder(fixture)), fixture)
     else:
         verdict = worst(tuple(v for *_, v, _ in answers(report, "root_level")) or (report.verdict,))
-        source = open_source(str(fixture))
+        source = open_source(str(miniatures.folder(fixture)))
         known = upstream.known(report, source)
         text = render(report, "text", Options(read=source.read, known=known))
     assert verdict == expected["verdict"], "a report with another verdict is never written down"

@@ -286,6 +286,16 @@ BODIES = {
     " r = s; s.t[0] = 9; box->out = r.t[0] + r.t[1] + r.n;",
     "array": "int t[3] = { 1, 2 }; t[2] = b; box->out = t[0] + t[1] + t[2];",
     "array element of a context": "box->list[2] = a; box->out = box->list[2];",
+    "element that an input selects": (
+        "box->list[1] = 7; box->list[2] = 5; box->list[3] = 1; box->list[0] = 0;"
+        " box->list[a & 3] += a; box->out = box->list[1] + 16 * box->list[2];"),
+    "loop from a number that an input selects": (
+        "int i; box->list[0] = box->list[1] = box->list[2] = box->list[3] = 9;"
+        " for (i = a & 3; --i >= 0;) box->list[i] &= ~b;"
+        " box->out = box->list[0] + 16 * box->list[1] + 256 * box->list[2];"),
+    "bits repeated in each byte": (
+        "\n#ifndef REPEAT_BYTE\n#define REPEAT_BYTE(x) ((~0ul / 0xff) * (x))\n#endif\n"
+        "box->out = REPEAT_BYTE(a & 5);"),
     "inlined call": "box->out = plus(a, 3) + plus(b, 4);",
     "call that stores": "put(box, a + 1);",
     "call in a condition": "box->out = 0; if (plus(a, 1) == 7) box->out = 1;",
@@ -478,7 +488,7 @@ UNKNOWN = {
         "void (*f)(struct box *, u64) = a & 1 ? put : 0; f(box, 1);", "unknown target"),
     "table that ends": (
         "static const u8 t[] = { 1, 2, 3 }; box->out = t[a & 3];", "beyond its end"),
-    "table that is written": ("box->list[a & 1] = 3; box->out = box->list[0];", "not constant"),
+    "table that is written": ("box->list[a & 7] = 3; box->out = box->list[0];", "beyond its end"),
     "redefinition": (
         "\n#undef LIMIT\n#define LIMIT(n) 3\nbox->out = LIMIT(a);\n", "redefined"),
     "assembly": ('asm volatile("mov %1, %0" : "=r"(box->out) : "r"(a));', "asm"),
@@ -487,7 +497,7 @@ UNKNOWN = {
     "computed goto": ("void *p = &&out; goto *p; out: box->out = 1;", ""),
     "loop of unknown length": ("int i; for (i = 0; i < x; i++) box->out = i;", "not constant"),
     "loop without an end": ("for (;;) box->out = a;", "more than"),
-    "array indexed by an input": ("box->list[x & 3] = 1; box->out = box->list[0];", "indexed"),
+    "array indexed by an input": ("box->list[x] = 1; box->out = box->list[0];", "beyond its end"),
     "product of inputs": ("box->out = a * b;", "not constant"),
     "quotient of inputs": ("box->out = a / (b | 1);", "not constant"),
     "division by zero": ("box->out = 1 / 0;", "division by zero"),

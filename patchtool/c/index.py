@@ -222,6 +222,8 @@ class Index:
                     if target not in order:
                         order[target] = None
                         todo.append(target)
+            if self.target.header in order:
+                order |= {p: None for p in self.target.others if self.raw(p) is not None}
             near_ones = (*self._ours, *self.target.near)
             near = [p for p in order if p.startswith(near_ones)]
             far = [p for p in order if not p.startswith(near_ones)]

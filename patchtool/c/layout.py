@@ -364,7 +364,7 @@ class Types:
         return found
 
     def _bit_width(self, words: str, here: str, depth: int) -> int | None:
-        """Return the width of a bit-field that a number or a macro of one gives."""
+        """Return the number that a width or a length is, or that a macro of one gives."""
         words = words.strip()
         while words.startswith("(") and words.endswith(")"):
             words = words[1:-1].strip()
@@ -393,6 +393,8 @@ class Types:
                 length = None
                 if size is not None and size.type == "number_literal":
                     length = literal(text(size))
+                elif size is not None:
+                    length = self._bit_width(text(size), here, 0)
                 shape.append(("[]", length))
             elif kind.endswith("function_declarator"):
                 shape.append(("()", None))

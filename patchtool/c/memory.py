@@ -57,10 +57,13 @@ class Fact(NamedTuple):
     An "argument" of an entry (the function is ``name``, the argument ``other``), whether a
     pointer "is set", whether two pointers are the "same", the "address" of an object,
     a build "option", the "variant" of a function that was built, and an "operation":
-    whether the member ``name`` of a table of functions is the function ``other``.
+    whether the member ``name`` of a table of functions is the function ``other``.  What the
+    function ``name`` tells of the CPU of a "guest" or of the "host", asked with ``other``.
     """
 
-    kind: Literal["argument", "is set", "same", "address", "option", "variant", "operation"]
+    kind: Literal[
+        "argument", "is set", "same", "address", "option", "variant", "operation", "guest", "host"
+    ]
     name: str
     other: str = ""
 
@@ -76,6 +79,8 @@ _SPELT = {
     "option": "{}",
     "variant": "{}?",
     "operation": "{} is {}",
+    "guest": "{}({})",
+    "host": "{}({})",
 }
 
 
@@ -100,7 +105,7 @@ def is_shared(word: Word) -> bool:
     """Tell whether a word is about what everyone shares: an object of file scope or a build."""
     about = word.about
     if isinstance(about, Fact):
-        return about.kind in ("option", "operation", "variant")
+        return about.kind in ("option", "operation", "variant", "host")
     return isinstance(about, Loc) and about.root.kind == "global"
 
 

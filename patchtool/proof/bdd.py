@@ -13,13 +13,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from patchtool.proof import bits
-from patchtool.proof.bits import Alike, Claim, Cond, Environment, Symbol, Term, Under
+from patchtool.proof.bits import Alike, Claim, Cond, Denied, Environment, Stale, Symbol, Term, Under
 
 RUNS = ("1", "2")
 """The two runs whose copies of a symbol lie side by side."""
 
+BESIDE = (*RUNS, "3")
+"""And a third one, which few questions have."""
+
 MAX_NODES = 40_000
-MAX_LEVELS = 400
+MAX_LEVELS = 600
 """How large a question may become before it is given up; levels bound the recursion."""
 
 
@@ -54,7 +57,20 @@ class Manager:
             ]
             agree = self.conjunction([self._choose(f, g, g ^ 1) for f, g in pairs])
             return agree if claim.alike else agree ^ 1
+        if isinstance(claim, Stale):
+            return self._stale(claim)
+        if isinstance(claim, Denied):
+            return self.conjunction([self.function(one) for one in claim.claims]) ^ 1
         return self._under(claim, self._plain)
+
+    def _stale(self, claim: Stale) -> int:
+        fine: list[int] = []
+        for stored, value, held in claim.rows:
+            f, g = self._under(value, claim.now), self._under(held, claim.before)
+            if f != g:
+                differ = self._choose(f, g ^ 1, g)
+                fine.append(self._both(self._under(stored, claim.now), differ) ^ 1)
+        return self.conjunction(dict.fromkeys(fine)) ^ 1
 
     def conjunction(self, functions: Iterable[int]) -> int:
         """Return the conjunction of some functions."""
@@ -118,7 +134,7 @@ class Manager:
         """Return the place of a symbol in the order: as it is met, both runs side by side."""
         levels = self._levels
         if symbol not in levels:
-            beside = [symbol.original.copy(run) for run in RUNS] if symbol.run else []
+            beside = [symbol.original.copy(run) for run in BESIDE] if symbol.run else []
             for one in (*beside, symbol):
                 if one not in levels:
                     if len(levels) >= MAX_LEVELS:

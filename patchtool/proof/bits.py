@@ -265,6 +265,41 @@ def substitute(condition: Cond, known: Mapping[Term, Cond]) -> Cond:
     return Substitution(known)(condition) if known else condition
 
 
+def dependence(condition: Cond, symbol: Symbol, known: dict[Term, Cond]) -> Cond:
+    """Return when a condition depends on a symbol; KNOWN remembers it for one symbol.
+
+    It is read off the term, so that what is stored under one condition bit by bit depends
+    on what was there before under one as well.
+    """
+    if isinstance(condition, bool) or symbol not in condition.symbols:
+        return False
+    todo = [condition]
+    while todo:
+        here = todo[-1]
+        if here in known:
+            todo.pop()
+            continue
+        if here is symbol:
+            known[here] = True
+        elif symbol not in here.symbols:
+            known[here] = False
+        elif waiting := [one for one in here.args if one not in known]:
+            todo.extend(waiting)
+            continue
+        elif here.op == "not":
+            known[here] = known[here.args[0]]
+        elif here.op == "ite" and known[here.args[0]] is False:
+            known[here] = choose_cond(here.args[0], known[here.args[1]], known[here.args[2]])
+        elif here.op == "and" and False in (parts := [known[one] for one in here.args]):
+            at = parts.index(False)
+            known[here] = both(here.args[at], parts[1 - at])
+        else:
+            clear, filled = (substitute(here, {symbol: side}) for side in (False, True))
+            known[here] = negate(same(clear, filled))
+        todo.pop()
+    return known[condition]
+
+
 class Environment:
     """What symbols stand for: other symbols, or claims such as what an earlier run left."""
 
@@ -299,7 +334,25 @@ class Alike(NamedTuple):
     """False claims the opposite."""
 
 
-Claim = Cond | Under | Alike
+class Stale(NamedTuple):
+    """Whether one of some bits is stored, and is not what was there before.
+
+    ``rows`` hold when a bit is stored, what it is then, both as read ``now``, and what it
+    was, as read ``before``.
+    """
+
+    rows: tuple[tuple[Cond, Cond, Cond], ...]
+    now: Environment
+    before: Environment
+
+
+class Denied(NamedTuple):
+    """That some claims do not hold all of them."""
+
+    claims: tuple[Claim, ...]
+
+
+Claim = Cond | Under | Alike | Stale | Denied
 """A condition, and how its symbols are to be read.
 
 Nothing need be written out: the diagram of a term is built with its symbols read so.
@@ -314,6 +367,12 @@ def write_out(claim: Claim) -> Cond:
         one, other = claim.one.write_out, claim.other.write_out
         agree = every(same(one(c), other(c)) for c in claim.conditions)
         return agree if claim.alike else negate(agree)
+    if isinstance(claim, Stale):
+        now, before = claim.now.write_out, claim.before.write_out
+        fine = (negate(both(now(a), negate(same(now(b), before(c))))) for a, b, c in claim.rows)
+        return negate(every(fine))
+    if isinstance(claim, Denied):
+        return negate(every(map(write_out, claim.claims)))
     return claim
 
 
@@ -656,6 +715,71 @@ def add(a: Bits, b: Bits, carry: Cond = False) -> Bits:
         result.append(negate(same(differ, carry)))
         carry = choose_cond(differ, carry, x)
     return from_conditions(result)
+
+
+MAX_TABULATED = 8
+
+
+def tabulated(a: Bits) -> Bits:
+    """Return a vector of few symbols with each bit as a tree of decisions on these.
+
+    Arithmetic makes terms that are long and say little: whether a bit lies above MAXPHYADDR
+    is a comparison, and the circuit that shifts a one there and takes one away is not.
+    """
+    read = a.symbols
+    if not read or len(read) > MAX_TABULATED:
+        return a
+    order = sorted(read, key=lambda one: (one.word.name, -one.position))
+    count = 1 << len(order)
+    everything = (1 << count) - 1
+    tables: dict[Term, int] = {}
+    for level, one in enumerate(order):
+        half = 1 << (len(order) - 1 - level)  # blocks of so many states have it clear, then set
+        tables[one] = everything // ((1 << 2 * half) - 1) * ((1 << half) - 1) << half
+    trees: dict[tuple[int, int], Cond] = {}
+
+    def tree(table: int, level: int) -> Cond:
+        size = 1 << (len(order) - level)
+        if not table:
+            return False
+        if table == (1 << size) - 1:
+            return True
+        key = (table, level)
+        if key not in trees:
+            half = size >> 1
+            low, high = table & ((1 << half) - 1), table >> half
+            trees[key] = choose_cond(order[level], tree(high, level + 1), tree(low, level + 1))
+        return trees[key]
+
+    def drawn(condition: Cond) -> Cond:
+        if isinstance(condition, (bool, Symbol)):
+            return condition
+        return tree(_table(condition, tables, everything), 0)
+
+    return a.map(drawn)
+
+
+def _table(condition: Term, tables: dict[Term, int], everything: int) -> int:
+    """Return in which of all states a condition holds, a bit for each."""
+    todo = [condition]
+    while todo:
+        here = todo[-1]
+        if here in tables:
+            todo.pop()
+            continue
+        waiting = [one for one in here.args if one not in tables]
+        if waiting:
+            todo.extend(waiting)
+            continue
+        todo.pop()
+        parts = [tables[one] for one in here.args]
+        if here.op == "not":
+            tables[here] = everything ^ parts[0]
+        elif here.op == "and":
+            tables[here] = parts[0] & parts[1]
+        else:
+            tables[here] = parts[0] & parts[1] | (everything ^ parts[0]) & parts[2]
+    return tables[condition]
 
 
 def subtract(a: Bits, b: Bits) -> Bits:

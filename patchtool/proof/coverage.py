@@ -6,8 +6,10 @@ under which condition it skips.  Out: covered, gap with the smallest legal witne
 unknown, per field; and which role members carry each input.  Knows no C.
 
 The property: for all legal inputs I1 and I2, if a full run with I1 leaves a context on
-which the run with I2 skips, then the field after skipping is the field after a full
-run with I2; and a full run stores what the inputs alone decide.
+which the run with I2 skips, then what a full run with I2 would store in the field is what
+the field holds after skipping; and what a full run stores the inputs alone decide.  A bit
+that a full run leaves alone in some state is not stored there, and nothing of it is stale;
+an element of which a full run stores some bits and keeps others accumulates.
 """
 
 from __future__ import annotations
@@ -18,7 +20,19 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from patchtool.proof import bits
 from patchtool.proof.bdd import RUNS, Diagrams, Manager, TooLarge
-from patchtool.proof.bits import Alike, Bits, Claim, Cond, Environment, Symbol, Term, Under, Word
+from patchtool.proof.bits import (
+    Alike,
+    Bits,
+    Claim,
+    Cond,
+    Denied,
+    Environment,
+    Stale,
+    Symbol,
+    Term,
+    Under,
+    Word,
+)
 
 if TYPE_CHECKING:
     import z3
@@ -27,8 +41,11 @@ Result = TypeVar("Result")
 
 FIRST, SECOND = RUNS
 OTHER = "other"
+THIRD = "3"
 
 MAX_SETS = 32
+AT_ONCE = 64
+"""How many bits of a field are put to the same diagrams."""
 MAX_BITS = 1_000
 TIMEOUT_MS = 20_000
 
@@ -72,11 +89,56 @@ class Runs:
         is_constant: Callable[[Symbol], bool],
         is_context: Callable[[Symbol], bool],
     ) -> None:
-        self.stored, self.is_constant, self.is_context = stored, is_constant, is_context
+        cut: set[Word] = set()
+
+        def alike(symbol: Symbol) -> bool:
+            return symbol.word in cut or is_constant(symbol)
+
+        self.stored, self.is_constant, self.is_context = stored, alike, is_context
+        self._cut = cut
+        self._cuts: dict[Term, Cond] = {}
         self.manager = Manager()
         self.first, self.other = self._inputs(FIRST), self._inputs(SECOND)
         self.second = self._after(self.first, self.other)
         self.elsewhere = self._inputs(FIRST, OTHER)
+        self.third = self._inputs(THIRD)
+        self.determined: dict[Term, bool] = {}
+        """Whether a run that skips has a bit of a role as the run before had it."""
+
+    def without_constants(self, condition: Cond) -> Cond:
+        """Return a condition with what is made of constants alone as symbols of their own.
+
+        They are alike in all runs as well, and what does not go wrong whatever they are does
+        not go wrong.  That it may proves nothing.
+        """
+        if isinstance(condition, bool):
+            return condition
+        todo, seen = [condition], {condition}
+        found: dict[Term, Cond] = {}
+        while todo:
+            here = todo.pop()
+            if isinstance(here, Symbol):
+                continue
+            known = self._cuts.get(here)
+            if known is None:
+                constant = all(map(self.is_constant, here.symbols))
+                known = self._cuts[here] = here
+                if constant:
+                    word = Word(f"constant!{len(self._cuts)}")
+                    self._cut.add(word)
+                    known = self._cuts[here] = word.bit()
+            if known is not here:
+                found[here] = known
+                continue
+            for one in here.args:
+                if one not in seen:
+                    seen.add(one)
+                    todo.append(one)
+        return bits.substitute(condition, found)
+
+    def thirds(self) -> tuple[Environment, Environment]:
+        """Return a third run on what the first, and on what the other one left."""
+        return self._after(self.first, self.third), self._after(self.other, self.third)
 
     def is_input(self, symbol: Symbol) -> bool:
         """Tell whether a symbol may differ between the runs."""
@@ -134,6 +196,23 @@ class Question(NamedTuple):
     """Kinds of hosts, the first choice first: what holds there of what is alike in all runs."""
     usual: Callable[[frozenset[Symbol]], Sequence[Cond]] = lambda _: ()
     """What is usual for inputs.  A proof rests on neither; a witness is picked by both."""
+    old: tuple[Symbol, ...] = ()
+    """What each bit of the field was before the run; empty where the field is always stored."""
+    elements: tuple[int, ...] = ()
+    """How many bits each element of the field has, the first one first; empty for just one."""
+
+
+class Row(NamedTuple):
+    """One bit of a field, or some that are alike in all of this.
+
+    A full run stores it when ``stored`` holds, as ``fresh``; a run before has left ``left``,
+    or, where None, a run that skips leaves ``kept``.
+    """
+
+    stored: Cond
+    fresh: Cond
+    left: Cond | None
+    kept: Cond
 
 
 class Witnessed(NamedTuple):
@@ -148,6 +227,8 @@ class Witnessed(NamedTuple):
     host: tuple[tuple[Unit, int], ...] = ()
     needs: tuple[Unit, ...] = ()
     """What of the host has to be so: with another of its usual values there is no gap."""
+    c: tuple[int, ...] = ()
+    """The state of the run that accumulates, after A and after B; empty for a pair."""
 
 
 class Answer(NamedTuple):
@@ -168,6 +249,11 @@ class Answer(NamedTuple):
     problem: str = ""
     history: bool = False
     support: frozenset[Symbol] = frozenset()
+    accumulated: Witnessed | None = None
+    """Three states, where the field keeps bits of an earlier set-up through a full one."""
+    unstored: tuple[str, ...] | None = ()
+    """The bits of inputs, as words, with which the field is not stored at all; None where
+    that takes more words."""
 
 
 class Decision:
@@ -178,6 +264,9 @@ class Decision:
         self._unit_of: dict[Symbol, Unit] = {}
         q = question
         read = q.full.symbols | q.kept.symbols | bits.symbols([q.path, q.skips])
+        self._bits = self._told_apart()
+        self._wrong: list[Row] = []
+        """Bits that may be stale, among them one for each set of inputs that makes them so."""
         runs = q.runs
         self._context_read = sorted(n for n in read if runs.is_context(n))
         self._held: dict[Symbol, Cond] = {}
@@ -189,26 +278,115 @@ class Decision:
             bits.symbols(self._held.values()), *(c.value.symbols for c in q.carriers)
         )
         free = frozenset(n for n in self._all if runs.is_input(n))
-        self._rules = q.legal(free)
-        self.inputs = free | bits.symbols(self._rules)
-        if self.inputs != free:
-            self._rules = q.legal(self.inputs)
+        open_ = frozenset(n for n in self._all if not runs.is_context(n))
+        self._rules = q.legal(open_)
+        met = open_ | bits.symbols(self._rules)
+        if met != open_:
+            self._rules = q.legal(met)
+        self.inputs = free | frozenset(n for n in met if runs.is_input(n))
 
-    def _violation(self, guard: Environment | None = None) -> list[Claim]:
-        """Two runs, the second of which skips and should not have; GUARD reads its guard."""
+    def _skipping(self, guard: Environment | None = None) -> list[Claim]:
+        """Two runs, the second of which skips; GUARD reads its guard."""
         q, runs = self.q, self.q.runs
         return [
             *self._legal,
             Under(q.path, runs.first),
             Under(q.path, runs.second),
             Under(q.skips, guard or runs.second),
-            Under(self._differs, runs.second),
         ]
 
+    @property
+    def _rows(self) -> tuple[Row, ...]:
+        """The bits of the field that a full run stores in some state, each kind once."""
+        return tuple(dict.fromkeys(row for row in self._bits if row is not None))
+
+    def _told_apart(self) -> list[Row | None]:
+        """Return the bits of the field; None for one that skipping does not matter to."""
+        full, kept = self.q.full.conditions(), self.q.kept.conditions()
+        old: Sequence[Symbol | None] = self.q.old or [None] * len(full)
+        own = frozenset(self.q.old)
+        clear = bits.Substitution(dict.fromkeys(own, False))
+        replaced = bits.Substitution(dict.fromkeys(own, self._older))
+        found: list[Row | None] = []
+        for value, held, before in zip(full, kept, old, strict=True):
+            if value is held:
+                found.append(None)
+                continue
+            stored: Cond = True
+            fresh = left = value
+            read = value.symbols & own if isinstance(value, Term) else frozenset()
+            if before in read and before is not None:
+                if len(read) == 1:
+                    fresh, left = clear(value), replaced(value)
+                else:
+                    fresh = bits.substitute(value, {before: False})
+                    left = bits.substitute(value, {before: self._older})
+                stored = bits.negate(bits.dependence(value, before, {}))
+            if stored is False:
+                found.append(None)
+                continue
+            plain = before is not None and held is before
+            found.append(
+                Row(stored, fresh, left, False) if plain else Row(stored, fresh, None, held)
+            )
+        return found
+
     @cached_property
-    def _differs(self) -> Cond:
+    def _older(self) -> Symbol:
+        """What a bit holds that no run has stored."""
+        return Word("an older value").bit()
+
+    def _stale_in(self, rows: Iterable[Row]) -> Claim:
+        """One of some bits of the field, after skipping, is not what a full run would store."""
+        runs = self.q.runs
+        mine = list(rows)
+        plain = [(r.stored, r.fresh, r.left) for r in mine if r.left is not None]
+        other = [(r.stored, r.fresh, r.kept) for r in mine if r.left is None]
+        one = Stale(tuple(plain), runs.second, runs.first)
+        two = Stale(tuple(other), runs.second, runs.second)
+        return (
+            Denied((Denied((one,)), Denied((two,)))) if other and plain else two if other else one
+        )
+
+    @property
+    def _differs(self) -> Claim:
         """The field after skipping is not what a full run would have stored."""
-        return bits.negate(bits.equal(self.q.kept, self.q.full))
+        return self._stale_in(self._wrong or self._rows)
+
+    def _roughly(self, rows: Iterable[Row]) -> dict[Row, Claim]:
+        """Return when bits are stale, at most: constants that must fit together need not."""
+        cut = self.q.runs.without_constants
+        rough: dict[Row, Row] = {}
+        for row in rows:
+            left = None if row.left is None else cut(row.left)
+            rough[row] = Row(cut(row.stored), cut(row.fresh), left, row.kept)
+        claims = {one: self._stale_in([one]) for one in dict.fromkeys(rough.values())}
+        return {row: claims[one] for row, one in rough.items()}
+
+    def _kinds(self, rows: Iterable[Row]) -> list[Row]:
+        """Return one bit of each kind: those that depend on the same inputs are much alike."""
+        found: dict[frozenset[Symbol], Row] = {}
+        for row in rows:
+            found.setdefault(bits.symbols([row.stored, row.fresh]) & self.inputs, row)
+        return list(found.values())
+
+    def _which(self, claims: Sequence[Claim], rows: Mapping[Row, Claim]) -> list[Row] | None:
+        """Return the bits for which a claim can hold beside others, None where none can tell."""
+        named = {id(claim): claim for claim in rows.values()}
+        told: dict[int, bool | None] = {}
+        keys = list(named)
+        for at in range(0, len(keys), AT_ONCE):
+            switches = {one: Word(f"row!{one}").bit() for one in keys[at : at + AT_ONCE]}
+
+            def those(
+                solver: Asked, switches: dict[int, Symbol] = switches
+            ) -> dict[int, bool | None]:
+                return {one: solver.possible([switch]) for one, switch in switches.items()}
+
+            told |= self._asked(claims, {s: named[one] for one, s in switches.items()}, those)
+        if None in told.values():
+            return None
+        return [row for row, claim in rows.items() if told[id(claim)]]
 
     @cached_property
     def _legal(self) -> list[Claim]:
@@ -296,19 +474,65 @@ class Decision:
     def _decided(self, carriers: bool) -> Answer:
         q = self.q
         support = self._reaching(q.full.symbols | q.kept.symbols | bits.symbols([q.skips, q.path]))
-        if len(self._all) > MAX_BITS:
+        if len(self.inputs) > MAX_BITS:
             return Answer("unknown", problem="too many input bits to decide", support=support)
         history = self._history()
         if history is not None:
             return history._replace(support=support)
-        result = self._can_hold(self._violation())
-        if result is None:
-            return Answer("unknown", problem="the solver gave up", support=support)
-        if not result:
+        answer = self._stale(carriers, support)
+        if answer.verdict == "unknown":
+            return answer
+        accumulated = self._accumulated()
+        if accumulated is not None:
+            answer = answer._replace(verdict="gap", accumulated=accumulated)
+            if not answer.inputs:
+                answer = answer._replace(inputs=self._table(frozenset()))
+        return answer._replace(unstored=self._unstored())
+
+    def _stale(self, carriers: bool, support: frozenset[Symbol]) -> Answer:
+        if self._follows_roles():
             table = self._table(frozenset()) if carriers else ()
             return Answer("covered", table, support=support)
+        wrong = self._which(self._skipping(), self._roughly(self._rows))
+        if wrong:
+            kinds = {row: self._stale_in([row]) for row in self._kinds(wrong)}
+            solid = self._which(self._skipping(), kinds)
+            if solid == []:
+                kinds = {row: self._stale_in([row]) for row in wrong}
+                solid = self._which(self._skipping(), kinds)
+                wrong = solid
+        else:
+            solid = wrong
+        if wrong is None or solid is None:
+            return Answer("unknown", problem="the solver gave up", support=support)
+        if not wrong:
+            table = self._table(frozenset()) if carriers else ()
+            return Answer("covered", table, support=support)
+        self._wrong = self._kinds(solid)
+        found: list[tuple[Unit, ...]] = []
+        for _ in range(MAX_SETS):
+            claims = [*self._skipping(), self._differs]
+            sets = self._asked(claims, self._switches(), self._minimal_sets)
+            if sets is None:
+                return Answer("unknown", problem="the solver gave up", support=support)
+            found = sets
+            # A bit that is stale though no such set differs shows that there are more.
+            explained = [Denied(tuple(self._same(u.bits) for u in one)) for one in sets]
+            others = [*self._skipping(), *(Denied((one,)) for one in explained)]
+            more = self._which(others, self._roughly(r for r in wrong if r not in self._wrong))
+            if more:
+                more = self._which(
+                    others, {row: self._stale_in([row]) for row in self._kinds(more)}
+                )
+            if more is None:
+                return Answer("unknown", problem="the solver gave up", support=support)
+            if not more:
+                break
+            self._wrong.append(more[0])
         return self._asked(
-            self._violation(), self._switches(), lambda one: self._refuted(one, support)
+            [*self._skipping(), self._differs],
+            self._switches(),
+            lambda one: self._refuted(one, found, support),
         )
 
     @property
@@ -324,7 +548,8 @@ class Decision:
             return ()
         apart = self.q.runs.apart(frozenset(opaque))
         try:
-            held = self._can_hold(self._violation(apart)) is False
+            rows = {row: self._stale_in([row]) for row in self._rows}
+            held = self._which(self._skipping(apart), rows) == []
         except NoSolver:
             held = False
         return () if held else tuple(opaque)
@@ -348,9 +573,9 @@ class Decision:
             Under(self.q.path, runs.first),
             Under(self.q.path, runs.second),
         ]
-        stale = bits.both(self.q.skips, self._differs)
-        can = self._can_hold([*around, Under(stale, runs.second)])
-        cannot = self._can_hold([*around, Under(bits.negate(stale), runs.second)])
+        stale = (Under(self.q.skips, runs.second), self._differs)
+        can = self._can_hold([*around, *stale])
+        cannot = self._can_hold([*around, Denied(stale)])
         return None if can is None or can == cannot else can
 
     def stored(self, inputs: Mapping[Symbol, bool], host: Iterable[Cond] = ()) -> int | None:
@@ -382,23 +607,215 @@ class Decision:
 
     def _history(self) -> Answer | None:
         """A full run whose result depends on what the context held before."""
-        read = self.q.full.symbols
+        read = bits.symbols(c for row in self._rows for c in (row.stored, row.fresh))
         if read.isdisjoint(self._context_read):
             return None
         runs = self.q.runs
-        full = tuple(self.q.full.conditions())
-        differs = Alike(full, runs.first, runs.elsewhere, alike=False)
-        if self._can_hold([*self._legal, Under(self.q.path, runs.first), differs]) is False:
+        rows = {
+            row: Stale(((row.stored, row.fresh, row.fresh),), runs.first, runs.elsewhere)
+            for row in self._rows
+            if not bits.symbols([row.stored, row.fresh]).isdisjoint(self._context_read)
+        }
+        if self._which([*self._legal, Under(self.q.path, runs.first)], rows) == []:
             return None
         opaque = sorted(n for n in read if n.word.opaque)
         if opaque:
             return Answer("unknown", leaning=tuple(opaque))
         return Answer("gap", self._table(frozenset()), history=True)
 
-    def _refuted(self, solver: Asked, support: frozenset[Symbol]) -> Answer:
-        sets = self._minimal_sets(solver)
-        if sets is None:
-            return Answer("unknown", problem="the solver gave up", support=support)
+    # -- what a role decides ------------------------------------------------------------------
+
+    def _follows_roles(self) -> bool:
+        """Tell whether the field is made of bits of the roles and of constants alone.
+
+        Then it is covered where equal roles are what a run skips by, and none of its terms
+        need be looked into.  That it is not tells nothing.
+        """
+        return self.loose <= self.q.covered_elsewhere and self._is_determined()
+
+    @cached_property
+    def loose(self) -> frozenset[Symbol]:
+        """The inputs that the field depends on beside the bits of the roles."""
+        if any(row.left is None for row in self._rows):
+            return self.inputs
+        return self._leaves[0]
+
+    @property
+    def is_mostly_role(self) -> bool:
+        """Tell whether the field depends on bits of the roles, and on more."""
+        return bool(self.loose) and bool(self._leaves[1])
+
+    def units(self, symbols: Iterable[Symbol]) -> tuple[Unit, ...]:
+        """Return inputs as a person names them."""
+        return self._units(symbols)
+
+    @cached_property
+    def _leaves(self) -> tuple[frozenset[Symbol], frozenset[Term]]:
+        """What the field is made of: inputs, and bits that a full run stores in the roles."""
+        role = {c for _, value in self.q.roles for c in value.conditions() if isinstance(c, Term)}
+        todo = [c for r in self._rows for c in (r.stored, r.fresh) if isinstance(c, Term)]
+        seen = set(todo)
+        inputs: set[Symbol] = set()
+        used: set[Term] = set()
+        while todo:
+            here = todo.pop()
+            if here in role:
+                used.add(here)
+            elif isinstance(here, Symbol):
+                if not self.q.runs.is_constant(here):
+                    inputs.add(here)
+            else:
+                more = [one for one in here.args if one not in seen]
+                seen.update(more)
+                todo.extend(more)
+        return frozenset(inputs), frozenset(used)
+
+    def _is_determined(self) -> bool:
+        """Tell whether a run that skips has the role bits in question of the run before."""
+        q, runs = self.q, self.q.runs
+        claims = [
+            Under(q.path, runs.first), Under(q.path, runs.second), Under(q.skips, runs.second),
+        ]  # fmt: skip
+        for one in sorted(self._leaves[1], key=lambda term: term.number):
+            if one not in runs.determined:
+                apart = Alike((one,), runs.first, runs.other, alike=False)
+                runs.determined[one] = self._can_hold([*claims, apart]) is False
+            if not runs.determined[one]:
+                return False
+        return True
+
+    # -- states in which not all is stored ------------------------------------------------------
+
+    def _accumulated(self) -> Witnessed | None:
+        """Return three states with the last of which a full run keeps bits of the one before.
+
+        An element that a run masks by what is alike in all runs keeps its bits without
+        accumulating: nothing of it is decided by the state.
+        """
+        runs, q = self.q.runs, self.q
+        at = 0
+        for width in q.elements or (len(self._bits),):
+            mine = [row for row in self._bits[at : at + width] if row is not None]
+            own = range(at, at + width)
+            at += width
+            rows = self._unmasked(mine)
+            if len({row.stored for row in rows}) < 2:
+                continue
+            some = bits.negate(bits.every(bits.negate(row.stored) for row in rows))
+            others = bits.negate(bits.every(row.stored for row in rows))
+            partly = bits.both(some, others)
+            if partly is False or any(row.left is None for row in rows):
+                continue
+            reach = [*self._legal, Under(q.path, runs.first), Under(partly, runs.first)]
+            if self._can_hold(reach) is False:
+                continue
+            reach += [Under(q.path, runs.other), Under(partly, runs.other)]
+            varies = {
+                row: Denied((Alike((row.stored,), runs.first, runs.other),
+                             Denied((Stale(((row.stored, row.fresh, row.fresh),),
+                                           runs.first, runs.other),))))
+                for row in rows
+            }  # fmt: skip
+            if self._which(reach, varies) == []:
+                continue
+            found = self._kept_through(rows, partly, own)
+            if found is not None:
+                return found
+        return None
+
+    def _unmasked(self, mine: list[Row]) -> tuple[Row, ...]:
+        """Return the bits of an element with no constant that masks one of them alone.
+
+        What is masked by what is alike in all runs is not what a state stores.
+        """
+        masks: dict[Symbol, int] = {}
+        for row in mine:
+            for one in bits.symbols([row.stored]):
+                if self.q.runs.is_constant(one):
+                    masks[one] = masks.get(one, 0) + 1
+        alone = bits.Substitution({one: False for one, count in masks.items() if count == 1})
+        return tuple(dict.fromkeys(row._replace(stored=alone(row.stored)) for row in mine))
+
+    def _kept_through(self, rows: tuple[Row, ...], partly: Cond, own: range) -> Witnessed | None:
+        """Return states A, B and C: after A and after B a full run with C leaves two values."""
+        q, runs = self.q, self.q.runs
+        after = runs.thirds()
+        lasts = [Under(rule, runs.third) for rule in self._rules]
+        # What the third run keeps must be different after the two before it.
+        kept = {
+            row: Denied((Denied((
+                Denied((Under(row.stored, runs.third),)),
+                Alike((row.left if row.left is not None else row.kept,),
+                      runs.first, runs.other, alike=False))),))
+            for row in rows
+        }  # fmt: skip
+        claims: list[Claim] = [
+            *self._legal, *lasts,
+            Under(q.path, runs.first), Under(q.path, runs.other), Under(q.path, runs.third),
+            self._same((self._older,)), Under(partly, runs.third),
+            *(Under(bits.negate(q.skips), one) for one in after),
+        ]  # fmt: skip
+        which = self._which(claims, kept)
+        if not which:
+            return None
+        claims.append(kept[which[0]])
+
+        def states(solver: Asked) -> dict[Symbol, bool] | None:
+            if not solver.check():
+                return None
+            order = [n.copy(run) for n in sorted(self.inputs) for run in (THIRD, *RUNS)]
+            order += sorted(n for n in self._all - self.inputs if not runs.is_context(n))
+            return solver.smallest([*order, self._older.copy(FIRST)])
+
+        values = self._asked(claims, {}, states)
+        if values is None:
+            return None
+        rest = values | dict.fromkeys(q.old, values.get(self._older.copy(FIRST), False))
+        runs_of = [
+            {**rest, **{n: values.get(n.copy(run), False) for n in self.inputs}}
+            for run in (*RUNS, THIRD)
+        ]
+        results: list[int] = []
+        for run in (0, 1):
+            left = bits.evaluate_all([*self._held.values()], runs_of[run])
+            last = {**runs_of[2], **dict(zip(self._held, left, strict=True))}
+            results.append(q.full.evaluate(last))
+        if results[0] == results[1]:
+            return None
+        shown = self.field_units
+        numbers = [tuple(_value(u, run) for u in shown) for run in runs_of]
+        role = tuple((name, value.evaluate(runs_of[2])) for name, value in q.roles)
+        differs = tuple(sorted({u.name for u, a, b in zip(shown, *numbers[:2], strict=True)
+                                if a != b}))  # fmt: skip
+        return Witnessed(
+            shown, numbers[0], numbers[1], differs, role, (results[0], results[1]), c=numbers[2]
+        )
+
+    def _unstored(self) -> tuple[str, ...] | None:
+        """Return with which bits of inputs no bit of the field is stored."""
+        rows = self._rows
+        if any(row.stored is True for row in rows) or not rows:
+            return ()
+        runs = self.q.runs
+        never = bits.every(bits.negate(row.stored) for row in rows)
+        reach = [*self._legal, Under(self.q.path, runs.first)]
+        stored = Denied((Under(never, runs.first),))
+        if self._can_hold([*reach, Under(never, runs.first)]) is False:
+            return ()
+        for one in sorted(bits.symbols([never]) & self.inputs):
+            here = one.copy(FIRST)
+            for literal in (here, bits.negate(here)):
+                if (
+                    self._can_hold([*reach, Under(never, runs.first), bits.negate(literal)])
+                    is False
+                ):
+                    if self._can_hold([*reach, stored, literal]) is False:
+                        return (f"{self.unit(one).name}={int(literal is here)}",)
+        return None
+
+    def _refuted(
+        self, solver: Asked, sets: list[tuple[Unit, ...]], support: frozenset[Symbol]
+    ) -> Answer:
         opaque = sorted(n for n in self.inputs if n.word.opaque)
         shown: list[Witnessed] = []
         solid: list[tuple[Unit, ...]] = []
@@ -473,6 +890,7 @@ class Decision:
             rest = solver.smallest(self.host)
             solver.check()
             rest |= {n: solver.true(n) for n in self._all if self.q.runs.is_context(n)}
+            rest |= dict.fromkeys(self.q.old, solver.true(self._older.copy(FIRST)))
         solver.pop()
         return self._replayed(differing, values, rest) if values else None
 
@@ -507,7 +925,10 @@ class Decision:
             reached = [*self._legal, Under(self.q.path, self.q.runs.first), *another]
             if not any(usual) or not self._can_hold(reached):
                 continue
-            if self._can_hold([*self._violation(), *self._fixed(states), *another]) is False:
+            if (
+                self._can_hold([*self._skipping(), self._differs, *self._fixed(states), *another])
+                is False
+            ):
                 found.append(unit)
         return tuple(found)
 
@@ -520,7 +941,7 @@ class Decision:
         ]
         left = bits.evaluate_all([*self._held.values()], runs[0])
         second = {**runs[1], **dict(zip(self._held, left, strict=True))}
-        kept, full = self.q.kept.evaluate(second), self.q.full.evaluate(second)
+        kept, full = self._compared(second)
         legal = all(bits.evaluate(rule, run) for rule in self._rules for run in runs)
         reached = bits.evaluate(self.q.path, runs[0]) and bits.evaluate(self.q.path, second)
         if not (legal and reached and bits.evaluate(self.q.skips, second)) or kept == full:
@@ -536,11 +957,22 @@ class Decision:
             self._needs(values, rest),
         )  # fmt: skip
 
+    def _compared(self, second: dict[Symbol, bool]) -> tuple[int, int]:
+        """Return the field after skipping and after a full run, bits that are not stored alike."""
+        at = [i for i, row in enumerate(self._bits) if row is not None]
+        rows = [row for row in self._bits if row is not None]
+        stored = bits.evaluate_all([row.stored for row in rows], second)
+        fresh = bits.evaluate_all([row.fresh for row in rows], second)
+        kept = self.q.kept.evaluate(second)
+        full = kept
+        for position, is_stored, value in zip(at, stored, fresh, strict=True):
+            if is_stored and value != bool(kept >> position & 1):
+                full ^= 1 << position
+        return kept, full
+
     def _leans(self, witness: Witnessed) -> bool:
         """Tell whether a refutation needs particular values of what was not understood."""
-        right = Under(bits.negate(bits.both(self.q.skips, self._differs)), self.q.runs.second)
-        if not any(n.run and n.word.opaque for n in bits.symbols([bits.write_out(right)])):
-            return False
+        right = Denied((Under(self.q.skips, self.q.runs.second), self._differs))
         fixed: list[Claim] = []
         keys = {(u.name, u.source) for u in witness.units}
         for unit, a, b in zip(witness.units, witness.a, witness.b, strict=True):
@@ -561,7 +993,8 @@ class Decision:
     ) -> tuple[tuple[Unit, tuple[str, ...]], ...]:
         """Return each input of the field with the role members that tell it apart."""
         q, runs = self.q, self.q.runs
-        full = tuple(q.full.conditions())
+        kinds = self._kinds(self._rows)
+        full = tuple(dict.fromkeys(c for row in kinds for c in (row.stored, row.fresh)))
         claims = [
             *self._legal,
             Under(q.path, runs.first),

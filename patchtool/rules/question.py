@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from patchtool.c.index import calls
 from patchtool.c.layout import CType, IntType, PointerType, RecordType, settled
 from patchtool.c.lower import Trouble
 from patchtool.c.memory import Fact, Function, Int, Loc, Opaque, Unclear, is_shared, member_of
@@ -33,7 +34,9 @@ from patchtool.world.mentions import variable_type
 if TYPE_CHECKING:
     from patchtool.world.invalidation import Invalidations
     from patchtool.world.ledger import Ledger, Patch
+    from patchtool.world.told import Told
 
+MAX_REFRESH = 64
 NESTED = "L2's control block changes only while L1 runs, which sets root_mmu up with guest_mode=0"
 
 
@@ -49,6 +52,15 @@ class Invalidated(NamedTuple):
 
 _Patched = dict[tuple[Loc, int], list[tuple[Symbol, bool | None]]]
 """By bit of a role: whether other code has stored to it, and what, None for anything."""
+
+
+class Element(NamedTuple):
+    """One number that a field consists of: its name below the field, and its value at the end."""
+
+    name: str
+    loc: Loc
+    low: int
+    value: Bits
 
 
 class Terms:
@@ -150,41 +162,54 @@ class Terms:
         if isinstance(value, Opaque):
             return bits.low_bits(width, value.word)
         if isinstance(value, Function):
-            return bits.constant(
-                64,
-                next(n for n, f in self.out.functions.items() if f == value.name)
-                if value.name in self.out.functions.values()
-                else hash(value.name) & 0xFFFF,
-            )
+            return bits.constant(64, self.out.address(value.name))
         return None
 
-    def final(self, context: Loc, record: RecordType, member: tuple[str, ...]) -> Bits | None:
-        """Return a field after the call, the guard left free."""
-        cell, low, width, size = _cell_of(context, record, member)
-        value = self._cell(cell, size)
-        return None if value is None else bits.cut(value, low, width)
+    def elements(
+        self, context: Loc, record: RecordType, member: tuple[str, ...]
+    ) -> list[Element] | None:
+        """Return what a field consists of after the call; None where one of it is no number.
 
-    def initial(self, context: Loc, record: RecordType, member: tuple[str, ...]) -> Bits:
-        """Return a field before the call."""
+        Only what a run stores, or skips storing, is of interest: the guard is left free.
+        """
         cell, low, width, size = _cell_of(context, record, member)
-        return bits.cut(bits.low_bits(size, self.out.word(cell)), low, width)
+        here = [loc for loc in self._cells if loc.within(cell)]
+        if here in ([], [cell]):
+            value = self._cell(cell, size)
+            return None if value is None else [Element("", cell, low, bits.cut(value, low, width))]
+        found: list[Element] = []
+        for loc in sorted(here, key=_in_order):
+            value = self._cell(loc, _size(self._cells[loc]))
+            if value is None:
+                return None
+            found.append(Element(_below(loc, cell), loc, 0, value))
+        return found
 
     def stores(self, context: Loc, record: RecordType, member: tuple[str, ...]) -> bool:
         """Tell whether a full run on this path stores a field, or may."""
-        final = self.final(context, record, member)
-        if final is None or self.guard.skips is None:
+        elements = self.elements(context, record, member)
+        if elements is None or self.guard.skips is None:
             return True
+        final = bits.join(one.value for one in elements)
         return not self._bits_under(final, self._full).identical(
-            self._bits_under(self.initial(context, record, member), self._full)
+            self._bits_under(bits.from_conditions(self._old(elements)), self._full)
         )
+
+    def _old(self, elements: Iterable[Element]) -> tuple[Symbol, ...]:
+        """Return the bits of elements as they are before the call."""
+        words = [(one, self.out.word(one.loc)) for one in elements]
+        return tuple(word.bit(one.low + i) for one, word in words for i in range(one.value.width))
 
     # -- the question ------------------------------------------------------------------------
 
-    def question(self, final: Bits, skipping: bool, patches: Sequence[Patch] = ()) -> Question:
+    def question(
+        self, elements: list[Element], skipping: bool, patches: Sequence[Patch] = ()
+    ) -> Question:
         """Put one field to coverage.
 
         PATCHES are stores to the roles that may have happened since the full run, or not.
         """
+        final = bits.join(one.value for one in elements)
         condition = self._closed(self.guard.condition)
         return Question(
             runs=self._made_runs(self._patched(patches)) if patches else self._runs,
@@ -198,6 +223,8 @@ class Terms:
             roles=self._roles,
             hosts=self._hosts,
             usual=self._usual,
+            old=self._old(elements),
+            elements=tuple(one.value.width for one in elements),
         )
 
     def _left(self, symbol: Symbol, patched: _Patched) -> Cond | None:
@@ -222,6 +249,8 @@ class Terms:
             return position < len(left_in) and left_in[position]
         if isinstance(value, Opaque):
             return value.word.bit(position)
+        if isinstance(value, Function):
+            return bool(self.out.address(value.name) >> position & 1)
         return None
 
     @cached_property
@@ -443,7 +472,8 @@ class Terms:
         return tuple(
             Reason(words.format(loc), self.guard.place)
             for loc, differs in changed.items()
-            if can_hold(
+            if differs is not False
+            and can_hold(
                 [
                     Under(question.path, runs.first),
                     *(
@@ -457,10 +487,10 @@ class Terms:
 
     # -- invalidation --------------------------------------------------------------------------
 
-    def invalidated(self, answer: Answer) -> dict[Unit, Invalidated]:
-        """Return the missing inputs whose every change makes the stored role invalid."""
+    def invalidated(self, units: Iterable[Unit]) -> dict[Unit, Invalidated]:
+        """Return the inputs among some whose every change makes the stored role invalid."""
         found: dict[Unit, Invalidated] = {}
-        for unit in answer.missing_units:
+        for unit in units:
             if self._registers.is_bit(unit.name):
                 continue
             word = unit.bits[0].word
@@ -469,9 +499,49 @@ class Terms:
                 continue
             owner = self._owner(word)
             by = self._invalidations.after(member_of(word), owner) if owner is not None else None
+            if isinstance(word.about, Fact) and word.about.kind == "guest":
+                by = self._cpuid.after_all(self._registers.told)
+            elif by is None and member_of(word) in self._registers.computed:
+                by = self._cpuid.after_all((member_of(word),))
             if by is not None:
                 found[unit] = Invalidated(by, tuple(map(word.bit, range(self._width(word, 64)))))
         return found
+
+    def refreshing(self, member: str) -> tuple[Patch, ...]:
+        """Return the stores to the roles behind which a field is set up again at once."""
+        return tuple(patch for patch in self.patches if self._refreshes(patch, member))
+
+    def _refreshes(self, patch: Patch, member: str) -> bool:
+        """Tell whether a function that stores to a role sets a field up as well."""
+        store = re.compile(
+            rb"(?:->|\.)\s*" + member.encode() + rb"\b(?:\[[^\]]*\]|\s*\.\s*\w+)*\s*[|&]?=(?!=)"
+            rb"|&\s*[\w>-]*(?:->|\.)\s*" + member.encode() + rb"\b"
+        )
+        file = self.tree.index.file(patch.place.file)
+        for here in file.functions.get(patch.place.function, ()) if file is not None else ():
+            lines = here.text.split(b"\n")[patch.place.line - here.line + 1 :]
+            # Every way from the store on comes by a call that is not indented any further.
+            depth = _indent(here.text.split(b"\n")[patch.place.line - here.line])
+            todo = [
+                name
+                for line in lines
+                if _indent(line) <= depth and line.rstrip().endswith(b";")
+                for name in calls(line)
+            ]
+            if store.search(here.text.partition(b"{")[2]):
+                return True
+            seen: set[str] = set()
+            while todo:
+                name = todo.pop()
+                if name in seen or len(seen) > MAX_REFRESH:
+                    continue
+                seen.add(name)
+                for definition in self.tree.index.visible(name, here.file):
+                    body = definition.text.partition(b"{")[2]
+                    if store.search(body):
+                        return True
+                    todo.extend(calls(body))
+        return False
 
     def _fixed_while_nested(self, word: Word) -> bool:
         """Tell whether an input belongs to L2's control block and the context to L1."""
@@ -503,6 +573,13 @@ class Terms:
         roles = frozenset(one.member for one in self.guard.comparisons)
         name = context_name(self.guard.context)
         return Invalidations(self.tree, name, roles, self._never_skips)
+
+    @cached_property
+    def _cpuid(self) -> Told:
+        from patchtool.world.told import Told
+
+        roles = frozenset(one.member for one in self.guard.comparisons)
+        return Told(self.tree, context_name(self.guard.context), roles, self._never_skips)
 
     def _never_skips(self, role: str, below: str, value: int) -> bool:
         """Tell whether nothing skips where a number stands in a part of a stored role."""
@@ -637,6 +714,28 @@ def _cell_of(
         return context.member(*path), low, width, inner.size
     width = inner.width if isinstance(inner, IntType) else 64
     return context.member(*member), 0, width, width
+
+
+def _indent(line: bytes) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _size(value: object) -> int:
+    return value.width if isinstance(value, Int) else 64
+
+
+def _below(loc: Loc, field: Loc) -> str:
+    """Return the name of an element below its field, as C spells it."""
+    text = ""
+    for step in loc.path[len(field.path) :]:
+        text += step if step.startswith("[") or not text else "." + step
+    return text
+
+
+def _in_order(loc: Loc) -> tuple[tuple[str, int], ...]:
+    """Sort elements by name and number."""
+    steps = ((s, 0) if not s.startswith("[") else ("[", int(s.strip("[]"))) for s in loc.path)
+    return tuple(steps)
 
 
 def _is_overlay(record: RecordType, name: str) -> bool:

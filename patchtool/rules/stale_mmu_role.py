@@ -26,9 +26,8 @@ from patchtool.model import (
     worst,
 )
 from patchtool.proof import bits
-from patchtool.proof.bits import Bits
 from patchtool.proof.coverage import Decision, Question, Unit
-from patchtool.rules.question import Invalidated, Terms
+from patchtool.rules.question import Element, Invalidated, Terms
 from patchtool.rules.table import STALE_MMU_ROLE
 from patchtool.world.completeness import doubts, garbled_functions, missing_pieces, unreached
 from patchtool.world.entries import Path, Tree, Ways, context_name, find_paths
@@ -154,7 +153,8 @@ def _ledger(tree: Tree, wanted: Sequence[str], runs: Sequence[Lowered]) -> Ledge
     """Account for the mentions of the roles, and of the fields that are asked for."""
     names = {name for held in tree.roles.shape.contexts.values() for name in held}
     for tag, record in tree.roles.contexts.items():
-        members = (_member(record, name, tree.roles, tag) for name in wanted)
+        mine = [name for name in wanted if name in DEFAULT_FIELDS]
+        members = (_member(record, name, tree.roles, tag) for name in mine)
         names.update(member[0] for member in members if member is not None)
     owners = dict.fromkeys(names, frozenset(tree.roles.contexts))
     return Ledger(tree, Mentions(tree.index, tree.types, owners), runs, names)
@@ -281,38 +281,49 @@ def _decide_field(
     """Decide one field and return what was asked; nothing where no run of this path stores it."""
     path = terms.path
     written = ".".join(member)
-    final = terms.final(context, record, member)
-    if final is None:
+    elements = terms.elements(context, record, member)
+    if elements is None:
         reason = Reason(f"the value of {written} is no number")
         return FieldResult(name, written, "unknown", reasons=(reason,)), None
-    if path.guard.symbol not in final.symbols:
+    elements = [one for one in elements if path.guard.symbol in one.value.symbols]
+    if not elements:
         return None, None
     polarity = path.guard.skips
     if polarity is None:
         reason = Reason("which side of the comparison skips depends on more than the roles")
         return FieldResult(name, written, "unknown", reasons=(reason,)), None
     spoilt = terms.spoilt(context, member)
-    question = terms.question(final, polarity, terms.patches)
-    start = terms.initial(context, record, member)
+    refreshed = terms.refreshing(member[0]) if terms.patches else ()
+    patches = tuple(one for one in terms.patches if one not in refreshed)
+    question = terms.question(elements, polarity, patches)
+    start = bits.from_conditions(question.old)
     if question.full.identical(start) and question.kept.identical(start) and not spoilt:
         return None, None
     absent = terms.absent(question)
     if absent:
         return FieldResult(name, written, "unknown", reasons=absent), None
     decision = Decision(question)
+    known = terms.invalidated(decision.units(decision.loose)) if decision.is_mostly_role else {}
+    if known:  # then what is left may be bits of the roles and constants alone
+        equal = frozenset(bit for one in known.values() for bit in one.bits)
+        if decision.loose <= equal:
+            question = question._replace(covered_elsewhere=equal)
+            decision = Decision(question)
+        else:
+            known = {}
     answer = decision.decide(carriers)
-    is_patched = answer.verdict == "gap" and bool(terms.patches)
+    is_patched = answer.verdict == "gap" and bool(patches)
     if is_patched:  # does it take what other code stores to a role?
-        question = terms.question(final, polarity)
+        question = terms.question(elements, polarity)
         decision = Decision(question)
         answer = decision.decide(carriers)
     if answer.verdict == "covered" and not terms.compares(context, record, member):
         unclear = decision.unclear
         if unclear:
             answer = answer._replace(verdict="unknown", leaning=unclear)
-    invalidated: dict[Unit, Invalidated] = {}
-    if answer.verdict == "gap" and not answer.history:
-        invalidated = terms.invalidated(answer)
+    invalidated: dict[Unit, Invalidated] = known
+    if answer.verdict == "gap" and not answer.history and answer.missing_units:
+        invalidated = terms.invalidated(answer.missing_units)
         if invalidated:
             equal = frozenset(bit for one in invalidated.values() for bit in one.bits)
             question = question._replace(covered_elsewhere=equal)
@@ -320,18 +331,24 @@ def _decide_field(
             answer = decision.decide()
     if answer.verdict == "covered":
         spoilt += terms.restless(question)
-        spoilt += _blamed(terms, question, final, polarity) if is_patched else ()
+        spoilt += _blamed(terms, question, elements, polarity, patches) if is_patched else ()
     result = terms.result(name, written, decision, answer, spoilt, invalidated)
     return result, question
 
 
-def _blamed(terms: Terms, question: Question, final: Bits, polarity: bool) -> tuple[Reason, ...]:
+def _blamed(
+    terms: Terms,
+    question: Question,
+    elements: list[Element],
+    polarity: bool,
+    stores: tuple[Patch, ...],
+) -> tuple[Reason, ...]:
     """Say which stores to a role take away what carries a field."""
     found: list[Patch] = []
-    for patches in (*((one,) for one in terms.patches), terms.patches):
-        if found and patches == terms.patches:
+    for patches in (*((one,) for one in stores), stores):
+        if found and patches == stores:
             break  # no more than those that do so alone
-        again = terms.question(final, polarity, patches)
+        again = terms.question(elements, polarity, patches)
         again = again._replace(covered_elsewhere=question.covered_elsewhere)
         if Decision(again).decide(carriers=False).verdict != "covered":
             found.extend(patches)

@@ -45,6 +45,13 @@ class Registers(NamedTuple):
     too; ``usual`` bounds them by what hardware has, on which no proof rests.  ``fills`` names,
     by operation, the members that it only fills with the register that they cache: they are
     read once that is done.
+
+    ``guest_queries`` and ``host_queries`` are regular expressions for the names of functions
+    and macros that look up what a guest was told of its CPU, and what the CPU of the host
+    can do: a truth, or one of ``numbers`` of eight bits.  What a guest was told is kept in the
+    members ``told``, what is ``computed`` from that in members as well; functions whose
+    names match ``births`` run before any set-up.  ``fixed`` are objects that hold what the
+    host's CPU is.
     """
 
     bits: Mapping[str, Mapping[int, str]] = {}
@@ -54,6 +61,13 @@ class Registers(NamedTuple):
     ranges: Mapping[str, tuple[int, int, str]] = {}
     usual: Mapping[str, tuple[int, int]] = {}
     fills: Mapping[str, frozenset[str]] = {}
+    guest_queries: str = "(?!)"
+    host_queries: str = "(?!)"
+    numbers: str = "(?!)"
+    told: tuple[str, ...] = ()
+    computed: frozenset[str] = frozenset()
+    births: str = "(?!)"
+    fixed: frozenset[str] = frozenset()
 
     def name(self, register: str, position: int) -> str:
         """Return ``REGISTER.BIT``, with the number where the bit has no name here."""
@@ -85,7 +99,8 @@ class Target(NamedTuple):
     that follow.  Comments are cut, and definitions looked for, in those and in what is
     ``followed``; first in those and in what is ``near``.  ``roots`` are the folders in which
     an ``#include`` in angles is looked for; ``constants`` are the beginnings and the ends
-    of the paths of headers of plain numbers, which are followed from anywhere.
+    of the paths of headers of plain numbers, which are followed from anywhere; ``others``
+    are headers of such that are come by through headers that are not followed.
 
     ``silent`` and ``checking`` are regular expressions for the names of macros: those that
     do nothing of interest, and those that yield their first argument.  A macro in
@@ -107,6 +122,7 @@ class Target(NamedTuple):
     near: tuple[str, ...] = ()
     roots: tuple[str, ...] = ()
     constants: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    others: tuple[str, ...] = ()
     options: Options = NO_OPTIONS
     silent: str = "(?!)"
     checking: str = "(?!)"

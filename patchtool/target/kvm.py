@@ -41,7 +41,13 @@ REGISTERS = Registers(
     implications=_IMPLICATIONS,
     ranges={
         "maxphyaddr": (32, 52, "MAXPHYADDR lies between 32 and 52"),
-        "tdp_level": (2, 5, "page tables have 2 to 5 levels"),
+        "shadow_phys_bits": (32, 52, "MAXPHYADDR lies between 32 and 52"),
+        "x86_phys_bits": (32, 52, "MAXPHYADDR lies between 32 and 52"),
+        "tdp_level": (4, 5, "the page tables of the host have 4 or 5 levels"),
+        "max_tdp_level": (4, 5, "the page tables of the host have 4 or 5 levels"),
+        "root_level": (0, 5, "page tables have at most 5 levels"),
+        "shadow_root_level": (0, 5, "page tables have at most 5 levels"),
+        "tdp_root_level": (0, 5, "page tables have at most 5 levels"),
     },
     usual={"maxphyaddr": (36, 52), "tdp_level": (4, 5)},
     fills={
@@ -50,6 +56,17 @@ REGISTERS = Registers(
         "decache_cr3": frozenset({"cr3"}),
         "decache_cr4_guest_bits": frozenset({"cr4"}),
     },
+    guest_queries=(
+        r"guest_cpuid_(?:has|is)\w*|guest_cpu_cap_has|guest_can_use|cpuid_query_max\w*phyaddr"
+    ),
+    host_queries=(
+        r"(?:boot|static|this)_cpu_has|cpu_feature_enabled|kvm_cpu_cap_has|boot_cpu_has_bug"
+    ),
+    numbers=r"cpuid_query_max\w*phyaddr",
+    told=("cpuid_entries", "cpu_caps"),
+    computed=frozenset({"reserved_gpa_bits"}),
+    births=r"kvm_arch_vcpu_(?:create|init|setup)|(?:kvm|vmx|svm)_(?:create_vcpu|vcpu_create)",
+    fixed=frozenset({"boot_cpu_data"}),
 )
 
 KVM = Target(
@@ -78,6 +95,7 @@ KVM = Target(
         ("arch/x86/include/uapi/",),
         ("/const.h", "/bits.h", "/processor-flags.h", "/msr-index.h", "features.h"),
     ),
+    others=("arch/x86/include/asm/pgtable_types.h",),
     options=Options(
         on=frozenset(
             {"CONFIG_X86", "CONFIG_X86_64", "CONFIG_64BIT", "CONFIG_KVM", "CONFIG_MMU",

@@ -162,8 +162,12 @@ def may_change(lowered: Lowered, loc: Loc, value: Value, path: Cond) -> bool:
     """Tell whether a run may leave another value in a place than it has found there."""
     if not isinstance(value, Int):
         return True
-    before = bits.low_bits(value.bits.width, lowered.word(loc))
-    return _is_possible(bits.both(path, bits.negate(bits.equal(value.bits, before))))
+    word, width = lowered.word(loc), value.bits.width
+    read = min(width, lowered.reads[word][1]) if word in lowered.reads else width
+    before = bits.resize(bits.low_bits(read, word), width).conditions()
+    pairs = zip(value.bits.conditions(), before, strict=True)
+    changed = (bits.negate(bits.same(now, then)) for now, then in pairs)
+    return any(_is_possible(bits.both(path, one)) for one in dict.fromkeys(changed))
 
 
 def _may_miss(entered: Cond, reached: Cond) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from patchtool.c.memory import Fact
+from patchtool.c.memory import Fact, Loc
 from patchtool.c.scan import WORDS, Definition
 from patchtool.proof.bits import Word
 from patchtool.world.effects import object_stores
@@ -19,6 +19,11 @@ def host_constant(tree: Tree, word: Word) -> str | None:
     """Say why a word that all share is alike at all times; None where it may change."""
     if isinstance(word.about, Fact) and word.about.kind == "operation":
         return f"the vendor module is the same for all vCPUs ({word.about.name})"
+    fixed = tree.index.target.registers.fixed
+    if isinstance(word.about, Fact) and word.about.kind == "host":
+        return f"the CPU of the host does not change ({word.name})"
+    if isinstance(word.about, Loc) and word.about.root.name in fixed:
+        return f"the CPU of the host does not change ({word.name})"
     symbol = word.name
     name = re.match(r"\w+", symbol)
     if symbol.startswith("CONFIG_") or (

@@ -94,7 +94,7 @@ class Invalidations:
         for match in syntax.matches("role_invalidation", body):
             target, value = match["role.target"][0], match["role.value"][0]
             if target.start_byte >= start and self._invalidates(target, value, vcpu):
-                if _is_certain(target, body):
+                if self._certain(target, body):
                     return function.name
         for match in syntax.matches("call_site", body):
             call = match["call.function"][0]
@@ -105,7 +105,7 @@ class Invalidations:
             while call.parent is not None and call.parent.type == "parenthesized_expression":
                 call = call.parent
             outer = call.parent
-            if outer is None or outer.type != "call_expression" or not _is_certain(outer, body):
+            if outer is None or outer.type != "call_expression" or not self._certain(outer, body):
                 continue
             inside: list[str | None] = []
             for one in self._tree.index.functions(name, function.file):
@@ -115,6 +115,9 @@ class Invalidations:
             if inside and None not in inside:
                 return inside[0]
         return None
+
+    def _certain(self, node: Node, body: Node) -> bool:
+        return is_certain(node, body)
 
     def _invalidates(self, target: Node, value: Node, vcpu: str) -> bool:
         """Tell whether a store leaves a role of the vCPU behind which nothing skips."""
@@ -151,9 +154,9 @@ def _is_set(body: Node, name: str) -> bool:
     return False
 
 
-def _is_certain(node: Node, body: Node) -> bool:
-    """Tell whether every way through a function comes by a node."""
-    if any(one.end_byte <= node.start_byte for one in _of_types(body, _LEAVES)):
+def is_certain(node: Node, body: Node, leaving: bool = False) -> bool:
+    """Tell whether every way through a function comes by a node, those that LEAVE it aside."""
+    if not leaving and any(one.end_byte <= node.start_byte for one in _of_types(body, _LEAVES)):
         return False
     here = node
     while here != body and here.parent is not None:

@@ -182,8 +182,9 @@ def words(text):
 class Unit:
     """The code of one entry function with all it needs."""
 
-    def __init__(self, tree, roots):
-        self.tree = tree
+    def __init__(self, tree, roots, watched=WATCHED, answers=None):
+        self.tree, self.watched = tree, watched
+        self.answers = dict.fromkeys(CPUID, "oracle_wide ? 52 : 46") if answers is None else answers
         self.macros, self.enums, self.functions, self.variables, self.calls = {}, {}, {}, {}, {}
         self.tags, self.typedefs, self.void, self.values, self.ops = {}, {}, {}, {}, set()
         self.members = set(ALWAYS_MEMBERS)
@@ -264,7 +265,7 @@ class Unit:
         """Take a function if its result or its stores can matter, else leave a stub."""
         if piece.name in self.functions:
             return
-        if piece.name in EMPTY | CPUID:
+        if piece.name in EMPTY or piece.name in self.answers:
             self.void[piece.name] = piece
         elif not called:
             self.values[piece.name] = piece
@@ -286,7 +287,7 @@ class Unit:
         if piece is None or name in EMPTY or name in trail or len(trail) > 6:
             return False
         body = piece.text[len(piece.head) :]
-        store = rf"(?:->|\.)\s*(?:{WATCHED})\b[\w.\s]*(?:[-+|&^]|<<|>>)?=[^=]"
+        store = rf"(?:->|\.)\s*(?:{self.watched})\b[\w.\s\[\]]*(?:[-+|&^]|<<|>>)?=[^=]"
         found = bool(re.search(store, body)) or any(
             self.matters(callee, (*trail, name))
             for callee in set(re.findall(r"\b(\w+)\s*\(", body)) - NOT_CALLS - {name}
@@ -383,7 +384,7 @@ class Unit:
         out += [structures]
         known = {*self.macros, *self.functions, *self.variables}
         for name in sorted({*self.void, *self.values} - known):
-            result = "oracle_wide ? 52 : 46" if name in CPUID else "0"
+            result = self.answers.get(name, "0")
             out.append(f"static long {name}() {{ return {result}; }}")
         for name in sorted(self.ops):
             out.append(f"static long op_{name}() {op_body(name)}")

@@ -231,6 +231,22 @@ def members_of(unit, tag):
 
 def frame(unit, path, root, field):
     """Return the lines that tell the harness about this path, and the harness."""
+    lines, regs, home, walker = surroundings(unit, path, root)
+    mmu = members_of(unit, "kvm_mmu")
+    if field == "root_level":
+        level = f"{walker or home}.cpu_role.base.level"
+        value = f"{home}.root_level" if "root_level" in mmu else level
+    else:
+        value = f"{home}.{field}" if field in mmu else f"{home}.root_role.level"
+    lines.append(f"#define FIELD ((long)vcpu->arch.{value})")
+    lines.append("#define REGISTERS " + " ".join(regs))
+    lines.append(f"#define BITS {13 + {'npt': 10, 'ept': 3}.get(path, 0)}")
+    lines.append(f"#define L1_BASE {13 if path == 'npt' else -1}")
+    return "\n".join(lines) + "\n" + (HERE / "harness.c").read_text()
+
+
+def surroundings(unit, path, root):
+    """Return what is particular to a path: lines, how registers are set, context and walker."""
     arch, mmu = members_of(unit, "kvm_vcpu_arch"), members_of(unit, "kvm_mmu")
     walk = members_of(unit, "kvm_pagewalk")
     box = next((tag for tag in ("vcpu_svm", "vcpu_vmx") if tag in unit.tags), None)
@@ -252,11 +268,6 @@ def frame(unit, path, root, field):
         if home == "nested_mmu":
             home = "root_mmu"
     role = walker or home
-    if field == "root_level":
-        value = f"{home}.root_level" if "root_level" in mmu else f"{role}.cpu_role.base.level"
-    else:
-        value = f"{home}.{field}" if field in mmu else f"{home}.root_role.level"
-    lines.append(f"#define FIELD ((long)vcpu->arch.{value})")
 
     keys = [
         f"{home}.{name}"
@@ -322,7 +333,6 @@ def frame(unit, path, root, field):
             if name in unit.macros
         )
         regs.append(f"vcpu->arch.hflags = 0{flags};")
-    lines.append("#define REGISTERS " + " ".join(regs))
 
     params = unit.functions[root].head
     more = params[params.index("(") + 1 :].count(",")
@@ -331,9 +341,7 @@ def frame(unit, path, root, field):
     lines.append(f"#define CPUID_EVENT() {event}")
     level = unit.variables.get("max_tdp_level")
     lines.append("#define LEVELS(n) " + ("(max_tdp_level = (n))" if level else "((void)(n))"))
-    lines.append(f"#define BITS {13 + {'npt': 10, 'ept': 3}.get(path, 0)}")
-    lines.append(f"#define L1_BASE {13 if path == 'npt' else -1}")
-    return "\n".join(lines) + "\n" + (HERE / "harness.c").read_text()
+    return lines, regs, home, walker
 
 
 def vendor(unit, box):

@@ -28,6 +28,13 @@ def ordered(operator: str, a: Int, b: Int) -> Cond:
 
 def arithmetic(operator: str, a: Int, b: Int, node: Node) -> Int:
     """Combine two values of one type; Unsupported where the result has no small term."""
+    result = _combined(operator, a, b, node)
+    if operator in ("+", "-", "*"):
+        return Int(bits.tabulated(result.bits), result.signed)
+    return result
+
+
+def _combined(operator: str, a: Int, b: Int, node: Node) -> Int:
     signed = a.signed and b.signed
     width = a.bits.width
     if operator == "&":
@@ -102,4 +109,4 @@ def shift(operator: str, a: Int, b: Int) -> Int:
         else:
             moved = bits.shift_right(result, 1 << position, a.signed)
         result = bits.choose(one, moved, result)
-    return Int(result, a.signed)
+    return Int(bits.tabulated(result), a.signed)

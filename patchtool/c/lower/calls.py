@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from typing import Literal
 
 from patchtool.c import syntax
 from patchtool.c.index import expand
@@ -45,6 +46,8 @@ from patchtool.proof.bits import Cond
 from patchtool.target import Target
 
 MAX_DEPTH = 48
+REPEATED = (1 << 64) // 255
+"""A one in each byte of a long."""
 
 _SILENT = (
     r"trace_\w+|pr_\w+|printk\w*|dump_stack|BUILD_BUG_ON\w*|static_assert|lockdep_\w+|might_sleep"
@@ -102,10 +105,25 @@ def is_check(name: str, target: Target) -> bool:
     return _names(_WARN, target.checking).fullmatch(name) is not None
 
 
+def _asked(name: str, target: Target) -> Literal["guest", "host"] | None:
+    """Tell of whose CPU a function tells something."""
+    if re.fullmatch(target.registers.guest_queries, name):
+        return "guest"
+    return "host" if re.fullmatch(target.registers.host_queries, name) else None
+
+
 def is_builtin(name: str, target: Target) -> bool:
     """Tell whether a name is taken by its meaning, not by its definition."""
     known = {*_SAME, *_EXTREMA, "container_of", "WRITE_ONCE", "IS_ENABLED", "ARRAY_SIZE"}
-    known |= {"GENMASK", "GENMASK_ULL", "FIELD_GET", "FIELD_PREP", "clamp", "clamp_t"}
+    known |= {
+        "GENMASK",
+        "GENMASK_ULL",
+        "REPEAT_BYTE",
+        "FIELD_GET",
+        "FIELD_PREP",
+        "clamp",
+        "clamp_t",
+    }
     known |= {"memset", "memcpy", "memcmp", "static_call", "sizeof", "offsetof"}
     known |= target.dispatchers | _BY_MEANING
     return name in known or is_check(name, target) or is_silent(name, target)
@@ -315,6 +333,11 @@ class Calls(Expressions):
         if name in ("GENMASK", "GENMASK_ULL", "FIELD_GET", "FIELD_PREP") and len(arguments) == 2:
             a, b = (self._as_int(self._value(n, state), n) for n in arguments)
             return self._masked(name, a, b, arguments[0])
+        if needed and (kind := _asked(name, self.index.target)) is not None:
+            return self._told(kind, name, node, arguments, state)
+        if name == "REPEAT_BYTE" and len(arguments) == 1:
+            byte = self._as_int(self._value(arguments[0], state), node)
+            return Int(bits.multiply(bits.resize(byte.bits, 64, byte.signed), REPEATED))
         if _POPULATION.fullmatch(name) and len(arguments) == 1:
             counted = self._as_int(self._value(arguments[0], state), node)
             total = bits.constant(32, 0)
@@ -332,6 +355,22 @@ class Calls(Expressions):
         if name in ("__builtin_constant_p",):
             return zero
         return None
+
+    def _told(
+        self, kind: Literal["guest", "host"], name: str, node: Node, given: list[Node], state: State
+    ) -> Value:
+        """Return what a function tells of a CPU: one bit, whatever it takes to find it."""
+        words = []
+        for argument in given:
+            value = self._value(argument, state) if kind == "guest" else None
+            pointer = isinstance(value, Pointer)
+            words.append(address_text(value) if isinstance(value, Pointer) else text(argument))
+            if kind == "guest" and not words[1:] and not pointer:
+                raise Unsupported(node, f"{name}() of an unknown vCPU")
+        told = self.out.word(Fact(kind, name, ", ".join(words)))
+        width = 8 if re.fullmatch(self.index.target.registers.numbers, name) else 1
+        self.out.reads.setdefault(told, (self._spot(), width))
+        return Int(bits.resize(bits.low_bits(width, told), 32), True)
 
     def _extremum(self, name: str, node: Node, arguments: list[Node], state: State) -> Value:
         typed = name.endswith("_t")

@@ -208,7 +208,7 @@ class Expressions(Names):
                 state.become(self._merge([going, staying]))
         return bits.either(a, b) if stop else bits.both(a, b)
 
-    def _conditional(self, node: Node, state: State) -> Value:
+    def _conditional(self, node: Node, state: State, ctype: CType | None = None) -> Value:
         condition_node = node.child_by_field_name("condition")
         consequence = node.child_by_field_name("consequence")
         alternative = node.child_by_field_name("alternative")
@@ -218,12 +218,13 @@ class Expressions(Names):
         condition = self._branch(condition_node, state)
         if isinstance(condition, bool):
             chosen, other = (consequence, alternative)[:: 1 if condition else -1]
-            value = self._value(chosen, state)
+            value = self._value_for(ctype or VoidType(), chosen, state)
             if isinstance(value, Int) and other.type == "number_literal":
                 value, _ = self._balanced(value, self._as_int(self._value(other, state), other))
             return value
         yes, no = state.fork(condition), state.fork(bits.negate(condition))
-        a, b = self._value(consequence, yes), self._value(alternative, no)
+        a = self._value_for(ctype or VoidType(), consequence, yes)
+        b = self._value_for(ctype or VoidType(), alternative, no)
         if yes.memory != no.memory:
             state.become(self._merge([yes, no]))
         if isinstance(a, Int) and isinstance(b, Int):
@@ -253,8 +254,16 @@ class Expressions(Names):
         try:
             lvalue = self._stored_to(left, state)
         except Unsupported as problem:
+            choices = self._stored_to_one_of(left, state)
             value = self._value_or_unknown(right, state)
-            self._store_somewhere(left, state, problem)
+            if choices is None:
+                self._store_somewhere(left, state, problem)
+            operator = _operator(node)
+            for hit, element in choices or ():
+                held = self._load(element, state, left)
+                new = value if operator == "=" else self._combined(operator, held, value, node)
+                new = self._choose(hit, self._convert(new, element.type, node), held)
+                self._store(element, new, state, node)
             return value
         try:
             value = self._assigned(lvalue, node, state)
@@ -277,17 +286,57 @@ class Expressions(Names):
         if operator == "=":
             if right.type == "initializer_list":
                 raise Unsupported(right, "a list of values is no expression")
-            return self._value(right, state)
+            return self._value_for(lvalue.type, right, state)
         value = self._value(right, state)
         held = self._load(lvalue, state, left)
         name = operator[:-1]
         if isinstance(held, Pointer) and name in ("+", "-"):
             return self._moved(held, self._as_int(value, right), name, node)
-        a, b = self._as_int(held, left), self._as_int(value, right)
+        return self._combined(operator, held, value, node)
+
+    def _combined(self, operator: str, held: Value, given: Value, node: Node) -> Value:
+        """Return what an assignment that computes stores over a value."""
+        a, b = self._as_int(held, node), self._as_int(given, node)
+        name = operator[:-1]
         if name in ("<<", ">>"):
             return shift(name, self._promote(a), b)
-        a, b = self._balanced(a, b)
-        return arithmetic(name, a, b, node)
+        return arithmetic(name, *self._balanced(a, b), node)
+
+    def _value_for(self, ctype: CType, node: Node, state: State) -> Value:
+        """Return a value for an object of a type.
+
+        What a pointer to a function is set to is a name, and a name is a value: functions
+        that a template defines are nowhere to be found under theirs.
+        """
+        if isinstance(ctype, PointerType) and isinstance(ctype.target, VoidType):
+            named = node
+            while named.type == "parenthesized_expression" and named.named_child_count == 1:
+                named = named.named_children[0]
+            if named.type == "pointer_expression" and _operator(named) == "&":
+                named = named.child_by_field_name("argument") or named
+            if named.type == "identifier" and self._meaning(named, state) is None:
+                return Function(text(named))
+            if named.type == "conditional_expression":
+                return self._conditional(named, state, ctype)
+        return self._value(node, state)
+
+    def _stored_to_one_of(self, node: Node, state: State) -> list[tuple[Cond, LValue]] | None:
+        """Return the elements that a store may go to, and when; None where they are not known."""
+        while node.type == "parenthesized_expression" and node.named_child_count == 1:
+            node = node.named_children[0]
+        if node.type != "subscript_expression":
+            return None
+        try:
+            choices = self._choices(node, state)
+        except Unsupported:
+            return None
+        beyond: Cond = True
+        for hit, _ in choices:
+            beyond = bits.both(beyond, bits.negate(hit))
+        if self._is_possible(bits.both(self._absolute(state), beyond)):
+            problem = Unsupported(node, "an array may be indexed beyond its end")
+            self._spoil(problem, state.fork(beyond))
+        return choices
 
     def _store_somewhere(self, target: Node, state: State, problem: Unsupported) -> None:
         """Account for a store of which the place is not known."""

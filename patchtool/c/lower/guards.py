@@ -30,6 +30,9 @@ class Guards(Storage):
         """Return a condition that is branched on, as a free boolean where it compares roles."""
         if isinstance(condition, bool):
             return condition
+        condition = self._past_guards(condition)
+        if isinstance(condition, bool):
+            return condition
         symbols = bits.symbols([condition])
         compared = sorted(n for n in symbols if n in self._comparisons)
         read = sorted({n.word for n in symbols} & self._role_words.keys())
@@ -55,6 +58,26 @@ class Guards(Storage):
                 Guard(symbol, meaning, used[0].context, used, path, place, calls, entered, skips)
             )
         return bits.negate(symbol) if inverted else symbol
+
+    def _past_guards(self, condition: Cond) -> Cond:
+        """Read a role that is kept behind a guard as the new one, to which it is equal there."""
+        for guard in self.out.guards if self._role_words else ():
+            if isinstance(condition, bool) or guard.symbol not in condition.symbols:
+                continue
+            same: dict[Term, Cond] = {}
+            decides = next(t for t, one in self._guards_by_term.items() if one is guard.symbol)
+            for one in guard.comparisons:
+                if one.symbol is None or guard.skips is None:
+                    continue
+                if bits.substitute(decides, {one.symbol: False}) is not (not guard.skips):
+                    continue
+                held = self.out.word(one.context.member(one.member))
+                for i, new in enumerate(one.new.conditions()):
+                    same[held.bit(one.low + i)] = new
+            beyond = bits.substitute(condition, {guard.symbol: not guard.skips})
+            if same and bits.symbols([beyond]).isdisjoint(same):
+                condition = bits.substitute(condition, same)
+        return condition
 
     def _whole_role(self, word: Word) -> Comparison:
         """Stand in for the comparison where a branch is decided by the bits of a role."""

@@ -71,6 +71,14 @@ class Names(Guards):
         return result
 
     def _identifier(self, node: Node, state: State) -> Value:
+        found = self._meaning(node, state)
+        if found is not None:
+            return found
+        reason = f"the definition of {text(node)} was not found"
+        return self.opaque(node, reason, missing=True)
+
+    def _meaning(self, node: Node, state: State) -> Value | None:
+        """Return what a name stands for, None where no definition of it was found."""
         name = text(node)
         variable = self._frames[-1].variables.get(name)
         if variable is not None:
@@ -105,7 +113,7 @@ class Names(Guards):
             return Int(bits.constant(32, _LENGTHS[name]), True)
         if name.startswith("CONFIG_"):
             return Int(bits.from_cond(self._option(name), 32), True)
-        return self.opaque(node, f"the definition of {name} was not found", missing=True)
+        return None
 
     def _remembered(self, name: str, compute: Callable[[], Value]) -> Value:
         """Evaluate a name, once if it is a constant of the tree."""

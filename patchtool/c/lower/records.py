@@ -16,6 +16,8 @@ from patchtool.c.syntax import Node
 from patchtool.model import Consulted, Place
 from patchtool.proof.bits import Bits, Cond, Symbol, Word
 
+FUNCTION_BASE = 0xFFFF_8000_0000_0000
+
 
 class Effects(Protocol):
     """What a run asks of those who know what else in the tree may write."""
@@ -121,6 +123,14 @@ class Lowered:
         self.consulted: set[Consulted] = set()
         self.functions: dict[int, str] = {}
         self.types: dict[Loc, CType] = {}
+
+    def address(self, function: str) -> int:
+        """Return the number that stands for the address of a function, one for each name."""
+        known = next((n for n, name in self.functions.items() if name == function), None)
+        if known is None:
+            known = FUNCTION_BASE + 16 * (len(self.functions) + 1)
+            self.functions[known] = function
+        return known
 
     def word(self, about: Loc | Fact) -> Word:
         """Return the word that stands for something of the surroundings, always the same."""

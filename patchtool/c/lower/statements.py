@@ -7,6 +7,7 @@ through it where it may write what matters or leave the straight way.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import ClassVar
 
@@ -24,6 +25,8 @@ from patchtool.proof.bits import Cond
 
 MAX_TURNS = 512
 MAX_OPEN_TURNS = 8
+MAX_OPEN_BITS = 4
+"""Of how many bits the number may be open that a loop begins with, to be told apart."""
 
 
 class Statements(Calls):
@@ -395,21 +398,62 @@ class Statements(Calls):
         outer = dict(frame.variables)
         initial = node.child_by_field_name("initializer")
         condition_node = node.child_by_field_name("condition")
-        update = node.child_by_field_name("update")
-        body = node.child_by_field_name("body")
-        assert body is not None
         if initial is not None:
             if initial.type == "declaration":
                 self._statement(initial, state)
             else:
                 self._value(initial, state, needed=False)
         ends: list[State] = []
-        current = state
+        for one in self._by_number(condition_node, state):
+            self._turns(node, one, ends)
+        frame.variables = outer
+        if not ends:
+            return None
+        state.become(self._merge(ends))
+        return state
+
+    def _by_number(self, condition: Node | None, state: State) -> list[State]:
+        """Tell apart the few numbers that a loop may begin with: then its turns are counted."""
+        if condition is None:
+            return [state]
+        for name in dict.fromkeys(re.findall(r"[A-Za-z_]\w*", text(condition))):
+            lvalue = self._frames[-1].variables.get(name)
+            value = state.memory.get(lvalue.loc) if lvalue is not None else None
+            if lvalue is None or not isinstance(value, Int):
+                continue
+            unclear = [
+                i for i, one in enumerate(value.bits.conditions()) if one not in (True, False)
+            ]
+            if not 0 < len(unclear) <= MAX_OPEN_BITS:
+                continue
+            fixed = sum(1 << i for i, one in enumerate(value.bits.conditions()) if one is True)
+            found: list[State] = []
+            for case in range(1 << len(unclear)):
+                chosen = sum(1 << at for i, at in enumerate(unclear) if case >> i & 1)
+                number = bits.constant(value.width, fixed | chosen)
+                here = state.fork(bits.equal(value.bits, number))
+                if self._is_possible(self._absolute(here)):
+                    here.memory[lvalue.loc] = Int(number, value.signed)
+                    found.append(here)
+            return found or [state]
+        return [state]
+
+    def _turns(self, node: Node, current: State, ends: list[State]) -> None:
+        """Run a loop turn by turn, and add the states in which it ends."""
+        frame = self._frames[-1]
+        condition_node = node.child_by_field_name("condition")
+        update = node.child_by_field_name("update")
+        body = node.child_by_field_name("body")
+        assert body is not None
         open_turns = 0
         first = node.type != "do_statement"
         for _ in range(MAX_TURNS):
             if first and condition_node is not None:
                 go = self._branch(condition_node, current)
+                if open_turns and not isinstance(go, bool):
+                    here = self._absolute(current)
+                    if not self._is_possible(bits.both(here, go)):
+                        go = False
                 if not isinstance(go, bool):
                     if open_turns == MAX_OPEN_TURNS:
                         raise Unsupported(
@@ -436,11 +480,6 @@ class Statements(Calls):
                 self._value(update, current, needed=False)
         else:
             raise Unsupported(node, f"a loop of more than {MAX_TURNS} turns")
-        frame.variables = outer
-        if not ends:
-            return None
-        state.become(self._merge(ends))
-        return state
 
     def _break(self, node: Node, state: State) -> State | None:
         if not self._frames[-1].breaks:

@@ -51,19 +51,20 @@ from patchtool.c.memory import (
     State,
     Unclear,
     Value,
+    member_of,
 )
 from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node
 from patchtool.model import Consulted, Place
 from patchtool.proof import bits
 from patchtool.proof.bits import Bits, Cond, Symbol, Term, Word
+from patchtool.proof.coverage import can_hold
 
 ROLE_WORD = 32
 MAX_COPIED = 32
 """Elements of an array that are copied with the record that holds it."""
-MAX_STEPS = 20_000
-"""Statements and expressions of one run; kernels take up to 2,400 for the usual fields."""
-FUNCTION_BASE = 0xFFFF_8000_0000_0000
+MAX_STEPS = 60_000
+"""Statements and expressions of one run; kernels take up to 40,000."""
 
 OTHER_VIEW = UnknownType("another view of an object")
 """The type behind a pointer to which an object was cast that is laid out otherwise."""
@@ -262,6 +263,20 @@ class Storage:
         first, last = self._touched.get(loc, (now, now))
         self._touched[loc] = (first, now if read else last)
 
+    def _is_possible(self, condition: Cond) -> bool:
+        """Tell whether a condition can hold, as far as is known of the numbers in it."""
+        if isinstance(condition, bool):
+            return condition
+        facts: list[Cond] = []
+        for word in sorted({symbol.word for symbol in condition.symbols}):
+            known = self.index.target.registers.ranges.get(member_of(word))
+            if known is not None:
+                width = self.out.reads[word][1] if word in self.out.reads else 32
+                value = bits.low_bits(width, word)
+                facts.append(bits.negate(bits.below(value, bits.constant(width, known[0]))))
+                facts.append(bits.negate(bits.below(bits.constant(width, known[1]), value)))
+        return can_hold([condition, *facts]) is not False
+
     def _step(self, node: Node) -> None:
         self._steps += 1
         if self._steps > MAX_STEPS:
@@ -368,17 +383,9 @@ class Storage:
         if isinstance(value, Int):
             return bits.resize(value.bits, width, value.signed)
         if isinstance(value, Function):
-            return bits.constant(width, self._address(value.name))
+            return bits.constant(width, self.out.address(value.name))
         assert isinstance(value, Opaque)
         return bits.low_bits(width, value.word)
-
-    def _address(self, name: str) -> int:
-        for number, known in self.out.functions.items():
-            if known == name:
-                return number
-        number = FUNCTION_BASE + 16 * (len(self.out.functions) + 1)
-        self.out.functions[number] = name
-        return number
 
     def _whole(self, loc: Loc, ctype: CType) -> LValue:
         if isinstance(ctype, RecordType) and ctype.is_word and ctype.size is not None:
@@ -429,6 +436,16 @@ class Storage:
         """Return a number of the surroundings that may have any value."""
         width = ctype.width if isinstance(ctype, IntType) else 64
         word = self.out.word(about)
+        known = (
+            self.index.target.registers.ranges.get(member_of(word))
+            if isinstance(about, Loc)
+            else None
+        )
+        if known is not None and known[1].bit_length() < width:
+            # What bounds a number is assumed, and printed, wherever a bit of it matters.
+            narrow = known[1].bit_length()
+            self.out.reads.setdefault(word, (self._spot(), narrow))
+            return Int(bits.resize(bits.low_bits(narrow, word), width), False)
         self.out.reads.setdefault(word, (self._spot(), width))
         if isinstance(ctype, IntType) and ctype.boolean:
             return Int(bits.resize(bits.low_bits(1, word), width), False)

@@ -35,6 +35,12 @@
 #define lockdep_assert_once(x) ((void)0)
 #define might_sleep() ((void)0)
 
+#define boot_cpu_has(feature) 1
+#define cpu_feature_enabled(feature) 1
+#define fallthrough ((void)0)
+#define ARRAY_SIZE(x) (sizeof(x) / sizeof((x)[0]))
+#define REPEAT_BYTE(x) ((~0UL / 0xff) * (x))
+#define GENMASK_ULL(high, low) ((~0ULL << (low)) & (~0ULL >> (63 - (high))))
 #define BIT(n) (1UL << (n))
 #define BIT_ULL(n) (1ULL << (n))
 #define READ_ONCE(x) (x)
