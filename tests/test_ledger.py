@@ -276,3 +276,34 @@ def test_guards_far_above():
     text = text.replace("static void init_kvm_tdp_mmu(", f"{helpers}static void init_kvm_tdp_mmu(")
     report = check({**FIXED, MMU: text.encode()})
     assert verdicts(report) == verdicts(check(FIXED)), report.unknowns
+
+
+def host_level(form):
+    """Return the report on the fixture where the level is that of the host."""
+    text = (
+        FIXED[MMU]
+        .decode()
+        .replace(
+            "\tcontext->root_level = role_regs_to_root_level(&regs);",
+            "\tcontext->root_level = host.level;",
+        )
+    )
+    text = text.replace("static void init_kvm_tdp_mmu(", f"{HOST}static void init_kvm_tdp_mmu(")
+    body = form.replace("{}", "host.level").replace("{{", "{").replace("}}", "}")
+    text += f"{MACROS}int use_host(struct kvm_vcpu *vcpu)\n{{\n\t{body}\n}}\n"
+    return check({**FIXED, MMU: text.encode()})
+
+
+HOST = "struct host_level {\n\tint level;\n};\nstruct host_level host __read_mostly;\n\n"
+
+
+@pytest.mark.parametrize("form", READS[::4])
+def test_host_constant(form):
+    """An object that is only read is alike in all runs."""
+    assert host_level(form).verdict == "covered"
+
+
+@pytest.mark.parametrize("form", [*STORES, *OTHERS])
+def test_host_variable(form):
+    """One that is stored to at any time is no constant, whatever its declaration says."""
+    assert host_level(form).verdict in ("gap", "unknown")

@@ -8,10 +8,13 @@ import re
 from patchtool.c.memory import Fact, Loc
 from patchtool.c.scan import WORDS, Definition
 from patchtool.proof.bits import Word
-from patchtool.world.effects import object_stores
 from patchtool.world.entries import Tree
+from patchtool.world.mentions import Mention, Mentions
 from patchtool.world.roles import callers
 
+_TOLD_OF = re.compile(
+    rb"(?:EXPORT_\w+|(?:core_|late_)?module_param\w*|MODULE_PARM_DESC)\s*\([^;]*\Z"
+)
 _PARAMETER = re.compile(rb"module_param\w*\s*\(([^;]*)\)\s*;")
 
 
@@ -35,23 +38,40 @@ def host_constant(tree: Tree, word: Word) -> str | None:
     declared = tree.index.declaration(name.group(), tree.roles.here)
     where = f"{declared[0]}:{declared[1]}" if declared is not None else tree.roles.here
     mark = re.search(r"__read_mostly|__ro_after_init|\bconst\b", declared[2]) if declared else None
-    spelt = name.group().encode()
-    writers = [
-        d
-        for _, d in tree.index.users(name.group())
-        if any(object_stores(d.text.partition(b"{")[2], spelt))
-    ]
-    orphans = mark is not None
-    if not all(_only_at_load(tree, writer, orphans, 4) for writer in writers):
+    writers: dict[tuple[str, str, int], Definition] = {}
+    for mention in Mentions(tree.index, tree.types, {name.group(): frozenset()}).of(name.group()):
+        function = mention.function
+        if mention.kind not in ("store", "open"):
+            continue
+        if function is None:
+            if not _is_told_of(tree, mention):
+                return None
+        elif function.kind == "macro":
+            for _, user in tree.index.users(function.name):
+                writers[user.key] = user
+        else:
+            writers[function.key] = function
+    if not all(_only_at_load(tree, writer, 4) for writer in writers.values()):
         return None
-    if _is_writable_parameter(tree, spelt):
+    if _is_writable_parameter(tree, name.group().encode()):
         return None
     if mark is not None:
         return f"{symbol} is set at module load ({mark.group()}, {where})"
     if not writers:
         return f"{symbol} is never assigned to in KVM ({where})"
-    names = ", ".join(sorted({f"{writer.name}()" for writer in writers}))
+    names = ", ".join(sorted({f"{writer.name}()" for writer in writers.values()}))
     return f"{symbol} is set at module load ({names}, {where})"
+
+
+def _is_told_of(tree: Tree, mention: Mention) -> bool:
+    """Tell whether an object is exported, or is a parameter, where it is named at file scope."""
+    data = tree.index.text(mention.place.file) or b""
+    start = 0
+    for _ in range(mention.place.line - 1):
+        start = data.find(b"\n", start) + 1
+    lead = data[: start + mention.place.column - 1]
+    begin = max(lead.rfind(b";"), lead.rfind(b"}")) + 1
+    return _TOLD_OF.match(lead[begin:].lstrip()) is not None
 
 
 def _is_writable_parameter(tree: Tree, name: bytes) -> bool:
@@ -66,18 +86,13 @@ def _is_writable_parameter(tree: Tree, name: bytes) -> bool:
     return False
 
 
-def _only_at_load(tree: Tree, definition: Definition, orphans: bool, depth: int) -> bool:
+def _only_at_load(tree: Tree, definition: Definition, depth: int) -> bool:
     """Tell whether a function runs during module initialisation alone.
 
-    orphans: take the word of the object's declaration for a function that nothing in KVM calls and
-    that is handed no structure; what serves a guest or a user is handed its VM, vCPU or file.
+    One that nothing in KVM names may be called by anybody.
     """
     head = definition.text.split(b"{", 1)[0]
     if re.search(rb"\b__init\b|\b__exit\b", head):
         return True
-    if depth == 0:
-        return False
-    above = callers(tree.index, definition.name)
-    if not above:
-        return orphans and b"struct " not in head
-    return all(_only_at_load(tree, c, orphans, depth - 1) for c in above)
+    above = callers(tree.index, definition.name) if depth else []
+    return bool(above) and all(_only_at_load(tree, c, depth - 1) for c in above)

@@ -70,7 +70,10 @@ class Mentions:
     """The mentions of the members of one tree, found when they are asked for."""
 
     def __init__(self, index: Index, types: Types, owners: Mapping[str, frozenset[str]]) -> None:
-        """OWNERS gives, for each member, the tags of the records in which it matters."""
+        """OWNERS gives, for each member, the tags of the records in which it matters.
+
+        A name with no tag is that of an object of file scope.
+        """
         self.index, self.types, self._owners = index, types, owners
         self._found: dict[str, tuple[Mention, ...]] = {}
         self._declared: dict[int, dict[str, list[tuple[Node, Node]]]] = {}
@@ -266,7 +269,7 @@ class _Site:
             return self._made("declaration", self._word)
         start = max(data.rfind(b";", 0, at), data.rfind(b"}", 0, at)) + 1
         end = data.find(b";", at)
-        root = syntax.parse(data[start : end + 1 or len(data)])
+        root = syntax.parse(plain(data[start : end + 1 or len(data)]))
         leaf = _leaf(root, at - start, len(self._word))
         if not root.has_error and _is_declared(leaf):
             return self._made("declaration", self._word)
@@ -342,7 +345,7 @@ class _Site:
         lead = _LINE_OF_BLANKS.match(data, start, end)
         start = start if lead is None else lead.end()
         before, behind = _WRAPPINGS[1]
-        source = before + data[start:end] + behind
+        source = before + plain(data[start:end]) + behind
         root = syntax.parse(source)
         if root.has_error:
             return self._open(self._word, "the text around it cannot be parsed")
@@ -360,6 +363,9 @@ class _Site:
             return self._made("variable", self._word)
         if _is_declared(leaf):
             return self._made("declaration", self._word)
+        is_object = not self._book.owners(self._name)
+        if leaf.type == "field_identifier" and is_object:
+            return self._made("variable", self._word)
         if leaf.type == "field_identifier" and parent.type == "field_expression":
             return self._followed(parent, root, depth, self._is_elsewhere(parent, root))
         if leaf.type == "field_identifier" and parent.type == "field_designator":
@@ -375,10 +381,12 @@ class _Site:
                 return self._followed(parent.parent, root, depth, lambda: False)
             if given is not None:
                 return given
-        if text(leaf) in self._book.variables(root):
+        if text(leaf) in self._book.variables(root) and self._function is not None:
             return self._made("variable", self._word)
         if self._function is not None and text(leaf) in (self._function.parameters or ()):
             return self._made("variable", self._word)
+        if is_object:
+            return self._followed(leaf, root, depth, lambda: False)
         return self._open(text(parent), f"{self._word} is named, and is no variable here")
 
     def _followed(
@@ -447,7 +455,7 @@ class _Site:
                             continue
                         callee = found.get("callee", [None])[0]
                         if question == "reading_macro":
-                            if callee is None or self._macros(text(callee)):
+                            if callee is None or self._has_own(text(callee)):
                                 continue
                         elif use == "argument" and self._is_reading(outer, here):
                             return "read", outer, None
@@ -458,7 +466,7 @@ class _Site:
     def _is_reading(self, call: Node, argument: Node) -> bool:
         """Tell whether a call is one of those that leave their arguments as they are."""
         callee = call.child_by_field_name("function")
-        if callee is None or self._macros(text(callee)):
+        if callee is None or self._has_own(text(callee)):
             return False
         return any(
             argument in found.get("read", ()) for found in syntax.rooted("reading_macro", call)
@@ -467,6 +475,11 @@ class _Site:
     def _macros(self, name: str) -> tuple[Definition, ...]:
         """Return the macros of a name that KVM and its headers define."""
         return self._book.index.macros(name, self._file.path)
+
+    def _has_own(self, name: str) -> bool:
+        """Tell whether KVM's own files define a macro of a name."""
+        ours = self._book.index.target.ours
+        return any(one.file.startswith(ours) for one in self._macros(name))
 
     def _given(self, call: Node, callee: Node, depth: int) -> str | None:
         """Say why an argument of a call may be changed by it; None where it is not."""
