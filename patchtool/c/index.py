@@ -561,8 +561,13 @@ def plain(text: bytes) -> bytes:
 
     These are annotations, and the word struct before a tag that is a macro's argument.
     """
-    source = _QUALIFIER.sub(lambda match: b" " * len(match.group()), text)
+    source = _QUALIFIER.sub(_blanked, text)
     return _TAG_ARGUMENT.sub(lambda match: match.group(1) + b" " * len(match.group(2)), source)
+
+
+def _blanked(match: re.Match[bytes]) -> bytes:
+    """Blank out an annotation, unless it calls a function where a variable ends."""
+    return match[0] if b"cleanup" in match[0] else b" " * len(match[0])
 
 
 def is_decided(found: tuple[Definition, ...]) -> bool:

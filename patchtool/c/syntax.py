@@ -54,11 +54,75 @@ RANGE_MARK = b"||\v"
 _RANGE = re.compile(rb"(\bcase\b[^:;{}\"']*?)\.\.\.(?=[^:;{}\"']*:)")
 
 
+_MACROS = re.compile(
+    rb"(?<!\w)(for_each_set_bit|\w*for_each_\w+|scoped_(?:cond_)?guard)(\s*)\("
+    rb"(?=((?:[^()]|\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))*)\)\s*[^\s;,)=])"
+)
+"""Macros that head a statement, followed by it."""
+_TYPEOF = re.compile(
+    rb"\b(typeof|__typeof__|__typeof|typeof_unqual)\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)"
+)
+_CODES = dict(
+    zip(
+        "->.*[]()& ,+",
+        "\u02d0\u02d1\u02e0\u02e1\u02e2\u02e3\u02e4\u02ec\u02ee\u0374\u037a\u0345",
+        strict=True,
+    )
+)
+"""Letters that stand for what an identifier cannot hold."""
+_PLAIN_TYPE = re.compile(rb"\s*[\w\s]*\**\s*")
+
+
 def parse(source: bytes) -> Node:
-    """Parse one fragment of C and return its root node."""
+    """Parse one fragment of C and return its root node.
+
+    What the grammar does not know is written in a way that it knows: ranges of cases, macros
+    that head a statement (by their length, as ``if`` or ``while``), types of expressions.
+    """
     if b"..." in source:
         source = _RANGE.sub(rb"\1" + RANGE_MARK, source)
+    if b"for_each_" in source or b"scoped_" in source:
+        source = _MACROS.sub(_headed, source)
+    if b"typeof" in source:
+        source = _TYPEOF.sub(_coded, source)
     return _PARSER.parse(source).root_node
+
+
+def _headed(match: re.Match[bytes]) -> bytes:
+    name = match[1]
+    word, mark = (b"if", b"\v") if name.startswith(b"scoped_") else (b"while", b"\f")
+    if name == b"for_each_set_bit":
+        mark = b"\v"
+    return word + mark + b" " * (len(name) - len(word) - 1) + match[2] + b"("
+
+
+def is_scope(node: Node) -> bool:
+    """Tell whether an ``if`` stands for ``scoped_guard()``."""
+    return (node.text or b"").startswith(b"if\v")
+
+
+def loop_macro(node: Node) -> str:
+    """Return what a loop stands for: "bits" of a map, something "else", or itself ("")."""
+    words = node.text or b""
+    return (
+        "bits" if words.startswith(b"while\v") else "else" if words.startswith(b"while\f") else ""
+    )
+
+
+def _coded(match: re.Match[bytes]) -> bytes:
+    if _PLAIN_TYPE.fullmatch(match[2]):
+        return match[0]
+    words = match[2].decode("utf-8", "replace")
+    coded = "".join(_CODES.get(one, one) for one in words)
+    return match[1] + b"(x" + coded.encode() + b")"
+
+
+def uncoded(words: str) -> str:
+    """Return an expression as it was written within ``typeof()``."""
+    if not any(one in words for one in _CODES.values()):
+        return words
+    back = {code: one for one, code in _CODES.items()}
+    return "".join(back.get(one, one) for one in words[1:])
 
 
 def expression(words: str) -> Node | None:

@@ -39,6 +39,10 @@ class Manager:
     """
 
     def __init__(self) -> None:
+        self.outgrown = 0
+        """Questions for which the diagrams became too large."""
+        self.spent = 0
+        """What a solver has spent on those, as it counts its steps."""
         self._levels: dict[Symbol, int] = {}
         self._symbols: list[Symbol] = []
         self._nodes: list[tuple[int, int, int]] = [(1 << 30, 0, 0), (1 << 30, 1, 1)]
@@ -46,6 +50,11 @@ class Manager:
         self._computed: dict[tuple[int, ...], int] = {}
         self._plain = Environment(lambda symbol: symbol)
         self._known: dict[Environment, dict[Term, int]] = {}
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more fits in."""
+        return len(self._nodes) > 2 * MAX_NODES
 
     def function(self, claim: Claim) -> int:
         """Return the function that a claim is."""

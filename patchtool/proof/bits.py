@@ -123,8 +123,27 @@ def _make(op: str, *args: Term) -> Term:
     key = (op, *map(id, args))
     found = _TERMS.get(key)
     if found is None:
+        if len(_TERMS) >= _LIMIT[0]:
+            raise Outgrown
         found = _TERMS[key] = Term(op, args)
     return found
+
+
+class Outgrown(Exception):
+    """More terms are made than were allowed."""
+
+
+_LIMIT = [1 << 62]
+
+
+def allow(count: int) -> None:
+    """Allow so many more terms from now on; one more raises Outgrown."""
+    _LIMIT[0] = len(_TERMS) + count
+
+
+def allow_all() -> None:
+    """Set no limit to what is made."""
+    _LIMIT[0] = 1 << 62
 
 
 # -- conditions --------------------------------------------------------------------------

@@ -47,7 +47,13 @@ MAX_SETS = 32
 AT_ONCE = 64
 """How many bits of a field are put to the same diagrams."""
 MAX_BITS = 1_000
-TIMEOUT_MS = 20_000
+MAX_EFFORT = 2_000_000
+"""Steps of the solver for one question, about a second; then it gives up."""
+MAX_PATH_EFFORT = 3_000_000
+EFFORT_OF_A_LINE = 15
+"""What it takes to read a term, in such steps."""
+MAX_OUTGROWN = 2
+"""Questions about one path that outgrow diagrams before those are tried no longer afresh."""
 
 
 class NoSolver(Exception):
@@ -166,6 +172,18 @@ class Runs:
             return symbol if is_constant(symbol) else symbol.copy(run)
 
         return Environment(meaning)
+
+    def settled(
+        self, inputs: frozenset[Symbol], values: tuple[bool, bool]
+    ) -> tuple[Environment, Environment]:
+        """Like ``first`` and ``second``, but some inputs are all set, or not, in each run."""
+
+        def fixed(run: Environment, value: bool) -> Environment:
+            meaning = run.meaning
+            return Environment(lambda symbol: value if symbol in inputs else meaning(symbol))
+
+        first, other = fixed(self.first, values[0]), fixed(self.other, values[1])
+        return first, self._after(first, other)
 
     def _after(self, before: Environment, inputs: Environment) -> Environment:
         """A run on the context that a run before it has left."""
@@ -336,14 +354,22 @@ class Decision:
         """What a bit holds that no run has stored."""
         return Word("an older value").bit()
 
-    def _stale_in(self, rows: Iterable[Row]) -> Claim:
-        """One of some bits of the field, after skipping, is not what a full run would store."""
-        runs = self.q.runs
+    def _stale_in(
+        self,
+        rows: Iterable[Row],
+        first: Environment | None = None,
+        second: Environment | None = None,
+    ) -> Claim:
+        """One of some bits of the field, after skipping, is not what a full run would store.
+
+        FIRST and SECOND read the two runs.
+        """
+        first, second = first or self.q.runs.first, second or self.q.runs.second
         mine = list(rows)
         plain = [(r.stored, r.fresh, r.left) for r in mine if r.left is not None]
         other = [(r.stored, r.fresh, r.kept) for r in mine if r.left is None]
-        one = Stale(tuple(plain), runs.second, runs.first)
-        two = Stale(tuple(other), runs.second, runs.second)
+        one = Stale(tuple(plain), second, first)
+        two = Stale(tuple(other), second, second)
         return (
             Denied((Denied((one,)), Denied((two,)))) if other and plain else two if other else one
         )
@@ -509,6 +535,14 @@ class Decision:
             table = self._table(frozenset()) if carriers else ()
             return Answer("covered", table, support=support)
         self._wrong = self._kinds(solid)
+        sturdy = self._sturdy
+        firm = self._asked(sturdy, self._switches(), self._minimal_sets) if sturdy else None
+        if firm:
+            answer = self._asked(
+                sturdy, self._switches(), lambda one: self._refuted(one, firm, support)
+            )
+            if answer.verdict == "gap":
+                return answer
         found: list[tuple[Unit, ...]] = []
         for _ in range(MAX_SETS):
             claims = [*self._skipping(), self._differs]
@@ -534,6 +568,25 @@ class Decision:
             self._switches(),
             lambda one: self._refuted(one, found, support),
         )
+
+    @property
+    def _sturdy(self) -> list[Claim]:
+        """A violation in which what was not understood takes no part, nothing if all does.
+
+        It stands whether all those bits are set or none, in each of the runs.
+        """
+        opaque = frozenset(n for n in self.inputs if n.word.opaque)
+        if not opaque:
+            return []
+        found = list(self._legal)
+        for values in ((False, False), (True, True), (False, True), (True, False)):
+            first, second = self.q.runs.settled(opaque, values)
+            found += [
+                Under(self.q.path, first),
+                Under(bits.both(self.q.path, self.q.skips), second),
+                self._stale_in(self._wrong or self._rows, first, second),
+            ]
+        return found
 
     @property
     def unclear(self) -> tuple[Symbol, ...]:
@@ -863,7 +916,12 @@ class Decision:
                 singles.add(i)
         solver.push()
         solver.add(*(alike[i] for i in sorted(singles)))
-        while len(found) < MAX_SETS and solver.check():
+        while len(found) < MAX_SETS:
+            more = solver.check()
+            if more is None and not found:
+                return None
+            if not more:
+                break
             free = frozenset(i for i in everything - singles if not solver.holds(alike[i]))
             for j in sorted(free):
                 if possible(free - {j}):
@@ -1019,7 +1077,10 @@ class Decision:
             for unit in self.field_units:
                 mine = keys[unit.name, unit.source]
                 alone = [same[j] for j in range(len(units)) if j != mine]
-                if not solver.possible(alone):
+                alone_tells = solver.possible(alone)
+                if alone_tells is None:
+                    return ()  # too much to say what carries what
+                if not alone_tells:
                     continue
                 if (unit.name, unit.source) in missing:
                     found.append((unit, ()))
@@ -1060,12 +1121,19 @@ def asked(
 
     Diagrams that are SHARED with other questions may be full while the question is small.
     """
-    for manager in (Manager(),) if shared is None else (shared, Manager()):
+    about = Manager() if shared is None else shared
+    managers = [] if about.is_full else [about]
+    if shared is not None and about.outgrown < MAX_OUTGROWN:
+        managers.append(Manager())
+    for manager in managers:
         try:
             return use(Diagrams(claims, switches, manager))
         except TooLarge:
             continue
-    return use(Solver(claims, switches))
+    about.outgrown += 1
+    if about.spent >= MAX_PATH_EFFORT:
+        return use(Helpless())
+    return use(Solver(claims, switches, about))
 
 
 def can_hold(claims: Sequence[Claim], shared: Manager | None = None) -> bool | None:
@@ -1096,7 +1164,10 @@ class Solver:
     """
 
     def __init__(
-        self, claims: Iterable[Claim], switches: Mapping[Symbol, Claim] | None = None
+        self,
+        claims: Iterable[Claim],
+        switches: Mapping[Symbol, Claim] | None = None,
+        about: Manager | None = None,
     ) -> None:
         try:
             import z3
@@ -1104,13 +1175,15 @@ class Solver:
             raise NoSolver from error
         self._z3 = z3
         self._solver = z3.SimpleSolver()
-        self._solver.set("timeout", TIMEOUT_MS)
+        self._about = Manager() if about is None else about
         self._names: dict[Term, str] = {}
         self._literals: dict[Term, z3.BoolRef] = {}
         self._model: z3.ModelRef | None = None
         wanted = [bits.write_out(one) for one in claims]
         forced = [(flag, bits.write_out(c)) for flag, c in (switches or {}).items()]
-        self._solver.from_string(self._text(wanted, forced))
+        text = self._text(wanted, forced)
+        self._about.spent += EFFORT_OF_A_LINE * text.count("\n")
+        self._solver.from_string(text)
 
     def _text(self, wanted: list[Cond], forced: list[tuple[Symbol, Cond]]) -> str:
         lines: list[str] = []
@@ -1177,8 +1250,20 @@ class Solver:
 
     def possible(self, assumed: Iterable[Cond] = ()) -> bool | None:
         """Return whether everything can hold at once, None where the solver gives up."""
+        left = MAX_PATH_EFFORT - self._about.spent
+        if left <= 0:
+            return None
+        self._solver.set("rlimit", min(left, MAX_EFFORT))
+        before = self._spent()
         result = self._solver.check([self.term(a) for a in assumed])
+        self._about.spent += self._spent() - before + 1
         return None if result == self._z3.unknown else bool(result == self._z3.sat)
+
+    def _spent(self) -> int:
+        """Return the work done so far, as z3 counts it."""
+        counts = self._solver.statistics()
+        names = counts.keys()
+        return int(counts.get_key_value("rlimit count")) if "rlimit count" in names else 0
 
     def check(self, assumed: Iterable[Cond] = ()) -> bool | None:
         """Return the same, and keep the model for what is asked next."""
@@ -1211,5 +1296,38 @@ class Solver:
         return values
 
 
-Asked = Diagrams | Solver
+class Helpless:
+    """Stands for a solver where nothing more may be spent: every question is left open."""
+
+    def add(self, *conditions: Cond) -> None:
+        """Require nothing."""
+
+    def push(self) -> None:
+        """Begin nothing."""
+
+    def pop(self) -> None:
+        """End nothing."""
+
+    def possible(self, assumed: Iterable[Cond] = ()) -> bool | None:
+        """Give up."""
+        return None
+
+    def check(self, assumed: Iterable[Cond] = ()) -> bool | None:
+        """Give up."""
+        return None
+
+    def holds(self, condition: Cond) -> bool:
+        """Nothing is known to hold."""
+        return False
+
+    def true(self, symbol: Symbol) -> bool:
+        """Nothing is known to be set."""
+        return False
+
+    def smallest(self, symbols: Sequence[Symbol]) -> dict[Symbol, bool]:
+        """No values are known."""
+        return {}
+
+
+Asked = Diagrams | Solver | Helpless
 """What claims are put to."""

@@ -480,7 +480,8 @@ class Terms:
                         Under(one, runs.second)
                         for one in (question.path, question.skips, differs, unlike)
                     ),
-                ]
+                ],
+                runs.manager,
             )
             is not False
         )

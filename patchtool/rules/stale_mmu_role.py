@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from patchtool.c.index import Index
 from patchtool.c.layout import RecordType, Types
-from patchtool.c.lower import Guard, Lowered, Lowering, Trouble
+from patchtool.c.lower import MAX_TERMS, Guard, Lowered, Lowering, Trouble
 from patchtool.c.memory import Loc
 from patchtool.c.scan import Definition
 from patchtool.errors import UsageError, meant
@@ -106,6 +106,21 @@ def examine(
 ) -> Examined:
     """Check some fields of a tree as ``check`` does, and return the questions as well."""
     bits.forget()  # a long walk would keep the terms of every tree
+    try:
+        return _examined(index, fields, label, rev, ways)
+    except bits.Outgrown:
+        place = Place(index.target.main, 1)
+        unknown = Unknown(place, f"what is computed outgrows {MAX_TERMS:,} terms")
+        return Examined(
+            Report(label, rev, unknowns=(unknown,), files=index.asked, verdict="unknown")
+        )
+    finally:
+        bits.allow_all()
+
+
+def _examined(
+    index: Index, fields: Sequence[str], label: str, rev: str | None, ways: Ways | None
+) -> Examined:
     require_target(index, label or "this folder")
     types = Types(index)
     roles = find_roles(index, types)
@@ -244,9 +259,14 @@ def _decide(
                 continue
             place, is_stored = guard.place, terms.stores(context, record, member)
             seen.append(Seen(context_name(context), name, member, place, is_stored))
-            result, question = _decide_field(
-                terms, name, context, record, member, ledger is not None
-            )
+            bits.allow(MAX_TERMS)
+            try:
+                result, question = _decide_field(
+                    terms, name, context, record, member, ledger is not None
+                )
+            except bits.Outgrown:
+                reason = Reason(f"what is computed for {name} outgrows {MAX_TERMS:,} terms")
+                result, question = FieldResult(name, name, "unknown", reasons=(reason,)), None
             if result is not None:
                 results.append(result)
             if question is not None:

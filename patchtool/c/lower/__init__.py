@@ -25,11 +25,14 @@ from patchtool.c.lower.statements import Statements
 from patchtool.c.lower.storage import member_names
 from patchtool.c.memory import Int, Loc, Opaque, State, Value
 from patchtool.c.scan import Definition
+from patchtool.model import Place
 from patchtool.proof import bits
 from patchtool.proof.bits import Cond, Word
 
 RECURSION = 8_000
 MAX_RUNS = 6
+MAX_TERMS = 100_000
+"""Terms of one run, and of what is decided about one path; kernels take up to 7,000."""
 
 
 class Lowering(Statements):
@@ -48,6 +51,7 @@ class Lowering(Statements):
         sys.setrecursionlimit(max(limit, RECURSION))
         try:
             for _ in range(MAX_RUNS):
+                bits.allow(MAX_TERMS)
                 state = State(dict(bind or {}))
                 self._run_once(entry, state)
                 if not self._learns(state):
@@ -55,12 +59,15 @@ class Lowering(Statements):
             else:
                 reason = "what the calls may set that are not followed has no end"
                 self._spoil(Unsupported(None, reason), State({}), entry)
+            self.out.memory = state.memory
+            self._settle_guards()
         except Exhausted as problem:
-            return self._given_up(problem)
+            return self._given_up(problem.place, "calls too much to be followed to its end")
+        except bits.Outgrown:
+            bits.allow(MAX_TERMS)
+            return self._given_up(self._spot(), "computes too much to be followed to its end")
         finally:
             sys.setrecursionlimit(limit)
-        self.out.memory = state.memory
-        self._settle_guards()
         return self.out
 
     def _learns(self, state: State) -> bool:
@@ -112,14 +119,15 @@ class Lowering(Statements):
         except RecursionError:
             self._spoil(Unsupported(None, "nesting is too deep"), State({}), entry)
 
-    def _given_up(self, problem: Exhausted) -> Lowered:
+    def _given_up(self, place: Place, what: str) -> Lowered:
         """Return a run of which nothing is decided, so that nobody looks at what it built."""
         entry = self.out.start
         out = Lowered(entry)
         out.consulted = self.out.consulted
-        reason = f"{entry.name}() calls too much to be followed to its end"
-        out.troubles.append(Trouble(problem.place, reason, True))
+        out.troubles.append(Trouble(place, f"{entry.name}() {what}", True))
         return out
 
 
-__all__ = ["Comparison", "Guard", "Lowered", "Lowering", "RoleShape", "RoleStore", "Trouble"]
+__all__ = [
+    "MAX_TERMS", "Comparison", "Guard", "Lowered", "Lowering", "RoleShape", "RoleStore", "Trouble",
+]  # fmt: skip

@@ -51,13 +51,13 @@ REPEATED = (1 << 64) // 255
 
 _SILENT = (
     r"trace_\w+|pr_\w+|printk\w*|dump_stack|BUILD_BUG_ON\w*|static_assert|lockdep_\w+|might_sleep"
-    r"|cond_resched|EXPORT_SYMBOL\w*|smp_\w*mb|barrier|instrumentation_\w+|preempt_\w+"
+    r"|cond_resched|EXPORT_SYMBOL\w*|smp_[rw]?mb|smp_mb__\w+|barrier|instrumentation_\w+|preempt_\w+"
 )
 """What says something, checks something or orders accesses, where the target does not define it."""
 _AT_BUILD = re.compile(r"BUILD_BUG_ON\w*|static_assert|EXPORT_SYMBOL\w*")
 """What evaluates nothing when it runs."""
-_TRACE = re.compile(r"trace_\w+")
-"""Inline functions: their arguments are always evaluated, those of the others perhaps."""
+_HEARD = re.compile(r"trace_\w+|printk|pr_(?:emerg|alert|crit|err|warn|warning|notice|info|cont)")
+"""Those whose arguments are always evaluated; those of the others perhaps."""
 _LOCKS = re.compile(
     r"(?:raw_)?(?:spin|read|write|mutex|rwlock)_(?:un)?lock(?:_\w+)?|(?:down|up)_(?:read|write)"
     r"|s?rcu_read_(?:un)?lock(?:_\w+)?|synchronize_s?rcu|guard"
@@ -278,7 +278,11 @@ class Calls(Expressions):
 
     def _is_own(self, name: str) -> bool:
         """Tell whether the target itself defines what else is taken by its meaning."""
-        return is_builtin(name, self.index.target) and self.index.defines(name, self._here)
+        if not is_builtin(name, self.index.target):
+            return False
+        if is_silent(name, self.index.target) and self.index.functions(name, self._here):
+            return True
+        return self.index.defines(name, self._here)
 
     def _builtin(
         self, name: str, node: Node, arguments: list[Node], state: State, needed: bool
@@ -290,7 +294,7 @@ class Calls(Expressions):
             return self._warning(name, node, arguments, state)
         if is_silent(name, self.index.target) and not (needed and _PURE.fullmatch(name)):
             if not _AT_BUILD.fullmatch(name):
-                self._spoken(name, node, arguments, state, bool(_TRACE.fullmatch(name)))
+                self._spoken(name, node, arguments, state, bool(_HEARD.fullmatch(name)))
             return zero
         if name in _BIT_OPERATIONS and len(arguments) in (2, 3):
             return self._bit_operation(name, node, arguments, state)

@@ -221,6 +221,9 @@ class Statements(Calls):
         type_node = node.child_by_field_name("type")
         if type_node is None:
             raise Unsupported(node, "a declaration without a type")
+        if "cleanup" in text(node) and any(p.type == "attribute_specifier" for p in _parts(node)):
+            reason = "a function is called where a variable ends"
+            self._spoil(Unsupported(node, reason), state)
         static = any(
             child.type == "storage_class_specifier" and text(child) == "static"
             for child in node.children
@@ -265,7 +268,7 @@ class Statements(Calls):
             return None
         if text(name) not in ("typeof", "__typeof__", "__typeof", "typeof_unqual"):
             return None
-        expression = syntax.expression(text(inner))
+        expression = syntax.expression(syntax.uncoded(text(inner)))
         if expression is None:
             return None
         ctype = self._type_named(expression.named_children[0])
@@ -290,6 +293,8 @@ class Statements(Calls):
         return state
 
     def _if(self, node: Node, state: State) -> State | None:
+        if node.children[1].start_byte != node.children[0].end_byte and syntax.is_scope(node):
+            return self._scoped(node, state)
         condition_node = node.child_by_field_name("condition")
         consequence = node.child_by_field_name("consequence")
         alternative = node.child_by_field_name("alternative")
@@ -394,6 +399,11 @@ class Statements(Calls):
         return bits.both(above, below)
 
     def _loop(self, node: Node, state: State) -> State | None:
+        macro = syntax.loop_macro(node)
+        if macro == "bits":
+            return self._for_each_bit(node, state)
+        if macro:
+            raise Unsupported(node, "a loop that is a macro is not understood")
         frame = self._frames[-1]
         outer = dict(frame.variables)
         initial = node.child_by_field_name("initializer")
@@ -481,6 +491,58 @@ class Statements(Calls):
         else:
             raise Unsupported(node, f"a loop of more than {MAX_TURNS} turns")
 
+    def _for_each_bit(self, node: Node, state: State) -> State | None:
+        """Run ``for_each_set_bit(bit, map, size)`` over a map of which the size is constant."""
+        listed = node.child_by_field_name("condition")
+        body = node.child_by_field_name("body")
+        assert listed is not None and body is not None
+        arguments = _listed(listed)
+        if len(arguments) != 3:
+            raise Unsupported(node, "a loop over bits is not understood")
+        size = self._constant(self._value(arguments[2], state), arguments[2])
+        counter = self._stored_to(arguments[0], state)
+        if not isinstance(counter.type, IntType) or size > MAX_TURNS:
+            raise Unsupported(node, f"a loop of more than {MAX_TURNS} turns")
+        frame = self._frames[-1]
+        outer = dict(frame.variables)
+        ends: list[State] = []
+        current: State | None = state.fork(True)
+        for number in range(size):
+            if current is None:
+                break
+            place = self._bit_of(self._value(arguments[1], current), number, node)
+            hit = bits.nonzero(self._as_int(self._load(place, current, node), node).bits)
+            if hit is False:
+                continue
+            rest = [] if hit is True else [current.fork(bits.negate(hit))]
+            turn = current.fork(hit)
+            self._store(counter, Int(bits.constant(counter.type.width, number)), turn, node)
+            frame.breaks.append([])
+            frame.continues.append([])
+            after = self._statement(body, turn)
+            ends.extend(frame.breaks.pop())
+            again = frame.continues.pop() + rest + ([after] if after is not None else [])
+            current = self._merge(again) if again else None
+        frame.variables = outer
+        if current is not None:
+            self._store(counter, Int(bits.constant(counter.type.width, size)), current, node)
+            ends.append(current)
+        if not ends:
+            return None
+        state.become(self._merge(ends))
+        return state
+
+    def _scoped(self, node: Node, state: State) -> State | None:
+        """Run what ``scoped_guard(class, lock)`` holds a lock for."""
+        body = node.child_by_field_name("consequence")
+        condition = node.child_by_field_name("condition")
+        assert body is not None and condition is not None
+        if node.child_by_field_name("alternative") is not None:
+            raise Unsupported(node, "a scope with an else")
+        for argument in filter(has_effects, _listed(condition)[1:]):
+            self._value_or_unknown(argument, state)
+        return self._statement(body, state)
+
     def _break(self, node: Node, state: State) -> State | None:
         if not self._frames[-1].breaks:
             raise Unsupported(node, "break outside a loop")
@@ -561,6 +623,21 @@ def _first_names(node: Node) -> Iterator[str]:
         node = node.named_children[0]
     if node.type == "identifier":
         yield text(node)
+
+
+def _listed(node: Node) -> list[Node]:
+    """Return what commas separate within parentheses."""
+    found: list[Node] = []
+    todo = [node]
+    while todo:
+        here = todo.pop()
+        if here.type == "comma_expression":
+            todo += [here.named_children[1], here.named_children[0]]
+        elif here.type == "parenthesized_expression" and here.named_child_count == 1:
+            todo.append(here.named_children[0])
+        else:
+            found.append(here)
+    return found
 
 
 def _parts(node: Node) -> Iterator[Node]:
