@@ -175,6 +175,8 @@ typedef long long s64;
 #define pr_debug(...) ({ (void)0, ##__VA_ARGS__; })
 #define WARN(c, f, ...) ({ bool __c = (c); if (__c) ((void)0, ##__VA_ARGS__); __c; })
 #define mutex_lock(l) ((void)(l))
+#define for_each_set_bit(i, m, n) for ((i) = 0; (i) < (n); (i)++) if (*(m) >> (i) & 1)
+#define scoped_guard(c, l) if (1)
 #define CONFIG_X86_64 1
 """
 
@@ -365,6 +367,15 @@ BODIES = {
     "lock": "u64 t = a; mutex_lock(&box->inner); t += b; box->out = t;",
     "bit-field beside a pointer": "struct { unsigned int t : 4; void *p; } f = { a, 0 };"
     " f.t += b; box->out = f.t;",
+    "bits that are set": "unsigned long m = b & 0x85; int i; u64 t = 0; for_each_set_bit(i, &m, 8)"
+    " t = t * 3 + i; box->out = t;",
+    "break at a bit that is set": "unsigned long m = a; int i; for_each_set_bit(i, &m, 6) {"
+    " if (i == 3) break; } box->out = i == 3;",
+    "scope of a lock": "u64 t = a; scoped_guard(mutex, &box->inner) { t++; if (b & 1) return; }"
+    " box->out = t;",
+    "type of an expression": "typeof(box->inner.half) t = a; typeof(&box->inner) p = &box->inner;"
+    " p->value = t; box->out = box->inner.value + sizeof(t);",
+    "element of a number": "u64 t = a; 0[&t] = b; box->out = t;",
     "address in a struct": "u64 t = a; struct { u64 *p; } s = { &t }; *s.p += b; box->out = t;",
     "address from a call": "u64 t = a; *self(&t) = b; box->out = t;",
     "sizeof": "box->out = sizeof(u32) + sizeof(struct inner *) + a;",
@@ -529,6 +540,12 @@ UNKNOWN = {
         "u64 t = a, *p = &t; *p = 64 / (b + 1); box->out = t;", "not constant"),
     "assembly through a pointer": (
         'u64 t = a, *p = &t; asm("x" : : "r"(p) : "memory"); box->out = t;', "asm"),
+    "function where a variable ends": (
+        "u64 t = a; { __attribute__((cleanup(drop))) u64 *p = &t; } box->out = t;", "ends"),
+    "function where a variable ends, behind its name": (
+        "u64 t = a; { u64 *p __attribute__((cleanup(drop))) = &t; } box->out = t;", ""),
+    "store that orders": ("u64 t = a; smp_store_mb(t, 0); box->out = t;", "smp_store_mb()"),
+    "loop of another macro": ("int i; each_for_each_one(i) box->out = i;", "macro"),
     "argument of a debug message": (
         'u64 t = a; pr_debug("%d", t = 5); box->out = t;', "whether pr_debug()"),
     "number without an end": ("box->out = a + " + "9" * 5000 + ";", "the number 9999"),

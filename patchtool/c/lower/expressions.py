@@ -42,6 +42,11 @@ TEMPORARY = "value."
 """How the roots of values are called that are no objects of the program."""
 LITERAL = "literal."
 LONGEST_SHOWN = 24
+VALUES = frozenset(
+    {"cast_expression", "binary_expression", "call_expression", "pointer_expression",
+     "conditional_expression", "assignment_expression", "update_expression", "comma_expression"}
+)  # fmt: skip
+"""Expressions that are indexed as the pointers that they yield."""
 MAX_CHOICES = 64
 MAX_INDEX_BITS = 8
 
@@ -698,7 +703,9 @@ class Expressions(Names):
     def _indexed(self, base: Node, index_node: Node, node: Node, state: State) -> LValue:
         while base.type == "parenthesized_expression" and base.named_child_count == 1:
             base = base.named_children[0]
-        if base.type in ("cast_expression", "binary_expression", "call_expression"):
+        if base.type == "number_literal":  # 0[x] is x[0]
+            base, index_node = index_node, base
+        if base.type in VALUES:
             array = None
             held: Value | None = self._value(base, state)
         else:
