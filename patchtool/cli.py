@@ -533,8 +533,8 @@ def _colour(when: str, to_stdout: bool) -> bool:
 
 
 def _print_ledger(report: Report) -> None:
-    """List on standard error every definition that the verdict rests on."""
-    from patchtool.report.words import counted, safe
+    """List on standard error every definition and mention that the verdict rests on."""
+    from patchtool.report.words import accounted, counted, safe
 
     lines = []
     for one in report.ledger:
@@ -543,7 +543,13 @@ def _print_ledger(report: Report) -> None:
     spans = sum(one.unparsed for one in report.ledger)
     total = f"{counted(len(report.ledger), 'definition')} in "
     total += counted(len({one.file for one in report.ledger}), "file")
-    lines.append(f"patchtool: rests on {total}, {counted(spans, 'unparsed span')}\n")
+    for account in report.mentions:
+        where = f"{safe(account.place.file)}:{account.place.line}:{account.place.column}"
+        lines.append(f"{where}: {safe(account.what)}: {safe(account.how)}\n")
+    total += f", {counted(spans, 'unparsed span')}"
+    if report.mentions:
+        total += f", {accounted(report)}"
+    lines.append(f"patchtool: rests on {total}\n")
     sys.stderr.write("".join(lines))
 
 

@@ -23,6 +23,7 @@ from patchtool.model import (
 from patchtool.report.layout import Cell, fits, laid_out, table, wrapped
 from patchtool.report.words import (
     acceptance,
+    accounted,
     counted,
     listed,
     of_host,
@@ -472,6 +473,8 @@ def _summed(report: Report) -> Iterator[str]:
         yield "not guarded: no set-up is skipped on an equal role"
     else:
         yield f"no gap on {total}"
+        if report.mentions:
+            yield f"; {accounted(report)}"
     if having["covered"] and report.verdict in ("gap", "unknown"):
         yield f"; {having['covered']} covered"
 

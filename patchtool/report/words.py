@@ -168,3 +168,10 @@ def rows(witness: Witness | None) -> tuple[tuple[str, str, int, int], ...]:
         (name if plain[name] == source else f"{name} ({origin(name, source)})", source, a, b)
         for name, source, a, b in table
     )
+
+
+def accounted(report: Report) -> str:
+    """Return how many mentions of what the verdicts rest on were found, and are open."""
+    mentions = counted(len(report.mentions), "mention")
+    left = sum(one.is_open for one in report.mentions)
+    return f"{mentions}, {left} of them open" if left else f"{mentions}, all accounted for"

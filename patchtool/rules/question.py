@@ -37,6 +37,13 @@ if TYPE_CHECKING:
     from patchtool.world.told import Told
 
 MAX_REFRESH = 64
+TRUSTED = (
+    "code outside KVM's text does not touch the members of KVM's contexts",
+    "no object is changed through a pointer to an unrelated type",
+    "a vendor hook is one of those in the text",
+)
+"""What no text can show, and every proof takes for granted."""
+
 NESTED = "L2's control block changes only while L1 runs, which sets root_mmu up with guest_mode=0"
 
 
@@ -604,7 +611,7 @@ class Terms:
         self, decision: Decision, invalidated: Mapping[Unit, Invalidated]
     ) -> tuple[str, ...]:
         """Return in words what a decision rests on beyond the code itself."""
-        found = set(self.path.assumptions)
+        found = {*self.path.assumptions, *(TRUSTED if self.ledger is not None else ())}
         found.update(self._constant_reason(one.word) or "" for one in decision.host)
         found.update(text for _, text in self._facts(decision.inputs))
         for unit, one in invalidated.items():
