@@ -92,6 +92,17 @@ def test_what_cannot_be_replayed_is_said():
     assert "L2's own" in reasons["nested_mmu", "init_kvm_nested_mmu", "root_level"]
 
 
+def test_a_context_is_known_by_its_path_not_its_name():
+    """From v7.3 on walks of the guest's tables have contexts of their own, of other names."""
+    found, refused = replays_of(with_hosts("pagewalk-word-gap"))
+    assert {(test.kind, test.context) for test in found} == {
+        ("root_mmu", "gva_walk"),
+        ("guest_mmu", "ngpa_walk"),
+    }
+    assert not refused
+    assert '"gva_walk", load_root_mmu,' in program.plain(found)
+
+
 def test_the_start_is_set_up_anew():
     """Where no paging is one of the states that collide, a test starts from another mode."""
     files = changed(with_hosts(), MMU, (b"ext.cr0_pg = 1;", b"ext.cr0_pg = 0;"))

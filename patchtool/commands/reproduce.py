@@ -185,7 +185,7 @@ def _write(arguments: argparse.Namespace, source: Source, tests: Sequence[Test])
     if arguments.quiet:
         return
     told = [
-        f"{one.kind}: {one.a.state.name} and {one.b.state.name} show that "
+        f"{one.context}: {one.a.state.name} and {one.b.state.name} show that "
         f"{one.initialiser}() misses {' and '.join(one.inputs)}"
         + (f", on a host with a {one.levels}-level NPT" if one.levels else "")
         for one in tests

@@ -165,7 +165,7 @@ static int load_root_mmu(const struct state *s)
 /* L2 is the same each time and has no page tables, so that only L1's are walked. */
 static const struct state l2 = { .name = "L2", .efer = EFER_SVME };
 
-/* Enter guest mode with @s as the state of L1, tell root_level of guest_mmu, leave. */
+/* Enter guest mode with @s as the state of L1, tell how L1's tables are walked, leave. */
 static int load_guest_mmu(const struct state *s)
 {
 	struct {

@@ -37,8 +37,7 @@ from patchtool.target.kvm import KVM, REGISTER_BITS
 
 FIELD = "root_level"
 _DEPTH = "shadow_root_level"
-_ROOT = ("root_mmu", "mmu")
-_SVM, _ = KVM.vendors
+_SVM, _EPT = KVM.vendors
 _FORMAT = b"KVM_STATE_NESTED_FORMAT_SVM"
 
 
@@ -48,12 +47,10 @@ class Prediction:
     The host is one that an emulator has: with SVM, and with page tables of LEVELS levels.
     """
 
-    def __init__(self, asked: Asked, kind: Kind, levels: int = 4) -> None:
-        self._asked, self.kind, self.levels = asked, kind, levels
+    def __init__(self, asked: Asked, context: str, kind: Kind, levels: int = 4) -> None:
+        self._asked, self.context, self.kind, self.levels = asked, context, kind, levels
         self._decision = Decision(asked.question)
-        self._host = asked.terms.on_host(
-            frozenset(self._decision.host), KVM.vendors[0], frozenset({levels})
-        )
+        self._host = asked.terms.on_host(frozenset(self._decision.host), _SVM, frozenset({levels}))
         self._stale: dict[tuple[State, State], bool | None] = {}
         self._levels: dict[State, int | None] = {}
 
@@ -127,7 +124,7 @@ def predictions(
         kind, _ = _kind(index, context, report, asked)
         question = _question(context, asked)
         if kind is not None and question is not None:
-            found.setdefault(kind, (context, Prediction(question, kind, levels)))
+            found.setdefault(kind, (context, Prediction(question, context.context, kind, levels)))
     return found
 
 
@@ -170,20 +167,33 @@ def _question(context: Context, asked: Sequence[Asked]) -> Asked | None:
 def _kind(
     index: Index, context: Context, report: Report, asked: Sequence[Asked]
 ) -> tuple[Kind | None, str]:
-    """Return how a context can be replayed; if it cannot, why."""
+    """Return how a context can be replayed; if it cannot, why.
+
+    What tells is where the path starts and what it needs, not what the context is called.
+    """
     question = _question(context, asked)
-    if context.context in _ROOT:
-        others = (_question(c, asked) for c in report.contexts if c.context == context.context)
-        if _is_shadow(context) or any(_excludes(question, other) for other in others):
-            return None, "shadow paging (TDP off) is not replayed"
-        return "root_mmu", ""
-    if context.context != "guest_mmu":
-        return None, f"{context.context} would need page tables of L2's own"
-    if question is None or not question.terms.path.lowered.start.file.startswith(_SVM):
+    if question is None:
+        return None, "its states are not known"
+    start = question.terms.path.lowered.start.file
+    if start.startswith(_SVM):
+        if not _loads_nested_state(index):
+            return None, "SVM of this tree has no KVM_SET_NESTED_STATE, so L1 would have to run"
+        return "guest_mmu", ""
+    if start.startswith(_EPT):
         return None, "nested EPT is not replayed: an emulator has SVM only"
-    if not _loads_nested_state(index):
-        return None, "this tree's SVM has no KVM_SET_NESTED_STATE, so it takes a hypervisor in L1"
-    return "guest_mmu", ""
+    if _walks_for_l2(question):
+        return None, f"{context.context} would need page tables of L2's own"
+    others = [_question(other, asked) for other in report.contexts]
+    if _is_shadow(context) or any(_excludes(question, other) for other in others):
+        return None, "shadow paging (TDP off) is not replayed"
+    return "root_mmu", ""
+
+
+def _walks_for_l2(question: Asked) -> bool:
+    """Tell whether a path needs a pointer of the vCPU to select what L2 is walked with."""
+    path = question.question.path
+    selections = [one for one in bits.symbols([path]) if " == &" in one.name]
+    return any(can_hold([path, bits.negate(one)]) is False for one in selections)
 
 
 def _is_shadow(context: Context) -> bool:
@@ -194,7 +204,7 @@ def _is_shadow(context: Context) -> bool:
 
 def _excludes(question: Asked | None, other: Asked | None) -> bool:
     """Tell whether a path needs a flag to be off that another path needs on."""
-    if question is None or other is None:
+    if question is None or other is None or _walks_for_l2(other):
         return False
     path, rival = question.question.path, other.question.path
     flags = bits.symbols([path]) & bits.symbols([rival])

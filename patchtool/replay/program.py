@@ -254,9 +254,8 @@ def _test(test: Test, names: dict[Expected, str]) -> str:
     host = f"; needs a {test.levels}-level NPT" if test.levels else ""
     inputs = " and ".join(test.inputs)
     why = f"\t/* {test.initialiser}(): {inputs} {verb} not in the role{host}. */\n"
-    return (
-        f'{why if test.inputs else ""}\t{{ "{test.kind}", {load}, &{start},\n\t  &{a}, &{b} }},\n'
-    )
+    states = f"&{start},\n\t  &{a}, &{b}"
+    return f'{why if test.inputs else ""}\t{{ "{test.context}", {load}, {states} }},\n'
 
 
 def states_of(tests: Sequence[Test]) -> Iterator[State]:

@@ -56,6 +56,7 @@ HOST_LEVELS = (4, 5)
 class Test(NamedTuple):
     """Two states to load one after the other, in both orders.
 
+    ``context`` is the member of the vCPU that is set up, ``kind`` how that is brought about.
     ``start`` is loaded first, in root_mmu alone: a state from which either of them is set
     up anew.  ``inputs`` are the inputs that the pair shows to be missing in the role.
     """

@@ -19,7 +19,6 @@ from patchtool.replay.states import (
     OFF,
     PAE,
     TWO,
-    Kind,
     State,
     Test,
     modes_of,
@@ -42,7 +41,8 @@ Pair = tuple[State, State]
 class Swept(NamedTuple):
     """One context: what was seen and what was predicted for each ordered pair of modes."""
 
-    kind: Kind
+    context: str
+    modes: tuple[State, ...]
     seen: Mapping[Pair, Seen | None]
     predicted: Mapping[Pair, Seen | None]
 
@@ -75,7 +75,7 @@ def tests(predictions: Sequence[Prediction]) -> list[Test]:
             sides = one.expected(a), one.expected(b)
             if sides[0] is not None and sides[1] is not None:
                 start = one.start(a, b) or OFF
-                found.append(Test(one.kind, one.kind, "", start, sides[0], sides[1], ()))
+                found.append(Test(one.kind, one.context, "", start, sides[0], sides[1], ()))
     return found
 
 
@@ -90,8 +90,9 @@ def compared(predictions: Sequence[Prediction], transcript: Transcript) -> list[
         pairs = [(a, b) for a in modes for b in modes if a != b]
         found.append(
             Swept(
-                one.kind,
-                {pair: _seen(seen, one.kind, *pair) for pair in pairs},
+                one.context,
+                modes,
+                {pair: _seen(seen, one.context, *pair) for pair in pairs},
                 {pair: _predicted(one, *pair) for pair in pairs},
             )
         )
@@ -99,12 +100,12 @@ def compared(predictions: Sequence[Prediction], transcript: Transcript) -> list[
 
 
 def _seen(
-    seen: Mapping[tuple[str, str], Seen], kind: Kind, first: State, then: State
+    seen: Mapping[tuple[str, str], Seen], context: str, first: State, then: State
 ) -> Seen | None:
     """Return what a transcript says of a pair, or of what kept it from being tried."""
     a, b = first.name, then.name
     orders = (f"{a}, then {b}", f"{a} alone", f"{b} alone", f"{a} and {b}", f"{b} and {a}")
-    found = (seen.get((kind, order)) for order in orders)
+    found = (seen.get((context, order)) for order in orders)
     return next((one for one in found if one is not None), seen.get(("all", "")))
 
 
@@ -124,10 +125,10 @@ def status(swept: Sequence[Swept]) -> int:
 def tables(swept: Sequence[Swept], kernel: str, tree: str) -> Iterator[str]:
     """Yield the lines of a report."""
     for one in swept:
-        modes = modes_of(one.kind)
+        modes = one.modes
         wide = _CELL * len(modes)
         yield ""
-        yield f"{one.kind:{_FIRST}}{'seen: ' + kernel:{wide}}   predicted: {tree}".rstrip()
+        yield f"{one.context:{_FIRST}}{'seen: ' + kernel:{wide}}   predicted: {tree}".rstrip()
         heads = "".join(f"{_SHORT[mode]:{_CELL}}" for mode in modes)
         yield f"{'  first':{_FIRST}}{heads}   {heads}".rstrip()
         for a in modes:
@@ -140,12 +141,12 @@ def tables(swept: Sequence[Swept], kernel: str, tree: str) -> Iterator[str]:
     for one in swept:
         for a, b in one.differences:
             yield (
-                f"{one.kind}, {a.name}, then {b.name}: seen {one.seen[a, b]}, "
+                f"{one.context}, {a.name}, then {b.name}: seen {one.seen[a, b]}, "
                 f"predicted {one.predicted[a, b]}"
             )
         total, stale = len(one.seen), list(one.seen.values()).count("stale")
         same = one.compared - len(one.differences)
-        yield f"{one.kind}: {same} of {total} ordered pairs as predicted, {stale} stale"
+        yield f"{one.context}: {same} of {total} ordered pairs as predicted, {stale} stale"
 
 
 def _cell(side: Mapping[Pair, Seen | None], a: State, b: State) -> str:
