@@ -112,3 +112,12 @@ def test_an_overlay_has_what_differs_alone():
     own = {n: len(miniatures.own(n)) for n in miniatures.NAMES if "base" in miniatures.expected(n)}
     assert own
     assert all(1 <= number <= 6 for number in own.values()), own
+
+
+def test_a_parse_error_is_told_once_at_its_line():
+    """What cannot be parsed is told where it is, and not at the calls of its function."""
+    report = decided("broken-syntax", rule.DEFAULT_FIELDS)
+    (one,) = report.unknowns
+    text = miniatures.files("broken-syntax")[one.place.file].decode().split("\n")
+    assert text[one.place.line - 1] == "\text.cr4_pae = ____is_cr4_pae(regs;"
+    assert one.reason == "this line cannot be parsed"

@@ -167,3 +167,18 @@ def rooted(name: str, node: Node) -> Iterator[dict[str, list[Node]]]:
 def text(node: Node) -> str:
     """Return the C text of a node, undecodable bytes replaced."""
     return (node.text or b"").decode("utf-8", "replace")
+
+
+def errors(node: Node) -> list[Node]:
+    """Return the spans below a node that the grammar could not parse."""
+    if not node.has_error:
+        return []
+    found: list[Node] = []
+    todo = [node]
+    while todo:
+        here = todo.pop()
+        if here.is_error or here.is_missing:
+            found.append(here)
+        elif here.has_error:
+            todo.extend(reversed(here.children))
+    return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations, islice
 
+from patchtool.c import syntax
 from patchtool.c.index import is_static
 from patchtool.c.lower import Lowered, RoleStore, Trouble
 from patchtool.c.memory import Int, Loc, Value, is_shared
@@ -30,9 +31,10 @@ def garbled_functions(tree: Tree, starts: list[Definition]) -> tuple[Unknown, ..
             if definition.name == name:
                 candidates[definition.key] = definition
     for definition in candidates.values():
-        if tree.index.node(definition).has_error:
-            place = Place(definition.file, definition.line, 1, definition.name)
-            found.add(Unknown(place, f"{definition.name}() cannot be parsed"))
+        for error in syntax.errors(tree.index.node(definition))[:1]:
+            row, column = error.start_point
+            place = Place(definition.file, definition.line + row, column + 1, definition.name)
+            found.add(Unknown(place, "this line cannot be parsed"))
     return tuple(sorted(found))
 
 

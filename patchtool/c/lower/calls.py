@@ -41,6 +41,7 @@ from patchtool.c.memory import (
 )
 from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node, text
+from patchtool.model import Place
 from patchtool.proof import bits
 from patchtool.proof.bits import Cond
 from patchtool.target import Target
@@ -146,13 +147,14 @@ class Calls(Expressions):
             raise Unsupported(call, f"{function.name}() calls itself")
         root = self.index.node(function)
         node = syntax.function(root)
-        errors = _errors(root)
+        errors = syntax.errors(root)
         self._consult("function", function, len(errors))
         unit = Unit(function.file, function.line, function.generated)
         if node is None or errors:
             with self._unit(unit):
-                spot = errors[0] if errors else None
-                raise Unsupported(spot, f"{function.name}() cannot be parsed", missing=True)
+                if errors:
+                    raise Unsupported(self.place(errors[0]), "this line cannot be parsed", True)
+                raise Unsupported(None, f"{function.name}() cannot be parsed", missing=True)
         body = node.child_by_field_name("body")
         declarator = node.child_by_field_name("declarator")
         type_node = node.child_by_field_name("type")
@@ -719,11 +721,19 @@ class Calls(Expressions):
         if self.effects.reaches(name, definition) or self._stores_watched((definition,)):
             self._spoil(problem, state)
         self._pass(name, (definition,), values, node, state)
+        if isinstance(problem.node, Place):
+            # It is told where it is, once, and not at each call.
+            return self._unknown_call(problem.node, problem.reason, values, state, problem.missing)
         reason = f"{name}(): {problem.reason}"
         return self._unknown_call(node, reason, values, state, problem.missing)
 
     def _unknown_call(
-        self, node: Node, reason: str, values: list[Value], state: State, missing: bool = False
+        self,
+        node: Node | Place,
+        reason: str,
+        values: list[Value],
+        state: State,
+        missing: bool = False,
     ) -> Opaque:
         """Return what an unknown call returns: forget the locals that it may reach."""
         reached = self._within_reach(values, state)
@@ -956,18 +966,3 @@ def _is_tested(node: Node) -> bool:
         other = parent.children[2 if parent.children[0] == node else 0]
         return operator in ("&&", "||") or (operator in ("==", "!=") and text(other) == "0")
     return parent.type in ("if_statement", "while_statement")
-
-
-def _errors(node: Node) -> list[Node]:
-    """Return the spans below a node that the grammar could not parse."""
-    if not node.has_error:
-        return []
-    found: list[Node] = []
-    todo = [node]
-    while todo:
-        here = todo.pop()
-        if here.is_error or here.is_missing:
-            found.append(here)
-        elif here.has_error:
-            todo.extend(reversed(here.children))
-    return found

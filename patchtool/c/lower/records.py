@@ -152,9 +152,12 @@ class Lowered:
 
 
 class Unsupported(Exception):
-    """Raised inside lowering where a construct is not understood."""
+    """Raised inside lowering where a construct is not understood.
 
-    def __init__(self, node: Node | None, reason: str, missing: bool = False) -> None:
+    A place stands for a node of a text that is left on the way to whoever catches it.
+    """
+
+    def __init__(self, node: Node | Place | None, reason: str, missing: bool = False) -> None:
         super().__init__(reason)
         self.node = node
         self.reason = reason

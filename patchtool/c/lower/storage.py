@@ -125,8 +125,10 @@ class Storage:
             result = bits.both(base, result)
         return result
 
-    def place(self, node: Node) -> Place:
+    def place(self, node: Node | Place) -> Place:
         """Return where a node of the text at hand stands."""
+        if isinstance(node, Place):
+            return node
         start = self.out.start
         unit = self._units[-1] if self._units else Unit(start.file, start.line, True)
         name = self._frames[-1].function.name if self._frames else start.name
@@ -153,7 +155,7 @@ class Storage:
         finally:
             self._units.pop()
 
-    def opaque(self, node: Node | None, reason: str, missing: bool = False) -> Opaque:
+    def opaque(self, node: Node | Place | None, reason: str, missing: bool = False) -> Opaque:
         """Return a new value that is not understood."""
         place = self.place(node) if node is not None else self._spot()
         return Opaque(self.out.unclear(Unclear(place, reason, missing)))
