@@ -93,7 +93,7 @@ class Terms:
         self._prefixes = tuple(f"{c}." if c.path else f"{c.root.name}->" for c in self.contexts)
         self._runs = self._made_runs({})
         self._others = [g for g in self.out.guards if g.symbol != self.guard.symbol]
-        self._left_in: dict[Loc, list[Cond]] = {}
+        self._left_in: dict[tuple[Loc, bool], list[Cond]] = {}
         self._cells = {
             loc: value
             for loc, value in self.out.memory.items()
@@ -159,6 +159,13 @@ class Terms:
     def _bits_under(self, value: Bits, guard: bool) -> Bits:
         """Return a vector on this path, with the guard decided."""
         return self._sides[guard].vector(value)
+
+    def _leaves(self, loc: Loc, value: Int, guard: bool) -> list[Cond]:
+        """Return bit by bit what is left in a cell of the context, with the guard decided."""
+        key = loc, guard
+        if key not in self._left_in:
+            self._left_in[key] = self._bits_under(value.bits, guard).conditions()
+        return self._left_in[key]
 
     def _cell(self, loc: Loc, width: int) -> Bits | None:
         value = self.out.memory.get(loc)
@@ -250,9 +257,7 @@ class Terms:
         value = self._cells.get(loc) if isinstance(loc, Loc) else None
         if isinstance(value, Int):
             assert isinstance(loc, Loc)
-            if loc not in self._left_in:
-                self._left_in[loc] = self._bits_under(value.bits, self._full).conditions()
-            left_in = self._left_in[loc]
+            left_in = self._leaves(loc, value, self._full)
             return position < len(left_in) and left_in[position]
         if isinstance(value, Opaque):
             return value.word.bit(position)
@@ -468,7 +473,7 @@ class Terms:
                 changed[loc] = unlike = True
                 continue
             skipped, full = (
-                self._bits_under(value.bits, side).conditions()[symbol.position]
+                self._leaves(loc, value, side)[symbol.position]
                 for side in (not self._full, self._full)
             )
             other = bits.negate(bits.same(skipped, symbol))
