@@ -180,7 +180,7 @@ class Statements(Calls):
             self._spoil(problem, state)
         reached += self._escaped(state)
         self._forget_locals(reached, state, lambda: self._opaque_for(problem))
-        if not self.index.functions(name, self._here):  # perhaps a macro that sets a variable
+        if not name or not self.index.functions(name, self._here):  # perhaps a macro that stores
             for argument in listed.named_children:
                 plain = _plain_name(argument)
                 if plain is not None and plain in self._frames[-1].variables:
