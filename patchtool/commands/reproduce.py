@@ -31,8 +31,9 @@ one of them, else it needs nothing but ioctls."""
 
 _STATUSES = """\
 exit status:
-  0  the program was written, or root_level followed the registers
-  1  root_level was stale
+  0  the program was written, root_level followed the registers, or a sweep
+     was as predicted
+  1  root_level was stale, or a sweep was not as predicted
   2  the request or the input is at fault; standard error says how
   3  a control failed, or there was nothing that applies"""
 

@@ -172,7 +172,7 @@ def _kind(
     What tells is where the path starts and what it needs, not what the context is called.
     """
     question = _question(context, asked)
-    if question is None:
+    if question is None or not context.context.isidentifier():
         return None, "its states are not known"
     start = question.terms.path.lowered.start.file
     if start.startswith(_SVM):

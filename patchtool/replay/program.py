@@ -255,6 +255,7 @@ def _test(test: Test, names: dict[Expected, str]) -> str:
     inputs = " and ".join(test.inputs)
     why = f"\t/* {test.initialiser}(): {inputs} {verb} not in the role{host}. */\n"
     states = f"&{start},\n\t  &{a}, &{b}"
+    assert re.fullmatch(r"\w+", test.context) and re.fullmatch(r"\w+", test.initialiser or "_")
     return f'{why if test.inputs else ""}\t{{ "{test.context}", {load}, {states} }},\n'
 
 
