@@ -41,7 +41,8 @@ _STRAY_HUNK = rb"[ \t]*@@+ -\d"
 _STRAY_FILE = rb"(?i)[ \t]*diff[ \t]+--?git[ \t]"
 _IDS = rb"index ([0-9a-f]+)\.\.([0-9a-f]+)"
 _BINARY = rb"Binary files (.*) and (.*) differ"
-_ONLY = rb"Only in [^:]+: \S"
+_ONLY = rb"Only in \S+: \S+$"
+_FIELD = rb"(?i)(?:subject|message-id): "
 _DATE = r"\s+(?:\d{4}-\d\d-\d\d |\((?:revision|working|nonexistent))"
 _QUOTED = rb'\\([abtnvfr"\\]|[0-3][0-7]{2})'
 _ESCAPES = dict(zip(b'abtnvfr"\\', b'\a\b\t\n\v\f\r"\\', strict=True))
@@ -126,15 +127,23 @@ class _Outline:
     def sections(self) -> Iterator[Section]:
         """Yield the sections, and refuse lines that belong to none and should."""
         first: Section | None = None
-        separator = at = 0
+        separator = at = second = 0
         while at < len(self._lines):
             section = self._section(at)
             if section is None:
                 self._beside(at, first)
                 if first is not None and self._lines[at].rstrip() == b"---":
                     separator = at
+                elif first is not None and re.match(_FIELD, self._lines[at]):
+                    second = second or at
                 at += 1
                 continue
+            if separator and second and self._mail:
+                self._fail(
+                    second,
+                    'another mail begins here without a line "From ..." in front of it; give the '
+                    "mails one by one, or as an mbox",
+                )
             if separator and first is not None and self._mail:
                 self._fail(
                     first.start,
@@ -160,6 +169,8 @@ class _Outline:
     def _beside(self, at: int, before: Section | None) -> None:
         """Look at a line that is in no section: it may be no piece of a diff."""
         line = self._lines[at]
+        if line.startswith(b"Only in ") and re.match(_ONLY, line) and not self._mail:
+            self._fail(at, "the diff leaves out a whole file; make it anew with `diff -urN`")
         if before is None:
             # Words may quote a diff, but one hunk and its lines are more than words.
             if line.startswith(b"@@ ") and _HUNK.match(line) and self._continues(at + 1):
@@ -173,8 +184,6 @@ class _Outline:
             self._fail(at, f'a header that begins like "diff --git" is damaged; {_RAW}')
         if line.startswith((b"+\t", b"-\t")):
             self._fail(at, f"this line of a hunk belongs to none; {_RAW}")
-        if line.startswith(b"Only in ") and re.match(_ONLY, line):
-            self._fail(at, "the diff leaves out a whole file; make it anew with `diff -urN`")
 
     def _continues(self, at: int) -> bool:
         return self._get(at)[:1] in (b" ", b"+", b"-")
@@ -316,6 +325,8 @@ class _Outline:
     def _without(self, start: int, at: int, shown: str) -> NoReturn:
         """Refuse the header of a file that no hunk follows."""
         line = self._get(at)
+        if line.startswith(b"\x1b["):
+            self._fail(at, "the patch holds the colours of a terminal; make it with --no-color")
         if re.match(_STRAY_HUNK, line) and not line.startswith(b"@"):
             self._fail(at, f'the header of a hunk of {shown}, "@@", is indented; {_RAW}')
         how = "the text ends" if at >= len(self._lines) else "something else follows"
@@ -363,6 +374,8 @@ class _Outline:
     def _odd(self, at: int, what: str) -> NoReturn:
         """Refuse a line that cannot be in a hunk."""
         line = self._lines[at]
+        if line.startswith(b"\x1b["):
+            self._fail(at, "the patch holds the colours of a terminal; make it with --no-color")
         if self._lines[at - 1].rstrip() in (b"--", b"---") or line.startswith((b"diff ", b"@@")):
             self._fail(at, f"{what} is shorter than its header says; {_RAW}")
         words = line.decode("utf-8", "backslashreplace").strip()
@@ -419,7 +432,7 @@ def _names(source: str, target: str, git: bool) -> tuple[str | None, str | None]
     tops, rests = {top for top, _, _ in pair}, {rest for _, _, rest in pair}
     # Without git any two names may stand before the same path: "linux.orig/", "linux/".
     strip = len(tops) == 2 and len(rests) == 1 and "" not in rests
-    if strip or (tops <= _PREFIXES and "" not in rests):
+    if strip or (tops <= _PREFIXES and "" not in rests) or tops == {"."}:
         old, new = (None if p is None else p.partition("/")[2] for p in (old, new))
     return old, new
 

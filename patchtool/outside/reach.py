@@ -45,7 +45,7 @@ def sort(
     for letter in letters:
         kept = []
         for section in letter.sections:
-            one = _below(section, prefix)
+            one = _stripped(_below(section, prefix), present, prefix)
             if any(relevant(path) or _climbs(path) for path in _paths(one)):
                 kept.append(one)
                 continue
@@ -111,6 +111,20 @@ def _below(section: Section, prefix: str) -> Section:
         for path in (section.old, section.new)
     )
     return section._replace(old=old, new=new)
+
+
+def _stripped(section: Section, present: Present, prefix: str) -> Section:
+    """Return a section of a plain diff without the folder that git would take away.
+
+    Two equal folders in front may be the top of another tree, or belong to the path.
+    """
+    path = section.old or ""
+    _, _, rest = path.partition("/")
+    here = f"{prefix}/" if prefix else ""
+    plain = not section.git and section.old == section.new and relevant(rest)
+    if plain and not present(here + path) and present(here + rest):
+        return section._replace(old=rest, new=rest)
+    return section
 
 
 def _reason(section: Section, present: Present, prefix: str, made: set[str]) -> str:
