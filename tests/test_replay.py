@@ -297,6 +297,7 @@ def test_the_command_writes_a_program(tmp_path, capsys):
         ("role-regs-compare-fixed", "this tree has no gap"),
         ("unguarded", "KVM of this tree skips no set-up"),
         ("broken-missing", "something is undecided"),
+        ("cpuid-stale-gap", "no gap of this tree is one that a program can show"),
     ],
 )
 def test_a_tree_without_a_gap_has_nothing_to_replay(tree, reason, tmp_path, capsys):
@@ -306,6 +307,16 @@ def test_a_tree_without_a_gap_has_nothing_to_replay(tree, reason, tmp_path, caps
     assert not out
     assert reason in err
     assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    """Where the program cannot be written, nothing is left and the sentence says why."""
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot be written: "):
+        reproduce(miniatures.folder("demo"), "-o", tmp_path / "file" / "new")
+    (tmp_path / "out" / "mmu_root_level_test.c").mkdir(parents=True)
+    with pytest.raises(InputError, match="cannot be written: is a directory"):
+        reproduce(miniatures.folder("demo"), "-o", tmp_path / "out")
 
 
 # -- kernels and modules -------------------------------------------------------------------
