@@ -250,10 +250,9 @@ def _test(test: Test, names: dict[Expected, str]) -> str:
     start = next(name for one, name in names.items() if one.state == test.start)
     a, b = names[test.a], names[test.b]
     load = f"load_{test.kind}"
-    verb = "is" if len(test.inputs) == 1 else "are"
     host = f"; needs a {test.levels}-level NPT" if test.levels else ""
     inputs = " and ".join(test.inputs)
-    why = f"\t/* {test.initialiser}(): {inputs} {verb} not in the role{host}. */\n"
+    why = f"\t/* {test.initialiser}(): the role has to tell {inputs}{host}. */\n"
     states = f"&{start},\n\t  &{a}, &{b}"
     assert re.fullmatch(r"\w+", test.context) and re.fullmatch(r"\w+", test.initialiser or "_")
     return f'{why if test.inputs else ""}\t{{ "{test.context}", {load}, {states} }},\n'

@@ -262,7 +262,7 @@ static const struct test {
 	const struct state *a;
 	const struct state *b;
 } tests[] = {
-	/* shadow_mmu_init_context(): EFER.LMA is not in the role. */
+	/* shadow_mmu_init_context(): the role has to tell EFER.LMA. */
 	{ "guest_mmu", load_guest_mmu, &no_paging,
 	  &pae_paging, &four_level_paging },
 };

@@ -269,10 +269,10 @@ static const struct test {
 	const struct state *a;
 	const struct state *b;
 } tests[] = {
-	/* init_kvm_tdp_mmu(): EFER.LMA is not in the role. */
+	/* init_kvm_tdp_mmu(): the role has to tell EFER.LMA. */
 	{ "root_mmu", load_root_mmu, &no_paging,
 	  &pae_paging, &four_level_paging },
-	/* shadow_mmu_init_context(): EFER.LMA is not in the role. */
+	/* shadow_mmu_init_context(): the role has to tell EFER.LMA. */
 	{ "guest_mmu", load_guest_mmu, &no_paging,
 	  &pae_paging, &four_level_paging },
 };
