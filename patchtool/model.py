@@ -65,6 +65,18 @@ class Witness(NamedTuple):
     """What the host is taken to be: constants that are alike for all vCPUs."""
     needs: tuple[str, ...] = ()
     """Which of them have to be so: with another value that hosts have there is no gap."""
+    element: str = ""
+    """Which part of the field the values are of, with the bits that differ; "" for all of it."""
+    spelt: tuple[str, str] | None = None
+    """The values as C spells them, where they are no plain numbers."""
+
+    @property
+    def said(self) -> tuple[str, str]:
+        """The values as a person reads them."""
+        if self.spelt is not None:
+            return self.spelt
+        one, other = (str(v) if v < 1 << 16 else f"{v:#x}" for v in self.values)
+        return one, other
 
 
 class Reason(NamedTuple):
@@ -94,6 +106,8 @@ class FieldResult(NamedTuple):
     reasons: tuple[Reason, ...] = ()
     others: tuple[Witness, ...] = ()
     """One more witness for each input that is missing, where there is one."""
+    accumulates: bool = False
+    """Whether a full set-up keeps bits of an earlier one, a gap of its own kind."""
 
 
 class Context(NamedTuple):

@@ -287,3 +287,38 @@ def test_without_the_solver_no_question_is_answered_that_needs_it(sound, monkeyp
     answer = Decision(question(field, role)).decide()
     assert answer.verdict == "unknown"
     assert "z3" in answer.problem
+
+
+def masked(*conditions, role):
+    """Ask about a field of which a full run may leave bits as they were."""
+    field = vector(*conditions)
+    own = tuple(OLD["field"].bit(i) for i in range(field.width))
+    return question(field, role)._replace(old=own, elements=(field.width,))
+
+
+def test_states_that_do_not_store():
+    """A state in which a field is not stored is no witness, and is named."""
+    one, two = INPUTS[0], INPUTS[1]
+    kept = bits.choose_cond(one, two, OLD["field"].bit(0))
+    answer = Decision(masked(kept, role=vector(one, two))).decide()
+    assert (answer.verdict, answer.unstored) == ("covered", ("r#0=0",))
+    answer = Decision(masked(kept, role=vector(one))).decide()
+    assert (answer.verdict, answer.missing) == ("gap", ("r#1",))
+
+
+def test_accumulation_has_three_states():
+    """What is added to and never cleared is a gap although the role tells all states apart."""
+    one, two = INPUTS[0], INPUTS[1]
+    low, high = (OLD["field"].bit(i) for i in (0, 1))
+    added = bits.choose_cond(one, bits.either(low, two), False)
+    answer = Decision(masked(added, one, role=vector(one, two))).decide()
+    assert answer.verdict == "gap"
+    assert not answer.missing
+    states = answer.accumulated
+    assert states is not None
+    assert states.values[0] != states.values[1]
+    assert states.c[0] == 1
+    cleared = bits.choose_cond(one, two, False)
+    assert Decision(masked(cleared, one, role=vector(one, two))).decide().verdict == "covered"
+    always = bits.choose_cond(one, bits.either(low, True), bits.both(high, low))
+    assert Decision(masked(always, one, role=vector(one))).decide().accumulated is None

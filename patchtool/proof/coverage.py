@@ -218,6 +218,7 @@ class Question(NamedTuple):
     """What each bit of the field was before the run; empty where the field is always stored."""
     elements: tuple[int, ...] = ()
     """How many bits each element of the field has, the first one first; empty for just one."""
+    names: tuple[str, ...] = ()
 
 
 class Row(NamedTuple):
@@ -742,8 +743,7 @@ class Decision:
     def _accumulated(self) -> Witnessed | None:
         """Return three states with the last of which a full run keeps bits of the one before.
 
-        An element that a run masks by what is alike in all runs keeps its bits without
-        accumulating: nothing of it is decided by the state.
+        The two others have stored them, each in its own way.
         """
         runs, q = self.q.runs, self.q
         at = 0
@@ -761,15 +761,6 @@ class Decision:
                 continue
             reach = [*self._legal, Under(q.path, runs.first), Under(partly, runs.first)]
             if self._can_hold(reach) is False:
-                continue
-            reach += [Under(q.path, runs.other), Under(partly, runs.other)]
-            varies = {
-                row: Denied((Alike((row.stored,), runs.first, runs.other),
-                             Denied((Stale(((row.stored, row.fresh, row.fresh),),
-                                           runs.first, runs.other),))))
-                for row in rows
-            }  # fmt: skip
-            if self._which(reach, varies) == []:
                 continue
             found = self._kept_through(rows, partly, own)
             if found is not None:
@@ -795,11 +786,11 @@ class Decision:
         after = runs.thirds()
         lasts = [Under(rule, runs.third) for rule in self._rules]
         # What the third run keeps must be different after the two before it.
-        kept = {
+        kept: dict[Row, Claim] = {
             row: Denied((Denied((
                 Denied((Under(row.stored, runs.third),)),
-                Alike((row.left if row.left is not None else row.kept,),
-                      runs.first, runs.other, alike=False))),))
+                Under(row.stored, runs.first), Under(row.stored, runs.other),
+                Alike((row.fresh,), runs.first, runs.other, alike=False))),))
             for row in rows
         }  # fmt: skip
         claims: list[Claim] = [

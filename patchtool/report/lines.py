@@ -204,7 +204,7 @@ def _details(one: Finding) -> Iterator[str]:
         carriers = ", ".join(map(safe, given.covered_by)) or "nothing"
         yield f"{safe(given.name)}{f' ({read})' if read else ''}: carried by {carriers}"
     if result.witness is not None:
-        for label, column, value in zip("AB", (2, 3), result.witness.values, strict=True):
+        for label, column, value in zip("AB", (2, 3), result.witness.said, strict=True):
             state = ", ".join(f"{safe(row[0])}={row[column]}" for row in rows(result.witness))
             yield f"state {label}: {state}: {safe(result.member)}={value}"
         yield "role: " + ", ".join(f"{safe(n)}={v:#x}" for n, v in result.witness.role) + " in both"

@@ -236,13 +236,13 @@ def _flow(report: Report, context: Context, result: FieldResult) -> Node:
         role = ", ".join(f"{safe(name)}={value:#x}" for name, value in witness.role)
         member = safe(result.member)
         if label == "A":
-            steps.append((guard, f"The full set-up stores {member}={witness.values[0]} and {role}"))
+            steps.append((guard, f"The full set-up stores {member}={witness.said[0]} and {role}"))
         else:
             steps.append(
                 (
                     guard,
                     f"{role} again, so the set-up is skipped: {member} stays "
-                    f"{witness.values[0]} and should be {witness.values[1]}",
+                    f"{witness.said[0]} and should be {witness.said[1]}",
                 )
             )
     return {

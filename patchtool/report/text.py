@@ -16,7 +16,6 @@ from patchtool.model import (
     FieldResult,
     Finding,
     Input,
-    Place,
     Report,
     Suppressed,
     Witness,
@@ -80,7 +79,6 @@ class _Writer:
             yield from self._line(
                 where(unknown.place), "unknown", "1;33", said(unknown.place, unknown.reason)
             )
-            yield from self._quoted(unknown.place)
         for one in self._report.suppressed:
             yield from self._accepted(one)
             if self._options.verbose and not self._options.quiet:
@@ -129,16 +127,6 @@ class _Writer:
     def _comes(self, changed: Anchor) -> Iterator[str]:
         spot = where(changed.place, column=True)
         yield from self._line(spot, "note", "1;36", origin_of(changed))
-
-    def _quoted(self, place: Place) -> Iterator[str]:
-        """Yield the line of a place, where there is one."""
-        if self._options.read is None or self._options.quiet:
-            return
-        from patchtool.report.quotes import drawn, line
-
-        quote = line(place, self._options.read)
-        for shown, kind in drawn(quote, self._width) if quote is not None else ():
-            yield self._paint(shown, "1;33" if kind == "caret" else "")
 
     def _quotes(self, finding: Finding) -> Iterator[str]:
         """Yield the lines of the source that a finding is about."""
@@ -225,7 +213,7 @@ class _Writer:
                     witness.a, witness.b, witness.sources, strict=True
                 )
             }
-            columns.append(_pairs([values.get(key) for key in names], witness.values))
+            columns.append(_pairs([values.get(key) for key in names], witness.said))
         rows = [
             ("witness", *(column[0] for column in columns[1:])),
             *zip([*columns[0], safe(result.member)], *(c[1:] for c in columns[1:]), strict=True),
@@ -369,14 +357,13 @@ class _Writer:
         return wrapped(text, first, rest, self._width)
 
 
-def _pairs(values: Sequence[tuple[int, int] | None], last: tuple[int, int]) -> list[str]:
+def _pairs(values: Sequence[tuple[int, int] | None], last: tuple[str, str]) -> list[str]:
     """Return the head and the rows of two states side by side; a star tells what differs."""
     shown = [("A", " ", "B")]
-    for pair in (*values, last):
-        if pair is None:
-            shown.append(("", " ", ""))
-        else:
-            shown.append((_number(pair[0]), "*" if pair[0] != pair[1] else " ", _number(pair[1])))
+    told = [None if pair is None else (_number(pair[0]), _number(pair[1])) for pair in values]
+    for one in (*told, last):
+        a, b = one or ("", "")
+        shown.append((a, "*" if a != b else " ", b))
     left, right = (max(len(row[i]) for row in shown) for i in (0, 2))
     return [f"{a:>{left}} {mark} {b:<{right}}".rstrip() for a, mark, b in shown]
 
@@ -404,7 +391,7 @@ def _skipped(result: FieldResult, witnesses: Sequence[Witness]) -> str:
         )
     )
     plural = len(witnesses[0].role) > 1
-    kept = "keeps the value of A" if many else f"stays {witnesses[0].values[0]}"
+    kept = "keeps the value of A" if many else f"stays {witnesses[0].said[0]}"
     return (
         f"{'In each pair the' if many else 'The'} {'roles are' if plural else 'role is'} equal "
         f"({roles}), so the set-up is skipped when A is followed by B, and {name} {kept}."

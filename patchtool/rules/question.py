@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from patchtool.c.index import calls
 from patchtool.c.layout import CType, IntType, PointerType, RecordType, settled
 from patchtool.c.lower import Trouble
 from patchtool.c.memory import Fact, Function, Int, Loc, Opaque, Unclear, is_shared, member_of
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from patchtool.world.ledger import Ledger, Patch
     from patchtool.world.told import Told
 
+MAX_REFRESH = 64
 TRUSTED = (
     "code outside KVM's text does not touch the members of KVM's contexts",
     "no object is changed through a pointer to an unrelated type",
@@ -237,6 +239,7 @@ class Terms:
             usual=self._usual,
             old=self._old(elements),
             elements=tuple(one.value.width for one in elements),
+            names=tuple(one.name for one in elements),
         )
 
     def _left(self, symbol: Symbol, patched: _Patched) -> Cond | None:
@@ -328,7 +331,10 @@ class Terms:
 
     def _constant_reason(self, word: Word) -> str | None:
         """Say why a word is alike in all runs; None if it is not."""
-        if not is_shared(word):
+        about = word.about
+        if not is_shared(word) and not (
+            isinstance(about, Loc) and about.root.name in self._registers.fixed
+        ):
             return None
         known = self.tree.constants
         if word.name not in known:
@@ -518,6 +524,42 @@ class Terms:
                 found[unit] = Invalidated(by, tuple(map(word.bit, range(self._width(word, 64)))))
         return found
 
+    def refreshing(self, member: str) -> tuple[Patch, ...]:
+        """Return the stores to the roles behind which a field is set up again at once."""
+        return tuple(patch for patch in self.patches if self._refreshes(patch, member))
+
+    def _refreshes(self, patch: Patch, member: str) -> bool:
+        """Tell whether a function that stores to a role sets a field up as well."""
+        store = re.compile(
+            rb"(?:->|\.)\s*" + member.encode() + rb"\b(?:\[[^\]]*\]|\s*\.\s*\w+)*\s*[|&]?=(?!=)"
+            rb"|&\s*[\w>-]*(?:->|\.)\s*" + member.encode() + rb"\b"
+        )
+        file = self.tree.index.file(patch.place.file)
+        for here in file.functions.get(patch.place.function, ()) if file is not None else ():
+            lines = here.text.split(b"\n")[patch.place.line - here.line + 1 :]
+            # Every way from the store on comes by a call that is not indented any further.
+            depth = _indent(here.text.split(b"\n")[patch.place.line - here.line])
+            todo = [
+                name
+                for line in lines
+                if _indent(line) <= depth and line.rstrip().endswith(b";")
+                for name in calls(line)
+            ]
+            if store.search(here.text.partition(b"{")[2]):
+                return True
+            seen: set[str] = set()
+            while todo:
+                name = todo.pop()
+                if name in seen or len(seen) > MAX_REFRESH:
+                    continue
+                seen.add(name)
+                for definition in self.tree.index.visible(name, here.file):
+                    body = definition.text.partition(b"{")[2]
+                    if store.search(body):
+                        return True
+                    todo.extend(calls(body))
+        return False
+
     def _fixed_while_nested(self, word: Word) -> bool:
         """Tell whether an input belongs to L2's control block and the context to L1."""
         return (
@@ -616,21 +658,65 @@ class Terms:
             for unit, names in answer.inputs
         )
         shown: list[Witness] = []
+        assumptions = self._assumptions(decision, invalidated)
         if verdict == "gap" and answer.witness is not None:
-            shown = [self._told(one) for one in (answer.witness, *answer.more)]
+            shown = [self._told(one, decision.q) for one in (answer.witness, *answer.more)]
+        if answer.accumulated is not None and verdict == "gap":
+            reasons.append(Reason(self._three_states(answer.accumulated, member)))
+        if verdict in ("gap", "covered") and answer.unstored != ():
+            states = " and ".join(answer.unstored or ("some states",))
+            words = f"{member} is not stored with {states}, taken not to be read then"
+            assumptions = (*assumptions, words)
         if answer.history and verdict == "gap":
             text = f"a full set-up does not store {member} on every path"
             reasons.append(Reason(f"{text}, so an older value survives"))
         return FieldResult(
             name, member, verdict, inputs,
             answer.missing if verdict == "gap" else (), next(iter(shown), None),
-            self._assumptions(decision, invalidated),
+            assumptions,
             tuple({str(reason): reason for reason in reversed(reasons)}.values())[::-1],
-            tuple(shown[1:]),
+            tuple(shown[1:]), accumulates=verdict == "gap" and answer.accumulated is not None,
         )  # fmt: skip
 
-    def _told(self, w: Witnessed) -> Witness:
+    def _three_states(self, w: Witnessed, member: str) -> str:
+        """Say after which states a full set-up leaves which values."""
+        states = []
+        for state in (w.a, w.b, w.c):
+            told = sorted(zip((u.name for u in w.units), state, strict=True))
+            states.append(", ".join(f"{name}={value}" for name, value in told))
+        one, other = w.values
+        return (
+            f"a full set-up only adds to {member} and never clears it: behind A ({states[0]}) one"
+            f" with C ({states[2]}) leaves {one:#x}, behind B ({states[1]}) it leaves {other:#x}"
+        )
+
+    def _element(self, w: Witnessed, question: Question) -> tuple[str, tuple[int, int]]:
+        """Return the first element that differs, with its bits, and the values of it."""
+        at = 0
+        for name, width in zip(question.names, question.elements, strict=True):
+            one, other = (value >> at & ((1 << width) - 1) for value in w.values)
+            at += width
+            if one != other and name:
+                bits_ = (
+                    (one ^ other).bit_length() - 1,
+                    ((one ^ other) & -(one ^ other)).bit_length(),
+                )
+                high, low = bits_[0], bits_[1] - 1
+                where = f"bits {high}:{low}" if high != low else f"bit {low}"
+                return f"{name}, {where}", (one, other)
+        return "", w.values
+
+    def _told(self, w: Witnessed, question: Question) -> Witness:
         """Return a witness in the words of a report, its inputs by name."""
+        element, values = self._element(w, question)
+        named = [self.out.functions.get(value) for value in values]
+        spelt = None
+        if any(named):
+            one, other = (
+                name or ("NULL" if not v else f"{v:#x}")
+                for name, v in zip(named, values, strict=True)
+            )
+            spelt = (one, other)
         order = sorted(range(len(w.units)), key=lambda i: (w.units[i].name, w.units[i].source))
         return Witness(
             tuple((w.units[i].name, w.a[i]) for i in order),
@@ -638,9 +724,11 @@ class Terms:
             tuple(w.units[i].source for i in order),
             w.differs,
             w.role,
-            w.values,
+            values,
             tuple((u.name, value) for u, value in w.host if self._is_known(u.bits[0].word)),
             tuple(unit.name for unit in w.needs),
+            element,
+            spelt,
         )
 
 
@@ -689,6 +777,10 @@ def _cell_of(
         return context.member(*path), low, width, inner.size
     width = inner.width if isinstance(inner, IntType) else 64
     return context.member(*member), 0, width, width
+
+
+def _indent(line: bytes) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _size(value: object) -> int:

@@ -43,6 +43,7 @@ from patchtool.world.roles import (
     initialisers,
     make_effects,
     require_target,
+    set_up_members,
 )
 from patchtool.world.vanishing import Seen, vanished
 
@@ -92,8 +93,6 @@ def check(
     of interest, which ways to a guard to decide.  Raises InputError where the tree is no
     kernel with KVM for x86.
     """
-    if "all" in fields:
-        return _everything(index, label, rev)
     return examine(index, fields, label, rev, ways).report
 
 
@@ -126,10 +125,16 @@ def _examined(
     roles = find_roles(index, types)
     if not roles.contexts:
         return Examined(_without_roles(index, roles, label, rev))
-    wanted = tuple(dict.fromkeys(fields))
-    _require_members(roles, wanted)
     starts = initialisers(index, roles)
-    effects = make_effects(index, roles, frozenset(wanted), starts)
+    wanted = tuple(dict.fromkeys(fields))
+    named = frozenset(wanted)
+    if not named <= set(DEFAULT_FIELDS):
+        known = set_up_members(index, roles, starts)
+        named |= known.fields | known.inner
+        if "all" in wanted:
+            wanted = (*DEFAULT_FIELDS, *sorted(known.fields - set(DEFAULT_FIELDS)))
+        _require_members(roles, wanted)
+    effects = make_effects(index, roles, named, starts)
     tree = Tree(index, types, roles, effects, Lowering(index, types, roles.shape, effects))
     garbled = garbled_functions(tree, starts)
     if garbled:
@@ -155,7 +160,10 @@ def _examined(
     if decided and not contexts and ways is None:
         names = ", ".join(wanted)
         if not set(wanted) & set(DEFAULT_FIELDS):
-            raise UsageError(f"--fields {names}: no guarded set-up of this tree stores it")
+            tags = " or ".join(f"struct {tag}" for tag in roles.contexts)
+            raise UsageError(
+                f"--fields {names}: {tags} has it, and no guarded set-up of this tree stores it"
+            )
         reason = f"no guarded set-up stores {names}"
         everywhere.append(Trouble(decided[0].context.place, reason, False))
     report = _report(tree, contexts, everywhere, starts, label, rev)
@@ -173,40 +181,6 @@ def _ledger(tree: Tree, wanted: Sequence[str], runs: Sequence[Lowered]) -> Ledge
         names.update(member[0] for member in members if member is not None)
     owners = dict.fromkeys(names, frozenset(tree.roles.contexts))
     return Ledger(tree, Mentions(tree.index, tree.types, owners), runs, names)
-
-
-def _everything(index: Index, label: str, rev: str | None) -> Report:
-    """Check the default fields, and then what else a set-up stores.
-
-    Apart, because to know all that a call may store, far more has to be followed, and
-    what is not understood on the way must not touch the first answer.
-    """
-    first = check(index, DEFAULT_FIELDS, label, rev)
-    if not first.contexts:
-        return first
-    roles = find_roles(index, Types(index))
-    held = {name for names in roles.shape.contexts.values() for name in names}
-    rest = [
-        name
-        for record in roles.contexts.values()
-        for name in record.by_name
-        if name not in held and name not in DEFAULT_FIELDS
-    ]
-    second = check(index, list(dict.fromkeys(rest)), label, rev)
-    more = {(c.initialiser, c.context, c.entry): c.fields for c in second.contexts}
-    contexts = tuple(
-        c._replace(fields=c.fields + more.get((c.initialiser, c.context, c.entry), ()))
-        for c in first.contexts
-    )
-    return first._replace(
-        contexts=contexts,
-        findings=tuple(sorted({*first.findings, *second.findings})),
-        unknowns=tuple(sorted({*first.unknowns, *second.unknowns})),
-        ledger=tuple(sorted({*first.ledger, *second.ledger})),
-        files=tuple(sorted({*first.files, *second.files})),
-        legality=tuple(sorted({*first.legality, *second.legality})),
-        verdict=worst((first.verdict, second.verdict)),
-    )
 
 
 def _require_members(roles: Roles, wanted: Sequence[str]) -> None:
@@ -313,7 +287,8 @@ def _decide_field(
         reason = Reason("which side of the comparison skips depends on more than the roles")
         return FieldResult(name, written, "unknown", reasons=(reason,)), None
     spoilt = terms.spoilt(context, member)
-    patches = terms.patches
+    refreshed = terms.refreshing(member[0]) if terms.patches else ()
+    patches = tuple(one for one in terms.patches if one not in refreshed)
     question = terms.question(elements, polarity, patches)
     start = bits.from_conditions(question.old)
     if question.full.identical(start) and question.kept.identical(start) and not spoilt:
@@ -412,8 +387,10 @@ def _report(
                 for reason in one.reasons:
                     _leave_open(unknowns, context, one, reason)
             elif one.verdict == "gap":
-                found = _finding(context, one)
-                findings.setdefault(found.identity, found)
+                kinds = (False,) * (bool(one.missing) or not one.accumulates)
+                for accumulates in (*kinds, *(True,) * one.accumulates):
+                    found = _finding(context, one, accumulates)
+                    findings.setdefault(found.identity, found)
     verdicts: list[Verdict] = [c.verdict for c in contexts]
     if unknowns:
         verdicts.append("unknown")
@@ -448,16 +425,23 @@ def _leave_open(unknowns: set[Unknown], context: Context, one: FieldResult, reas
         unknowns.add(Unknown(place, reason.text))
 
 
-def _finding(context: Context, one: FieldResult) -> Finding:
+def _finding(context: Context, one: FieldResult, accumulates: bool = False) -> Finding:
     names = (
         " and ".join(one.missing)
         if len(one.missing) < 3
         else ", ".join(one.missing[:-1]) + " and " + one.missing[-1]
     )
+    element = one.witness.element if one.witness is not None else ""
+    if accumulates:
+        message = (
+            f"{one.member} keeps bits of an earlier set-up: a full one adds to it and does not "
+            "clear it first"
+        )
+        return Finding(RULE, context.place, one.name, (), message, context.entry, context, one)
     if one.missing:
         message = (
-            f"{one.member} depends on {names}, which the compared role does not determine, "
-            "so a stale value is kept"
+            f"{one.member}{f' ({element})' if element else ''} depends on {names}, which the "
+            "compared role does not determine, so a stale value is kept"
         )
     else:
         message = (

@@ -66,7 +66,7 @@ REGISTERS = Registers(
     told=("cpuid_entries", "cpu_caps"),
     computed=frozenset({"reserved_gpa_bits"}),
     births=r"kvm_arch_vcpu_(?:create|init|setup)|(?:kvm|vmx|svm)_(?:create_vcpu|vcpu_create)",
-    fixed=frozenset({"boot_cpu_data"}),
+    fixed=frozenset({"boot_cpu_data", "kvm_host", "kvm_x86_ops"}),
 )
 
 KVM = Target(

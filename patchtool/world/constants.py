@@ -26,7 +26,7 @@ def host_constant(tree: Tree, word: Word) -> str | None:
     if isinstance(word.about, Fact) and word.about.kind == "host":
         return f"the CPU of the host does not change ({word.name})"
     if isinstance(word.about, Loc) and word.about.root.name in fixed:
-        return f"the CPU of the host does not change ({word.name})"
+        return f"the host and its modules do not change ({word.name})"
     symbol = word.name
     name = re.match(r"\w+", symbol)
     if symbol.startswith("CONFIG_") or (

@@ -167,6 +167,58 @@ def _is_whole(roles: Roles, member: str, rest: str) -> bool:
     return False
 
 
+class SetUp(NamedTuple):
+    """What the set-ups of a tree store: members of the contexts, and of records in these."""
+
+    fields: frozenset[str]
+    inner: frozenset[str]
+
+
+def set_up_members(index: Index, roles: Roles, starts: list[Definition]) -> SetUp:
+    """Return the members that may be stored where a context is set up.
+
+    Looked at are the initialisers, those whom they hand a context or a part of one, and who
+    calls an initialiser with one.  What a run stores tells which of them are fields.
+    """
+    keys = {name for held in roles.shape.contexts.values() for name in held}
+    names: set[str] = set()
+    parts: dict[str, RecordType] = {}
+    for record in roles.contexts.values():
+        for name in record.by_name:
+            if name in keys:
+                continue
+            names.add(name)
+            ctype = record.by_name[name][1]
+            if isinstance(ctype, RecordType) and not ctype.is_word:
+                parts[name] = ctype
+    tags = "|".join({*roles.contexts, *(part.tag for part in parts.values() if part.tag)})
+    takes = re.compile(rf"\bstruct\s+(?:{tags})\s*\*".encode())
+    below = rb"(?:\s*(?:\.|->)\s*\w+|\s*\[[^\]]*\])*"
+    stores = re.compile(
+        rb"(?:->|\.)\s*(\w+)\b" + below + rb"\s*(?:[-+|&^]|<<|>>)?=(?!=)"
+        rb"|&\s*[\w>.-]*(?:->|\.)\s*(\w+)\b"
+    )
+    found: set[str] = set()
+    todo, seen = list(starts), set()
+    for start in starts:
+        todo += [d for d in callers(index, start.name, start.file) if takes.search(d.text)]
+    while todo:
+        here = todo.pop()
+        if here.key in seen:
+            continue
+        seen.add(here.key)
+        body = strip_comments(here.text.partition(b"{")[2])
+        for match in stores.finditer(body):
+            found.update(name.decode() for name in match.groups() if name is not None)
+        for name in calls(body):
+            for one in index.visible(name, here.file):
+                if takes.search(one.text.partition(b"{")[0]):
+                    todo.append(one)
+    fields = frozenset(found & names)
+    inner = {n for field, part in parts.items() if field in fields for n in part.by_name}
+    return SetUp(fields, frozenset(inner))
+
+
 def compares_roles(index: Index, roles: Roles, starts: list[Definition]) -> bool:
     """Tell whether an initialiser, or who calls it, reads a stored role or has it compared.
 

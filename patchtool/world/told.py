@@ -16,6 +16,7 @@ from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node
 from patchtool.world.invalidation import MAX_CALLS, Invalidations, is_certain
 
+_LABEL = re.compile(rb"\n\w+:[ \t]*\n")
 _VCPU = re.compile(r"struct\s+kvm_vcpu\s*\*\s*(?:const\s+)?(\w+)")
 
 
@@ -48,6 +49,8 @@ class Told(Invalidations):
         vcpu = _VCPU.search(writer.text.decode("utf-8", "replace"))
         for start in reversed(stores) if vcpu is not None else ():
             assert vcpu is not None
+            if _LABEL.search(writer.text, 0, start):
+                start = 0  # what is put back after a refusal
             found = self._on_every_way(writer, start, vcpu[1], frozenset())
             if found is not None:
                 return found
@@ -64,8 +67,9 @@ class Told(Invalidations):
         table = re.compile(rb"(?:\.|->)\s*(\w+)\s*=\s*&?\s*" + spelt + rb"\b")
         for file in index.files_with(spelt):
             called.update(found[1].decode() for found in table.finditer(file.data))
+        called |= {index.target.prefix + name for name in called}
         for name in sorted(called):
-            call = re.compile(rb"\b(?:\w+_)?" + name.encode() + rb"\b\)*\s*\(")
+            call = re.compile(rb"\b" + name.encode() + rb"\b\)*\s*\(")
             for _, user in index.users(name):
                 body = user.text.find(b"{")
                 found = [m.end() for m in call.finditer(user.text) if m.start() > body]

@@ -324,6 +324,9 @@ static void decide(int *guarded, int *touched)
 		}
 	}
 	count = outcome_count;
+	/* An element accumulates if what it stores of itself, bit by bit, depends on the state. */
+	struct outcome *partly[MOST_ELEMENTS] = { 0 };
+
 	for (at = 0; at < count; at++) {
 		struct outcome *one = &table[at];
 		struct kvm_vcpu *vcpu = VCPU;
@@ -335,8 +338,13 @@ static void decide(int *guarded, int *touched)
 		for (i = 0; i < element_count; i++) {
 			if (one->mask[i] == element_mask(i))
 				stored[elements[i].field] |= 1;
-			else if (one->mask[i])
+			else if (one->mask[i] && !partly[i])
+				partly[i] = one;
+			else if (one->mask[i] && (one->mask[i] != partly[i]->mask[i] ||
+						  (one->value[i] ^ partly[i]->value[i]) & one->mask[i]))
 				partial[elements[i].field]++;
+			else if (one->mask[i])
+				;
 			else
 				unstored[elements[i].field]++;
 		}

@@ -140,6 +140,9 @@ def frame(unit, path, root):
     for name, value in HOST.items():
         if name in unit.variables:
             lines.append(f"\t{name} = {value};")
+    if "cpuinfo_x86" in unit.tags and "boot_cpu_data" in unit.variables:
+        if "x86_phys_bits" in gcc.members_of(unit, "cpuinfo_x86"):
+            lines.append("\tboot_cpu_data.x86_phys_bits = 46;")
     if "kvm_host_values" in unit.tags and "kvm_host" in unit.variables:
         if "maxphyaddr" in gcc.members_of(unit, "kvm_host_values"):
             lines.append("\tkvm_host.maxphyaddr = 46;")

@@ -427,7 +427,7 @@ class Storage:
 
     def _initial(self, loc: Loc, ctype: CType) -> Value:
         """Return the value that a location of the surroundings starts with."""
-        if isinstance(ctype, PointerType):
+        if isinstance(ctype, PointerType) and not isinstance(ctype.target, VoidType):
             return Pointer(Loc(Root(str(loc), "pointee")), settled(ctype.target))
         if loc.root.kind == "local":
             return self.opaque(None, f"{loc.root.name.rsplit('.', 1)[-1]} is read before it is set")

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Every cached field that a set-up stores, decided as the compiled code behaves."""
+
+import shutil
+
+import miniatures
+import pytest
+from oracle import compare, fields
+
+from patchtool.c.index import Index
+from patchtool.errors import UsageError
+from patchtool.outside.source import open_source
+from patchtool.rules import stale_mmu_role as rule
+from patchtool.target.kvm import KVM
+
+if shutil.which("gcc") is None:
+    pytest.skip("needs gcc", allow_module_level=True)
+
+
+def decided(name, wanted):
+    """Check some fields of a miniature."""
+    return rule.check(Index(open_source(str(miniatures.folder(name))), KVM), wanted, name)
+
+
+@pytest.mark.parametrize("name", ["guard-swapped-fixed", "role-regs-fixed", "args-vs-vcpu-gap"])
+def test_miniatures_as_gcc(name):
+    """What is stored, and what makes it stale, is what the compiled set-ups show."""
+    _, rows, same, cells, _ = compare.compare(miniatures.folder(name))
+    assert not rows
+    assert same == cells > 0
+
+
+def test_kernels_as_gcc(kernels):
+    """On real kernels no field that gcc shows to go stale is called covered or passed over."""
+    for tree in kernels:
+        _, rows, same, cells, _ = compare.compare(tree)
+        assert not [row for row in rows if row[3] in ("-", "not mentioned")], tree
+        assert same > cells * 0.8 > 20, tree
+
+
+def test_all_is_what_is_stored():
+    """Asking for all fields asks for those that a set-up stores, by running it."""
+    report = decided("guard-swapped-fixed", ("all",))
+    names = {one.name for context in report.contexts for one in context.fields}
+    stored = {name for found in fields.decide(miniatures.folder("guard-swapped-fixed")).values()
+              for name in found}  # fmt: skip
+    assert stored <= names
+
+
+def test_field_that_no_type_has():
+    """A field that no context has is refused by name."""
+    with pytest.raises(UsageError, match="no_such_field"):
+        decided("guard-swapped-fixed", ("no_such_field",))
