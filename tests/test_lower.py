@@ -688,3 +688,98 @@ def test_a_choice_is_what_it_chooses():
     for number in range(5000):
         deep = Choice(first, deep, Int(bits.constant(8, number % 2)), False)
     assert deep.bits.width == 8
+
+
+CHAIN = "static u64 twice0(u64 v) { return v; }\n" + "".join(
+    f"static u64 twice{i}(u64 v) {{ return twice{i - 1}(v) + twice{i - 1}(v + 1); }}\n"
+    for i in range(1, 25)
+)
+TOO_MUCH = {
+    "calls that double": (CHAIN, "box->out = twice24(a);"),
+    "cases": ("", "switch (b) {" + "".join(
+        f"case {i}: box->out = box->out * 3 + {i}; break;" for i in range(1500)) + "}"),
+    "braces": ("", "if (a) {" * 3000 + "box->out = 1;" + "}" * 3000),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("helper", "body"), TOO_MUCH.values(), ids=TOO_MUCH)
+def test_what_has_no_end_is_given_up(helper, body):
+    """A run that outgrows its work is a trouble with its place, and decides nothing."""
+    out = lowered(PRELUDE + helper.encode() + functions([body]), "f0")
+    assert out.troubles
+    assert all(trouble.place.file == FILE and trouble.path is True for trouble in out.troubles)
+    assert not isinstance(out.memory.get(OUT), Int)
+
+
+BY_OPTION = {
+    "macro": ("#ifdef CONFIG_A\n#define N 1\n#else\n#define N 2\n#endif\n", "box->out = N;",
+              {"A": 1, "": 2}),
+    "macro of a chain": (
+        "#if defined(CONFIG_A) && !defined(CONFIG_B)\n#define N(x) (x)\n#elif defined(CONFIG_B)\n"
+        "#define N(x) 5\n#else\n#define N(x) 7\n#endif\n", "box->out = N(3);",
+        {"A": 3, "B": 5, "AB": 5, "": 7}),
+    "macro of two files": ("#ifdef CONFIG_A\n#define N 4\n#else\n#define N 4\n#endif\n",
+                           "box->out = N;", {"A": 4, "": 4}),
+    "function": ("#ifdef CONFIG_A\nstatic int n(void) { return 1; }\n#else\n"
+                 "static int n(void) { return 2; }\n#endif\n", "box->out = n();", {"A": 1, "": 2}),
+    "enumerators": ("enum e {\n#ifdef CONFIG_A\nFIRST,\n#endif\nSECOND, THIRD = SECOND + 2 };\n",
+                    "box->out = SECOND * 10 + THIRD;", {"A": 13, "": 2}),
+    "enumeration": ("#ifdef CONFIG_A\nenum e { N = 1 };\n#else\nenum e { N = 6 };\n#endif\n",
+                    "box->out = N;", {"A": 1, "": 6}),
+    "statements of a chain": ("", "\n#if defined(CONFIG_A)\nbox->out = 1;\n#elif CONFIG_B\n"
+                              "box->out = 2;\n#else\nbox->out = 3;\n#endif\n",
+                              {"A": 1, "B": 2, "AB": 1, "": 3}),
+    "nested": ("", "\n#ifdef CONFIG_A\n#ifndef CONFIG_B\nbox->out = 1;\n#else\n"
+               "box->out = 2;\n#endif\n#else\nbox->out = 3;\n#endif\n", {"A": 1, "AB": 2, "B": 3}),
+    "one option in two ways": ("#ifdef CONFIG_A\n#define N 1\n#else\n#define N 2\n#endif\n",
+                               "box->out = IS_ENABLED(CONFIG_A) ? N : 10 * N;",
+                               {"A": 1, "": 20}),
+    "either of two": ("", "\n#if (defined(CONFIG_X86_64) || defined(CONFIG_A)) && "
+                      "defined(CONFIG_B)\nbox->out = 1;\n#else\n"
+                      "box->out = 2;\n#endif\n", {"B": 1, "": 2}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("head", "body", "values"), BY_OPTION.values(), ids=BY_OPTION)
+def test_build_options(head, body, values):
+    """What build options decide has the value of each build."""
+    out = lowered(PRELUDE + head.encode() + functions([body]), "f0")
+    assert not out.troubles
+    value = out.memory[OUT]
+    assert isinstance(value, Int)
+    for options, number in values.items():
+        world = {
+            symbol: symbol.word.name.removeprefix("CONFIG_") in options
+            for symbol in value.bits.symbols
+        }
+        assert value.bits.evaluate(world) == number, options
+
+
+def test_a_member_that_an_option_decides_is_not_understood():
+    """Of a member that two builds declare in two ways, nothing is known."""
+    head = "struct odd {\n#ifdef CONFIG_A\n\tu8 v;\n#else\n\tu16 v;\n#endif\n};\n"
+    body = "struct odd o; o.v = a; box->out = o.v;"
+    out = lowered(PRELUDE + head.encode() + functions([body]), "f0")
+    reasons = [t.reason for t in out.troubles] + [word.about.reason for word in out.opaque]
+    assert any("depends on a build option" in reason for reason in reasons)
+
+
+UNSEEN = {
+    "helper": ("static void turn(struct box *b) { b->in += b->tiny; }", "turn(box);"),
+    "helper of a helper": ("static void turn(struct box *b) { b->in += b->tiny; }\n"
+                           "static void round(struct box *b) { turn(b); }", "round(box);"),
+    "through a pointer": ("static void turn(struct box *b) { u64 *p = &b->in; *p = b->tiny; }",
+                          "turn(box);"),
+    "exchange": ("", "xchg(&box->in, b);"),
+    "unknown function": ("", "fill(&box->in);"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("helper", "call"), UNSEEN.values(), ids=UNSEEN)
+def test_an_input_may_change_between_two_reads(helper, call):
+    """What a call may set is not read for the same before and behind it."""
+    body = f"u64 t = box->in; {call} box->out = t - box->in;"
+    out = lowered(PRELUDE + helper.encode() + functions([body]), "f0")
+    value = out.memory[OUT]
+    unknown = not isinstance(value, Int) or any(s.word.opaque for s in value.bits.symbols)
+    assert unknown or value.bits.value != 0

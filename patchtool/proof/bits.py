@@ -120,12 +120,14 @@ def forget() -> None:
 
 
 def _make(op: str, *args: Term) -> Term:
+    _ALLOWED[1] -= 1
     key = (op, *map(id, args))
     found = _TERMS.get(key)
     if found is None:
-        if len(_TERMS) >= _LIMIT[0]:
-            raise Outgrown
+        _ALLOWED[0] -= 1
         found = _TERMS[key] = Term(op, args)
+    if min(_ALLOWED) < 0:
+        raise Outgrown
     return found
 
 
@@ -133,17 +135,20 @@ class Outgrown(Exception):
     """More terms are made than were allowed."""
 
 
-_LIMIT = [1 << 62]
+_ENDLESS = 1 << 62
+_ALLOWED = [_ENDLESS, _ENDLESS]
+"""How many more terms may be made, and how often one may be asked for."""
+ASKED_PER_TERM = 10
 
 
 def allow(count: int) -> None:
     """Allow so many more terms from now on; one more raises Outgrown."""
-    _LIMIT[0] = len(_TERMS) + count
+    _ALLOWED[:] = count, ASKED_PER_TERM * count
 
 
 def allow_all() -> None:
     """Set no limit to what is made."""
-    _LIMIT[0] = 1 << 62
+    _ALLOWED[:] = _ENDLESS, _ENDLESS
 
 
 # -- conditions --------------------------------------------------------------------------

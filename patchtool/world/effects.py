@@ -350,7 +350,9 @@ class Effects:
         target = self._index.target
         macros = b"|".join(sorted(one.encode() for one in (*target.dispatchers, *DISPATCHERS)))
         for found in re.finditer(rb"\b(?:%s)\s*\(\s*(\w+)" % macros, text):
-            yield found[1].decode().removeprefix(target.prefix)
+            name = found[1].decode().removeprefix(target.prefix)
+            if name:  # else it is pasted
+                yield name
 
     def _but_cached(self, members: frozenset[bytes], hook: str | None) -> frozenset[bytes]:
         """Leave out the members that a hook only fills with the register of the guest."""

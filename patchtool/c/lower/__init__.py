@@ -65,7 +65,8 @@ class Lowering(Statements):
             return self._given_up(problem.place, "calls too much to be followed to its end")
         except bits.Outgrown:
             bits.allow(MAX_TERMS)
-            return self._given_up(self._spot(), "computes too much to be followed to its end")
+            place = Place(entry.file, entry.line, 1, entry.name)
+            return self._given_up(place, "computes too much to be followed to its end")
         finally:
             sys.setrecursionlimit(limit)
         return self.out
@@ -74,15 +75,14 @@ class Lowering(Statements):
         """Tell whether the run has shown what it should have looked at."""
         decides = self._deciding(state)
         watched = {name for word in decides for name in self._doubtful.get(word, ())}
-        places = {word.about for word in decides}
-        places |= {loc for loc, value in state.memory.items() if isinstance(value, Int)}
-        roots = {place.root.name for place in places if isinstance(place, Loc)}
+        roots = {word.about.root.name for word in decides if isinstance(word.about, Loc)}
         suspected: set[str] = set()
         for loc, (first, last) in self._touched.items():
             if first == last or self.effects.names(loc.path):
                 continue
             names = member_names(loc)
-            if names <= self._suspected or (loc not in places and str(loc) not in roots):
+            is_number = loc in self.out.types or isinstance(state.memory.get(loc), Int)
+            if names <= self._suspected or not (is_number or str(loc) in roots):
                 continue
             for call in self._passed[first:last]:
                 if any(self.effects.may_store(d, names, call.hook) for d in call.definitions):

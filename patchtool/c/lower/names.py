@@ -37,6 +37,7 @@ from patchtool.proof.bits import Cond
 MAX_NESTING = 192
 MAX_ELEMENTS = 256
 
+_UNDEF = re.compile(rb"^[ \t]*#[ \t]*undef[ \t]+(\w+)", re.M)
 MINUS_ONE = Int(bits.constant(32, (1 << 32) - 1), True)
 
 _LENGTHS = {"BITS_PER_LONG": 64, "BITS_PER_LONG_LONG": 64, "BITS_PER_BYTE": 8}
@@ -178,17 +179,23 @@ class Names(Guards):
         """Return the definitions of a macro that are not alike, and when each is meant."""
         if not found:
             return []
-        name = found[0].name.encode()
         for path in dict.fromkeys(one.file for one in found):
-            if not path.endswith(".c"):
-                continue
-            whole = self.index.text(path) or b""
-            if re.search(rb"^[ \t]*#[ \t]*undef[ \t]+" + name + rb"\b", whole, re.M):
+            if path.endswith(".c") and self._is_undefined(found[0].name, path):
                 reason = f"what {found[0].name} stands for changes within {path}"
                 raise Unsupported(None, reason, missing=True)
+        if len(found) == 1:
+            return [(True, found[0])]
         if len({(one.text.strip(), one.parameters) for one in found}) == 1:
             return [(True, found[0])]
         return self._by_option(found)
+
+    def _is_undefined(self, name: str, path: str) -> bool:
+        """Tell whether a file takes the definition of a macro back."""
+        known = self._undefined.get(path)
+        if known is None:
+            found = _UNDEF.findall(self.index.text(path) or b"")
+            known = self._undefined[path] = frozenset(one.decode() for one in found)
+        return name in known
 
     def _by_option(self, found: tuple[Definition, ...]) -> list[tuple[Cond, Definition]]:
         """Return definitions and the build options that choose them.

@@ -83,6 +83,7 @@ class Storage:
         self._expanding: set[tuple[str, str, int]] = set()
         self._constants: dict[tuple[str, str], tuple[Int, frozenset[Consulted]]] = {}
         self._tristates: dict[str, bool] = {}
+        self._undefined: dict[str, frozenset[str]] = {}
         self._suspected: set[str] = set()
         """Members used on both sides of a passed-over call that may set them: then unknown."""
         self._watched: set[str] = set()
