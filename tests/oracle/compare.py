@@ -54,10 +54,12 @@ def told_of(names, accumulates):
     for name in names:
         name = name.removeprefix("L1 ")
         for mark, plain in (
-            ("GBPAGES", "1 GiB pages"), ("guest_cpuid_is", "vendor"), ("maxphyaddr", "MAXPHYADDR"),
-            ("reserved_gpa_bits", "MAXPHYADDR"), ("ept_caps", "ept_caps"),
+            ("GBPAGES", "1 GiB pages"), ("guest_cpuid_is", "vendor"),
+            ("maxphyaddr", "MAXPHYADDR"), ("reserved_gpa_bits", "MAXPHYADDR"),
         ):  # fmt: skip
             name = plain if mark in name else name
+        name = name.split()[0] if name.endswith("_BIT") else name.rpartition("->")[2]
+        name = name.rpartition(".")[2] if name.islower() else name
         words.add(name)
     return ", ".join(sorted(words)) + ("; keeps old bits" if accumulates else "") or "-"
 
