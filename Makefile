@@ -69,6 +69,7 @@ bench: setup
 	@$(BIN)/python -m compileall -q patchtool
 	@$(BIN)/python bench/run.py $(TREE)
 	@$(BIN)/python bench/history.py
+	@$(BIN)/python bench/devil.py
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

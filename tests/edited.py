@@ -43,7 +43,12 @@ def fixture(name):
 
 def check(files, fields=rule.DEFAULT_FIELDS):
     """Check a tree that lies in memory."""
-    return rule.check(Index(Files(files), KVM), fields, "tree")
+    return check_tree(Files(files), fields)
+
+
+def check_tree(tree, fields=rule.DEFAULT_FIELDS):
+    """Check what files can be read from."""
+    return rule.check(Index(tree, KVM), fields, "tree")
 
 
 def verdicts(report):

@@ -478,7 +478,7 @@ class Bits:
 
     def identical(self, other: Bits) -> bool:
         """Tell whether two vectors are built alike."""
-        return self.pieces == other.pieces
+        return self.pieces == other.pieces or self.conditions() == other.conditions()
 
     @property
     def symbols(self) -> frozenset[Symbol]:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from patchtool.c.index import calls
 from patchtool.c.layout import CType, IntType, PointerType, RecordType, settled
 from patchtool.c.lower import Trouble
 from patchtool.c.memory import Fact, Function, Int, Loc, Opaque, Unclear, is_shared, member_of
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from patchtool.world.ledger import Ledger, Patch
     from patchtool.world.told import Told
 
-MAX_REFRESH = 64
 TRUSTED = (
     "code outside KVM's text does not touch the members of KVM's contexts",
     "no object is changed through a pointer to an unrelated type",
@@ -524,42 +522,6 @@ class Terms:
                 found[unit] = Invalidated(by, tuple(map(word.bit, range(self._width(word, 64)))))
         return found
 
-    def refreshing(self, member: str) -> tuple[Patch, ...]:
-        """Return the stores to the roles behind which a field is set up again at once."""
-        return tuple(patch for patch in self.patches if self._refreshes(patch, member))
-
-    def _refreshes(self, patch: Patch, member: str) -> bool:
-        """Tell whether a function that stores to a role sets a field up as well."""
-        store = re.compile(
-            rb"(?:->|\.)\s*" + member.encode() + rb"\b(?:\[[^\]]*\]|\s*\.\s*\w+)*\s*[|&]?=(?!=)"
-            rb"|&\s*[\w>-]*(?:->|\.)\s*" + member.encode() + rb"\b"
-        )
-        file = self.tree.index.file(patch.place.file)
-        for here in file.functions.get(patch.place.function, ()) if file is not None else ():
-            lines = here.text.split(b"\n")[patch.place.line - here.line + 1 :]
-            # Every way from the store on comes by a call that is not indented any further.
-            depth = _indent(here.text.split(b"\n")[patch.place.line - here.line])
-            todo = [
-                name
-                for line in lines
-                if _indent(line) <= depth and line.rstrip().endswith(b";")
-                for name in calls(line)
-            ]
-            if store.search(here.text.partition(b"{")[2]):
-                return True
-            seen: set[str] = set()
-            while todo:
-                name = todo.pop()
-                if name in seen or len(seen) > MAX_REFRESH:
-                    continue
-                seen.add(name)
-                for definition in self.tree.index.visible(name, here.file):
-                    body = definition.text.partition(b"{")[2]
-                    if store.search(body):
-                        return True
-                    todo.extend(calls(body))
-        return False
-
     def _fixed_while_nested(self, word: Word) -> bool:
         """Tell whether an input belongs to L2's control block and the context to L1."""
         return (
@@ -777,10 +739,6 @@ def _cell_of(
         return context.member(*path), low, width, inner.size
     width = inner.width if isinstance(inner, IntType) else 64
     return context.member(*member), 0, width, width
-
-
-def _indent(line: bytes) -> int:
-    return len(line) - len(line.lstrip())
 
 
 def _size(value: object) -> int:

@@ -287,8 +287,7 @@ def _decide_field(
         reason = Reason("which side of the comparison skips depends on more than the roles")
         return FieldResult(name, written, "unknown", reasons=(reason,)), None
     spoilt = terms.spoilt(context, member)
-    refreshed = terms.refreshing(member[0]) if terms.patches else ()
-    patches = tuple(one for one in terms.patches if one not in refreshed)
+    patches = terms.patches
     question = terms.question(elements, polarity, patches)
     start = bits.from_conditions(question.old)
     if question.full.identical(start) and question.kept.identical(start) and not spoilt:

@@ -45,8 +45,6 @@ REGISTERS = Registers(
         "x86_phys_bits": (32, 52, "MAXPHYADDR lies between 32 and 52"),
         "tdp_level": (4, 5, "the page tables of the host have 4 or 5 levels"),
         "max_tdp_level": (4, 5, "the page tables of the host have 4 or 5 levels"),
-        "root_level": (0, 5, "page tables have at most 5 levels"),
-        "shadow_root_level": (0, 5, "page tables have at most 5 levels"),
         "tdp_root_level": (0, 5, "page tables have at most 5 levels"),
     },
     usual={"maxphyaddr": (36, 52), "tdp_level": (4, 5)},

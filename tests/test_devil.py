@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The closed world holds: no edit that lets a field go stale gets a clean verdict.
+
+A sample runs here; with PATCHTOOL_DEVIL=20000 as many combinations, as ``.ci/run`` does.
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+from devil import breaks
+from devil.bases import bases, kernel
+from devil.compiled import replay
+from devil.forms import FORMS
+from devil.generate import named, sample
+from devil.refactorings import ON_KERNELS, REFACTORINGS, on_kernel, refactored
+from devil.tally import ask
+from devil.truth import truth
+from devil.weave import Combination, weave
+from edited import check, check_tree
+
+MANY = int(os.environ.get("PATCHTOOL_DEVIL", "0"))
+PARTS = 40 if MANY else 4
+IN_ALL = MANY or 100
+COMPILED = MANY // 20 or 24
+EACH = 1 if MANY else 4
+ON_EACH_KERNEL = 300 if MANY else 8
+SMALLEST = bases()[0]
+
+
+class Miss(NamedTuple):
+    """A kind that is answered wrongly: how to tell it, and one combination of it, by names."""
+
+    covers: Callable
+    one: tuple
+
+
+def of_forms(*names):
+    """Return what tells combinations of some forms."""
+    return lambda one: one.form.name in names
+
+
+ROLE = ("registers once", "stored role")
+KNOWN_MISSES = {
+    "an input that is stored to where nothing names a role or a field": Miss(
+        lambda one: one.target.name == "input",
+        ("registers twice", "input", "out-parameter", "here", "before the guard", "plain"),
+    ),
+    "the second of two functions that an option chooses for a hook": Miss(
+        lambda one: (
+            one.place in ("vendor hook", "static call") and one.option == "two definitions, #else"
+        ),
+        (*ROLE, "=", "vendor hook", "before the guard", "two definitions, #else"),
+    ),
+    "a macro of the kernel that stores to its first argument": Miss(
+        of_forms("smp_store_mb", "get_user"),
+        (*ROLE, "smp_store_mb", "here", "before the guard", "plain"),
+    ),
+    "an address that a global object holds": Miss(
+        of_forms("pointer parked in a global"),
+        (*ROLE, "pointer parked in a global", "here", "before the guard", "plain"),
+    ),
+}
+"""What is answered with a clean verdict and should not be.
+
+Each miss has to be of one of these kinds, and one of each kind has to be missed still: what
+is mended leaves the table.
+"""
+UNDECIDED = {
+    *("< and >", "<= and >=", "pointer to the old role", "reader of the role by pointer"),
+    *("invalidation by memset", "invalidation by a literal", "cleanup of something else"),
+    "kvm_make_request",
+}
+"""Refactorings that are not decided yet; what is decided leaves the list."""
+
+
+def misses(answers):
+    """Return what was answered wrongly, but for what is known."""
+    wrong = [one for one in answers if one.missed]
+    return [one for one in wrong if not any(k.covers(one.one) for k in KNOWN_MISSES.values())]
+
+
+def told(answers):
+    """Write answers so that a person can look at them."""
+    return "\n".join(f"{one.verdict} where {one.truth}: {one.one}" for one in answers)
+
+
+@pytest.mark.parametrize("base", bases(), ids=lambda base: base.name)
+def test_bases(base):
+    """Nothing is stale in what is edited."""
+    files = {path: text.encode() for path, text in base.files.items()}
+    assert check(files).verdict == "covered"
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_nothing_goes_stale_behind_a_clean_verdict(part):
+    """However an object is changed, wherever and whenever: stale is never clean."""
+    answers = [ask(one) for one in sample(bases(), IN_ALL)[part::PARTS]]
+    assert {one.truth for one in answers} == {"stale", "harmless"}
+    wrong = misses(answers)
+    assert not wrong, told(wrong)
+
+
+@pytest.mark.parametrize("form", FORMS[::EACH], ids=lambda form: form.name)
+def test_every_form(form):
+    """Each form at one place: in the set-up, on what matters there most."""
+    target = next(one for one in SMALLEST.targets if one.name == "stored role")
+    chosen = (
+        Combination(SMALLEST, target, form, "here", "before the guard", "plain"),
+        Combination(SMALLEST, target, form, "entry", "outside", "plain"),
+    )
+    wrong = misses([ask(one) for one in chosen])
+    assert not wrong, told(wrong)
+
+
+@pytest.mark.parametrize("name", KNOWN_MISSES)
+def test_known_misses(name):
+    """What is known to be missed still is; when it is mended, the table gets shorter."""
+    assert ask(named(*KNOWN_MISSES[name].one)).missed, "mended: take it out of the table"
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
+@pytest.mark.parametrize("part", range(4))
+def test_gcc_says_the_same(part):
+    """What a combination does by construction it does when it is compiled and run."""
+    for one in sample(bases(), COMPILED, seed=2)[part::4]:
+        assert replay(one, weave(one)) == truth(one), str(one)
+
+
+STORE = "\tcontext->root_level = role_regs_to_root_level(&regs);\n"
+
+
+def test_a_field_that_one_set_up_leaves_out():
+    """Another set-up of the same context stores it, and so it may be stale behind this one."""
+    files = dict(next(base for base in bases() if base.name == "registers, five contexts").files)
+    assert files[SMALLEST.main].count(STORE) == 1
+    files[SMALLEST.main] = files[SMALLEST.main].replace(STORE, "")
+    report = check({path: text.encode() for path, text in files.items()})
+    assert report.verdict == "unknown"
+    assert any("root_level" in one.reason for one in report.unknowns)
+
+
+@pytest.mark.parametrize("name", REFACTORINGS)
+def test_refactorings(name):
+    """What means the same is answered alike."""
+    report = check_tree(refactored(SMALLEST, REFACTORINGS[name]))
+    if name in UNDECIDED:
+        assert report.verdict == "unknown", "decided now: take it out of the table"
+    else:
+        assert report.verdict == "covered", (report.unknowns, report.findings)
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
+@pytest.mark.parametrize("part", range(4))
+def test_gcc_says_that_refactorings_are_harmless(part):
+    """They are C, and nothing goes stale."""
+    anywhere = Combination(SMALLEST, SMALLEST.targets[0], FORMS[0], "here", "at the end", "plain")
+    names = list(REFACTORINGS)[part::4] if MANY else list(REFACTORINGS)[part::16]
+    for name in names:
+        assert replay(anywhere, refactored(SMALLEST, REFACTORINGS[name])) == "harmless", name
+
+
+@pytest.mark.parametrize("broken", breaks.BREAKS, ids=lambda one: one.name)
+def test_a_broken_ledger_is_noticed(broken, monkeypatch):
+    """With one refusal taken away, or one form too many accepted, something stale is clean."""
+    chosen = [one for one in breaks.chosen(broken) if truth(one) == "stale"]
+    assert chosen
+    assert not misses([ask(one) for one in chosen])
+    broken.apply(monkeypatch)
+    assert misses([ask(one) for one in chosen])
+
+
+def test_kernels(kernels):
+    """The same on real kernels."""
+    for tree in kernels:
+        base = kernel(tree)
+        answers = [ask(one) for one in sample([base], ON_EACH_KERNEL)]
+        wrong = misses(answers)
+        assert not wrong, told(wrong)
+
+
+def test_refactorings_of_kernels(kernels):
+    """The guard of a real kernel, written in another way, is understood."""
+    for tree in kernels:
+        for name in ON_KERNELS:
+            edited = on_kernel(kernel(tree), name)
+            if edited is not None and name not in UNDECIDED:
+                assert check_tree(edited).verdict == "covered", (tree, name)
