@@ -61,7 +61,8 @@ def test_others(form):
     assert "open" in used(form)
 
 
-@pytest.mark.parametrize("form", [*STORES, *OTHERS])
+# The grammar takes what stands in typeof() for a type, so nobody knows whose member it is.
+@pytest.mark.parametrize("form", [*STORES, *(one for one in OTHERS if "typeof" not in one)])
 def test_another_record(form):
     """What is done to a member of the same name in another record is nobody's concern."""
     other = "struct walk {\n\tint root_level;\n};\n"
@@ -285,7 +286,7 @@ def host_level(form):
         .decode()
         .replace(
             "\tcontext->root_level = role_regs_to_root_level(&regs);",
-            "\tcontext->root_level = host.level;",
+            "\tcontext->root_level = host.level & 7;",
         )
     )
     text = text.replace("static void init_kvm_tdp_mmu(", f"{HOST}static void init_kvm_tdp_mmu(")

@@ -202,9 +202,12 @@ class Terms:
         elements = self.elements(context, record, member)
         if elements is None or self.guard.skips is None:
             return True
-        final = bits.join(one.value for one in elements)
-        return not self._bits_under(final, self._full).identical(
-            self._bits_under(bits.from_conditions(self._old(elements)), self._full)
+        final = self._bits_under(bits.join(one.value for one in elements), self._full)
+        pairs = list(zip(final.conditions(), self._old(elements), strict=True))
+        kept = [new is old for new, old in pairs]
+        # Bits that no way sets may be known to be clear where the others are as they were.
+        return not any(kept) or any(
+            not same and new is not False for same, (new, _) in zip(kept, pairs, strict=True)
         )
 
     def _old(self, elements: Iterable[Element]) -> tuple[Symbol, ...]:

@@ -18,7 +18,7 @@ from patchtool.model import Place
 from patchtool.world.entries import Tree
 from patchtool.world.ledger import Ledger
 
-_RETURNS = re.compile(rb"[^{}]*\{\s*return\b[^;]*;\s*\}\s*")
+_TELLS = re.compile(rb"\b(?:bool|union\s+\w+|u8|u16|u32|u64|unsigned)\s+\w+\s*\(")
 MAX_CALLS = 4
 """How many calls above an entry are looked at."""
 
@@ -69,8 +69,8 @@ def _leading(
 
 
 def _accessors(tree: Tree, function: Definition, name: str) -> Iterator[str]:
-    """Yield the functions that do nothing but return a value, and are or come of this one."""
-    if function.kind == "function" and _RETURNS.fullmatch(strip_comments(function.text)):
+    """Yield the functions that return a truth or a role, and are or come of this one."""
+    if function.kind == "function" and _TELLS.search(function.text.partition(b"{")[0]):
         yield function.name
     file = tree.index.file(function.file) if function.kind == "macro" else None
     for made in tree.index.generated(file).values() if file is not None else ():

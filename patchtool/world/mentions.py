@@ -359,6 +359,9 @@ class _Site:
         parent = leaf.parent
         if parent is None:
             return self._open(text(leaf), "the text around it cannot be parsed")
+        if text(leaf) != self._word and (leaf.named_children or leaf.type.endswith("identifier")):
+            # What stands in typeof() is parsed in another spelling, and shifts what follows.
+            return self._open(text(leaf), "the text around it cannot be parsed")
         if leaf.type in ("string_content", "string_literal", "statement_identifier", "comment"):
             return self._made("variable", self._word)
         if _is_declared(leaf):
@@ -606,8 +609,10 @@ def _declared_name(declarator: Node) -> str | None:
 
 def _is_declared(leaf: Node) -> bool:
     """Tell whether a word is the name, or the type, that a declaration declares."""
-    if leaf.type == "type_identifier":
-        return True
+    if leaf.type == "type_identifier":  # a tag; elsewhere the grammar may be mistaken
+        return leaf.parent is not None and leaf.parent.type.endswith("_specifier")
+    if leaf.parent is not None and leaf.parent.has_error:
+        return False
     here = leaf
     while here.parent is not None:
         outer = here.parent
