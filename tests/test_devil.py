@@ -58,6 +58,10 @@ KNOWN_MISSES = {
         of_forms("smp_store_mb", "get_user"),
         (*ROLE, "smp_store_mb", "here", "before the guard", "plain"),
     ),
+    "a name that the end of a line splits, in a function behind a pointer": Miss(
+        of_forms("spliced name"),
+        ("registers once", "field", "spliced name", "local callback", "before the guard", "#ifdef"),
+    ),
     "an address that a global object holds": Miss(
         of_forms("pointer parked in a global"),
         (*ROLE, "pointer parked in a global", "here", "before the guard", "plain"),
