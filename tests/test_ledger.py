@@ -308,3 +308,24 @@ def test_host_constant(form):
 def test_host_variable(form):
     """One that is stored to at any time is no constant, whatever its declaration says."""
     assert host_level(form).verdict in ("gap", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("body", "is_fine"),
+    [
+        ("memset(vcpu->arch.mmu, 0, sizeof(*vcpu->arch.mmu));", False),
+        ("memset(&vcpu->arch.root_mmu, 0, sizeof(vcpu->arch.root_mmu));", False),
+        ("vcpu->arch.root_mmu = vcpu->arch.guest_mmu;", False),
+        ("*vcpu->arch.mmu = vcpu->arch.guest_mmu;", False),
+        ("if (copy_from_user(&vcpu->arch.root_mmu, p, 64)) return;", False),
+        ("struct kvm_mmu *m = &vcpu->arch.root_mmu;\n\n\t*m = vcpu->arch.guest_mmu;", False),
+        ("u8 *p = (u8 *)vcpu->arch.mmu;\n\n\tp[100] = 3;", False),
+        ("void *p = vcpu->arch.mmu;\n\n\tpoke(p);", False),
+        ("struct kvm_mmu *m = &vcpu->arch.root_mmu;\n\n\tif (m != vcpu->arch.mmu) m = 0;", True),
+        ("vcpu->arch.walk_mmu = &vcpu->arch.root_mmu;", True),
+    ],
+)
+def test_whole(body, is_fine):
+    """A context that is stored to as a whole, or through another type, is in doubt."""
+    report = added(f"void kvm_mmu_whole(struct kvm_vcpu *vcpu)\n{{\n\t{body}\n}}\n")
+    assert report.verdict == ("covered" if is_fine else "unknown"), report.unknowns

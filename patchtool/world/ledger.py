@@ -20,6 +20,7 @@ from patchtool.c.scan import Definition, FileIndex, opens_line, places, strip_co
 from patchtool.model import Account, Place
 from patchtool.world.entries import Tree
 from patchtool.world.mentions import Mention, Mentions
+from patchtool.world.wholes import Wholes
 
 _PROTOTYPE = re.compile(rb"\s*\([^;{}=]*\)[^;{}=()]*(?:__\w+\s*(?:\([^()]*\)\s*)?)*;")
 _EXPORTED = re.compile(rb"\b(?:EXPORT_\w+|STACK_FRAME_NON_STANDARD\w*|BTF_ID\w*)\s*\([\w\s,]*\Z")
@@ -72,6 +73,9 @@ class Ledger:
         for name in sorted(self.names):
             for mention in mentions.of(name):
                 self._account(mention, name in roles)
+        for place, function, context, reason in Wholes(tree, mentions).changes():
+            if not self.is_executed(function):
+                self._doubt_whole(place, context, reason)
         self.accounts.sort()
 
     # -- what it amounts to ------------------------------------------------------------------
@@ -95,6 +99,11 @@ class Ledger:
             else:
                 how = self._doubt(mention, outside)
         self.accounts.append(Account(mention.place, mention.name, mention.what, how))
+
+    def _doubt_whole(self, place: Place, context: str, reason: str) -> None:
+        roles = sorted(n for held in self._tree.roles.shape.contexts.values() for n in held)
+        self.doubts.append(Doubt(place, reason, roles[0], context))
+        self.accounts.append(Account(place, "", context or "a context", f"open: {reason}"))
 
     def _doubt(self, mention: Mention, outside: str) -> str:
         reason = mention.reason or f"{mention.what} is stored"
