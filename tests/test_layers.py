@@ -2,6 +2,7 @@
 """The house laws: imports go one way, and what is costly is imported late."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,15 @@ def test_one_door_to_git_and_to_patches():
     for package, door in doors.items():
         users = {p for p in MODULES for name, _ in imports(p) if name.split(".")[0] == package}
         assert users <= {door}
+
+
+def test_every_room_is_in_the_plan():
+    """Who has read ARCHITECTURE.md finds any room: each wing and each room below it is named."""
+    plan = set(re.findall(r"\w+", (HOUSE.parent / "ARCHITECTURE.md").read_text("utf-8")))
+    rooms = {path.stem for path in MODULES if path.parts[0] != "commands"}
+    rooms |= {wing(path) for path in MODULES}
+    missing = {name for name in rooms if name and not name.startswith("__")} - plan
+    assert not missing, f"name in ARCHITECTURE.md, in the row of its wing: {sorted(missing)}"
 
 
 def test_few_wings_know_each_other():

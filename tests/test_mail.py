@@ -303,7 +303,7 @@ SECOND = mail(
     )
 )
 MAILS = (mail(GAP), SECOND, TAKEN["quilt"], TAKEN["parts in base64"], TAKEN["a copy in HTML"])
-COPIES = 2000 if os.environ.get("CI") else 150
+COPIES = 2000 if os.environ.get("CI") else 60
 
 
 @pytest.fixture(scope="module")

@@ -135,3 +135,10 @@ def test_a_field_in_the_role_is_stored_with_the_role(capsys):
     assert re.search(
         r"note: cpu_role is stored here, which is skipped\n.*->cpu_role\.as_u64 = ", out
     )
+
+
+def test_what_is_not_understood_is_quoted(capsys):
+    """An undecided place shows its line, with a caret from the first word on."""
+    assert cli.main(["check", str(miniatures.folder("broken-syntax"))]) == 3
+    ((_, text, above),) = quoted(capsys.readouterr().out)
+    assert text == above == "ext.cr4_pae = ____is_cr4_pae(regs;"

@@ -62,8 +62,8 @@ def stale_programs(files, fields):
         (record,) = roles.contexts.values()
         for field in fields:
             member = record.by_name[field][0]
-            final = terms.final(path.guard.context, record, member)
-            decision = Decision(terms.question(final, path.guard.skips))
+            elements = terms.elements(path.guard.context, record, member)
+            decision = Decision(terms.question(elements, path.guard.skips))
             answer = decision.decide()
             reasons = terms.spoilt(path.guard.context, member)
             result = terms.result(field, field, decision, answer, reasons, {})

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from patchtool.c.scan import strip_comments
+from patchtool.errors import PatchtoolError
 from patchtool.model import Anchor, Consulted, Finding, Place, Report
 from patchtool.report.words import counted_names, safe
 
@@ -60,6 +61,15 @@ CHANGED = "changed"
 """Stands for the words on a change, which the report has."""
 
 
+def line(place: Place, read: Read) -> Quote | None:
+    """Return the line of a place, from its column or from the first word on."""
+    text = _Files(read, ()).line(place)
+    if text is None or not text.strip():
+        return None
+    start = max(place.column, len(text) - len(text.lstrip()) + 1)
+    return Quote(place._replace(column=start), len(text.rstrip()) + 1, text)
+
+
 class _Files:
     """Looks things up in the functions that a verdict rests on."""
 
@@ -74,7 +84,11 @@ class _Files:
     def _of(self, path: str) -> tuple[list[str], list[str]]:
         """Return the lines of a file, as they are and without comments."""
         if path not in self._lines:
-            data = (self._read(path) or b"").replace(b"\r\n", b"\n")
+            try:
+                data = (self._read(path) or b"").replace(b"\r\n", b"\n")
+            except PatchtoolError:
+                # A place may stand for a folder, or a file be gone by now.
+                data = b""
             self._lines[path] = tuple(  # type: ignore[assignment]
                 one.decode("utf-8", "surrogateescape").split("\n")
                 for one in (data, strip_comments(data))

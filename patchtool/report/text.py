@@ -16,6 +16,7 @@ from patchtool.model import (
     FieldResult,
     Finding,
     Input,
+    Place,
     Report,
     Suppressed,
     Witness,
@@ -79,6 +80,7 @@ class _Writer:
             yield from self._line(
                 where(unknown.place), "unknown", "1;33", said(unknown.place, unknown.reason)
             )
+            yield from self._quoted(unknown.place)
         for one in self._report.suppressed:
             yield from self._accepted(one)
             if self._options.verbose and not self._options.quiet:
@@ -127,6 +129,16 @@ class _Writer:
     def _comes(self, changed: Anchor) -> Iterator[str]:
         spot = where(changed.place, column=True)
         yield from self._line(spot, "note", "1;36", origin_of(changed))
+
+    def _quoted(self, place: Place) -> Iterator[str]:
+        """Yield the line of a place, where there is one."""
+        if self._options.read is None or self._options.quiet:
+            return
+        from patchtool.report.quotes import drawn, line
+
+        quote = line(place, self._options.read)
+        for shown, kind in drawn(quote, self._width) if quote is not None else ():
+            yield self._paint(shown, "1;33" if kind == "caret" else "")
 
     def _quotes(self, finding: Finding) -> Iterator[str]:
         """Yield the lines of the source that a finding is about."""

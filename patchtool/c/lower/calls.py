@@ -372,7 +372,7 @@ class Calls(Expressions):
             pointer = isinstance(value, Pointer)
             words.append(address_text(value) if isinstance(value, Pointer) else text(argument))
             if kind == "guest" and not words[1:] and not pointer:
-                raise Unsupported(node, f"{name}() of an unknown vCPU")
+                raise Unsupported(node, f"{name}() of an unknown CPU")
         told = self.out.word(Fact(kind, name, ", ".join(words)))
         width = 8 if re.fullmatch(self.index.target.registers.numbers, name) else 1
         self.out.reads.setdefault(told, (self._spot(), width))
