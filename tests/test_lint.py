@@ -319,14 +319,27 @@ def test_a_new_gap_beside_an_old_one_under_a_new_name(run):
 
 
 def test_an_old_gap_on_a_new_way(run):
-    """A gap that a patch leads to by a new function, beside the old one, was there before."""
+    """A gap that a patch leads to by way of a new function was there before."""
+    tdp = "\t\tinit_kvm_tdp_mmu(vcpu);\n"
+    head = "void kvm_init_mmu(struct kvm_vcpu *vcpu)\n"
+    between = (
+        "static void kvm_set_up_mmu(struct kvm_vcpu *vcpu)\n{\n\tinit_kvm_tdp_mmu(vcpu);\n}\n\n"
+    )
+    edits = [(MMU, tdp, "\t\tkvm_set_up_mmu(vcpu);\n"), (MMU, head, between + head)]
+    status, out, _ = run("-", "--tree", DEMO, data=mail(patch_of(DEMO, edits)))
+    assert (status, "error:" in out) == (0, False)
+
+
+def test_an_old_gap_at_another_entry(run):
+    """Where another entry sets the context up as well, the gap is old, and the rest undecided."""
     tdp = "\telse if (tdp_enabled)\n\t\tinit_kvm_tdp_mmu(vcpu);\n\telse\n"
     head, call = "void kvm_init_mmu(struct kvm_vcpu *vcpu)\n", "\tkvm_init_mmu(vcpu);\n"
     apart = "void kvm_set_up_mmu(struct kvm_vcpu *vcpu)\n{\n\tinit_kvm_tdp_mmu(vcpu);\n}\n\n"
     edits = [(MMU, tdp, "\telse\n"), (MMU, head, apart + head)]
     edits += [(MMU, call, call + "\tkvm_set_up_mmu(vcpu);\n")]
     status, out, _ = run("-", "--tree", DEMO, data=mail(patch_of(DEMO, edits)))
-    assert (status, "error:" in out) == (0, False)
+    assert (status, "error:" in out) == (3, False)
+    assert "root_mmu is set up by kvm_set_up_mmu() as well, another entry" in " ".join(out.split())
 
 
 def test_undecided_is_never_clean(run):

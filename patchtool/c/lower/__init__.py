@@ -123,6 +123,7 @@ class Lowering(Statements):
         """Return a run of which nothing is decided, so that nobody looks at what it built."""
         entry = self.out.start
         out = Lowered(entry)
+        out.given_up = True
         out.consulted = self.out.consulted
         out.troubles.append(Trouble(place, f"{entry.name}() {what}", True))
         return out

@@ -26,7 +26,13 @@ from patchtool.c.layout import (
 from patchtool.c.lower.arithmetic import ordered
 from patchtool.c.lower.expressions import Expressions, alike, differ, has_effects, size_of, stores
 from patchtool.c.lower.records import Frame, Passed, Unit, Unsupported
-from patchtool.c.lower.storage import address_text, leads_to, member_names, same_size
+from patchtool.c.lower.storage import (
+    STEPS_OF_CALL,
+    address_text,
+    leads_to,
+    member_names,
+    same_size,
+)
 from patchtool.c.memory import (
     Fact,
     Function,
@@ -155,6 +161,8 @@ class Calls(Expressions):
                 if errors:
                     raise Unsupported(self.place(errors[0]), "this line cannot be parsed", True)
                 raise Unsupported(None, f"{function.name}() cannot be parsed", missing=True)
+        if call is not None:
+            self._step(call, STEPS_OF_CALL)
         body = node.child_by_field_name("body")
         declarator = node.child_by_field_name("declarator")
         type_node = node.child_by_field_name("type")
@@ -854,13 +862,18 @@ class Calls(Expressions):
         values = self._in_any_order(arguments, node, state)
         if not _PURE.fullmatch(name):
             self._may_be_set(arguments, reason, state)
-        if any(self._is_vital(p) if needed else self._is_outer(p) for p in self._pointers(values)):
+        held = self._is_whole if needed else self._is_outer
+        if any(map(held, self._pointers(values))):
             self._spoil(Unsupported(node, reason), state)
         if any(self._calls_back(value) for value in values):
             self._spoil(Unsupported(node, reason), state)
         if not _PURE.fullmatch(name):
             self._pass(name, (), values, node, state)
         return self._unknown_call(node, reason, values, state, missing=not hidden)
+
+    def _is_whole(self, pointer: Pointer) -> bool:
+        """Tell whether a pointer is to what matters, or to a whole record that may hold it."""
+        return self._is_vital(pointer) or (self._is_large(pointer) and not pointer.target.path)
 
     def _is_outer(self, pointer: Pointer) -> bool:
         return pointer.target.root.kind == "pointee"

@@ -858,6 +858,9 @@ def _readable(node: Node) -> Iterator[Node]:
 
 def stores(node: Node) -> bool:
     """Tell whether an expression stores to something itself, or gives an address to a call."""
+    spelt = node.text or b""
+    if not any(mark in spelt for mark in (b"=", b"++", b"--", b"&")):
+        return False  # said without a walk: a long sum asks at each of its levels
     return any(
         part.type in ("assignment_expression", "update_expression")
         or (part.type == "call_expression" and any(map(_takes_address, part.named_children)))

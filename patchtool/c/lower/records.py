@@ -108,6 +108,8 @@ class Lowered:
 
     def __init__(self, start: Definition) -> None:
         self.start = start
+        self.given_up = False
+        """Whether the run took more work than it may, so that it says nothing."""
         self.memory: dict[Loc, Value] = {}
         self.guards: list[Guard] = []
         self.stores: list[RoleStore] = []

@@ -65,6 +65,8 @@ MAX_COPIED = 32
 """Elements of an array that are copied with the record that holds it."""
 MAX_STEPS = 60_000
 """Statements and expressions of one run; kernels take up to 40,000."""
+STEPS_OF_CALL = 10
+"""What entering a function counts for: calls that double are given up early."""
 
 OTHER_VIEW = UnknownType("another view of an object")
 """The type behind a pointer to which an object was cast that is laid out otherwise."""
@@ -280,8 +282,8 @@ class Storage:
                 facts.append(bits.negate(bits.below(bits.constant(width, known[1]), value)))
         return can_hold([condition, *facts]) is not False
 
-    def _step(self, node: Node) -> None:
-        self._steps += 1
+    def _step(self, node: Node, count: int = 1) -> None:
+        self._steps += count
         if self._steps > MAX_STEPS:
             raise Exhausted(self.place(node))
 
