@@ -329,3 +329,18 @@ def test_whole(body, is_fine):
     """A context that is stored to as a whole, or through another type, is in doubt."""
     report = added(f"void kvm_mmu_whole(struct kvm_vcpu *vcpu)\n{{\n\t{body}\n}}\n")
     assert report.verdict == ("covered" if is_fine else "unknown"), report.unknowns
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_fine"),
+    [("vcpu->arch.mmu, root, level", False), ("vcpu->arch.mmu, shadow_root, level", False),
+     ("vcpu->arch.mmu, shadow, depth", True)],
+)  # fmt: skip
+def test_a_pasted_name(arguments, is_fine):
+    """A member that a macro names by pasting is mentioned where the macro is used."""
+    code = "#define SET(m, a, b) ((m)->a##_##b = 2)\n"
+    code += f"void far(struct kvm_vcpu *vcpu)\n{{\n\tSET({arguments});\n}}\n"
+    report = check({**FIXED, "arch/x86/kvm/far.c": b'#include "mmu.h"\n' + code.encode()})
+    assert report.verdict == ("covered" if is_fine else "unknown")
+    said = [one.reason for one in report.unknowns]
+    assert is_fine or any(one.startswith("SET() pastes the name of ") for one in said), said
