@@ -62,6 +62,10 @@ KNOWN_MISSES = {
         of_forms("spliced name"),
         ("registers once", "field", "spliced name", "local callback", "before the guard", "#ifdef"),
     ),
+    "a pointer that is moved out of an object and back, in a helper": Miss(
+        lambda one: one.form.name == "pointer, moved" and one.place != "here",
+        ("registers once", "registers", "pointer, moved", "helper", "before the guard", "plain"),
+    ),
     "an address that a global object holds": Miss(
         of_forms("pointer parked in a global"),
         (*ROLE, "pointer parked in a global", "here", "before the guard", "plain"),

@@ -194,7 +194,15 @@ def edited(files, edit):
     (main,) = [path for path in MAIN if path in files]
     text = files[main].decode()
     new = bodies(text, edit) if edit in BODIES else edit(text)
-    return {**files, main: new.encode()}
+    changed = {main: new.encode()}
+    if edit is rename_static_functions:
+        # What the file includes as a template calls the functions by their names, too.
+        renamed = set(re.findall(r"\b(\w+)_too\b", new)) - set(re.findall(r"\w+", new))
+        pattern = re.compile(rb"\b(%s)\b" % "|".join(sorted(renamed) or ["(?!)"]).encode())
+        folder = main.rpartition("/")[0]
+        for path in (one for one in files if one.startswith(folder) and one.endswith("_tmpl.h")):
+            changed[path] = pattern.sub(rb"\1_too", files[path])
+    return {**files, **changed}
 
 
 KNOWN = {name: (fixture(name), answers(fixture(name))) for name in FIXTURES}

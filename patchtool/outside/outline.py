@@ -299,6 +299,9 @@ class _Outline:
         """Return a section that begins with "---" and "+++", as diff writes it."""
         old, new = self._pair(self._lines[at][4:], self._lines[at + 1][4:], git=False)
         if old is not None and new is not None:
+            names = [os.path.basename(path) for path in (old, new)]
+            if not (names[0].startswith(names[1]) or names[1].startswith(names[0])):
+                self._fail(at, f"{old} and {new} are no names of one file; one is damaged")
             # "x.c.orig" against "x.c": the file to change is the one to be had afterwards.
             old = new
         shown = new or old or ""

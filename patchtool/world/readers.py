@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from patchtool.c.index import split_arguments
-from patchtool.c.scan import Definition, FileIndex, places
+from patchtool.c.scan import Definition, FileIndex, before, places, strip_comments
 from patchtool.model import Place
 from patchtool.world.entries import Tree
 from patchtool.world.mentions import Mention, Mentions
@@ -22,6 +22,8 @@ MAX_CALLS = 6
 
 _ADDRESS = re.compile(r"&\s*\(?\s*[\w>.()-]*?(?:->|\.)\s*(\w+)\s*\)?")
 _MEMBER = re.compile(r"[\w>.()\s-]*?(?:->|\.)\s*(\w+)")
+_ONCE = re.compile(r"(?:READ_ONCE)?\((.*)\)")
+"""What only stands around an expression."""
 _ASSIGNED = re.compile(rb"\s*=(?!=)\s*([^;]*);")
 _CALL = re.compile(rb"\s*\(((?:[^();]|\((?:[^()]|\([^()]*\))*\))*)\)")
 
@@ -44,9 +46,9 @@ class Selection:
             data = self._tree.index.text(path) or b""
             for at in places(data, pointer):
                 stored = _ASSIGNED.match(data, at + len(pointer))
-                if stored is None or data[at - 1 : at] not in (b">", b"."):
+                if stored is None or not before(data, at).endswith((b">", b".")):
                     continue
-                address = _ADDRESS.fullmatch(stored[1].decode("utf-8", "replace").strip())
+                address = _ADDRESS.fullmatch(_dense(stored[1].decode("utf-8", "replace")))
                 if address is None or address[1] not in self.embedded:
                     yield from self.embedded
                 else:
@@ -56,9 +58,9 @@ class Selection:
         self, expression: str, function: Definition | None, depth: int = 0
     ) -> frozenset[str]:
         """Return the contexts that an expression of a function may be, or point to."""
-        words = expression.strip()
-        while words.startswith("(") and words.endswith(")"):
-            words = words[1:-1].strip()
+        words = _dense(expression)
+        while (once := _ONCE.fullmatch(words)) is not None:
+            words = once[1]
         address = _ADDRESS.fullmatch(words)
         if address is not None and address[1] in self.embedded:
             return frozenset((address[1],))
@@ -72,7 +74,7 @@ class Selection:
         return self._variable(words, function, depth)
 
     def _variable(self, name: str, function: Definition, depth: int) -> frozenset[str]:
-        head, _, body = function.text.partition(b"{")
+        head, _, body = strip_comments(function.text).partition(b"{")
         spelt = re.escape(name.encode())
         stored = re.findall(rb"(?<![\w.>])" + spelt + rb"\s*=(?!=)\s*([^;,]*)[;,]", body)
         if stored:
@@ -128,6 +130,11 @@ class Selection:
             if context in contexts:
                 return mention.place
         return None
+
+
+def _dense(expression: str) -> str:
+    """Return an expression without its blanks."""
+    return "".join(expression.split())
 
 
 def _around(file: FileIndex, at: int) -> list[Definition]:
