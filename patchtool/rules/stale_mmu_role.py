@@ -149,7 +149,7 @@ def _examined(
     everywhere += unreached(runs, starts)
     if ways is None:  # else the verdicts of some ways are all that is asked for
         everywhere += missing_pieces(tree, runs, starts)
-    ledger = None if ways is not None else _ledger(tree, wanted, accounting(tree, runs))
+    ledger = None if ways is not None else _ledger(tree, wanted, accounting(runs))
     decided = [_decide(tree, path, troubles[path.lowered], wanted, ledger) for path in paths]
     asked = tuple(question for one in decided for question in one.asked)
     contexts = [one.context for one in decided if one.context.fields]

@@ -45,14 +45,12 @@ def rival_entries(tree: Tree, runs: list[Lowered]) -> dict[Lowered, list[Trouble
     return found
 
 
-def accounting(tree: Tree, runs: list[Lowered]) -> list[Lowered]:
-    """Return the runs that account for what they store.
+def accounting(runs: list[Lowered]) -> list[Lowered]:
+    """Return the runs that account for what they store: those that reach a guard.
 
-    These are all but those that skip nothing, and store to a context that another run skips
-    to set up.
+    What skips nothing and stores to a role or a field is no set-up that was decided.
     """
-    rivals = {other for _, other, _, _ in _overlaps(tree, runs) if not other.guards}
-    return [lowered for lowered in runs if lowered not in rivals]
+    return [lowered for lowered in runs if lowered.guards]
 
 
 def _overlaps(tree: Tree, runs: list[Lowered]) -> Iterator[tuple[Lowered, Lowered, str, Place]]:
