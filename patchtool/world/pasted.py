@@ -27,19 +27,19 @@ def pasted(
     spelt = "|".join(map(re.escape, sorted(set(names))))
     wanted = re.compile(rf"(?:->|\.)\s*({spelt})\b")
     for macro in _pasting(index, listed):
+        # A name that stands there as a word is a mention like any other.
+        words = set(re.findall(r"\w+", macro.text.decode("latin-1")))
         for path in listed:
             data = index.raw(path) or b""
             if macro.name.encode() not in data:
                 continue
             plain = index.text(path) or b""
             for at in places(plain, macro.name.encode()):
-                if at == _definition(plain, at):
+                if _is_defined(plain, at):
                     continue
                 place = Place(path, plain.count(b"\n", 0, at) + 1)
                 found = set(wanted.findall(_amounts_to(macro, plain, at)))
-                # A name that stands there as a word is a mention like any other.
-                for name in sorted(found - set(re.findall(r"\w+", macro.text.decode("latin-1")))):
-                    yield place, name, macro.name
+                yield from ((place, name, macro.name) for name in sorted(found - words))
 
 
 def _pasting(index: Index, files: list[str]) -> Iterator[Definition]:
@@ -47,16 +47,16 @@ def _pasting(index: Index, files: list[str]) -> Iterator[Definition]:
     for path in files:
         if b"##" not in (index.raw(path) or b""):
             continue
-        file = index.file(path)
-        near = [m.start() for m in _PASTED_MEMBER.finditer(file.data)] if file is not None else []
-        if near and file is not None:
+        near = [m.start() for m in _PASTED_MEMBER.finditer(index.text(path) or b"")]
+        file = index.file(path) if near else None
+        if file is not None:
             yield from (one for one in file.macros_around(near) if one.parameters)
 
 
-def _definition(data: bytes, at: int) -> int:
-    """Return the offset itself where a ``#define`` stands in front of it."""
+def _is_defined(data: bytes, at: int) -> bool:
+    """Tell whether a name stands behind ``#define``."""
     lead = data[data.rfind(b"\n", 0, at) + 1 : at]
-    return at if re.fullmatch(rb"[ \t]*#[ \t]*define[ \t]+", lead) else -1
+    return re.fullmatch(rb"[ \t]*#[ \t]*define[ \t]+", lead) is not None
 
 
 def _amounts_to(macro: Definition, data: bytes, at: int) -> str:
