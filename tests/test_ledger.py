@@ -344,3 +344,12 @@ def test_a_pasted_name(arguments, is_fine):
     assert report.verdict == ("covered" if is_fine else "unknown")
     said = [one.reason for one in report.unknowns]
     assert is_fine or any(one.startswith("SET() pastes the name of ") for one in said), said
+
+
+def test_a_name_pasted_from_its_parts():
+    """The macro that pastes need not be the one that stores, nor know of members."""
+    code = "#define GLUE(a, b) a ## b\n"
+    code += "void far(struct kvm_vcpu *vcpu)\n{\n\tvcpu->arch.mmu->GLUE(root, _level) = 2;\n}\n"
+    report = check({**FIXED, "arch/x86/kvm/far.c": b'#include "mmu.h"\n' + code.encode()})
+    assert report.verdict == "unknown"
+    assert "GLUE() pastes the name of root_level" in [one.reason for one in report.unknowns]
