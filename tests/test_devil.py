@@ -79,11 +79,8 @@ is mended leaves the table.
 UNDECIDED = {
     *("< and >", "<= and >=", "pointer to the old role", "reader of the role by pointer"),
     *("invalidation by memset", "invalidation by a literal", "cleanup of something else"),
-    *(
-        "kvm_make_request",
-        "kvm_check_request in front of a message",
-        "re-initialisation of the whole",
-    ),
+    *("kvm_make_request", "kvm_check_request in front of a message"),
+    "re-initialisation of the whole",
 }
 """Refactorings that are not decided yet; what is decided leaves the list."""
 

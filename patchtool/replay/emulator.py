@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from subprocess import Popen
 
 QEMU = "qemu-system-x86_64"
-ACCELERATORS = ("tcg", "kvm")
 
 _MEGABYTES = 1024
 _CONSOLE = 1 << 20

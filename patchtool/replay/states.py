@@ -102,9 +102,6 @@ FIVE = _mode("5-level paging", "EFER.LMA", "CR4.LA57")
 
 MODES: tuple[State, ...] = (OFF, TWO, PAE, FOUR, FIVE)
 
-LEVELS = {OFF: 0, TWO: 2, PAE: 3, FOUR: 4, FIVE: 5}
-"""How many levels the hardware walks in each mode."""
-
 
 def modes_of(kind: Kind) -> tuple[State, ...]:
     """Return the modes that a context can be loaded with; nested paging needs CR0.PG in L1."""
