@@ -17,7 +17,7 @@ import tree_sitter_c
 from tree_sitter import Language, Node, Parser, Query, QueryCursor
 
 __all__ = [
-    "Node", "captures", "expression", "function", "matches", "parse", "query_names",
+    "Node", "captures", "descendants", "expression", "function", "matches", "parse", "query_names",
     "rooted", "text",
 ]  # fmt: skip
 
@@ -167,6 +167,15 @@ def rooted(name: str, node: Node) -> Iterator[dict[str, list[Node]]]:
 def text(node: Node) -> str:
     """Return the C text of a node, undecodable bytes replaced."""
     return (node.text or b"").decode("utf-8", "replace")
+
+
+def descendants(node: Node) -> Iterator[Node]:
+    """Yield a node and all named nodes below it, each in front of what it holds."""
+    todo = [node]
+    while todo:
+        here = todo.pop()
+        yield here
+        todo.extend(here.named_children)
 
 
 def errors(node: Node) -> list[Node]:

@@ -79,7 +79,7 @@ def _only_caller(tree: Tree, function: Definition) -> frozenset[str]:
 
 def _stored(node: Node, name: str) -> Iterator[Node | None]:
     """Yield what a function stores to an object; None for a store of another form."""
-    for inner in _walk(node):
+    for inner in syntax.descendants(node):
         if inner.type == "assignment_expression":
             left = inner.child_by_field_name("left")
             if left is not None and syntax.text(left) == name:
@@ -90,14 +90,6 @@ def _stored(node: Node, name: str) -> Iterator[Node | None]:
             operand = inner.child_by_field_name("argument")
             if operand is not None and syntax.text(operand) == name:
                 yield None
-
-
-def _walk(node: Node) -> Iterator[Node]:
-    pending = [node]
-    while pending:
-        here = pending.pop()
-        yield here
-        pending.extend(here.named_children)
 
 
 _Values = set[Assigned]
@@ -182,7 +174,7 @@ def _named(tree: Tree, name: str, inside: Definition, depth: int) -> _Values | N
 
 def _expanded(tree: Tree, text: str, inside: Definition, depth: int) -> _Values | None:
     root = syntax.parse(f"void f(void) {{ ({text}); }}".encode())
-    inner = [n for n in _walk(root) if n.type == "expression_statement"]
+    inner = [n for n in syntax.descendants(root) if n.type == "expression_statement"]
     if len(inner) != 1 or not inner[0].named_children:
         return None
     return _values(tree, inner[0].named_children[0], inside, depth - 1)
@@ -190,12 +182,12 @@ def _expanded(tree: Tree, text: str, inside: Definition, depth: int) -> _Values 
 
 def _parameters(tree: Tree, function: Definition) -> list[str | None]:
     """Return the names of a function's parameters."""
-    lists = [n for n in _walk(tree.index.node(function)) if n.type == "parameter_list"]
+    lists = [n for n in syntax.descendants(tree.index.node(function)) if n.type == "parameter_list"]
     if not lists:
         return []
     found: list[str | None] = []
     for one in min(lists, key=lambda n: n.start_byte).named_children:
-        names = [n for n in _walk(one) if n.type == "identifier"]
+        names = [n for n in syntax.descendants(one) if n.type == "identifier"]
         found.append(syntax.text(names[-1]) if names else None)
     return found
 
@@ -210,7 +202,7 @@ def _passed(tree: Tree, function: Definition, position: int, depth: int) -> _Val
     found: _Values = set()
     above = callers(tree.index, function.name)
     for caller in above:
-        for node in _walk(tree.index.node(caller)):
+        for node in syntax.descendants(tree.index.node(caller)):
             if node.type != "call_expression" or _called(node) != function.name:
                 continue
             arguments = node.child_by_field_name("arguments")
@@ -228,7 +220,7 @@ def _passed(tree: Tree, function: Definition, position: int, depth: int) -> _Val
 
 def _is_truth(tree: Tree, function: Definition, position: int) -> bool:
     """Tell whether a parameter is a bool, which is one of two whatever is passed."""
-    lists = [n for n in _walk(tree.index.node(function)) if n.type == "parameter_list"]
+    lists = [n for n in syntax.descendants(tree.index.node(function)) if n.type == "parameter_list"]
     one = min(lists, key=lambda n: n.start_byte).named_children[position]
     kind = one.child_by_field_name("type")
     return kind is not None and syntax.text(kind) in ("bool", "_Bool")
@@ -249,7 +241,7 @@ def _returned(tree: Tree, node: Node, inside: Definition, depth: int) -> _Values
         return None
     found = _union(
         _values(tree, n.named_children[0], functions[0], depth - 1) if n.named_children else None
-        for n in _walk(tree.index.node(functions[0]))
+        for n in syntax.descendants(tree.index.node(functions[0]))
         if n.type == "return_statement"
     )
     if not found:

@@ -173,9 +173,4 @@ def is_certain(node: Node, body: Node, leaving: bool = False) -> bool:
 
 
 def _of_types(node: Node, types: tuple[str, ...]) -> Iterator[Node]:
-    todo = [node]
-    while todo:
-        here = todo.pop()
-        if here.type in types:
-            yield here
-        todo.extend(here.named_children)
+    return (one for one in syntax.descendants(node) if one.type in types)

@@ -224,7 +224,7 @@ def variable_type(types: Types, root: Node, name: str, here: str) -> CType:
 def _declarations(root: Node) -> dict[str, list[tuple[Node, Node]]]:
     """Return the declarations below a node by name: type and declarator of each."""
     found: dict[str, list[tuple[Node, Node]]] = {}
-    for node in _walk(root):
+    for node in syntax.descendants(root):
         if node.type not in ("parameter_declaration", "declaration"):
             continue
         base = node.child_by_field_name("type")
@@ -584,14 +584,6 @@ class _Site:
 def _leaf(root: Node, at: int, length: int) -> Node:
     """Return the smallest node around a word."""
     return root.descendant_for_byte_range(at, at + length) or root
-
-
-def _walk(node: Node) -> Iterator[Node]:
-    todo = [node]
-    while todo:
-        here = todo.pop()
-        yield here
-        todo.extend(here.named_children)
 
 
 def _declared_name(declarator: Node) -> str | None:

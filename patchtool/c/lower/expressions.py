@@ -34,7 +34,7 @@ from patchtool.c.memory import (
     State,
     Value,
 )
-from patchtool.c.syntax import Node, text
+from patchtool.c.syntax import Node, descendants, text
 from patchtool.proof import bits
 from patchtool.proof.bits import Cond
 
@@ -427,7 +427,7 @@ class Expressions(Names):
 
     def _addresses(self, node: Node, state: State) -> Iterator[Pointer]:
         """Yield the addresses of variables that are taken within an expression."""
-        for part in _descendants(node):
+        for part in descendants(node):
             if part.type == "pointer_expression" and _operator(part) == "&":
                 for name in map(text, _identifiers(part)):
                     variable = self._frames[-1].variables.get(name)
@@ -830,17 +830,9 @@ def size_of(ctype: CType) -> int | None:
     return ctype.size if isinstance(ctype, RecordType) else None
 
 
-def _descendants(node: Node) -> Iterator[Node]:
-    todo = [node]
-    while todo:
-        here = todo.pop()
-        yield here
-        todo.extend(here.named_children)
-
-
 def _identifiers(node: Node) -> Iterator[Node]:
     """Yield the identifiers within an expression."""
-    return (part for part in _descendants(node) if part.type == "identifier")
+    return (part for part in descendants(node) if part.type == "identifier")
 
 
 def _readable(node: Node) -> Iterator[Node]:
@@ -864,12 +856,12 @@ def stores(node: Node) -> bool:
     return any(
         part.type in ("assignment_expression", "update_expression")
         or (part.type == "call_expression" and any(map(_takes_address, part.named_children)))
-        for part in _descendants(node)
+        for part in descendants(node)
     )
 
 
 def _takes_address(node: Node) -> bool:
-    return any(p.type == "pointer_expression" and _operator(p) == "&" for p in _descendants(node))
+    return any(p.type == "pointer_expression" and _operator(p) == "&" for p in descendants(node))
 
 
 def has_effects(node: Node) -> bool:
