@@ -13,8 +13,9 @@ from edited import Files, fixture
 
 HOST = "arch/x86/include/asm/kvm_host.h"
 LINUX = "include/linux/kvm_host.h"
-JUNK = "(3 + (vcpu->arch.hflags & 1))"
-JUNK_LMA = "(vcpu->arch.hflags & 1 ? EFER_LMA : 0)"
+JUNK = "(3 + (vcpu->arch.hflags >> 30 & 1))"
+JUNK_LMA = "(vcpu->arch.hflags >> 30 & 1 ? EFER_LMA : 0)"
+"""Bit 30 of hflags has no meaning in any kernel; some of the lower bits are in the role."""
 
 
 class Target(NamedTuple):

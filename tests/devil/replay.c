@@ -17,7 +17,7 @@ static void set(struct kvm_vcpu *vcpu, int state)
 	if (state & 4)
 		vcpu->arch.cr4 |= X86_CR4_LA57;
 	vcpu->arch.efer = paging > 2 ? EFER_LMA : 0;
-	vcpu->arch.hflags = state >> 3;
+	vcpu->arch.hflags = (state >> 3) << 30;
 }
 
 static void begin(struct kvm_vcpu *vcpu)
