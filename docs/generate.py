@@ -83,7 +83,7 @@ def _positionals(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str, st
 
 
 def _help(action: argparse.Action) -> str:
-    return (action.help or "").replace("%%", "%")
+    return (action.help or "") % vars(action)
 
 
 # -- man page ------------------------------------------------------------------------------

@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from patchtool.commands.arguments import FIELDS
 from patchtool.errors import InputError, PatchError, PatchtoolError, UsageError
 from patchtool.model import (
     Context,
@@ -32,6 +31,7 @@ from patchtool.model import (
     Verdict,
     Witness,
 )
+from patchtool.rules.table import STALE_MMU_ROLE
 
 __all__ = [
     "FIELDS",
@@ -55,6 +55,9 @@ __all__ = [
     "schema",
     "status",
 ]
+
+FIELDS = STALE_MMU_ROLE.fields
+"""The fields that are decided where nobody asks for others."""
 
 
 def check(

@@ -19,9 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from patchtool import __version__
 from patchtool.commands.arguments import add_fields, wanted_fields
 from patchtool.errors import InputError, PatchtoolError, UsageError, meant
-from patchtool.outside.top import require
 from patchtool.report import FORMATS, render, status
-from patchtool.target.kvm import KVM
 
 if TYPE_CHECKING:
     from patchtool.config import Asked
@@ -245,12 +243,16 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def _parser(words: Sequence[str] = ()) -> _Parser:
-    """Return the parser; git is asked for settings where WORDS begin with a command."""
-    asked = None
+    """Return the parser, of one command alone where WORDS begin with it.
+
+    Then git is asked for settings meanwhile.
+    """
+    asked, wanted = None, _COMMANDS
     if words and words[0] in _COMMANDS:
         from patchtool import config
 
         asked = config.ask()
+        wanted = {words[0]: _COMMANDS[words[0]]}
     parser = _Parser(
         prog="patchtool",
         description=_ABOUT,
@@ -262,7 +264,7 @@ def _parser(words: Sequence[str] = ()) -> _Parser:
         "--version", action="store_true", help="print the versions of patchtool and its parts"
     )
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
-    for name, (summary, fill) in _COMMANDS.items():
+    for name, (summary, fill) in wanted.items():
         command = commands.add_parser(
             name,
             help=summary,
@@ -402,6 +404,9 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _checked(source: Source, wanted: tuple[str, ...]) -> Report:
+    from patchtool.outside.top import require
+    from patchtool.target.kvm import KVM
+
     require(source.read, source.label, KVM)  # before anything costly is imported
     import gc
 

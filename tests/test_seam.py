@@ -18,7 +18,7 @@ from patchtool.c.layout import Types
 from patchtool.c.lower import Lowering
 from patchtool.proof.coverage import Decision
 from patchtool.rules.question import Terms
-from patchtool.target import Implication, Options, Registers, Target
+from patchtool.target.record import Implication, Options, Registers, Target
 from patchtool.world.completeness import doubts
 from patchtool.world.entries import Tree, find_paths
 from patchtool.world.roles import find_roles, initialisers, make_effects

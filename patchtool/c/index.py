@@ -26,7 +26,7 @@ from patchtool.c.scan import (
     scan,
     strip_comments,
 )
-from patchtool.target import Target
+from patchtool.target.record import Target
 
 _KEYWORDS = frozenset({"if", "for", "while", "switch", "return", "sizeof", "defined", "typeof"})
 _INCLUDE = re.compile(rb'#[ \t]*include[ \t]*(["<])([^">\n]+)[">]')

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from operator import itemgetter
 from typing import NamedTuple
 
-from patchtool.target import NO_OPTIONS, Options
+from patchtool.target.record import NO_OPTIONS, Options
 
 _TOKEN = re.compile(
     rb"/\*.*?(?:\*/|\Z)"

@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     files = [word for word in words if word.endswith(".c") and not word.startswith("-")]
     top, name = _placed(files[-1]) if files else (".", "")
-    from patchtool.target.kvm import FOLDER
+    from patchtool.target.where import FOLDER
 
     if not name.startswith(f"{FOLDER}/"):
         return 0

@@ -24,7 +24,7 @@ from patchtool.outside.outline import Section
 from patchtool.outside.source import open_source, read_patch
 from patchtool.outside.top import prefix as prefix_of
 from patchtool.report import STATUS
-from patchtool.target.kvm import HEADER
+from patchtool.target.where import HEADER
 
 if TYPE_CHECKING:
     from patchtool.lint.introduced import State, Step

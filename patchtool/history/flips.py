@@ -19,7 +19,7 @@ from patchtool.history.verdicts import ABSENT, Gap, Outcome, State
 from patchtool.history.walker import Block, Counts, Walker, full_path, is_missing
 from patchtool.outside.git import Repository
 from patchtool.rules.table import STALE_MMU_ROLE
-from patchtool.target.kvm import HEADER
+from patchtool.target.where import HEADER
 
 DEFAULT_FIELDS = STALE_MMU_ROLE.fields
 

@@ -17,8 +17,8 @@ from patchtool.c.layout import Types
 from patchtool.c.scan import Definition, FileIndex, scan
 from patchtool.c.syntax import Node
 from patchtool.model import Report
-from patchtool.target import Target
 from patchtool.target.kvm import KVM
+from patchtool.target.record import Target
 from patchtool.world.effects import Effects, callers_of
 from patchtool.world.roles import find_roles, make_effects
 

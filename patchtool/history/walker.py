@@ -17,7 +17,8 @@ from patchtool.history.cache import Store, engine, key
 from patchtool.history.verdicts import ABSENT, UNREADABLE, Cell, Outcome, State, outcome_of
 from patchtool.outside.git import Missing, Repository
 from patchtool.outside.source import MAX_FILE, Revision
-from patchtool.target.kvm import FOLDER, HEADER, KVM
+from patchtool.target.kvm import KVM
+from patchtool.target.where import FOLDER, HEADER
 
 if TYPE_CHECKING:
     from patchtool.history.lens import Lens, Slice, Slicer

@@ -27,7 +27,7 @@ from patchtool.model import (
     Unknown,
     Verdict,
 )
-from patchtool.target.kvm import FOLDER
+from patchtool.target.where import FOLDER
 
 if TYPE_CHECKING:
     from patchtool.history.lens import Lens, Recorder

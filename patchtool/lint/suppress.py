@@ -18,7 +18,7 @@ from patchtool.model import Finding, Place, Remark, Report, Suppressed
 
 if TYPE_CHECKING:
     from patchtool.outside.source import Source
-    from patchtool.target import Target
+    from patchtool.target.record import Target
     from patchtool.world.entries import Ways
 
 Kind = TypeVar("Kind", bound=Index)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from patchtool.errors import PatchError
 from patchtool.outside.outline import Section, Text, holds_diff, outline, shortened
-from patchtool.target.kvm import FOLDER, FOLDERS, RELEVANT
+from patchtool.target.where import FOLDER, FOLDERS, RELEVANT
 
 if TYPE_CHECKING:
     from email.message import Message

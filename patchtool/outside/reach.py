@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from patchtool.errors import PatchError
 from patchtool.outside.mail import Letter, Passed, read, relevant
 from patchtool.outside.outline import Section
-from patchtool.target.kvm import BASES
+from patchtool.target.where import BASES
 
 if TYPE_CHECKING:
     from patchtool.outside.source import Source

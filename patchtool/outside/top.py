@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from patchtool.errors import InputError
-from patchtool.target import Target
-from patchtool.target.kvm import HEADER
+from patchtool.target.where import HEADER
+
+if TYPE_CHECKING:
+    from patchtool.target.record import Target
 
 _FILES = ("Makefile", "Kconfig", "MAINTAINERS")
 

@@ -105,7 +105,7 @@ def located(finding: Finding) -> str:
 def undecided(report: Report) -> tuple[Unknown, ...]:
     """Return what was not decided and where: never nothing for a verdict of unknown."""
     from patchtool.model import Place, Unknown
-    from patchtool.target.kvm import FOLDER
+    from patchtool.target.where import FOLDER
 
     if report.unknowns or report.verdict != "unknown":
         return report.unknowns

@@ -12,8 +12,8 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
-from patchtool.target import Target
 from patchtool.target.kvm import KVM
+from patchtool.target.record import Target
 
 if TYPE_CHECKING:
     from patchtool.c.index import Index

@@ -8,11 +8,8 @@ They restrict which states a witness may show; a verdict prints the ones it rest
 
 from __future__ import annotations
 
-from patchtool.target import Implication, Options, Registers, Target
-
-FOLDER = "arch/x86/kvm"
-HEADER = "arch/x86/include/asm/kvm_host.h"
-"""A file that every kernel with KVM for x86 has."""
+from patchtool.target.record import Implication, Options, Registers, Target
+from patchtool.target.where import FOLDER, HEADER
 
 REGISTER_BITS: dict[str, dict[int, str]] = {
     "CR0": {0: "PE", 1: "MP", 2: "EM", 3: "TS", 4: "ET", 5: "NE", 16: "WP", 18: "AM", 29: "NW",
@@ -112,21 +109,3 @@ KVM = Target(
     notices=("kvm_",),
     registers=REGISTERS,
 )  # fmt: skip
-
-FOLDERS = (FOLDER, "arch/x86/include", "include")
-"""Where everything lies that a verdict can rest on."""
-
-RELEVANT = (
-    r"(?:^|/)(?:arch/x86/(?:kvm|include)/"
-    r"|include/(?:uapi/|vdso/|asm-generic/)?(?:linux/|kvm/)?"
-    r"(?:kvm[^/]*|bitops|bits|const|compiler[^/]*|kernel|stddef|types|[^/]*mshyperv)\.h$)"
-)
-"""The paths of files on which a verdict can rest, as a regular expression to search for."""
-
-BASES = (
-    "arch", "arch/x86", "arch/x86/kvm", "arch/x86/kvm/mmu", "arch/x86/kvm/svm",
-    "arch/x86/kvm/vmx", "arch/x86/include", "arch/x86/include/asm",
-    "arch/x86/include/uapi", "arch/x86/include/uapi/asm", "include", "include/linux",
-    "include/uapi", "include/uapi/linux",
-)  # fmt: skip
-"""Folders from which a patch may count its paths by mistake."""

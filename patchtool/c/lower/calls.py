@@ -50,7 +50,7 @@ from patchtool.c.syntax import Node, text
 from patchtool.model import Place
 from patchtool.proof import bits
 from patchtool.proof.bits import Cond
-from patchtool.target import Target
+from patchtool.target.record import Target
 
 MAX_DEPTH = 48
 REPEATED = (1 << 64) // 255

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The form of a target: what a check is told of the code that it looks at, in one record.
+
+Facts are data here.  None of them has a value in this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Options(NamedTuple):
+    """Build options and compiler macros that are ``on`` in every build, or ``off`` in all.
+
+    All others stay open: they are constants of one build, and both values are looked at.
+    """
+
+    on: frozenset[str] = frozenset()
+    off: frozenset[str] = frozenset()
+
+    def value(self, name: str) -> bool | None:
+        """Tell whether an option is on, None where that is open."""
+        return True if name in self.on else False if name in self.off else None
+
+
+NO_OPTIONS = Options()
+
+
+class Implication(NamedTuple):
+    """A bit of a register file that is set needs another one, each by register and bit."""
+
+    when: tuple[str, str]
+    then: tuple[str, str]
+    text: str
+
+
+class Registers(NamedTuple):
+    """Registers of the hardware, and what is true of their bits.
+
+    ``bits`` names the bits of a register by position, ``members`` the registers by the
+    members of structures that hold one whole, ``macros`` how C spells a bit (``{}`` is its
+    name) by register.  ``ranges`` bounds numbers by the members that hold them, in words
+    too; ``usual`` bounds them by what hardware has, on which no proof rests.  ``fills`` names,
+    by operation, the members that it only fills with the register that they cache: they are
+    read once that is done.
+
+    ``guest_queries`` and ``host_queries`` are regular expressions for the names of functions
+    and macros that look up what a guest was told of its CPU, and what the CPU of the host
+    can do: a truth, or one of ``numbers`` of eight bits.  What a guest was told is kept in the
+    members ``told``, what is ``computed`` from that in members as well; functions whose
+    names match ``births`` run before any set-up.  ``fixed`` are objects that hold what the
+    host's CPU is.
+    """
+
+    bits: Mapping[str, Mapping[int, str]] = {}
+    members: Mapping[str, str] = {}
+    macros: Mapping[str, str] = {}
+    implications: tuple[Implication, ...] = ()
+    ranges: Mapping[str, tuple[int, int, str]] = {}
+    usual: Mapping[str, tuple[int, int]] = {}
+    fills: Mapping[str, frozenset[str]] = {}
+    guest_queries: str = "(?!)"
+    host_queries: str = "(?!)"
+    numbers: str = "(?!)"
+    told: tuple[str, ...] = ()
+    computed: frozenset[str] = frozenset()
+    births: str = "(?!)"
+    fixed: frozenset[str] = frozenset()
+
+    def name(self, register: str, position: int) -> str:
+        """Return ``REGISTER.BIT``, with the number where the bit has no name here."""
+        return f"{register}.{self.bits[register].get(position, position)}"
+
+    def macro(self, register: str, position: int) -> str:
+        """Return how C spells a bit of a register."""
+        return self.macros[register].format(self.name(register, position).split(".")[1])
+
+    def is_bit(self, name: str) -> bool:
+        """Tell whether a name is that of a bit of a register."""
+        register, dot, _ = name.partition(".")
+        return bool(dot) and register in self.bits
+
+
+NO_REGISTERS = Registers()
+
+
+class Target(NamedTuple):
+    """One body of C in a kernel tree: where it lies and what cannot be read from it.
+
+    ``name`` is what people call it.  ``folder`` holds its C files; in them is looked for
+    whoever uses a name, and ``main`` is the one where nothing better is known.  The folders
+    ``generic`` hold C that is built into it and knows nothing of it.  ``header``
+    declares what it keeps, ``host`` is the tag of the structure there in which its cached
+    state lies, by value.
+
+    ``headers`` are its files beside the folder: paths, and beginnings of paths, as all
+    that follow.  Comments are cut, and definitions looked for, in those and in what is
+    ``followed``; first in those and in what is ``near``.  ``roots`` are the folders in which
+    an ``#include`` in angles is looked for; ``constants`` are the beginnings and the ends
+    of the paths of headers of plain numbers, which are followed from anywhere; ``others``
+    are headers of such that are come by through headers that are not followed.
+
+    ``silent`` and ``checking`` are regular expressions for the names of macros: those that
+    do nothing of interest, and those that yield their first argument.  A macro in
+    ``dispatchers`` calls the operation that its argument names, as ``static_call`` does;
+    ``prefix`` may stand before the names of operations there.  ``vendors`` are the
+    beginnings of the paths of modules of which a host loads one.  ``calls`` are beginnings
+    of the names of its functions, ``notices`` of those that may say that cached state is
+    out of date.
+    """
+
+    name: str
+    folder: str
+    header: str
+    host: str
+    main: str
+    generic: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    followed: tuple[str, ...] = ()
+    near: tuple[str, ...] = ()
+    roots: tuple[str, ...] = ()
+    constants: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    others: tuple[str, ...] = ()
+    options: Options = NO_OPTIONS
+    silent: str = "(?!)"
+    checking: str = "(?!)"
+    dispatchers: frozenset[str] = frozenset()
+    prefix: str = ""
+    vendors: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    registers: Registers = NO_REGISTERS
+
+    @property
+    def ours(self) -> tuple[str, ...]:
+        """The beginnings of the paths of all files of the target."""
+        return (self.folder, *self.headers)
+
+    def owns(self, path: str) -> bool:
+        """Tell whether a file is one of the target's C files."""
+        return path.startswith(f"{self.folder}/") and path.endswith((".c", ".h"))
