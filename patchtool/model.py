@@ -14,6 +14,10 @@ from typing import Literal, NamedTuple
 Verdict = Literal["covered", "gap", "unknown", "not-guarded"]
 """What was decided: proved, refuted, undecided, or nothing there to skip."""
 
+Kind = Literal["stale", "accumulates", "partial"]
+"""How a field goes wrong: a skip leaves it stale; a full set-up keeps bits of an earlier one;
+a full set-up does not store it on every path."""
+
 SEVERITY: Mapping[Verdict, int] = {"gap": 3, "unknown": 2, "covered": 1, "not-guarded": 0}
 """Which verdict stands for a group: the worst one."""
 
@@ -66,17 +70,30 @@ class Witness(NamedTuple):
     needs: tuple[str, ...] = ()
     """Which of them have to be so: with another value that hosts have there is no gap."""
     element: str = ""
-    """Which part of the field the values are of, with the bits that differ; "" for all of it."""
+    """Which part of the field the values are of, as C spells it; "" for all of it."""
+    span: tuple[int, int] | None = None
+    """The highest and the lowest bit of an element that differ."""
     spelt: tuple[str, str] | None = None
     """The values as C spells them, where they are no plain numbers."""
+    c: tuple[tuple[str, int], ...] = ()
+    """A third state, which runs in full after A and after B and leaves the two values."""
 
     @property
     def said(self) -> tuple[str, str]:
         """The values as a person reads them."""
         if self.spelt is not None:
             return self.spelt
-        one, other = (str(v) if v < 1 << 16 else f"{v:#x}" for v in self.values)
+        plain = max(self.values) < 256
+        one, other = (str(v) if plain or not v else f"{v:#x}" for v in self.values)
         return one, other
+
+    @property
+    def part(self) -> str:
+        """The part of the field that differs, in words; "" for all of it."""
+        if not self.element or self.span is None:
+            return self.element
+        high, low = self.span
+        return f"{self.element}, bit{f's {high}:{low}' if high != low else f' {low}'}"
 
 
 class Reason(NamedTuple):
@@ -106,8 +123,30 @@ class FieldResult(NamedTuple):
     reasons: tuple[Reason, ...] = ()
     others: tuple[Witness, ...] = ()
     """One more witness for each input that is missing, where there is one."""
-    accumulates: bool = False
-    """Whether a full set-up keeps bits of an earlier one, a gap of its own kind."""
+    accumulated: Witness | None = None
+    """Three states, where a full set-up keeps bits of an earlier one, a gap of its own kind."""
+    unstored: tuple[str, ...] = ()
+    """The states, in words, in which no set-up stores it, so that no reader may use it then."""
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of gap that it has."""
+        if self.verdict != "gap":
+            return ()
+        stale = bool(self.missing) or self.witness is not None
+        adds = self.accumulated is not None
+        kinds: tuple[tuple[Kind, bool], ...] = (
+            ("stale", stale), ("accumulates", adds), ("partial", not stale and not adds)
+        )  # fmt: skip
+        return tuple(kind for kind, is_so in kinds if is_so)
+
+    @property
+    def obligation(self) -> str:
+        """What its readers have to heed, as a sentence; "" where it is always stored."""
+        if not self.unstored:
+            return ""
+        states = " and ".join(self.unstored)
+        return f"{self.member} is not stored with {states}, taken not to be read then"
 
 
 class Context(NamedTuple):
@@ -140,11 +179,17 @@ class Finding(NamedTuple):
     entry: tuple[str, ...]
     context: Context
     result: FieldResult
+    kind: Kind = "stale"
 
     @property
     def identity(self) -> tuple[object, ...]:
         """What tells it from any other finding: all but what it stands for."""
-        return self[:6]
+        return (*self[:6], self.kind)
+
+    @property
+    def witness(self) -> Witness | None:
+        """The states that show it."""
+        return self.result.accumulated if self.kind == "accumulates" else self.result.witness
 
 
 class Unknown(NamedTuple):

@@ -27,6 +27,7 @@ from patchtool.report.sarif import fingerprint
 
 FILE = "arch/x86/kvm/mmu/mmu.c"
 LMA = "vcpu->arch.efer & EFER_LMA"
+GBPAGES = "guest_cpuid_has(vcpu, X86_FEATURE_GBPAGES)"
 SAVED_LMA = "to_svm(vcpu)->vmcb01.ptr->save.efer & EFER_LMA"
 EPTP = "to_vmx(vcpu)->nested.cached_vmcs12->ept_pointer"
 
@@ -108,6 +109,63 @@ LEDGER = (
 
 UNKNOWN = Unknown(Place(FILE, 33, 2, "kvm_calc_role"), "asm goto is not understood")
 
+MASKS = FieldResult(
+    name="guest_rsvd_check",
+    member="guest_rsvd_check",
+    verdict="gap",
+    inputs=(
+        Input("CR4.LA57", "vcpu->arch.cr4 & X86_CR4_LA57", ()),
+        Input("EFER.LMA", LMA, ()),
+        Input(GBPAGES, GBPAGES, ("ext.gbpages",)),
+    ),
+    missing=("CR4.LA57", "EFER.LMA"),
+    witness=Witness(
+        a=(("CR0.PG", 1), ("CR4.LA57", 0), ("EFER.LMA", 1)),
+        b=(("CR0.PG", 1), ("CR4.LA57", 1), ("EFER.LMA", 1)),
+        sources=("vcpu->arch.cr0 & X86_CR0_PG", "vcpu->arch.cr4 & X86_CR4_LA57", LMA),
+        differs=("CR4.LA57",),
+        role=(("mmu_role", 0x5001079C),),
+        values=(0, 0x800F000000000080),
+        element="rsvd_bits_mask[0][4]",
+        span=(63, 7),
+    ),
+    others=(
+        Witness(
+            a=(("CR0.PG", 1), ("CR4.LA57", 0), ("EFER.LMA", 0)),
+            b=(("CR0.PG", 1), ("CR4.LA57", 0), ("EFER.LMA", 1)),
+            sources=("vcpu->arch.cr0 & X86_CR0_PG", "vcpu->arch.cr4 & X86_CR4_LA57", LMA),
+            differs=("EFER.LMA",),
+            role=(("mmu_role", 0x5001079C),),
+            values=(0xFFFF000000000000, 0x800F000000000000),
+            element="rsvd_bits_mask[0][0]",
+            span=(62, 52),
+        ),
+    ),
+    unstored=("CR0.PG=0",),
+)
+MASKS = MASKS._replace(assumptions=(MASKS.obligation, "EFER.LMA=1 implies CR4.PAE=1"))
+
+KEYS = FieldResult(
+    name="pkru_mask",
+    member="pkru_mask",
+    verdict="gap",
+    accumulated=Witness(
+        a=(("CR0.WP", 0), ("CR4.PKE", 0), ("EFER.LMA", 1)),
+        b=(("CR0.WP", 1), ("CR4.PKE", 1), ("EFER.LMA", 1)),
+        sources=("vcpu->arch.cr0 & X86_CR0_WP", "vcpu->arch.cr4 & X86_CR4_PKE", LMA),
+        differs=("CR0.WP", "CR4.PKE"),
+        role=(("mmu_role", 0x5001079C),),
+        values=(0xD500, 0xDD00),
+        c=(("CR0.WP", 0), ("CR4.PKE", 1), ("EFER.LMA", 1)),
+    ),
+    unstored=("CR0.PG=0",),
+)
+KEYS = KEYS._replace(assumptions=(KEYS.obligation,))
+
+OPEN = UNDECIDED._replace(name="nx", member="nx", reasons=(Reason("why", Place(FILE, 33, 2)),))
+WIDE_TDP = TDP._replace(fields=(COVERED, MASKS, OPEN, KEYS))
+WIDE_SOFT = SOFT._replace(fields=(COVERED, OPEN, KEYS))
+
 REPORTS = {
     "gap": Report(
         "linux", None, (TDP, SOFT, EPT), (FINDING,), ledger=LEDGER, verdict="gap"
@@ -130,6 +188,20 @@ REPORTS = {
         verdict="gap",
     ),
     "not-guarded": Report("linux", None, verdict="not-guarded"),
+    "wide": Report(
+        "linux",
+        None,
+        (WIDE_TDP, WIDE_SOFT),
+        (
+            Finding("stale-mmu-role", WIDE_TDP.place, "guest_rsvd_check", MASKS.missing,
+                    "guest_rsvd_check depends on them", WIDE_TDP.entry, WIDE_TDP, MASKS),
+            Finding("stale-mmu-role", WIDE_TDP.place, "pkru_mask", (), "pkru_mask keeps bits",
+                    WIDE_TDP.entry, WIDE_TDP, KEYS, "accumulates"),
+        ),
+        (UNKNOWN,),
+        ledger=LEDGER,
+        verdict="gap",
+    ),
 }  # fmt: skip
 
 TEXT = """\
@@ -162,6 +234,67 @@ Assumptions:
   - EFER.LMA=1 implies CR4.PAE=1
 
 1 gap on 1 of 3 paths; 2 covered (assumptions above)
+"""
+
+
+WIDE = """\
+arch/x86/kvm/mmu/mmu.c:40:5: error: init_kvm_tdp_mmu(): guest_rsvd_check depends on them \
+[stale-mmu-role]
+    set-up of root_mmu, reached by kvm_init_mmu() -> init_kvm_tdp_mmu()
+
+    input of guest_rsvd_check                    carried by    read from
+    CR4.LA57                                     nothing       vcpu->arch.cr4
+    EFER.LMA                                     nothing       vcpu->arch.efer
+    guest_cpuid_has(vcpu, X86_FEATURE_GBPAGES)   ext.gbpages
+
+    witness    1       2
+               A   B   A   B
+    CR4.LA57   0 * 1   0   0
+    EFER.LMA   1   1   0 * 1
+
+    guest_rsvd_check                                      A   B
+    1 rsvd_bits_mask[0][4], bits 63:7                     0 * 0x800f000000000080
+    2 rsvd_bits_mask[0][0], bits 62:52   0xffff000000000000 * 0x800f000000000000
+    in all states: CR0.PG=1
+    In each pair the role is equal (mmu_role=0x5001079c), so the set-up is
+    skipped when A is followed by B, and guest_rsvd_check keeps the value of A.
+
+arch/x86/kvm/mmu/mmu.c:40:5: error: init_kvm_tdp_mmu(): pkru_mask keeps bits [stale-mmu-role]
+    set-up of root_mmu, reached by kvm_init_mmu() -> init_kvm_tdp_mmu()
+
+    history   A   B   C
+    CR0.WP    0   1   0
+    CR4.PKE   0   1   1
+    in all states: EFER.LMA=1
+    A set-up for C is not skipped. Behind A it leaves pkru_mask at 0xd500,
+    behind B at 0xdd00: it only adds to pkru_mask and never clears it.
+
+arch/x86/kvm/mmu/mmu.c:33: unknown: kvm_calc_role(): asm goto is not understood
+    on paths 1 and 2 that leaves open: nx
+
+Paths:
+  1  root_mmu, reached by kvm_init_mmu() -> init_kvm_tdp_mmu()
+         (arch/x86/kvm/mmu/mmu.c:40)
+  2  root_mmu, reached by kvm_init_mmu() -> init_kvm_softmmu() -> shadow_init()
+         (arch/x86/kvm/mmu/mmu.c:60)
+
+  field             1        2
+  root_level        covered  covered
+  guest_rsvd_check  gap      -
+  nx                unknown  unknown
+  pkru_mask         gap      gap
+
+  -: no set-up on that path stores it; --verbose tells what carries the inputs
+  of what is covered
+
+Assumptions:
+  - EFER.LMA=1 implies CR4.PAE=1
+
+Obligations of the readers:
+  - guest_rsvd_check and pkru_mask are not stored with CR0.PG=0, and must not be
+    read then
+
+2 gaps on 1 of 2 paths; undecided: 1 place not understood (assumptions above)
 """
 
 
@@ -330,6 +463,39 @@ def test_findings_of_a_change_are_told_apart():
         assert json.loads(written("gap", "json", states=states))["findings"][0]["state"] == state
 
 
+def test_many_fields_are_a_table():
+    """With a dozen fields what is wrong comes in full, the rest as paths by fields."""
+    assert written("wide", "text") == WIDE
+    more = written("wide", "text", verbose=True)
+    assert "CR0.PG is carried by ext.cr0_pg, EFER.LMA by base.level and ext.efer_lma" in more
+    assert "--verbose" not in more
+
+
+def test_a_table_of_paths_is_as_wide_as_there_is_room():
+    """More paths than a line has room for have a second table, and each path is in one."""
+    places = [TDP.place._replace(line=n) for n in range(1, 15)]
+    some = tuple(WIDE_SOFT._replace(place=place) for place in places)
+    text = render(REPORTS["wide"]._replace(contexts=some), "text", Options())
+    heads = re.findall(r"^  field +(.*)$", text, re.MULTILINE)
+    assert len(heads) == 2
+    assert [int(one) for head in heads for one in head.split()] == list(range(1, 15))
+    assert text.count("  pkru_mask   gap") == 2
+
+
+def test_wide_pairs_follow_each_other():
+    """Pairs of states that have no room side by side are tables of their own, words whole."""
+    big = [(MASKS.witness._replace(a=(("x", n),), b=(("x", n + (1 << 63)),), sources=("x",)))
+           for n in range(3)]  # fmt: skip
+    one = MASKS._replace(witness=big[0], others=tuple(big[1:]), inputs=())
+    context_ = TDP._replace(fields=(one, COVERED, KEYS))
+    finding = FINDING._replace(result=one, context=context_)
+    report = REPORTS["wide"]._replace(contexts=(context_,), findings=(finding,))
+    text = render(report, "text", Options())
+    heads = re.findall(r"^    witness +(.*)$", text, re.MULTILINE)
+    assert [head.split() for head in heads] == [["1", "2"], ["3"]]
+    assert text.count("0x8000000000000001") == 1
+
+
 # -- short forms -----------------------------------------------------------------------------
 
 
@@ -490,6 +656,28 @@ def test_json_holds_the_witness():
     assert field["witness"]["a"] == {"CR0.PG": 1, "CR0.WP": 0, "EFER.LMA": 0}
     assert field["witness"]["b"] == {"CR0.PG": 1, "CR0.WP": 0, "EFER.LMA": 1}
     assert (field["witness"]["role"], field["witness"]["values"]) == ("0x5001079c", [3, 4])
+
+
+def test_json_holds_elements_histories_and_obligations():
+    """What differs of an array, the three states of an accumulation, what readers owe."""
+    body = json.loads(written("wide", "json"))
+    first, second = body["findings"]
+    assert (first["kind"], first["element"], first["bits"]) == (
+        "stale", "rsvd_bits_mask[0][4]", [63, 7]
+    )  # fmt: skip
+    assert (second["kind"], second["element"], second["bits"]) == ("accumulates", "", None)
+    fields = {one["name"]: one for one in body["contexts"][0]["fields"]}
+    masks, keys = fields["guest_rsvd_check"], fields["pkru_mask"]
+    elements = [(one["element"], one["bits"]) for one in masks["witnesses"]]
+    assert elements == [("rsvd_bits_mask[0][4]", [63, 7]), ("rsvd_bits_mask[0][0]", [62, 52])]
+    assert masks["accumulated"] is None and keys["witness"] is None
+    states = [keys["accumulated"][which] for which in "abc"]
+    assert [one["CR4.PKE"] for one in states] == [0, 1, 1]
+    assert keys["accumulated"]["values"] == [0xD500, 0xDD00]
+    (owed,) = keys["obligations"]
+    assert owed["state"] == "CR0.PG=0"
+    assert owed["text"] in keys["assumptions"]
+    assert fields["root_level"]["obligations"] == []
 
 
 def test_json_names_no_input_twice():
@@ -703,6 +891,25 @@ def test_sarif_tells_the_witness_as_a_flow():
     assert said[5].endswith("so the set-up is skipped: root_level stays 3 and should be 4")
 
 
+def test_sarif_tells_a_history_as_a_flow():
+    """An accumulation goes through C behind A, and through C behind B; none is skipped."""
+    first, second = sarif("wide")["results"]
+    flow = second["codeFlows"][0]["threadFlows"][0]["locations"]
+    said = [step["location"]["message"]["text"] for step in flow]
+    assert [one for one in said if one.startswith("State")] == [
+        "State A: CR0.WP=0, CR4.PKE=0, EFER.LMA=1",
+        "State C: CR0.WP=0, CR4.PKE=1, EFER.LMA=1",
+        "State B: CR0.WP=1, CR4.PKE=1, EFER.LMA=1",
+        "State C: CR0.WP=0, CR4.PKE=1, EFER.LMA=1",
+    ]
+    assert said[-1].endswith("pkru_mask is 0xdd00 behind it")
+    assert not any("is skipped" in one for one in said)
+    flow = first["codeFlows"][0]["threadFlows"][0]["locations"]
+    assert (
+        "guest_rsvd_check.rsvd_bits_mask[0][4] stays 0" in (flow[-1]["location"]["message"]["text"])
+    )
+
+
 def test_sarif_tells_what_is_undecided():
     """Undecided places are notifications of a run that was not successful."""
     for name in ("unknown", "both", "undecided"):
@@ -724,5 +931,6 @@ def test_a_fingerprint_survives_shifted_lines():
         FINDING._replace(entry=("elsewhere", "init_kvm_tdp_mmu")),
         FINDING._replace(field="shadow_root_level"),
         FINDING._replace(place=FINDING.place._replace(function="other")),
+        FINDING._replace(kind="accumulates"),
     ]
-    assert len({first, *(fingerprint(one) for one in others)}) == 5
+    assert len({first, *(fingerprint(one) for one in others)}) == 6

@@ -78,10 +78,24 @@ def _field(result: FieldResult) -> dict[str, object]:
         "missing": [safe(name) for name in result.missing],
         "witness": None if result.witness is None else _witness(result.witness),
         "witnesses": [_witness(one) for one in (result.witness, *result.others) if one is not None],
+        "accumulated": None if result.accumulated is None else _three_states(result.accumulated),
         "assumptions": [sentence(text) for text in result.assumptions],
+        "obligations": [
+            {"state": sentence(state), "text": sentence(result.obligation)}
+            for state in result.unstored
+        ],
         "reasons": [sentence(str(reason)) for reason in result.reasons],
         "note": "",  # what readers of version 1 may ask for
     }
+
+
+def _three_states(witness: Witness) -> dict[str, object]:
+    """Return states A, B and C: what a full set-up with C leaves after A, and after B."""
+    known = _witness(witness)
+    names = [safe(name) for name, *_ in rows(witness)]
+    last = [value for _, value in witness.c]
+    keys = ("a", "b", "values", "element", "bits", "sources", "host")
+    return {**{key: known[key] for key in keys}, "c": dict(zip(names, last, strict=True))}
 
 
 def _witness(witness: Witness) -> dict[str, object]:
@@ -89,6 +103,8 @@ def _witness(witness: Witness) -> dict[str, object]:
     return {
         "a": {safe(name): a for name, _, a, _ in table},
         "b": {safe(name): b for name, _, _, b in table},
+        "element": safe(witness.element),
+        "bits": None if witness.span is None else list(witness.span),
         "role": key(witness),
         "values": list(witness.values),
         "differs": [safe(name) for name in witness.differs],
@@ -121,6 +137,9 @@ def _finding(finding: Finding, options: Options) -> dict[str, object]:
         "rule": finding.rule,
         **_place(finding.place),
         "field": safe(finding.field),
+        "kind": finding.kind,
+        "element": "" if finding.witness is None else safe(finding.witness.element),
+        "bits": list(finding.witness.span) if finding.witness and finding.witness.span else None,
         "missing": [safe(name) for name in finding.missing],
         "message": sentence(finding.message),
         "entry": [safe(name) for name in finding.entry],

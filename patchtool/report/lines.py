@@ -25,6 +25,7 @@ from patchtool.report.words import (
     said,
     sentence,
     undecided,
+    valued,
     way,
     where,
 )
@@ -198,16 +199,24 @@ def _comes(changed: Anchor | None) -> Iterator[str]:
 def _details(one: Finding) -> Iterator[str]:
     """Yield the way to the guard, what carries each input, and the witness."""
     yield f"reached by {way(one.entry)}"
-    result = one.result
+    result, witness = one.result, one.witness
+    if one.kind == "accumulates":
+        if witness is not None:
+            last = ", ".join(f"{safe(name)}={value}" for name, value in witness.c)
+            for label, column, value in zip("AB", (2, 3), witness.said, strict=True):
+                state = ", ".join(f"{safe(row[0])}={row[column]}" for row in rows(witness))
+                yield f"state {label}: {state}: {valued(result, witness)}={value} behind C"
+            yield f"state C: {last}: a full set-up, which adds to what it finds"
+        return
     for given in result.inputs:
         read = origin(given.name, given.source)
         carriers = ", ".join(map(safe, given.covered_by)) or "nothing"
         yield f"{safe(given.name)}{f' ({read})' if read else ''}: carried by {carriers}"
-    if result.witness is not None:
-        for label, column, value in zip("AB", (2, 3), result.witness.said, strict=True):
-            state = ", ".join(f"{safe(row[0])}={row[column]}" for row in rows(result.witness))
-            yield f"state {label}: {state}: {safe(result.member)}={value}"
-        yield "role: " + ", ".join(f"{safe(n)}={v:#x}" for n, v in result.witness.role) + " in both"
+    if witness is not None:
+        for label, column, value in zip("AB", (2, 3), witness.said, strict=True):
+            state = ", ".join(f"{safe(row[0])}={row[column]}" for row in rows(witness))
+            yield f"state {label}: {state}: {valued(result, witness)}={value}"
+        yield "role: " + ", ".join(f"{safe(n)}={v:#x}" for n, v in witness.role) + " in both"
     for reason in result.reasons:
         yield sentence(str(reason))
 

@@ -54,7 +54,10 @@ def quotes(
             yield Quote(place, end, line, CHANGED, changed.removed, not changed.gone)
     if finding.missing and not (changed is not None and changed.removed):
         yield from files.role(finding, report)
-    yield from files.store(finding)
+    if finding.kind == "accumulates":
+        yield from files.addition(finding)
+    else:
+        yield from files.store(finding)
 
 
 CHANGED = "changed"
@@ -138,6 +141,19 @@ class _Files:
         if found is not None and text is not None:
             label = f"{safe(word)} is stored here, which is skipped"
             yield Quote(*found, text, label)
+
+    def addition(self, finding: Finding) -> Iterator[Quote]:
+        """Yield where a set-up adds to what a field holds, in what it calls, in order."""
+        word = re.escape(finding.result.member.partition(".")[0])
+        pattern = re.compile(rf"\b[\w.>\[\]-]*?(?:->|\.){word}\b[\w.\[\]]*\s*[|&^+-]=[^;]*")
+        for function in self._functions:
+            for place, text in self.body(function):
+                match = pattern.search(text)
+                whole = self.line(place) if match is not None else None
+                if match is not None and whole is not None:
+                    spot = place._replace(column=match.start() + 1)
+                    yield Quote(spot, match.end() + 1, whole, f"{safe(word)} is added to here")
+                    return
 
     def _stored(self, guard: Place, entry: Sequence[str], word: str) -> tuple[Place, int] | None:
         """Look for an assignment behind the guard, and in what is called there, in order."""

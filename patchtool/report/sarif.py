@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from patchtool import __version__
-from patchtool.model import Context, FieldResult, Finding, Place, Report, Suppressed
+from patchtool.model import Finding, Place, Report, Suppressed, Witness
 from patchtool.report import status
 from patchtool.report.words import (
     counted,
@@ -27,6 +27,7 @@ from patchtool.report.words import (
     said,
     sentence,
     undecided,
+    valued,
     way,
 )
 from patchtool.rules.table import RULES
@@ -89,6 +90,7 @@ def fingerprint(finding: Finding) -> str:
         finding.field,
         *finding.entry,
         *finding.missing,
+        *([finding.kind] if finding.kind == "accumulates" else []),
     )
     text = "\0".join(parts).encode("utf-8", "surrogatepass")
     return f"{hashlib.sha256(text).hexdigest()[:16]}:1"
@@ -184,8 +186,8 @@ def _result(report: Report, finding: Finding, rules: list[str], options: Options
         result["relatedLocations"] = [
             {"id": number, **_location(place, text)} for number, (text, place) in related
         ]
-    if finding.result.witness is not None:
-        result["codeFlows"] = [_flow(report, finding.context, finding.result)]
+    if finding.witness is not None:
+        result["codeFlows"] = [_flow(report, finding, finding.witness)]
     return result
 
 
@@ -216,35 +218,45 @@ def _functions(report: Report) -> dict[str, Place]:
     return found_
 
 
-def _flow(report: Report, context: Context, result: FieldResult) -> Node:
-    """Tell a witness as steps: the set-up for A, then the one for B that is skipped."""
-    witness = result.witness
-    assert witness is not None
+def _flow(report: Report, finding: Finding, witness: Witness) -> Node:
+    """Tell a witness as steps: the set-up for A, then the one for B that is skipped.
+
+    Of an accumulation: the one for C that follows A, and the one that follows B.
+    """
     table = rows(witness)
-    functions = _functions(report)
-    guard = context.place
+    guard, entry = finding.context.place, finding.context.entry
+    member = valued(finding.result, witness)
+    role = ", ".join(f"{safe(name)}={value:#x}" for name, value in witness.role)
     steps: list[tuple[Place, str]] = []
-    for label, column in (("A", 2), ("B", 3)):
-        state = ", ".join(f"{safe(row[0])}={row[column]}" for row in table)
-        start = functions.get(context.entry[0], guard) if context.entry else guard
-        steps.append((start, f"State {label}: {state}"))
-        steps += [
-            (functions[name], f"{way([name])} is called")
-            for name in context.entry[1:]
-            if name in functions
-        ]
-        role = ", ".join(f"{safe(name)}={value:#x}" for name, value in witness.role)
-        member = safe(result.member)
-        if label == "A":
-            steps.append((guard, f"The full set-up stores {member}={witness.said[0]} and {role}"))
-        else:
-            steps.append(
-                (
-                    guard,
-                    f"{role} again, so the set-up is skipped: {member} stays "
-                    f"{witness.said[0]} and should be {witness.said[1]}",
-                )
+
+    def state(label: str, values: Iterable[int]) -> None:
+        told = ", ".join(
+            f"{safe(row[0])}={value}" for row, value in zip(table, values, strict=True)
+        )
+        steps.append((functions.get(entry[0], guard) if entry else guard, f"State {label}: {told}"))
+        steps.extend(
+            (functions[name], f"{way([name])} is called") for name in entry[1:] if name in functions
+        )
+
+    functions = _functions(report)
+    one, other = witness.said
+    if finding.kind == "accumulates":
+        for label, column, value in (("A", 2, one), ("B", 3, other)):
+            state(label, (int(row[column]) for row in table))
+            steps.append((guard, "The set-up is not skipped"))
+            state("C", (value for _, value in witness.c))
+            steps.append((guard, f"The set-up is not skipped, and {member} is {value} behind it"))
+    else:
+        state("A", (row[2] for row in table))
+        steps.append((guard, f"The full set-up stores {member}={one} and {role}"))
+        state("B", (row[3] for row in table))
+        steps.append(
+            (
+                guard,
+                f"{role} again, so the set-up is skipped: {member} stays {one} and should be "
+                f"{other}",
             )
+        )
     return {
         "message": {"text": f"{counted(len(witness.differs), 'input')} changed"},
         "threadFlows": [

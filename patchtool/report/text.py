@@ -21,13 +21,13 @@ from patchtool.model import (
     Suppressed,
     Witness,
 )
+from patchtool.report import overview, states
 from patchtool.report.layout import Cell, fits, laid_out, table, wrapped
 from patchtool.report.words import (
     acceptance,
     accounted,
     counted,
     listed,
-    of_host,
     origin,
     origin_of,
     safe,
@@ -48,6 +48,7 @@ _SEVERITIES = {
 }
 _SUFFIXES = {"new": "", "existing": " (not new)", "closed": " (closed by the change)"}
 _INDENT = "    "
+_OPEN = {"gap": "1;31", "unknown": "1;33"}
 _VERDICTS = {"gap": "1;31", "unknown": "1;33", "covered": "1;32", "not-guarded": "1;32"}
 
 
@@ -63,6 +64,14 @@ class _Writer:
         self._report = report
         self._options = options
         self._width = options.width
+        self._contexts = tuple(one for one in report.contexts if one.fields)
+        self._told: set[tuple[Place, str]] = set()
+        """The lines that were quoted, each with what was said of it."""
+
+    @property
+    def _is_wide(self) -> bool:
+        """Whether there is more to tell of than one or two fields, which a table is for."""
+        return len(self._names()) > 2 and not self._options.change
 
     def lines(self) -> Iterator[str]:
         """Yield the whole report, line by line."""
@@ -76,11 +85,7 @@ class _Writer:
             yield from self._quotes(finding)
             yield from self._notes(finding)
             yield ""
-        for unknown in undecided(self._report):
-            yield from self._line(
-                where(unknown.place), "unknown", "1;33", said(unknown.place, unknown.reason)
-            )
-            yield from self._quoted(unknown.place)
+        yield from self._unknowns()
         for one in self._report.suppressed:
             yield from self._accepted(one)
             if self._options.verbose and not self._options.quiet:
@@ -93,10 +98,12 @@ class _Writer:
             return
         if undecided(self._report) or self._report.suppressed or self._report.remarks:
             yield ""
+        yield from self._verdicts()
         yield from self._undecided()
         yield from self._unaffected()
         yield from self._upstream()
         yield from self._assumptions()
+        yield from self._obligations()
         yield from self._summary()
 
     # -- findings --------------------------------------------------------------------------
@@ -154,6 +161,9 @@ class _Writer:
             if quote.label == CHANGED and shown is not None:
                 yield from self._comes(shown)
             elif quote.label:
+                if self._is_wide and (quote.place, quote.label) in self._told:
+                    continue
+                self._told.add((quote.place, quote.label))
                 spot = where(quote.place, column=True)
                 yield from self._line(spot, "note", "1;36", quote.label)
             colours = {"caret": "1;36" if quote.label else "1;31", "removed": "31"}
@@ -167,12 +177,17 @@ class _Writer:
             "    ",
             "        ",
         )
+        if finding.kind == "accumulates":
+            if result.accumulated is not None:
+                yield ""
+                yield from self._history(result, result.accumulated)
+            return
         if result.inputs:
             yield ""
             yield from self._coverage(result)
         if result.witness is not None:
             yield ""
-            yield from self._witness(result, (result.witness, *result.others))
+            yield from self._states(result, (result.witness, *result.others))
         for reason in result.reasons:
             yield from self._wrapped(sentence(str(reason)), "    ", "    ")
 
@@ -202,56 +217,102 @@ class _Writer:
             if source:
                 yield f"{_INDENT}  from {source}"
 
-    def _witness(self, result: FieldResult, witnesses: Sequence[Witness]) -> Iterator[str]:
+    def _states(self, result: FieldResult, witnesses: Sequence[Witness]) -> Iterator[str]:
         """Yield pairs of states side by side, each with the input that makes it one."""
-        deciding = {(one.name, one.source) for one in result.inputs}
-        names: dict[tuple[str, str], str] = {}
-        alike: dict[str, None] = {}
-        for witness in witnesses:
-            plain = [name for name, _ in witness.a]
-            for name, source, (_, a), (_, b) in zip(
-                plain, witness.sources, witness.a, witness.b, strict=True
-            ):
-                if a == b and (name, source) not in deciding and len(witnesses) == 1:
-                    alike[f"{safe(name)}={_number(a)}"] = None
-                    continue
-                read = f" in {origin(name, source)}" if plain.count(name) > 1 else ""
-                names.setdefault((name, source), f"{safe(name)}{read}")
-        columns = [list(names.values())]
-        for witness in witnesses:
-            values = {
-                (name, source): (a, b)
-                for (name, a), (_, b), source in zip(
-                    witness.a, witness.b, witness.sources, strict=True
-                )
-            }
-            columns.append(_pairs([values.get(key) for key in names], witness.said))
-        rows = [
-            ("witness", *(column[0] for column in columns[1:])),
-            *zip([*columns[0], safe(result.member)], *(c[1:] for c in columns[1:]), strict=True),
-        ]
-        painted = [
-            [self._cell(text, "2" if not number else "1" if "*" in "".join(row[1:]) else "")
-             for text in row]
-            for number, row in enumerate(rows)
-        ]  # fmt: skip
-        yield from table(painted, _INDENT, self._width, 3)
-        if alike:
-            yield from self._wrapped(
-                f"in both states: {', '.join(alike)}", _INDENT, f"{_INDENT}    "
-            )
-        for words in _hosts(witnesses):
+        found = states.pairs(result, witnesses, self._width - len(_INDENT))
+        for number, rows in enumerate(found.tables):
+            if number:
+                yield ""
+            yield from self._rows(rows)
+        if found.alike:
+            words = "in both states" if len(witnesses) == 1 else "in all states"
+            yield from self._wrapped(f"{words}: {found.alike}", _INDENT, f"{_INDENT}    ")
+        for words in states.of_hosts(witnesses):
             yield from self._wrapped(words, _INDENT, f"{_INDENT}    ")
-        yield from self._wrapped(_skipped(result, witnesses), _INDENT, _INDENT)
+        yield from self._wrapped(states.skipped(result, witnesses), _INDENT, _INDENT)
+
+    def _history(self, result: FieldResult, witness: Witness) -> Iterator[str]:
+        """Yield three states, the last of which leaves what the one before it decides."""
+        found = states.history(witness)
+        for rows in found.tables:
+            yield from self._rows(rows)
+        if found.alike:
+            yield from self._wrapped(f"in all states: {found.alike}", _INDENT, f"{_INDENT}    ")
+        yield from self._wrapped(states.kept(result, witness), _INDENT, _INDENT)
+
+    def _rows(self, rows: states.Rows) -> Iterator[str]:
+        painted = [[self._cell(text, row.colour) for text in row.cells] for row in rows]
+        yield from table(painted, _INDENT, self._width, states.GAP)
 
     # -- the other contexts ----------------------------------------------------------------
 
+    def _unknowns(self) -> Iterator[str]:
+        """Yield what was not understood, and, among many fields, what that leaves open."""
+        told: list[overview.Open] = []
+        count = 0
+        for unknown in undecided(self._report):
+            opens = list(overview.left_open(unknown, self._contexts)) if self._is_wide else []
+            if opens != told:
+                yield from self._left_open(told, count)
+                told, count = opens, 0
+            count += 1
+            yield from self._line(
+                where(unknown.place), "unknown", "1;33", said(unknown.place, unknown.reason)
+            )
+            yield from self._quoted(unknown.place)
+        yield from self._left_open(told, count)
+
+    def _left_open(self, opens: Sequence[overview.Open], count: int) -> Iterator[str]:
+        """Yield which fields COUNT places leave open, on which of the numbered paths."""
+        for numbers, names in opens if not self._options.quiet else ():
+            paths = f"path{'s' * (len(numbers) > 1)} {listed([*map(str, numbers)])}"
+            every = all(len(self._contexts[n - 1].fields) == len(names) for n in numbers)
+            what = "every field" if every else listed([safe(name) for name in names])
+            leaves = "that leaves" if count == 1 else f"these {count} leave"
+            yield from self._wrapped(f"on {paths} {leaves} open: {what}", _INDENT, f"{_INDENT}    ")
+
+    def _verdicts(self) -> Iterator[str]:
+        """Yield the paths, and for each field what is true of it on each of them."""
+        if not self._is_wide:
+            return
+        yield "Paths:"
+        for number, context in enumerate(self._contexts, 1):
+            yield from self._wrapped(f"{_titled(context)}", f"  {number}  ", "         ")
+        yield ""
+        tables = overview.tables(self._contexts, self._names(), self._width - 2)
+        for rows in tables:
+            painted = [
+                [self._cell(text, _OPEN.get(text, "") if at else "2") for text in row]
+                for at, row in enumerate(rows)
+            ]
+            yield from table(painted, "  ", self._width)
+            yield ""
+        hints = []
+        if any(text == overview.ABSENT for rows in tables for row in rows for text in row):
+            hints.append(f"{overview.ABSENT}: no set-up on that path stores it")
+        if not self._options.verbose and any(
+            one.verdict == "covered" for context in self._contexts for one in context.fields
+        ):
+            hints.append("--verbose tells what carries the inputs of what is covered")
+        if hints:
+            yield from self._wrapped("; ".join(hints), "  ", "  ")
+            yield ""
+
     def _undecided(self) -> Iterator[str]:
+        told = set()
+        if self._is_wide:
+            told = {
+                (number, name)
+                for unknown in undecided(self._report)
+                for numbers, names in overview.left_open(unknown, self._contexts)
+                for number in numbers
+                for name in names
+            }
         open_ = [
             (context, result.name)
-            for context in self._report.contexts
+            for number, context in enumerate(self._contexts, 1)
             for result in context.fields
-            if result.verdict == "unknown"
+            if result.verdict == "unknown" and (number, result.name) not in told
         ]
         if not open_:
             return
@@ -264,6 +325,8 @@ class _Writer:
         told = [name for name in self._names() if self._missing(name) is not None]
         if not told and self._names():
             told = self._names()[:1]
+        if self._is_wide and not self._options.verbose:
+            return
         for name in self._names():
             covered = self._covered(name)
             if not covered:
@@ -316,9 +379,9 @@ class _Writer:
     # -- the end ---------------------------------------------------------------------------
 
     def _assumed(self) -> list[str]:
-        return sorted(
-            {a for context in self._report.contexts for r in context.fields for a in r.assumptions}
-        )
+        obligations = {r.obligation for context in self._contexts for r in context.fields}
+        assumed = {a for context in self._contexts for r in context.fields for a in r.assumptions}
+        return sorted(assumed - obligations)
 
     def _upstream(self) -> Iterator[str]:
         """Yield which commits closed upstream what is open here, and on which paths."""
@@ -341,6 +404,21 @@ class _Writer:
         yield "Assumptions:"
         for one in assumed:
             yield from self._wrapped(sentence(one), "  - ", "    ")
+        yield ""
+
+    def _obligations(self) -> Iterator[str]:
+        """Yield once, for each state in which fields are not stored, which are not."""
+        owed = overview.obligations(self._contexts)
+        if not owed:
+            return
+        yield "Obligations of the readers:"
+        for state, names in owed:
+            are = "are" if len(names) > 1 else "is"
+            words = (
+                f"{listed([safe(name) for name in names])} {are} not stored with {safe(state)}, "
+                f"and must not be read then"
+            )
+            yield from self._wrapped(words, "  - ", "    ")
         yield ""
 
     def _summary(self) -> Iterator[str]:
@@ -367,47 +445,6 @@ class _Writer:
 
     def _wrapped(self, text: str, first: str, rest: str) -> Iterator[str]:
         return wrapped(text, first, rest, self._width)
-
-
-def _pairs(values: Sequence[tuple[int, int] | None], last: tuple[str, str]) -> list[str]:
-    """Return the head and the rows of two states side by side; a star tells what differs."""
-    shown = [("A", " ", "B")]
-    told = [None if pair is None else (_number(pair[0]), _number(pair[1])) for pair in values]
-    for one in (*told, last):
-        a, b = one or ("", "")
-        shown.append((a, "*" if a != b else " ", b))
-    left, right = (max(len(row[i]) for row in shown) for i in (0, 2))
-    return [f"{a:>{left}} {mark} {b:<{right}}".rstrip() for a, mark, b in shown]
-
-
-def _hosts(witnesses: Sequence[Witness]) -> Iterator[str]:
-    """Yield what the host has to be for the states, and for the gap."""
-    for needed, words in ((False, "on a host with"), (True, "the gap needs a host with")):
-        told = {
-            ", ".join(of_host(witness, needed=needed)): None
-            for witness in witnesses
-            if (witness.needs if needed else witness.host)
-        }
-        for host in told:
-            yield f"{words} {host}"
-
-
-def _skipped(result: FieldResult, witnesses: Sequence[Witness]) -> str:
-    """Say which role the states share, and what follows from it."""
-    name = safe(result.member)
-    many = len(witnesses) > 1
-    roles = "; ".join(
-        dict.fromkeys(
-            " and ".join(f"{safe(word)}={value:#x}" for word, value in witness.role)
-            for witness in witnesses
-        )
-    )
-    plural = len(witnesses[0].role) > 1
-    kept = "keeps the value of A" if many else f"stays {witnesses[0].said[0]}"
-    return (
-        f"{'In each pair the' if many else 'The'} {'roles are' if plural else 'role is'} equal "
-        f"({roles}), so the set-up is skipped when A is followed by B, and {name} {kept}."
-    )
 
 
 def why(result: FieldResult, missing: Sequence[str]) -> str:
@@ -448,10 +485,6 @@ def _carriers(one: Input, result: FieldResult) -> list[str]:
 
 def _titled(context: Context) -> str:
     return f"{safe(context.context)}, reached by {way(context.entry)} ({where(context.place)})"
-
-
-def _number(value: int) -> str:
-    return str(value) if value < 4096 else hex(value)
 
 
 def _summed(report: Report) -> Iterator[str]:

@@ -149,6 +149,13 @@ def of_host(witness: Witness, needed: bool = False) -> list[str]:
     return words
 
 
+def valued(result: FieldResult, witness: Witness) -> str:
+    """Return the part of a field that the values of a witness are of, as C spells it."""
+    element = witness.element
+    joint = "." if element and not element.startswith("[") else ""
+    return safe(f"{result.member}{joint}{element}")
+
+
 def rows(witness: Witness | None) -> tuple[tuple[str, str, int, int], ...]:
     """Return a witness row by row: a name of its own, where it is read, A, B.
 

@@ -626,54 +626,43 @@ class Terms:
         assumptions = self._assumptions(decision, invalidated)
         if verdict == "gap" and answer.witness is not None:
             shown = [self._told(one, decision.q) for one in (answer.witness, *answer.more)]
-        if answer.accumulated is not None and verdict == "gap":
-            reasons.append(Reason(self._three_states(answer.accumulated, member)))
+        accumulated = None
+        if verdict == "gap" and answer.accumulated is not None:
+            accumulated = self._told(answer.accumulated, decision.q)
+        unstored: tuple[str, ...] = ()
         if verdict in ("gap", "covered") and answer.unstored != ():
-            states = " and ".join(answer.unstored or ("some states",))
-            words = f"{member} is not stored with {states}, taken not to be read then"
-            assumptions = (*assumptions, words)
+            unstored = answer.unstored or ("some states",)
         if answer.history and verdict == "gap":
             text = f"a full set-up does not store {member} on every path"
             reasons.append(Reason(f"{text}, so an older value survives"))
-        return FieldResult(
+        result = FieldResult(
             name, member, verdict, inputs,
             answer.missing if verdict == "gap" else (), next(iter(shown), None),
             assumptions,
             tuple({str(reason): reason for reason in reversed(reasons)}.values())[::-1],
-            tuple(shown[1:]), accumulates=verdict == "gap" and answer.accumulated is not None,
+            tuple(shown[1:]), accumulated, unstored,
         )  # fmt: skip
+        if unstored:
+            result = result._replace(assumptions=(*assumptions, result.obligation))
+        return result
 
-    def _three_states(self, w: Witnessed, member: str) -> str:
-        """Say after which states a full set-up leaves which values."""
-        states = []
-        for state in (w.a, w.b, w.c):
-            told = sorted(zip((u.name for u in w.units), state, strict=True))
-            states.append(", ".join(f"{name}={value}" for name, value in told))
-        one, other = w.values
-        return (
-            f"a full set-up only adds to {member} and never clears it: behind A ({states[0]}) one"
-            f" with C ({states[2]}) leaves {one:#x}, behind B ({states[1]}) it leaves {other:#x}"
-        )
-
-    def _element(self, w: Witnessed, question: Question) -> tuple[str, tuple[int, int]]:
-        """Return the first element that differs, with its bits, and the values of it."""
+    def _element(
+        self, w: Witnessed, question: Question
+    ) -> tuple[str, tuple[int, int] | None, tuple[int, int]]:
+        """Return the first element that differs, which bits of it do, and the values of it."""
         at = 0
         for name, width in zip(question.names, question.elements, strict=True):
             one, other = (value >> at & ((1 << width) - 1) for value in w.values)
             at += width
             if one != other and name:
-                bits_ = (
-                    (one ^ other).bit_length() - 1,
-                    ((one ^ other) & -(one ^ other)).bit_length(),
-                )
-                high, low = bits_[0], bits_[1] - 1
-                where = f"bits {high}:{low}" if high != low else f"bit {low}"
-                return f"{name}, {where}", (one, other)
-        return "", w.values
+                differ = one ^ other
+                low = (differ & -differ).bit_length() - 1
+                return name, (differ.bit_length() - 1, low), (one, other)
+        return "", None, w.values
 
     def _told(self, w: Witnessed, question: Question) -> Witness:
         """Return a witness in the words of a report, its inputs by name."""
-        element, values = self._element(w, question)
+        element, span, values = self._element(w, question)
         named = [self.out.functions.get(value) for value in values]
         spelt = None
         if any(named):
@@ -693,7 +682,9 @@ class Terms:
             tuple((u.name, value) for u, value in w.host if self._is_known(u.bits[0].word)),
             tuple(unit.name for unit in w.needs),
             element,
+            span,
             spelt,
+            tuple((w.units[i].name, w.c[i]) for i in order) if w.c else (),
         )
 
 

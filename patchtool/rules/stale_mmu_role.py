@@ -18,6 +18,7 @@ from patchtool.model import (
     Context,
     FieldResult,
     Finding,
+    Kind,
     Place,
     Reason,
     Report,
@@ -386,9 +387,8 @@ def _report(
                 for reason in one.reasons:
                     _leave_open(unknowns, context, one, reason)
             elif one.verdict == "gap":
-                kinds = (False,) * (bool(one.missing) or not one.accumulates)
-                for accumulates in (*kinds, *(True,) * one.accumulates):
-                    found = _finding(context, one, accumulates)
+                for kind in one.kinds:
+                    found = _finding(context, one, kind)
                     findings.setdefault(found.identity, found)
     verdicts: list[Verdict] = [c.verdict for c in contexts]
     if unknowns:
@@ -424,26 +424,28 @@ def _leave_open(unknowns: set[Unknown], context: Context, one: FieldResult, reas
         unknowns.add(Unknown(place, reason.text))
 
 
-def _finding(context: Context, one: FieldResult, accumulates: bool = False) -> Finding:
-    names = (
-        " and ".join(one.missing)
-        if len(one.missing) < 3
-        else ", ".join(one.missing[:-1]) + " and " + one.missing[-1]
-    )
-    element = one.witness.element if one.witness is not None else ""
-    if accumulates:
+def _finding(context: Context, one: FieldResult, kind: Kind) -> Finding:
+    if kind == "accumulates":
         message = (
             f"{one.member} keeps bits of an earlier set-up: a full one adds to it and does not "
             "clear it first"
         )
-        return Finding(RULE, context.place, one.name, (), message, context.entry, context, one)
-    if one.missing:
+    elif kind == "stale":
+        names = (
+            " and ".join(one.missing)
+            if len(one.missing) < 3
+            else ", ".join(one.missing[:-1]) + " and " + one.missing[-1]
+        )
+        part = one.witness.part if one.witness is not None else ""
         message = (
-            f"{one.member}{f' ({element})' if element else ''} depends on {names}, which the "
+            f"{one.member}{f' ({part})' if part else ''} depends on {names}, which the "
             "compared role does not determine, so a stale value is kept"
         )
     else:
         message = (
             f"{one.member} is not stored on every path of a full set-up, so a stale value is kept"
         )
-    return Finding(RULE, context.place, one.name, one.missing, message, context.entry, context, one)
+    missing = one.missing if kind == "stale" else ()
+    return Finding(
+        RULE, context.place, one.name, missing, message, context.entry, context, one, kind
+    )
