@@ -12,6 +12,7 @@
     "BUILD_BUG_ON" "static_assert" "typeof" "__typeof__" "__builtin_constant_p"
     "min" "max" "min_t" "max_t" "clamp" "clamp_t" "clamp_val" "ARRAY_SIZE"
     "BIT" "BIT_ULL" "GENMASK" "GENMASK_ULL" "FIELD_GET" "FIELD_PREP" "hweight32" "hweight64"
+    "ffs" "fls" "fls64" "__ffs" "__ffs64" "__fls" "ilog2" "order_base_2" "roundup_pow_of_two"
     "printk" "pr_err" "pr_err_ratelimited" "pr_warn" "pr_warn_ratelimited" "pr_info" "pr_debug"
     "printk_ratelimited" "kvm_debug" "kvm_err" "kvm_info" "vcpu_unimpl" "vcpu_debug" "seq_printf")
   arguments: (argument_list

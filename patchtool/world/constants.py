@@ -6,15 +6,18 @@ from __future__ import annotations
 import re
 
 from patchtool.c.memory import Fact, Loc
-from patchtool.c.scan import WORDS, Definition
+from patchtool.c.scan import WORDS, Definition, places, strip_comments
+from patchtool.model import Place
 from patchtool.proof.bits import Word
 from patchtool.world.entries import Tree
-from patchtool.world.mentions import Mention, Mentions
-from patchtool.world.roles import callers
+from patchtool.world.ledger import users
+from patchtool.world.mentions import Mention
 
 _TOLD_OF = re.compile(
     rb"(?:EXPORT_\w+|(?:core_|late_)?module_param\w*|MODULE_PARM_DESC)\s*\([^;]*\Z"
 )
+_CALL = re.compile(rb"\s*\(")
+_START = re.compile(rb"\s*(?:module_init|\w+_initcall(?:_sync)?)\s*\(\s*(\w+)\s*\)\s*;")
 _PARAMETER = re.compile(rb"module_param\w*\s*\(([^;]*)\)\s*;")
 
 
@@ -39,7 +42,7 @@ def host_constant(tree: Tree, word: Word) -> str | None:
     where = f"{declared[0]}:{declared[1]}" if declared is not None else tree.roles.here
     mark = re.search(r"__read_mostly|__ro_after_init|\bconst\b", declared[2]) if declared else None
     writers: dict[tuple[str, str, int], Definition] = {}
-    for mention in Mentions(tree.index, tree.types, {name.group(): frozenset()}).of(name.group()):
+    for mention in tree.objects.of(name.group()):
         function = mention.function
         if mention.kind not in ("store", "open"):
             continue
@@ -51,7 +54,7 @@ def host_constant(tree: Tree, word: Word) -> str | None:
                 writers[user.key] = user
         else:
             writers[function.key] = function
-    if not all(_only_at_load(tree, writer, 4) for writer in writers.values()):
+    if not all(_only_at_load(tree, writer) for writer in writers.values()):
         return None
     if _is_writable_parameter(tree, name.group().encode()):
         return None
@@ -86,13 +89,40 @@ def _is_writable_parameter(tree: Tree, name: bytes) -> bool:
     return False
 
 
-def _only_at_load(tree: Tree, definition: Definition, depth: int) -> bool:
+def _only_at_load(tree: Tree, definition: Definition) -> bool:
     """Tell whether a function runs during module initialisation alone.
 
-    One that nothing in KVM names may be called by anybody.
+    Its text is dropped behind that, or all that names it is a call by one of which that is
+    true.  One that nothing names may be called by anybody, and so may one whose address is
+    taken.
     """
-    head = definition.text.split(b"{", 1)[0]
-    if re.search(rb"\b__init\b|\b__exit\b", head):
-        return True
-    above = callers(tree.index, definition.name) if depth else []
-    return bool(above) and all(_only_at_load(tree, c, depth - 1) for c in above)
+    todo, seen = [definition], {definition.key}
+    while todo:
+        here = todo.pop()
+        if re.search(rb"\b__init\b|\b__exit\b", here.text.split(b"{", 1)[0]):
+            continue
+        above = list(users(tree.index, tree.objects.files, here))
+        if not above:
+            return False
+        for place, user in above:
+            if user is None and _is_started(tree, place, here.name.encode()):
+                continue
+            if user is None or not _only_calls(user, here.name.encode()):
+                return False
+            if user.key not in seen:
+                seen.add(user.key)
+                todo.append(user)
+    return True
+
+
+def _is_started(tree: Tree, place: Place, name: bytes) -> bool:
+    """Tell whether a line names a function as what runs when the module is loaded."""
+    lines = (tree.index.text(place.file) or b"").split(b"\n")
+    start = _START.match(lines[place.line - 1])
+    return start is not None and start[1] == name
+
+
+def _only_calls(user: Definition, name: bytes) -> bool:
+    """Tell whether a function names another one only to call it, its address is not taken."""
+    text = strip_comments(user.text)
+    return all(_CALL.match(text, at + len(name)) is not None for at in places(text, name))

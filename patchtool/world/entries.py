@@ -20,6 +20,7 @@ from patchtool.c.memory import Fact, Int, Loc, Pointer, Root
 from patchtool.c.scan import Definition, strip_comments
 from patchtool.proof import bits
 from patchtool.world.effects import Effects
+from patchtool.world.mentions import Mentions
 from patchtool.world.roles import Roles, callers
 
 if TYPE_CHECKING:
@@ -38,6 +39,11 @@ class Tree:
         self.constants: dict[str, str | None] = {}
         """Why what all share is alike at all times, by the names of words."""
         self.assigned: dict[str, tuple[Assigned, ...]] = {}
+
+    @cached_property
+    def objects(self) -> Mentions:
+        """The mentions of objects of file scope."""
+        return Mentions(self.index, self.types, {})
 
     @cached_property
     def holders(self) -> tuple[Definition, ...]:

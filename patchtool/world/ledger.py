@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import NamedTuple
 
-from patchtool.c.index import is_static
+from patchtool.c.index import Index, is_static
 from patchtool.c.lower import Lowered
 from patchtool.c.scan import Definition, FileIndex, opens_line, places, strip_comments
 from patchtool.model import Account, Place
@@ -166,35 +166,7 @@ class Ledger:
 
     def _users(self, function: Definition) -> Iterator[tuple[Place, Definition | None]]:
         """Yield what names a function or macro: other functions and macros, or no function."""
-        word = function.name.encode()
-        index = self._tree.index
-        alone = is_static(function) and function.file.endswith(".c")
-        for path in (function.file,) if alone else self.mentions.files:
-            if word not in (index.raw(path) or b""):
-                continue
-            file = index.file(path)
-            for at in places(file.data, word) if file is not None else ():
-                assert file is not None
-                place = Place(path, file.data.count(b"\n", 0, at) + 1)
-                inside = file.function_at(at)
-                around = [
-                    one
-                    for one in file.functions.get(inside or "", ())
-                    if one.start <= at < one.start + len(one.text)
-                ]
-                if inside is not None:
-                    for one in around:
-                        is_itself = one.key == function.key or (
-                            one.name == function.name and file.data.find(b"{", one.start) > at
-                        )
-                        if not is_itself and word in strip_comments(one.text):
-                            yield place, one
-                    continue
-                macros = list(file.macros_around([at]))
-                if macros:
-                    yield from ((place, one) for one in macros if one.name != function.name)
-                elif not _is_harmless(file, at, len(word)):
-                    yield place, None
+        return users(self._tree.index, self.mentions.files, function)
 
     # -- what a field rests on ---------------------------------------------------------------
 
@@ -217,6 +189,40 @@ class Ledger:
         return tuple(
             one for one in self.patches if one.role == role and self._may_be(one.context, context)
         )
+
+
+def users(
+    index: Index, files: Iterable[str], function: Definition
+) -> Iterator[tuple[Place, Definition | None]]:
+    """Yield what names a function or macro in some files: others, or None for no function."""
+    word = function.name.encode()
+    alone = is_static(function) and function.file.endswith(".c")
+    for path in (function.file,) if alone else files:
+        if word not in (index.raw(path) or b""):
+            continue
+        file = index.file(path)
+        for at in places(file.data, word) if file is not None else ():
+            assert file is not None
+            place = Place(path, file.data.count(b"\n", 0, at) + 1)
+            inside = file.function_at(at)
+            around = [
+                one
+                for one in file.functions.get(inside or "", ())
+                if one.start <= at < one.start + len(one.text)
+            ]
+            if inside is not None:
+                for one in around:
+                    is_itself = one.key == function.key or (
+                        one.name == function.name and file.data.find(b"{", one.start) > at
+                    )
+                    if not is_itself and word in strip_comments(one.text):
+                        yield place, one
+                continue
+            macros = list(file.macros_around([at]))
+            if macros:
+                yield from ((place, one) for one in macros if one.name != function.name)
+            elif not _is_harmless(file, at, len(word)):
+                yield place, None
 
 
 def _is_harmless(file: FileIndex, at: int, length: int) -> bool:

@@ -40,6 +40,8 @@ MAX_STEPS = 24
 """How many calls and members a type is followed through."""
 
 _DEFINE = re.compile(rb"[ \t]*#[ \t]*define[ \t]+(\w+)")
+_EVENT = re.compile(rb"^(?:TRACE_EVENT\w*|DECLARE_EVENT_CLASS)\s*\(", re.MULTILINE)
+_PARENTHESIS = re.compile(rb'[()]|"(?:\\.|[^"\\])*"')
 _LINE_OF_BLANKS = re.compile(rb"\s*else\b")
 _WRAPPINGS = ((b"void f(void) { (", b"); }"), (b"void f(void) { ", b"; }"), (b"", b";"))
 """Where what a macro stands for may be: an expression, statements, a definition."""
@@ -273,7 +275,26 @@ class _Site:
         leaf = _leaf(root, at - start, len(self._word))
         if not root.has_error and _is_declared(leaf):
             return self._made("declaration", self._word)
+        if not self._book.owners(self._name) and self._is_of_event():
+            return self._made("variable", self._word)
         return self._in_piece()
+
+    def _is_of_event(self) -> bool:
+        """Tell whether the word is a parameter of the trace event in whose definition it stands.
+
+        What an event is made of is text of functions that have those parameters.
+        """
+        data, at = self._file.data, self._at
+        heads = list(_EVENT.finditer(data, 0, at))
+        close = _closing(data, heads[-1].end() - 1) if heads else 0
+        if close <= at or self._has_own("TP_PROTO"):
+            return False
+        begin = data.find(b"TP_PROTO(", heads[-1].end(), close)
+        listed = data[begin : _closing(data, begin + len(b"TP_PROTO"))] if begin >= 0 else b""
+        return any(
+            re.search(rb"\b" + self._word.encode() + rb"\s*(?:\[[^\]]*\]\s*)?\Z", one) is not None
+            for one in listed.rpartition(b")")[0].split(b",")
+        )
 
     def _made(
         self,
@@ -379,7 +400,8 @@ class _Site:
             is_called = parent.type == "call_expression" and parent.children[0] == leaf
             return self._followed(parent if is_called else leaf, root, depth, lambda: False)
         if parent.type == "argument_list" and parent.parent is not None:
-            given = self._named_to_macro(parent.parent, depth)
+            is_left_alone = self._is_reading(parent.parent, leaf)
+            given = None if is_left_alone else self._named_to_macro(parent.parent, depth)
             if given is not None and given.reason == _WHOLE:
                 return self._followed(parent.parent, root, depth, lambda: False)
             if given is not None:
@@ -579,6 +601,16 @@ class _Site:
         operator = mention.child_by_field_name("operator") if base is not None else None
         field = base.child_by_field_name("field") if base is not None else None
         return text(field) if field is not None and operator and operator.type == "." else ""
+
+
+def _closing(data: bytes, opening: int) -> int:
+    """Return where the parenthesis that opens at a place is closed; 0 where it is not."""
+    depth = 0
+    for found in _PARENTHESIS.finditer(data, opening):
+        depth += {b"(": 1, b")": -1}.get(found.group(), 0)
+        if depth == 0:
+            return found.end()
+    return 0
 
 
 def _leaf(root: Node, at: int, length: int) -> Node:

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Objects of the host: alike at all times if only what runs at module load stores to them."""
+
+import pytest
+from edited import check, fixture
+
+MMU = "arch/x86/kvm/mmu/mmu.c"
+BRANCH = """
+#define __check__(x, e) ({ static struct f ______f = { .line = 1 }; touch(&______f); \
+	__builtin_expect(!!(x), e); })
+#define likely(x) (__check__(x, 1))
+#define unlikely(x) (__check__(x, 0))
+#define min(x, y) __careful_cmp(x, y, <)
+"""
+MODULE = "arch/x86/kvm/host.c"
+GENERIC = "virt/kvm/kvm_main.c"
+FIXED = fixture("role-regs-fixed")
+SETTER = "int host_level;\n\nvoid set_host_level(int level)\n{\n\thost_level = level;\n}\n"
+SETUP = "void set_host_level(int level);\n\nint host_setup(void)\n{\n\tset_host_level(4);\n}\n"
+INIT = "int host_setup(void);\n\nint kvm_init(void)\n{\n\treturn host_setup();\n}\n"
+MARKED = "int kvm_init(void);\n\nstatic int __init host_init(void)\n{\n\treturn kvm_init();\n}\n"
+STARTED = "int kvm_init(void);\n\nstatic int host_init(void)\n{\n\treturn kvm_init();\n}\n"
+
+
+def level(*parts, generic=INIT):
+    """Return the verdict of a check where a level comes from an object, with some more code."""
+    text = FIXED[MMU].decode()
+    before = "\tcontext->root_level = role_regs_to_root_level(&regs);"
+    assert before in text
+    text = text.replace(before, "\tcontext->root_level = host_level & 7;")
+    files = {
+        **FIXED,
+        MMU: text.replace("#define ACC_ALL", "extern int host_level;\n#define ACC_ALL").encode(),
+        MODULE: b"#include <linux/kvm_host.h>\n#include <asm/branch.h>\n"
+        + "\n".join(parts).encode(),
+        "arch/x86/include/asm/branch.h": BRANCH.encode(),
+        GENERIC: b"#include <linux/kvm_host.h>\n" + generic.encode(),
+    }
+    return check(files).verdict
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (SETTER, SETUP, MARKED),
+        (SETTER, SETUP, STARTED, "module_init(host_init);\n"),
+        (SETTER, SETUP, STARTED, "late_initcall(host_init);\n"),
+        (SETTER, "EXPORT_SYMBOL_GPL(set_host_level);\n", SETUP, MARKED),
+    ],
+)
+def test_set_at_module_load(parts):
+    """A store that only what runs at module load comes to, however far, leaves a constant."""
+    assert level(*parts) == "covered"
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (SETTER, SETUP),  # nothing calls kvm_init(): anybody may
+        (SETTER, SETUP, STARTED),
+        (SETTER, SETUP, STARTED, "module_exit(host_init);\n"),
+        (SETTER, SETUP, STARTED, "struct ops ops = { .open = host_init };\n"),
+        (SETTER, SETUP, MARKED, "void late(int n)\n{\n\tset_host_level(n);\n}\n"),
+        (SETTER, SETUP, MARKED, "void __init f(void)\n{\n\tqueue(&work, set_host_level);\n}\n"),
+        (SETTER, SETUP, MARKED, "struct ops ops = { .set = set_host_level };\n"),
+    ],
+)
+def test_set_at_any_time(parts):
+    """One to which another function comes, or somebody who has an address, is none."""
+    assert level(*parts) in ("gap", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("body", "is_constant"),
+    [
+        ("return likely(host_level) ? 1 : 2;", True),
+        ("return unlikely(host_level);", True),
+        ("return min(host_level, 3);", True),
+        ("return ffs(host_level);", True),
+        ("return somewhere(host_level);", False),
+        ("return min(host_level = 3, 2);", False),
+    ],
+)
+def test_read_by_a_macro_of_the_kernel(body, is_constant):
+    """What the kernel's own macros are given by value stays, whatever variant there is of them."""
+    user = f"int user(void)\n{{\n\t{body}\n}}\n"
+    assert (level(SETTER, SETUP, MARKED, user) == "covered") is is_constant
+
+
+EVENT = """
+TRACE_EVENT(kvm_levels,
+	TP_PROTO(int {name}, unsigned int other),
+	TP_ARGS({name}, other),
+	TP_STRUCT__entry(__field(int, {name})),
+	TP_fast_assign(__entry->{name} = {what};),
+	TP_printk("level (%d", __entry->{name})
+);
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "is_constant"),
+    [
+        ("host_level", "host_level ? other : 0", True),
+        ("level", "host_level = level", False),
+    ],
+)
+def test_named_by_a_trace_event(name, what, is_constant):
+    """In the definition of a trace event a parameter of it is none of ours."""
+    verdict = level(SETTER, SETUP, MARKED, EVENT.format(name=name, what=what))
+    assert (verdict == "covered") is is_constant
