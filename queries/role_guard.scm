@@ -19,7 +19,10 @@
     ; (the nested EPT initialiser since v5.19), or negated.
     "!="
     ; !(new_role.as_u64 ^ context->mmu_role.as_u64): a difference that is tested for zero.
-    "^" "-")) @guard.comparison
+    "^" "-"
+    ; context->mmu_role.as_u64 <= new_role.as_u64 && context->mmu_role.as_u64 >= ...: equal, or
+    ; on one side of it, which decides nothing where both sides are asked for.
+    "<" ">" "<=" ">=")) @guard.comparison
 
 ; !memcmp(&new_role, &context->mmu_role, sizeof(new_role))
 (call_expression
@@ -31,3 +34,9 @@
 (unary_expression
   operator: "!"
   argument: (field_expression)) @guard.comparison
+
+; if (context->mmu_role.ext.valid) return;: on what is stored alone, whatever the new role.
+(parenthesized_expression
+  .
+  (field_expression)
+  .) @guard.comparison

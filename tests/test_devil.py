@@ -77,7 +77,7 @@ Each miss has to be of one of these kinds, and one of each kind has to be missed
 is mended leaves the table.
 """
 UNDECIDED = {
-    *("< and >", "<= and >=", "pointer to the old role", "reader of the role by pointer"),
+    *("pointer to the old role", "reader of the role by pointer"),
     *("invalidation by memset", "invalidation by a literal", "cleanup of something else"),
     *("kvm_make_request", "kvm_check_request in front of a message"),
     "re-initialisation of the whole",

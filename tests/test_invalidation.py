@@ -6,9 +6,14 @@ from edited import check, fixture
 
 FIXED = fixture("cpuid-invalidated-fixed")
 MMU, CPUID = "arch/x86/kvm/mmu/mmu.c", "arch/x86/kvm/cpuid.c"
+GLOBALS = {
+    "host.": "struct host_values {\n\tint maxphyaddr;\n};\n\nextern struct host_values host;\n\n",
+    "host->": "static struct kvm_vcpu *host;\n\n",
+}
 STORE, CALL = "\tvcpu->arch.maxphyaddr = maxphyaddr;\n", "\tkvm_mmu_after_set_cpuid(vcpu);\n"
 MARK = "\tvcpu->arch.root_mmu.mmu_role.ext.valid = 0;\n"
 IF = "\tif (maxphyaddr > 40)\n\t"
+LOOP = "\tfor (int i = 0; i < maxphyaddr; i++)\n\t"
 LATER = "\tif (vcpu->arch.maxphyaddr > 40)\n\t"
 
 
@@ -16,7 +21,10 @@ def verdict(path, old, new):
     """Return the verdict on the fixture with one text replaced."""
     data = FIXED[path].decode()
     assert data.count(old) == 1, old
-    return check({**FIXED, path: data.replace(old, new).encode()}).verdict
+    data = data.replace(old, new)
+    head = "".join(text for name, text in GLOBALS.items() if name in new)
+    data = data.replace("void kvm_vcpu_after_set_cpuid(", f"{head}void kvm_vcpu_after_set_cpuid(")
+    return check({**FIXED, path: data.encode()}).verdict
 
 
 @pytest.mark.parametrize(
@@ -27,9 +35,15 @@ def verdict(path, old, new):
         (CPUID, CALL, f"{IF}\tmaxphyaddr = 40;\n{CALL}"),
         (CPUID, STORE, IF + STORE),
         (MMU, MARK, MARK + LATER + "\treturn;\n"),
+        (CPUID, CALL, f"{LOOP}\tcontinue;\n{CALL}"),
+        (CPUID, CALL, f"\tswitch (maxphyaddr) {{\n\tcase 40:\n\t\tbreak;\n\t}}\n{CALL}"),
+        (CPUID, STORE, f"\thost.maxphyaddr = 46;\n{STORE}"),
     ],
-    ids=["block", "parentheses", "beside a branch", "conditional store", "left later"],
-)
+    ids=[
+        "block", "parentheses", "beside a branch", "conditional store", "left later",
+        "behind a loop", "behind a switch", "global of the same member name",
+    ],
+)  # fmt: skip
 def test_on_every_way(path, old, new):
     """However it is written, the role is invalid after every change."""
     assert verdict(path, old, new) == "covered"
@@ -43,6 +57,9 @@ def test_on_every_way(path, old, new):
         (CPUID, CALL, "\tif_nested(vcpu) kvm_mmu_after_set_cpuid(vcpu);\n"),
         (CPUID, CALL, f"{IF}\treturn;\n{CALL}"),
         (CPUID, CALL, f"\tfor (; maxphyaddr > 40; maxphyaddr--)\n\t{CALL}"),
+        (CPUID, CALL, f"{LOOP}{{\n{IF}\tbreak;\n{CALL}\t}}\n"),
+        (CPUID, CALL, f"\tdo {{\n\t{IF}\tbreak;\n\t{CALL}\t}} while (0);\n"),
+        (CPUID, STORE, f"\thost->arch.maxphyaddr = 46;\n{STORE}"),
         (CPUID, CALL, f"#ifdef CONFIG_KVM_XEN\n{CALL}#endif\n"),
         (CPUID, STORE + "\n" + CALL, CALL + STORE),
         (MMU, MARK, ""),
@@ -52,7 +69,8 @@ def test_on_every_way(path, old, new):
     ],
     ids=[
         "no call", "call under a condition", "call behind a macro", "left before the call",
-        "call in a loop",
+        "call in a loop", "call that a loop leaves out", "call that do leaves out",
+        "global pointer to a vCPU",
         "call in some builds", "call before the change", "no mark", "mark under a condition",
         "left before the mark", "another context",
     ],

@@ -22,7 +22,10 @@ from patchtool.world.mentions import Mention, Mentions
 MAX_CALLS = 8
 """How many calls may lie between a change and the invalidation."""
 
-_LEAVES = ("return_statement", "goto_statement", "break_statement", "continue_statement")
+_LEAVES = ("return_statement", "goto_statement")
+_LOOPS = ("for_statement", "while_statement", "do_statement")
+_LEFT_BY = {"continue_statement": _LOOPS, "break_statement": (*_LOOPS, "switch_statement")}
+"""What leaves no more than the nearest statement of some kinds around it."""
 _BRANCHES = (
     "if_statement",
     "while_statement",
@@ -156,7 +159,7 @@ def _is_set(body: Node, name: str) -> bool:
 
 def is_certain(node: Node, body: Node, leaving: bool = False) -> bool:
     """Tell whether every way through a function comes by a node, those that LEAVE it aside."""
-    if not leaving and any(one.end_byte <= node.start_byte for one in _of_types(body, _LEAVES)):
+    if not leaving and any(_passes_by(one, node) for one in syntax.descendants(body)):
         return False
     here = node
     while here != body and here.parent is not None:
@@ -170,6 +173,18 @@ def is_certain(node: Node, body: Node, leaving: bool = False) -> bool:
                 return False
         here = outer
     return True
+
+
+def _passes_by(jump: Node, node: Node) -> bool:
+    """Tell whether a statement in front of a node may lead past it."""
+    if jump.end_byte > node.start_byte:
+        return False
+    if jump.type not in _LEFT_BY:
+        return jump.type in _LEAVES
+    outer = jump.parent
+    while outer is not None and outer.type not in _LEFT_BY[jump.type]:
+        outer = outer.parent
+    return outer is None or outer.end_byte > node.start_byte
 
 
 def _of_types(node: Node, types: tuple[str, ...]) -> Iterator[Node]:

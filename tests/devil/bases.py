@@ -115,8 +115,11 @@ def miniature(name):
     files[LINUX] = edit(
         files[LINUX],
         "\tstruct kvm_vcpu_arch arch;\n",
-        "\tstruct kvm_vcpu_arch arch;\n\tstruct kvm *kvm;\n\tstruct mutex *devil;\n",
+        "\tstruct kvm_vcpu_arch arch;\n\tunsigned long requests;\n\tstruct kvm *kvm;\n"
+        "\tstruct mutex *devil;\n",
     )
+    before, last, behind = files[LINUX].rpartition("#endif")
+    files[LINUX] = f"{before}{REQUESTS}{last}{behind}"
     files[HOST] = edit(files[HOST], "\tu32 hflags;\n", "\tu32 hflags;\n\tu8 devil_scratch;\n")
     for path, text in files.items():
         if path.endswith("mmu.c"):
@@ -180,6 +183,24 @@ REREAD = (
     "\treturn role_regs_to_root_level(&regs);\n}\n\n"
 )
 DEVIL_HOST = "struct devil_host {\n\tint level;\n};\n\nextern struct devil_host devil_host;\n\n"
+
+REQUESTS = """#define KVM_REQ_EVENT 6
+
+static inline void kvm_make_request(int req, struct kvm_vcpu *vcpu)
+{
+	set_bit(req, &vcpu->requests);
+}
+
+static inline bool kvm_check_request(int req, struct kvm_vcpu *vcpu)
+{
+	if (!test_bit(req, &vcpu->requests))
+		return false;
+
+	clear_bit(req, &vcpu->requests);
+	return true;
+}
+
+"""
 
 
 @cache

@@ -124,9 +124,6 @@ static inline void devil_say(const char *format, ...)
 #define DEFINE_PER_CPU(type, name) type name
 #define this_cpu_read(name) (name)
 #define this_cpu_inc(name) ((name)++)
-#define KVM_REQ_EVENT 1
-#define kvm_make_request(request, vcpu) ((void)(vcpu))
-#define kvm_check_request(request, vcpu) (!(vcpu))
 
 #define scoped_guard(name, lock) for (void *devil_lock = lock, *devil_done = NULL; \
 				      !devil_done; devil_done = (void *)1, (void)devil_lock)

@@ -18,7 +18,7 @@ from patchtool.c.layout import (
     base_type,
     literal,
 )
-from patchtool.c.lower.arithmetic import arithmetic, ordered, shift
+from patchtool.c.lower.arithmetic import arithmetic, shift
 from patchtool.c.lower.names import Names
 from patchtool.c.lower.records import Unsupported
 from patchtool.c.lower.storage import OTHER_VIEW
@@ -163,13 +163,14 @@ class Expressions(Names):
         if operator in ("==", "!="):
             equal = self._compared(node, self._compare_equal(a, b, node), a, b)
             return Int(bits.from_cond(equal if operator == "==" else bits.negate(equal), 32), True)
-        self._recognise(node, a, b)
         x, y = self._as_int(a, left), self._as_int(b, right)
+        if operator in ("<", ">", "<=", ">="):
+            larger = self._in_order(node, operator, *self._balanced(x, y))
+            return Int(bits.from_cond(larger, 32), True)
+        self._recognise(node, a, b)
         if operator in ("<<", ">>"):
             return shift(operator, self._promote(x), y)
         x, y = self._balanced(x, y)
-        if operator in ("<", ">", "<=", ">="):
-            return Int(bits.from_cond(ordered(operator, x, y), 32), True)
         return arithmetic(operator, x, y, node)
 
     def _operands(self, left: Node, right: Node, node: Node, state: State) -> tuple[Value, Value]:

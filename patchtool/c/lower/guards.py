@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from patchtool.c import syntax
+from patchtool.c.lower.arithmetic import ordered
 from patchtool.c.lower.records import Comparison, Guard, Trouble, Unsupported
 from patchtool.c.lower.storage import Storage
 from patchtool.c.memory import Int, Loc, Opaque, Pointer, State, Value
@@ -197,12 +198,29 @@ class Guards(Storage):
             if part is None or self._roles_in(fresh) & {self.out.word(part[0])}:
                 continue
             cell, low = part
+            for known, one in self._comparisons.items():
+                if one.meaning is equal and one.context.member(one.member) == cell:
+                    return known
             symbol = Word(f"eq!{len(self._comparisons)}").bit()
             new = self._as_int(fresh, node).bits
             context = Loc(cell.root, cell.path[:-1])
             self._comparisons[symbol] = Comparison(symbol, equal, context, cell.path[-1], new, low)
             return symbol
         return equal
+
+    def _in_order(self, node: Node, operator: str, a: Int, b: Int) -> Cond:
+        """Tell which of two values is larger; of a stored role, whether it is equal as well."""
+        equal = bits.equal(a.bits, b.bits) if self._roles_in(a, b) else False
+        same = self._compared(node, equal, a, b)
+        if same is equal:
+            return ordered(operator, a, b)
+        if self._part_of_role(a) is None:
+            a, b, operator = b, a, {"<": ">", ">": "<", "<=": ">=", ">=": "<="}[operator]
+        less = ordered("<", a, b)
+        beyond = less if operator in ("<", "<=") else bits.negate(less)
+        if operator in ("<=", ">="):
+            return bits.either(same, beyond)
+        return bits.both(bits.negate(same), beyond)
 
     def _part_of_role(self, value: Value) -> tuple[Loc, int] | None:
         """Return the cell of a stored role, and from where, whose bits alone make a value."""
