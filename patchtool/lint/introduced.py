@@ -20,6 +20,7 @@ from patchtool.model import (
     Context,
     FieldResult,
     Finding,
+    Kind,
     Place,
     Remark,
     Report,
@@ -44,6 +45,9 @@ _Move = Callable[[Place], Place]
 
 _Key = tuple[tuple[str, ...], str, str]
 """The way to a guard, the context and the field: what a verdict is about."""
+
+_Wrong = tuple[_Key, Kind]
+"""One thing that is wrong with a field: a skip may leave it stale that keeps old bits as well."""
 
 
 class Step(NamedTuple):
@@ -369,34 +373,57 @@ def _remark(one: Remark) -> tuple[str, str]:
 
 
 def compare(before: Report, after: Report) -> tuple[list[Finding], list[Finding], list[Finding]]:
-    """Return what is new in the second report, what both have, and what was closed."""
+    """Return what is new in the second report, what both have, and what was closed.
+
+    A finding is not new where the same field had one of the same kind before, on the same
+    way, and every input that the role misses now was missed then.
+    """
     old, now = _findings(before), _findings(after)
     earlier, verdicts = _results(before), _results(after)
-    gone = {key: one for key, one in old.items() if key not in verdicts}
-    matched: set[_Key] = set()
+    gone = {at: one for at, one in old.items() if at[0] not in verdicts}
+    matched: set[_Wrong] = set()
     new: list[Finding] = []
     existing: list[Finding] = []
-    for key, finding in now.items():
+    for (key, kind), finding in now.items():
         # A way that was not there before may be the same one under another name.
-        at = key if key in earlier else _renamed(key, gone)
+        at = (key, kind) if key in earlier else _renamed(key, kind, gone)
         match = old.get(at) if at is not None else None
         if at is not None and match is not None:
             matched.add(at)
-        if match is not None and set(finding.missing) <= set(match.missing):
-            if _counts(finding, after) and not _counts(match, before):
-                withdrawn = f"{finding.message}; it is no longer suppressed"
-                new.append(finding._replace(message=withdrawn))
-                continue
-            existing.append(finding)
-        else:
+        if match is None:
             new.append(finding)
+        elif more := _missed(finding) - _missed(match):
+            told = f"{finding.message} (new: {', '.join(sorted(more))})"
+            new.append(finding._replace(message=told))
+        elif _counts(finding, after) and not _counts(match, before):
+            withdrawn = f"{finding.message}; it is no longer suppressed"
+            new.append(finding._replace(message=withdrawn))
+        else:
+            existing.append(finding)
     closed = [
         one
-        for key, one in old.items()
-        if key not in matched
-        and (verdicts[key].verdict == "covered" if key in verdicts else after.verdict != "unknown")
+        for (key, kind), one in old.items()
+        if (key, kind) not in matched and _is_closed(verdicts.get(key), kind, after)
     ]
     return new, existing, closed
+
+
+def _missed(finding: Finding) -> Counter[str]:
+    """Return the inputs that the role misses, one that is read from two places twice."""
+    inputs = finding.result.inputs
+    return Counter(
+        {
+            name: max(1, sum(one.name == name and not one.covered_by for one in inputs))
+            for name in finding.missing
+        }
+    )
+
+
+def _is_closed(now: FieldResult | None, kind: Kind, after: Report) -> bool:
+    """Tell whether a field goes no longer wrong in a way that it did."""
+    if now is None:
+        return after.verdict != "unknown"
+    return now.verdict == "covered" or (now.verdict == "gap" and kind not in now.kinds)
 
 
 def undecided(before: Report, after: Report) -> list[Unknown]:
@@ -439,12 +466,12 @@ def _counts(finding: Finding, report: Report) -> bool:
     return all(one.finding != finding for one in report.suppressed)
 
 
-def _findings(report: Report) -> dict[_Key, Finding]:
+def _findings(report: Report) -> dict[_Wrong, Finding]:
     """Return the findings by what they are about, suppressed ones too."""
     accepted = (one.finding for one in report.suppressed)
-    return {_key(one.context, one.field): one for one in (*report.findings, *accepted)}
+    return {(_key(one.context, one.field), one.kind): one for one in (*report.findings, *accepted)}
 
 
-def _renamed(key: _Key, gone: Mapping[_Key, Finding]) -> _Key | None:
+def _renamed(key: _Key, kind: Kind, gone: Mapping[_Wrong, Finding]) -> _Wrong | None:
     """Return a way with a gap that is gone, for the same context and field."""
-    return next((old for old in gone if old[1:] == key[1:]), None)
+    return next((at for at in gone if at[0][1:] == key[1:] and at[1] == kind), None)
