@@ -102,7 +102,8 @@ def edited(files, edits):
 
 def files_of(tree):
     """Return the texts of the files of a tree that the edits name."""
-    return {path: (tree / path).read_text("utf-8") for path in (MMU, HOST, SVM)}
+    paths = [path for path in (MMU, HOST, SVM) if (tree / path).exists()]
+    return {path: (tree / path).read_text("utf-8") for path in paths}
 
 
 def diff(before, after):
@@ -340,6 +341,53 @@ def test_an_old_gap_at_another_entry(run):
     status, out, _ = run("-", "--tree", DEMO, data=mail(patch_of(DEMO, edits)))
     assert (status, "error:" in out) == (3, False)
     assert "root_mmu is set up by kvm_set_up_mmu() as well, another entry" in " ".join(out.split())
+
+
+MASKS = miniatures.folder("vcpu-masks-gap")
+PKE = "\text.cr4_pke = !!kvm_read_cr4_bits(vcpu, X86_CR4_PKE);\n"
+WEAKER = {
+    "dropped": (PKE, ""),
+    "joined with another bit": (PKE, PKE.replace("_PKE)", "_PKE | X86_CR4_SMAP)")),
+    "masked": (PKE, PKE + "\text.cr4_pke &= ext.cr4_la57;\n"),
+}
+
+
+@pytest.mark.parametrize("name", WEAKER)
+def test_an_older_finding_of_the_field_hides_no_new_one(run, name):
+    """What makes a field stale counts: it had findings before, of this kind and of another."""
+    patch = mail(patch_of(MASKS, [(MMU, *WEAKER[name])]))
+    options = ("-", "--tree", MASKS, "--fields", "pkru_mask", "--format", "json")
+    status, out, err = run(*options, "--verbose", data=patch)
+    assert (status, err) == (1, "")
+    told = {one["kind"]: one for one in json.loads(out)["findings"]}
+    assert told.keys() == {"stale", "accumulates"}
+    assert (told["stale"]["state"], told["accumulates"]["state"]) == ("new", "existing")
+    assert {"CR4.PKE", "EFER.LMA"} <= set(told["stale"]["missing"])
+    assert told["stale"]["message"].endswith("(new: CR4.PKE)")
+    assert told["stale"]["changed"]["function"] == "kvm_calc_mmu_role_ext"
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        (PKE, "\t/* pkru_mask */\n" + PKE.replace("!!", "0 != ")),
+        ("\t\tmmu->pkru_mask |= ", "\t\tmmu->pkru_mask ^= 0;\n\t\tmmu->pkru_mask |= "),
+    ],
+)
+def test_older_findings_alone_are_met_with_silence(run, edit):
+    """A field that goes on being stale, and keeping old bits, as it did is nothing new."""
+    patch = mail(patch_of(MASKS, [(MMU, *edit)]))
+    options = ("-", "--tree", MASKS, "--fields", "pkru_mask")
+    assert run(*options, data=patch) == (0, "", "")
+
+
+def test_each_kind_of_finding_is_closed_by_itself(run):
+    """To clear the mask first closes one of the two findings of the field."""
+    clear = ("\twp = kvm_read", "\tmmu->pkru_mask = 0;\n\twp = kvm_read")
+    options = ("-", "--tree", MASKS, "--fields", "pkru_mask", "--format", "json", "--verbose")
+    status, out, _ = run(*options, data=mail(patch_of(MASKS, [(MMU, *clear)])))
+    states = {one["kind"]: one["state"] for one in json.loads(out)["findings"]}
+    assert (status, states) == (0, {"stale": "existing", "accumulates": "closed"})
 
 
 def test_undecided_is_never_clean(run):

@@ -618,9 +618,11 @@ class Terms:
         if spoilt:
             verdict = "unknown"
             reasons.extend(spoilt)
+        known = dict(answer.inputs)
+        told = {**known, **{one: () for one in answer.missing_units if one not in known}}
         inputs = tuple(
-            Input(unit.name, unit.source, _carried(unit, names, invalidated))
-            for unit, names in answer.inputs
+            Input(unit.name, unit.source, _carried(unit, told[unit], invalidated))
+            for unit in sorted(told, key=lambda one: (one.name, one.source))
         )
         shown: list[Witness] = []
         assumptions = self._assumptions(decision, invalidated)
