@@ -79,7 +79,6 @@ is mended leaves the table.
 UNDECIDED = {
     *("pointer to the old role", "reader of the role by pointer"),
     *("invalidation by memset", "invalidation by a literal", "cleanup of something else"),
-    *("kvm_make_request", "kvm_check_request in front of a message"),
     "re-initialisation of the whole",
 }
 """Refactorings that are not decided yet; what is decided leaves the list."""
@@ -181,11 +180,12 @@ def test_a_broken_ledger_is_noticed(broken, monkeypatch):
     assert misses([ask(one) for one in chosen])
 
 
-def test_kernels(kernels):
+@pytest.mark.parametrize("part", range(PARTS // 4))
+def test_kernels(kernels, part):
     """The same on real kernels."""
     for tree in kernels:
         base = kernel(tree)
-        answers = [ask(one) for one in sample([base], ON_EACH_KERNEL)]
+        answers = [ask(one) for one in sample([base], ON_EACH_KERNEL)[part :: PARTS // 4]]
         wrong = misses(answers)
         assert not wrong, told(wrong)
 

@@ -69,6 +69,9 @@ static inline void __change_bit(long nr, volatile unsigned long *at)
 #define __assign_bit(nr, at, value) ((value) ? __set_bit(nr, at) : __clear_bit(nr, at))
 #define assign_bit __assign_bit
 #define test_and_clear_bit(nr, at) (__clear_bit(nr, at), 0)
+#define for_each_set_bit(nr, at, size) \
+	for ((nr) = 0; (nr) < (size); (nr)++) \
+		if (test_bit(nr, at))
 #define bitmap_clear(at, first, count) __clear_bit(first, at)
 
 static inline unsigned long copy_from_user(void *to, const void *from, unsigned long size)

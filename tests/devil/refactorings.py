@@ -26,6 +26,7 @@ HELPER = """static bool set_role(struct kvm_mmu *context, union kvm_mmu_role new
 }
 
 """
+HALVES = "\t\tunion kvm_mmu_page_role base;\n\t\tunion kvm_mmu_extended_role ext;\n"
 TABLE = """static const u8 levels[] = { 2, 3, 4, 5 };
 
 """
@@ -132,6 +133,15 @@ REFACTORINGS = {
     "role in a loop of set bits": [
         (LMA, "\tfor (unsigned int i = 0; i < 2; i++)\n\t\tif (i && ____is_efer_lma(regs))\n"
               "\t\t\text.efer_lma = 1;\n")],
+    "role in for_each_set_bit": [
+        (LMA, "\tunsigned long efer = regs->efer;\n\tint i;\n\n"
+              "\tfor_each_set_bit(i, &efer, 64)\n\t\tif (i == _EFER_LMA)\n"
+              "\t\t\text.efer_lma = 1;\n")],
+    "key of 128 bits": [
+        (HALVES, f"{HALVES}\t\tu64 more;\n"),
+        guard("!memcmp(&context->mmu_role, &new_role, sizeof(new_role))"),
+        (STORE, "\tcontext->mmu_role = new_role;\n")],
+    "valid, and equal": [guard(f"context->mmu_role.ext.valid && {OLD} == {NEW}")],
     "trace of both roles": [(STORE, f"\ttrace_kvm_devil({OLD} ^ {NEW});\n{STORE}")],
     "pr_debug of the role": [(GUARD, f"\tpr_debug(\"%llx\", {NEW});\n{GUARD}")],
     "lockdep_assert_held": [(GUARD, f"\tlockdep_assert_held(vcpu->devil);\n{GUARD}")],
@@ -169,7 +179,8 @@ def refactored(base, edits):
     """Return the tree of a refactoring of the smallest base."""
     files = dict(base.files)
     for old, new in sorted(edits, key=lambda one: one[0] == SETUP):
-        files[base.main] = b.edit(files[base.main], old, new)
+        path = base.main if old in files[base.main] else b.HOST
+        files[path] = b.edit(files[path], old, new)
     return tree(base, files)
 
 
