@@ -26,6 +26,7 @@ from patchtool.world.wholes import Wholes
 _PROTOTYPE = re.compile(rb"\s*\([^;{}=]*\)[^;{}=()]*(?:__\w+\s*(?:\([^()]*\)\s*)?)*;")
 _EXPORTED = re.compile(rb"\b(?:EXPORT_\w+|STACK_FRAME_NON_STANDARD\w*|BTF_ID\w*)\s*\([\w\s,]*\Z")
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|0|[1-9][0-9]*")
+_NOTHING = re.compile(r"(?:\(\s*(?:union|struct)\s+\w+\s*\)\s*)?\{\s*(?:0\s*,?\s*)?\}")
 _LEAD = 80
 
 
@@ -95,9 +96,13 @@ class Ledger:
             outside = self._outside(mention)
             if outside is None:
                 how = "executed"
-            elif is_role and mention.kind == "store" and mention.below:
+            elif (
+                is_role
+                and mention.kind == "store"
+                and (mention.below or _number(mention.value) is not None)
+            ):
                 how = "stored elsewhere, and carries nothing"
-                value = int(mention.value, 0) if _NUMBER.fullmatch(mention.value) else None
+                value = _number(mention.value)
                 self.patches.append(
                     Patch(mention.place, mention.name, mention.below, mention.context, value)
                 )
@@ -189,6 +194,13 @@ class Ledger:
         return tuple(
             one for one in self.patches if one.role == role and self._may_be(one.context, context)
         )
+
+
+def _number(value: str) -> int | None:
+    """Return what a literal stores, of a whole record only zero; None where it is not known."""
+    if _NOTHING.fullmatch(value):
+        return 0
+    return int(value, 0) if _NUMBER.fullmatch(value) else None
 
 
 def users(

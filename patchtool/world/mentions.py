@@ -475,8 +475,57 @@ class _Site:
                 if reason == _WHOLE:
                     return self._followed(taker, root, depth, is_elsewhere)
                 return self._unless(is_elsewhere, self._open(what, reason, context))
+            if not depth and self._is_zeroed(here):
+                one = self._made("store", what, path, context)
+                return self._unless(is_elsewhere, one._replace(value="0"))
+            if not path and not depth and self._is_only_read_through(here, root):
+                return self._made("read", what, path, context)
             one = self._open(what, _why(here, what), context)
             return self._unless(is_elsewhere, one)
+
+    def _is_zeroed(self, here: Node) -> bool:
+        """Tell whether a member is the object of ``memset(&member, 0, sizeof(member))``."""
+        address = here.parent
+        listed = address.parent if address is not None else None
+        call = listed.parent if listed is not None else None
+        if call is None or call.type != "call_expression" or call.children[0].type != "identifier":
+            return False
+        assert address is not None and listed is not None
+        name = text(call.children[0])
+        given = [one for one in listed.named_children if one.type != "comment"]
+        if name not in ("memset", "__builtin_memset") or self._macros(name) or len(given) != 3:
+            return False
+        if given[0] != address or address.type != "pointer_expression" or text(given[1]) != "0":
+            return False
+        size = re.fullmatch(r"sizeof\s*\((.*)\)", text(given[2]), re.S)
+        return size is not None and size[1].split() == text(here).split()
+
+    def _is_only_read_through(self, here: Node, root: Node) -> bool:
+        """Tell whether a member's address is that of a local pointer behind which is only read.
+
+        Every mention of the pointer has to lead on to a member that is read there.
+        """
+        address = here.parent
+        holder = address.parent if address is not None else None
+        if address is None or address.type != "pointer_expression" or address.children[0] == here:
+            return False
+        if holder is None or holder.type != "init_declarator" or root.has_error:
+            return False
+        declared = holder.child_by_field_name("declarator")
+        name = declared.child_by_field_name("declarator") if declared is not None else None
+        if declared is None or declared.type != "pointer_declarator" or name is None:
+            return False
+        if name.type != "identifier" or len(self._book.variables(root)[text(name)]) != 1:
+            return False
+        for leaf in syntax.descendants(root):
+            if text(leaf) != text(name) or leaf == name or leaf.named_children:
+                continue
+            outer = leaf.parent
+            if outer is None or outer.type != "field_expression" or outer.children[0] != leaf:
+                return False
+            if self._followed(leaf, root, 1, lambda: False).kind != "read":
+                return False
+        return True
 
     def _use(self, here: Node) -> tuple[str, Node | None, Node | None]:
         """Return what takes an expression: "read", "value" or "argument", and by which node."""
