@@ -5,17 +5,20 @@ A sample runs here; with PATCHTOOL_DEVIL=20000 as many combinations, as ``.ci/ru
 """
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
 from devil import breaks
-from devil.bases import bases, kernel
+from devil.bases import GUARD, bases, kernel
 from devil.compiled import replay
 from devil.forms import FORMS
 from devil.generate import named, sample
+from devil.refactorings import GUARD as COMPARED
 from devil.refactorings import ON_KERNELS, REFACTORINGS, on_kernel, refactored
+from devil.refactorings import STORE as STORE_ROLE
 from devil.tally import ask
 from devil.truth import truth
 from devil.weave import Combination, weave
@@ -146,6 +149,49 @@ def test_a_field_that_one_set_up_leaves_out():
     report = check({path: text.encode() for path, text in files.items()})
     assert report.verdict == "unknown"
     assert any("root_level" in one.reason for one in report.unknowns)
+
+
+IN_FRONT = {
+    "stored": STORE_ROLE,
+    "copied": "\tmemcpy(&context->mmu_role, &new_role, sizeof(new_role));\n",
+    "assigned": "\tcontext->mmu_role = new_role;\n",
+    "in a helper": "\tput(context, new_role);\n",
+}
+HELPERS = """static void put(struct kvm_mmu *context, union kvm_mmu_role role)
+{
+	context->mmu_role.as_u64 = role.as_u64;
+}
+
+static bool same(union kvm_mmu_role a, union kvm_mmu_role b)
+{
+	return a.as_u64 == b.as_u64;
+}
+
+"""
+LEAVES = {
+    "compared": COMPARED,
+    "by a difference": COMPARED.replace("==", "^").replace("if (", "if (!(").replace(")\n", "))\n"),
+    "compared in a helper": "\tif (same(new_role, context->mmu_role))\n\t\treturn;\n",
+    "always left": "\treturn;\n",
+    "left at times": "\tif (vcpu->arch.hflags & 1)\n\t\treturn;\n",
+}
+
+
+@pytest.mark.parametrize("name", ["registers once", "registers, five contexts"])
+@pytest.mark.parametrize("leaves", LEAVES)
+@pytest.mark.parametrize("stores", IN_FRONT)
+def test_a_role_that_is_stored_in_front_of_its_guard(stores, leaves, name):
+    """Then nothing is ever set up again, and each field goes stale."""
+    base = next(base for base in bases() if base.name == name)
+    text = base.files[base.main]
+    assert text.count(base.setup) == 1
+    head, body = text.split(base.setup)
+    body, ones = re.subn(re.escape(STORE_ROLE), "", body, count=1)
+    body, others = re.subn(GUARD, IN_FRONT[stores] + LEAVES[leaves], body, count=1, flags=re.M)
+    assert (ones, others) == (1, 1)
+    files = {**base.files, base.main: head + HELPERS + base.setup + body}
+    report = check({path: one.encode() for path, one in files.items()})
+    assert report.verdict in ("unknown", "gap")
 
 
 @pytest.mark.parametrize("name", REFACTORINGS)

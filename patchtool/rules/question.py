@@ -184,7 +184,7 @@ class Terms:
 
         Only what a run stores, or skips storing, is of interest: the guard is left free.
         """
-        cell, low, width, size = _cell_of(context, record, member)
+        cell, low, width, size = cell_of(context, record, member)
         here = [loc for loc in self._cells if loc.within(cell)]
         if here in ([], [cell]):
             value = self._cell(cell, size)
@@ -317,7 +317,7 @@ class Terms:
 
     def compares(self, context: Loc, record: RecordType, member: tuple[str, ...]) -> bool:
         """Tell whether a field is part of a role that is compared: equal for that alone."""
-        _, low, width, _ = _cell_of(context, record, member)
+        _, low, width, _ = cell_of(context, record, member)
         return any(
             (c.context, c.member) == (context, member[0])
             and c.low <= low
@@ -723,9 +723,7 @@ def _between(word: Word, width: int, low: int, high: int) -> Cond:
     )
 
 
-def _cell_of(
-    context: Loc, record: RecordType, member: tuple[str, ...]
-) -> tuple[Loc, int, int, int]:
+def cell_of(context: Loc, record: RecordType, member: tuple[str, ...]) -> tuple[Loc, int, int, int]:
     """Return the cell of memory that holds a field, its position there, and the cell's size."""
     path, inner = record.by_name[member[0]]
     if isinstance(inner, RecordType) and inner.is_word and inner.size is not None:

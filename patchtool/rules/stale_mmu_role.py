@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from patchtool.c.index import Index
@@ -28,7 +28,7 @@ from patchtool.model import (
 )
 from patchtool.proof import bits
 from patchtool.proof.coverage import Decision, Question, Unit
-from patchtool.rules.question import Element, Invalidated, Terms
+from patchtool.rules.question import Element, Invalidated, Terms, cell_of
 from patchtool.rules.table import STALE_MMU_ROLE
 from patchtool.world.completeness import doubts, garbled_functions, missing_pieces, unreached
 from patchtool.world.entries import Path, Tree, Ways, context_name, find_paths
@@ -46,7 +46,7 @@ from patchtool.world.roles import (
     require_target,
     set_up_members,
 )
-from patchtool.world.vanishing import Seen, vanished
+from patchtool.world.vanishing import Seen, left_alone, vanished
 
 RULE, TARGET, DEFAULT_FIELDS = STALE_MMU_ROLE.name, STALE_MMU_ROLE.target, STALE_MMU_ROLE.fields
 
@@ -140,9 +140,12 @@ def _examined(
     garbled = garbled_functions(tree, starts)
     if garbled:
         return Examined(Report(label, rev, unknowns=garbled, files=index.asked, verdict="unknown"))
-    if starts and not compares_roles(index, roles, starts):
-        return Examined(Report(label, rev, files=index.asked, verdict="not-guarded"))
     paths, runs = find_paths(tree, starts, ways)
+    if starts and not paths and not compares_roles(index, roles, starts):
+        stale = tuple(_left_alone(tree, runs, wanted))
+        if stale:
+            return Examined(_report(tree, [], list(stale), starts, label, rev))
+        return Examined(Report(label, rev, files=index.asked, verdict="not-guarded"))
     troubles = {run: (*run.troubles, *doubts(tree, run, starts)) for run in runs}
     for run, more in rival_entries(tree, runs).items():
         troubles[run] = (*troubles[run], *more)
@@ -158,6 +161,7 @@ def _examined(
         seen = [field for one in decided for field in one.seen]
         everywhere += guards_above(tree, ledger, runs, ledger.names)
         everywhere += vanished(tree, runs, Selection(tree, ledger.mentions), seen)
+        everywhere += _left_alone(tree, runs, wanted)
     if decided and not contexts and ways is None:
         names = ", ".join(wanted)
         if not set(wanted) & set(DEFAULT_FIELDS):
@@ -251,6 +255,19 @@ def _decide(
         guard.place.function, context_name(guard.context), path.entry, guard.place, tuple(results)
     )
     return Decided(found, tuple(asked), tuple(seen))
+
+
+def _left_alone(tree: Tree, runs: Sequence[Lowered], wanted: Sequence[str]) -> Iterator[Trouble]:
+    """Yield where a set-up that compares no role may leave a field as it was."""
+    for lowered in runs:
+        for context, role in dict.fromkeys((one.context, one.member) for one in lowered.stores):
+            for tag, held in tree.roles.shape.contexts.items():
+                record = tree.roles.contexts[tag]
+                members = (_member(record, name, tree.roles, tag) for name in wanted)
+                for member in members if role in held else ():
+                    if member is not None:
+                        cell, low, width, _ = cell_of(context, record, member)
+                        yield from left_alone(lowered, context, cell, low, width)
 
 
 def _holders(roles: Roles, guard: Guard) -> list[tuple[Loc, RecordType, str]]:

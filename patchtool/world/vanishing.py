@@ -11,8 +11,12 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from patchtool.c.lower import Lowered, Trouble
+from patchtool.c.memory import Int, Loc
 from patchtool.c.scan import places
 from patchtool.model import Place
+from patchtool.proof import bits
+from patchtool.proof.bits import Bits, Cond, Term
+from patchtool.proof.coverage import can_hold
 from patchtool.world.entries import Tree, context_name
 from patchtool.world.readers import Selection
 
@@ -53,6 +57,45 @@ def vanished(
         else:
             reason = f"{field} of {context} is not stored here, and is by another set-up"
         yield from (Trouble(place, reason, False) for place in {one.place for one in missing})
+
+
+def left_alone(
+    lowered: Lowered, context: Loc, cell: Loc, low: int, width: int
+) -> Iterator[Trouble]:
+    """Yield the stores of a role that nothing skips, and behind which a field may stay.
+
+    The field is WIDTH bits of a cell, from LOW on.
+    """
+    guards = {guard.symbol: guard for guard in lowered.guards}
+    full: dict[Term, Cond] = {
+        symbol: not one.skips for symbol, one in guards.items() if one.skips is not None
+    }
+    differing = bits.Substitution(full)
+    value = lowered.memory.get(cell)
+    old = bits.low_bits(low + width, lowered.word(cell))
+    for store in lowered.stores:
+        if store.context != context or store.is_constant:
+            continue
+        if not bits.symbols([store.path]).isdisjoint(guards):
+            continue
+        path = differing(store.path)
+        kept: Cond = value is None
+        if isinstance(value, Int):
+            here = bits.Substitution({**full, **bits.facts(path)})
+            kept = _depends(here.vector(bits.cut(value.bits, low, width)), old)
+        if kept is not False and can_hold([path, kept]) is not False:
+            reason = f"{store.member} is stored without a comparison, and {cell} may stay as it is"
+            yield Trouble(store.place, reason, False)
+
+
+def _depends(value: Bits, old: Bits) -> Cond:
+    """Tell when a number is made of what stood in its place."""
+    sides: list[dict[Term, Cond]] = [{}, {}]
+    for symbol in old.symbols:
+        sides[0][symbol], sides[1][symbol] = False, True
+    low, high = (bits.Substitution(known).vector(value).conditions() for known in sides)
+    differs = (bits.negate(bits.same(a, b)) for a, b in zip(low, high, strict=True))
+    return bits.negate(bits.every(map(bits.negate, differs)))
 
 
 def _grouped(seen: Iterable[Seen]) -> dict[tuple[str, str], list[Seen]]:

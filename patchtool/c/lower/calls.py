@@ -616,7 +616,7 @@ class Calls(Expressions):
                 raise Unsupported(node, f"{text(node.children[0])}() of more than one word")
             parts.append(Int(bits.cut(whole.bits, 0, count)))
         a, b = parts
-        differs = bits.negate(self._compared(node, bits.equal(a.bits, b.bits), a, b))
+        differs = bits.negate(self._compared(node, bits.equal(a.bits, b.bits), a, b, state))
         if isinstance(differs, bool) or _is_tested(node):
             return Int(bits.from_cond(differs, 32), True)
         sign = bits.low_bits(1, self.opaque(node, "which of two words is greater").word)

@@ -161,16 +161,18 @@ class Expressions(Names):
             if isinstance(b, Pointer) and isinstance(a, Int) and operator == "+":
                 return self._moved(b, a, operator, node)
         if operator in ("==", "!="):
-            equal = self._compared(node, self._compare_equal(a, b, node), a, b)
+            equal = self._compared(node, self._compare_equal(a, b, node), a, b, state)
             return Int(bits.from_cond(equal if operator == "==" else bits.negate(equal), 32), True)
         x, y = self._as_int(a, left), self._as_int(b, right)
         if operator in ("<", ">", "<=", ">="):
-            larger = self._in_order(node, operator, *self._balanced(x, y))
+            larger = self._in_order(node, operator, *self._balanced(x, y), state)
             return Int(bits.from_cond(larger, 32), True)
         self._recognise(node, a, b)
         if operator in ("<<", ">>"):
             return shift(operator, self._promote(x), y)
         x, y = self._balanced(x, y)
+        if operator in ("^", "-") and bits.equal(x.bits, y.bits) is True:
+            self._never_differs(node, state)
         return arithmetic(operator, x, y, node)
 
     def _operands(self, left: Node, right: Node, node: Node, state: State) -> tuple[Value, Value]:

@@ -187,8 +187,10 @@ class Guards(Storage):
         if roles and self._is_site(node):
             self._recognised |= roles
 
-    def _compared(self, node: Node, equal: Cond, a: Value, b: Value) -> Cond:
+    def _compared(self, node: Node, equal: Cond, a: Value, b: Value, state: State) -> Cond:
         """Give a recognised comparison of a stored role a symbol of its own."""
+        if equal is True:
+            self._never_differs(node, state)
         roles = self._roles_in(a, b)
         if isinstance(equal, bool) or not roles or not self._is_site(node):
             return equal
@@ -208,10 +210,12 @@ class Guards(Storage):
             return symbol
         return equal
 
-    def _in_order(self, node: Node, operator: str, a: Int, b: Int) -> Cond:
+    def _in_order(self, node: Node, operator: str, a: Int, b: Int, state: State) -> Cond:
         """Tell which of two values is larger; of a stored role, whether it is equal as well."""
+        if a.bits.identical(b.bits):
+            self._never_differs(node, state)
         equal = bits.equal(a.bits, b.bits) if self._roles_in(a, b) else False
-        same = self._compared(node, equal, a, b)
+        same = self._compared(node, equal, a, b, state)
         if same is equal:
             return ordered(operator, a, b)
         if self._part_of_role(a) is None:
@@ -221,6 +225,25 @@ class Guards(Storage):
         if operator in ("<=", ">="):
             return bits.either(same, beyond)
         return bits.both(bits.negate(same), beyond)
+
+    def _never_differs(self, node: Node, state: State) -> None:
+        """Doubt a comparison with a stored role that always finds it equal: it always skips."""
+        if not self._is_site(node):
+            return
+        for part in syntax.descendants(node):
+            field = part.child_by_field_name("field")
+            if part.type != "field_expression" or field is None:
+                continue
+            if not self._is_role((syntax.text(field),)):
+                continue
+            try:
+                loc = self._lvalue(part, state.fork(True)).loc
+            except Unsupported:
+                continue
+            if loc.root.kind != "local" and self._is_role(loc.path):
+                reason = f"{loc} is compared with what it holds already, and never differs"
+                self._spoil(Unsupported(node, reason), state)
+                return
 
     def _part_of_role(self, value: Value) -> tuple[Loc, int] | None:
         """Return the cell of a stored role, and from where, whose bits alone make a value."""

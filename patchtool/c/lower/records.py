@@ -93,6 +93,8 @@ class RoleStore(NamedTuple):
     place: Place
     path: Cond
     entered: Cond
+    is_constant: bool = False
+    """Whether what is stored is one number: no role is computed for it."""
 
 
 class Trouble(NamedTuple):

@@ -588,7 +588,7 @@ class Storage:
             if isinstance(value, Record):
                 raise Unsupported(node, "a record is stored into a word")
             new = self._bits_of(value, lvalue.type, lvalue.width, node)
-            self._note_store(lvalue, state, node)
+            self._note_store(lvalue, state, node, new.value is not None)
             state.memory[lvalue.cell] = Int(bits.put(cell.bits, lvalue.low, new))
             return
         ctype = lvalue.type
@@ -620,7 +620,9 @@ class Storage:
             return self._widened(value, width)
         raise Unsupported(node, "a pointer is stored into a word")
 
-    def _note_store(self, lvalue: LValue, state: State, node: Node | None) -> None:
+    def _note_store(
+        self, lvalue: LValue, state: State, node: Node | None, is_constant: bool = False
+    ) -> None:
         """Remember a store to a role, or to a whole word of one."""
         cell = lvalue.cell
         if cell is None or cell.root.kind == "local" or not self._is_role(cell.path[-1:]):
@@ -630,7 +632,7 @@ class Storage:
         place = self.place(node) if node is not None else self._spot()
         path, entered = self._absolute(state), self._frames[-1].entered
         context, member = Loc(cell.root, cell.path[:-1]), cell.path[-1]
-        self.out.stores.append(RoleStore(context, member, place, path, entered))
+        self.out.stores.append(RoleStore(context, member, place, path, entered, is_constant))
 
     def _note_role(self, cell: Loc, lvalue: LValue) -> None:
         """Remember a role of a context that is read as it was before the run."""
