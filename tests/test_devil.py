@@ -80,7 +80,7 @@ Each miss has to be of one of these kinds, and one of each kind has to be missed
 is mended leaves the table.
 """
 UNDECIDED = {
-    *("pointer to the old role", "cleanup of something else", "re-initialisation of the whole"),
+    *("cleanup of something else", "re-initialisation of the whole"),
 }
 """Refactorings that are not decided yet; what is decided leaves the list."""
 

@@ -26,6 +26,8 @@ from patchtool.world.effects import Effects
 MAX_CALLS = 8
 """How many calls above the store of a role a guard is looked for."""
 
+_POINTED = re.compile(r"\b(\w+)\s*=\s*&\s*([\w>.-]+)\s*;")
+"""A pointer that is made to point to something, and to what."""
 _ARGUMENTS = re.compile(rb"\s*\(")
 _PROTOTYPE = re.compile(rb"^[A-Za-z_][\w \t\n*]*[ \t\n*](\w+)\s*\([^;{}]*\)[^;{}()]*;", re.M)
 
@@ -119,7 +121,7 @@ def initialisers(index: Index, roles: Roles) -> list[Definition]:
     words = [name.encode() for name in names]
     near_store = re.compile(
         rb"\b(?:%s)\b[^;{}]*?(?<![=!<>])=(?!=)|mem\w+\s*\(|WRITE_ONCE|_release\b|\bswap\b|xchg"
-        % b"|".join(words)
+        rb"|=\s*&\s*[\w>.-]*\b(?:%s)\s*;" % ((b"|".join(words),) * 2)
     )
     found: list[Definition] = []
     for path in index.own_files:
@@ -141,9 +143,12 @@ def initialisers(index: Index, roles: Roles) -> list[Definition]:
 
 def _stores_role(index: Index, definition: Definition, roles: Roles, names: set[str]) -> bool:
     """Tell whether a function stores a role, or a whole word of one."""
+    pointers = dict(_POINTED.findall(definition.text.decode("utf-8", "replace")))
     for match in syntax.matches("role_store", index.node(definition)):
         for target in match.get("role.target", ()):
             words = re.findall(r"\w+", syntax.text(target))
+            if words and words[0] in pointers:
+                words[:1] = re.findall(r"\w+", pointers[words[0]])
             at = next((i for i, w in enumerate(words) if w in names and i), None)
             if at is not None and _is_whole(roles, words[at], ".".join(words[at + 1 :])):
                 return True
