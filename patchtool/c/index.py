@@ -18,6 +18,7 @@ from patchtool.c.scan import (
     WORDS,
     Definition,
     FileIndex,
+    before,
     cut_comments,
     inside_word,
     may_define,
@@ -38,14 +39,16 @@ _LIKELY = {
     "enumerator": (b"enum",),
 }
 """What a text that defines a name of some kind holds, as most are written."""
-_RARELY = {
-    "function": rb"%s\s+\(",
-    "macro": rb"define[ \t]{2,}%s|define\s*\\\n",
-    "record": rb"\b(?:struct|union|enum)\b[^;{}]*\b%s\b[^;(){}]*\{",
-    "object": rb"%s\b[^;(){}]*=",
-    "enumerator": rb"enum",
+_BEHIND = {
+    "function": re.compile(rb"\s+\("),
+    "macro": re.compile(rb""),
+    "record": re.compile(rb"[^;(){}]*\{"),
+    "object": re.compile(rb"[^;(){}]*="),
+    "enumerator": re.compile(rb""),
 }
-"""The same, for texts that are written in another way."""
+"""What stands behind the name in texts that are written in another way."""
+_TAGGED = re.compile(rb"\b(?:struct|union|enum)\b")
+_DEFINES_BELOW = re.compile(rb"define\s*\\\n")
 _GIVEN = re.compile(rb"\s*\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)")
 _PASTE = re.compile(rb"##")
 _BUILDS = re.compile(rb"\)[^;{}]*\{")
@@ -584,7 +587,21 @@ def is_decided(found: tuple[Definition, ...]) -> bool:
 
 def _rarely(kind: str, word: bytes, text: bytes) -> bool:
     """Tell whether a text may define a name in an unusual spelling."""
-    return re.search(_RARELY[kind].replace(b"%s", re.escape(word)), text) is not None
+    if kind == "enumerator":
+        return b"enum" in text
+    if kind == "macro" and _DEFINES_BELOW.search(text):
+        return True
+    for at in places(text, word):
+        if _BEHIND[kind].match(text, at + len(word)) is None:
+            continue
+        if kind == "macro" and not before(text, at).endswith(b"define"):
+            continue
+        if kind == "record":
+            start = max(text.rfind(mark, 0, at) for mark in (b";", b"{", b"}"))
+            if _TAGGED.search(text, start + 1, at) is None:
+                continue
+        return True
+    return False
 
 
 def is_static(definition: Definition) -> bool:

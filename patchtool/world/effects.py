@@ -39,7 +39,7 @@ _PASTED_STORE = re.compile(
 )
 _PASTED_MEMBER = re.compile(rb"(?:\.|->)\s*\w*\s*\Z")
 _HOLDER = re.compile(rb"[^\w\s.>)\]]\s*(\w+)\s*->\Z")
-_TABLE = r"(?:\.|->)\s*{}\s*=\s*&?\s*(\w+)"
+_ASSIGNED = re.compile(rb"\s*=\s*&?\s*(\w+)")
 
 
 _OBJECT_STORE = re.compile(rb"(?:\.\w+|\[[^\]]*\])*\s*(?:(?:[-+|&^*/%]|<<|>>)?=(?!=)|\+\+|--)")
@@ -148,6 +148,7 @@ class Effects:
         self._reaches: dict[str, frozenset[str]] = {}
         self._operations: dict[str, tuple[tuple[str, Definition], ...]] = {}
         self._globals: dict[str, bool] = {}
+        self._bodies: dict[tuple[str, str, int], tuple[bytes, tuple[str, ...]]] = {}
         self._called_from: dict[tuple[str, str], tuple[Definition, ...]] = {}
         self._places: dict[tuple[str, bytes], tuple[int, ...]] = {}
         tags = b"|".join(re.escape(c.encode()) for c in sorted(contexts)) or b"(?!)"
@@ -331,19 +332,28 @@ class Effects:
         todo = [(definition, start)]
         while todo:
             here, words = todo.pop()
-            body = strip_comments(here.text)
-            body = body if here.kind == "macro" else body.partition(b"{")[2]
+            body, called = self._body(here)
             if self._may_store_itself(body, words, here):
                 return True
-            for name in (*calls(body), *self._hooks_in(body)):
+            for name in called:
                 left = self._but_cached(words, name)
-                for one in self._callees(name, here.file):
-                    if left and (one.key, left) not in seen:
+                for one in self._callees(name, here.file) if left else ():
+                    if (one.key, left) not in seen:
                         seen.add((one.key, left))
                         todo.append((one, left))
             if len(seen) > MAX_FOLLOWED:
                 return True
         return False
+
+    def _body(self, here: Definition) -> tuple[bytes, tuple[str, ...]]:
+        """Return what a function or macro runs, and the names that it calls there."""
+        known = self._bodies.get(here.key)
+        if known is None:
+            text = strip_comments(here.text)
+            body = text if here.kind == "macro" else text.partition(b"{")[2]
+            known = body, tuple(sorted({*calls(body), *self._hooks_in(body)}, reverse=True))
+            self._bodies[here.key] = known
+        return known
 
     def _hooks_in(self, text: bytes) -> Iterator[str]:
         """Yield the operations that a text calls by the target's dispatchers."""
@@ -407,9 +417,11 @@ class Effects:
         if name not in self._operations:
             found: dict[str, Definition] = {}
             word = name.encode()
-            pattern = re.compile(_TABLE.format(re.escape(name)).encode())
             for file in self._index.files_with(word):
-                for match in pattern.finditer(file.data):
+                for at in places(file.data, word):
+                    match = _ASSIGNED.match(file.data, at + len(word))
+                    if match is None or not before(file.data, at).endswith((b".", b"->")):
+                        continue
                     target = match.group(1).decode()
                     for definition in self._index.functions(target, file.path):
                         found.setdefault(target, definition)
