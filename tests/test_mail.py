@@ -3,8 +3,10 @@
 """No patch goes unread: whatever mailers and people do to it, silence has to be earned."""
 
 import base64
+import gzip
 import io
 import os
+import quopri
 import random
 import re
 import shutil
@@ -126,6 +128,30 @@ TAKEN = {
     "a picture": mail(f"diff --git a/logo.png b/logo.png\nindex 1..2\nBinary files differ\n{GAP}"
                       .replace("Binary files", "Binary files a/logo.png and b/logo.png")),
     "a cover letter in front": mail("", "[PATCH 0/1] Cover") + mail(GAP, "[PATCH 1/1] Drop"),
+    "svn's own git form": SVN.partition("---")[0] + GAP.replace(f"--- a/{MMU}", f"--- a/{MMU}\t(revision 1)"),
+    "CVS": f"Index: {MMU}\n{'=' * 67}\nRCS file: /cvs/x,v\nretrieving revision 1.1\ndiff -u -r1.1 mmu.c\n"
+    + f"--- {MMU}\t1 Jan 2024 00:00:00 -0000\t1.1\n+++ {MMU}\t2 Jan 2024 00:00:00 -0000\n{BODY}",
+    "Mercurial": f"# HG changeset patch\n# User x\nDo\n\ndiff -r 123456789abc {MMU}\n{PLAIN}",
+    "an interdiff": f"only in patch2:\nunchanged:\n{PLAIN}",
+    "no prefix": GAP.replace(" a/", " ").replace(" b/", " "),
+    "mnemonic prefixes": GAP.replace(" a/", " i/").replace(" b/", " w/"),
+    "prefixes of one's own": GAP.replace(" a/", " old/").replace(" b/", " new/"),
+    "names in quotes": re.sub(r" ([ab]/\S+)kvm(\S+)", r' "\1k\\166m\2"', GAP.partition("@@")[0]) + GAP[len(GAP.partition("@@")[0]):],
+    "a mode besides": GAP.replace("\n--- ", "\nold mode 100644\nnew mode 100755\n--- ", 1),
+    "a log": f"commit {'1' * 40}\nAuthor: A <a@b>\n\n    KVM: Drop\n    \n    diff --git a/x b/x\n\n{GAP}",
+    "behind scissors": mail(f"Sure.\n\n-- >8 --\nSubject: [PATCH] KVM: Drop\n\nWords\n---\n{GAP}", "Re: [PATCH] x"),
+    "in a fence": f"See:\n\n```diff\n{GAP}```\n",
+    "below the signature": mail(FINE) + f"-- \nA list\n\n{GAP}",
+    "carriage returns": mail(GAP).replace("\n", "\r\n"),
+    "spaces at line ends lost": re.sub(r"[ \t]+$", "", mail(GAP), flags=re.M),
+    "parts in parts": in_parts(part('multipart/mixed; boundary="yy"', f"--yy\nContent-Type: text/plain\n{BASE64}\n\n{coded(GAP)}--yy--")),
+    "a forwarded mail in base64": in_parts(part("message/rfc822", mail("").partition("\n\n")[0]
+        + f"\nContent-Type: text/plain\n{BASE64}\n\n{coded(GAP)}")),
+    "a part in UTF-16": in_parts(part("text/plain; charset=utf-16le", base64.encodebytes(GAP.encode("utf-16-le")).decode(), BASE64)),
+    "a part in EBCDIC": in_parts(part("text/plain; charset=cp037", base64.encodebytes(GAP.encode("cp037")).decode(), BASE64)),
+    "a charset that nobody knows": in_parts(part("text/plain; charset=y", GAP)),
+    "flowed and quoted-printable": in_parts(part("text/plain; format=flowed; delsp=yes", quopri.encodestring(
+        re.sub("^(?=[ >]|From )", " ", GAP, flags=re.M).encode()).decode(), "Content-Transfer-Encoding: quoted-printable")),
 }  # fmt: skip
 
 
@@ -137,6 +163,10 @@ def test_every_form_of_a_patch_is_judged(judge, name):
 
 
 HEAD = GAP.partition("@@")[0]
+NEW = (
+    "diff --git a/{0} b/{0}\nnew file mode {1}\nindex 0000000..1234567\n--- /dev/null\n+++ b/{0}\n"
+    "@@ -0,0 +1 @@\n+{2}"
+)
 LOST = patch_of(
     FIXED, [(MMU, LMA, ""), (MMU, "{\n\treturn vaddr;\n}", "{\n\treturn vaddr & 1;\n}")]
 )
@@ -187,6 +217,24 @@ REFUSED = {
     "for another version": (GAP.replace("ext.", "exu."), "was the patch made for another version?"),
     "for a commit that it names": (mail(GAP.replace("ext.", "exu.")) + f"base-commit: {'12' * 20}\n", "for commit 121212121212"),
     "UTF-16": (mail(GAP).encode("utf-16"), "is in UTF-16"),
+    "a path with a dot": (GAP.replace("x86/kvm", "x86/./kvm"), "a part that git takes for none"),
+    "a path with two slashes": (PLAIN.replace("x86/kvm", "x86//kvm"), "a part that git takes for none"),
+    "a path from elsewhere": (GAP.replace("arch/x86", "fs/../arch/x86"), "leads out of the"),
+    "a submodule in place of KVM": (NEW.format("arch/x86/kvm", 160000, f"Subproject commit {'1' * 40}\n"), "or a submodule"),
+    "a link to other code": (NEW.format("arch/x86/kvm/more.c", 120000, "mmu/mmu.c\n\\ No newline at end of file\n"), "is a symbolic link"),
+    "a patch above the parts": (in_parts(part("text/plain", FINE)).replace("\n\n--xx", f"\n\n{GAP}--xx", 1), "outside of the parts"),
+    "a patch below the parts": (in_parts(part("text/plain", FINE)) + GAP, "outside of the parts"),
+    "a patch that is elsewhere": (in_parts(part("text/plain", FINE), part('message/external-body; access-type=URL; URL="http://x"', "Content-Type: text/x-patch\n")), "is not there"),
+    "an archive without zeros": (in_parts(part("text/plain", FINE), part('application/zip; name="x.zip"', base64.encodebytes(b"PK\3\4a\xff\xfe").decode(), BASE64)), "'x.zip' is no text"),
+    "sealed by Outlook": (in_parts(part("text/plain", FINE), part('application/ms-tnef; name="winmail.dat"', base64.encodebytes(b"\x78\x9f\x3e\x22a").decode(), BASE64)), "no text"),
+    "sealed": (in_parts(part("text/plain", FINE), part("application/pkcs7-mime", base64.encodebytes(b"0\x82a\1\2").decode(), BASE64)), "is no text"),
+    "an encoding that nobody knows": (in_parts(part("text/plain", GAP, "Content-Transfer-Encoding: x-zip")), "encoded as 'x-zip'"),
+    "compressed": (gzip.compress(mail(GAP).encode(), mtime=0), "holds no patch; it is no text, but compressed"),
+    "UTF-16 without a mark": (mail(GAP).encode("utf-16-le"), "or in another encoding"),
+    "a graph": (re.sub("^", "| ", GAP, flags=re.M), "holds no patch"),
+    "a diff of words": (GAP.replace(f"-{LMA}", f" [-{LMA.strip()}-]\n"), "other lines than its header says"),
+    "other signs": (re.sub("^-(?=\\t)", "<", GAP, flags=re.M), "begins neither with a space"),
+    "the third of five": ("".join(mail(GAP.replace("@@ -", "@ -") if n == 3 else FINE if n == 1 else ELSEWHERE, f"[PATCH {n}/5] Do") for n in range(1, 6)), 'mail 3, "Do"'),
     "a series without its start": (mail(FINE, "[PATCH 1/2] A") + mail(GAP.replace("ext.", "exu."), "[PATCH 2/2] B"), "mail 2"),
 }  # fmt: skip
 
@@ -266,7 +314,11 @@ def test_hunks_move_as_in_git(judge, tmp_path):
 def test_git_reads_the_same(tmp_path):
     """What git's own mailinfo leaves of a mail has the same files and hunks."""
     texts = [
-        text for name, text in TAKEN.items() if not re.search("HTML|inline and|is a mail", name)
+        text
+        for name, text in TAKEN.items()
+        if not re.search(
+            "HTML|inline and|is a mail|forwarded|UTF-16|EBCDIC|charset|parts in parts", name
+        )
     ]
     for number, text in enumerate(texts):
         where = tmp_path / str(number)

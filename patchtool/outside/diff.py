@@ -306,7 +306,10 @@ def _check_path(path: str | None, name: str) -> None:
         or any(part.rstrip(". ").lower() == ".git" for part in parts)
     )
     if unsafe:
-        raise PatchError(f"{name}: the path {path!r} leads out of the tree; it is not applied")
+        raise PatchError(
+            f"{name}: the path {path!r} has a part that git takes for none, or leads out of the "
+            f"tree; it is not applied"
+        )
 
 
 def _split(data: bytes) -> list[bytes]:

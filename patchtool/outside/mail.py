@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from patchtool.errors import PatchError
 from patchtool.outside.outline import Section, Text, holds_diff, outline, shortened
-from patchtool.target.where import FOLDER, FOLDERS, RELEVANT
+from patchtool.target.where import FOLDER, RELEVANT
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -32,17 +32,25 @@ _OF_MAIL = frozenset(
 _TAG = re.compile(r"\s*\[([^\]]*)\]\s*")
 _REPLIES = frozenset(("re", "aw", "antw", "sv", "vs", "odp"))
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_ENCODINGS = frozenset(("7bit", "8bit", "binary", "base64", "quoted-printable"))
+_WHOLE = frozenset(("message/rfc822", "message/global", "message/delivery-status"))
+_SAMPLE = bytes(range(32, 127)) + b"\t\r\n"
 
 # Most mails need none of these, so they are compiled when they are met.
 _COPY = r"(?:^|/)tools/(?:arch/|include/|testing/|perf/|lib/|virt/)"
-_ENCODING = rb"(?i)\s*(?:quoted-printable|base64|x-uuencode|uuencode)"
-_TYPE = rb"(?is)\s*(?:multipart|message)/|.*format=\"?flowed|.*charset=\"?utf-(?:7|16|32)"
+# What says that a mail is what it looks like; every other one is opened.
+_ENCODING = rb"(?i)\s*(?:[78]bit|binary)\s*$"
+_TYPE = (
+    rb"(?i)\s*text/(?:plain|x-[a-z-]+)\s*(?:;\s*(?:format=\"?fixed\"?|charset=\"?"
+    rb"(?:us-ascii|utf-8|iso-8859-\d+|windows-125\d|koi8-[ru])\"?)\s*)*;?\s*$"
+)
 _BOUNDARY = rb"(?i)boundary=\"?([^\";\s]+)"
 _NUMBER = r"(?<!\S)(\d{1,4})/(\d{1,4})(?!\S)"
 _QUOTE = rb"(?m)^(?:[ \t]*>|[ \t]+)[ >\t]*(?:diff --git |@@ -\d)"
 _STAT = r"\A (\S.*?) +\| +(\d+)(?: [+-]*)?\s*\Z"
 _BASE = rb"(?m)^base-commit: ([0-9a-f]{40}(?:[0-9a-f]{24})?)\s*$"
 _HARMLESS = r"(?:image|audio|video|font)/|application/(?:pgp-signature|(?:x-)?pkcs7-signature|pdf)$"
+_CONTROL = rb"[\0-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]"
 
 
 class Letter(NamedTuple):
@@ -167,7 +175,7 @@ def mark(data: bytes) -> tuple[str, int, int] | None:
 
 
 def relevant(path: str) -> bool:
-    """Tell whether a verdict can rest on a file, from its path alone.
+    """Tell whether every verdict rests on a file, from its path alone.
 
     tools/ has copies of some headers; no kernel is built from those.
     """
@@ -182,6 +190,8 @@ def _why_none(data: bytes) -> str:
         return "its diff is quoted or indented, and has to begin at the start of the line"
     if b"-----BEGIN PGP MESSAGE-----" in data:
         return "it is encrypted"
+    if b"\0" in data:
+        return "it is no text, but compressed, or in another encoding; give the patch itself"
     return "give a patch in unified form, or a mail with one"
 
 
@@ -230,7 +240,8 @@ def _mail(data: bytes, name: str, number: int, line: int, passed: list[Passed]) 
     subject, tags, reply = _subject(fields)
     title = Text(name, number, subject, line, True, ())
     encoding, kind = (fields.get(b"content-" + key) for key in (b"transfer-encoding", b"type"))
-    if (encoding and re.match(_ENCODING, encoding)) or (kind and re.match(_TYPE, kind)):
+    if not ((encoding is None or re.match(_ENCODING, encoding)) and
+            (kind is None or re.match(_TYPE, kind))):  # fmt: skip
         texts = list(_opened(lines[started:], title._replace(first=line + started), passed))
     else:
         texts = [title._replace(first=line + body, lines=tuple(lines[body:]))]
@@ -323,8 +334,17 @@ def _opened(lines: Sequence[bytes], title: Text, passed: list[Passed]) -> Iterat
     found: list[Text] = []
     seen: set[tuple[bytes, ...]] = set()
     for part in message.walk():
+        kind = part.get_content_type()
+        if kind.startswith("message/") and kind not in _WHOLE:
+            raise PatchError(f"{title.place(0)}what is in the part of type {kind} is not there")
         if part.is_multipart():
             _check_defects(part, title)
+            beside = f"{part.preamble or ''}\n{part.epilogue or ''}"
+            if holds_diff(beside.encode("utf-8", "surrogateescape")):
+                raise PatchError(
+                    f"{title.place(0)}a diff stands outside of the parts of this mail, where "
+                    f"nobody looks; get it anew, raw"
+                )
             continue
         text = _part(part, data, title, passed)
         _check_defects(part, title)
@@ -364,27 +384,55 @@ def _part(part: Message, data: bytes, title: Text, passed: list[Passed]) -> Text
     if not isinstance(content, bytes):
         raise PatchError(f"{text.place(0)}a part of this mail cannot be decoded")
     kind = part.get_content_type()
+    encoding = str(part.get("Content-Transfer-Encoding", "7bit")).partition(";")[0].strip().lower()
+    if encoding not in _ENCODINGS:
+        raise PatchError(
+            f"{text.place(0)}a part of this mail is encoded as {encoding!r}, which is unknown; "
+            f"get it anew, raw"
+        )
     charset = str(part.get_param("charset", "")).lower()
-    if charset.startswith(("utf-16", "utf-32", "utf-7")):
-        try:
-            content = content.decode(charset).encode()
-        except (UnicodeError, LookupError) as error:
-            raise PatchError(f"{text.place(0)}a part of this mail is no {charset}") from error
-    if b"\0" in content:
-        if not re.match(_HARMLESS, kind):
-            what = part.get_filename() or kind
-            raise PatchError(
-                f"{text.place(0)}the attachment {what!r} is no text, and what is in it is not "
-                f"known; give the patch itself"
-            )
-        passed.append(Passed(text.place(0), "a part of this mail", f"is of type {kind}"))
-        return None
+    if charset and kind.startswith("text/"):
+        content = _in_ascii(content, charset, text)
+    if re.match(_HARMLESS, kind):
+        if not holds_diff(content):
+            passed.append(Passed(text.place(0), "a part of this mail", f"is of type {kind}"))
+            return None
+    elif _is_binary(content, kind):
+        what = part.get_filename() or kind
+        raise PatchError(
+            f"{text.place(0)}the attachment {what!r} is no text, and what is in it is not "
+            f"known; give the patch itself"
+        )
     plain = content == body and str(part.get("Content-Transfer-Encoding", "")).lower() != "base64"
     if str(part.get_param("format", "")).lower() == "flowed":
         delete = str(part.get_param("delsp", "")).lower() == "yes"
         content = b"".join(_unflowed(b"\n".join(_lines(content)), delete))
         plain = False
     return text._replace(exact=plain and at >= 0, lines=tuple(_lines(content)))
+
+
+def _in_ascii(content: bytes, charset: str, text: Text) -> bytes:
+    """Return a text whose letters of ASCII are themselves; git leaves those of others alone."""
+    try:
+        if _SAMPLE.decode(charset).encode() == _SAMPLE:
+            return content
+        return content.decode(charset).encode()
+    except LookupError:
+        # Nobody knows "charset=y", which some mails have; git does not ask.
+        return content
+    except UnicodeError as error:
+        raise PatchError(f"{text.place(0)}a part of this mail is no {charset}") from error
+
+
+def _is_binary(content: bytes, kind: str) -> bool:
+    """Tell whether what is in a part can be no patch that somebody reads."""
+    if kind.startswith("text/"):
+        return b"\0" in content
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return not holds_diff(content)
+    return re.search(_CONTROL, content) is not None
 
 
 def _check_defects(part: Message, title: Text) -> None:
@@ -459,4 +507,4 @@ def _check_diffstat(sections: Sequence[Section]) -> None:
             )
 
 
-__all__ = ["FOLDERS", "Letter", "Passed", "Post", "mark", "read", "relevant", "shortened"]
+__all__ = ["Letter", "Passed", "Post", "mark", "read", "relevant", "shortened"]

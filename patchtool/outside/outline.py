@@ -39,6 +39,7 @@ _PREFIXES = frozenset("abciow12")
 # Most texts need none of these, so they are compiled when they are met.
 _STRAY_HUNK = rb"[ \t]*@@+ -\d"
 _STRAY_FILE = rb"(?i)[ \t]*diff[ \t]+--?git[ \t]"
+_SPECIAL = re.compile(rb" (?:120000|160000)\r?$")
 _IDS = rb"index ([0-9a-f]+)\.\.([0-9a-f]+)"
 _BINARY = rb"Binary files (.*) and (.*) differ"
 _ONLY = rb"Only in \S+: \S+$"
@@ -88,6 +89,8 @@ class Section(NamedTuple):
     git: bool
     copied: bool
     binary: bool
+    special: bool = False
+    """Whether it is about a symbolic link or a submodule."""
 
     @property
     def path(self) -> str:
@@ -252,7 +255,8 @@ class _Outline:
         if not hunks and not binary and (pair is not None or not self._complete(said)):
             self._without(start, at, shown)
         copied = b"copy from" in moved
-        return Section(self._text, start, end, old, new, hunks, True, copied, binary)
+        special = any(_SPECIAL.search(line) for line in said.values())
+        return Section(self._text, start, end, old, new, hunks, True, copied, binary, special)
 
     def _agree(
         self,
@@ -321,7 +325,12 @@ class _Outline:
                 return self._plain(start, at)
             if line.startswith(b"Cannot display: "):
                 return Section(self._text, start, at + 1, path, path, (), False, False, True)
-            if line.startswith((b"Index: ", b"diff --git ", b"@@")):
+            if line.startswith(b"diff --git "):
+                section = self._git(at)
+                if path not in (section.old, section.new):
+                    self._fail(start, f"the lines of this header name different files; {_RAW}")
+                return section._replace(start=start)
+            if line.startswith((b"Index: ", b"@@")):
                 break
         return self._without(start, start + 2, path)
 
