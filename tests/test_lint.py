@@ -19,9 +19,17 @@ from scratch import commit, git, repository
 from test_report import official
 
 from patchtool import cli
+from patchtool.c.index import Index
+from patchtool.c.layout import Types
 from patchtool.lint import introduced
 from patchtool.outside.diff import parse
+from patchtool.outside.diff import write as difference
 from patchtool.outside.mail import read, relevant
+from patchtool.outside.reach import Included
+from patchtool.outside.source import WorkTree
+from patchtool.rules import stale_mmu_role as rule
+from patchtool.target.kvm import KVM
+from patchtool.world.mentions import Mentions
 
 HOUSE = Path(__file__).parent.parent
 FIXED = miniatures.folder("role-regs-fixed")
@@ -679,6 +687,78 @@ def test_what_can_matter():
         assert relevant(path)
     for path in ("net/core/dev.c", "arch/x86/mm/init.c", "include/linux/netdevice.h", "README"):
         assert not relevant(path)
+
+
+EXTRA = "include/linux/extra.h"
+STORE = "static inline void more(struct kvm_vcpu *vcpu)\n{\n\tvcpu->arch.mmu->root_level = 1;\n}\n"
+
+
+@pytest.mark.parametrize("included", [True, False])
+def test_headers_of_others_count_where_kvm_includes_them(run, checkout, included):
+    """A header beside KVM is judged by every door as a check does, and by none elsewhere."""
+    if included:
+        text = (checkout / MMU).read_text("utf-8")
+        (checkout / MMU).write_text(f"#include <linux/extra.h>\n{text}", "utf-8")
+    (checkout / EXTRA).write_text("/* x */\n", "utf-8")
+    commit(checkout, "before")
+    patch = difference(EXTRA, b"/* x */\n", STORE.encode())
+    right = 3 if included else 0
+    assert run("-", "--tree", checkout, data=patch)[0] == right
+    (checkout / EXTRA).write_text(STORE, "utf-8")
+    assert status_of(checkout) == right
+    git(checkout, "add", ".")
+    assert run("--staged", "--tree", checkout)[0] == right
+    commit(checkout, "after")
+    assert run("--range", "HEAD~1..", "--tree", checkout)[0] == right
+
+
+def test_a_patch_may_bring_the_include_along(run, checkout):
+    """A new header and the line that includes it, in two mails; a file of every KVM."""
+    text = (FIXED / MMU).read_bytes()
+    first = difference(MMU, text, b"#include <linux/extra.h>\n" + text)
+    second = difference(EXTRA, None, STORE.encode())
+    assert run("-", "--tree", FIXED, data=mail(first) + mail(second))[0] == 3
+    assert run("-", "--tree", FIXED, data=mail(second) + mail(first))[0] == 3
+    assert run("-", "--tree", FIXED, data=mail(second))[0] == 0
+    generic = difference("virt/kvm/more.c", None, STORE.replace(" inline", "").encode())
+    assert run("-", "--tree", FIXED, data=mail(generic))[0] == 3
+    for path, data in ((EXTRA, STORE.encode()), (MMU, b"#include <linux/extra.h>\n" + text)):
+        (checkout / path).write_bytes(data)
+        git(checkout, "add", path)
+    assert run("--staged", "--tree", checkout)[0] == 3
+
+
+def status_of(tree):
+    """Return the exit status of a check of a tree."""
+    return cli.main(["check", str(tree), "-q"])
+
+
+def unjudged(tree):
+    """Return the files that a check of a tree reads and a lint would pass over.
+
+    Of some it only asks whether they are there, to tell where an include leads.
+    """
+    source = WorkTree(str(tree))
+    index = Index(source, KVM)
+    rule.check(index)
+    included = Included(lambda: source)
+    opened = {*index._texts, *index._words, *Mentions(index, Types(index), {}).files}
+    return sorted(path for path in opened if not (relevant(path) or included(path)))
+
+
+@pytest.mark.parametrize(
+    "name", ["demo", "pagewalk-fixed", "cpuid-invalidated-fixed", "cpu-role-fixed"]
+)
+def test_a_lint_judges_what_a_check_reads(name):
+    """No file is read by a check that a lint takes for one that cannot matter."""
+    assert unjudged(miniatures.folder(name)) == []
+
+
+@pytest.mark.kernel
+def test_a_lint_judges_what_a_check_of_a_real_kernel_reads(kernels):
+    """So in real kernels, with their hundreds of headers."""
+    for tree in kernels:
+        assert unjudged(tree) == []
 
 
 # -- real kernels ----------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from patchtool.commands.arguments import add_fields, wanted_fields
 from patchtool.errors import InputError, PatchError, UsageError
 from patchtool.outside import reach
-from patchtool.outside.mail import FOLDERS, Letter, Passed, read, relevant
+from patchtool.outside.mail import Letter, Passed, read, relevant
 from patchtool.outside.outline import Section
 from patchtool.outside.source import open_source, read_patch
 from patchtool.outside.top import prefix as prefix_of
@@ -204,7 +204,8 @@ def _handed(tree: str, arguments: argparse.Namespace, opened: list[Source]) -> I
     source = open_source(tree, arguments.rev)
     opened.append(source)
     prefix = prefix_of(tree)
-    judged, more = reach.sort(letters, reach.present_in(source, prefix), prefix)
+    included = reach.Included(lambda: source, letters=letters)
+    judged, more = reach.sort(letters, reach.present_in(source, prefix), included, prefix)
     arguments.told([*passed, *more], arguments)
     if not any(judged):
         return
@@ -249,7 +250,7 @@ def _step(source: Source, label: str, old: _Edits, new: _Edits, files: Sequence[
         label,
         partial(_same, Overlay(source, old)),
         partial(_same, Overlay(source, new)),
-        frozenset(path for path in paths if relevant(path)),
+        frozenset(paths),
     )
 
 
@@ -264,8 +265,9 @@ def _numbered(
 
     before, after = companions(path)
     own = _parsed(judged)
+    included = reach.Included(lambda: source, letters=[letter, *before, *after])
     first, last = (
-        list(map(_parsed, reach.sort(others, lambda _: True, prefix)[0]))
+        list(map(_parsed, reach.sort(others, lambda _: True, included, prefix)[0]))
         for others in (before, after)
     )
     wrong: PatchError | None = None
@@ -397,8 +399,9 @@ def _version(repository: Repository, file: FilePatch) -> bytes | None:
 
 # -- commits and the index -----------------------------------------------------------------
 
-_ANYWHERE = tuple(f":(glob)**/{folder}/**" for folder in FOLDERS)
-_KERNEL = r"(?:(.*)/)?(?:arch/x86/(?:kvm|include)|include)/"
+_KERNEL = r"(?:(.*)/)?(?:arch/x86/(?:kvm|include)|virt/kvm|include)/"
+_SPECIAL = ("120000", "160000")
+"""The modes of symbolic links and of submodules."""
 
 
 def _committed(arguments: argparse.Namespace, opened: list[Source]) -> Iterator[list[Step]]:
@@ -476,12 +479,11 @@ def _ranged(
     from patchtool.lint.introduced import Step
 
     at_top = _holds_kernel(repository, repository.prefix, end, *known)
-    folders = _folders(repository.prefix) if at_top else _ANYWHERE
     if known:
         log = repository.ask(
             [f"^{one}" for one in known],
             "log", "--first-parent", "-m", "--reverse", "--no-renames", "--name-only", "-z",
-            "--format=%x01%H %P%x02%s%x02", end, "--stdin", "--", *folders,
+            "--format=%x01%H %P%x02%s%x02", end, "--stdin",
         )  # fmt: skip
     else:
         names = repository.run("ls-tree", "-r", "--name-only", "-z", "--full-tree", end)
@@ -490,7 +492,9 @@ def _ranged(
     for record in log.split("\1")[1:]:
         ids, subject, listed = record.split("\2", 2)
         paths = [name.strip("\n") for name in listed.split("\0")]
-        found.append((ids.split(), subject, [path for path in paths if relevant(path)]))
+        kept = [path for path in paths if path and (relevant(path) or reach.includable(path))]
+        if kept:
+            found.append((ids.split(), subject, kept))
     touched = [path for _, _, paths in found for path in paths]
     if not at_top and not _move(arguments, repository, touched, end, *known):
         return
@@ -502,13 +506,20 @@ def _ranged(
         opened.append(source)
         return source
 
-    for (commit, *parents), subject, paths in found:
+    included = reach.Included()
+    for number, ((commit, *parents), subject, paths) in enumerate(found):
         below = {p.removeprefix(prefix) for p in paths if p.startswith(prefix)}
+        own = {path for path in below if relevant(path)}
+        # What is included is asked of the first tree, and of those that may differ in it.
+        if own or number == 0:
+            included.show(partial(opened_at, commit))
+        if parents and number == 0:
+            included.show(partial(opened_at, parents[0]))
         yield Step(
             f"{commit[:12]} ({subject})" if known else "",
             partial(opened_at, parents[0]) if parents else _nothing,
             partial(opened_at, commit),
-            frozenset(path for path in below if relevant(path)),
+            frozenset(path for path in below if path in own or included(path)),
         )
 
 
@@ -516,10 +527,6 @@ def _revision(tree: str, repository: Repository, commit: str) -> Source:
     from patchtool.outside.source import Revision
 
     return Revision(repository, commit, tree)
-
-
-def _folders(prefix: str) -> tuple[str, ...]:
-    return tuple(f":(top,literal){os.path.join(prefix, folder)}" for folder in FOLDERS)
 
 
 def _holds_kernel(repository: Repository, prefix: str, *revs: str) -> bool:
@@ -567,12 +574,12 @@ def _staged(
     head = repository.head
     raw = repository.run(
         "diff-index", "--cached", "--no-renames", "-z", "--raw", "--no-abbrev",
-        head or repository.empty_tree, "--", *_ANYWHERE,
+        head or repository.empty_tree,
     ).split("\0")  # fmt: skip
     changed: dict[str, tuple[str, str]] = {}
     for line, path in zip(raw[::2], raw[1::2], strict=False):
         _, mode, _, oid, kind = line.split(" ")
-        if relevant(path):
+        if relevant(path) or reach.includable(path):
             if kind.startswith("U"):
                 raise InputError(
                     f"{path} is not merged yet, so the index does not say what the next commit "
@@ -586,15 +593,28 @@ def _staged(
     if not here and not any(_move(arguments, repository, [*changed], *one) for one in ((), revs)):
         return
     prefix = f"{repository.prefix}/" if repository.prefix else ""
-    edits: _Edits = {}
-    for path, (mode, oid) in changed.items():
-        name = path.removeprefix(prefix)
-        if path.startswith(prefix) and relevant(name):
-            edits[name] = None if mode == "000000" else repository.blob_by_id(oid)
-    if not edits:
-        return
+    below = {
+        path.removeprefix(prefix): it for path, it in changed.items() if path.startswith(prefix)
+    }
     tree = arguments.tree
     base = Kept(_revision(tree, repository, head) if head is not None else WorkTree(tree))
     opened.append(base)
+    own = {path: it for path, it in below.items() if relevant(path)}
+    edits: _Edits = {path: _added(repository, path, *it) for path, it in own.items()}
+    included = reach.Included(lambda: base, lambda: Overlay(base, edits))
+    for path, it in below.items():
+        if path not in own and included(path):
+            edits[path] = _added(repository, path, *it)
+    if not edits:
+        return
     after = Overlay(base, edits)
     yield Step("", lambda: base if head is not None else None, lambda: after, frozenset(edits))
+
+
+def _added(repository: Repository, path: str, mode: str, oid: str) -> bytes | None:
+    """Return what the index holds of a file, None where it is gone."""
+    if mode in _SPECIAL:
+        raise InputError(
+            f"{path} is a symbolic link or a submodule in the index, where a file should be"
+        )
+    return None if mode == "000000" else repository.blob_by_id(oid)

@@ -3,7 +3,8 @@
 
 In: the sections of a patch, a way to ask a tree for a file.  Out: the sections to judge,
 and a reason for each that is passed over.  What is neither is refused: a path that only
-looks as if it did not matter is how a patch would go unread.
+looks as if it did not matter is how a patch would go unread.  A header counts where a file
+of the target includes it; which ones those are, the tree is asked for where it matters.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from posixpath import dirname, join, normpath
 from typing import TYPE_CHECKING
 
 from patchtool.errors import PatchError
 from patchtool.outside.mail import Letter, Passed, read, relevant
 from patchtool.outside.outline import Section
-from patchtool.target.where import BASES
+from patchtool.target.where import BASES, FOLDER, GENERIC, HEADER, HEADERS, ROOTS
 
 if TYPE_CHECKING:
     from patchtool.outside.source import Source
@@ -28,12 +30,83 @@ _TOPS = (
 """The folders at the top of a kernel; a tree need not have those that KVM does not need."""
 
 
+_UNINCLUDED = (
+    ".c", ".S", ".rs", ".py", ".sh", ".pl", ".awk", ".rst", ".txt", ".yaml", ".json", ".svg",
+    ".dts", ".dtsi", ".dtso", ".config", "defconfig", "Makefile", "Kbuild", "Kconfig",
+    "MAINTAINERS", "CREDITS", ".mailmap", ".gitignore",
+)  # fmt: skip
+"""The ends of the paths of files that no file of another folder includes."""
+
+_INCLUDE = rb"(?m)^[ \t]*#[ \t]*include[ \t]*([\"<])([^\">\n]+)[\">]"
+
 Present = Callable[[str], bool]
 """Tells whether a tree has a file; paths count from the top of its repository."""
 
 
+class Included:
+    """Tells whether a file of the target includes a file, in any of the trees shown.
+
+    The trees that it is made with are read when the first question comes for which their
+    answer matters; most patches ask none.
+    """
+
+    def __init__(self, *trees: Callable[[], Source], letters: Iterable[Letter] = ()) -> None:
+        self._ahead = list(trees)
+        self._letters = tuple(letters)
+        self._paths: set[str] = set()
+
+    def show(self, tree: Callable[[], Source]) -> None:
+        """Take one more tree into account."""
+        self._ahead.append(tree)
+
+    def __call__(self, path: str) -> bool:
+        """Tell it of a path below the top of the tree."""
+        if not includable(path):
+            return False
+        for tree in self._ahead:
+            self._read(tree())
+        self._ahead.clear()
+        for letter in self._letters:
+            for section in letter.sections:
+                self._written(section)
+        self._letters = ()
+        return path in self._paths
+
+    def _read(self, source: Source) -> None:
+        todo = [HEADER]
+        todo += (p for f in (FOLDER, *GENERIC) for p in source.walk(f) if p.endswith((".c", ".h")))
+        seen = set(todo)
+        for path in todo:
+            for place in self._named(source.read(path) or b"", path):
+                if place.startswith(HEADERS) and place not in seen:
+                    seen.add(place)
+                    todo.append(place)
+
+    def _written(self, section: Section) -> None:
+        """Take into account what a patch makes a file of the target include."""
+        added = [line[1:] for line in section.content() if line.startswith(b"+")]
+        for _ in self._named(b"\n".join(added), section.path):
+            pass
+
+    def _named(self, data: bytes, here: str) -> Iterator[str]:
+        """Yield where the headers may lie that a text names, and note these places."""
+        for found in re.finditer(_INCLUDE, data):
+            name = os.fsdecode(found.group(2))
+            places = [join(root, name) for root in ROOTS]
+            if found.group(1) == b'"':
+                places += [join(dirname(here), name), join(FOLDER, name)]
+            for place in map(normpath, places):
+                self._paths.add(place)
+                yield place
+
+
+def includable(path: str) -> bool:
+    """Tell whether a file may be one that others include, from its path alone."""
+    return not path.endswith(_UNINCLUDED) and not path.startswith("tools/")
+
+
 def sort(
-    letters: Iterable[Letter], present: Present, prefix: str = ""
+    letters: Iterable[Letter], present: Present, included: Included, prefix: str = ""
 ) -> tuple[list[tuple[Section, ...]], list[Passed]]:
     """Return for each patch the sections to judge, and what is passed over.
 
@@ -46,7 +119,14 @@ def sort(
         kept = []
         for section in letter.sections:
             one = _stripped(_below(section, prefix), present, prefix)
-            if any(relevant(path) or _climbs(path) for path in _paths(one)):
+            paths = tuple(_paths(one))
+            if any(relevant(path) or _is_odd(path) or included(path) for path in paths):
+                if one.special:
+                    _refuse(
+                        one,
+                        f"{one.path} is a symbolic link or a submodule, so its text is not in the "
+                        f"patch; make the change to the files themselves",
+                    )
                 kept.append(one)
                 continue
             reason = _reason(one, present, prefix, made)
@@ -63,7 +143,16 @@ def present_in(source: Source, prefix: str) -> Present:
     if isinstance(source, Revision):
         return source.holds
     above = os.path.join(source.label, *[os.pardir] * len(prefix.split("/") if prefix else ()))
-    return lambda path: "\0" not in path and os.path.lexists(os.path.join(above, path))
+    top = os.path.realpath(above)
+
+    def is_there(path: str) -> bool:
+        """A path through a symbolic link is none to git."""
+        full = os.path.join(top, path)
+        return "\0" not in path and os.path.lexists(full) and (
+            os.path.realpath(dirname(full)) == normpath(dirname(full))
+        )  # fmt: skip
+
+    return is_there
 
 
 def misfit(error: PatchError, letters: Sequence[Letter]) -> PatchError:
@@ -85,7 +174,8 @@ def over(source: Source, data: bytes, name: str, prefix: str) -> tuple[Source, l
     from patchtool.outside.source import Overlay
 
     post = read(data, name)
-    judged, passed = sort(post.letters, present_in(source, prefix), prefix)
+    included = Included(lambda: source, letters=post.letters)
+    judged, passed = sort(post.letters, present_in(source, prefix), included, prefix)
     try:
         edits = diff.apply(diff.files(one for part in judged for one in part), source.read)
     except PatchError as error:
@@ -97,8 +187,9 @@ def _paths(section: Section) -> Iterator[str]:
     yield from (path for path in (section.old, section.new) if path is not None)
 
 
-def _climbs(path: str) -> bool:
-    return path.startswith("/") or ".." in path.split("/")
+def _is_odd(path: str) -> bool:
+    """Tell whether a path has a part that git takes for none: what it leads to is unclear."""
+    return any(part in ("", ".", "..") for part in path.split("/"))
 
 
 def _below(section: Section, prefix: str) -> Section:

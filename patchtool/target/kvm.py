@@ -9,7 +9,7 @@ They restrict which states a witness may show; a verdict prints the ones it rest
 from __future__ import annotations
 
 from patchtool.target.record import Implication, Options, Registers, Target
-from patchtool.target.where import FOLDER, HEADER
+from patchtool.target.where import FOLDER, GENERIC, HEADER, HEADERS, ROOTS
 
 REGISTER_BITS: dict[str, dict[int, str]] = {
     "CR0": {0: "PE", 1: "MP", 2: "EM", 3: "TS", 4: "ET", 5: "NE", 16: "WP", 18: "AM", 29: "NW",
@@ -70,13 +70,8 @@ KVM = Target(
     header=HEADER,
     host="kvm_vcpu_arch",
     main="arch/x86/kvm/mmu/mmu.c",
-    generic=("virt/kvm",),
-    headers=(
-        "arch/x86/include/asm/kvm",
-        "arch/x86/include/uapi/asm/kvm",
-        "include/linux/kvm",
-        "include/uapi/linux/kvm",
-    ),
+    generic=GENERIC,
+    headers=HEADERS,
     followed=(
         "arch/x86/include/",
         "include/linux/const.h",
@@ -85,7 +80,7 @@ KVM = Target(
         "include/uapi/linux/const.h",
     ),
     near=("arch/x86/include/",),
-    roots=("arch/x86/include", "arch/x86/include/uapi", "include", "include/uapi"),
+    roots=ROOTS,
     constants=(
         ("arch/x86/include/uapi/",),
         ("/const.h", "/bits.h", "/processor-flags.h", "/msr-index.h", "features.h"),

@@ -7,20 +7,36 @@ FOLDER = "arch/x86/kvm"
 HEADER = "arch/x86/include/asm/kvm_host.h"
 """A file that every kernel with KVM for x86 has."""
 
-FOLDERS = (FOLDER, "arch/x86/include", "include")
-"""Where everything lies that a verdict can rest on."""
+GENERIC = ("virt/kvm",)
+"""Folders of C that is built into KVM of every architecture."""
+
+HEADERS = (
+    "arch/x86/include/asm/kvm",
+    "arch/x86/include/uapi/asm/kvm",
+    "include/linux/kvm",
+    "include/uapi/linux/kvm",
+)
+"""Beginnings of the paths of its own headers."""
+
+ROOTS = ("arch/x86/include", "arch/x86/include/uapi", "include", "include/uapi")
+"""The folders in which an include in angles is looked for."""
 
 RELEVANT = (
-    r"(?:^|/)(?:arch/x86/(?:kvm|include)/"
+    r"(?:^|/)(?:arch/x86/(?:kvm|include)/|virt/kvm/"
     r"|include/(?:uapi/|vdso/|asm-generic/)?(?:linux/|kvm/)?"
-    r"(?:kvm[^/]*|bitops|bits|const|compiler[^/]*|kernel|stddef|types|[^/]*mshyperv)\.h$)"
+    r"(?:kvm[^/]*|bitops|bits|const|compiler[^/]*|kernel|stddef|types|[^/]*mshyperv)\.h$"
+    r"|(?:arch|arch/x86|arch/x86/kvm|arch/x86/include|virt|virt/kvm|include)$)"
 )
-"""The paths of files on which a verdict can rest, as a regular expression to search for."""
+"""The paths of files on which every verdict rests, as a regular expression to search for.
+
+Other headers count where one of these includes them.  The last line is for what takes the
+place of a whole folder.
+"""
 
 BASES = (
     "arch", "arch/x86", "arch/x86/kvm", "arch/x86/kvm/mmu", "arch/x86/kvm/svm",
     "arch/x86/kvm/vmx", "arch/x86/include", "arch/x86/include/asm",
     "arch/x86/include/uapi", "arch/x86/include/uapi/asm", "include", "include/linux",
-    "include/uapi", "include/uapi/linux",
+    "include/uapi", "include/uapi/linux", "virt", "virt/kvm",
 )  # fmt: skip
 """Folders from which a patch may count its paths by mistake."""
