@@ -22,7 +22,9 @@ def decided(name, wanted):
     return rule.check(Index(open_source(str(miniatures.folder(name))), KVM), wanted, name)
 
 
-@pytest.mark.parametrize("name", ["guard-swapped-fixed", "role-regs-fixed", "args-vs-vcpu-gap"])
+@pytest.mark.parametrize(
+    "name", ["guard-swapped-fixed", "role-regs-fixed", "args-vs-vcpu-gap", "vcpu-masks-gap"]
+)
 def test_miniatures_as_gcc(name):
     """What is stored, and what makes it stale, is what the compiled set-ups show."""
     _, rows, same, cells, _ = compare.compare(miniatures.folder(name))

@@ -4,6 +4,7 @@
 import argparse
 import email
 import re
+import shutil
 import subprocess
 from email import policy
 
@@ -11,6 +12,7 @@ import miniatures
 import pytest
 import remembered
 import unidiff
+from oracle import fields
 from scratch import commit, git
 
 from patchtool.commands import fix as command
@@ -79,6 +81,60 @@ def test_git_am_takes_the_series(name, tmp_path):
         assert f"] {subject}" in parts(path)[0]["Subject"]
     assert git(where, "log", "-1", "--format=%an <%ae>") == "A Tester <tester@example.com>"
     assert "Signed-off-by: A Tester <tester@example.com>" in git(where, "log", "-1", "--format=%b")
+
+
+SUBJECTS = [
+    "Track EFER.LMA in the extended MMU role",
+    "Track maxphyaddr in the extended MMU role",
+    "Invalidate MMU roles in kvm_vcpu_after_set_cpuid()",
+    "Clear pkru_mask before adding to it",
+]
+
+
+def test_every_kind_of_change_is_a_mail(tmp_path):
+    """Numbers, invalidations and masks that are cleared: git takes them, in the usual form."""
+    where = cloned("vcpu-masks-gap", tmp_path / "tree")
+    paths = written(where, "--fields", "all")
+    git(where, "am", "--quiet", *paths)
+    assert git(where, "log", "--format=%s", "--reverse").splitlines()[1:] == [
+        f"KVM: x86/mmu: {subject}" for subject in SUBJECTS
+    ]
+    assert run(where, "--fields", "all", "-o", tmp_path / "again") == 0
+    assert not (tmp_path / "again").exists()
+    for path in paths:
+        mail, log, notes = parts(path)
+        assert len(mail["Subject"].partition("] ")[2]) <= 75
+        for line in (log + notes.partition("\n diff")[0].partition("\ndiff --git")[0]).splitlines():
+            assert len(line) <= 75 or line.startswith("Fixes: "), line
+    number, event, mask = (" ".join(parts(path)[1].split()) for path in paths[1:])
+    assert "Add maxphyaddr, 6 bits wide, to kvm_mmu_extended_role" in number
+    assert re.search(r"vcpu->arch.maxphyaddr \d+ \d+ mmu_role (0x\w+) \1 rsvd_bits_mask", number)
+    assert "Invalidate the role of root_mmu in kvm_vcpu_after_set_cpuid()" in event
+    assert "guest_cpuid_has(vcpu, X86_FEATURE_GBPAGES) makes KVM configure the MMU anew" in event
+    assert "state A state B state C" in mask and "pkru_mask after B: 221" in mask
+    assert "No role can help here" in mask
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
+def test_the_compiled_set_ups_agree_with_each_patch(tmp_path):
+    """Cut out and compiled, the changed set-ups are stale by what the patches leave, no more."""
+    where = cloned("vcpu-masks-gap", tmp_path / "tree")
+    left = [shown(where)]
+    for path in written(where, "--fields", "all"):
+        git(where, "apply", path)
+        left.append(shown(where))
+    event = {("guest_rsvd_check", "1 GiB pages")}  # its invalidation is none of the set-ups
+    level = {("root_level", "EFER.LMA"), ("pkru_mask", "EFER.LMA")}
+    width, keeps = {("guest_rsvd_check", "MAXPHYADDR")}, {("pkru_mask", "keeps old bits")}
+    after = [event | width | keeps, event | keeps, event | keeps, event]
+    assert left == [event | level | width | keeps, *after]
+
+
+def shown(where):
+    """Return what gcc shows to go wrong, by field."""
+    (cells,) = fields.decide(where).values()
+    found = {(name, n) for name, one in cells.items() for s in one["sets"] for n in s["inputs"]}
+    return found | {(name, "keeps old bits") for name, one in cells.items() if one["accumulates"]}
 
 
 def test_what_git_am_commits_is_what_was_checked(tmp_path):

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from patchtool.repair.upstream import Closing
 
 _ABOUT = """\
-Turn each gap into a patch that adds the missing bit to the role.  A patch is written
-only after a check of the tree with it has proved what it closes."""
+Turn each gap into a patch: the role gets the missing bits, or stored roles are made
+invalid where an input changes, or a field that is only added to is cleared first.  A
+patch is written only after a check of the tree with it has proved what it closes."""
 
 _STATUSES = """\
 exit status:
@@ -150,25 +151,27 @@ def _unrecorded(source: Source, report: Report) -> dict[str, str]:
         raise UsageError("--backport: the Makefile of the tree does not tell its release")
     known = upstream.closings(report, source)
     names = {name for one in gaps(report).values() for name in one.missing}
+    names |= {one.member for one in gaps(report).values() if one.accumulated is not None}
     return dict.fromkeys(names - known.keys(), "no upstream commit is on record that closed it")
 
 
 def _summary(outcome: Outcome, source: Source, verbose: bool) -> Iterator[str]:
     from patchtool.repair import upstream
-    from patchtool.repair.patch import open_gap
+    from patchtool.repair.patch import open_gap, open_gaps
 
     known = upstream.closings(outcome.first, source)
     for repair in outcome.repairs:
         paths = len({key[:3] for key in repair.closed})
         lines = " ".join(repair.candidate.statements)
-        yield f"{repair.input}: closed on {paths} path{'s' * (paths != 1)} by `{lines}`"
+        names = " and ".join(repair.inputs or (repair.input,))
+        yield f"{names}: closed on {paths} path{'s' * (paths != 1)} by `{lines}`"
         for context, way in dict.fromkeys((key[1], key[2] or key[:1]) for key in repair.closed):
             if verbose:
                 yield f"  {context}, {' -> '.join(f'{name}()' for name in way)}"
         if repair.input in known:
             yield f"{repair.input}: closed upstream by {known[repair.input].named}"
-    for gap in outcome.open:
-        yield f"not closed: {open_gap(gap)}"
+    for told in map(open_gap, outcome.open) if verbose else open_gaps(outcome.open):
+        yield f"not closed: {told}"
     count, checks = len(outcome.repairs), outcome.checks
     what = f"{count} patch{'es' * (count != 1)}" if count else "nothing to fix"
     if not count and outcome.open:

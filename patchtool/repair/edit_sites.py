@@ -11,12 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from patchtool.c import syntax
 from patchtool.c.index import Index
 from patchtool.c.layout import IntType, RecordType, Types
 from patchtool.c.scan import Definition, strip_comments
 from patchtool.model import Report
+from patchtool.repair.input_access import Value
 from patchtool.repair.register_access import Bit, spellings
 from patchtool.world.roles import Roles, find_roles
 
@@ -43,11 +45,19 @@ class Edit:
     text: bytes
 
 
+Kind = Literal["member", "invalidation", "clearing"]
+"""A member of the role; a store that invalidates stored roles; one that clears a field first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One way to let the role carry an input."""
+    """One way to close a gap."""
 
-    bit: Bit
+    kind: Kind
+    title: str
+    """What it is for: an input, or a field."""
+    member: str
+    """The member that carries the input, or that is stored."""
     union: str
     label: str
     """The member as coverage names it, ``ext.efer_lma``."""
@@ -55,6 +65,9 @@ class Candidate:
     functions: tuple[str, ...]
     declares: bool
     edits: tuple[Edit, ...]
+    width: int = 1
+    contexts: tuple[str, ...] = ()
+    """Whose roles are invalidated."""
 
     @property
     def size(self) -> int:
@@ -81,7 +94,7 @@ class ExtendedRole:
 
 
 @dataclass(frozen=True, slots=True)
-class _Store:
+class Store:
     """One assignment to a member of the extended role."""
 
     prefix: str
@@ -101,8 +114,8 @@ class _Line:
     edit: Edit
 
 
-def propose(index: Index, report: Report, bit: Bit) -> Proposal:
-    """Return the candidates that could let the role carry a register bit."""
+def propose(index: Index, report: Report, bit: Bit | Value) -> Proposal:
+    """Return the candidates that could let the role carry an input."""
     roles = find_roles(index, Types(index))
     extended = find_extended(index, roles)
     if extended is None:
@@ -110,13 +123,16 @@ def propose(index: Index, report: Report, bit: Bit) -> Proposal:
     declared = bit.member in extended.record.slots
     declaration = () if declared else _declaration(index, extended, bit)
     if not declared and not declaration:
-        return Proposal((), f"the word of union {extended.record.tag} has no bit left")
-    calculators = list(_calculators(index, report, extended))
-    if not calculators:
+        union = f"the word of union {extended.record.tag}"
+        if bit.width == 1:
+            return Proposal((), f"{union} has no bit left")
+        return Proposal((), f"{bit.title} takes {bit.width} bits, which {union} has not left")
+    fillers = list(calculators(index, report, extended))
+    if not fillers:
         return Proposal((), f"no function that assigns members of {extended.record.tag} was found")
-    if declared and any(s.member == bit.member for _, stores in calculators for s in stores):
+    if declared and any(s.member == bit.member for _, stores in fillers for s in stores):
         return Proposal((), f"{extended.name}.{bit.member} is there already and does not close it")
-    lines = [list(_lines(index, function, stores, bit)) for function, stores in calculators]
+    lines = [list(_lines(index, function, stores, bit)) for function, stores in fillers]
     groups = [[line] for each in lines for line in each]
     first = [each[0] for each in lines if each]
     if len(first) > 1:
@@ -154,16 +170,19 @@ def _in_file(data: bytes, offset: int) -> int:
 
 
 def _candidate(
-    extended: ExtendedRole, bit: Bit, declaration: tuple[Edit, ...], lines: list[_Line]
+    extended: ExtendedRole, bit: Bit | Value, declaration: tuple[Edit, ...], lines: list[_Line]
 ) -> Candidate:
     return Candidate(
-        bit,
+        "member",
+        bit.title,
+        bit.member,
         extended.record.tag,
         f"{extended.name}.{bit.member}",
         tuple(line.statement for line in lines),
         tuple(line.function for line in lines),
         bool(declaration),
         (*declaration, *(line.edit for line in lines)),
+        bit.width,
     )
 
 
@@ -213,40 +232,42 @@ def _page_roles(index: Index, roles: Roles) -> set[str]:
     return found
 
 
-def _declaration(index: Index, extended: ExtendedRole, bit: Bit) -> tuple[Edit, ...]:
-    """Return the edits that declare a one-bit member; none where the word is full."""
+def _declaration(index: Index, extended: ExtendedRole, bit: Bit | Value) -> tuple[Edit, ...]:
+    """Return the edits that declare a member; none where the word has no room for it."""
     definition = extended.definition
     plain = strip_comments(definition.text)
     fields = list(_BITFIELD.finditer(plain))
     named = [at for at, field in enumerate(fields) if field.group(2)]
     if not named:
         return ()
-    padding = [at for at in range(len(fields)) if at not in named and int(fields[at].group(3))]
+    padding = [
+        at for at in range(len(fields)) if at not in named and int(fields[at].group(3)) >= bit.width
+    ]
     # Before the padding, so that no member moves.
     before = [at for at in named if not padding or at < padding[-1]] or named
     last = fields[before[-1]]
     shrunk = fields[padding[-1]] if padding else None
-    if shrunk is None and _used(extended.record) >= _word(extended.record):
+    if shrunk is None and _used(extended.record) + bit.width > _word(extended.record):
         return ()
     data = index.original(definition.file)
-    at = _after_line(data, definition.start + last.end())
+    at = after_line(data, definition.start + last.end())
     indent = data[data.rfind(b"\n", 0, definition.start + last.start(1)) + 1 :]
     indent = indent[: len(indent) - len(indent.lstrip(b" \t"))]
-    text = indent + last.group(1) + f" {bit.member}:1;\n".encode()
+    text = indent + last.group(1) + f" {bit.member}:{bit.width};\n".encode()
     edits = [Edit(definition.file, at, 0, text)]
     if shrunk is not None:
-        edits.append(_narrowed(definition, data, shrunk))
+        edits.append(_narrowed(definition, data, shrunk, bit.width))
     return tuple(edits)
 
 
-def _narrowed(definition: Definition, data: bytes, field: re.Match[bytes]) -> Edit:
-    """Return the edit that takes one bit from unnamed padding."""
+def _narrowed(definition: Definition, data: bytes, field: re.Match[bytes], count: int) -> Edit:
+    """Return the edit that takes some bits from unnamed padding."""
     width = int(field.group(3))
-    if width > 1:
+    if width > count:
         at = definition.start + field.start(3)
-        return Edit(definition.file, at, len(field.group(3)), b"%d" % (width - 1))
+        return Edit(definition.file, at, len(field.group(3)), b"%d" % (width - count))
     start = data.rfind(b"\n", 0, definition.start + field.start(1)) + 1
-    end = _after_line(data, definition.start + field.end())
+    end = after_line(data, definition.start + field.end())
     return Edit(definition.file, start, end - start, b"")
 
 
@@ -272,9 +293,9 @@ def _word(record: RecordType) -> int:
 # -- the assignments -----------------------------------------------------------------------
 
 
-def _calculators(
+def calculators(
     index: Index, report: Report, extended: ExtendedRole
-) -> Iterator[tuple[Definition, list[_Store]]]:
+) -> Iterator[tuple[Definition, list[Store]]]:
     """Yield the functions that fill the extended role from registers.
 
     Where no sibling bit is left, these are all that assign any of its members.
@@ -290,7 +311,7 @@ def _calculators(
     yield from with_siblings or found
 
 
-def _stores(index: Index, definition: Definition, extended: ExtendedRole) -> Iterator[_Store]:
+def _stores(index: Index, definition: Definition, extended: ExtendedRole) -> Iterator[Store]:
     plain = strip_comments(definition.text)
     for found in syntax.matches("role_calculator", index.node(definition)):
         holder, operator, member, value, statement = (
@@ -305,7 +326,7 @@ def _stores(index: Index, definition: Definition, extended: ExtendedRole) -> Ite
         local = len(parts) == 1 and re.search(variable, plain)
         name = syntax.text(member)
         if name in extended.record.slots and (local or parts[-1] == extended.name):
-            yield _Store(
+            yield Store(
                 prefix,
                 name,
                 syntax.text(value),
@@ -314,27 +335,33 @@ def _stores(index: Index, definition: Definition, extended: ExtendedRole) -> Ite
             )
 
 
-def _lines(index: Index, function: Definition, stores: list[_Store], bit: Bit) -> Iterator[_Line]:
-    """Yield the lines that could assign a bit in one function, the best first."""
+def _lines(
+    index: Index, function: Definition, stores: list[Store], bit: Bit | Value
+) -> Iterator[_Line]:
+    """Yield the lines that could assign a member in one function, the best first."""
     beside = [s for s in stores if _SIBLING.fullmatch(s.member)]
     data = index.original(function.file)
-    reads = spellings(index, function, [(s.member, s.value) for s in beside], bit)
+    if isinstance(bit, Bit):
+        reads = spellings(index, function, [(s.member, s.value) for s in beside], bit)
+    else:
+        reads = bit.spellings(index, function)
     for read in reads:
         for store in _anchors(function, beside or stores):
-            value = "1" if _implied(function, store, bit, read) else read
+            implied = isinstance(bit, Bit) and _implied(function, store, bit, read)
+            value = "1" if implied else read
             statement = f"{store.prefix}{bit.member} = {value};"
             start = data.rfind(b"\n", 0, store.start) + 1
             # Without siblings the first member is as good; what it sets stays last.
-            at = _after_line(data, store.end) if beside else start
+            at = after_line(data, store.end) if beside else start
             indent = data[start : store.start]
             text = indent + statement.encode() + b"\n"
             yield _Line(function.name, statement, Edit(function.file, at, 0, text))
 
 
-def _anchors(function: Definition, stores: list[_Store]) -> list[_Store]:
+def _anchors(function: Definition, stores: list[Store]) -> list[Store]:
     """Return the assignments to stand beside, the last of each block, the last block first."""
     plain = _without_directives(strip_comments(function.text))
-    blocks: dict[int, _Store] = {}
+    blocks: dict[int, Store] = {}
     for store in stores:
         at = store.start - function.start
         before = plain[:at].rstrip()
@@ -364,7 +391,7 @@ def _block(plain: bytes, at: int) -> int:
     return -1
 
 
-def _implied(function: Definition, store: _Store, bit: Bit, read: str) -> bool:
+def _implied(function: Definition, store: Store, bit: Bit, read: str) -> bool:
     """Tell whether an assignment is reached only where the bit is 1."""
     plain = strip_comments(function.text)
     at = store.start - function.start
@@ -379,7 +406,7 @@ def _implied(function: Definition, store: _Store, bit: Bit, read: str) -> bool:
 # -- lines ---------------------------------------------------------------------------------
 
 
-def _after_line(data: bytes, at: int) -> int:
+def after_line(data: bytes, at: int) -> int:
     """Return where the next line begins, behind a comment that goes on."""
     end = data.find(b"\n", at)
     end = len(data) if end < 0 else end + 1
@@ -387,5 +414,5 @@ def _after_line(data: bytes, at: int) -> int:
         if comment.start() >= end:
             break
         if comment.end() > end:
-            return _after_line(data, comment.end())
+            return after_line(data, comment.end())
     return end

@@ -1,21 +1,28 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Search for role bits that close the gaps of a tree, and keep what is proved.
+"""Search for changes that close the gaps of a tree, and keep what is proved.
 
 In: a source and the fields to decide.  Out: repairs in the order of a series, each
 with the report before and after it, and every gap that stays open with the reason.
 A candidate counts only once a check of the tree with it has said what it closes.
+
+An input gets a member of the role, as wide as it is; where that cannot be, or where user
+space tells a guest of its CPU, the stored roles are made invalid behind a change of it.  A
+field that keeps old bits is cleared first.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from patchtool.c.index import Index
 from patchtool.model import SEVERITY, Context, FieldResult, Report
 from patchtool.outside.source import Overlay, Source
-from patchtool.repair import edit_sites
-from patchtool.repair.edit_sites import Candidate
+from patchtool.repair import clearing, edit_sites, invalidating
+from patchtool.repair.edit_sites import Candidate, Proposal
+from patchtool.repair.input_access import value_of
 from patchtool.repair.register_access import parse_bit
 from patchtool.rules import stale_mmu_role as rule
 
@@ -37,11 +44,14 @@ class Repair:
     """One logical change and the proof of what it does."""
 
     input: str
+    """The input that it is for; of a field that is cleared first, the field."""
     candidate: Candidate
     before: Report
     after: Report
     closed: tuple[Key, ...]
     files: tuple[FileChange, ...]
+    inputs: tuple[str, ...] = ()
+    """All inputs that no path misses after it, and some did before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +100,13 @@ def gaps(report: Report) -> dict[Key, FieldResult]:
     return {key: one for key, (_, one) in results(report).items() if one.verdict == "gap"}
 
 
+class _Task(NamedTuple):
+    """What to close: an input that roles miss, or a field that keeps old bits."""
+
+    name: str
+    is_field: bool = False
+
+
 class _Search:
     """One search: the tree as it is so far, and what was tried."""
 
@@ -102,75 +119,120 @@ class _Search:
         self._repairs: list[Repair] = []
 
     def run(self, left: Callable[[Report], Mapping[str, str]] | None = None) -> Outcome:
-        """Add one bit after the other until none helps."""
+        """Make one change after the other until none helps."""
         index = Index(self._source, rule.TARGET)
         first = report = self._check(index)
         self._failed.update(left(first) if left is not None else {})
-        while (name := self._next(report)) is not None:
-            repair = self._repair(index, report, name)
+        while (task := self._next(index, report)) is not None:
+            repair = self._repair(index, report, task)
             if repair is None:
                 continue
             self._repairs.append(repair)
-            self._failed.setdefault(name, "")
+            self._failed.setdefault(task.name, "")
             self._edits.update({one.path: one.after for one in repair.files})
             index = Index(Overlay(self._source, self._edits), rule.TARGET)
             report = repair.after
-        return Outcome(first, report, tuple(self._repairs), tuple(self._open(report)), self._checks)
+        return Outcome(
+            first, report, tuple(self._repairs), tuple(self._open(index, report)), self._checks
+        )
 
     def _check(self, index: Index) -> Report:
         self._checks += 1
         return rule.check(index, self._fields, self._source.label, self._source.rev)
 
-    def _next(self, report: Report) -> str | None:
-        """Return the input to close next: one that a witness shows alone comes first."""
+    def _next(self, index: Index, report: Report) -> _Task | None:
+        """Return what to close next.
+
+        A register bit comes first, one that a witness shows alone before others, then what
+        the vCPU keeps, then what is looked up where user space told it; a field that keeps
+        old bits comes last.
+        """
         open_ = gaps(report)
-        names = {n for one in open_.values() for n in one.missing if n not in self._failed}
+        names = _missed(open_) - self._failed.keys()
         alone = {
             one.witness.differs[0]
             for one in open_.values()
             if one.witness is not None and len(one.witness.differs) == 1
         }
-        return min(names, key=lambda name: (name not in alone, name), default=None)
 
-    def _repair(self, index: Index, report: Report, name: str) -> Repair | None:
-        """Try the candidates for one input; None, and the reason kept, if none helps."""
+        def order(name: str) -> tuple[bool, bool, bool, str]:
+            told = invalidating.is_told(index, name)
+            return parse_bit(name) is None, told, name not in alone, name
+
+        if names:
+            return _Task(min(names, key=order))
+        adding = {one.member for one in open_.values() if one.accumulated is not None}
+        adding -= self._failed.keys()
+        return _Task(min(adding), is_field=True) if adding else None
+
+    def _repair(self, index: Index, report: Report, task: _Task) -> Repair | None:
+        """Try the candidates for one task; None, and the reason kept, if none helps."""
+        reasons: list[str] = []
+        tried = 0
+        for propose in self._ways(index, report, task):
+            proposal = propose()
+            best: Repair | None = None
+            for candidate in proposal.candidates:
+                repair = self._try(index, report, task, candidate)
+                if repair is None:
+                    continue
+                if best is None or len(repair.closed) > len(best.closed):
+                    best = repair
+                if self._is_complete(repair):
+                    break
+            if best is not None:
+                return best
+            tried += len(proposal.candidates)
+            reasons += [proposal.reason] if proposal.reason else []
+        if tried:
+            reasons.append(f"none of {tried} candidate{'s' * (tried != 1)} closes it")
+        self._failed[task.name] = "; ".join(dict.fromkeys(reasons))
+        return None
+
+    def _ways(self, index: Index, report: Report, task: _Task) -> Iterator[Callable[[], Proposal]]:
+        """Yield the kinds of change to try for a task, the one to be preferred first."""
+        name = task.name
+        if task.is_field:
+            yield lambda: clearing.propose(index, report, name)
+            return
         bit = parse_bit(name)
-        if bit is None:
-            self._failed[name] = f"{name} is no bit of a register, so one bit cannot carry it"
-            return None
-        proposal = edit_sites.propose(index, report, bit)
-        best: Repair | None = None
-        for candidate in proposal.candidates:
-            repair = self._try(index, report, name, candidate)
-            if repair is None:
-                continue
-            if best is None or len(repair.closed) > len(best.closed):
-                best = repair
-            if self._is_complete(repair):
-                break
-        if best is None:
-            tried = len(proposal.candidates)
-            self._failed[name] = proposal.reason or f"none of {tried} candidates closes it"
-        return best
+        if bit is not None:
+            yield lambda: edit_sites.propose(index, report, bit)
+            return
+        told = invalidating.is_told(index, name)
+        names = [name]
+        if told:  # one change invalidates for all that is told
+            more = _missed(gaps(report)) - self._failed.keys()
+            names += sorted(n for n in more if n != name and invalidating.is_told(index, n))
+            yield lambda: invalidating.propose(index, report, names)
+        yield lambda: _member(index, report, name)
+        if not told and re.search(r"->|\.", name):
+            yield lambda: invalidating.propose(index, report, names)
 
-    def _try(self, index: Index, before: Report, name: str, candidate: Candidate) -> Repair | None:
+    def _try(
+        self, index: Index, before: Report, task: _Task, candidate: Candidate
+    ) -> Repair | None:
         """Check the tree with a candidate; None unless it closes something and harms nothing."""
+        name = task.name
         changed = edit_sites.edited(index, candidate.edits)
         overlay = Overlay(self._source, {**self._edits, **changed})
         after = self._check(Index(overlay, rule.TARGET))
         if _is_worse(before, after):
             return None
-        still = gaps(after)
+        was, still = gaps(before), gaps(after)
+        inputs: tuple[str, ...] = (name,)
+        if candidate.kind == "invalidation":
+            inputs = tuple(sorted(_missed(was) - _missed(still)))
         closed = tuple(
             key
-            for key, one in gaps(before).items()
-            if name in one.missing and (key not in still or name not in still[key].missing)
+            for key, one in was.items()
+            if _is_closed(one, results(after)[key][1], () if task.is_field else inputs)
         )
         files = tuple(
             FileChange(path, index.source.read(path) or b"", data)
             for path, data in sorted(changed.items())
         )
-        return Repair(name, candidate, before, after, closed, files) if closed else None
+        return Repair(name, candidate, before, after, closed, files, inputs) if closed else None
 
     def _is_complete(self, repair: Repair) -> bool:
         """Tell whether no other bit for this input could close more.
@@ -178,6 +240,10 @@ class _Search:
         A path stays open for good where the field follows the input from a place that
         the closed paths do not read it from.
         """
+        if repair.candidate.kind != "member":
+            return repair.input not in {
+                n for one in gaps(repair.after).values() for n in one.missing
+            }
         before = gaps(repair.before)
         read = {s for key in repair.closed for s in _uncovered(before[key], repair.input)}
         return all(
@@ -186,16 +252,20 @@ class _Search:
             if repair.input in one.missing
         )
 
-    def _open(self, report: Report) -> Iterator[OpenGap]:
+    def _open(self, index: Index, report: Report) -> Iterator[OpenGap]:
         for key, one in sorted(gaps(report).items(), key=lambda item: item[0]):
-            for name in one.missing or ("",):
-                yield OpenGap(key, name, self._why(report, one, name))
+            for name in one.missing:
+                yield OpenGap(key, name, self._why(index, report, one, name))
+            if one.accumulated is not None:
+                why = self._failed.get(one.member) or "clearing it elsewhere does not reach here"
+                yield OpenGap(key, "", f"a full set-up keeps bits of an earlier one; {why}")
+            if "partial" in one.kinds:
+                told = "; ".join(map(str, one.reasons))
+                words = told or "a full set-up does not store it on every path"
+                yield OpenGap(key, "", f"{words}; store it on every path of the set-up")
 
-    def _why(self, report: Report, one: FieldResult, name: str) -> str:
+    def _why(self, index: Index, report: Report, one: FieldResult, name: str) -> str:
         """Say why an input stays open on one path."""
-        if not name:
-            told = "; ".join(map(str, one.reasons))
-            return told or "a full set-up does not store it on every path"
         bit = parse_bit(name)
         here = tuple(_uncovered(one, name))
         elsewhere = _carried(report, f".{bit.member}", name) if bit is not None else ()
@@ -206,7 +276,35 @@ class _Search:
                 f"follows {elsewhere[0]}; no further bit changes that, the role must be "
                 f"calculated from what the set-up uses"
             )
-        return self._failed.get(name) or "the bit that closes other paths does not reach this one"
+        why = self._failed.get(name)
+        if bit is None and why and re.search(r"->|\(", name):
+            return f"{why}; {invalidating.advice(index, report, [name])}"
+        return why or "the change that closes other paths does not reach this one"
+
+
+def _member(index: Index, report: Report, name: str) -> Proposal:
+    """Return the candidates that let a member of the role carry an input, as wide as it is."""
+    value = value_of(index, name, report.contexts[0].place.file)
+    return (
+        Proposal((), value) if isinstance(value, str) else edit_sites.propose(index, report, value)
+    )
+
+
+def _missed(open_: Mapping[Key, FieldResult]) -> set[str]:
+    """Return the inputs that roles miss."""
+    return {name for one in open_.values() for name in one.missing}
+
+
+def _is_closed(was: FieldResult, now: FieldResult, inputs: Sequence[str]) -> bool:
+    """Tell whether it is proved that a gap no longer misses one of some inputs.
+
+    Without any: that it no longer keeps old bits.
+    """
+    if now.verdict not in ("covered", "gap"):
+        return False
+    if not inputs:
+        return was.accumulated is not None and now.accumulated is None
+    return bool(set(inputs) & (set(was.missing) - set(now.missing)))
 
 
 def _uncovered(one: FieldResult, name: str) -> Iterator[str]:
@@ -235,5 +333,7 @@ def _is_worse(before: Report, after: Report) -> bool:
     for key, (_, one) in new.items():
         was = old[key][1]
         if SEVERITY[one.verdict] > SEVERITY[was.verdict] or set(one.missing) - set(was.missing):
+            return True
+        if one.verdict == was.verdict == "gap" and set(one.kinds) - set(was.kinds):
             return True
     return False

@@ -20,6 +20,7 @@ from patchtool.errors import PatchError
 from patchtool.model import FieldResult, Report, Witness
 from patchtool.outside import diff
 from patchtool.repair.fix import FileChange, Key, OpenGap, Outcome, Repair, gaps, results
+from patchtool.repair.register_access import parse_bit
 
 if TYPE_CHECKING:
     from patchtool.replay.program import Addition
@@ -251,8 +252,18 @@ def _subject(repair: Repair, settings: Settings) -> str:
     backport = settings.backports.get(repair.input)
     if backport is not None:
         return backport.subject
-    verb = "Track" if repair.candidate.declares else "Set"
-    return f"KVM: x86/mmu: {verb} {repair.input} in the extended MMU role"
+    candidate = repair.candidate
+    if candidate.kind == "invalidation":
+        return f"KVM: x86/mmu: Invalidate MMU roles in {candidate.functions[0]}()"
+    if candidate.kind == "clearing":
+        return f"KVM: x86/mmu: Clear {candidate.member} before adding to it"
+    verb = "Track" if candidate.declares else "Set"
+    return f"KVM: x86/mmu: {verb} {_short(repair)} in the extended MMU role"
+
+
+def _short(repair: Repair) -> str:
+    """Return an input as a subject has room for it."""
+    return repair.input if parse_bit(repair.input) is not None else repair.candidate.member
 
 
 def _changelog(repair: Repair, settings: Settings) -> Iterator[str]:
@@ -271,14 +282,16 @@ def _changelog(repair: Repair, settings: Settings) -> Iterator[str]:
         settings.reaches.get(repair.input)
         or "Which sequence of events leads from one state to the other was not analysed."
     )
-    yield _wrapped(
-        "Use the extended role, as the base role also identifies shadow pages: a bit "
-        "that only steers the configuration would multiply them."
+    yield _wrapped(_WHY[repair.candidate.kind])
+    shown = (
+        f"a full configuration does not determine {_listed(_fields(repair))}"
+        if repair.candidate.kind == "clearing"
+        else f"equal roles do not imply an equal {_listed(_fields(repair))}"
     )
     yield _wrapped(
         f"The gap was found by static analysis with patchtool {__version__}: 'patchtool "
-        f"fix' on {settings.tree} decided that equal roles do not imply an equal "
-        f"{_listed(_fields(repair))}, and generated the change and this description."
+        f"fix' on {settings.tree} decided that {shown}, and generated the change and this "
+        "description."
     )
     if backport is not None and backport.adjusted:
         told = "; ".join(backport.adjusted)
@@ -286,32 +299,66 @@ def _changelog(repair: Repair, settings: Settings) -> Iterator[str]:
 
 
 def _change(repair: Repair) -> str:
-    bit, candidate = repair.candidate.bit, repair.candidate
+    candidate = repair.candidate
     functions = _listed([f"{name}()" for name in candidate.functions])
+    if candidate.kind == "clearing":
+        return (
+            f"Clear {candidate.member} in {functions} before bits are added to it, so that it "
+            "holds those of the present state alone."
+        )
+    if candidate.kind == "invalidation":
+        mmus, roles = ("MMU", "role") if len(candidate.contexts) == 1 else ("MMUs", "roles")
+        return (
+            f"Invalidate the {roles} of {_listed(candidate.contexts)} in {functions}, so that a "
+            f"change of {_listed(repair.inputs)} makes KVM configure the {mmus} anew."
+        )
+    wide = f", {candidate.width} bits wide," if candidate.width > 1 else ""
     what = (
-        f"Add {bit.member} to {candidate.union} and set it in {functions}"
+        f"Add {candidate.member}{wide} to {candidate.union} and set it in {functions}"
         if candidate.declares
-        else f"Set {bit.member} of {candidate.union} in {functions}"
+        else f"Set {candidate.member} of {candidate.union} in {functions}"
     )
-    return f"{what}, so that a change of {bit.title} makes KVM configure the MMU anew."
+    return f"{what}, so that a change of {candidate.title} makes KVM configure the MMU anew."
+
+
+_WHY = {
+    "member": "Use the extended role, as the base role also identifies shadow pages: a bit "
+    "that only steers the configuration would multiply them.",
+    "invalidation": "Invalidate instead of tracking the inputs in the role: they change with "
+    "the model of the vCPU alone, which is rare, and the role stays as small as it is.",
+    "clearing": "No role can help here, as the configuration is not skipped.",
+}
+"""Why the change is made where it is."""
 
 
 def _problem(repair: Repair) -> str:
     initialisers = list(dict.fromkeys(f"{key[0]}()" for key in repair.closed))
     fields = _fields(repair)
+    effects = _listed([_EFFECTS[f] for f in fields if f in _EFFECTS])
+    if repair.candidate.kind == "clearing":
+        configure = "configures" if len(initialisers) == 1 else "configure"
+        return (
+            f"{_listed(initialisers)} {configure} a context that an earlier configuration has "
+            f"left behind. Bits are added to {_listed(fields)}, which is not cleared before, so "
+            "those of the earlier state survive."
+        )
     skip = "skips" if len(initialisers) == 1 else "skip"
     depend = "depends" if len(fields) == 1 else "depend"
-    effects = _listed([_EFFECTS[f] for f in fields if f in _EFFECTS])
+    inputs = _listed(repair.inputs or (repair.input,))
+    them = inputs if len(repair.inputs) < 2 else "them"
     return (
         f"{_listed(initialisers)} {skip} the configuration when the new role equals the "
-        f"role that the context holds. {_listed(fields)} {depend} on {repair.input}, "
-        f"but the role does not determine {repair.input}, so a stale value is kept"
+        f"role that the context holds. {_listed(fields)} {depend} on {inputs}, "
+        f"but the role does not determine {them}, so a stale value is kept"
         f"{': ' if effects else ''}{effects}."
     )
 
 
 def _example(repair: Repair) -> Iterator[str]:
     """Yield a witness as a table; nothing where no witness is about this input."""
+    if repair.candidate.kind == "clearing":
+        yield from _history(repair)
+        return
     found = _witness(repair)
     if found is None:
         return
@@ -326,13 +373,37 @@ def _example(repair: Repair) -> Iterator[str]:
         yield _wrapped(f"That takes a host on which {host}.")
 
 
+def _history(repair: Repair) -> Iterator[str]:
+    """Yield three states, the last of which leaves what the one before it decides."""
+    open_ = gaps(repair.before)
+    key = min(repair.closed, key=lambda k: k[1] != "root_mmu")
+    one = open_[key]
+    witness = one.accumulated
+    if witness is None:
+        return
+    yield _wrapped(
+        f"For example, on the path {_path(key)} state C leaves another value of {one.name} "
+        "after state A than after state B:"
+    )
+    after = ("after A", "after B")
+    rows = [("", "state A", "state B", "state C")]
+    rows += [
+        (name, str(a), str(b), str(c))
+        for (name, a), (_, b), (_, c) in zip(witness.a, witness.b, witness.c, strict=True)
+    ]
+    told = [f"  {_valued(one, witness)} {when}: {value}"
+            for when, value in zip(after, witness.said, strict=True)]  # fmt: skip
+    yield "\n".join([_columns(rows), *told])
+
+
 def _witness(repair: Repair) -> tuple[Key, FieldResult, Witness] | None:
     """Return the witness that shows an input best: alone, and with the fewest others."""
     open_ = gaps(repair.before)
     found = [
         (key, open_[key], witness)
         for key in repair.closed
-        if (witness := open_[key].witness) is not None and repair.input in witness.differs
+        for witness in (open_[key].witness, *open_[key].others)
+        if witness is not None and set(repair.inputs or (repair.input,)) & set(witness.differs)
     ]
     return min(found, key=lambda f: (len(f[2].differs), f[0][1] != "root_mmu"), default=None)
 
@@ -346,13 +417,27 @@ def _table(one: FieldResult, witness: Witness) -> str:
             where = f" ({source.rpartition(' & ')[0]})" if names.count(name) > 1 else ""
             rows.append((f"{name}{where}", str(a), str(b)))
     rows += [(name, f"{value:#x}", f"{value:#x}") for name, value in witness.role]
-    before, after = witness.values
-    rows.append((one.name, str(before), str(after)))
+    before, after = witness.said
+    rows.append((_valued(one, witness), before, after))
     rows.insert(0, ("", "state A", "state B"))
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    return "\n".join(
-        f"  {name:{widths[0]}}  {a:>{widths[1]}}  {b:>{widths[2]}}".rstrip() for name, a, b in rows
-    )
+    return _columns(rows)
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> str:
+    """Return a table no wider than a changelog, names broken at blanks where they have to be."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    room = WIDTH - sum(2 + width for width in widths[1:]) - 2
+    lines = []
+    for name, *values in rows:
+        first, *rest = textwrap.wrap(name, max(room, 20), break_long_words=False) or [""]
+        cells = "".join(f"  {value:>{w}}" for value, w in zip(values, widths[1:], strict=True))
+        lines += [f"  {first:{min(widths[0], room)}}{cells}", *(f"    {more}" for more in rest)]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _valued(one: FieldResult, witness: Witness) -> str:
+    """Return what the values of a witness are of."""
+    return witness.element if len(witness.element) > 1 else one.name
 
 
 def _affected(repair: Repair) -> list[str]:
@@ -369,8 +454,10 @@ def _affected(repair: Repair) -> list[str]:
 
 def _unaffected(repair: Repair) -> list[str]:
     """Return the paths that were covered before, each with the reason."""
-    found = []
+    found: list[str] = []
     fields = _fields(repair)
+    if repair.candidate.kind != "member":
+        return found
     for key, (_, one) in results(repair.before).items():
         if one.verdict == "covered" and one.name == fields[0]:
             found.append(f"{key[1]}, configured by {_path(key)}: {_reason(one, repair.input)}")
@@ -413,7 +500,7 @@ def _notes(number: int, outcome: Outcome, repair: Repair, settings: Settings) ->
     last = number == len(outcome.repairs)
     left = [o for o in outcome.open if o.input == repair.input or last]
     if left:
-        yield _items("Not closed:", [open_gap(one) for one in left])
+        yield _items("Not closed:", open_gaps(left))
     assumed = _assumptions(repair.after, repair.closed)
     if assumed:
         yield _items("The proof rests on:", assumed)
@@ -478,6 +565,19 @@ def _selftest(one: Selftest, total: int, settings: Settings) -> Mail:
     )
 
 
+def open_gaps(some: Sequence[OpenGap]) -> list[str]:
+    """Say in one line each what stays open and why, alike gaps of one field together."""
+    found: dict[tuple[str, str, str], list[OpenGap]] = {}
+    for one in some:
+        found.setdefault((one.key[3], one.input, one.reason), []).append(one)
+    return [
+        open_gap(group[0])
+        if len(group) == 1
+        else f"{name}: {f'{what} on ' if what else 'on '}{len(group)} paths: {reason}"
+        for (name, what, reason), group in found.items()
+    ]
+
+
 def open_gap(one: OpenGap) -> str:
     """Say in one line what stays open and why."""
     what = f"{one.input} on " if one.input else ""
@@ -487,9 +587,20 @@ def open_gap(one: OpenGap) -> str:
 def _turn(repair: Repair, key: Key) -> str:
     """Say what happened to one field on one path."""
     after = results(repair.after)[key][1]
+    if after.verdict == "gap" and repair.candidate.kind == "clearing":
+        return f"{key[3]} keeps no old bits any more, still {_still(after)}"
+    if after.verdict == "gap" and not after.missing:
+        return f"{key[3]} no longer misses {_listed(repair.inputs)}, still {_still(after)}"
     if after.verdict == "gap":
         return f"{key[3]} no longer misses {repair.input}, still {_listed(after.missing)}"
     return f"{key[3]} gap -> {after.verdict}"
+
+
+def _still(after: FieldResult) -> str:
+    """Say what stays wrong with a field."""
+    if after.missing:
+        return f"misses {_listed(after.missing)}"
+    return "keeps old bits" if after.accumulated is not None else "is not always stored"
 
 
 def _assumptions(report: Report, closed: Sequence[Key]) -> list[str]:
@@ -498,15 +609,22 @@ def _assumptions(report: Report, closed: Sequence[Key]) -> list[str]:
 
 
 def _cover(outcome: Outcome, settings: Settings) -> Mail:
-    inputs = _listed([repair.input for repair in outcome.repairs])
+    inputs = _listed([name for repair in outcome.repairs for name in repair.inputs])
+    kinds = {repair.candidate.kind for repair in outcome.repairs}
     subject = f"KVM: x86/mmu: Track {inputs} in the extended MMU role"
-    if len(subject) > WIDTH:
+    if kinds != {"member"}:
+        subject = "KVM: x86/mmu: Fix what a skipped configuration leaves stale"
+    elif len(subject) > WIDTH:
         subject = "KVM: x86/mmu: Complete the extended MMU role"
     parts = [
         _wrapped(
             f"KVM skips the configuration of an MMU when the newly calculated role equals "
             f"the stored one. On this tree the role does not determine {inputs}; each "
             f"patch adds one of them and was checked by itself."
+            if kinds == {"member"}
+            else "KVM skips the configuration of an MMU when the newly calculated role equals "
+            "the stored one, and some of what is configured then does not fit the state. Each "
+            "patch closes one cause and was checked by itself."
         ),
         _items(
             f"Verdict before the series: {outcome.first.verdict}, after: {outcome.last.verdict}.",
@@ -514,7 +632,7 @@ def _cover(outcome: Outcome, settings: Settings) -> Mail:
         ),
     ]
     if outcome.open:
-        parts.append(_items("Not closed:", [open_gap(one) for one in outcome.open]))
+        parts.append(_items("Not closed:", open_gaps(outcome.open)))
     if settings.ran:
         parts.append(_items(settings.ran[0], settings.ran[1:]))
     parts.append(_wrapped(settings.build if settings.ran else f"{settings.build} Not run."))

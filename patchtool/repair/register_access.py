@@ -26,6 +26,7 @@ class Bit:
 
     register: str
     name: str
+    width = 1
 
     @property
     def member(self) -> str:
@@ -103,7 +104,7 @@ def _readers(
         taken = parameters(one)
         if len(taken) != 1 or taken[0].type != parameter.type:
             continue
-        terms = _returned(index, one)
+        terms = returned(index, one)
         if not any(_is_bit(term, taken[0].name, bit) for term in terms):
             continue
         call = f"{_truth(one)}{one.name}({parameter.name})"
@@ -186,7 +187,7 @@ def _truth(definition: Definition) -> str:
     return "" if re.search(r"\bbool\b", _signature(definition)[0]) else "!!"
 
 
-def _returned(index: Index, definition: Definition) -> tuple[Node, ...]:
+def returned(index: Index, definition: Definition) -> tuple[Node, ...]:
     """Return the conjuncts of the only expression that a function returns."""
     function = syntax.function(index.node(definition))
     block = function.child_by_field_name("body") if function is not None else None

@@ -165,8 +165,8 @@ def adjusted(closed: Closing, repair: Repair) -> tuple[str, ...]:
     if list(candidate.functions) != [closed.function]:
         names = " and ".join(f"{name}()" for name in candidate.functions)
         told.append(f"{names} sets the bit, upstream {closed.function}() does")
-    if candidate.bit.member != closed.member:
-        told.append(f"the bit is called {candidate.bit.member}, upstream {closed.member}")
+    if candidate.member != closed.member:
+        told.append(f"the bit is called {candidate.member}, upstream {closed.member}")
     if not all(re.search(rf"\b{closed.reader}\(", one) for one in candidate.statements):
         lines = " ".join(f"`{one}`" for one in candidate.statements)
         told.append(f"the bit is set by {lines}, upstream it is read with {closed.reader}()")

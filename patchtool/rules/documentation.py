@@ -67,8 +67,11 @@ where the role is computed:
     role.ext.efer_lma = !!(regs->efer & EFER_LMA);
 
 The base role stays as it is: it identifies shadow pages, and each of its bits
-multiplies what they cost.  Comparing the field as well before returning closes the gap
-too and is recognised.  A fix is written only after a check of the fixed tree.""",
+multiplies what they cost.  An input of several bits gets a member of its width.  What
+user space tells a guest of its CPU gets none where the function behind it can make the
+stored roles invalid, and a field that is only added to is cleared first.  Comparing the
+field as well before returning closes the gap too and is recognised.  A fix is written
+only after a check of the fixed tree.""",
             "Limits": """\
 Legal states are those that the architecture allows, such as EFER.LMA=1 only with
 CR0.PG=1; the facts in use are printed.  What is set at module load is alike in both

@@ -31,12 +31,9 @@ def checked(tree):
         cells = found.setdefault(path_of(context), {})
         for field in context["fields"]:
             cells[field["name"]] = field
-    for finding in document["findings"]:
-        if not finding["missing"] and "keeps bits" in finding["message"]:
-            for cells in found.values():
-                field = cells.get(finding["field"])
-                if field is not None and any("only adds" in one for one in field["reasons"]):
-                    field["accumulates"] = True
+    for cells in found.values():
+        for field in cells.values():
+            field["accumulates"] = field["accumulated"] is not None
     return found, document["unknowns"]
 
 
@@ -45,7 +42,7 @@ def told(field):
     if field["verdict"] == "unknown":
         return "unknown"
     names = set(field["missing"])
-    return told_of(names, field.get("accumulates", False))
+    return told_of(names, field["accumulates"])
 
 
 def told_of(names, accumulates):

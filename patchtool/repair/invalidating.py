@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Where stored roles could be made invalid when an input of theirs changes.
+
+In: an index, a report on its tree, inputs.  Out: candidates, each a few stores to the member
+that every calculated role has set, in a function that runs behind each change: beside stores
+of that kind if there are any, else in front of the call that sets the contexts up again.
+Nothing here tells whether a candidate helps.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from patchtool.c import syntax
+from patchtool.c.index import Index
+from patchtool.c.layout import RecordType, Types
+from patchtool.c.scan import Definition, strip_comments
+from patchtool.model import Report
+from patchtool.repair.edit_sites import (
+    Candidate,
+    Edit,
+    Proposal,
+    after_line,
+    calculators,
+    find_extended,
+)
+from patchtool.repair.register_access import parameters
+from patchtool.world.invalidation import is_certain
+from patchtool.world.roles import Roles, find_roles
+
+_DEPTH = 3
+"""How many calls may lie between a change and what runs behind it."""
+
+
+def propose(index: Index, report: Report, names: Sequence[str]) -> Proposal:
+    """Return the candidates that invalidate the roles behind a change of some inputs."""
+    roles = find_roles(index, Types(index))
+    below = _always_set(index, report, roles)
+    if below is None:
+        return Proposal((), "no member tells a role that is valid from one that is not")
+    members = [member for name in names for member in _held_in(index, name)]
+    writers = list(_writers(index, members))
+    if not writers:
+        stored = " or ".join(dict.fromkeys(members)) or names[0]
+        return Proposal((), f"no plain store to {stored} was found, behind which to invalidate")
+    contexts = list(dict.fromkeys(c.context for c in report.contexts))
+    found = []
+    for function in _behind(index, writers):
+        for vcpu in (one.name for one in parameters(function) if one.type == "struct kvm_vcpu"):
+            lines = [
+                f"{vcpu}->arch.{context}.{role}.{below} = 0;"
+                for context in contexts
+                for role in _roles_of(roles, below)
+            ]
+            edit = _edit(index, report, function, vcpu, lines)
+            if edit is not None:
+                statements = tuple(line for line in lines if line.encode() in edit.text)
+                found.append(
+                    Candidate(
+                        "invalidation", names[0], below, "", below, statements,
+                        (function.name,), False, (edit,),
+                        contexts=tuple(c for c in contexts if f".{c}." in "".join(statements)),
+                    )
+                )  # fmt: skip
+    if found:
+        return Proposal(tuple(found))
+    told = " or ".join(dict.fromkeys(f"{one.name}()" for one in writers))
+    return Proposal((), f"no function behind {told} sets the contexts up again")
+
+
+def advice(index: Index, report: Report, names: Sequence[str]) -> str:
+    """Say what to do where no candidate helps."""
+    below = _always_set(index, report, find_roles(index, Types(index)))
+    members = [member for name in names for member in _held_in(index, name)]
+    writers = [f"{one.name}()" for one in _writers(index, members)]
+    contexts = list(dict.fromkeys(c.context for c in report.contexts))
+    where = f"in {' and '.join(writers)}" if writers else "wherever it changes"
+    what = f"store 0 to {below} of the roles" if below is not None else "invalidate the roles"
+    return f"{what} of {', '.join(contexts)} {where}"
+
+
+def is_told(index: Index, name: str) -> bool:
+    """Tell whether an input is something that user space tells a guest of its CPU."""
+    registers = index.target.registers
+    queried = re.match(rf"(?:{registers.guest_queries})\(", name) is not None
+    return queried or re.split(r"->|\.", name)[-1] in registers.computed
+
+
+def _held_in(index: Index, name: str) -> tuple[str, ...]:
+    """Return the members that an input is kept in, or looked up in."""
+    if "(" in name:
+        return index.target.registers.told
+    return (re.split(r"->|\.", name)[-1],) if re.search(r"->|\.", name) else ()
+
+
+def _always_set(index: Index, report: Report, roles: Roles) -> str | None:
+    """Return the member below a role that each calculated role has set, as ``ext.valid``."""
+    extended = find_extended(index, roles)
+    if extended is None:
+        return None
+    for _, stores in calculators(index, report, extended):
+        for one in stores:
+            if one.value in ("1", "true") and extended.record.slots[one.member][1] == 1:
+                return f"{extended.name}.{one.member}"
+    return None
+
+
+def _roles_of(roles: Roles, below: str) -> Iterator[str]:
+    """Yield the members of a context whose role has a member."""
+    for tag, names in roles.shape.contexts.items():
+        for name in sorted(names):
+            inner = roles.contexts[tag].by_name[name][1]
+            if isinstance(inner, RecordType) and below in inner.slots:
+                yield name
+
+
+def _writers(index: Index, members: Sequence[str]) -> Iterator[Definition]:
+    """Yield the functions that store some members, those that bring a vCPU up aside."""
+    births = index.target.registers.births
+    seen = set()
+    for member in dict.fromkeys(members):
+        stored = re.compile(
+            rb"(?:->|\.)\s*%s\s*=(?!=)|\bswap\s*\([^;]*\b%s\b" % ((member.encode(),) * 2)
+        )
+        for _, one in index.users(member):
+            if stored.search(one.text) and not re.fullmatch(births, one.name):
+                if one.key not in seen:
+                    seen.add(one.key)
+                    yield one
+
+
+def _behind(index: Index, writers: Sequence[Definition]) -> Iterator[Definition]:
+    """Yield the functions that run behind a change: where it is made, and what is called there."""
+    todo = [(one, 0) for one in writers]
+    seen = {one.key for one in writers}
+    while todo:
+        function, depth = todo.pop(0)
+        yield function
+        for match in syntax.matches("call_site", index.node(function)) if depth < _DEPTH else ():
+            name = syntax.text(match["call.function"][0])
+            if not name.startswith(index.target.notices):
+                continue
+            for one in index.functions(name, function.file):
+                if one.key not in seen:
+                    seen.add(one.key)
+                    todo.append((one, depth + 1))
+
+
+def _edit(
+    index: Index, report: Report, function: Definition, vcpu: str, lines: Sequence[str]
+) -> Edit | None:
+    """Return the insertion of those lines that a function does not have; None for no place."""
+    plain = strip_comments(function.text)
+    absent = [line for line in lines if line.encode() not in plain]
+    data = index.original(function.file)
+    spot = _beside(function, lines) if len(absent) < len(lines) else None
+    if spot is not None:
+        at = after_line(data, spot)
+    else:
+        found = _set_up_again(index, report, function, vcpu)
+        if found is None:
+            return None
+        at = data.rfind(b"\n", 0, found) + 1
+    if not absent:
+        return None
+    text = "".join(f"\t{line}\n" for line in absent).encode()
+    return Edit(function.file, at, 0, text)
+
+
+def _beside(function: Definition, lines: Sequence[str]) -> int | None:
+    """Return where the last store of that kind ends."""
+    ends = [
+        function.start + found.end()
+        for line in lines
+        for found in re.finditer(re.escape(line.encode()), strip_comments(function.text))
+    ]
+    return max(ends, default=None)
+
+
+def _set_up_again(index: Index, report: Report, function: Definition, vcpu: str) -> int | None:
+    """Return where a statement of a function begins that sets the contexts of a vCPU up again.
+
+    It is one of the outermost, and every way through the function comes by it.
+    """
+    names = _resets(index, report)
+    if function.name in names:
+        return None  # then no set-up would ever be skipped
+    root = index.node(function)
+    body = syntax.function(root)
+    block = body.child_by_field_name("body") if body is not None else None
+    if body is None or block is None:
+        return None
+    for statement in block.named_children:
+        called = re.fullmatch(rf"(\w+)\(\s*{vcpu}\b[^;]*\);", syntax.text(statement), re.DOTALL)
+        if called is not None and called[1] in names:
+            return function.start + statement.start_byte if is_certain(statement, body) else None
+    return None
+
+
+def _resets(index: Index, report: Report) -> set[str]:
+    """Return the entries to the set-ups, and the functions that call one."""
+    entries = {context.entry[0] for context in report.contexts if context.entry}
+    callers = {
+        one.name
+        for entry in entries
+        for _, one in index.users(entry)
+        if re.search(rb"\b%s\s*\(" % entry.encode(), one.text[one.text.find(b"{") :])
+        and one.name.startswith(index.target.notices)
+    }
+    return entries | callers
