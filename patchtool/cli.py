@@ -295,7 +295,7 @@ def _fill_check(parser: _Parser) -> None:
     add("--diff", metavar="PATCH", help="apply a patch first, in memory; - is standard input")
     add_fields(parser)
     _add_output(parser)
-    parser.set_defaults(run=_check)
+    parser.set_defaults(run=_check, passed=None)
 
 
 def _fill_lint(parser: _Parser) -> None:
@@ -303,7 +303,7 @@ def _fill_lint(parser: _Parser) -> None:
 
     lint.configure(parser)
     _add_output(parser, "tell what the change closes, what was there before, and all details")
-    parser.set_defaults(deliver=_deliver, told=_tell)
+    parser.set_defaults(deliver=_deliver, told=_tell, passed=None)
 
 
 def _fill_fix(parser: _Parser) -> None:
@@ -448,6 +448,7 @@ def _deliver(
         width=columns() if to_stdout else columns(-1),
         terminal=to_stdout and sys.stdout.isatty(),
         read=None if source is None else source.read,
+        passed=arguments.passed,
         known={} if source is None or not report.findings else _known(report, source),
     )
     if arguments.format in ("github", "sarif"):
@@ -495,7 +496,11 @@ def _from_the_top(report: Report, options: Options, tree: str) -> tuple[Report, 
 
 
 def _tell(passed: Sequence[Passed], arguments: argparse.Namespace) -> None:
-    """Say on standard error what of a patch was passed over: all of it with -v."""
+    """Say on standard error what of a patch was passed over: all of it with -v.
+
+    Reports for programs have it as well.
+    """
+    arguments.passed = tuple(passed)
     told = [one for one in passed if arguments.verbose or (one.worth and not arguments.quiet)]
     if not told:
         return

@@ -15,6 +15,7 @@ import jsonschema
 import miniatures
 import pytest
 from scratch import commit, git
+from test_lint import mail
 from test_report import REPORTS
 
 from patchtool import api, cli
@@ -116,6 +117,28 @@ def test_every_command_keeps_to_its_schema(repository, capsys, tmp_path):
     words = ["lint", "--tree", str(repository), "--range", "HEAD~1..HEAD", "--format", "json"]
     assert cli.main([*words, "--verbose"]) == 1
     assert fits(capsys.readouterr().out, "check")["findings"]
+
+
+@pytest.mark.parametrize("relevant", [True, False])
+def test_what_was_passed_over_is_told_programs(repository, capsys, tmp_path, relevant):
+    """Each file and mail of a patch that was not judged is in the document, with the reason."""
+    mbox = tmp_path / "x.mbox"
+    other = "diff --git a/net/x.c b/net/x.c\n--- a/net/x.c\n+++ b/net/x.c\n@@ -1 +1 @@\n-a\n+b\n"
+    drop = git(repository, "diff", "HEAD~1", "HEAD~2", "--", "arch") + "\n"
+    mails = [mail("", "[PATCH 0/1] All"), mail(other + drop * relevant, "[PATCH 1/1] One")]
+    mbox.write_text("".join(mails), "utf-8")
+    tree = [str(repository), "--rev", "HEAD~1", "--format", "json"]
+    for words in (["lint", str(mbox), "--tree", *tree], ["check", *tree, "--diff", str(mbox)]):
+        assert cli.main(words) == int(relevant)
+        body = fits(capsys.readouterr().out, "check")
+        assert [(one["what"], one["reason"]) for one in body["passed_over"]] == [
+            ("this mail", "is a cover letter"),
+            ("net/x.c", "is not in this tree, and no file that a verdict can rest on"),
+        ]
+        assert body["passed_over"][1]["where"].startswith(f"{mbox}:")
+        assert body["passed_over"][1]["where"].endswith(': mail 2, "One"')
+    cli.main(["check", *tree])
+    assert "passed_over" not in fits(capsys.readouterr().out, "check")
 
 
 def test_a_revision_and_a_patch(repository, tmp_path):

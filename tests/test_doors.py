@@ -46,7 +46,10 @@ def checkout(tmp_path):
 # -- nothing of a tree runs --------------------------------------------------------------------
 
 
-TOOLS = ("git", "perl", "make", "gcc", "sh", "env", "tr", "python3", "tail")
+TOOLS = (
+    "git", "perl", "make", "gcc", "cc", "sh", "env", "tr", "python3", "tail", "cpio", "modprobe",
+    "qemu-system-x86_64", "busybox", "xz", "zstd", "gzip",
+)  # fmt: skip
 DRIVERS = """
 [core]
 	fsmonitor = touch {mark}; false
@@ -117,6 +120,11 @@ def surroundings(tree):
         ("lint", "--push", "origin"), ("lint", "--suppressions"), ("lint", "--series", "{patch}"),
         ("history",), ("matrix", ".", "HEAD"), ("explain", "stale-mmu-role"),
         ("kbuild", "{tree}/arch/x86/kvm/mmu/mmu.c"), ("hook", "install"), ("hook", "uninstall"),
+        ("rules",), ("rules", "--format", "json"), ("fix", "--selftest", "--stdout"),
+        ("matrix", "--write-patches", "{out}", ".", "HEAD"),
+        ("reproduce", "-o", "{out}"), ("reproduce", "--plain", "-o", "{out}"),
+        ("reproduce", "--run", "--kernel", "{tree}/README", "--modules", "{tree}"),
+        ("reproduce", "--sweep", "--kernel", "{tree}/README"),
         ("--version",), ("--help",),
     ],
     ids=" ".join,
@@ -128,7 +136,7 @@ def test_no_command_runs_what_a_tree_holds(hostile, tmp_path, words):
     folder = "arch/x86/kvm" if len(words) == 2 else ""
     patch = tmp_path / "x.patch"
     patch.write_text(mail(patch_of(tree, REMARK)), "utf-8")
-    words = [word.format(patch=patch, tree=tree) for word in words]
+    words = [word.format(patch=patch, tree=tree, out=tmp_path / "out") for word in words]
     done = patchtool(*words, cwd=tree / folder, data=b"", **surroundings(tree))
     assert done.returncode in (0, 1, 2, 3), done.stderr
     assert not mark.exists(), mark.read_text("utf-8")
@@ -347,6 +355,10 @@ def test_a_push_to_where_nothing_is_known_is_judged(checkout, bare, tmp_path, kn
     commit(checkout, "fine")
     done = call("git", "push", "--quiet", side, "HEAD:refs/heads/fine", cwd=checkout)
     assert (done.returncode, done.stdout) == (0, b""), done.stderr
+    told = {"another remote": b"the commits that no other remote has were judged"}
+    words = told.get(known, b"the last commit was judged alone")
+    assert f"note: HEAD: nothing is known of what {side} has".encode() in done.stderr
+    assert (words in done.stderr, done.stderr.count(b"\n")) == (True, 1), done.stderr
     change(checkout, REGRESSIONS["bit dropped"])
     bad = commit(checkout, "KVM: drop a bit")
     done = call("git", "push", "--quiet", side, "HEAD:refs/heads/bad", cwd=checkout)
@@ -355,6 +367,19 @@ def test_a_push_to_where_nothing_is_known_is_judged(checkout, bare, tmp_path, kn
     # What takes a branch away brings nothing.
     done = call("git", "push", "--quiet", side, ":refs/heads/fine", cwd=checkout)
     assert done.returncode == 0, done.stderr
+
+
+def test_one_branch_tells_what_the_other_side_has(checkout, bare):
+    """A gap that the other side has is not new in a second branch that is pushed along."""
+    change(checkout, REGRESSIONS["bit dropped"])
+    commit(checkout, "old")
+    git(checkout, "push", "--quiet", str(bare), "main")
+    assert patchtool("hook", "install", "pre-push", cwd=checkout).returncode == 0
+    change(checkout, REMARK)
+    commit(checkout, "fine")
+    git(checkout, "branch", "more")
+    done = call("git", "push", "--quiet", str(bare), "main", "more", cwd=checkout)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
 def test_a_forced_push_over_what_is_not_here(checkout, bare, tmp_path):

@@ -422,7 +422,9 @@ def _committed(arguments: argparse.Namespace, opened: list[Source]) -> Iterator[
             yield list(_staged(arguments, repository, opened))
             return
         if arguments.push is not None:
-            ranges = list(_pushed(repository, arguments.push, sys.stdin.buffer.read()))
+            ranges = list(
+                _pushed(repository, arguments.push, sys.stdin.buffer.read(), arguments.quiet)
+            )
         else:
             first, dots, last = arguments.range.partition("..")
             if not dots or last.startswith("."):
@@ -434,18 +436,23 @@ def _committed(arguments: argparse.Namespace, opened: list[Source]) -> Iterator[
 
 
 def _pushed(
-    repository: Repository, remote: str, lines: bytes
+    repository: Repository, remote: str, lines: bytes, quiet: bool
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield for each branch of a push its new end, and what the other side is known to have.
 
-    LINES are those that git gives its hook.  Of a side that nothing is known of, like a
-    URL, what all remotes together have is not new; without remotes everything is.
+    LINES are those that git gives its hook; they say what some branches of the other side
+    are.  Of a side of which nothing is known, what all remotes together have is not new, and
+    without remotes the end of the branch is judged alone.  Both is said.
     """
+    pushed = []
     for line in lines.decode("utf-8", "surrogateescape").splitlines():
         words = line.split(" ")
         if len(words) != 4:
             raise UsageError("--push reads on standard input the lines that git gives a hook")
         name, local, _, there = words
+        pushed.append((name, local, there if there.strip("0") and repository.has(there) else ""))
+    sides = tuple(dict.fromkeys(there for _, _, there in pushed if there))
+    for name, local, there in pushed:
         if not local.strip("0"):
             continue
         try:
@@ -454,15 +461,33 @@ def _pushed(
             # A tag may name a tree or a file, which no kernel is built from.
             sys.stderr.write(f"patchtool: note: {name} is no commit, so it was not judged\n")
             continue
-        if there.strip("0") and repository.has(there):
-            yield end, (there,)
-            continue
-        own = f"refs/remotes/{remote}/" if remote in repository.run("remote").split("\n") else ""
-        for place in filter(None, (own, "refs/remotes/")):
-            known = repository.run("for-each-ref", "--format=%(objectname)", place).split()
-            if known:
-                break
-        yield end, tuple(dict.fromkeys(known))
+        known, note = ((there,), "") if there else _known_of(repository, remote, sides)
+        if note and not quiet:
+            sys.stderr.write(f"patchtool: note: {name}: {note}\n")
+        yield end, known
+
+
+def _known_of(
+    repository: Repository, remote: str, sides: tuple[str, ...]
+) -> tuple[tuple[str, ...], str]:
+    """Return the commits that a side has, SIDES among them, and what to say about it."""
+
+    def ends(place: str) -> tuple[str, ...]:
+        found = repository.run("for-each-ref", "--format=%(objectname)", place).split()
+        return tuple(dict.fromkeys(found))
+
+    own = remote in repository.run("remote").split("\n")
+    known = (*sides, *(ends(f"refs/remotes/{remote}/") if own else ()))
+    if known:
+        return known, ""
+    nothing = f"nothing is known of what {remote} has, so"
+    known = ends("refs/remotes/")
+    if known:
+        return known, f"{nothing} the commits that no other remote has were judged"
+    return (), (
+        f"{nothing} the last commit was judged alone, with every gap that it has, and none of "
+        f"those below it; 'patchtool lint --range A..B' judges commits one by one"
+    )
 
 
 def _ranged(

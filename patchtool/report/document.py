@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def write(report: Report, options: Options) -> str:
     """Write a report as one JSON document."""
-    body = {
+    body: dict[str, object] = {
         "version": 1,
         "tool": {"name": "patchtool", "version": __version__},
         "tree": safe(report.tree),
@@ -37,6 +37,11 @@ def write(report: Report, options: Options) -> str:
             for one in report.remarks
         ],
     }
+    if options.passed is not None:
+        body["passed_over"] = [
+            {"where": safe(one.place).rstrip(": "), "what": safe(one.what), "reason": one.reason}
+            for one in options.passed
+        ]
     return json.dumps(body, indent=2) + "\n"
 
 

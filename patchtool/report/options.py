@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from patchtool.model import Anchor, Finding, Unknown
 
 if TYPE_CHECKING:
+    from patchtool.outside.mail import Passed
     from patchtool.repair.upstream import Known
 
 State = Literal["new", "existing", "closed"]
@@ -38,6 +39,8 @@ class Options(NamedTuple):
     """Gives the files that places are in, to quote them; None where there are none."""
     known: Mapping[tuple[str, tuple[str, ...]], Sequence[Known]] = MappingProxyType({})
     """What closed a gap upstream, by field and way to the guard."""
+    passed: Sequence[Passed] | None = None
+    """What of the patches was passed over; None where there were none to read."""
 
     def changed(self, one: Finding | Unknown) -> Anchor | None:
         """Return the changed line that something comes from, unless it stands there itself."""
