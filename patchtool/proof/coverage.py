@@ -56,6 +56,10 @@ MAX_OUTGROWN = 2
 """Questions about one path that outgrow diagrams before those are tried no longer afresh."""
 
 
+class GaveUp(Exception):
+    """A part of a question is not decided."""
+
+
 class NoSolver(Exception):
     """A question is too large for diagrams, and the solver is not installed."""
 
@@ -509,7 +513,10 @@ class Decision:
         answer = self._stale(carriers, support)
         if answer.verdict == "unknown":
             return answer
-        accumulated = self._accumulated()
+        try:
+            accumulated = self._accumulated()
+        except GaveUp:
+            return Answer("unknown", problem="the solver gave up", support=support)
         if accumulated is not None:
             answer = answer._replace(verdict="gap", accumulated=accumulated)
             if not answer.inputs:
@@ -699,6 +706,16 @@ class Decision:
         """Tell whether the field depends on bits of the roles, and on more."""
         return bool(self.loose) and bool(self._leaves[1])
 
+    @property
+    def role_bits(self) -> frozenset[Term]:
+        """The bits of the roles, or their opposites, that the field is made of."""
+        return self._leaves[1]
+
+    @property
+    def told_apart(self) -> tuple[Row | None, ...]:
+        """The bits of the field; None for one that skipping does not matter to."""
+        return tuple(self._bits)
+
     def units(self, symbols: Iterable[Symbol]) -> tuple[Unit, ...]:
         """Return inputs as a person names them."""
         return self._units(symbols)
@@ -706,7 +723,8 @@ class Decision:
     @cached_property
     def _leaves(self) -> tuple[frozenset[Symbol], frozenset[Term]]:
         """What the field is made of: inputs, and bits that a full run stores in the roles."""
-        role = {c for _, value in self.q.roles for c in value.conditions() if isinstance(c, Term)}
+        role: set[Cond] = {c for _, value in self.q.roles for c in value.conditions()}
+        role |= {bits.negate(c) for c in role}
         todo = [c for r in self._rows for c in (r.stored, r.fresh) if isinstance(c, Term)]
         seen = set(todo)
         inputs: set[Symbol] = set()
@@ -781,7 +799,11 @@ class Decision:
         return tuple(dict.fromkeys(row._replace(stored=alone(row.stored)) for row in mine))
 
     def _kept_through(self, rows: tuple[Row, ...], partly: Cond, own: range) -> Witnessed | None:
-        """Return states A, B and C: after A and after B a full run with C leaves two values."""
+        """Return states A, B and C: after A and after B a full run with C leaves two values.
+
+        The last one stores what the first has not stored so.  Raises GaveUp where that is
+        not decided.
+        """
         q, runs = self.q, self.q.runs
         after = runs.thirds()
         lasts = [Under(rule, runs.third) for rule in self._rules]
@@ -799,21 +821,29 @@ class Decision:
             self._same((self._older,)), Under(partly, runs.third),
             *(Under(bits.negate(q.skips), one) for one in after),
         ]  # fmt: skip
+        # And it must change something: one that clears what all runs clear stores nothing.
+        claims.append(Denied(tuple(
+            Denied((
+                Under(row.stored, runs.third),
+                Denied((Under(row.stored, runs.first),
+                        Alike((row.fresh,), runs.third, runs.first)))))
+            for row in rows
+        )))  # fmt: skip
         which = self._which(claims, kept)
+        if which is None:
+            raise GaveUp
         if not which:
             return None
         claims.append(kept[which[0]])
 
-        def states(solver: Asked) -> dict[Symbol, bool] | None:
+        def states(solver: Asked) -> dict[Symbol, bool]:
             if not solver.check():
-                return None
+                raise GaveUp
             order = [n.copy(run) for n in sorted(self.inputs) for run in (THIRD, *RUNS)]
             order += sorted(n for n in self._all - self.inputs if not runs.is_context(n))
             return solver.smallest([*order, self._older.copy(FIRST)])
 
         values = self._asked(claims, {}, states)
-        if values is None:
-            return None
         rest = values | dict.fromkeys(q.old, values.get(self._older.copy(FIRST), False))
         runs_of = [
             {**rest, **{n: values.get(n.copy(run), False) for n in self.inputs}}
@@ -825,7 +855,7 @@ class Decision:
             last = {**runs_of[2], **dict(zip(self._held, left, strict=True))}
             results.append(q.full.evaluate(last))
         if results[0] == results[1]:
-            return None
+            raise GaveUp
         shown = self.field_units
         numbers = [tuple(_value(u, run) for u in shown) for run in runs_of]
         role = tuple((name, value.evaluate(runs_of[2])) for name, value in q.roles)

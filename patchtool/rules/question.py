@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from patchtool.c.layout import CType, IntType, PointerType, RecordType, settled
 from patchtool.c.lower import Trouble
 from patchtool.c.memory import Fact, Function, Int, Loc, Opaque, Unclear, is_shared, member_of
-from patchtool.model import FieldResult, Input, Reason, Verdict, Witness
+from patchtool.model import FieldResult, Input, Place, Reason, Verdict, Witness
 from patchtool.proof import bits
 from patchtool.proof.bits import Bits, Cond, Symbol, Term, Under, Word
 from patchtool.proof.coverage import (
@@ -91,6 +91,8 @@ class Terms:
         self._prefixes = tuple(f"{c}." if c.path else f"{c.root.name}->" for c in self.contexts)
         self._runs = self._made_runs({})
         self._others = [g for g in self.out.guards if g.symbol != self.guard.symbol]
+        self._passed_by: frozenset[Symbol] = frozenset()
+        """What troubles that no run meets are read off."""
         self._left_in: dict[tuple[Loc, bool], list[Cond]] = {}
         self._cells = {
             loc: value
@@ -118,7 +120,7 @@ class Terms:
         me, prefixes = weakref.proxy(self), self._prefixes  # or the two would hold each other
         return Runs(
             lambda symbol: me._left(symbol, patched),
-            lambda symbol: me._is_constant(symbol.word),
+            lambda symbol: me.is_constant(symbol.word),
             lambda symbol: symbol.word.name.startswith(prefixes),
         )
 
@@ -327,7 +329,8 @@ class Terms:
 
     # -- symbols -------------------------------------------------------------------------------
 
-    def _is_constant(self, word: Word) -> bool:
+    def is_constant(self, word: Word) -> bool:
+        """Tell whether a word is alike in all runs."""
         return self._constant_reason(word) is not None
 
     def _constant_reason(self, word: Word) -> str | None:
@@ -447,15 +450,61 @@ class Terms:
 
     def spoilt(self, context: Loc, member: tuple[str, ...]) -> tuple[Reason, ...]:
         """Return the troubles that lie on this path, and the doubts about a field."""
-        found = {
-            (trouble.place, trouble.reason)
-            for trouble in self._troubles
-            if (trouble.path is True and self.guard.path is True)
-            or can_hold([self.guard.path, trouble.path]) is not False
-        }
+        found = set(self.met)
         if self.ledger is not None:
             found.update(self.ledger.doubts_about(context_name(context), member))
         return tuple(Reason(text, place) for place, text in sorted(found))
+
+    @cached_property
+    def met(self) -> frozenset[tuple[Place, str]]:
+        """The troubles that lie on this path."""
+        return self._sorted_out[0]
+
+    @cached_property
+    def avoided(self) -> frozenset[tuple[Place, str]]:
+        """Those that the text lets lie on it, and that no two runs meet."""
+        return self._sorted_out[1]
+
+    @cached_property
+    def _sorted_out(self) -> tuple[frozenset[tuple[Place, str]], ...]:
+        met: set[tuple[Place, str]] = set()
+        avoided: set[tuple[Place, str]] = set()
+        for one in self._troubles:
+            if (one.path is True and self.guard.path is True) or (
+                can_hold([self.guard.path, one.path]) is not False
+            ):
+                (met if self._is_met(one) else avoided).add((one.place, one.reason))
+        return frozenset(met), frozenset(avoided - met)
+
+    def _is_met(self, trouble: Trouble) -> bool:
+        """Tell whether a full run, or one that skips behind it, comes to a trouble.
+
+        What a run that skips finds in the context is what a full one leaves there: a loop
+        over a level that is stored has few turns.
+        """
+        runs, guard = self._runs, self.guard
+        if guard.skips is None or isinstance(trouble.path, bool):
+            return trouble.path is not False
+        path, condition = self._others_closed(guard.path), self._closed(guard.condition)
+        met = self._others_closed(trouble.path)
+        full, kept = (
+            bits.substitute(met, {guard.symbol: side}) for side in (not guard.skips, guard.skips)
+        )
+        again = bits.both(path, condition if guard.skips else bits.negate(condition))
+        read = bits.symbols([full, kept, again])
+        held = (runs.stored(one) for one in read if runs.is_context(one))
+        read |= bits.symbols(one for one in held if one is not None)
+        around = [
+            *(Under(one, run) for one in self._legal(read) for run in (runs.first, runs.other)),
+            Under(path, runs.first),
+        ]
+        second = (Under(again, runs.second), Under(kept, runs.second))
+        if can_hold([*around, Under(full, runs.first)], runs.manager) is not False:
+            return True
+        if can_hold([*around, *second], runs.manager) is not False:
+            return True
+        self._passed_by |= bits.symbols([kept])
+        return False
 
     def restless(self, question: Question) -> tuple[Reason, ...]:
         """Say what a skip changes of what the next run reads in the context.
@@ -466,6 +515,7 @@ class Terms:
         """
         terms = [question.skips, question.path]
         read = bits.symbols(terms) | question.full.symbols | question.kept.symbols
+        read |= self._passed_by
         changed: dict[Loc, Cond] = {}
         unlike: Cond = False
         for symbol in sorted(read):

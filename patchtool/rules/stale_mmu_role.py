@@ -65,6 +65,10 @@ class Decided(NamedTuple):
     context: Context
     asked: tuple[Asked, ...]
     seen: tuple[Seen, ...]
+    met: frozenset[tuple[Place, str]]
+    """Troubles that lie on the path, by place and reason."""
+    avoided: frozenset[tuple[Place, str]]
+    """Those that only seem to."""
 
 
 class Examined(NamedTuple):
@@ -149,12 +153,15 @@ def _examined(
     troubles = {run: (*run.troubles, *doubts(tree, run, starts)) for run in runs}
     for run, more in rival_entries(tree, runs).items():
         troubles[run] = (*troubles[run], *more)
-    everywhere = [one for some in troubles.values() for one in some]
-    everywhere += unreached(runs, starts)
+    hidden = [one for some in troubles.values() for one in some]
+    everywhere = list(unreached(runs, starts))
     if ways is None:  # else the verdicts of some ways are all that is asked for
         everywhere += missing_pieces(tree, runs, starts)
     ledger = None if ways is not None else _ledger(tree, wanted, accounting(runs))
     decided = [_decide(tree, path, troubles[path.lowered], wanted, ledger) for path in paths]
+    avoided = frozenset[tuple[Place, str]]().union(*(one.avoided for one in decided))
+    avoided = avoided.difference(*(one.met for one in decided))
+    everywhere += [one for one in hidden if (one.place, one.reason) not in avoided]
     asked = tuple(question for one in decided for question in one.asked)
     contexts = [one.context for one in decided if one.context.fields]
     if ledger is not None:
@@ -237,7 +244,8 @@ def _decide(
             if member is None:
                 continue
             place, is_stored = guard.place, terms.stores(context, record, member)
-            seen.append(Seen(context_name(context), name, member, place, is_stored))
+            where = path.lowered.start.file
+            seen.append(Seen(context_name(context), name, member, place, is_stored, where))
             bits.allow(MAX_TERMS)
             try:
                 result, question = _decide_field(
@@ -254,7 +262,7 @@ def _decide(
     found = Context(
         guard.place.function, context_name(guard.context), path.entry, guard.place, tuple(results)
     )
-    return Decided(found, tuple(asked), tuple(seen))
+    return Decided(found, tuple(asked), tuple(seen), terms.met, terms.avoided)
 
 
 def _left_alone(tree: Tree, runs: Sequence[Lowered], wanted: Sequence[str]) -> Iterator[Trouble]:
@@ -340,10 +348,24 @@ def _decide_field(
             question = question._replace(covered_elsewhere=equal)
             decision = Decision(question)
             answer = decision.decide()
+    kept: tuple[Patch, ...] = ()
     if answer.verdict == "covered":
         spoilt += terms.restless(question)
-        spoilt += _blamed(terms, question, elements, polarity, patches) if is_patched else ()
+        if is_patched:
+            from patchtool.rules.upkeep import in_step
+
+            kept = in_step(terms, decision, patches)
+            rest = tuple(one for one in patches if one not in kept)
+            spoilt += _blamed(terms, question, elements, polarity, rest) if rest else ()
     result = terms.result(name, written, decision, answer, spoilt, invalidated)
+    if kept:
+        words = "{}() keeps {} in step with {}"
+        facts = {
+            words.format(one.place.function, written, ".".join((one.role, *one.below)))
+            for one in kept
+            if one.value is None
+        }
+        result = result._replace(assumptions=tuple(sorted({*result.assumptions, *facts})))
     return result, question
 
 

@@ -49,6 +49,8 @@ class Patch(NamedTuple):
     context: str
     value: int | None
     """What is stored, where that is a number."""
+    function: Definition | None
+    """The function, or the macro, around it."""
 
 
 class Ledger:
@@ -104,8 +106,11 @@ class Ledger:
                 how = "stored elsewhere, and carries nothing"
                 value = _number(mention.value)
                 self.patches.append(
-                    Patch(mention.place, mention.name, mention.below, mention.context, value)
-                )
+                    Patch(
+                        mention.place, mention.name, mention.below, mention.context, value,
+                        mention.function,
+                    )
+                )  # fmt: skip
             else:
                 how = self._doubt(mention, outside)
         self.accounts.append(Account(mention.place, mention.name, mention.what, how))

@@ -7,17 +7,19 @@ proof that nothing goes stale: a brace is lost, a store dropped, a member rename
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from patchtool.c.lower import Lowered, Trouble
 from patchtool.c.memory import Int, Loc
-from patchtool.c.scan import places
+from patchtool.c.scan import Definition, places
 from patchtool.model import Place
 from patchtool.proof import bits
 from patchtool.proof.bits import Bits, Cond, Term
 from patchtool.proof.coverage import can_hold
 from patchtool.world.entries import Tree, context_name
+from patchtool.world.mentions import Mentions
 from patchtool.world.readers import Selection
 
 
@@ -29,6 +31,8 @@ class Seen(NamedTuple):
     member: tuple[str, ...]
     place: Place
     is_stored: bool
+    start: str = ""
+    """The file in which the way begins."""
 
 
 def vanished(
@@ -55,6 +59,13 @@ def vanished(
             reason = f"{field} of {context} is stored by no set-up and read"
             reason += f" in {read.function}() ({read.file}:{read.line})"
         else:
+            others = [one for one in ones if one.is_stored]
+            missing = [
+                one
+                for one in missing
+                if any(_share_a_host(tree, one, other) for other in others)
+                or not _is_stored_beside(tree, one, others)
+            ]
             reason = f"{field} of {context} is not stored here, and is by another set-up"
         yield from (Trouble(place, reason, False) for place in {one.place for one in missing})
 
@@ -96,6 +107,47 @@ def _depends(value: Bits, old: Bits) -> Cond:
     low, high = (bits.Substitution(known).vector(value).conditions() for known in sides)
     differs = (bits.negate(bits.same(a, b)) for a, b in zip(low, high, strict=True))
     return bits.negate(bits.every(map(bits.negate, differs)))
+
+
+def _vendor(tree: Tree, file: str) -> str | None:
+    return next((one for one in tree.index.target.vendors if file.startswith(one)), None)
+
+
+def _share_a_host(tree: Tree, one: Seen, other: Seen) -> bool:
+    """Tell whether two ways may be gone on one host, which loads the module of one vendor."""
+    vendors = _vendor(tree, one.start), _vendor(tree, other.start)
+    return None in vendors or vendors[0] == vendors[1]
+
+
+def _is_stored_beside(tree: Tree, one: Seen, others: list[Seen]) -> bool:
+    """Tell whether a host on which no set-up stores a field has other code that does, or no need.
+
+    It has none where all that reads the field is one of several texts of a macro: a template
+    that is compiled for what the set-ups of the other vendor select.
+    """
+    rivals = {_vendor(tree, other.start) for other in others}
+    owners = frozenset(tree.roles.contexts)
+    found = Mentions(tree.index, tree.types, {one.member[0]: owners}).of(one.member[0])
+    templates = {
+        mention.function.name
+        for mention in found
+        if mention.function is not None and _is_template(tree, mention.function)
+    }
+    for mention in found:
+        vendor = _vendor(tree, mention.place.file)
+        if mention.kind == "store" and vendor is not None and vendor not in rivals:
+            return True
+    return all(
+        mention.kind not in ("read", "open")
+        or _vendor(tree, mention.place.file) in rivals
+        or (mention.function is not None and mention.function.name in templates)
+        or not templates.isdisjoint(re.findall(r"\w+", mention.what))
+        for mention in found
+    )
+
+
+def _is_template(tree: Tree, function: Definition) -> bool:
+    return function.kind == "macro" and len(tree.index.macros(function.name, function.file)) > 1
 
 
 def _grouped(seen: Iterable[Seen]) -> dict[tuple[str, str], list[Seen]]:

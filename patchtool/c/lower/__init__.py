@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 
 from patchtool.c.lower.records import (
+    BY_MORE,
     Comparison,
     Exhausted,
     Guard,
@@ -130,5 +131,6 @@ class Lowering(Statements):
 
 
 __all__ = [
-    "MAX_TERMS", "Comparison", "Guard", "Lowered", "Lowering", "RoleShape", "RoleStore", "Trouble",
+    "BY_MORE", "MAX_TERMS", "Comparison", "Guard", "Lowered", "Lowering", "RoleShape", "RoleStore",
+    "Trouble",
 ]  # fmt: skip

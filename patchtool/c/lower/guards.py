@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from patchtool.c import syntax
 from patchtool.c.lower.arithmetic import ordered
-from patchtool.c.lower.records import Comparison, Guard, Trouble, Unsupported
+from patchtool.c.lower.records import BY_MORE, Comparison, Guard, Trouble, Unsupported
 from patchtool.c.lower.storage import Storage
 from patchtool.c.memory import Int, Loc, Opaque, Pointer, State, Value
 from patchtool.c.syntax import Node
@@ -109,7 +109,7 @@ class Guards(Storage):
                 if fewer != (bits.both(no, bits.negate(yes)) is False):
                     guard = guard._replace(skips=fewer)
                 elif guard.comparisons[0].symbol is None:
-                    reason = f"a branch depends on {guard.context} by more than a comparison"
+                    reason = BY_MORE.format(guard.context)
                     self.out.troubles.append(Trouble(guard.place, reason, guard.path))
             used = tuple(self._filled(c) for c in guard.comparisons)
             settled.append(guard._replace(comparisons=used))

@@ -105,6 +105,10 @@ class Trouble(NamedTuple):
     path: Cond
 
 
+BY_MORE = "a branch depends on {} by more than a comparison"
+"""The reason of a trouble with a branch that may be a guard; as a branch it is understood."""
+
+
 class Lowered:
     """What one run of an entry function amounts to."""
 

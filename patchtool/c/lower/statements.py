@@ -465,13 +465,16 @@ class Statements(Calls):
                     if not self._is_possible(bits.both(here, go)):
                         go = False
                 if not isinstance(go, bool):
-                    if open_turns == MAX_OPEN_TURNS:
-                        raise Unsupported(
-                            condition_node, "a loop whose number of turns is not constant"
-                        )
-                    open_turns += 1
                     ends.append(current.fork(bits.negate(go)))
                     current = current.fork(go)
+                    if open_turns == MAX_OPEN_TURNS:  # so many are rare, and may be none at all
+                        reason = "a loop whose number of turns is not constant"
+                        ended = self._unsupported(
+                            node, current, Unsupported(condition_node, reason)
+                        )
+                        ends += [ended] if ended is not None else []
+                        break
+                    open_turns += 1
                 elif not go:
                     ends.append(current)
                     break

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Fields that are arrays, that a set-up stores in part, or that one vendor alone stores."""
+
+import pytest
+from edited import check, fixture
+
+MMU = "arch/x86/kvm/mmu/mmu.c"
+HEADER = "arch/x86/include/asm/kvm_host.h"
+FIXED = fixture("role-regs-fixed")
+TDP = "\tcontext->shadow_root_level = kvm_mmu_get_tdp_level(vcpu);\n"
+
+
+def changed(*edits, fields=("keep",), more=()):
+    """Return the report on a tree with some edits of its text, and a field ``keep``."""
+    text, header = FIXED[MMU].decode(), FIXED[HEADER].decode()
+    for before, after in edits:
+        assert before in text
+        text = text.replace(before, after, 1)
+    header = header.replace("struct kvm_mmu {\n", "struct kvm_mmu {\n\tu64 keep[6];\n", 1)
+    assert "keep" in header
+    files = {**FIXED, MMU: text.encode(), HEADER: header.encode()}
+    for path, code in more:
+        files[path] = files.get(path, b"#include <linux/kvm_host.h>\n") + code.encode()
+    return check(files, fields)
+
+
+def keep(report, field="keep"):
+    """Return what is said of a field on the way of TDP."""
+    (found,) = [
+        one
+        for context in report.contexts
+        for one in context.fields
+        if context.initialiser == "init_kvm_tdp_mmu" and one.name == field
+    ]
+    return found
+
+
+def tdp(code):
+    """Return an edit that adds code behind the guard of the TDP set-up."""
+    return TDP, TDP + "".join(f"\t{line}\n" for line in code)
+
+
+@pytest.mark.parametrize(
+    ("code", "accumulates"),
+    [
+        (["if (!is_cr0_pg(context))", "\tcontext->keep[0] = 0;", "else",
+          "\tcontext->keep[0] |= is_cr4_pae(context) ? 2 : 4;"], True),
+        (["if (is_cr0_pg(context))", "\tcontext->keep[0] = is_cr4_pae(context) ? 0xff : 0xf0;",
+          "if (shadow_accessed_mask)", "\tcontext->keep[0] &= ~shadow_accessed_mask;"], False),
+        (["context->keep[0] = 0;", "context->keep[0] |= is_cr4_pae(context) ? 2 : 4;"], False),
+    ],
+)  # fmt: skip
+def test_accumulation(code, accumulates):
+    """To add to what is there is to keep it; to clear what every set-up clears is nothing."""
+    found = keep(changed(tdp(code)))
+    assert (found.accumulated is not None) is accumulates
+    assert found.verdict == ("gap" if accumulates else "covered")
+
+
+SWEEP = """static void sweep(struct kvm_mmu *context)
+{
+	int i;
+
+	for (i = context->shadow_root_level; --i >= 0;)
+		context->keep[i] = 7;
+}
+
+void kvm_init_mmu("""
+
+
+@pytest.mark.parametrize(
+    ("level", "is_fine"), [(TDP, True), (TDP.replace("kvm_mmu_get_tdp_level(vcpu)", "7"), False)]
+)
+def test_turns_by_what_is_stored(level, is_fine):
+    """How often a loop behind a guard turns is what a set-up has stored, whoever skips."""
+    report = changed(
+        (TDP, level + "\tcontext->keep[0] = 7;\n"),
+        ("void kvm_init_mmu(", SWEEP),
+        ("\t\tinit_kvm_tdp_mmu(vcpu);\n", "\t\tset_up(vcpu);\n"),
+        ("static void sweep(", "static void set_up(struct kvm_vcpu *vcpu);\nstatic void sweep("),
+        ("void kvm_init_mmu(",
+         "static void set_up(struct kvm_vcpu *vcpu)\n{\n\tinit_kvm_tdp_mmu(vcpu);\n\t"
+         "sweep(&vcpu->arch.root_mmu);\n}\n\nvoid kvm_init_mmu("),
+        fields=("keep", "shadow_root_level"),
+    )  # fmt: skip
+    said = [one.reason for one in report.unknowns if "beyond its end" in one.reason]
+    assert bool(said) is not is_fine
+    assert (keep(report).verdict == "covered") is is_fine
+
+
+READ = "int used(struct kvm_vcpu *vcpu)\n{\n\treturn vcpu->arch.mmu->ept_ad;\n}\n"
+TEMPLATE = """#if PTTYPE == 64
+#define HAVE_AD(mmu) true
+#else
+#define HAVE_AD(mmu) ((mmu)->ept_ad)
+#endif
+static bool FNAME(used)(struct kvm_mmu *mmu)
+{
+	return HAVE_AD(mmu);
+}
+"""
+STORED = "void svm_store(struct kvm_vcpu *vcpu)\n{\n\tvcpu->arch.mmu->ept_ad = 1;\n}\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "is_fine"),
+    [
+        ([], True),
+        ([("arch/x86/kvm/vmx/used.c", READ)], True),
+        ([("arch/x86/kvm/mmu/paging.h", TEMPLATE)], True),
+        ([("arch/x86/kvm/x86.c", READ)], False),
+        ([("arch/x86/kvm/svm/used.c", READ)], False),
+    ],
+)
+def test_stored_for_the_other_vendor(more, is_fine):
+    """A field that the set-ups of one vendor store alone must not be read on the other's hosts."""
+    report = changed(fields=("ept_ad",), more=more)
+    said = [one.reason for one in report.unknowns if "by another set-up" in one.reason]
+    assert bool(said) is not is_fine

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Code outside of the set-ups that changes a role, and what of it keeps a field in step."""
+
+import pytest
+from edited import check, fixture
+
+MMU = "arch/x86/kvm/mmu/mmu.c"
+FIXED = fixture("role-regs-fixed")
+EPT = ("nested_ept_init_mmu_context", "kvm_init_shadow_ept_mmu")
+
+
+def switched(body, before="struct kvm_mmu *mmu = vcpu->arch.mmu;"):
+    """Return the report on a tree where a function that changes the role is added."""
+    code = "void switch_eptp(struct kvm_vcpu *vcpu, bool ad, bool sure)\n{\n\t"
+    code += before + "\n\n\t" + body + "\n}\n"
+    return check({**FIXED, MMU: FIXED[MMU] + code.encode()}, ("ept_ad",))
+
+
+def ept_ad(report):
+    """Return the verdict on the field where the role determines it, and what it rests on."""
+    ((verdict, facts),) = {
+        (one.verdict, one.assumptions)
+        for context in report.contexts
+        for one in context.fields
+        if "ept" in context.initialiser
+    }
+    return verdict, facts
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "mmu->ept_ad = ad;\n\tmmu->mmu_role.base.ad_disabled = !ad;",
+        "mmu->mmu_role.base.ad_disabled = !ad;\n\tmmu->ept_ad = ad;",
+        "if (mmu->mmu_role.base.ad_disabled == !ad)\n\t\treturn;\n\t"
+        "mmu->mmu_role.base.ad_disabled = !ad;\n\tmmu->ept_ad = ad;",
+        "mmu->mmu_role.base.ad_disabled = !ad;\n\tmmu->ept_ad = !mmu->mmu_role.base.ad_disabled;",
+        "mmu->mmu_role.base.ad_disabled = 1;\n\tmmu->ept_ad = 0;",
+    ],
+)
+def test_changed_together(body):
+    """A field that follows the changed role is as a set-up with that role leaves it."""
+    report = switched(body)
+    assert ept_ad(report)[0] == "covered"
+    assert not report.unknowns
+
+
+def test_it_is_told():
+    """What the proof rests on names the function, the field and the bit."""
+    body = "mmu->ept_ad = ad;\n\tmmu->mmu_role.base.ad_disabled = !ad;"
+    words = "switch_eptp() keeps ept_ad in step with mmu_role.base.ad_disabled"
+    assert words in ept_ad(switched(body))[1]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "mmu->mmu_role.base.ad_disabled = !ad;",
+        "mmu->ept_ad = ad;\n\tmmu->mmu_role.base.ad_disabled = ad;",
+        "mmu->mmu_role.base.ad_disabled = !ad;\n\tif (sure)\n\t\tmmu->ept_ad = ad;",
+        "mmu->mmu_role.base.ad_disabled = !ad;\n\tvcpu->arch.guest_mmu.ept_ad = ad;",
+        "mmu->mmu_role.base.ad_disabled = !ad;\n\tmmu->ept_ad = unclear(mmu);",
+        "mmu->mmu_role.base.ad_disabled = !ad;\n\tmmu->ept_ad = ad;\n\t"
+        "mmu->mmu_role.base.ad_disabled = sure;",
+    ],
+)
+def test_changed_apart(body):
+    """One that does not, or may not, is in doubt."""
+    report = switched(body)
+    assert ept_ad(report)[0] == "unknown"
+    assert any("carries a field and is stored here as well" in u.reason for u in report.unknowns)
