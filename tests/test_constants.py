@@ -22,15 +22,15 @@ MARKED = "int kvm_init(void);\n\nstatic int __init host_init(void)\n{\n\treturn 
 STARTED = "int kvm_init(void);\n\nstatic int host_init(void)\n{\n\treturn kvm_init();\n}\n"
 
 
-def level(*parts, generic=INIT):
+def level(*parts, generic=INIT, what="host_level", declared="extern int host_level;\n"):
     """Return the verdict of a check where a level comes from an object, with some more code."""
     text = FIXED[MMU].decode()
     before = "\tcontext->root_level = role_regs_to_root_level(&regs);"
     assert before in text
-    text = text.replace(before, "\tcontext->root_level = host_level & 7;")
+    text = text.replace(before, f"\tcontext->root_level = {what} & 7;")
     files = {
         **FIXED,
-        MMU: text.replace("#define ACC_ALL", "extern int host_level;\n#define ACC_ALL").encode(),
+        MMU: text.replace("#define ACC_ALL", f"{declared}#define ACC_ALL").encode(),
         MODULE: b"#include <linux/kvm_host.h>\n#include <asm/branch.h>\n"
         + "\n".join(parts).encode(),
         "arch/x86/include/asm/branch.h": BRANCH.encode(),
@@ -68,6 +68,27 @@ def test_set_at_module_load(parts):
 def test_set_at_any_time(parts):
     """One to which another function comes, or somebody who has an address, is none."""
     assert level(*parts) in ("gap", "unknown")
+
+
+HOST = "struct host {\n\tint level, other;\n};\n\nextern struct host host;\n"
+OBJECT = "struct host host;\n"
+GIVEN = "void late(int n)\n{\n\ttake(&host, n);\n}\n"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "parts"),
+    [
+        ("covered", [OBJECT]),
+        ("unknown", [OBJECT, GIVEN]),
+        ("unknown", [OBJECT, "void take(struct host *h, int n)\n{\n\th->other = n;\n}\n", GIVEN]),
+        ("unknown", [OBJECT, "static void f(struct host *h)\n{\n\th->level = 1;\n}\n", GIVEN]),
+        ("gap", [OBJECT, "void take(struct host *h, int n)\n{\n\th->level = n;\n}\n", GIVEN]),
+        ("gap", [OBJECT, "void late(int n)\n{\n\thost.level = n;\n}\n"]),
+    ],
+)
+def test_address_of_an_object(verdict, parts):
+    """Who has its address may change it; a gap needs a store that could be to it."""
+    assert level(HOST, *parts, what="host.level", declared=HOST) == verdict
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from patchtool.proof.coverage import (
     can_hold,
 )
 from patchtool.world import hosts
-from patchtool.world.constants import host_constant
+from patchtool.world.constants import host_constant, unclear_change
 from patchtool.world.entries import Path, Tree, context_name
 from patchtool.world.mentions import variable_type
 
@@ -574,6 +574,24 @@ class Terms:
             if by is not None:
                 found[unit] = Invalidated(by, tuple(map(word.bit, range(self._width(word, 64)))))
         return found
+
+    def unclear(self, units: Iterable[Unit]) -> dict[Unit, Reason]:
+        """Return the inputs among some that are of the host, and why they may change.
+
+        Nothing is known to store to them, so that no gap may rest on a change of one.
+        """
+        found: dict[Unit, Reason] = {}
+        for unit in units:
+            word = unit.bits[0].word
+            mention = unclear_change(self.tree, word) if is_shared(word) else None
+            if mention is not None:
+                found[unit] = Reason(f"{mention.reason}, so {unit.name} may change", mention.place)
+        return found
+
+    def bits_of(self, unit: Unit) -> frozenset[Symbol]:
+        """Return all bits of the word that an input is."""
+        word = unit.bits[0].word
+        return frozenset(map(word.bit, range(self._width(word, 64))))
 
     def _fixed_while_nested(self, word: Word) -> bool:
         """Tell whether an input belongs to L2's control block and the context to L1."""

@@ -348,6 +348,14 @@ def _decide_field(
             question = question._replace(covered_elsewhere=equal)
             decision = Decision(question)
             answer = decision.decide()
+    if answer.verdict == "gap" and not answer.history:
+        doubtful = terms.unclear(answer.missing_units)
+        if doubtful:  # is there a gap without them?
+            equal = frozenset(bit for unit in doubtful for bit in terms.bits_of(unit))
+            question = question._replace(covered_elsewhere=question.covered_elsewhere | equal)
+            decision = Decision(question)
+            answer = decision.decide()
+            spoilt += tuple(doubtful.values()) if answer.verdict == "covered" else ()
     kept: tuple[Patch, ...] = ()
     if answer.verdict == "covered":
         spoilt += terms.restless(question)

@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import re
 
+from patchtool.c.index import is_static
+from patchtool.c.layout import CType, RecordType
 from patchtool.c.memory import Fact, Loc
 from patchtool.c.scan import WORDS, Definition, places, strip_comments
 from patchtool.model import Place
 from patchtool.proof.bits import Word
 from patchtool.world.entries import Tree
 from patchtool.world.ledger import users
-from patchtool.world.mentions import Mention
+from patchtool.world.mentions import Mention, Mentions
 
 _TOLD_OF = re.compile(
     rb"(?:EXPORT_\w+|(?:core_|late_)?module_param\w*|MODULE_PARM_DESC)\s*\([^;]*\Z"
@@ -41,22 +43,8 @@ def host_constant(tree: Tree, word: Word) -> str | None:
     declared = tree.index.declaration(name.group(), tree.roles.here)
     where = f"{declared[0]}:{declared[1]}" if declared is not None else tree.roles.here
     mark = re.search(r"__read_mostly|__ro_after_init|\bconst\b", declared[2]) if declared else None
-    writers: dict[tuple[str, str, int], Definition] = {}
-    for mention in tree.objects.of(name.group()):
-        function = mention.function
-        if mention.kind not in ("store", "open"):
-            continue
-        if function is None:
-            if not _is_told_of(tree, mention):
-                return None
-        elif function.kind == "macro":
-            for _, user in tree.index.users(function.name):
-                writers[user.key] = user
-        else:
-            writers[function.key] = function
-    if not all(_only_at_load(tree, writer) for writer in writers.values()):
-        return None
-    if _is_writable_parameter(tree, name.group().encode()):
+    writers, late = _writers(tree, name.group())
+    if late or _is_writable_parameter(tree, name.group().encode()):
         return None
     if mark is not None:
         return f"{symbol} is set at module load ({mark.group()}, {where})"
@@ -64,6 +52,67 @@ def host_constant(tree: Tree, word: Word) -> str | None:
         return f"{symbol} is never assigned to in KVM ({where})"
     names = ", ".join(sorted({f"{writer.name}()" for writer in writers.values()}))
     return f"{symbol} is set at module load ({names}, {where})"
+
+
+def unclear_change(tree: Tree, word: Word) -> Mention | None:
+    """Return how an object of the host may change, where nothing is known to store to it.
+
+    None where something is, or where nothing may change it.  Known is a store by its name, and
+    one through a pointer to its type where its address is given away.
+    """
+    name = re.match(r"\w+", word.name)
+    if name is None or _is_writable_parameter(tree, name.group().encode()):
+        return None
+    late = _writers(tree, name.group())[1]
+    if any(one.kind == "store" for one in late) or _is_stored_through(tree, word):
+        return None
+    return next(iter(late), None)
+
+
+def _is_stored_through(tree: Tree, word: Word) -> bool:
+    """Tell whether a member of an object is stored to late, through a pointer to its record."""
+    loc = word.about
+    if not isinstance(loc, Loc) or not loc.path:
+        return False
+    holder: CType | None = None
+    for here in tree.objects.of_file_scope(loc.root.name, tree.roles.here):
+        for step in loc.path:
+            if not isinstance(here, RecordType) or step not in here.by_name:
+                return False
+            holder, here = here, here.by_name[step][1]
+    if not isinstance(holder, RecordType):
+        return False
+    book = Mentions(tree.index, tree.types, {loc.path[-1]: frozenset((holder.tag,))})
+    stores = [one for one in book.of(loc.path[-1]) if one.kind == "store" and "->" in one.what]
+    return any(_runs_late(tree, one.function) for one in stores if one.function is not None)
+
+
+def _runs_late(tree: Tree, function: Definition) -> bool:
+    """Tell whether a function is known to run behind module initialisation too."""
+    return not _only_at_load(tree, function) and (
+        not is_static(function) or any(users(tree.index, tree.objects.files, function))
+    )
+
+
+def _writers(tree: Tree, name: str) -> tuple[dict[tuple[str, str, int], Definition], list[Mention]]:
+    """Return the functions that may store to an object, and the mentions that may run late."""
+    writers: dict[tuple[str, str, int], Definition] = {}
+    late: list[Mention] = []
+    for mention in tree.objects.of(name):
+        function = mention.function
+        if mention.kind not in ("store", "open"):
+            continue
+        if function is None:
+            if not _is_told_of(tree, mention):
+                late.append(mention)
+            continue
+        users = [function]
+        if function.kind == "macro":
+            users = [user for _, user in tree.index.users(function.name)]
+        writers.update((user.key, user) for user in users)
+        if not all(_only_at_load(tree, user) for user in users):
+            late.append(mention)
+    return writers, late
 
 
 def _is_told_of(tree: Tree, mention: Mention) -> bool:

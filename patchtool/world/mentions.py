@@ -155,7 +155,7 @@ class Mentions:
             found = self.variables(root).get(text(node), [])
             kinds = [self._declared_type(base, name, here) for base, name in found]
             if not kinds and not root.has_error:
-                kinds = self._of_file_scope(text(node), here)
+                kinds = self.of_file_scope(text(node), here)
             return kinds[0] if kinds and all(k == kinds[0] for k in kinds) else unknown
         if kind == "field_expression":
             base, field = (node.child_by_field_name(n) for n in ("argument", "field"))
@@ -185,7 +185,7 @@ class Mentions:
             return self._returned(node, here)
         return unknown
 
-    def _of_file_scope(self, name: str, here: str) -> list[CType]:
+    def of_file_scope(self, name: str, here: str) -> list[CType]:
         """Return the type of the object of file scope that a name means, none for a macro."""
         found = None if self.index.macros(name, here) else self.index.declaration(name, here)
         if found is None:
