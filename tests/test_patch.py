@@ -378,8 +378,8 @@ def test_checkpatch_has_nothing_to_say(kernels, tmp_path):
                    if (t / "scripts/checkpatch.pl").is_file()), None)  # fmt: skip
     if script is None:
         pytest.skip("none of the kernels has scripts/checkpatch.pl")
-    for name in GAPS:
-        for path in written(copied(name, tmp_path / name / "tree")):
+    for name in (*GAPS, "vcpu-masks-gap"):
+        for path in written(copied(name, tmp_path / name / "tree"), "--fields", "all"):
             # Without kernel history no commit of a Fixes tag is known.
             done = subprocess.run(
                 ["perl", script, "--no-tree", "--strict", "--ignore", "UNKNOWN_COMMIT_ID", path],

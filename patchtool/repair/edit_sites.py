@@ -370,7 +370,7 @@ def _anchors(function: Definition, stores: list[Store]) -> list[Store]:
             before.endswith((b";", b"{", b"}"))
             and plain[plain.rfind(b"\n", 0, at) + 1 : at].isspace()
         ):
-            blocks[_block(plain, at)] = store
+            blocks[block_at(plain, at)] = store
     return sorted(blocks.values(), key=lambda s: -s.start)[:_MOST_SITES]
 
 
@@ -378,7 +378,7 @@ def _without_directives(plain: bytes) -> bytes:
     return re.sub(rb"^[ \t]*#[^\n]*", lambda m: b" " * len(m.group()), plain, flags=re.M)
 
 
-def _block(plain: bytes, at: int) -> int:
+def block_at(plain: bytes, at: int) -> int:
     """Return where the innermost block around a place opens."""
     depth = 0
     for back in range(at - 1, -1, -1):
@@ -396,7 +396,7 @@ def _implied(function: Definition, store: Store, bit: Bit, read: str) -> bool:
     plain = strip_comments(function.text)
     at = store.start - function.start
     words = re.escape(read.removeprefix("!!")).encode()
-    opened = plain[: _block(plain, at)].rstrip()
+    opened = plain[: block_at(plain, at)].rstrip()
     if re.search(rb"\bif\s*\(\s*" + words + rb"\s*\)\Z", opened):
         return True
     left = rb"\bif\s*\(\s*!\s*" + words + rb"\s*\)\s*(?:\{[^{}]*\breturn\b[^{}]*\}|return\b)"

@@ -219,10 +219,12 @@ class _Search:
         after = self._check(Index(overlay, rule.TARGET))
         if _is_worse(before, after):
             return None
-        was, still = gaps(before), gaps(after)
+        was = gaps(before)
         inputs: tuple[str, ...] = (name,)
         if candidate.kind == "invalidation":
-            inputs = tuple(sorted(_missed(was) - _missed(still)))
+            inputs = tuple(sorted(_found(was, results(after))))
+            if name not in inputs:
+                return None
         closed = tuple(
             key
             for key, one in was.items()
@@ -293,6 +295,18 @@ def _member(index: Index, report: Report, name: str) -> Proposal:
 def _missed(open_: Mapping[Key, FieldResult]) -> set[str]:
     """Return the inputs that roles miss."""
     return {name for one in open_.values() for name in one.missing}
+
+
+def _found(
+    was: Mapping[Key, FieldResult], now: Mapping[Key, tuple[Context, FieldResult]]
+) -> set[str]:
+    """Return the inputs that roles miss no longer on a path where they did."""
+    return {
+        name
+        for key, one in was.items()
+        for name in one.missing
+        if _is_closed(one, now[key][1], (name,))
+    }
 
 
 def _is_closed(was: FieldResult, now: FieldResult, inputs: Sequence[str]) -> bool:

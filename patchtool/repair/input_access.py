@@ -72,9 +72,10 @@ def value_of(index: Index, name: str, here: str) -> Value | str:
         member = f"{stem}_{feature[1].lower()}" if feature is not None else stem
         return Value(name, member, 1, call[2])
     path = _PATH.fullmatch(name)
+    if path is None and re.fullmatch(r"\w+", name):
+        return f"{name} is a variable of the host, so no role of a vCPU can hold it"
     if path is None:
-        what = "is a variable of the host" if re.fullmatch(r"\w+", name) else "is no plain member"
-        return f"{name} {what}, so no role of a vCPU can hold it"
+        return f"how a function that calculates the role would read {name} is not known"
     steps = re.split(r"->|\.", path[2])[1:]
     width = _width(index, steps)
     if width is None:

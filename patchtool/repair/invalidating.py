@@ -22,6 +22,7 @@ from patchtool.repair.edit_sites import (
     Edit,
     Proposal,
     after_line,
+    block_at,
     calculators,
     find_extended,
 )
@@ -89,7 +90,7 @@ def is_told(index: Index, name: str) -> bool:
 
 def _held_in(index: Index, name: str) -> tuple[str, ...]:
     """Return the members that an input is kept in, or looked up in."""
-    if "(" in name:
+    if is_told(index, name) and "(" in name:
         return index.target.registers.told
     return (re.split(r"->|\.", name)[-1],) if re.search(r"->|\.", name) else ()
 
@@ -99,9 +100,12 @@ def _always_set(index: Index, report: Report, roles: Roles) -> str | None:
     extended = find_extended(index, roles)
     if extended is None:
         return None
-    for _, stores in calculators(index, report, extended):
+    for function, stores in calculators(index, report, extended):
         for one in stores:
-            if one.value in ("1", "true") and extended.record.slots[one.member][1] == 1:
+            plain = strip_comments(function.text)
+            outermost = block_at(plain, one.start - function.start) == plain.find(b"{")
+            is_bit = extended.record.slots[one.member][1] == 1
+            if outermost and is_bit and one.value in ("1", "true"):
                 return f"{extended.name}.{one.member}"
     return None
 
