@@ -113,6 +113,20 @@ class _Parser(argparse.ArgumentParser):
         return super().parse_known_args(args, namespace)
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Formats a help text: paragraphs for the width of the terminal, lists as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        from textwrap import fill
+
+        return "\n\n".join(
+            block
+            if "\n " in block or len(max(block.split("\n"), key=len)) <= width
+            else fill(block, min(width, 88), fix_sentence_endings=True, break_on_hyphens=False)
+            for block in text.split("\n\n")
+        )
+
+
 def _formatter(prog: str) -> argparse.HelpFormatter:
     """Return what formats a help text.
 
@@ -123,7 +137,7 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
         width = int(os.environ.get("COLUMNS") or os.get_terminal_size(1).columns)
     except (OSError, ValueError):
         width = 80
-    return argparse.RawDescriptionHelpFormatter(prog, width=(width or 80) - 2)
+    return _Help(prog, width=(width or 80) - 2)
 
 
 def _apply_settings(parser: _Parser) -> None:
@@ -504,12 +518,13 @@ def _tell(passed: Sequence[Passed], arguments: argparse.Namespace) -> None:
     told = [one for one in passed if arguments.verbose or (one.worth and not arguments.quiet)]
     if not told:
         return
+    from patchtool.report.layout import note
     from patchtool.report.words import counted, sentence
 
     for one in told:
-        sys.stderr.write(f"{sentence(f'{one.place}note: {one.what} {one.reason}')}\n")
+        note(sentence(f"{one.place}note: {one.what} {one.reason}"))
     if arguments.verbose:
-        sys.stderr.write(f"patchtool: {counted(len(passed), 'thing')} passed over\n")
+        note(f"patchtool: {counted(len(passed), 'thing')} passed over")
 
 
 def _print(text: str) -> None:
@@ -568,11 +583,12 @@ def _reason(error: OSError | ValueError) -> str:
 
 
 def _complain(message: str) -> None:
+    from patchtool.report.layout import note
     from patchtool.report.words import sentence
 
     # A word of thousands of letters says no more than its start.
     words = [word if len(word) <= _LONGEST else f"{word[:60]}..." for word in message.split()]
-    sys.stderr.write(f"patchtool: error: {sentence(' '.join(words))}\n")
+    note(f"patchtool: error: {sentence(' '.join(words))}")
 
 
 def _print_versions() -> int:

@@ -524,3 +524,34 @@ def test_imports_are_late(arguments, status, allowed):
     ended, _, loaded = done.stderr.splitlines()[-1].partition(" ")
     assert int(ended) == status
     assert set(json.loads(loaded.replace("'", '"'))) <= allowed
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_help_and_pages_fit_the_terminal(monkeypatch, capsys, width):
+    """No line of a help text or of a rule's page is wider than the terminal."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    for words in ([], *([name] for name in cli._COMMANDS)):
+        assert cli.main([*words, "--help"]) == 0
+    assert cli.main(["explain", "stale-mmu-role"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    code = [line for line in lines if line.startswith(("      ", "  patchtool ", "  git "))]
+    assert [line for line in lines if len(line) > width and line not in code] == []
+    assert max(map(len, lines)) <= max(width, 82)
+
+
+def test_notes_are_broken_at_blanks_on_a_terminal(tmp_path):
+    """A terminal would break inside of words; a file gets one line."""
+    command = [sys.executable, "-m", "patchtool", "check", str(tmp_path / "nowhere")]
+    done = subprocess.run(command, capture_output=True, check=False, env=around())
+    assert done.stderr.count(b"\n") == 1
+    ours, theirs = os.openpty()
+    narrow = {**around(), "COLUMNS": "60"}
+    done = subprocess.run(command, stderr=theirs, check=False, env=narrow)
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16).decode().replace("\r", "").splitlines()
+    os.close(ours)
+    assert done.returncode == 2
+    words = f"patchtool: error: {tmp_path}/nowhere does not exist; give the folder of a kernel tree"
+    assert " ".join(line.strip() for line in shown) == words
+    assert all(len(line) <= 60 or " " not in line.strip() for line in shown), shown
+    assert all(line.startswith("    ") for line in shown[1:])

@@ -581,7 +581,8 @@ def test_apply_is_all_or_nothing(cloned, monkeypatch):
     real, calls = os.replace, []
 
     def failing(source, target):
-        calls.append(target)
+        # The cache of histories is written to as well, unless an earlier run filled it.
+        calls.extend([target] * target.startswith(str(cloned)))
         if len(calls) == 2:
             raise OSError(28, "No space left on device", target)
         real(source, target)

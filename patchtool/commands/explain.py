@@ -30,5 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     if name not in RULES:
         there = f"there is {', '.join(RULES)}"
         raise UsageError(f"there is no rule {arguments.rule!r}; {there}{meant(name, RULES)}")
-    sys.stdout.write(as_text(RULES[name].page))
+    from patchtool.report.layout import columns
+
+    sys.stdout.write(as_text(RULES[name].page, min(columns(), 88)))
     return 0

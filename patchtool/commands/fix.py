@@ -134,9 +134,10 @@ def _run(arguments: argparse.Namespace, source: Source, author: str | None) -> i
             told = write(arguments.output, mails)
         _print("".join(f"{line}\n" for line in told))
     if not arguments.quiet:
-        sys.stderr.write(
-            "".join(f"patchtool: {line}\n" for line in _summary(outcome, source, arguments.verbose))
-        )
+        from patchtool.report.layout import note
+
+        for line in _summary(outcome, source, arguments.verbose):
+            note(f"patchtool: {line}")
     if outcome.open:
         return 1
     return 3 if outcome.last.verdict == "unknown" else 0

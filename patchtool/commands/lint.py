@@ -444,6 +444,8 @@ def _pushed(
     are.  Of a side of which nothing is known, what all remotes together have is not new, and
     without remotes the end of the branch is judged alone.  Both is said.
     """
+    from patchtool.report.layout import note
+
     pushed = []
     for line in lines.decode("utf-8", "surrogateescape").splitlines():
         words = line.split(" ")
@@ -459,11 +461,11 @@ def _pushed(
             end = repository.resolve(local)
         except InputError:
             # A tag may name a tree or a file, which no kernel is built from.
-            sys.stderr.write(f"patchtool: note: {name} is no commit, so it was not judged\n")
+            note(f"patchtool: note: {name} is no commit, so it was not judged")
             continue
-        known, note = ((there,), "") if there else _known_of(repository, remote, sides)
-        if note and not quiet:
-            sys.stderr.write(f"patchtool: note: {name}: {note}\n")
+        known, told = ((there,), "") if there else _known_of(repository, remote, sides)
+        if told and not quiet:
+            note(f"patchtool: note: {name}: {told}")
         yield end, known
 
 

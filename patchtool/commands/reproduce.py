@@ -224,6 +224,8 @@ def _print(lines: Iterable[str]) -> None:
 
 
 def _tell(lines: Sequence[str]) -> None:
+    from patchtool.report.layout import note
     from patchtool.report.words import sentence
 
-    sys.stderr.write("".join(f"patchtool: {sentence(line)}\n" for line in lines))
+    for line in lines:
+        note(f"patchtool: {sentence(line)}")

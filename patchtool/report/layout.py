@@ -8,6 +8,7 @@ own, and only a single word that is wider than all of it sticks out.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 WIDTH = 80
@@ -41,6 +42,15 @@ def wrapped(text: str, first: str = "", rest: str = "", width: int = WIDTH) -> I
         line += word if empty else f" {word}"
         empty = False
     yield line
+
+
+def note(text: str) -> None:
+    """Write a line to standard error; on a terminal it is broken at blanks where it is long.
+
+    Terminals break inside of words.  Who reads it from a file wants one line.
+    """
+    lines = wrapped(text, rest="    ", width=columns(2)) if sys.stderr.isatty() else (text,)
+    sys.stderr.write("".join(f"{line}\n" for line in lines))
 
 
 def table(

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 HEADINGS = (
@@ -97,15 +97,32 @@ b8453cdcf260 (v5.16) added EFER.LMA to the extended role.""",
 """Every rule by its name."""
 
 
-def as_text(page: Page) -> str:
-    """Return a page for a terminal."""
+def as_text(page: Page, width: int = 88) -> str:
+    """Return a page for a terminal of some columns; C keeps its lines."""
     parts = [f"{page.rule}: {page.title}\n"]
     for heading in HEADINGS:
-        body = "".join(
-            f"  {line}\n" if line else "\n" for line in page.sections[heading].split("\n")
-        )
+        alone = heading == "References"
+        body = "".join(f"{line}\n" for line in _lines(page.sections[heading], width, alone))
         parts.append(f"{heading}\n{body}")
     return "\n".join(parts)
+
+
+def _lines(text: str, width: int, alone: bool) -> Iterator[str]:
+    """Yield a section in lines of a width; ALONE tells that each line begins a new one."""
+    from textwrap import wrap
+
+    for number, block in enumerate(text.split("\n\n")):
+        if number:
+            yield ""
+        lines = block.split("\n")
+        if block.startswith("    "):
+            yield from (f"  {line}" for line in lines)
+            continue
+        for part in lines if alone else [" ".join(lines)]:
+            yield from wrap(
+                part, width, initial_indent="  ", subsequent_indent="      " if alone else "  ",
+                break_long_words=False, break_on_hyphens=False, fix_sentence_endings=not alone,
+            )  # fmt: skip
 
 
 def as_markdown(page: Page) -> str:
