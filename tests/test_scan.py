@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patchtool.c.index import calls
-from patchtool.c.scan import may_define, places, scan, strip_comments
+from patchtool.c.scan import may_define, places, scan, strip_comments, unspliced
 
 
 def _without_comments(text: bytes) -> bytes:
@@ -150,3 +150,23 @@ def test_conditions_around_a_macro_are_all_of_them():
     file = scan("a.h", text)
     found = {name: file.macros(name)[0].conditions for name in "MNO"}
     assert found == {"M": (("A", True), ("B", False)), "N": (("A", True),), "O": ()}
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        (b"x->root_le\\\nvel = 3;\ny\n", b"x->root_level \n = 3;\ny\n"),
+        (b"x-\\\n>root \\\n = 3;\n", b"x->root \n  \n = 3;\n"),
+        (b"a\\\nb\\\nc d\n", b"abc \n \n d\n"),
+        (b"a /\\\n* c */\n", b"a /* \n c */\n"),
+        (b"#define x a\\\nb\\\nc d\n", b"#define x abc\\\n\\\n d\n"),
+        (b"#define A x \\\n y\nz\n", b"#define A x \\\n y\nz\n"),
+        (b"// a \\\n b = 3;\n", b"// a \\\n b = 3;\n"),
+        (b's = "a \\\n b";\n', b's = "a \\\n b";\n'),
+        (b"a\\\n", b"a \n"),
+    ],
+)
+def test_what_the_end_of_a_line_splits(text, same):
+    """A word that goes on in the next line is one word; a comment or a string stays."""
+    assert unspliced(text) == same
+    assert len(same) == len(text) and same.count(b"\n") == text.count(b"\n")

@@ -26,6 +26,7 @@ from patchtool.c.scan import (
     places,
     scan,
     strip_comments,
+    unspliced,
 )
 from patchtool.target.record import Target
 
@@ -116,12 +117,14 @@ class Index:
     def raw(self, path: str) -> bytes | None:
         """Return the text of a file with its comments, None where there is no such file.
 
-        Lines end in LF.  What is not in here is not in ``text`` either.
+        Lines end in LF, and no word does.  What is not in here is not in ``text`` either.
         """
         if path not in self._raw:
             data = self.source.read(path)
             if data is not None and b"\r\n" in data:
                 data = data.replace(b"\r\n", b"\n")
+            if data is not None and b"\\\n" in data and path.startswith(self._followed):
+                data = unspliced(data)
             self._raw[path] = data
         return self._raw[path]
 

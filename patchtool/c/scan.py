@@ -45,6 +45,12 @@ _BEFORE_OPERANDS = frozenset(bytes((one,)) for one in b"(!&|,=<>+-?:~^%[")
 _LONGEST_BLANK = 200
 LONGEST_CHAIN = 64
 """Branches of one ``#if`` of which later ones remember that they do not hold."""
+_SPLICE = b"\\\n"
+_CONTINUED = re.compile(rb"(?:[^\n]*\\\n)+[^\n]*")
+"""A line that goes on in the next ones."""
+_SPLIT = re.compile(rb"((?<!\s)(?:\\\n[^\s\\]+)+)")
+"""Tokens that go on in the next line."""
+_OUTSIDE = re.compile(rb'//.*|"(?:[^"\\]|\\.)*"|(?:\\\n[^\s\\"]*)+', re.S)
 _BLANK = bytes(10 if i == 10 else 32 for i in range(256))
 _RECORD = re.compile(
     rb"\b(struct|union|enum)\s+(?:__attribute__\s*\(\(.*?\)\)\s*|__\w+\s+)*(\w+)"
@@ -197,6 +203,40 @@ def may_define(text: bytes, name: bytes) -> bool:
         and before(text, at)[-1:] not in _BEFORE_OPERANDS
         for at in places(text, name)
     )
+
+
+def unspliced(data: bytes) -> bytes:
+    """Return a text in which no word or operator goes on behind a line that ends in a backslash.
+
+    What goes on is moved in front of the end of the line, so that lengths and the number of
+    lines stay.  Outside of directives, comments and strings the backslash becomes a blank.
+    """
+    found: list[bytes] = []
+    done, at = 0, data.find(_SPLICE)
+    while at >= 0:
+        line = _CONTINUED.match(data, data.rfind(b"\n", 0, at) + 1)
+        assert line is not None
+        text, at = line[0], data.find(_SPLICE, line.end())
+        if not text.lstrip().startswith(b"#"):
+            text = _OUTSIDE.sub(_unspliced, text)
+        elif _SPLIT.search(text) is not None:
+            text = _SPLIT.sub(lambda split: split[1].replace(_SPLICE, b"") + _ends(split[1]), text)
+        else:
+            continue
+        found += data[done : line.start()], text
+        done = line.end()
+    return b"".join((*found, data[done:])) if done else data
+
+
+def _unspliced(found: re.Match[bytes]) -> bytes:
+    """Move the ends of lines behind what they split; a comment or a string stays as it is."""
+    if found[0].startswith((b"//", b'"')):
+        return found[0]
+    return found[0].replace(_SPLICE, b"") + _ends(found[0]).replace(_SPLICE, b" \n")
+
+
+def _ends(text: bytes) -> bytes:
+    return _SPLICE * text.count(_SPLICE)
 
 
 def strip_comments(text: bytes) -> bytes:

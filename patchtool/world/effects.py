@@ -15,6 +15,7 @@ from functools import cached_property
 
 from patchtool.c.index import Index, calls
 from patchtool.c.scan import WORDS, Definition, before, places, strip_comments
+from patchtool.world.closure import Closure, is_variable
 
 
 def _stores_to(members: Iterable[bytes], lvalues: Iterable[bytes]) -> re.Pattern[bytes]:
@@ -61,23 +62,6 @@ def object_stores(text: bytes, name: bytes) -> Iterator[int]:
             yield at
 
 
-MAX_FOLLOWED = 400
-_USED = re.compile(
-    rb"[\s)]*(?:->|[,;?:<>|^%*/)]|[-+](?![-+=])|[=!<>]=|&(?!=)|&&|\|\||\Z)(?!\s*=(?!=)|[|&<>]=)"
-)
-"""What follows a member that is read: an operator that stores nothing."""
-_GIVEN = re.compile(rb"(?:\+\+|--|(?<![&\w)\]])\s*&)[\s(]*(?:\w+(?:->|\.|\[[^\]]*\])\s*)*\Z")
-"""What stands before a member that is counted, or of which the address is taken."""
-
-
-DISPATCHERS = frozenset({"static_call", "static_call_cond"})
-_CALLED = re.compile(rb"(\w+)\s*\Z")
-_READERS = frozenset(
-    {"if", "while", "switch", "return", "for", "sizeof", "likely", "unlikely", "READ_ONCE",
-     "WARN_ON", "WARN_ON_ONCE", "BUG_ON", "min", "max", "is_power_of_2", "test_bit"}
-)  # fmt: skip
-
-
 def _statements(text: bytes, words: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the statements that hold one of some words, semicolons included."""
     for word in words:
@@ -89,16 +73,11 @@ def _statements(text: bytes, words: Iterable[bytes]) -> Iterator[bytes]:
             at = text.find(word, end)
 
 
-def _is_variable(name: bytes, function: bytes) -> bool:
-    """Tell whether a function declares a variable of a name."""
-    return re.search(rb"\w[\s*]+%s\s*[=;,)\[]" % name, function) is not None
-
-
 def _is_elsewhere(function: bytes, at: int, name: bytes) -> bool:
     """Tell whether a name is a variable, or a member of what a variable points to."""
     lead = before(function, at)
     if not lead.endswith((b"->", b".")):
-        return _is_variable(name, function)
+        return is_variable(name, function)
     holder = _HOLDER.search(lead)
     return holder is not None and (
         re.search(rb"\bstruct\s+\w+\s*\*\s*(?:const\s+)?%s\b" % holder[1], function) is not None
@@ -148,8 +127,7 @@ class Effects:
         self._reaches: dict[str, frozenset[str]] = {}
         self._operations: dict[str, tuple[tuple[str, Definition], ...]] = {}
         self._globals: dict[str, bool] = {}
-        self._bodies: dict[tuple[str, str, int], tuple[bytes, tuple[str, ...]]] = {}
-        self._called_from: dict[tuple[str, str], tuple[Definition, ...]] = {}
+        self._closure = Closure(index, self.operations)
         self._places: dict[tuple[str, bytes], tuple[int, ...]] = {}
         tags = b"|".join(re.escape(c.encode()) for c in sorted(contexts)) or b"(?!)"
         self._words = tuple(sorted(m.encode() for m in members))
@@ -176,7 +154,7 @@ class Effects:
 
     def _gives_name(self, statement: bytes, whole: bytes) -> bool:
         """Tell whether a member is given by its name alone: to a macro, which may store to it."""
-        return any(not _is_variable(found[1], whole) for found in self._bare.finditer(statement))
+        return any(not is_variable(found[1], whole) for found in self._bare.finditer(statement))
 
     def names(self, path: tuple[str, ...]) -> bool:
         """Tell whether an access path goes by a member that matters."""
@@ -321,101 +299,20 @@ class Effects:
     def may_store(
         self, definition: Definition, members: frozenset[str], hook: str | None = None
     ) -> bool:
-        """Tell whether a function, or one that it calls, may store to members of some names.
+        """Tell whether a function, or what it runs, may store to members of some names.
 
-        HOOK is the member of a table through which it is called, if it is.  Followed is every
-        call, through tables as well; what reaches more than MAX_FOLLOWED functions may store
-        to anything.
+        HOOK is the member of a table through which it is called, if it is.
         """
-        start = self._but_cached(frozenset(name.encode() for name in members), hook)
-        seen = {(definition.key, start)}
-        todo = [(definition, start)]
-        while todo:
-            here, words = todo.pop()
-            body, called = self._body(here)
-            if self._may_store_itself(body, words, here):
-                return True
-            for name in called:
-                left = self._but_cached(words, name)
-                for one in self._callees(name, here.file) if left else ():
-                    if (one.key, left) not in seen:
-                        seen.add((one.key, left))
-                        todo.append((one, left))
-            if len(seen) > MAX_FOLLOWED:
-                return True
-        return False
+        return self._closure.may_store(definition, members, hook)
 
-    def _body(self, here: Definition) -> tuple[bytes, tuple[str, ...]]:
-        """Return what a function or macro runs, and the names that it calls there."""
-        known = self._bodies.get(here.key)
-        if known is None:
-            text = strip_comments(here.text)
-            body = text if here.kind == "macro" else text.partition(b"{")[2]
-            known = body, tuple(sorted({*calls(body), *self._hooks_in(body)}, reverse=True))
-            self._bodies[here.key] = known
-        return known
-
-    def _hooks_in(self, text: bytes) -> Iterator[str]:
-        """Yield the operations that a text calls by the target's dispatchers."""
-        target = self._index.target
-        macros = b"|".join(sorted(one.encode() for one in (*target.dispatchers, *DISPATCHERS)))
-        for found in re.finditer(rb"\b(?:%s)\s*\(\s*(\w+)" % macros, text):
-            name = found[1].decode().removeprefix(target.prefix)
-            if name:  # else it is pasted
-                yield name
-
-    def _but_cached(self, members: frozenset[bytes], hook: str | None) -> frozenset[bytes]:
-        """Leave out the members that a hook only fills with the register of the guest."""
-        filled = self._index.target.registers.fills.get(hook or "", ())
-        return members - {name.encode() for name in filled}
-
-    def _callees(self, name: str, here: str) -> tuple[Definition, ...]:
-        """Return what a call of some name may run; of a macro, what its text calls."""
-        memo = (name, here)
-        if memo not in self._called_from:
-            found = (*self._index.functions(name, here), *self._index.macros(name, here))
-            if not found:
-                found = tuple(one for _, one in self.operations(name))
-            self._called_from[memo] = found
-        return self._called_from[memo]
-
-    def _may_store_itself(self, body: bytes, words: frozenset[bytes], where: Definition) -> bool:
-        """Tell whether a text names a member otherwise than to read it."""
-        if words.isdisjoint(body.translate(WORDS).split()):
-            return False
-        for word in words:
-            for at in places(body, word):
-                lead = before(body, at)
-                if not lead.endswith((b".", b"->")) and _is_variable(word, where.text):
-                    continue
-                used = _USED.match(body, at + len(word))
-                if used is None or _GIVEN.search(lead) or not self._is_valued(body, at, where.file):
-                    return True
-        return False
-
-    def _is_valued(self, body: bytes, at: int, here: str) -> bool:
-        """Tell whether what stands at a place is given to functions by its value, if to any."""
-        start = max(body.rfind(mark, 0, at) for mark in (b";", b"{", b"}"))
-        depth = 0
-        for position in range(at - 1, start, -1):
-            mark = body[position : position + 1]
-            depth += {b")": 1, b"(": -1}.get(mark, 0)
-            if depth < 0:
-                depth = 0
-                called = _CALLED.search(body, max(0, position - 80), position)
-                if called is not None and not self._takes_values(called[1].decode(), here):
-                    return False
-        return True
-
-    def _takes_values(self, name: str, here: str) -> bool:
-        if name in _READERS or self._index.functions(name, here):
-            return True
-        return not name.islower() and not self._index.macros(name, here) and name.isidentifier()
+    def is_parked(self, member: str) -> bool:
+        """Tell whether the address of a member is kept somewhere."""
+        return self._closure.is_parked(member)
 
     def operations(self, name: str) -> tuple[tuple[str, Definition], ...]:
-        """Return the functions that tables of KVM assign to a member."""
+        """Return the functions that tables of KVM assign to a member, each definition of them."""
         if name not in self._operations:
-            found: dict[str, Definition] = {}
+            found: dict[tuple[str, tuple[str, str, int]], Definition] = {}
             word = name.encode()
             for file in self._index.files_with(word):
                 for at in places(file.data, word):
@@ -424,8 +321,8 @@ class Effects:
                         continue
                     target = match.group(1).decode()
                     for definition in self._index.functions(target, file.path):
-                        found.setdefault(target, definition)
-            self._operations[name] = tuple(sorted(found.items()))
+                        found.setdefault((target, definition.key), definition)
+            self._operations[name] = tuple((key[0], found[key]) for key in sorted(found))
         return self._operations[name]
 
     def writes_global(self, name: str) -> bool:

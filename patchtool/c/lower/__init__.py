@@ -75,20 +75,19 @@ class Lowering(Statements):
     def _learns(self, state: State) -> bool:
         """Tell whether the run has shown what it should have looked at."""
         decides = self._deciding(state)
-        watched = {name for word in decides for name in self._doubtful.get(word, ())}
+        watched = {self._doubtful[word] for word in decides if word in self._doubtful}
         roots = {word.about.root.name for word in decides if isinstance(word.about, Loc)}
-        suspected: set[str] = set()
+        suspected: set[tuple[str, ...]] = set()
         for loc, (first, last) in self._touched.items():
             if first == last or self.effects.names(loc.path):
                 continue
             names = member_names(loc)
             is_number = loc in self.out.types or isinstance(state.memory.get(loc), Int)
-            if names <= self._suspected or not (is_number or str(loc) in roots):
+            if names in self._suspected or not (is_number or str(loc) in roots):
                 continue
-            for call in self._passed[first:last]:
-                if any(self.effects.may_store(d, names, call.hook) for d in call.definitions):
-                    suspected |= names
-                    break
+            passed = self._passed[first:last]
+            if any(self._may_store(call.definitions, names, call.hook) for call in passed):
+                suspected.add(names)
         if watched <= self._watched and suspected <= self._suspected:
             return False
         self._watched |= watched

@@ -92,6 +92,7 @@ _BY_MEANING = frozenset(
     {"swap", "xchg", "cmpxchg", "try_cmpxchg", "smp_load_acquire", "smp_store_release",
      "rcu_assign_pointer", *_BIT_OPERATIONS}
 )  # fmt: skip
+_OBJECTS = ("identifier", "field_expression", "subscript_expression", "pointer_expression")
 _EXTREMA = {"min": False, "max": True, "min_t": False, "max_t": True, "umin": False, "umax": True}
 
 
@@ -696,12 +697,21 @@ class Calls(Expressions):
         if not needed and self._may_pass(definitions, values, state, name):
             self._pass(name, definitions, values, node, state, name)
             return Int(bits.constant(32, 0))
-        options: list[tuple[Cond, Definition]] = []
-        for number, (_, definition) in enumerate(candidates):
-            which = self.out.word(Fact("operation", name, definition.name)).bit(number)
-            options.append((which, definition))
+        named: dict[str, list[Definition]] = {}
+        for function, definition in candidates:
+            named.setdefault(function, []).append(definition)
+        options: list[tuple[Cond, list[Definition]]] = []
+        for number, (function, ones) in enumerate(named.items()):
+            which = self.out.word(Fact("operation", name, function)).bit(number)
+            options.append((which, ones))
+
+        def follow(definition: Definition, trial: State) -> Value:
+            return self._followed(definition, definition.name, node, values, trial)
+
         return self._one_of(
-            options, state, lambda one, trial: self._followed(one, one.name, node, values, trial)
+            options,
+            state,
+            lambda ones, trial: self._one_of(self._by_option(tuple(ones)), trial, follow),
         )
 
     def _followed(
@@ -752,11 +762,11 @@ class Calls(Expressions):
         result = fresh()
         if reached:
             self._targets[result.word] = tuple(reached)
-        self._forget_locals([*reached, *self._escaped(state)], state, fresh)
+        reached += self._escaped(state)
+        self._forget_locals(reached, state, fresh)
         for pointer in reached:
             if pointer.target.root.kind != "local" and not self._is_large(pointer):
-                whole = pointer.lvalue or self._whole(pointer.target, pointer.type)
-                self._wipe(whole, state, fresh())
+                self._wipe(self._all_of(pointer), state, fresh())
         return result
 
     def _may_pass(
@@ -775,14 +785,21 @@ class Calls(Expressions):
         if self._stores_watched(definitions, hook):
             return False
         reached = self._within_reach(values, state)
-        if any(self._is_given_away(p) for p in reached):
+        if any(self._is_bare(p) for p in reached):
             return False
         return not self._escaped(state)
 
     def _stores_watched(self, definitions: tuple[Definition, ...], hook: str | None = None) -> bool:
         """Tell whether a call may set what is read on both sides of a call that was passed over."""
-        return bool(self._watched) and any(
-            self.effects.may_store(d, frozenset(self._watched), hook) for d in definitions
+        return any(self._may_store(definitions, one, hook) for one in sorted(self._watched))
+
+    def _may_store(
+        self, definitions: tuple[Definition, ...], member: tuple[str, ...], hook: str | None
+    ) -> bool:
+        """Tell whether a call of one of some functions may store to a member."""
+        names = frozenset(member)
+        return any(self.effects.may_store(d, names, hook) for d in definitions) or (
+            bool(definitions and member) and self.effects.is_parked(member[-1])
         )
 
     def _pass(
@@ -803,9 +820,7 @@ class Calls(Expressions):
             if self.effects.names(loc.path):
                 continue
             if definitions:
-                suspected = names & self._suspected and any(
-                    self.effects.may_store(d, names, hook) for d in definitions
-                )
+                suspected = names in self._suspected and self._may_store(definitions, names, hook)
             else:
                 suspected = any(leads_to(loc, target) for target in given)
             if suspected:
@@ -813,9 +828,6 @@ class Calls(Expressions):
                 self._doubtful[value.word] = names
                 state.memory[loc] = value
         self._passed.append(Passed(self.place(node), name, definitions, hook))
-
-    def _is_given_away(self, pointer: Pointer) -> bool:
-        return pointer.target.root.kind == "local" or self.effects.names(pointer.target.path)
 
     def _direct(
         self, name: str, node: Node, arguments: list[Node], state: State, needed: bool
@@ -886,19 +898,22 @@ class Calls(Expressions):
         )
 
     def _may_be_set(self, arguments: list[Node], reason: str, state: State) -> None:
-        """Forget the variables given to what may be a macro that sets them."""
-        frame = self._frames[-1]
+        """Forget the objects given to what may be a macro that sets them."""
         for argument in arguments:
             inner = argument
-            while inner.type in ("field_expression", "subscript_expression"):
-                base = inner.child_by_field_name("argument")
-                if base is None:
-                    break
-                inner = base
-            lvalue = frame.variables.get(text(inner)) if inner.type == "identifier" else None
-            if lvalue is None or isinstance(lvalue.type, PointerType):
+            while inner.type == "parenthesized_expression" and inner.named_child_count == 1:
+                inner = inner.named_children[0]
+            is_address = inner.type == "pointer_expression" and inner.children[0].type == "&"
+            if inner.type not in _OBJECTS or is_address or has_effects(inner):
                 continue
-            self._wipe(lvalue, state, self.opaque(argument, reason, missing=True))
+            try:
+                lvalue = self._lvalue(inner, state.fork(True))
+            except Unsupported:
+                continue
+            if not isinstance(lvalue.type, PointerType) and not self._is_large(
+                Pointer(lvalue.loc, lvalue.type, lvalue)
+            ):
+                self._wipe(lvalue, state, self.opaque(argument, reason, missing=True))
 
     def _alias(self, value: Value | None, name: str, state: State) -> None:
         """Remember that a wrapper's name reads better than container_of()."""

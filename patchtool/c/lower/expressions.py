@@ -373,8 +373,7 @@ class Expressions(Names):
         self._forget_locals(known, state, lambda: self._opaque_for(problem))
         for pointer in known:
             if pointer.target.root.kind != "local":
-                whole = pointer.lvalue or self._whole(pointer.target, pointer.type)
-                self._wipe(whole, state, self._opaque_for(problem))
+                self._wipe(self._all_of(pointer), state, self._opaque_for(problem))
 
     def _opaque_for(self, problem: Unsupported) -> Opaque:
         return self.opaque(problem.node, problem.reason, problem.missing)
@@ -391,6 +390,10 @@ class Expressions(Names):
         is_small = isinstance(held, (IntType, ArrayType, PointerType))
         is_small = is_small or (isinstance(held, RecordType) and held.is_word)
         return pointer.target.root.kind != "local" and not is_small
+
+    def _is_bare(self, pointer: Pointer) -> bool:
+        """Tell whether who holds a pointer can store through it and name nothing of it."""
+        return not self._is_large(pointer) or self.effects.names(pointer.target.path)
 
     def _mentioned(self, node: Node, state: State) -> list[Pointer]:
         """Return the pointers that the variables of an expression hold."""
@@ -429,13 +432,21 @@ class Expressions(Names):
         return self._taint(result, values)
 
     def _addresses(self, node: Node, state: State) -> Iterator[Pointer]:
-        """Yield the addresses of variables that are taken within an expression."""
+        """Yield the addresses that are taken within an expression, and those it may lead to."""
         for part in descendants(node):
-            if part.type == "pointer_expression" and _operator(part) == "&":
-                for name in map(text, _identifiers(part)):
-                    variable = self._frames[-1].variables.get(name)
-                    if variable is not None:
-                        yield Pointer(variable.loc, variable.type, variable)
+            if part.type != "pointer_expression" or _operator(part) != "&":
+                continue
+            operand = part.child_by_field_name("argument")
+            assert operand is not None
+            try:
+                lvalue = self._lvalue(operand, state.fork(True))
+                yield Pointer(lvalue.loc, lvalue.type, lvalue)
+            except Unsupported:
+                yield from self._mentioned(operand, state)
+            for name in map(text, _identifiers(part)):
+                variable = self._frames[-1].variables.get(name)
+                if variable is not None:
+                    yield Pointer(variable.loc, variable.type, variable)
 
     def _moved(self, pointer: Pointer, number: Int, operator: str, node: Node) -> Pointer:
         """Return a pointer so many objects further on, within the same array or word."""

@@ -39,6 +39,9 @@ class Effects(Protocol):
         HOOK is the member of a table through which it is called, if it is.
         """
 
+    def is_parked(self, member: str) -> bool:
+        """Tell whether the address of a member is kept: then nobody need name it to store to it."""
+
     def operations(self, name: str) -> tuple[tuple[str, Definition], ...]:
         """Return the functions that tables assign to a member, by their names."""
 

@@ -86,9 +86,9 @@ class Storage:
         self._constants: dict[tuple[str, str], tuple[Int, frozenset[Consulted]]] = {}
         self._tristates: dict[str, bool] = {}
         self._undefined: dict[str, frozenset[str]] = {}
-        self._suspected: set[str] = set()
+        self._suspected: set[tuple[str, ...]] = set()
         """Members used on both sides of a passed-over call that may set them: then unknown."""
-        self._watched: set[str] = set()
+        self._watched: set[tuple[str, ...]] = set()
         """Those of them that something depends on: calls that may set them are followed."""
 
     def _begin(self, entry: Definition) -> None:
@@ -109,7 +109,7 @@ class Storage:
         self._marks: set[Loc] = set()
         self._escapes = False
         self._passed: list[Passed] = []
-        self._doubtful: dict[Word, frozenset[str]] = {}
+        self._doubtful: dict[Word, tuple[str, ...]] = {}
         """What stands for a member behind a call that may have set it."""
         self._touched: dict[Loc, tuple[int, int]] = {}
 
@@ -193,11 +193,11 @@ class Storage:
         return list(found.values())
 
     def _escaped(self, state: State) -> list[Pointer]:
-        """Return the pointers to locals that are held elsewhere, and what they lead to."""
+        """Return the pointers held elsewhere by which a store names nothing that it changes."""
         if not self._escapes:
             return []
         held = [v for loc, v in state.memory.items() if loc.root.kind != "local"]
-        return [p for p in self._within_reach(held, state) if p.target.root.kind == "local"]
+        return [p for p in self._within_reach(held, state) if self._is_bare(p)]
 
     def _forget_locals(
         self, pointers: Iterable[Pointer], state: State, fresh: Callable[[], Opaque]
@@ -214,7 +214,8 @@ class Storage:
         """Leave an unknown value, which may be one of some pointers, in a place."""
         if targets:
             self._targets[value.word] = targets
-            self._escapes = self._escapes or loc.root.kind != "local"
+            bare = loc.root.kind != "local" and any(map(self._is_bare, targets))
+            self._escapes = self._escapes or bare
         state.memory[loc] = value
 
     def _wipe(self, lvalue: LValue, state: State, value: Opaque) -> None:
@@ -566,12 +567,8 @@ class Storage:
         for rival in lvalue.rivals:
             reason = f"{rival.path[-1]} shares its place with what is stored"
             self._wipe(LValue(rival, UNDECIDED), state, self.opaque(node, reason))
-        if (
-            isinstance(value, (Pointer, Opaque, Record))
-            and lvalue.loc.root.kind != "local"
-            and any(p.target.root.kind == "local" for p in self._pointers([value]))
-        ):
-            self._escapes = True
+        if isinstance(value, (Pointer, Opaque, Record)) and lvalue.loc.root.kind != "local":
+            self._escapes = self._escapes or any(map(self._is_bare, self._pointers([value])))
         if lvalue.cell is not None:
             cell = state.memory.get(lvalue.cell)
             if cell is None:
@@ -696,6 +693,11 @@ class Storage:
                 return self._retyped(value, ctype)
         return value
 
+    def _all_of(self, pointer: Pointer) -> LValue:
+        """Return what may be stored to through a pointer: all of the word that it is to."""
+        held = pointer.lvalue or self._whole(pointer.target, pointer.type)
+        return held if held.cell is None else self._cell_of(held)
+
     def _retyped(self, pointer: Pointer, ctype: PointerType) -> Pointer:
         """Return a pointer as one to another type: the object stays what it is.
 
@@ -715,13 +717,13 @@ class Storage:
             return Pointer(pointer.target, held.type, held)
         if isinstance(held.type, ArrayType):
             return Pointer(pointer.target, target)
-        cell, size, low, room = held.cell, held.cell_width, held.low, held.width
+        cell, size, low = held.cell, held.cell_width, held.low
         if cell is None and isinstance(held.type, IntType):
-            cell, size, low, room = held.loc, held.type.width, 0, held.type.width
+            cell, size, low = held.loc, held.type.width, 0
         width = target.width if isinstance(target, IntType) else None
         if isinstance(target, RecordType) and target.is_word:
             width = target.size
-        if cell is None or width is None or width > room or low % 8:
+        if cell is None or width is None or low + width > size or low % 8:
             return Pointer(pointer.target, OTHER_VIEW, held)
         return Pointer(pointer.target, target, LValue(held.loc, target, cell, size, low, width))
 
@@ -783,6 +785,9 @@ class Storage:
     def _taint(self, result: Opaque, arguments: Iterable[Value]) -> Opaque:
         raise NotImplementedError
 
+    def _is_bare(self, pointer: Pointer) -> bool:
+        raise NotImplementedError
+
 
 def same_size(a: CType, b: CType) -> bool:
     """Tell whether a store through one type is a store through the other."""
@@ -798,9 +803,9 @@ def address_text(pointer: Pointer) -> str:
     return f"&{pointer.target}"
 
 
-def member_names(loc: Loc) -> frozenset[str]:
+def member_names(loc: Loc) -> tuple[str, ...]:
     """Return the members that a store to an object, or to what holds it, goes by."""
-    return frozenset(step for step in loc.path[-2:] if not step.startswith("[")) - {"arch"}
+    return tuple(s for s in loc.path[-2:] if not s.startswith("[") and s != "arch")
 
 
 def leads_to(loc: Loc, target: Loc) -> bool:

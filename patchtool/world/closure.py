@@ -1,0 +1,397 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Whether a call can change members, proved from all that it may run.
+
+In: a function and the names of members.  Out: no, where all that the function reaches is
+followed and reads them at most; else yes.  A member is changed by text that names it, itself
+or by a macro, so what a name is done with is looked at wherever it stands.  What a call runs
+is its definition, or nothing of KVM; a call of which that is not known may run anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from patchtool.c.index import Index, calls
+from patchtool.c.lower.calls import is_builtin
+from patchtool.c.scan import WORDS, Definition, before, places, strip_comments
+
+MAX_FOLLOWED = 400
+"""Functions that are followed; what reaches more may run anything."""
+
+_USED = re.compile(
+    rb"[\s)]*(?:->|[,;?:<>|^%*/)]|[-+](?![-+=])|[=!<>]=|&(?!=)|&&|\|\||\Z)(?!\s*=(?!=)|[|&<>]=)"
+)
+"""What follows a member that is read: an operator that stores nothing."""
+_COUNTED = re.compile(rb"(?:\+\+|--)[\s(]*(?:\w+(?:->|\.|\[[^\]]*\])\s*)*\Z")
+_ADDRESS = re.compile(rb"(?<!&)&[\s(]*(?:\w+(?:->|\.|\[[^\]]*\])\s*)*\Z")
+"""What stands before a member that is counted, or of which the address is taken."""
+_BITS_OF = re.compile(rb"(?<!\breturn)[\w)\]]\s+&\s+[\w>.\s\[\]()-]*\Z")
+_CAST = re.compile(rb"\([\s\w]*\**\s*\)\s*&[\w>.\s\[\]()-]*\Z")
+"""An ampersand behind a number takes bits, unless what looks like one is a type."""
+_COMPARED = re.compile(rb"[=!]=\s*&[\w>.-]*\Z")
+_KEPT = re.compile(
+    rb"(?:\w\s+\*\s*(\w+)\s*=|=|\{|[(,]|\breturn)[\s(]*(?:\([\w\s]+\**\s*\)[\s(]*)?"
+    rb"&[\s(]*(?:[\w.\[\]]|->|\)(?=->|\.|\)))*\s*\Z"
+)
+"""What stands before a member of which the address is kept."""
+_STRING = re.compile(rb'"(?:[^"\\\n]|\\.)*"')
+_LONGEST_LEAD = 80
+_CALLED = re.compile(rb"(\w+)\s*\Z")
+_READERS = frozenset(
+    {"if", "while", "switch", "return", "for", "sizeof", "likely", "unlikely", "READ_ONCE",
+     "WARN_ON", "WARN_ON_ONCE", "BUG_ON", "KVM_BUG_ON", "min", "max", "is_power_of_2", "test_bit",
+     "BIT", "BIT_ULL", "GENMASK", "GENMASK_ULL", "FIELD_GET", "BUILD_BUG_ON", "WARN", "WARN_ONCE"}
+)  # fmt: skip
+_INDIRECT = re.compile(rb"([)\]])\s*\(")
+_KEYWORDS = frozenset(
+    {b"if", b"while", b"for", b"switch", b"return", b"sizeof", b"typeof", b"__typeof__", b"else",
+     b"case", b"do", b"__attribute__"}
+)  # fmt: skip
+_TYPE = re.compile(rb"\s*(?:\w+\s+)*\w+[\s*]*")
+_CLASS = re.compile(rb"\b(?:__free|guard|scoped_guard|scoped_cond_guard|CLASS)\s*\(\s*(\w+)")
+_GIVEN = re.compile(rb"[(,]\s*&?\s*(\w+)\s*(?=[,)])")
+_WITHIN = (b" ", b"\t", b"\n", b"}", b"#")
+"""What a line begins with that declares nothing by itself."""
+_NOTHING = frozenset({"defined", "offsetof", "__builtin_offsetof", "va_start", "va_end"})
+
+
+class Call(NamedTuple):
+    """What a text runs: names, and whether something else as well."""
+
+    names: frozenset[str]
+    is_dark: bool
+
+
+def is_variable(name: bytes, function: bytes) -> bool:
+    """Tell whether a function declares a variable of a name."""
+    return re.search(rb"\w[\s*]+%s\s*[=;,)\[]" % name, function) is not None or (
+        re.search(rb"\(\s*\*\s*(?:const\s+)?%s\s*\)\s*\(" % name, function) is not None
+    )
+
+
+class Closure:
+    """What the functions of one tree may run, and change."""
+
+    def __init__(
+        self, index: Index, operations: Callable[[str], tuple[tuple[str, Definition], ...]]
+    ) -> None:
+        self._index, self._operations = index, operations
+        self._known: dict[tuple[object, ...], bool] = {}
+        self._bodies: dict[tuple[str, str, int], bytes] = {}
+        self._calls: dict[tuple[tuple[str, str, int], str], Call] = {}
+        self._callees: dict[tuple[str, str], tuple[Definition, ...]] = {}
+        self._standing: dict[frozenset[bytes], dict[bytes, bool]] = {}
+        self._declared: dict[str, bool] = {}
+        self._parked: dict[bytes, bool] = {}
+
+    def may_store(
+        self, definition: Definition, members: frozenset[str], hook: str | None = None
+    ) -> bool:
+        """Tell whether a function, or what it runs, may store to members of some names.
+
+        HOOK is the member of a table through which it is called, if it is.
+        """
+        key = (definition.key, members, hook)
+        if key not in self._known:
+            words = frozenset(name.encode() for name in members)
+            self._known[key] = self._may_store(definition, self._but_cached(words, hook))
+        return self._known[key]
+
+    def _may_store(self, definition: Definition, start: frozenset[bytes]) -> bool:
+        seen = {(definition.key, start)}
+        todo = [(definition, definition.file, start)]
+        while todo:
+            here, unit, words = todo.pop()
+            unit = here.file if here.file.endswith(".c") else unit
+            body = self._body(here)
+            if self._stores_itself(body, words, here):
+                return True
+            run = self._run_by(here, unit, body)
+            if run.is_dark:
+                return True
+            for name in sorted(run.names):
+                left = self._but_cached(words, name)
+                for one in self._callees_of(name, unit):
+                    if left and (one.key, left) not in seen:
+                        seen.add((one.key, left))
+                        todo.append((one, unit, left))
+            if len(seen) > MAX_FOLLOWED:
+                return True
+        return False
+
+    def _but_cached(self, members: frozenset[bytes], hook: str | None) -> frozenset[bytes]:
+        """Leave out the members that a hook only fills with the register of the guest."""
+        filled = self._index.target.registers.fills.get(hook or "", ())
+        return members - {name.encode() for name in filled}
+
+    # -- what is run -------------------------------------------------------------------------
+
+    def _body(self, one: Definition) -> bytes:
+        """Return what a definition runs, without comments and strings."""
+        if one.key not in self._bodies:
+            text = _STRING.sub(b'""', strip_comments(one.text))
+            self._bodies[one.key] = text if one.kind == "macro" else text.partition(b"{")[2]
+        return self._bodies[one.key]
+
+    def _run_by(self, here: Definition, unit: str, body: bytes) -> Call:
+        key = here.key, unit
+        if key not in self._calls:
+            names: set[str] = set()
+            dark = [one for one in self._called_in(here, unit, body) if self._adds(one, names)]
+            self._calls[key] = Call(frozenset(names), bool(dark))
+        return self._calls[key]
+
+    def _called_in(
+        self, here: Definition, unit: str, body: bytes
+    ) -> Iterator[tuple[str, str, str]]:
+        """Yield what a text calls, in a file, and how: by "name", "member" or "value"."""
+        if here.kind == "macro":  # its words may be called where they stand for a name
+            given = here.parameters or ()
+            for word in set(body.translate(WORDS).split()):
+                if word.decode() not in given:
+                    yield word.decode(), unit, "value"
+        for name in calls(body):
+            if here.kind == "macro" and name in (here.parameters or ()):
+                yield "", unit, "what is given is called"
+                continue
+            by_member = by_name = False
+            for at in places(body, name.encode()):
+                if body[at + len(name) :].lstrip()[:1] == b"(":
+                    member = before(body, at).endswith((b".", b"->"))
+                    by_member, by_name = by_member or member, by_name or not member
+            if by_member:
+                yield name, unit, "member"
+            if by_name and is_variable(name.encode(), here.text):
+                yield "", unit, "a variable is called"
+            elif by_name:
+                yield name, unit, "name"
+        for found in _GIVEN.finditer(body):
+            if not is_variable(found[1], here.text):
+                yield found[1].decode(), unit, "value"
+        for found in _INDIRECT.finditer(body):
+            yield from self._indirect(body, found, here, unit)
+        for found in _CLASS.finditer(body):
+            if self._is_declared(found[1].decode()):
+                yield "", unit, "a variable has an end of its own"
+        if b"cleanup" in body.translate(WORDS).split():
+            yield "", unit, "a variable has an end of its own"
+
+    def _indirect(
+        self, body: bytes, found: re.Match[bytes], here: Definition, unit: str
+    ) -> Iterator[tuple[str, str, str]]:
+        """Yield what is called by ``(...)(...)`` or ``...[...](...)``, if it is a call."""
+        if found[1] == b"]":
+            yield "", unit, "an element is called"
+            return
+        depth, start = 0, found.start()
+        while start >= 0:
+            depth += {41: 1, 40: -1}.get(body[start], 0)
+            if depth == 0:
+                break
+            start -= 1
+        inside = body[start + 1 : found.start()].strip()
+        leading = _CALLED.search(before(body, start))
+        lead = leading[1] if leading is not None else b""
+        if lead in _KEYWORDS:
+            return
+        target = self._index.target
+        if lead.decode() in {*target.dispatchers, "static_call", "static_call_cond"}:
+            yield inside.decode("utf-8", "replace").removeprefix(target.prefix), unit, "member"
+        elif lead == b"guard":
+            return  # a class, which is looked at by its name
+        elif inside.endswith(b"*") or inside.startswith((b"typeof", b"__typeof")):
+            return  # a cast
+        elif lead or _TYPE.fullmatch(inside) is None:
+            yield "", unit, "what a call returns is called"
+        elif is_variable(inside, here.text):
+            yield "", unit, "a variable is called"
+        else:
+            yield inside.decode(), unit, "value"  # a type, or a function in parentheses
+
+    def _adds(self, called: tuple[str, str, str], names: set[str]) -> bool:
+        """Add what is called to names; tell whether it may be anything."""
+        name, here, how = called
+        if how == "member":
+            names.add(name)
+            return not name.isidentifier() or not self._operations(name)
+        if how == "value":
+            if name.isidentifier() and self._index.functions(name, here):
+                names.add(name)
+            return False
+        if how != "name":
+            return True
+        is_known = is_builtin(name, self._index.target) or name in _NOTHING
+        if is_known and not self._index.defines(name, here):
+            return False
+        names.add(name)
+        return not self._callees_of(name, here) and self._is_declared(name)
+
+    def _callees_of(self, name: str, here: str) -> tuple[Definition, ...]:
+        """Return what a call of some name may run."""
+        memo = (name, here)
+        if memo not in self._callees:
+            found = (*self._index.functions(name, here), *self._index.macros(name, here))
+            if not found:
+                found = tuple(one for _, one in self._operations(name))
+            self._callees[memo] = found
+        return self._callees[memo]
+
+    def _is_declared(self, name: str) -> bool:
+        """Tell whether KVM's text names something at file scope: then it is not of outside."""
+        if name not in self._declared:
+            self._declared[name] = any(self._begin_lines(name.encode()))
+        return self._declared[name]
+
+    def _begin_lines(self, word: bytes) -> Iterator[bool]:
+        """Yield for each mention of a word whether its line begins at the left edge."""
+        for path in (self._index.target.header, *self._index.own_files):
+            if word in self._index.words_in(path):
+                data = self._index.text(path) or b""
+                for at in places(data, word):
+                    start = data.rfind(b"\n", 0, at) + 1
+                    yield data[start : start + 1] not in _WITHIN
+
+    # -- what is changed ---------------------------------------------------------------------
+
+    def is_parked(self, member: str) -> bool:
+        """Tell whether the address of a member is kept: who holds it need not name the member."""
+        word = member.encode()
+        if word not in self._parked:
+            self._parked[word] = any(self._kept(word))
+        return self._parked[word]
+
+    def _kept(self, word: bytes) -> Iterator[bool]:
+        for path in (self._index.target.header, *self._index.own_files):
+            data = (self._index.text(path) or b"") if word in self._index.words_in(path) else b""
+            for at in places(data, word):
+                if b"&" not in data[max(0, at - _LONGEST_LEAD) : at]:
+                    continue
+                found = _KEPT.search(before(data, at))
+                if found is None or _behind_member(data, at + len(word)):
+                    continue
+                file = self._index.file(path)
+                name = file.function_at(at) if file is not None else None
+                around = file.functions.get(name or "", ()) if file is not None else ()
+                is_member = before(data, at).endswith((b".", b"->"))
+                yield not any(
+                    _is_followed_only(found[1], one.text)
+                    or (not is_member and is_variable(word, one.text))
+                    for one in around
+                    if one.start <= at < one.start + len(one.text)
+                )
+
+    def _stand_for(self, words: frozenset[bytes]) -> dict[bytes, bool]:
+        """Return the macros that name a member, and whether each does more than read it."""
+        if words not in self._standing:
+            found: dict[bytes, bool] = {}
+            fresh = words
+            while fresh:
+                more: dict[bytes, bool] = {}
+                for macro in self._macros_with(fresh):
+                    name = macro.name.encode()
+                    if name not in found and name not in words:
+                        known = words | found.keys()
+                        more[name] = self._stores_by(macro.text, known, macro)
+                found |= more
+                fresh = frozenset(more)
+            self._standing[words] = found
+        return self._standing[words]
+
+    def _macros_with(self, words: frozenset[bytes]) -> Iterator[Definition]:
+        """Yield the macros of KVM that hold one of some words."""
+        for path in (self._index.target.header, *self._index.own_files):
+            held = self._index.words_in(path) & words
+            data = (self._index.text(path) or b"") if held else b""
+            near = sorted(at for word in held for at in places(data, word) if _in_line(data, at))
+            file = self._index.file(path) if near else None
+            yield from file.macros_around(near) if file is not None else ()
+
+    def _stores_itself(self, body: bytes, words: frozenset[bytes], where: Definition) -> bool:
+        """Tell whether a text names a member otherwise than to read it, itself or by a macro."""
+        held = frozenset(body.translate(WORDS).split())
+        macros = self._stand_for(words)
+        if any(macros[name] for name in held & macros.keys()):
+            return True
+        return self._stores_by(body, (words | macros.keys()) & held, where)
+
+    def _stores_by(self, body: bytes, words: frozenset[bytes], where: Definition) -> bool:
+        for word in words:
+            for at in places(body, word):
+                lead = before(body, at)
+                if not lead.endswith((b".", b"->")) and is_variable(word, where.text):
+                    continue
+                if where.kind == "macro" and word.decode() in (where.parameters or ()):
+                    continue
+                end = _behind(body, at + len(word))
+                if _USED.match(body, end) is None or _is_given(lead):
+                    return True
+                if not self._is_valued(body, at, where.file):
+                    return True
+        return False
+
+    def _is_valued(self, body: bytes, at: int, here: str) -> bool:
+        """Tell whether what stands at a place is given to functions by its value, if to any."""
+        start = max(body.rfind(mark, 0, at) for mark in (b";", b"{", b"}"))
+        depth = 0
+        for position in range(at - 1, start, -1):
+            mark = body[position : position + 1]
+            depth += {b")": 1, b"(": -1}.get(mark, 0)
+            if depth < 0:
+                depth = 0
+                called = _CALLED.search(body, max(0, position - 80), position)
+                if called is not None and not self._takes_values(called[1].decode(), here):
+                    return False
+        return True
+
+    def _takes_values(self, name: str, here: str) -> bool:
+        if name.encode() in _KEYWORDS:
+            return True
+        if name in _READERS and not self._index.defines(name, here):
+            return True
+        return not self._index.macros(name, here) and bool(self._index.functions(name, here))
+
+
+def _behind(body: bytes, at: int) -> int:
+    """Return where the arguments of a macro end that begin at a place, if any do."""
+    rest = len(body) - len(body[at:].lstrip())
+    if body[rest : rest + 1] != b"(":
+        return at
+    depth = 0
+    for position in range(rest, len(body)):
+        depth += {40: 1, 41: -1}.get(body[position], 0)
+        if depth == 0:
+            return position + 1
+    return len(body)
+
+
+def _is_given(lead: bytes) -> bool:
+    """Tell whether a member that stands behind some text is counted, or its address is taken."""
+    if _COUNTED.search(lead) is not None:
+        return True
+    if _ADDRESS.search(lead) is None or _COMPARED.search(lead) is not None:
+        return False
+    return _BITS_OF.search(lead) is None or _CAST.search(lead) is not None
+
+
+def _behind_member(data: bytes, at: int) -> bool:
+    """Tell whether a part of a member is meant, whose name stands behind it."""
+    return data[at : at + 40].lstrip().startswith((b".", b"->"))
+
+
+def _is_followed_only(name: bytes | None, function: bytes) -> bool:
+    """Tell whether a variable of a function is declared, and then followed, and no more."""
+    uses = [] if name is None else list(places(function, name))[1:]
+    return name is not None and all(
+        before(function, at).endswith(b"*") or _behind_member(function, at + len(name))
+        for at in uses
+    )
+
+
+def _in_line(data: bytes, at: int) -> bool:
+    """Tell whether a place lies in a directive."""
+    start = data.rfind(b"\n", 0, at) + 1
+    while start > 1 and data[start - 2 : start - 1] == b"\\":
+        start = data.rfind(b"\n", 0, start - 1) + 1
+    return data[start : start + 80].lstrip().startswith(b"#")
