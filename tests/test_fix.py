@@ -17,7 +17,7 @@ from scratch import commit, git
 from patchtool.c.index import Index
 from patchtool.commands import fix as command
 from patchtool.errors import PatchtoolError, UsageError
-from patchtool.model import Place, Unknown
+from patchtool.model import Place, Reason, Unknown
 from patchtool.outside.source import Overlay, open_source
 from patchtool.repair import clearing, edit_sites, fix, invalidating
 from patchtool.repair.input_access import value_of
@@ -273,6 +273,41 @@ def test_padding_gives_way_to_a_number():
         )
 
 
+def test_padding_that_is_too_narrow_stays():
+    """A number goes behind the last member where no padding has room for it."""
+    source = changed(
+        "vcpu-masks-gap", HOST, b"\t\tunsigned int cr4_la57:1;\n",
+        b"\t\tunsigned int cr4_la57:1;\n\t\tunsigned int :3;\n\t\tunsigned int tail:1;\n",
+    )  # fmt: skip
+    repair = fix.search(source, ("guest_rsvd_check",)).repairs[0]
+    after = next(one.after for one in repair.files if one.path == HOST)
+    assert b":3;\n\t\tunsigned int tail:1;\n\t\tunsigned int maxphyaddr:6;\n" in after
+
+
+def test_what_closes_another_input_is_no_repair_of_this_one():
+    """An invalidation that is not behind every change of an input leaves it open, and says so."""
+    source = changed(
+        "vcpu-masks-gap", HOST, b"\tint maxphyaddr;\n", b"\tint maxphyaddr;\n\tu64 extra;\n"
+    )
+    cpuid = "arch/x86/kvm/cpuid.c"
+    data = source.read(cpuid).replace(
+        b"\tvcpu->arch.maxphyaddr = ", b"\tvcpu->arch.extra = 1;\n\tvcpu->arch.maxphyaddr = "
+    )
+    data += b"\nvoid kvm_set_extra(struct kvm_vcpu *vcpu)\n{\n\tvcpu->arch.extra = 2;\n}\n"
+    mmu = source.read(MMU).replace(
+        b"rsvd_bits_mask[0][0] = high", b"rsvd_bits_mask[0][0] = high & ~vcpu->arch.extra"
+    )
+    outcome = fix.search(Overlay(source, {cpuid: data, MMU: mmu}), ("guest_rsvd_check",))
+    assert [(one.input, one.candidate.kind) for one in outcome.repairs] == [
+        ("vcpu->arch.maxphyaddr", "member"),
+        ("guest_cpuid_has(vcpu, X86_FEATURE_GBPAGES)", "invalidation"),
+    ]
+    (gap,) = outcome.open
+    assert gap.input == "vcpu->arch.extra"
+    assert "takes 64 bits" in gap.reason and "none of 1 candidate closes it" in gap.reason
+    assert gap.reason.endswith("in kvm_vcpu_after_set_cpuid() and kvm_set_extra()")
+
+
 def test_an_array_that_keeps_old_bits_is_said():
     """No single store clears an array, and nothing is cleared that is not added to."""
     index = Index(open_source(tree("vcpu-masks-gap")), KVM)
@@ -428,14 +463,18 @@ def test_what_is_undecided_afterwards_is_not_closed(monkeypatch):
     """A change after which nobody knows is no proof, even where no more is unknown than before."""
     good = search("demo").repairs[0]
     contexts = tuple(
-        one._replace(fields=tuple(f._replace(verdict="unknown", missing=(), witness=None)
-                                  if f.missing else f for f in one.fields))
+        one._replace(fields=tuple(
+            f._replace(verdict="unknown", missing=(), witness=None, reasons=(Reason("why"),))
+            if f.missing else f for f in one.fields))
         for one in good.before.contexts
     )  # fmt: skip
     answers = iter([good.before])
     vague = good.before._replace(contexts=contexts)
     monkeypatch.setattr(rule, "check", lambda *_, a=answers: next(a, vague))
-    assert fix.search(open_source(tree("demo"))).repairs == ()
+    outcome = fix.search(open_source(tree("demo")))
+    assert outcome.repairs == ()
+    (reason,) = {one.reason for one in outcome.open}
+    assert reason.endswith("with `ext.efer_lma = ____is_efer_lma(regs);` it is not decided: why")
 
 
 STORE = re.compile(rb"\n\t(vcpu->arch\.\w+\.\w+_role\.(?:ext\.valid|word) = 0;)")

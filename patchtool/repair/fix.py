@@ -116,6 +116,8 @@ class _Search:
         self._edits: dict[str, bytes | None] = {}
         self._checks = 0
         self._failed: dict[str, str] = {}
+        self._doubts: list[str] = []
+        """What stopped candidates that may have closed something."""
         self._repairs: list[Repair] = []
 
     def run(self, left: Callable[[Report], Mapping[str, str]] | None = None) -> Outcome:
@@ -169,6 +171,7 @@ class _Search:
         """Try the candidates for one task; None, and the reason kept, if none helps."""
         reasons: list[str] = []
         tried = 0
+        self._doubts = []
         for propose in self._ways(index, report, task):
             proposal = propose()
             best: Repair | None = None
@@ -186,6 +189,7 @@ class _Search:
             reasons += [proposal.reason] if proposal.reason else []
         if tried:
             reasons.append(f"none of {tried} candidate{'s' * (tried != 1)} closes it")
+            reasons += self._doubts[:1]
         self._failed[task.name] = "; ".join(dict.fromkeys(reasons))
         return None
 
@@ -217,9 +221,10 @@ class _Search:
         changed = edit_sites.edited(index, candidate.edits)
         overlay = Overlay(self._source, {**self._edits, **changed})
         after = self._check(Index(overlay, rule.TARGET))
+        was = gaps(before)
+        self._doubts += _doubts(was, after, task, candidate)
         if _is_worse(before, after):
             return None
-        was = gaps(before)
         inputs: tuple[str, ...] = (name,)
         if candidate.kind == "invalidation":
             inputs = tuple(sorted(_found(was, results(after))))
@@ -295,6 +300,22 @@ def _member(index: Index, report: Report, name: str) -> Proposal:
 def _missed(open_: Mapping[Key, FieldResult]) -> set[str]:
     """Return the inputs that roles miss."""
     return {name for one in open_.values() for name in one.missing}
+
+
+def _doubts(
+    was: Mapping[Key, FieldResult], after: Report, task: _Task, candidate: Candidate
+) -> Iterator[str]:
+    """Yield why nobody knows whether a candidate closes what it is for."""
+    for key, (_, one) in results(after).items():
+        before = was.get(key)
+        if before is None or one.verdict != "unknown":
+            continue
+        if task.name == before.member if task.is_field else task.name in before.missing:
+            why = "; ".join(map(str, one.reasons)) or "; ".join(
+                f"{u.place.file}:{u.place.line}: {u.reason}" for u in after.unknowns
+            )
+            lines = " ".join(candidate.statements)
+            yield f"with `{lines}` it is not decided: {why}"
 
 
 def _found(
