@@ -625,6 +625,9 @@ GUARDS = {
                    " box->out = 1; }", False),
     "or else": ("if (box->role.whole == calc(a).whole || b) return; box->role = calc(a);"
                 " box->out = 1;", True),
+    "stored alone": ("if (box->role.base.word) return; box->role = calc(a); box->out = 1;", True),
+    "order": ("u64 n = calc(a).whole; if (box->role.whole <= n && n <= box->role.whole) return;"
+              " box->role = calc(a); box->out = 1;", True),
     "loop": ("while (box->role.whole == calc(a).whole) return; box->out = 1;", True),
     "two": ("if (box->role.base.word == b && box->role.ext.word == a) return; box->out = 1;",
             True),
@@ -645,7 +648,7 @@ def test_guards(body, skips):
 
 def test_a_strange_comparison_is_not_passed_over():
     """A branch on a stored role that no query knows spoils its path."""
-    body = "switch (box->role.whole) { case 5: return; } box->out = 1;"
+    body = "switch (box->role.whole | 1) { case 5: return; } box->out = 1;"
     out = lowered(PRELUDE + functions([body]), "f0", contexts=("box",))
     assert not out.guards
     assert any("no query recognises" in trouble.reason for trouble in out.troubles)

@@ -459,7 +459,7 @@ class Index:
 
     def typedef(self, name: str, here: str) -> str | None:
         """Return the type that a typedef names, as C text."""
-        pattern = re.compile(rb"typedef\s+([^;{}()]+?)\b" + name.encode() + rb"\s*;")
+        pattern = re.compile(rb"typedef\s+([^;{}()]+?)\b" + re.escape(name.encode()) + rb"\s*;")
         for path in self._holding(here, name.encode()):
             data = self.text(path)
             for match in pattern.finditer(data or b""):

@@ -37,7 +37,8 @@ class Loc(NamedTuple):
         if not self.path:
             return f"*{self.root.name}" if self.root.kind == "pointee" else self.root.name
         glue = "->" if self.root.kind == "pointee" else "."
-        text = self.root.name + glue + self.path[0]
+        first = self.path[0]
+        text = self.root.name + (first if first.startswith("[") else glue + first)
         for step in self.path[1:]:
             text += step if step.startswith("[") else "." + step
         return text

@@ -57,6 +57,10 @@ _RECORD = re.compile(
     rb"(?:\s+__\w+(?![\w(])|\s+__(?:aligned|attribute__|section)\s*\((?:[^()]|\([^()]*\))*\))*\s*$"
 )
 _OBJECT = re.compile(rb"\b(\w+)\s*(?:\[[^\]]*\]\s*)*(?:__\w+(?:\([^)]*\))?\s*)*=\s*$")
+_POINTERS = re.compile(
+    rb"\(\s*\*\s*(?:const\s+)?(\w+)\s*(?:\[[^\]]*\]\s*)*\)\s*\((?:[^()]|\([^()]*\))*\)\s*=\s*$"
+)
+"""The same for a pointer to functions, or an array of such."""
 _ENUM = re.compile(rb"\benum\s*$")
 _HEAD = re.compile(rb"\b([A-Za-z_]\w*)\s*\(")
 
@@ -529,7 +533,8 @@ class _Scan:
         if not plain and _ENUM.search(head):
             found.enums.append(self._item("enum", "", start, end))
             return
-        named = _OBJECT.search(head) if head.endswith(b"=") else None
+        stored = head.endswith(b"=")
+        named = (_OBJECT.search(head) or _POINTERS.search(head)) if stored else None
         if named is not None:
             name = named.group(1).decode()
             item = self._item("object", name, start, self._statement_end(end))

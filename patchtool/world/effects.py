@@ -14,8 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
 from patchtool.c.index import Index, calls
+from patchtool.c.layout import Types
 from patchtool.c.scan import WORDS, Definition, before, places, strip_comments
 from patchtool.world.closure import Closure, is_variable
+from patchtool.world.mentions import Mentions
 
 
 def _stores_to(members: Iterable[bytes], lvalues: Iterable[bytes]) -> re.Pattern[bytes]:
@@ -326,11 +328,15 @@ class Effects:
         return self._operations[name]
 
     def writes_global(self, name: str) -> bool:
-        """Tell whether any function of KVM assigns to an object of file scope."""
+        """Tell whether a function of KVM stores to an object of file scope, or may."""
         if name not in self._globals:
             self._globals[name] = any(
-                file.function_at(at) is not None
-                for file in self._index.files_with(name.encode())
-                for at in object_stores(file.data, name.encode())
+                one.kind in ("store", "open") and one.function is not None
+                for one in self._objects.of(name)
             )
         return self._globals[name]
+
+    @cached_property
+    def _objects(self) -> Mentions:
+        """The mentions of objects of file scope."""
+        return Mentions(self._index, Types(self._index), {})

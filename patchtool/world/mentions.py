@@ -120,19 +120,28 @@ class Mentions:
 
     # -- types -------------------------------------------------------------------------------
 
-    def is_array(self, name: str, below: tuple[str, ...]) -> bool:
-        """Tell whether what a member leads to is, or may be, an array: its name is an address."""
-        for tag in self.owners(name):
-            here: CType = self.types.record(f"struct {tag}", self.index.target.header)
-            for step in (name, *below):
+    def is_array(self, name: str, below: tuple[str, ...], file: str) -> bool:
+        """Tell whether what a name leads to is, or may be, an array: its name is an address.
+
+        It is a member, or an object that is named in a file.
+        """
+        starts: list[tuple[CType, tuple[str, ...]]] = [
+            (self.types.record(f"struct {tag}", self.index.target.header), (name, *below))
+            for tag in self.owners(name)
+        ]
+        if not starts:
+            starts = [(one, below) for one in self.of_file_scope(name, file)]
+        for here, path in starts:
+            for step in path:
                 if step == "[]" and isinstance(here, ArrayType):
                     here = here.element
                 elif isinstance(here, RecordType) and step in here.by_name:
                     here = here.by_name[step][1]
                 else:
-                    return False
-            if isinstance(here, ArrayType):
-                return True
+                    break
+            else:
+                if isinstance(here, ArrayType):
+                    return True
         return False
 
     def variables(self, root: Node) -> dict[str, list[tuple[Node, Node]]]:
@@ -155,7 +164,7 @@ class Mentions:
             found = self.variables(root).get(text(node), [])
             kinds = [self._declared_type(base, name, here) for base, name in found]
             if not kinds and not root.has_error:
-                kinds = self.of_file_scope(text(node), here)
+                kinds = [_decayed(one) for one in self.of_file_scope(text(node), here)]
             return kinds[0] if kinds and all(k == kinds[0] for k in kinds) else unknown
         if kind == "field_expression":
             base, field = (node.child_by_field_name(n) for n in ("argument", "field"))
@@ -187,16 +196,25 @@ class Mentions:
 
     def of_file_scope(self, name: str, here: str) -> list[CType]:
         """Return the type of the object of file scope that a name means, none for a macro."""
-        found = None if self.index.macros(name, here) else self.index.declaration(name, here)
-        if found is None:
+        if self.index.macros(name, here):
             return []
-        file, _, declared = found
+        stored = self.index.objects(name, here)
+        if stored:
+            head = plain(stored[0].text.partition(b"=")[0])
+            file, declared = stored[0].file, head.decode("utf-8", "replace")
+        else:
+            found = self.index.declaration(name, here)
+            if found is None:
+                return []
+            file, _, declared = found
         declarations = _declarations(syntax.parse(f"{declared};".encode()))
-        return [self._declared_type(b, d, file) for b, d in declarations.get(name, ())]
+        return [
+            self.types.declared(declarator, base_type(self.types, base, file), file)[1]
+            for base, declarator in declarations.get(name, ())
+        ]
 
     def _declared_type(self, base: Node, declarator: Node, here: str) -> CType:
-        ctype = self.types.declared(declarator, base_type(self.types, base, here), here)[1]
-        return PointerType(ctype.element) if isinstance(ctype, ArrayType) else ctype
+        return _decayed(self.types.declared(declarator, base_type(self.types, base, here), here)[1])
 
     def _described(self, node: Node | None, here: str) -> CType:
         base = node.child_by_field_name("type") if node is not None else None
@@ -223,6 +241,11 @@ class Mentions:
         if inner is None or inner.type == "pointer_declarator":
             return UnknownType("")
         return PointerType(lazy.pointee())
+
+
+def _decayed(ctype: CType) -> CType:
+    """Return the type that a value of some type has."""
+    return PointerType(ctype.element) if isinstance(ctype, ArrayType) else ctype
 
 
 def variable_type(types: Types, root: Node, name: str, here: str) -> CType:
@@ -450,7 +473,7 @@ class _Site:
             return self._unless(is_elsewhere, one._replace(value=_stored(outer_most)))
         if outer_most.type == "update_expression":
             return self._unless(is_elsewhere, self._made("store", what, path, context))
-        if self._book.is_array(self._name, path):
+        if self._book.is_array(self._name, path, self._file.path):
             one = self._open(what, f"{what} is an array, and its address is used", context)
             return self._unless(is_elsewhere, one)
         in_macro = self._function is not None and self._function.kind == "macro"
