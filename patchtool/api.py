@@ -31,7 +31,7 @@ from patchtool.model import (
     Verdict,
     Witness,
 )
-from patchtool.rules.table import STALE_MMU_ROLE
+from patchtool.rules.table import USUAL
 
 __all__ = [
     "FIELDS",
@@ -56,7 +56,7 @@ __all__ = [
     "status",
 ]
 
-FIELDS = STALE_MMU_ROLE.fields
+FIELDS = USUAL.fields
 """The fields that are decided where nobody asks for others."""
 
 
@@ -86,7 +86,7 @@ def check(
 
         source, _ = reach.over(source, *read_patch(patch), top.prefix(tree))
     try:
-        return checked(source, tuple(fields), Index)[0]
+        return checked(source, USUAL, tuple(fields), Index)[0]
     finally:
         source.close()
 

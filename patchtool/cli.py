@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from patchtool import __version__
-from patchtool.commands.arguments import add_fields, wanted_fields
+from patchtool.commands.arguments import add_question, asked
 from patchtool.errors import InputError, PatchtoolError, UsageError, meant
 from patchtool.report import FORMATS, render, status
 
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from patchtool.model import Anchor, Finding, Report, Unknown
     from patchtool.outside.mail import Passed
     from patchtool.outside.source import Source
-    from patchtool.repair.upstream import Known
     from patchtool.report.options import Options, State
+    from patchtool.rules.table import Rule
+    from patchtool.rules.upstream import Known
 
 FAILED = 2
 INTERRUPTED = 130
@@ -307,7 +308,7 @@ def _fill_check(parser: _Parser) -> None:
     )
     add("--rev", metavar="REV", help="read a commit, tag or branch instead of the files on disk")
     add("--diff", metavar="PATCH", help="apply a patch first, in memory; - is standard input")
-    add_fields(parser)
+    add_question(parser)
     _add_output(parser)
     parser.set_defaults(run=_check, passed=None)
 
@@ -403,7 +404,7 @@ def _add_output(
 def _check(arguments: argparse.Namespace) -> int:
     from patchtool.outside.source import open_source, read_patch
 
-    wanted = wanted_fields(arguments.fields)
+    rule, fields = asked(arguments)
     source = open_source(arguments.tree, arguments.rev)
     if arguments.diff is not None:
         from patchtool.outside import reach, top
@@ -412,23 +413,22 @@ def _check(arguments: argparse.Namespace) -> int:
         source, passed = reach.over(source, *read_patch(arguments.diff), where)
         _tell(passed, arguments)
     try:
-        return _deliver(_checked(source, wanted), arguments, source)
+        return _deliver(_checked(source, rule, fields), arguments, source)
     finally:
         source.close()
 
 
-def _checked(source: Source, wanted: tuple[str, ...]) -> Report:
+def _checked(source: Source, rule: Rule, fields: tuple[str, ...]) -> Report:
     from patchtool.outside.top import require
-    from patchtool.target.kvm import KVM
 
-    require(source.read, source.label, KVM)  # before anything costly is imported
+    require(source.read, source.label, rule.target)  # before anything costly is imported
     import gc
 
     gc.disable()  # one short run whose terms all live to its end
     from patchtool.c.index import Index
     from patchtool.lint.suppress import checked
 
-    return checked(source, wanted, Index)[0]
+    return checked(source, rule, fields, Index)[0]
 
 
 # -- output --------------------------------------------------------------------------------
@@ -480,7 +480,7 @@ def _deliver(
 
 
 def _known(report: Report, source: Source) -> Mapping[tuple[str, tuple[str, ...]], list[Known]]:
-    from patchtool.repair import upstream
+    from patchtool.rules import upstream
 
     return upstream.known(report, source)
 

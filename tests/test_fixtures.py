@@ -9,10 +9,10 @@ from patchtool.errors import InputError
 from patchtool.model import worst
 from patchtool.outside.source import open_source
 from patchtool.proof import bdd
-from patchtool.repair import upstream
 from patchtool.report import render
 from patchtool.report.options import Options
 from patchtool.rules import stale_mmu_role as rule
+from patchtool.rules import upstream
 from patchtool.target.kvm import KVM
 
 

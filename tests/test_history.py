@@ -21,6 +21,7 @@ from patchtool.history.lens import Lens, Recorder, Slicer
 from patchtool.outside.git import Repository
 from patchtool.report.progress import Progress
 from patchtool.rules import stale_mmu_role as rule
+from patchtool.target.kvm import KVM
 
 MAIN = "arch/x86/kvm/mmu/mmu.c"
 OLD_MAIN = "arch/x86/kvm/mmu.c"
@@ -648,7 +649,7 @@ int other(void)
 )
 def test_what_a_lens_sees(old, new, same):
     """A change counts where it touches what was asked for, and nowhere else."""
-    slicer = Slicer(LENS)
+    slicer = Slicer(LENS, KVM)
     before = slicer.slice("arch/x86/kvm/a.c", TEXT)
     after = slicer.slice("arch/x86/kvm/a.c", TEXT.replace(old, new))
     assert TEXT.replace(old, new) != TEXT
@@ -657,7 +658,7 @@ def test_what_a_lens_sees(old, new, same):
 
 def test_a_brace_at_the_start_of_a_line_hides_nothing():
     """Where braces inside a function stand at the start of a line, all of it counts."""
-    slicer = Slicer(LENS)
+    slicer = Slicer(LENS, KVM)
     text = b"int wanted(void)\n{\n\tif (x) {\n}\n\tif (y) {\n\t\tz = 1;\n}\n\treturn 1;\n}\n"
     one = slicer.slice("a.c", text)
     assert one.digest != slicer.slice("a.c", text.replace(b"z = 1", b"z = 2")).digest

@@ -19,8 +19,9 @@ from patchtool.commands import fix as command
 from patchtool.errors import PatchError
 from patchtool.outside import diff
 from patchtool.outside.source import open_source
-from patchtool.repair import fix, patch, upstream
+from patchtool.repair import fix, patch
 from patchtool.rules import stale_mmu_role as rule
+from patchtool.rules import upstream
 
 HOST = "arch/x86/include/asm/kvm_host.h"
 MMU = "arch/x86/kvm/mmu/mmu.c"

@@ -6,18 +6,25 @@ programs the hardware only where that differs from the word of the last time.  I
 no file, name or register with KVM; the wings that read C and prove know neither.
 """
 
+import json
 import re
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from edited import Files
 
 import patchtool
+from patchtool import cli
 from patchtool.c.index import Index
 from patchtool.c.layout import Types
 from patchtool.c.lower import Lowering
+from patchtool.model import Context, Finding, Place, Report, worst
 from patchtool.proof.coverage import Decision
+from patchtool.rules import table
 from patchtool.rules.question import Terms
+from patchtool.rules.table import STALE_MMU_ROLE
 from patchtool.target.record import Implication, Options, Registers, Target
 from patchtool.world.completeness import doubts
 from patchtool.world.entries import Tree, find_paths
@@ -221,6 +228,60 @@ def test_what_is_not_understood_is_unknown():
     result = stale_programs(driver(JUMBO, odd), ("mac_mode",))[ENTRY, "mac_mode"]
     assert result.verdict == "unknown"
     assert any("brook_from_firmware" in str(reason) for reason in result.reasons)
+
+
+# -- on the command line ---------------------------------------------------------------------
+
+
+def engine(index, fields, label, rev, ways):
+    """Check a tree as the module of a rule does: the report on the fields of every way."""
+    paths = (BROOK.header, *index.own_files)
+    found = stale_programs({path: index.source.read(path).decode() for path in paths}, fields)
+    contexts, findings = [], []
+    for (entry, _), result in found.items():
+        place = Place(BROOK.main, 1, 1, entry[-1])
+        context = Context(entry[-1], "port", entry, place, (result,))
+        contexts.append(context)
+        if result.verdict == "gap":
+            words = f"{result.member} depends on {', '.join(result.missing)}"
+            findings.append(
+                Finding(
+                    RULE.name, place, result.name, result.missing, words, entry, context, result
+                )
+            )
+    verdict = worst(tuple(one.verdict for one in contexts))
+    return Report(label, rev, tuple(contexts), tuple(findings), verdict=verdict)
+
+
+RULE = STALE_MMU_ROLE._replace(
+    name="stale-program",
+    target=BROOK,
+    fields=("mac_mode", "fifo_depth"),
+    holder="struct brook_port",
+    summary="The word does not determine what the hardware is programmed with.",
+)
+
+
+@pytest.mark.parametrize(("bit", "status"), [("", 1), (JUMBO, 0)])
+def test_the_command_line_asks_it(monkeypatch, capsys, tmp_path, bit, status):
+    """With a row in the table and a module every command can ask the second rule."""
+    module = SimpleNamespace(check=engine)
+    monkeypatch.setattr(table, "RULES", {**table.RULES, RULE.name: RULE})
+    monkeypatch.setitem(sys.modules, "patchtool.rules.stale_program", module)
+    for path, text in driver(bit).items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text, "utf-8")
+    asked = ["check", str(tmp_path), "--format", "json", "--rule"]
+    assert cli.main([*asked, "stale-program"]) == status
+    body = json.loads(capsys.readouterr().out)
+    assert [(one["rule"], one["missing"]) for one in body["findings"]] == [
+        ("stale-program", ["card->mtu"])
+    ] * status
+    assert cli.main([*asked, "STALE_PROGRAM", "--fields", "fifo_depth"]) == 0
+    assert cli.main([*asked, "stale-progam"]) == 2
+    assert "did you mean 'stale-program'?" in capsys.readouterr().err
+    assert cli.main(asked[:-1]) == 2
+    assert "has no arch/x86/include/asm/kvm_host.h" in capsys.readouterr().err
 
 
 # -- the seam --------------------------------------------------------------------------------

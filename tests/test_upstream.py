@@ -12,7 +12,7 @@ from scratch import commit, fill, git
 
 from patchtool import cli
 from patchtool.outside.source import Overlay, open_source
-from patchtool.repair import upstream
+from patchtool.rules import upstream
 
 LMA = "b8453cdcf26020030da182f0156d7bf59ae5719f"
 LA57 = "f71a53d1180d5ecc346f0c6a23191d837fe2871b"

@@ -13,17 +13,17 @@ _patchtool()
 
 	case ${COMP_WORDS[1]} in
 	check)
-		options='-h --help --rev --diff --fields --format -o --output --color -v --verbose -q --quiet'
+		options='-h --help --rev --diff --rule --fields --format -o --output --color -v --verbose -q --quiet'
 		case $before in
 		--format) values='text terse json sarif github b4-json patchwork' ;;
 		--color) values='auto always never' ;;
 		esac
 		;;
 	fix)
-		options='-h --help --rev --fields -o --output --stdout --apply --backport -s --signoff --reroll-count --cover-letter --base --fixes --no-fixes --recipients --build --selftest --kernel --modules -v --verbose -q --quiet'
+		options='-h --help --rev --rule --fields -o --output --stdout --apply --backport -s --signoff --reroll-count --cover-letter --base --fixes --no-fixes --recipients --build --selftest --kernel --modules -v --verbose -q --quiet'
 		;;
 	lint)
-		options='-h --help --series --range --staged --push --suppressions --tree --rev --fields --format -o --output --color -v --verbose -q --quiet'
+		options='-h --help --series --range --staged --push --suppressions --tree --rev --rule --fields --format -o --output --color -v --verbose -q --quiet'
 		case $before in
 		--format) values='text terse json sarif github b4-json patchwork' ;;
 		--color) values='auto always never' ;;
@@ -36,13 +36,13 @@ _patchtool()
 		options='-h --help --error'
 		;;
 	history)
-		options='-h --help --fields --format --jobs --no-cache --paranoid -v --verbose'
+		options='-h --help --rule --fields --format --jobs --no-cache --paranoid -v --verbose'
 		case $before in
 		--format) values='text json' ;;
 		esac
 		;;
 	matrix)
-		options='-h --help --fields --format --write-patches --jobs --no-cache -v --verbose'
+		options='-h --help --rule --fields --format --write-patches --jobs --no-cache -v --verbose'
 		case $before in
 		--format) values='text json' ;;
 		esac

@@ -4,43 +4,45 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from patchtool.errors import UsageError
 
+if TYPE_CHECKING:
+    from patchtool.rules.table import Rule
+
 
 class _Usual:
-    """Spells the usual fields of the rule in a help text; the rules are imported for that."""
+    """Spells what is usual in a help text; the rules are imported for that alone."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
 
     def __str__(self) -> str:
-        return ",".join(usual_fields())
+        from patchtool.rules.table import USUAL
+
+        return USUAL.name if self._what == "rule" else ",".join(USUAL.fields)
 
 
-def usual_fields() -> tuple[str, ...]:
-    """Return the fields to decide where nobody asks for others."""
-    from patchtool.rules.table import STALE_MMU_ROLE
-
-    return STALE_MMU_ROLE.fields
-
-
-def add_fields(parser: argparse.ArgumentParser) -> None:
-    """Add the fields to decide."""
-    action = parser.add_argument(
-        "--fields",
-        metavar="NAME[,NAME...]",
-        help="the fields to decide, or all (default: %(usual)s)",
-    )
-    action.usual = _Usual()  # type: ignore[attr-defined]
+def add_question(parser: argparse.ArgumentParser) -> None:
+    """Add which rule to ask, and of which fields."""
+    for what, value, text in (
+        ("rule", "NAME", "the rule to ask; 'patchtool rules' lists them (default: %(usual)s)"),
+        ("fields", "NAME[,NAME...]", "the fields to decide, or all (default: %(usual)s)"),
+    ):
+        action = parser.add_argument(f"--{what}", metavar=value, help=text)
+        action.usual = _Usual(what)  # type: ignore[attr-defined]
 
 
-def wanted_fields(given: str | None) -> tuple[str, ...]:
-    """Return the fields that were asked for."""
-    if given is None:
-        return usual_fields()
-    from patchtool.rules.table import STALE_MMU_ROLE
+def asked(arguments: argparse.Namespace) -> tuple[Rule, tuple[str, ...]]:
+    """Return the rule to ask and the fields to decide; UsageError where there are none such."""
+    from patchtool.rules.table import USUAL, named
 
-    names = tuple(name.strip() for name in given.split(","))
-    holder = STALE_MMU_ROLE.holder
+    rule = USUAL if arguments.rule is None else named(arguments.rule)
+    if arguments.fields is None:
+        return rule, rule.fields
+    names = tuple(name.strip() for name in arguments.fields.split(","))
     for name in names:
         if not (name.isascii() and name.isidentifier()):
-            raise UsageError(f"--fields: {name!r} is not the name of a member of {holder}")
-    return names
+            raise UsageError(f"--fields: {name!r} is not the name of a member of {rule.holder}")
+    return rule, names

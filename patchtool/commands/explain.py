@@ -6,9 +6,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from patchtool.errors import UsageError, meant
 from patchtool.rules.documentation import as_text
-from patchtool.rules.table import RULES
+from patchtool.rules.table import RULES, named
 
 _ABOUT = "Print the page of a rule; without one, list the rules."
 
@@ -25,12 +24,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.rule is None:
         sys.stdout.write("".join(f"{name}: {rule.page.title}\n" for name, rule in RULES.items()))
         return 0
-    # checkpatch's way to write a type is as good.
-    name = arguments.rule.lower().replace("_", "-")
-    if name not in RULES:
-        there = f"there is {', '.join(RULES)}"
-        raise UsageError(f"there is no rule {arguments.rule!r}; {there}{meant(name, RULES)}")
+    page = named(arguments.rule).page
     from patchtool.report.layout import columns
 
-    sys.stdout.write(as_text(RULES[name].page, min(columns(), 88)))
+    sys.stdout.write(as_text(page, min(columns(), 88)))
     return 0

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from patchtool.commands.arguments import add_fields, wanted_fields
+from patchtool.commands.arguments import add_question, asked
 from patchtool.errors import InputError, UsageError
 from patchtool.outside import files
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from patchtool.model import Report
     from patchtool.outside.git import Repository
     from patchtool.outside.source import Source
-    from patchtool.repair.fix import Outcome
+    from patchtool.repair.fix import Outcome, Repair
     from patchtool.repair.patch import Backport, Blame, Mail, Selftest, Settings
-    from patchtool.repair.upstream import Closing
+    from patchtool.rules.upstream import Closing
 
 _ABOUT = """\
 Turn each gap into a patch: the role gets the missing bits, or stored roles are made
@@ -49,7 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("tree", nargs="?", default=".", metavar="TREE", help="a kernel tree (default: this folder)")
     add("--rev", metavar="REV", help="read a commit, tag or branch instead of the files on disk")
-    add_fields(parser)
+    add_question(parser)
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "-o", "--output", default=".", metavar="DIR", help="write the patches here (default: .)"
@@ -122,7 +122,8 @@ def _run(arguments: argparse.Namespace, source: Source, author: str | None) -> i
     from patchtool.repair import fix, patch
 
     left = partial(_unrecorded, source) if arguments.backport else None
-    outcome = fix.search(source, wanted_fields(arguments.fields), left)
+    rule, fields = asked(arguments)
+    outcome = fix.search(source, fields, left, rule)
     if outcome.repairs:
         mails = patch.series(outcome, _settings(arguments, source, outcome, author))
         if arguments.apply:
@@ -145,8 +146,8 @@ def _run(arguments: argparse.Namespace, source: Source, author: str | None) -> i
 
 def _unrecorded(source: Source, report: Report) -> dict[str, str]:
     """Return what is open and of which no upstream commit is on record that closed it."""
-    from patchtool.repair import upstream
     from patchtool.repair.fix import gaps
+    from patchtool.rules import upstream
 
     if not upstream.series(source):
         raise UsageError("--backport: the Makefile of the tree does not tell its release")
@@ -157,8 +158,8 @@ def _unrecorded(source: Source, report: Report) -> dict[str, str]:
 
 
 def _summary(outcome: Outcome, source: Source, verbose: bool) -> Iterator[str]:
-    from patchtool.repair import upstream
     from patchtool.repair.patch import open_gap, open_gaps
+    from patchtool.rules import upstream
 
     known = upstream.closings(outcome.first, source)
     for repair in outcome.repairs:
@@ -189,8 +190,8 @@ def _summary(outcome: Outcome, source: Source, verbose: bool) -> Iterator[str]:
 def _settings(
     arguments: argparse.Namespace, source: Source, outcome: Outcome, author: str | None
 ) -> Settings:
-    from patchtool.repair import upstream
     from patchtool.repair.patch import Settings
+    from patchtool.rules import upstream
 
     seconds, offset = _now()
     blames = _blames(arguments, source, outcome)
@@ -228,8 +229,8 @@ def plain_settings(
     repository: Repository, source: Source, outcome: Outcome, back: Mapping[str, Backport]
 ) -> Settings:
     """Return how to write the patches of a revision where nobody asks for anything special."""
-    from patchtool.repair import upstream
     from patchtool.repair.patch import Settings
+    from patchtool.rules import upstream
 
     seconds, offset = _now()
     blames = {repair.input: _recorded(repair.input, source) for repair in outcome.repairs}
@@ -250,14 +251,31 @@ def plain_settings(
 
 def backports(known: Mapping[str, Closing], outcome: Outcome) -> dict[str, Backport]:
     """Return what each repair brings from upstream, where that is on record."""
-    from patchtool.repair import upstream
     from patchtool.repair.patch import Backport
 
     return {
-        one.input: Backport(by.commit, by.subject, upstream.adjusted(by, one))
+        one.input: Backport(by.commit, by.subject, _adjusted(by, one))
         for one in outcome.repairs
         if (by := known.get(one.input)) is not None
     }
+
+
+def _adjusted(closed: Closing, repair: Repair) -> tuple[str, ...]:
+    """Return in words where a repair differs from what the upstream commit changed."""
+    candidate = repair.candidate
+    files = [one.path for one in repair.files if one.path.endswith(".c")]
+    told = []
+    if files != [closed.file]:
+        told.append(f"the role is set in {' and '.join(files)}, upstream in {closed.file}")
+    if list(candidate.functions) != [closed.function]:
+        names = " and ".join(f"{name}()" for name in candidate.functions)
+        told.append(f"{names} sets the bit, upstream {closed.function}() does")
+    if candidate.member != closed.member:
+        told.append(f"the bit is called {candidate.member}, upstream {closed.member}")
+    if not all(re.search(rf"\b{closed.reader}\(", one) for one in candidate.statements):
+        lines = " ".join(f"`{one}`" for one in candidate.statements)
+        told.append(f"the bit is set by {lines}, upstream it is read with {closed.reader}()")
+    return tuple(told)
 
 
 def _reproduced(
@@ -359,7 +377,7 @@ def _repository(tree: str) -> Repository | None:
 
 def _reaches(source: Source, outcome: Outcome) -> Mapping[str, str]:
     """Return how states are reached, where that is on record for a path that is closed."""
-    from patchtool.repair import upstream
+    from patchtool.rules import upstream
 
     found = {}
     for repair in outcome.repairs:
@@ -385,8 +403,8 @@ def _blames(arguments: argparse.Namespace, source: Source, outcome: Outcome) -> 
 
 
 def _recorded(name: str, source: Source) -> Blame | None:
-    from patchtool.repair import upstream
     from patchtool.repair.patch import Blame
+    from patchtool.rules import upstream
 
     fact = upstream.recorded(name, source)
     if fact is None:
@@ -431,8 +449,8 @@ def _derived(tree: str, source: Source, names: Sequence[str]) -> dict[str, Blame
 
 def _given(fixes: str, tree: str) -> Blame:
     """Return the commit that the person names, ``SHA`` or ``SHA ("subject")``."""
-    from patchtool.repair import upstream
     from patchtool.repair.patch import Blame
+    from patchtool.rules import upstream
 
     match = re.fullmatch(r'([0-9a-f]{12,40})(?:\s+\("(.+)"\))?', fixes.strip())
     if match is None:

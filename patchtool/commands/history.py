@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from patchtool.commands.arguments import add_fields, wanted_fields
+from patchtool.commands.arguments import add_question, asked
 from patchtool.history.flips import (
     Flip,
     History,
@@ -61,7 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("tree", nargs="?", default=".", metavar="TREE", help="a git repository with a kernel")
     add("range", nargs="?", metavar="RANGE", help="A..B, or one revision (default: HEAD)")
-    add_fields(parser)
+    add_question(parser)
     add("--format", choices=("text", "json"), default="text", help="the form of the answer")
     add_work(parser)
     add("--paranoid", action="store_true", help="decide every commit and compare: slow")
@@ -86,14 +86,19 @@ def run(arguments: argparse.Namespace) -> int:
     """Walk, print, and return the exit status."""
     from patchtool.report.progress import Progress
 
+    rule, fields = asked(arguments)
     where, given = _places(arguments.tree, arguments.range)
     cache = not arguments.no_cache
     with Repository.open(where) as repository, Progress("commits") as progress:
         settings = Settings(
-            jobs=arguments.jobs, cache=cache, paranoid=arguments.paranoid, progress=progress
+            rule=rule,
+            jobs=arguments.jobs,
+            cache=cache,
+            paranoid=arguments.paranoid,
+            progress=progress,
         )
         try:
-            found = history(repository, given, wanted_fields(arguments.fields), settings)
+            found = history(repository, given, fields, settings)
         except KeyboardInterrupt:
             if cache:
                 sys.stderr.write("\npatchtool: stopped; what was found so far is kept, run again\n")

@@ -56,9 +56,9 @@ def _checked(top: str, name: str) -> Report:
     from patchtool.c.index import Index
     from patchtool.lint.suppress import checked
     from patchtool.outside.source import open_source
-    from patchtool.rules import stale_mmu_role as rule
+    from patchtool.rules.table import USUAL
 
-    report, _ = checked(open_source(top), rule.DEFAULT_FIELDS, Index)
+    report, _ = checked(open_source(top), USUAL, USUAL.fields, Index)
     findings = tuple(one for one in report.findings if one.place.file == name)
     unknowns = tuple(one for one in report.unknowns if one.place.file == name)
     suppressed = tuple(one for one in report.suppressed if one.finding.place.file == name)

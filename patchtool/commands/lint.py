@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from patchtool.commands.arguments import add_fields, wanted_fields
+from patchtool.commands.arguments import add_question, asked
 from patchtool.errors import InputError, PatchError, UsageError
 from patchtool.outside import reach
 from patchtool.outside.mail import Letter, Passed, read, relevant
@@ -83,7 +83,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add("--tree", metavar="TREE", help="the kernel tree (default: this folder)")
     add("--rev", metavar="REV", help="apply the patches to a revision instead of the files on disk")
-    add_fields(parser)
+    add_question(parser)
     parser.set_defaults(run=run)
 
 
@@ -140,7 +140,7 @@ def _silent(arguments: argparse.Namespace) -> int:
 def _lint(tree: str, steps: Sequence[Step], arguments: argparse.Namespace) -> int:
     from patchtool.lint.introduced import lint
 
-    news = lint(tree, steps, wanted_fields(arguments.fields), arguments.verbose)
+    news = lint(tree, steps, *asked(arguments), arguments.verbose)
     return _deliver(news.report, steps[-1].after(), news.states, news.anchors, arguments)
 
 
@@ -167,14 +167,13 @@ def _suppressions(arguments: argparse.Namespace) -> int:
     from patchtool.lint.suppress import find, judged
     from patchtool.outside.source import open_source
     from patchtool.report.words import safe, sentence
-    from patchtool.rules import stale_mmu_role as rule
     from patchtool.rules.table import RULES
 
     source = open_source(arguments.tree, arguments.rev)
     try:
-        wanted = wanted_fields(arguments.fields)
-        report = rule.check(Index(source, rule.TARGET), wanted, source.label, source.rev)
-        paths = [path for path in source.walk(rule.TARGET.folder) if rule.TARGET.owns(path)]
+        rule, fields = asked(arguments)
+        report = rule.check(Index(source, rule.target), fields, source.label, source.rev)
+        paths = [path for path in source.walk(rule.target.folder) if rule.target.owns(path)]
         found = [one for path in paths for one in find(path, source.read(path) or b"")]
     finally:
         source.close()

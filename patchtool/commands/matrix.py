@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from patchtool.commands.arguments import add_fields, wanted_fields
+from patchtool.commands.arguments import add_question, asked
 from patchtool.commands.history import add_work, legend
 from patchtool.history.flips import Settings, outcomes
 from patchtool.history.verdicts import Cell, Outcome
@@ -25,7 +25,7 @@ from patchtool.target.paths import ordered
 
 if TYPE_CHECKING:
     from patchtool.history.walker import Counts
-    from patchtool.repair.upstream import Closing
+    from patchtool.rules.upstream import Closing
 
 ABOUT = """\
 Check some revisions of a repository, and print for each which inputs the role
@@ -60,7 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("tree", metavar="TREE", help="a git repository with a kernel")
     add("revs", nargs="+", metavar="REV", help="commits, tags or branches")
-    add_fields(parser)
+    add_question(parser)
     add("--format", choices=("text", "json"), default="text", help="the form of the table")
     add(
         "--write-patches",
@@ -77,9 +77,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Check every revision, print the table and return the exit status."""
     from patchtool.report.progress import Progress
 
+    rule, fields = asked(arguments)
     with Repository.open(arguments.tree) as repository, Progress("revisions") as progress:
         settings = Settings(
-            wanted_fields(arguments.fields),
+            fields,
+            rule,
             arguments.jobs,
             cache=not arguments.no_cache,
             progress=progress,
@@ -117,7 +119,7 @@ def _known(
 ) -> tuple[tuple[Cell, str, Closing], ...]:
     """Return which commits closed upstream what a revision misses."""
     from patchtool.outside.source import Revision
-    from patchtool.repair import upstream
+    from patchtool.rules import upstream
 
     if not outcome.gaps:
         return ()
@@ -143,19 +145,20 @@ def _written(
         if settings.progress is not None:
             settings.progress(number, len(todo))
         if row.commit not in done:
-            done[row.commit] = tuple(_patches(repository, row, settings.fields, folder))
+            done[row.commit] = tuple(_patches(repository, row, settings, folder))
     return [replace(row, written=done.get(row.commit, ())) for row in rows]
 
 
 def _patches(
-    repository: Repository, row: Row, fields: tuple[str, ...], folder: str
+    repository: Repository, row: Row, settings: Settings, folder: str
 ) -> Iterator[Written]:
     from patchtool.commands import fix as command
     from patchtool.outside.source import Revision
-    from patchtool.repair import fix, patch, upstream
+    from patchtool.repair import fix, patch
+    from patchtool.rules import upstream
 
     source = Revision(repository, row.commit)
-    outcome = fix.search(source, fields)
+    outcome = fix.search(source, settings.fields, rule=settings.rule)
     known = upstream.closings(outcome.first, source)
     files: Sequence[str] = ()
     back = command.backports(known, outcome)

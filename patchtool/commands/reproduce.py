@@ -99,10 +99,10 @@ def _run(arguments: argparse.Namespace, source: Source) -> int:
     gc.disable()  # one short run whose terms all live to its end
     from patchtool.c.index import Index
     from patchtool.replay import prediction
-    from patchtool.rules import stale_mmu_role as rule
+    from patchtool.rules.table import USUAL
 
-    index = Index(source, rule.TARGET)
-    report, asked = rule.examine(index, rule.DEFAULT_FIELDS, source.label, source.rev)
+    index = Index(source, USUAL.target)
+    report, asked = USUAL.examine(index, label=source.label, rev=source.rev)
     if arguments.sweep:
         return _sweep(arguments, partial(prediction.predictions, index, report, asked))
     tests, refused = prediction.tests(index, report, asked)

@@ -18,10 +18,7 @@ from patchtool.history.cache import Store, folder
 from patchtool.history.verdicts import ABSENT, Gap, Outcome, State
 from patchtool.history.walker import Block, Counts, Walker, full_path, is_missing
 from patchtool.outside.git import Repository
-from patchtool.rules.table import STALE_MMU_ROLE
-from patchtool.target.where import HEADER
-
-DEFAULT_FIELDS = STALE_MMU_ROLE.fields
+from patchtool.rules.table import USUAL, Rule
 
 Kind = Literal["introduced", "reintroduced", "closed", "undecided", "decided"]
 
@@ -89,7 +86,8 @@ Progress = Callable[[int, int], None]
 class Settings:
     """How to walk."""
 
-    fields: tuple[str, ...] = DEFAULT_FIELDS
+    fields: tuple[str, ...] = USUAL.fields
+    rule: Rule = USUAL
     jobs: int = 1
     cache: bool = True
     paranoid: bool = False
@@ -100,7 +98,7 @@ class Settings:
 def history(
     repository: Repository,
     range: str | None = None,  # noqa: A002
-    fields: Sequence[str] = DEFAULT_FIELDS,
+    fields: Sequence[str] = USUAL.fields,
     settings: Settings | None = None,
 ) -> History:
     """Walk a range, all of HEAD's history by default, and return every flip."""
@@ -131,7 +129,9 @@ def outcomes(
     repository: Repository, commits: Sequence[str], settings: Settings
 ) -> tuple[dict[str, Outcome], Counts]:
     """Return what each of some commits is found to be, and what that cost."""
-    walker = Walker(repository, settings.fields, Store(folder() if settings.cache else None))
+    walker = Walker(
+        repository, settings.rule, settings.fields, Store(folder() if settings.cache else None)
+    )
     found = {one: known for one in commits if (known := walker.decided(one)) is not None}
     open_ = [one for one in commits if one not in found]
     told = settings.progress or _silent
@@ -239,7 +239,7 @@ def _header(repository: Repository, commit: str) -> str:
 def _walk(repository: Repository, given: str | None, settings: Settings) -> _Walk:
     tip, before = _ends(repository, given)
     store = Store(folder() if settings.cache else None)
-    walker = Walker(repository, settings.fields, store)
+    walker = Walker(repository, settings.rule, settings.fields, store)
     walker.paranoid = settings.paranoid
     last = walker.probe(tip)
     probed = False
@@ -259,8 +259,8 @@ def _walk(repository: Repository, given: str | None, settings: Settings) -> _Wal
             break
     if last.verdict == "absent" and all(o.verdict == "absent" for o in outcomes.values()):
         raise InputError(
-            f"{repository.path} holds no kernel with KVM for x86 in that range: "
-            f"there is no {HEADER}; give the folder of a Linux repository"
+            f"{repository.path} holds no kernel with {settings.rule.target.name} in that range: "
+            f"there is no {settings.rule.target.header}; give the folder of a Linux repository"
         )
     return _Walk(
         commits, outcomes, last, walker.counts, repository.is_partial,

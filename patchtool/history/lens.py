@@ -17,7 +17,6 @@ from patchtool.c.layout import Types
 from patchtool.c.scan import Definition, FileIndex, scan
 from patchtool.c.syntax import Node
 from patchtool.model import Report
-from patchtool.target.kvm import KVM
 from patchtool.target.record import Target
 from patchtool.world.effects import Effects, callers_of
 from patchtool.world.roles import find_roles, make_effects
@@ -218,7 +217,7 @@ class Recorder(Index):
         asked = {kind: frozenset(names) for kind, names in self._asked.items()}
         roles = find_roles(self, Types(self))
         held = frozenset(name for names in roles.shape.contexts.values() for name in names)
-        members = held | {"root_level", *wanted}
+        members = held | {*wanted}
         writers = make_effects(self, roles, members).writers
         paths = {*report.files, *self.asked}
         return Lens(**asked)._replace(
@@ -332,7 +331,9 @@ class _Nothing:
     """An index of an empty tree."""
 
     own_files = ()
-    target = KVM
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
 
     def files_with(self, _word: bytes) -> tuple[()]:
         """Find nothing."""
@@ -356,7 +357,7 @@ class _Nothing:
 class _View:
     """A lens made ready to look through."""
 
-    def __init__(self, lens: Lens, host: bool) -> None:
+    def __init__(self, lens: Lens, target: Target, host: bool) -> None:
         self._lens = lens
         self._host = host
         self._used, self._stored = _bytes(lens.used), _bytes(lens.stored)
@@ -364,7 +365,7 @@ class _View:
         self._roles, self._reaching = _bytes(lens.roles), _bytes(lens.reaching)
         self._enumerators, self._typedefs = _bytes(lens.enumerators), _bytes(lens.typedefs)
         self._declared = _bytes(lens.declared | lens.used | lens.stored)
-        nothing = cast(Index, _Nothing())
+        nothing = cast(Index, _Nothing(target))
         none: frozenset[str] = frozenset()
         self._effects = {
             name.encode(): Effects(nothing, frozenset({name}), none) for name in lens.members
@@ -466,7 +467,8 @@ _MOST = 48 << 20
 class Slicer:
     """Slices texts; a piece of text that was met before is not looked at again."""
 
-    def __init__(self, lens: Lens) -> None:
+    def __init__(self, lens: Lens, target: Target) -> None:
+        self._target = target
         self.parsed = 0
         self._pieces: dict[tuple[bytes, bool, bool], _Piece] = {}
         self._held = 0
@@ -475,13 +477,13 @@ class Slicer:
     def look_through(self, lens: Lens) -> None:
         """Take another lens."""
         self.lens = lens
-        self._views = {host: _View(lens, host) for host in (False, True)}
+        self._views = {host: _View(lens, self._target, host) for host in (False, True)}
         self._known: dict[bool, dict[bytes, bytes]] = {False: {}, True: {}}
         self._roles = tuple(sorted(_bytes(lens.roles)))
 
     def slice(self, path: str, data: bytes) -> Slice:
         """Return what the lens sees of a file."""
-        host = path == KVM.header
+        host = path == self._target.header
         texts = data.split(b"\n}")
         known = self._known[host]
         # Nearly all text was met before: this is the loop that a long history runs.
@@ -497,7 +499,7 @@ class Slicer:
             seen = list(_roughly(self._split(texts), self._views[host]))
         before = _before_first_define(data)
         weight = 0
-        if path.endswith(".c") and KVM.owns(path):
+        if path.endswith(".c") and self._target.owns(path):
             weight = sum(data.count(word) for word in self._roles)
         if before:
             seen.append(b"%d" % before)

@@ -8,7 +8,7 @@ the engine looked at keeps the outcome of its parent, and blocks of outcomes are
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, cast
 
@@ -17,17 +17,11 @@ from patchtool.history.cache import Store, engine, key
 from patchtool.history.verdicts import ABSENT, UNREADABLE, Cell, Outcome, State, outcome_of
 from patchtool.outside.git import Missing, Repository
 from patchtool.outside.source import MAX_FILE, Revision
-from patchtool.target.kvm import KVM
-from patchtool.target.where import FOLDER, HEADER
 
 if TYPE_CHECKING:
     from patchtool.history.lens import Lens, Slice, Slicer
+    from patchtool.rules.table import Rule
 
-_ALWAYS = (
-    HEADER,
-    "arch/x86/include/uapi/asm/processor-flags.h",
-    "arch/x86/include/asm/msr-index.h",
-)
 _AHEAD = 64
 """For how many commits git reads ahead."""
 _STATES = 256
@@ -67,17 +61,20 @@ class _Tree:
 class Walker:
     """Gives commits their verdicts, deciding as few as it can."""
 
-    def __init__(self, repository: Repository, wanted: tuple[str, ...], store: Store) -> None:
+    def __init__(
+        self, repository: Repository, rule: Rule, wanted: tuple[str, ...], store: Store
+    ) -> None:
         from patchtool.history.lens import Lens, Slicer
 
         self.repository = repository
+        self.rule = rule
         self.wanted = wanted
         self.store = store
         self.paranoid = False
         self.counts = Counts()
         self.short = False
         """Whether a decision read a path that the list of commits does not regard."""
-        self._engine = key(engine(), *wanted)
+        self._engine = key(engine(), rule.name, *wanted)
         self._trees: OrderedDict[str, _Tree] = OrderedDict()
         self._sliced: dict[tuple[str, str], Slice] = {}
         self._seen: set[bytes] = set()
@@ -87,15 +84,17 @@ class Walker:
         for value in store.all(f"lens-{self._engine}"):
             lens = lens.union(read_lens(value))
         self.lens = lens
-        self._slicer: Slicer = Slicer(lens)
+        self._slicer: Slicer = Slicer(lens, rule.target)
 
     # -- blocks --------------------------------------------------------------------------------
 
     @property
     def paths(self) -> tuple[str, ...]:
         """What commits have to touch to be looked at: a folder and single files."""
-        beside = {p for p in (*self.lens.paths, *_ALWAYS) if not p.startswith(f"{FOLDER}/")}
-        return (FOLDER, *sorted(beside))
+        target = self.rule.target
+        known = (*self.lens.paths, target.header, *target.watched)
+        beside = {path for path in known if not path.startswith(f"{target.folder}/")}
+        return (target.folder, *sorted(beside))
 
     @property
     def tracked(self) -> frozenset[str]:
@@ -176,7 +175,7 @@ class Walker:
         return name[len(self.repository.prefix) + 1 :] if self.repository.prefix else name
 
     def _matters(self, path: str) -> bool:
-        if path.startswith(f"{FOLDER}/"):
+        if path.startswith(f"{self.rule.target.folder}/"):
             return path.endswith((".c", ".h")) or path in self.lens.paths
         return path in self._tracked
 
@@ -219,7 +218,7 @@ class Walker:
         return tree.outcome
 
     def _judge(self, commit: str, tree: _Tree, above: _Tree | None) -> Outcome:
-        if not _has_kvm(tree.blobs):
+        if not self._is_there(tree.blobs):
             return ABSENT
         if not self.lens.paths:
             return self._decide(commit, tree)
@@ -308,14 +307,13 @@ class Walker:
     def _check(self, commit: str) -> Outcome:
         """Check a commit as ``check`` would, and widen the lens by what that looked at."""
         from patchtool.history.lens import Recorder
-        from patchtool.rules.table import STALE_MMU_ROLE
 
         label = self.repository.path
-        index = Recorder(Revision(self.repository, commit, label), KVM)
-        report = STALE_MMU_ROLE.check(index, self.wanted, label, commit)
+        index = Recorder(Revision(self.repository, commit, label), self.rule.target)
+        report = self.rule.check(index, self.wanted, label, commit)
         outcome = outcome_of(report)
         self.counts += Counts(decided=1)
-        lens = self.lens.union(index.lens(report, self.wanted))
+        lens = self.lens.union(index.lens(report, (*self.rule.fields, *self.wanted)))
         if lens is not self.lens:
             self._widen(lens)
         self.store.put("commit", key(self._engine, commit), _write_outcome(outcome))
@@ -353,18 +351,18 @@ class Walker:
         if known is not None:
             return known
         tree = self._listing(commit)
-        return self._decide(commit, tree) if _has_kvm(tree.blobs) else ABSENT
+        return self._decide(commit, tree) if self._is_there(tree.blobs) else ABSENT
+
+    def _is_there(self, paths: Collection[str]) -> bool:
+        """Tell whether a tree has what the rule looks at, from the paths of its files."""
+        target = self.rule.target
+        return target.header in paths and any(map(target.owns, paths))
 
     def widen(self, lens: Lens) -> None:
         """Take what another process has looked at."""
         both = self.lens.union(lens)
         if both is not self.lens:
             self._widen(both)
-
-
-def _has_kvm(paths: Iterable[str]) -> bool:
-    names = set(paths)
-    return HEADER in names and any(map(KVM.owns, names))
 
 
 def is_missing(error: BaseException | None) -> bool:

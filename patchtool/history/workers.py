@@ -28,7 +28,10 @@ class Team:
 
     def __init__(self, lead: Walker, jobs: int) -> None:
         self._lead = lead
-        begin = partial(_begin, lead.repository.path, lead.wanted, lead.store.kept, lead.paranoid)
+        begin = partial(
+            _begin, lead.repository.path, lead.rule.name, lead.wanted, lead.store.kept,
+            lead.paranoid,
+        )  # fmt: skip
         self._pool = ProcessPoolExecutor(jobs, get_context("spawn"), begin)
 
     def __enter__(self) -> Team:
@@ -57,12 +60,14 @@ _OWN: list[Walker] = []
 """The walker of a process that works for another."""
 
 
-def _begin(path: str, wanted: tuple[str, ...], cache: bool, paranoid: bool) -> None:
+def _begin(path: str, rule: str, wanted: tuple[str, ...], cache: bool, paranoid: bool) -> None:
     import signal
+
+    from patchtool.rules.table import RULES
 
     # The process that asked is told of Ctrl-C as well and ends this one.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    walker = Walker(Repository.open(path), wanted, Store(folder() if cache else None))
+    walker = Walker(Repository.open(path), RULES[rule], wanted, Store(folder() if cache else None))
     walker.paranoid = paranoid
     _OWN.append(walker)
 

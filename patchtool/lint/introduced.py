@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from patchtool.lint.anchor import Change, Mover
     from patchtool.lint.suppress import Suppression
     from patchtool.outside.source import Source
+    from patchtool.rules.table import Rule
     from patchtool.world.entries import Ways
 
 State = Literal["new", "existing", "closed"]
@@ -75,9 +76,15 @@ class _Decided:
     """The verdict on one tree, with what is needed to tell whether it still holds."""
 
     def __init__(
-        self, report: Report, source: Source, index: Recorder, fields: tuple[str, ...]
+        self,
+        report: Report,
+        source: Source,
+        index: Recorder,
+        rule: Rule,
+        fields: tuple[str, ...],
     ) -> None:
-        self.report, self.source, self.index, self.fields = report, source, index, fields
+        self.report, self.source, self.index = report, source, index
+        self._names = (*rule.fields, *fields)
         self.seen: Lens | None = None
 
     @property
@@ -88,7 +95,7 @@ class _Decided:
     def lens(self) -> Lens:
         """Return what the verdict was made from."""
         if self.seen is None:
-            self.seen = self.index.lens(self.report, self.fields)
+            self.seen = self.index.lens(self.report, self._names)
         return self.seen
 
 
@@ -131,12 +138,14 @@ class _Collected:
         return told
 
 
-def lint(label: str, steps: Sequence[Step], fields: tuple[str, ...], everything: bool) -> News:
+def lint(
+    label: str, steps: Sequence[Step], rule: Rule, fields: tuple[str, ...], everything: bool
+) -> News:
     """Decide as few trees as possible and collect what each step brings in.
 
     EVERYTHING asks for what is closed and what was there before, too.
     """
-    series = _Series(label, fields, everything, steps[-1].after)
+    series = _Series(label, rule, fields, everything, steps[-1].after)
     many = len(steps) > 1
     for number, step in enumerate(steps):
         suffix = f"; brought in by {step.label}" if many and step.label else ""
@@ -150,6 +159,7 @@ class _Series:
     def __init__(
         self,
         label: str,
+        rule: Rule,
         fields: tuple[str, ...],
         everything: bool,
         final: Callable[[], Source],
@@ -157,7 +167,7 @@ class _Series:
         self._final = final
         self._mover: Mover | None = None
         self._label = label
-        self._fields = fields
+        self._rule, self._fields = rule, fields
         self._everything = everything
         self._now: _Decided | None = None
         self._found = _Collected()
@@ -259,14 +269,14 @@ class _Series:
 
         known = self._index
         report, index = checked(
-            source, self._fields, lambda one, target: Recorder(one, target, known), ways
+            source, self._rule, self._fields, lambda one, target: Recorder(one, target, known), ways
         )
         index.part()
         self._index = index
         # A commit is not to blame for what lies on top of it.
         edited = source.kind.endswith("with edits")
         report = report._replace(tree=self._label, rev=None if edited else report.rev)
-        return _Decided(report, source, index, self._fields)
+        return _Decided(report, source, index, self._rule, self._fields)
 
     def _touches(self, after: _Decided, step: Step) -> bool:
         """Tell whether a step changes a function that the verdict after it rests on.
@@ -303,7 +313,7 @@ class _Series:
         if not changed:
             return True
         lens = decided.lens()
-        slicer = Slicer(lens)
+        slicer = Slicer(lens, self._rule.target)
         return all(
             slicer.slice(path, old or b"") == slicer.slice(path, new or b"")
             and ((old is None) == (new is None) or path not in lens.paths)

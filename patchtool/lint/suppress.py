@@ -18,6 +18,7 @@ from patchtool.model import Finding, Place, Remark, Report, Suppressed
 
 if TYPE_CHECKING:
     from patchtool.outside.source import Source
+    from patchtool.rules.table import Rule
     from patchtool.target.record import Target
     from patchtool.world.entries import Ways
 
@@ -94,16 +95,17 @@ def find(file: str, data: bytes) -> tuple[Suppression, ...]:
 
 def checked(
     source: Source,
+    rule: Rule,
     fields: tuple[str, ...],
     make: Callable[[Readable, Target], Kind],
     ways: Ways | None = None,
 ) -> tuple[Report, Kind]:
-    """Check a tree and set apart what it accepts; MAKE makes the index that is asked."""
-    from patchtool.rules.table import RULES, STALE_MMU_ROLE
+    """Check a tree by a rule and set apart what it accepts; MAKE makes the index that is asked."""
+    from patchtool.rules.table import RULES
 
     listening = Attentive(source)
-    index = make(listening, STALE_MMU_ROLE.target)
-    report = STALE_MMU_ROLE.check(index, fields, source.label, source.rev, ways)
+    index = make(listening, rule.target)
+    report = rule.check(index, fields, source.label, source.rev, ways)
     return weigh(report, listening.suppressions(index.own_files), RULES), index
 
 

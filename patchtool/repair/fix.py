@@ -24,7 +24,7 @@ from patchtool.repair import clearing, edit_sites, invalidating
 from patchtool.repair.edit_sites import Candidate, Proposal
 from patchtool.repair.input_access import value_of
 from patchtool.repair.register_access import parse_bit
-from patchtool.rules import stale_mmu_role as rule
+from patchtool.rules.table import USUAL, Rule
 
 Key = tuple[str, str, tuple[str, ...], str]
 """A field on a path: initialiser, context, entry, field.  Lines move, these do not."""
@@ -76,14 +76,16 @@ class Outcome:
 
 def search(
     source: Source,
-    fields: Sequence[str] = rule.DEFAULT_FIELDS,
+    fields: Sequence[str] = (),
     left: Callable[[Report], Mapping[str, str]] | None = None,
+    rule: Rule = USUAL,
 ) -> Outcome:
     """Find a series of role bits that closes what bits can close.
 
-    LEFT tells, of the first report, which inputs to leave alone, and why.
+    FIELDS are those to decide, or the rule's usual ones.  LEFT tells, of the first report,
+    which inputs to leave alone, and why.
     """
-    return _Search(source, fields).run(left)
+    return _Search(source, rule, fields).run(left)
 
 
 def results(report: Report) -> dict[Key, tuple[Context, FieldResult]]:
@@ -110,8 +112,9 @@ class _Task(NamedTuple):
 class _Search:
     """One search: the tree as it is so far, and what was tried."""
 
-    def __init__(self, source: Source, fields: Sequence[str]) -> None:
+    def __init__(self, source: Source, rule: Rule, fields: Sequence[str]) -> None:
         self._source = source
+        self._rule = rule
         self._fields = fields
         self._edits: dict[str, bytes | None] = {}
         self._checks = 0
@@ -122,7 +125,7 @@ class _Search:
 
     def run(self, left: Callable[[Report], Mapping[str, str]] | None = None) -> Outcome:
         """Make one change after the other until none helps."""
-        index = Index(self._source, rule.TARGET)
+        index = Index(self._source, self._rule.target)
         first = report = self._check(index)
         self._failed.update(left(first) if left is not None else {})
         while (task := self._next(index, report)) is not None:
@@ -132,7 +135,7 @@ class _Search:
             self._repairs.append(repair)
             self._failed.setdefault(task.name, "")
             self._edits.update({one.path: one.after for one in repair.files})
-            index = Index(Overlay(self._source, self._edits), rule.TARGET)
+            index = Index(Overlay(self._source, self._edits), self._rule.target)
             report = repair.after
         return Outcome(
             first, report, tuple(self._repairs), tuple(self._open(index, report)), self._checks
@@ -140,7 +143,7 @@ class _Search:
 
     def _check(self, index: Index) -> Report:
         self._checks += 1
-        return rule.check(index, self._fields, self._source.label, self._source.rev)
+        return self._rule.check(index, self._fields, self._source.label, self._source.rev)
 
     def _next(self, index: Index, report: Report) -> _Task | None:
         """Return what to close next.
@@ -220,7 +223,7 @@ class _Search:
         name = task.name
         changed = edit_sites.edited(index, candidate.edits)
         overlay = Overlay(self._source, {**self._edits, **changed})
-        after = self._check(Index(overlay, rule.TARGET))
+        after = self._check(Index(overlay, self._rule.target))
         was = gaps(before)
         self._doubts += _doubts(was, after, task, candidate)
         if _is_worse(before, after):

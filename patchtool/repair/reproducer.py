@@ -16,13 +16,13 @@ from patchtool.repair.fix import Outcome
 from patchtool.repair.patch import Selftest
 from patchtool.replay import prediction, program
 from patchtool.replay.states import Test
-from patchtool.rules import stale_mmu_role as rule
+from patchtool.rules.table import USUAL
 
 
 def tests(source: Source, outcome: Outcome) -> tuple[list[Test], list[str]]:
     """Return the tests that a series makes pass, and why others are left out."""
-    index = Index(source, rule.TARGET)
-    report, asked = rule.examine(index, rule.DEFAULT_FIELDS)
+    index = Index(source, USUAL.target)
+    report, asked = USUAL.examine(index)
     found, refused = prediction.tests(index, report, asked)
     open_ = {(gap.key[0], gap.key[1], gap.input) for gap in outcome.open}
     kept, left = [], []

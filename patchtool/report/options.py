@@ -11,7 +11,7 @@ from patchtool.model import Anchor, Finding, Unknown
 
 if TYPE_CHECKING:
     from patchtool.outside.mail import Passed
-    from patchtool.repair.upstream import Known
+    from patchtool.rules.upstream import Known
 
 State = Literal["new", "existing", "closed"]
 """What a change has to do with a finding; without a change every finding is new."""

@@ -12,6 +12,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
+from patchtool.errors import UsageError, meant
 from patchtool.target.kvm import KVM
 from patchtool.target.record import Target
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from patchtool.c.index import Index
     from patchtool.model import Report
     from patchtool.rules.documentation import Page
+    from patchtool.rules.stale_mmu_role import Examined
     from patchtool.world.entries import Ways
 
 
@@ -29,6 +31,9 @@ class _Engine(Protocol):
         self, index: Index, fields: Sequence[str], label: str, rev: str | None, ways: Ways | None
     ) -> Report:
         """Check a tree."""
+
+    def examine(self, index: Index, fields: Sequence[str], label: str, rev: str | None) -> Examined:
+        """Check a tree, and return the questions as well."""
 
 
 class Rule(NamedTuple):
@@ -69,8 +74,17 @@ class Rule(NamedTuple):
         ways: Ways | None = None,
     ) -> Report:
         """Check a tree, FIELDS or the usual ones; see the module of the rule for the rest."""
-        engine = import_module(f"patchtool.rules.{self.name.replace('-', '_')}")
-        return cast(_Engine, engine).check(index, fields or self.fields, label, rev, ways)
+        return self._engine.check(index, fields or self.fields, label, rev, ways)
+
+    def examine(
+        self, index: Index, fields: Sequence[str] = (), label: str = "", rev: str | None = None
+    ) -> Examined:
+        """Check a tree as ``check`` does, and return the questions behind the verdicts too."""
+        return self._engine.examine(index, fields or self.fields, label, rev)
+
+    @property
+    def _engine(self) -> _Engine:
+        return cast(_Engine, import_module(f"patchtool.rules.{self.name.replace('-', '_')}"))
 
 
 STALE_MMU_ROLE = Rule(
@@ -90,3 +104,18 @@ STALE_MMU_ROLE = Rule(
 
 RULES: Mapping[str, Rule] = MappingProxyType({one.name: one for one in (STALE_MMU_ROLE,)})
 """Every rule by its name."""
+
+USUAL = STALE_MMU_ROLE
+"""The rule that is asked where nobody names one."""
+
+
+def named(name: str) -> Rule:
+    """Return a rule by its name; checkpatch's way to write a type is as good.
+
+    Raises UsageError where there is none, with the name that may have been meant.
+    """
+    known = name.lower().replace("_", "-")
+    if known not in RULES:
+        there = f"there is {', '.join(RULES)}"
+        raise UsageError(f"there is no rule {name!r}; {there}{meant(known, RULES)}")
+    return RULES[known]

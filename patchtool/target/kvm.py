@@ -71,6 +71,10 @@ KVM = Target(
     host="kvm_vcpu_arch",
     main="arch/x86/kvm/mmu/mmu.c",
     generic=GENERIC,
+    watched=(
+        "arch/x86/include/uapi/asm/processor-flags.h",
+        "arch/x86/include/asm/msr-index.h",
+    ),
     headers=HEADERS,
     followed=(
         "arch/x86/include/",

@@ -94,6 +94,9 @@ class Target(NamedTuple):
     declares what it keeps, ``host`` is the tag of the structure there in which its cached
     state lies, by value.
 
+    ``watched`` are headers on which most verdicts rest: a history looks at their changes before
+    it has seen any tree.
+
     ``headers`` are its files beside the folder: paths, and beginnings of paths, as all
     that follow.  Comments are cut, and definitions looked for, in those and in what is
     ``followed``; first in those and in what is ``near``.  ``roots`` are the folders in which
@@ -116,6 +119,7 @@ class Target(NamedTuple):
     host: str
     main: str
     generic: tuple[str, ...] = ()
+    watched: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
     followed: tuple[str, ...] = ()
     near: tuple[str, ...] = ()

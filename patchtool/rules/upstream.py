@@ -12,14 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from patchtool.c.index import Readable
 from patchtool.model import Context, FieldResult, Report
 from patchtool.target.paths import path_of
-
-if TYPE_CHECKING:
-    from patchtool.repair.fix import Repair
 
 Release = tuple[int, int, int, int]
 """Version, patch level, sublevel, and candidate; a release is behind all its candidates."""
@@ -153,24 +150,6 @@ def closings(report: Report, source: Readable) -> dict[str, Closing]:
     """Return by input which commit closed upstream what a report shows to be open."""
     some = (one for found in known(report, source).values() for one in found)
     return {one.input: one.closing for one in some}
-
-
-def adjusted(closed: Closing, repair: Repair) -> tuple[str, ...]:
-    """Return in words where a repair differs from what the upstream commit changed."""
-    candidate = repair.candidate
-    files = [one.path for one in repair.files if one.path.endswith(".c")]
-    told = []
-    if files != [closed.file]:
-        told.append(f"the role is set in {' and '.join(files)}, upstream in {closed.file}")
-    if list(candidate.functions) != [closed.function]:
-        names = " and ".join(f"{name}()" for name in candidate.functions)
-        told.append(f"{names} sets the bit, upstream {closed.function}() does")
-    if candidate.member != closed.member:
-        told.append(f"the bit is called {candidate.member}, upstream {closed.member}")
-    if not all(re.search(rf"\b{closed.reader}\(", one) for one in candidate.statements):
-        lines = " ".join(f"`{one}`" for one in candidate.statements)
-        told.append(f"the bit is set by {lines}, upstream it is read with {closed.reader}()")
-    return tuple(told)
 
 
 def series(source: Readable) -> str:
