@@ -83,17 +83,22 @@ class Witness(NamedTuple):
         """The values as a person reads them."""
         if self.spelt is not None:
             return self.spelt
-        plain = max(self.values) < 256
+        plain = max(self.values) < (10 if self.element else 256)
         one, other = (str(v) if plain or not v else f"{v:#x}" for v in self.values)
         return one, other
 
     @property
-    def part(self) -> str:
-        """The part of the field that differs, in words; "" for all of it."""
-        if not self.element or self.span is None:
-            return self.element
+    def differing(self) -> str:
+        """Which bits of an element differ, in words; "" where that is not said."""
+        if self.span is None:
+            return ""
         high, low = self.span
-        return f"{self.element}, bit{f's {high}:{low}' if high != low else f' {low}'}"
+        return f"bits {high}:{low}" if high != low else f"bit {low}"
+
+    def part(self, member: str) -> str:
+        """Return the part of a field that differs, in words; "" for all of it."""
+        array = member if self.element.startswith("[") else ""
+        return ", ".join(filter(None, (f"{array}{self.element}", self.differing)))
 
 
 class Reason(NamedTuple):

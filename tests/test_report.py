@@ -496,6 +496,25 @@ def test_wide_pairs_follow_each_other():
     assert text.count("0x8000000000000001") == 1
 
 
+def test_an_element_of_an_array_is_spelt_as_c_does():
+    """A field that is an array has elements of its own name, and masks are hexadecimal."""
+    witness = MASKS.witness._replace(values=(0, 240), element="[2]", span=(7, 4))
+    one = MASKS._replace(
+        name="permissions", member="permissions", witness=witness, others=(), inputs=()
+    )
+    context_ = WIDE_TDP._replace(fields=(one, COVERED, KEYS))
+    finding = FINDING._replace(result=one, context=context_)
+    report = REPORTS["wide"]._replace(contexts=(context_,), findings=(finding,))
+    text = " ".join(render(report, "text", Options()).split())
+    assert "permissions[2] 0 * 0xf0" in text
+    assert "when A is followed by B, and permissions[2] stays 0." in text
+    assert "permissions[2]=0xf0" in render(report, "b4-json", Options())
+    wide = one._replace(others=(witness._replace(element="[3]", span=(5, 5)),))
+    report = report._replace(findings=(finding._replace(result=wide),))
+    text = " ".join(render(report, "text", Options()).split())
+    assert "1 permissions[2], bits 7:4 0 * 0xf0 2 permissions[3], bit 5 0 * 0xf0" in text
+
+
 # -- short forms -----------------------------------------------------------------------------
 
 

@@ -437,7 +437,7 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> str:
 
 def _valued(one: FieldResult, witness: Witness) -> str:
     """Return what the values of a witness are of."""
-    return witness.element if len(witness.element) > 1 else one.name
+    return f"{one.name if witness.element.startswith('[') else ''}{witness.element}" or one.name
 
 
 def _affected(repair: Repair) -> list[str]:

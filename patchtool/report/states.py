@@ -84,8 +84,8 @@ def kept(result: FieldResult, witness: Witness) -> str:
 
 def skipped(result: FieldResult, witnesses: Sequence[Witness]) -> str:
     """Say which role the states share, and what follows from it."""
-    name = safe(result.member)
     many = len(witnesses) > 1
+    name = safe(result.member) if many else valued(result, witnesses[0])
     roles = "; ".join(
         dict.fromkeys(
             " and ".join(f"{safe(word)}={value:#x}" for word, value in witness.role)
@@ -215,6 +215,6 @@ def _values(result: FieldResult, witnesses: Sequence[Witness]) -> Rows:
     head, *column = _column([one.said for one in witnesses])
     rows = [Row((safe(result.member), head), _HEAD)]
     for at, (one, told) in enumerate(zip(witnesses, column, strict=True), 1):
-        words = [str(at) if len(witnesses) > 1 else "", safe(one.part)]
+        words = [str(at) if len(witnesses) > 1 else "", safe(one.part(result.member))]
         rows.append(Row((" ".join(filter(None, words)), told), _DIFFERS))
     return rows

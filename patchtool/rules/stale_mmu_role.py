@@ -483,9 +483,13 @@ def _finding(context: Context, one: FieldResult, kind: Kind) -> Finding:
             if len(one.missing) < 3
             else ", ".join(one.missing[:-1]) + " and " + one.missing[-1]
         )
-        part = one.witness.part if one.witness is not None else ""
+        what = one.member
+        if one.witness is not None and one.witness.element.startswith("["):
+            what += f"{one.witness.element} ({one.witness.differing})"
+        elif one.witness is not None and one.witness.element:
+            what += f" ({one.witness.part(one.member)})"
         message = (
-            f"{one.member}{f' ({part})' if part else ''} depends on {names}, which the "
+            f"{what} depends on {names}, which the "
             "compared role does not determine, so a stale value is kept"
         )
     else:
