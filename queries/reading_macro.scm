@@ -14,7 +14,8 @@
     "BIT" "BIT_ULL" "GENMASK" "GENMASK_ULL" "FIELD_GET" "FIELD_PREP" "hweight32" "hweight64"
     "ffs" "fls" "fls64" "__ffs" "__ffs64" "__fls" "ilog2" "order_base_2" "roundup_pow_of_two"
     "printk" "pr_err" "pr_err_ratelimited" "pr_warn" "pr_warn_ratelimited" "pr_info" "pr_debug"
-    "printk_ratelimited" "kvm_debug" "kvm_err" "kvm_info" "vcpu_unimpl" "vcpu_debug" "seq_printf")
+    "printk_ratelimited" "kvm_debug" "kvm_err" "kvm_info" "vcpu_unimpl" "vcpu_debug" "seq_printf"
+    "sysfs_emit" "sysfs_emit_at" "scnprintf" "snprintf" "sprintf")
   arguments: (argument_list
     (_) @read))
 

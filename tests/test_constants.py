@@ -54,6 +54,26 @@ def test_set_at_module_load(parts):
 
 
 @pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("#endif\n\nmodule_param(host_level, int, 0444);\n", "covered"),
+        ("#endif\n\nmodule_param_named(x, host_level, int, S_IRUGO);\n", "covered"),
+        ("#endif\n\nmodule_param_named(x, host_level, int, 0644);\n", "gap"),
+        ("#endif\n\nmodule_param_cb(x, &ops, &host_level, 0644);\n", "gap"),
+        ("#endif\nstatic int *list[] = { &host_level };\n", "unknown"),
+        ('#endif\nint show(char *s)\n{\n\treturn sysfs_emit(s, "%d", host_level);\n}\n', "covered"),
+        ("#endif\n#define SET(a, n) (a##_level = (n))\nvoid f(int n)\n{\n\tSET(host, n);\n}\n",
+         "unknown"),
+        ("#endif\n#define SET(a, n) (a##_level = (n))\nvoid f(int n)\n{\n\tSET(other, n);\n}\n",
+         "covered"),
+    ],
+)  # fmt: skip
+def test_named_at_file_scope(text, verdict):
+    """A parameter that nobody may write is as it was; what may make the name may store to it."""
+    assert level(SETTER, SETUP, MARKED, f"#ifdef CONFIG_X\nint x;\n{text}") == verdict
+
+
+@pytest.mark.parametrize(
     "parts",
     [
         (SETTER, SETUP),  # nothing calls kvm_init(): anybody may

@@ -18,6 +18,7 @@ from patchtool.world.mentions import Mention, Mentions
 _TOLD_OF = re.compile(
     rb"(?:EXPORT_\w+|(?:core_|late_)?module_param\w*|MODULE_PARM_DESC)\s*\([^;]*\Z"
 )
+_LINE_OF_CPP = re.compile(rb"^[ \t]*#.*$", re.M)
 _CALL = re.compile(rb"\s*\(")
 _START = re.compile(rb"\s*(?:module_init|\w+_initcall(?:_sync)?)\s*\(\s*(\w+)\s*\)\s*;")
 _PARAMETER = re.compile(rb"module_param\w*\s*\(([^;]*)\)\s*;")
@@ -112,6 +113,8 @@ def _writers(tree: Tree, name: str) -> tuple[dict[tuple[str, str, int], Definiti
         writers.update((user.key, user) for user in users)
         if not all(_only_at_load(tree, user) for user in users):
             late.append(mention)
+    for place, _, macro in tree.pasting.uses((name,)):
+        late.append(Mention(place, name, "open", name, reason=f"{macro}() pastes its name"))
     return writers, late
 
 
@@ -123,7 +126,7 @@ def _is_told_of(tree: Tree, mention: Mention) -> bool:
         start = data.find(b"\n", start) + 1
     lead = data[: start + mention.place.column - 1]
     begin = max(lead.rfind(b";"), lead.rfind(b"}")) + 1
-    return _TOLD_OF.match(lead[begin:].lstrip()) is not None
+    return _TOLD_OF.match(_LINE_OF_CPP.sub(b"", lead[begin:]).lstrip()) is not None
 
 
 def _is_writable_parameter(tree: Tree, name: bytes) -> bool:

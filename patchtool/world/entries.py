@@ -21,6 +21,7 @@ from patchtool.c.scan import Definition, strip_comments
 from patchtool.proof import bits
 from patchtool.world.effects import Effects
 from patchtool.world.mentions import Mentions
+from patchtool.world.pasted import Pasting
 from patchtool.world.roles import Roles, callers
 
 if TYPE_CHECKING:
@@ -44,6 +45,11 @@ class Tree:
     def objects(self) -> Mentions:
         """The mentions of objects of file scope."""
         return Mentions(self.index, self.types, {})
+
+    @cached_property
+    def pasting(self) -> Pasting:
+        """The macros that make names out of parts."""
+        return Pasting(self.index, self.objects.files)
 
     @cached_property
     def holders(self) -> tuple[Definition, ...]:

@@ -20,7 +20,6 @@ from patchtool.c.scan import Definition, FileIndex, opens_line, places, strip_co
 from patchtool.model import Account, Place
 from patchtool.world.entries import Tree
 from patchtool.world.mentions import Mention, Mentions
-from patchtool.world.pasted import pasted
 from patchtool.world.wholes import Wholes
 
 _PROTOTYPE = re.compile(rb"\s*\([^;{}=]*\)[^;{}=()]*(?:__\w+\s*(?:\([^()]*\)\s*)?)*;")
@@ -80,7 +79,7 @@ class Ledger:
         for place, function, context, reason in Wholes(tree, mentions).changes():
             if not self.is_executed(function):
                 self._doubt_whole(place, context, reason)
-        for place, name, macro in pasted(tree.index, mentions.files, names):
+        for place, name, macro in tree.pasting.uses(names):
             reason = f"{macro}() pastes the name of {name}"
             self.doubts.append(Doubt(place, reason, name, ""))
             self.accounts.append(Account(place, name, macro, f"open: {reason}"))

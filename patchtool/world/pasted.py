@@ -8,7 +8,8 @@ that amount to one of the members.  What is done with it is not looked into.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from functools import cached_property
 
 from patchtool.c.index import Index, expand, split_arguments
 from patchtool.c.scan import Definition, places, strip_comments
@@ -20,41 +21,42 @@ _LONGEST_USE = 4_000
 """Bytes of a use that are looked at; a longer one counts as not understood."""
 
 
-def pasted(
-    index: Index, files: Iterable[str], names: Iterable[str]
-) -> Iterator[tuple[Place, str, str]]:
-    """Yield where a macro pastes the name of a member: the place, the member, the macro."""
-    wanted = set(names)
-    macros = _pasting(index, files, wanted)
-    words = frozenset(name.encode() for name in macros)
-    for path in index.own_files:
-        for word in sorted(index.words_in(path) & words):
-            data = index.text(path) or b""
-            for at in places(data, word):
-                if not _is_defined(data, at):
-                    place = Place(path, data.count(b"\n", 0, at) + 1)
-                    for macro in macros[word.decode()]:
-                        found = _made(macro, data, at) & wanted
-                        yield from ((place, name, macro.name) for name in sorted(found))
+class Pasting:
+    """The macros of one tree that paste tokens, and what their uses amount to."""
 
+    def __init__(self, index: Index, files: Iterable[str]) -> None:
+        self._index, self._files = index, files
 
-def _pasting(
-    index: Index, files: Iterable[str], wanted: set[str]
-) -> Mapping[str, list[Definition]]:
-    """Return the macros that may paste one of some names, by their own."""
-    found: dict[str, list[Definition]] = {}
-    for path in files:
-        if b"##" not in (index.raw(path) or b""):
-            continue
-        names = {m[1].decode() for m in _PASTING.finditer(index.text(path) or b"")}
-        file = index.file(path) if names else None
-        if file is None:
-            continue
-        for name in sorted(names):
-            able = [one for one in file.macros(name) if _may_make(one, wanted)]
-            if able:
-                found.setdefault(name, []).extend(able)
-    return found
+    def uses(self, names: Iterable[str]) -> Iterator[tuple[Place, str, str]]:
+        """Yield where a macro pastes one of some names: the place, the name, the macro."""
+        wanted = set(names)
+        macros: dict[str, list[Definition]] = {}
+        for one in self._macros:
+            if _may_make(one, wanted):
+                macros.setdefault(one.name, []).append(one)
+        words = frozenset(name.encode() for name in macros)
+        for path in self._index.own_files if words else ():
+            for word in sorted(self._index.words_in(path) & words):
+                data = self._index.text(path) or b""
+                for at in places(data, word):
+                    if not _is_defined(data, at):
+                        place = Place(path, data.count(b"\n", 0, at) + 1)
+                        for macro in macros[word.decode()]:
+                            found = _made(macro, data, at) & wanted
+                            yield from ((place, name, macro.name) for name in sorted(found))
+
+    @cached_property
+    def _macros(self) -> tuple[Definition, ...]:
+        found: list[Definition] = []
+        for path in self._files:
+            if b"##" not in (self._index.raw(path) or b""):
+                continue
+            names = {m[1].decode() for m in _PASTING.finditer(self._index.text(path) or b"")}
+            file = self._index.file(path) if names else None
+            for name in sorted(names) if file is not None else ():
+                assert file is not None
+                found.extend(file.macros(name))
+        return tuple(found)
 
 
 def _may_make(macro: Definition, wanted: set[str]) -> bool:
