@@ -362,7 +362,9 @@ class Index:
             word = name.encode()
             hits: list[Definition] = []
             for path in self.own_files:
-                if word not in self.words_in(path) or not may_define(self.text(path) or b"", word):
+                if word not in self.words_in(path):
+                    continue
+                if path not in self._files and not may_define(self.text(path) or b"", word):
                     continue
                 file = self.file(path)
                 assert file is not None
@@ -422,11 +424,14 @@ class Index:
         return self._own[memo]
 
     def _defines(self, path: str, word: bytes) -> bool:
-        text = self.text(path) or b""
-        if re.search(rb"#[ \t]*define[ \t]+%s\b" % re.escape(word), text):
-            return True
-        file = self.file(path) if may_define(text, word) else None
-        return file is not None and word.decode() in file.functions
+        if path not in self._files:
+            text = self.text(path) or b""
+            if not may_define(text, word) and not any(
+                before(text, at).endswith(b"define") for at in places(text, word)
+            ):
+                return False
+        file, name = self.file(path), word.decode()
+        return file is not None and (name in file.functions or name in file.defines)
 
     def declaration(self, name: str, here: str) -> tuple[str, int, str] | None:
         """Return file, line and text of the declaration of an object without a brace."""

@@ -52,6 +52,11 @@ _KEYWORDS = frozenset(
 _TYPE = re.compile(rb"\s*(?:\w+\s+)*\w+[\s*]*")
 _CLASS = re.compile(rb"\b(?:__free|guard|scoped_guard|scoped_cond_guard|CLASS)\s*\(\s*(\w+)")
 _GIVEN = re.compile(rb"[(,]\s*&?\s*(\w+)\s*(?=[,)])")
+_DECLARED = re.compile(rb"\s*[=;,)\[]")
+_POINTER = re.compile(rb"\s*\)\s*\(")
+_STARRED = re.compile(rb"\(\s*\*\s*(?:const\s+)?\Z")
+_SPACES = b" \t\n*"
+_ENDS_OF_TYPES = frozenset(bytes((i,)) for i in range(256) if re.match(rb"\w", bytes((i,))))
 _WITHIN = (b" ", b"\t", b"\n", b"}", b"#")
 """What a line begins with that declares nothing by itself."""
 _NOTHING = frozenset({"defined", "offsetof", "__builtin_offsetof", "va_start", "va_end"})
@@ -66,9 +71,15 @@ class Call(NamedTuple):
 
 def is_variable(name: bytes, function: bytes) -> bool:
     """Tell whether a function declares a variable of a name."""
-    return re.search(rb"\w[\s*]+%s\s*[=;,)\[]" % name, function) is not None or (
-        re.search(rb"\(\s*\*\s*(?:const\s+)?%s\s*\)\s*\(" % name, function) is not None
-    )
+    for at in places(function, name):
+        if _DECLARED.match(function, at + len(name)) is not None:
+            lead = function[max(0, at - _LONGEST_LEAD) : at]
+            if lead[-1:] in _SPACES and lead.rstrip(_SPACES)[-1:] in _ENDS_OF_TYPES:
+                return True
+        if _POINTER.match(function, at + len(name)) is not None:
+            if _STARRED.search(function, max(0, at - _LONGEST_LEAD), at) is not None:
+                return True
+    return False
 
 
 class Closure:
