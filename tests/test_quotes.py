@@ -142,3 +142,24 @@ def test_what_is_not_understood_is_quoted(capsys):
     assert cli.main(["check", str(miniatures.folder("broken-syntax"))]) == 3
     ((_, text, above),) = quoted(capsys.readouterr().out)
     assert text == above == "ext.cr4_pae = ____is_cr4_pae(regs;"
+
+
+def test_what_a_set_up_stores_is_quoted_however_it_stores_it(capsys):
+    """A number, an array that is handed on, a mask that is only added to."""
+    cli.main(["check", str(miniatures.folder("vcpu-masks-gap")), "--fields", "all"])
+    out = capsys.readouterr().out.splitlines()
+    told = {}
+    for at, line in enumerate(out):
+        found = re.search(r": note: (\w+ is (?:stored|handed|added).*)$", line)
+        if found is not None:
+            told[found[1]] = under(out[at + 1 : at + 3])
+    assert told == {
+        "guest_rsvd_check is handed on here to be stored, which is skipped": (
+            "&context->guest_rsvd_check"
+        ),
+        "pkru_mask is added to here": "mmu->pkru_mask |= (write << 1 | 1) << (bit * 2)",
+        "pkru_mask is stored here, which is skipped": "mmu->pkru_mask = 0",
+        "root_level is stored here, which is skipped": (
+            "context->root_level = kvm_read_cr4_bits(vcpu, X86_CR4_LA"
+        ),
+    }

@@ -136,11 +136,15 @@ class _Files:
         """Yield a store that the guard skips, that of a plain number if there is no other."""
         # A field that is kept in the role is stored with all of the role.
         word = finding.result.member.partition(".")[0]
-        found = self._stored(finding.place, finding.entry, word)
-        text = self.line(found[0]) if found is not None else None
-        if found is not None and text is not None:
-            label = f"{safe(word)} is stored here, which is skipped"
-            yield Quote(*found, text, label)
+        name = re.escape(word)
+        store = rf"\b[\w.>\[\]-]*?(?:->|\.){name}(?:\[[^\]]*\])*(?:\.as_u64)?\s*=(?!=)\s*(\w*)"
+        handed = rf"(?:&\s*)[\w.>\[\]-]*?(?:->|\.){name}\b(?=\s*[,;)])()"
+        for pattern, words in ((store, "stored here"), (handed, "handed on here to be stored")):
+            found = self._stored(finding.place, finding.entry, re.compile(pattern))
+            text = self.line(found[0]) if found is not None else None
+            if found is not None and text is not None:
+                yield Quote(*found, text, f"{safe(word)} is {words}, which is skipped")
+                return
 
     def addition(self, finding: Finding) -> Iterator[Quote]:
         """Yield where a set-up adds to what a field holds, in what it calls, in order."""
@@ -155,11 +159,10 @@ class _Files:
                     yield Quote(spot, match.end() + 1, whole, f"{safe(word)} is added to here")
                     return
 
-    def _stored(self, guard: Place, entry: Sequence[str], word: str) -> tuple[Place, int] | None:
-        """Look for an assignment behind the guard, and in what is called there, in order."""
-        pattern = re.compile(
-            rf"\b[\w.>\[\]-]*?(?:->|\.){re.escape(word)}(?:\.as_u64)?\s*=(?!=)\s*(\w*)"
-        )
+    def _stored(
+        self, guard: Place, entry: Sequence[str], pattern: re.Pattern[str]
+    ) -> tuple[Place, int] | None:
+        """Look for a store behind the guard, and in what is called there, in order."""
         behind = [
             (place, text) for place, text in self.body(guard.function) if place.line > guard.line
         ]
