@@ -76,7 +76,10 @@ def _checked(top: str, name: str) -> Report:
 def _placed(file: str) -> tuple[str, str]:
     """Return the top of the tree around a file, and its path below."""
     path = os.path.abspath(file)
-    top, found, rest = path.rpartition("/arch/x86/")
+    from patchtool.target.where import FOLDER
+
+    base = FOLDER.rpartition("/")[0]
+    top, found, rest = path.rpartition(f"/{base}/")
     if not found:
         return ".", file
-    return os.path.relpath(top), f"arch/x86/{rest}"
+    return os.path.relpath(top), f"{base}/{rest}"

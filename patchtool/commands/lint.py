@@ -24,7 +24,7 @@ from patchtool.outside.outline import Section
 from patchtool.outside.source import open_source, read_patch
 from patchtool.outside.top import prefix as prefix_of
 from patchtool.report import STATUS
-from patchtool.target.where import HEADER
+from patchtool.target.where import BELOW_TOP, HEADER
 
 if TYPE_CHECKING:
     from patchtool.lint.introduced import State, Step
@@ -398,7 +398,6 @@ def _version(repository: Repository, file: FilePatch) -> bytes | None:
 
 # -- commits and the index -----------------------------------------------------------------
 
-_KERNEL = r"(?:(.*)/)?(?:arch/x86/(?:kvm|include)|virt/kvm|include)/"
 _SPECIAL = ("120000", "160000")
 """The modes of symbolic links and of submodules."""
 
@@ -572,7 +571,7 @@ def _move(
     """
     tops: set[str] = set()
     for path in touched:
-        found = re.match(_KERNEL, path)
+        found = re.match(BELOW_TOP, path)
         if found is not None:
             tops.add(found.group(1) or "")
     tops = {top for top in tops if _holds_kernel(repository, top, *revs)}

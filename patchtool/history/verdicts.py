@@ -14,7 +14,7 @@ from patchtool.model import SEVERITY, Report, Verdict
 from patchtool.target.paths import path_of
 
 State = Literal["covered", "gap", "unknown", "not-guarded", "absent", "unreadable"]
-"""A verdict, or why a commit has none: no KVM x86 there, or objects not in this clone."""
+"""A verdict, or why a commit has none: the code is not there, or objects are not in this clone."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -301,7 +301,7 @@ class Walker:
         return None
 
     def alone(self, commit: str) -> Outcome:
-        """Decide one commit that is no part of a walk; raise where it holds no KVM."""
+        """Decide one commit that is no part of a walk; raise where the code is not in it."""
         return self.decided(commit) or self._check(commit)
 
     def _check(self, commit: str) -> Outcome:

@@ -112,7 +112,7 @@ def _rule(name: str) -> Node:
         "properties": {
             "precision": "very-high",
             "problem.severity": "error",
-            "tags": ["correctness", "kvm", "linux", "x86"],
+            "tags": sorted(("correctness", "linux", *rule.tags)),
         },
     }
 

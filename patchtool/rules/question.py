@@ -35,24 +35,18 @@ if TYPE_CHECKING:
     from patchtool.world.ledger import Ledger, Patch
     from patchtool.world.told import Told
 
-TRUSTED = (
-    "code outside KVM's text does not touch the members of KVM's contexts",
-    "no object is changed through a pointer to an unrelated type",
-    "a vendor hook is one of those in the text",
-)
-"""What no text can show, and every proof takes for granted."""
-
-NESTED = "L2's control block changes only while L1 runs, which sets root_mmu up with guest_mode=0"
-
 
 class Invalidated(NamedTuple):
     """The function by which a change of an input invalidates the role, and the input's bits.
 
-    The function is "" where the input cannot change while the context is in use.
+    The function is "" where the input cannot change while the context is in use: then
+    ``phase`` says why, and ``carrier`` is the member of the role that tells so.
     """
 
     by: str
     bits: tuple[Symbol, ...]
+    phase: str = ""
+    carrier: str = ""
 
 
 _Patched = dict[tuple[Loc, int], list[tuple[Symbol, bool | None]]]
@@ -562,8 +556,9 @@ class Terms:
             if self._registers.is_bit(unit.name):
                 continue
             word = unit.bits[0].word
-            if self._fixed_while_nested(word):
-                found[unit] = Invalidated("", tuple(map(word.bit, range(64))))
+            still = self._still(word)
+            if still is not None:
+                found[unit] = Invalidated("", tuple(map(word.bit, range(64))), *still)
                 continue
             owner = self._owner(word)
             by = self._invalidations.after(member_of(word), owner) if owner is not None else None
@@ -593,13 +588,15 @@ class Terms:
         word = unit.bits[0].word
         return frozenset(map(word.bit, range(self._width(word, 64))))
 
-    def _fixed_while_nested(self, word: Word) -> bool:
-        """Tell whether an input belongs to L2's control block and the context to L1."""
-        return (
-            re.search(r"(?:->|\.)nested(?:->|\.)", word.name) is not None
-            and context_name(self.guard.context) == "root_mmu"
-            and any(c.name.endswith("guest_mode") and c.value.value is None for c in self._carriers)
-        )
+    def _still(self, word: Word) -> tuple[str, str] | None:
+        """Tell why an input does not change while the context is in use, and what tells so."""
+        name = context_name(self.guard.context)
+        for phase in self.tree.index.target.phases:
+            if phase.context == name and re.search(phase.objects, word.name) is not None:
+                for one in self._carriers:
+                    if one.name.endswith(phase.carrier) and one.value.value is None:
+                        return phase.text, one.name
+        return None
 
     def _owner(self, word: Word) -> str | None:
         """Return the tag of the record that an input is a member of, None where it is none."""
@@ -653,12 +650,14 @@ class Terms:
         self, decision: Decision, invalidated: Mapping[Unit, Invalidated]
     ) -> tuple[str, ...]:
         """Return in words what a decision rests on beyond the code itself."""
-        found = {*self.path.assumptions, *(TRUSTED if self.ledger is not None else ())}
+        found = {*self.path.assumptions}
+        if self.ledger is not None:
+            found.update(self.tree.index.target.trusted)
         found.update(self._constant_reason(one.word) or "" for one in decision.host)
         found.update(text for _, text in self._facts(decision.inputs))
         for unit, one in invalidated.items():
             by = f"a change of {unit.name} invalidates the role ({one.by}())"
-            found.add(by if one.by else NESTED)
+            found.add(by if one.by else one.phase)
         return tuple(sorted(found))
 
     # -- words -----------------------------------------------------------------------------------
@@ -765,7 +764,7 @@ def _carried(
     one = next((one for other, one in invalidated.items() if other.name == unit.name), None)
     if one is None or names:
         return names
-    return (f"invalidation by {one.by}()",) if one.by else ("base.guest_mode",)
+    return (f"invalidation by {one.by}()" if one.by else one.carrier,)
 
 
 def _unclear(symbols: Iterable[Symbol]) -> Iterator[Unclear]:

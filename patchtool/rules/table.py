@@ -42,7 +42,7 @@ class Rule(NamedTuple):
     ``name`` is what reports print and comments name; ``target`` is the code that it looks
     at, ``fields`` the members that it decides if none are asked for, ``holder`` the
     structure that has them.  ``summary`` and ``description`` say what is wrong where it
-    finds something, ``advice`` what to do.
+    finds something, ``advice`` what to do; ``tags`` are words to look for it by.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Rule(NamedTuple):
     summary: str
     description: str
     advice: str
+    tags: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -100,6 +101,7 @@ STALE_MMU_ROLE = Rule(
     advice="Add the missing input to the extended role and assign it where the role is computed, "
     "or compare the field as well before skipping. Keep the base role small: it identifies "
     "shadow pages.",
+    tags=("kvm", "x86"),
 )
 
 RULES: Mapping[str, Rule] = MappingProxyType({one.name: one for one in (STALE_MMU_ROLE,)})

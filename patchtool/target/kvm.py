@@ -8,7 +8,7 @@ They restrict which states a witness may show; a verdict prints the ones it rest
 
 from __future__ import annotations
 
-from patchtool.target.record import Implication, Options, Registers, Target
+from patchtool.target.record import Implication, Options, Phase, Registers, Target
 from patchtool.target.where import FOLDER, GENERIC, HEADER, HEADERS, ROOTS
 
 REGISTER_BITS: dict[str, dict[int, str]] = {
@@ -107,4 +107,18 @@ KVM = Target(
     calls=("kvm_", "nested_", "init_", "__kvm_"),
     notices=("kvm_",),
     registers=REGISTERS,
+    phases=(
+        Phase(
+            objects=r"(?:->|\.)nested(?:->|\.)",
+            context="root_mmu",
+            carrier="guest_mode",
+            text="L2's control block changes only while L1 runs, which sets root_mmu up with "
+            "guest_mode=0",
+        ),
+    ),
+    trusted=(
+        "code outside KVM's text does not touch the members of KVM's contexts",
+        "no object is changed through a pointer to an unrelated type",
+        "a vendor hook is one of those in the text",
+    ),
 )  # fmt: skip

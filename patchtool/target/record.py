@@ -85,6 +85,20 @@ class Registers(NamedTuple):
 NO_REGISTERS = Registers()
 
 
+class Phase(NamedTuple):
+    """Objects that change in a phase in which a context is not in use.
+
+    An input whose access path matches the regular expression ``objects`` is the same in
+    both runs where ``context`` is set up and its role has a member that ends in ``carrier``;
+    ``text`` says why.
+    """
+
+    objects: str
+    context: str
+    carrier: str
+    text: str
+
+
 class Target(NamedTuple):
     """One body of C in a kernel tree: where it lies and what cannot be read from it.
 
@@ -110,7 +124,8 @@ class Target(NamedTuple):
     ``prefix`` may stand before the names of operations there.  ``vendors`` are the
     beginnings of the paths of modules of which a host loads one.  ``calls`` are beginnings
     of the names of its functions, ``notices`` of those that may say that cached state is
-    out of date.
+    out of date.  ``phases`` and ``trusted`` are what no text can show: every proof takes the
+    latter for granted, and says so.
     """
 
     name: str
@@ -135,6 +150,8 @@ class Target(NamedTuple):
     calls: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     registers: Registers = NO_REGISTERS
+    phases: tuple[Phase, ...] = ()
+    trusted: tuple[str, ...] = ()
 
     @property
     def ours(self) -> tuple[str, ...]:

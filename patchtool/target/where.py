@@ -33,6 +33,9 @@ Other headers count where one of these includes them.  The last line is for what
 place of a whole folder.
 """
 
+BELOW_TOP = r"(?:(.*)/)?(?:arch/x86/(?:kvm|include)|virt/kvm|include)/"
+"""Matches what such a file may be called from above the kernel; the group is the way there."""
+
 BASES = (
     "arch", "arch/x86", "arch/x86/kvm", "arch/x86/kvm/mmu", "arch/x86/kvm/svm",
     "arch/x86/kvm/vmx", "arch/x86/include", "arch/x86/include/asm",
