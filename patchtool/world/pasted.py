@@ -31,8 +31,8 @@ class Pasting:
         """Yield where a macro pastes one of some names: the place, the name, the macro."""
         wanted = set(names)
         macros: dict[str, list[Definition]] = {}
-        for one in self._macros:
-            if _may_make(one, wanted):
+        for one, spelt in self._macros:
+            if any(spelt.fullmatch(name) for name in wanted):
                 macros.setdefault(one.name, []).append(one)
         words = frozenset(name.encode() for name in macros)
         for path in self._index.own_files if words else ():
@@ -46,8 +46,9 @@ class Pasting:
                             yield from ((place, name, macro.name) for name in sorted(found))
 
     @cached_property
-    def _macros(self) -> tuple[Definition, ...]:
-        found: list[Definition] = []
+    def _macros(self) -> tuple[tuple[Definition, re.Pattern[str]], ...]:
+        """The macros that paste, and what the names may be that they make."""
+        found: list[tuple[Definition, re.Pattern[str]]] = []
         for path in self._files:
             if b"##" not in (self._index.raw(path) or b""):
                 continue
@@ -55,19 +56,18 @@ class Pasting:
             file = self._index.file(path) if names else None
             for name in sorted(names) if file is not None else ():
                 assert file is not None
-                found.extend(file.macros(name))
+                found.extend((one, _made_by(one)) for one in file.macros(name))
         return tuple(found)
 
 
-def _may_make(macro: Definition, wanted: set[str]) -> bool:
-    """Tell whether what a macro pastes, whatever it is given, may be one of some names."""
+def _made_by(macro: Definition) -> re.Pattern[str]:
+    """Return a pattern of the names that a macro may paste, whatever it is given."""
     given = macro.parameters or ()
+    made: set[str] = set()
     for found in _PASTED.finditer(macro.text.decode("utf-8", "replace")):
         parts = re.split(r"\s*##\s*", found[0])
-        spelt = "".join(r"\w*" if part in given else re.escape(part) for part in parts)
-        if any(re.fullmatch(spelt, name) for name in wanted):
-            return True
-    return False
+        made.add("".join(r"\w*" if part in given else re.escape(part) for part in parts))
+    return re.compile("|".join(sorted(made)) or "(?!)")
 
 
 def _is_defined(data: bytes, at: int) -> bool:

@@ -13,13 +13,14 @@ import re
 from collections.abc import Iterator
 
 from patchtool.c.index import split_arguments
-from patchtool.c.scan import Definition, FileIndex, places
+from patchtool.c.scan import Definition, FileIndex, before, places
 from patchtool.c.syntax import Node, text
 from patchtool.model import Place
 from patchtool.world.entries import Tree
 from patchtool.world.mentions import Mentions
 
 _BLANKS = b" \t\n"
+_POINTER = re.compile(rb"\s*\*\s*(?:const\s+)?(\w+)")
 
 
 class Wholes:
@@ -28,16 +29,16 @@ class Wholes:
     def __init__(self, tree: Tree, mentions: Mentions) -> None:
         self._tree, self._mentions = tree, mentions
         self._objects, self._pointers = tree.held(), tree.held(rb"\*")
-        tags = b"|".join(re.escape(tag.encode()) for tag in sorted(tree.roles.contexts)) or b"(?!)"
+        self._names = sorted(tag.encode() for tag in tree.roles.contexts)
+        tags = b"|".join(map(re.escape, self._names)) or b"(?!)"
         self._tags = re.compile(rb"\bstruct\s+(?:" + tags + rb")\b")
-        self._variable = re.compile(self._tags.pattern + rb"\s*\*\s*(?:const\s+)?(\w+)")
 
     def changes(self) -> Iterator[tuple[Place, Definition, str, str]]:
         """Yield where a context may be changed as a whole: place, function, context, reason."""
-        words = [name.encode() for name in (*self._objects, *self._pointers)]
+        words = [name.encode() for name in (*self._objects, *self._pointers)] + self._names
         for path in self._mentions.files:
             raw = self._tree.index.raw(path) or b""
-            if not any(word in raw for word in words) and self._tags.search(raw) is None:
+            if not any(True for word in words for _ in places(raw, word)):
                 continue
             file = self._tree.index.file(path)
             for at, word in self._sites(file) if file is not None else ():
@@ -58,18 +59,26 @@ class Wholes:
                 if data[at - 1 : at] in (b">", b".") and _next(data, at + len(name), 2) != b"->":
                     yield at, name
         seen: set[tuple[str, bytes]] = set()
-        for found in self._variable.finditer(data):
-            inside = file.function_at(found.start())
-            if inside is None or (inside, found[1]) in seen:
+        for begin, variable in self._variables(data):
+            inside = file.function_at(begin)
+            if inside is None or (inside, variable) in seen:
                 continue
-            seen.add((inside, found[1]))
+            seen.add((inside, variable))
             for function in file.functions.get(inside, ()):
-                for at in places(function.text, found[1]):
-                    end = function.start + at + len(found[1])
+                for at in places(function.text, variable):
+                    end = function.start + at + len(variable)
                     if function.text[at - 1 : at] not in (b">", b".") and (
                         _next(data, end, 2) != b"->"
                     ):
-                        yield function.start + at, found[1].decode()
+                        yield function.start + at, variable.decode()
+
+    def _variables(self, text: bytes) -> Iterator[tuple[int, bytes]]:
+        """Yield the variables of a text that point to a context, and where their tags stand."""
+        for tag in self._names:
+            for at in places(text, tag):
+                found = _POINTER.match(text, at + len(tag))
+                if found is not None and before(text, at).endswith(b"struct"):
+                    yield at, found[1]
 
     def _judged(
         self, file: FileIndex, function: Definition, at: int, word: str
@@ -128,7 +137,7 @@ class Wholes:
             return declared is not None and self._tags.search(declared.text or b"") is not None
         left = holder.child_by_field_name("left")
         name = re.findall(r"\w+", text(left))[-1:] if left is not None else []
-        variables = [one.decode() for one in self._variable.findall(function.text)]
+        variables = [one.decode() for _, one in self._variables(function.text)]
         return bool(name) and (name[0] in self._pointers or name[0] in variables)
 
     def _handed(
