@@ -204,6 +204,8 @@ def test_an_invalidation_stands_beside_the_others():
         "cpuid-stale-gap", MMU, b"{\n\tkvm_mmu_reset_context(vcpu);",
         b"{\n\tvcpu->arch.guest_mmu.mmu_role.ext.valid = 0;\n\n\tkvm_mmu_reset_context(vcpu);",
     )  # fmt: skip
+    host = source.read(HOST).replace(b"root_mmu;\n", b"root_mmu;\n\tstruct kvm_mmu guest_mmu;\n")
+    source = Overlay(source, {HOST: host})
     report = rule.check(Index(source, KVM), ("all",))
     twice = report._replace(contexts=(
         *report.contexts, report.contexts[0]._replace(context="guest_mmu")))  # fmt: skip

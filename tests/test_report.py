@@ -467,7 +467,7 @@ def test_many_fields_are_a_table():
     """With a dozen fields what is wrong comes in full, the rest as paths by fields."""
     assert written("wide", "text") == WIDE
     more = written("wide", "text", verbose=True)
-    assert "CR0.PG is carried by ext.cr0_pg, EFER.LMA by base.level and ext.efer_lma" in more
+    assert "\n  path 2: CR0.PG is carried by ext.cr0_pg, EFER.LMA by base.level and\n" in more
     assert "--verbose" not in more
 
 

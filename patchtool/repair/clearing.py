@@ -42,7 +42,8 @@ def _is_number(record: RecordType, field: str) -> bool:
 def _candidates(index: Index, function: Definition, field: str) -> Iterator[Candidate]:
     """Yield stores in front of the first statement of a function that adds to a field."""
     plain = strip_comments(function.text)
-    added = re.search(rb"(\w+(?:(?:->|\.)\w+)*(?:->|\.)%s)\s*[|+^]=" % field.encode(), plain)
+    name = re.escape(field.encode())
+    added = re.search(rb"(\w+(?:(?:->|\.)\w+)*(?:->|\.)%s)\s*[|+^]=" % name, plain)
     body = syntax.function(index.node(function))
     block = body.child_by_field_name("body") if body is not None else None
     if added is None or block is None:

@@ -45,7 +45,7 @@ def propose(index: Index, report: Report, names: Sequence[str]) -> Proposal:
     if not writers:
         stored = " or ".join(dict.fromkeys(members)) or names[0]
         return Proposal((), f"no plain store to {stored} was found, behind which to invalidate")
-    contexts = list(dict.fromkeys(c.context for c in report.contexts))
+    contexts = _contexts(index, report)
     found = []
     for function in _behind(index, writers):
         for vcpu in (one.name for one in parameters(function) if one.type == "struct kvm_vcpu"):
@@ -75,7 +75,7 @@ def advice(index: Index, report: Report, names: Sequence[str]) -> str:
     below = _always_set(index, report, find_roles(index, Types(index)))
     members = [member for name in names for member in _held_in(index, name)]
     writers = [f"{one.name}()" for one in _writers(index, members)]
-    contexts = list(dict.fromkeys(c.context for c in report.contexts))
+    contexts = _contexts(index, report)
     where = f"in {' and '.join(writers)}" if writers else "wherever it changes"
     what = f"store 0 to {below} of the roles" if below is not None else "invalidate the roles"
     return f"{what} of {', '.join(contexts)} {where}"
@@ -92,7 +92,15 @@ def _held_in(index: Index, name: str) -> tuple[str, ...]:
     """Return the members that an input is kept in, or looked up in."""
     if is_told(index, name) and "(" in name:
         return index.target.registers.told
-    return (re.split(r"->|\.", name)[-1],) if re.search(r"->|\.", name) else ()
+    path = re.fullmatch(r".*(?:->|\.)(\w+)", name, re.DOTALL)
+    return (path[1],) if path is not None else ()
+
+
+def _contexts(index: Index, report: Report) -> list[str]:
+    """Return the contexts of a report that a vCPU holds by their name."""
+    host = Types(index).record(f"struct {index.target.host}", index.target.header)
+    held = host.by_name if isinstance(host, RecordType) else {}
+    return [name for name in dict.fromkeys(c.context for c in report.contexts) if name in held]
 
 
 def _always_set(index: Index, report: Report, roles: Roles) -> str | None:

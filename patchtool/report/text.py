@@ -346,10 +346,14 @@ class _Writer:
     def _reason(
         self, context: Context, result: FieldResult, missing: Sequence[str]
     ) -> Iterator[str]:
-        yield from self._wrapped(f"{_titled(context)}:", "  ", "      ")
         words = why(result, missing)
-        if words:
-            yield from self._wrapped(words, "    ", "    ")
+        if self._is_wide:  # the paths have numbers
+            number = self._contexts.index(context) + 1
+            yield from self._wrapped(f"path {number}: {words}", "  ", "    ")
+        else:
+            yield from self._wrapped(f"{_titled(context)}:", "  ", "      ")
+            if words:
+                yield from self._wrapped(words, "    ", "    ")
         if self._options.verbose and result.inputs:
             yield from self._coverage(result)
 
