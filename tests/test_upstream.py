@@ -174,9 +174,9 @@ def test_matrix_writes_patches_for_each_revision(tree, capfd, tmp_path, monkeypa
     words += ["--write-patches", str(tmp_path / "out"), "--fields", "root_level"]
     assert cli.main(words) == 1
     out = capfd.readouterr().out
-    assert "  v5.14.2: EFER.LMA: applies as it is, " in out
-    assert "  v5.4.100: EFER.LMA: adjusted (" in out
-    assert "  v5.10.44: CR4.PAE: not repairable (" in out
+    assert "  v5.14.2: EFER.LMA (tdp, npt): applies as it is, " in out
+    assert re.search(r"^  v5\.4\.100: EFER\.LMA \([a-z, ]*\): adjusted \(", out, re.M)
+    assert "  v5.10.44: CR4.PAE (npt): not repairable (" in out
     assert f"EFER.LMA by {LMA[:12]}" in out and f"CR4.LA57 by {LA57[:12]}" in out
     for release in ("5.14.2", "5.4.100", "5.10.44"):
         patches = sorted((tmp_path / "out" / f"v{release}").iterdir())

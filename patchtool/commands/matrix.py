@@ -8,7 +8,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -21,10 +21,12 @@ from patchtool.outside.git import Repository
 from patchtool.report import STATUS
 from patchtool.report.layout import columns, fits, table, wrapped
 from patchtool.report.words import safe
-from patchtool.target.paths import ordered
+from patchtool.target.paths import ordered, path_of
 
 if TYPE_CHECKING:
     from patchtool.history.walker import Counts
+    from patchtool.model import Report
+    from patchtool.repair.fix import Key
     from patchtool.rules.upstream import Closing
 
 ABOUT = """\
@@ -41,6 +43,8 @@ class Written:
     words: tuple[str, ...] = ()
     """What was adjusted, or why there is no patch."""
     file: str = ""
+    paths: tuple[str, ...] = ()
+    """On which paths the input was missing that the patch closes, or that stay open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,15 +171,27 @@ def _patches(
         mails = patch.series(outcome, command.plain_settings(repository, source, outcome, back))
         files = command.write(where, mails)
     for one, file in zip(outcome.repairs, files, strict=True):
+        paths = _paths_of(one.before, one.closed)
         if one.input not in back:
-            yield Written(one.input, "own patch", (), file)
+            yield Written(one.input, "own patch", (), file, paths)
         elif back[one.input].adjusted:
-            yield Written(one.input, "adjusted", back[one.input].adjusted, file)
+            yield Written(one.input, "adjusted", back[one.input].adjusted, file, paths)
         else:
-            yield Written(one.input, "applies as it is", (), file)
-    told: dict[tuple[str, str], None] = {(gap.input, gap.reason): None for gap in outcome.open}
-    for name, reason in told:
-        yield Written(name, "not repairable", (reason,))
+            yield Written(one.input, "applies as it is", (), file, paths)
+    told: dict[tuple[str, str], list[fix.Key]] = {}
+    for gap in outcome.open:
+        told.setdefault((gap.input, gap.reason), []).append(gap.key)
+    for (name, reason), keys in told.items():
+        paths = _paths_of(outcome.last, keys)
+        yield Written(name, "not repairable", (reason,), paths=paths)
+
+
+def _paths_of(report: Report, keys: Iterable[Key]) -> tuple[str, ...]:
+    """Return the short names of the paths of some fields."""
+    from patchtool.repair.fix import results
+
+    found = results(report)
+    return tuple(ordered({path_of(found[key][0]) for key in keys if key in found}))
 
 
 def _cells(outcome: Outcome) -> dict[str, str]:
@@ -234,7 +250,8 @@ def _results(rows: Sequence[Row], width: int) -> Iterator[str]:
         yield "patches:"
     for row in rows:
         for one in row.written:
-            what = f"{safe(one.input)}: {one.result}" if one.input else one.result
+            where = f" ({', '.join(one.paths)})" if one.paths else ""
+            what = f"{safe(one.input)}{where}: {one.result}" if one.input else one.result
             more = f" ({safe('; '.join(one.words))})" if one.words else ""
             at = f", {safe(one.file)}" if one.file else ""
             yield from wrapped(f"{safe(row.rev)}: {what}{more}{at}", "  ", "      ", width)
@@ -272,6 +289,7 @@ def _document(rows: Sequence[Row]) -> str:
                 "patches": [
                     {
                         "input": safe(one.input),
+                        "paths": [safe(path) for path in one.paths],
                         "result": one.result,
                         "details": [safe(words) for words in one.words],
                         "file": safe(one.file) or None,
