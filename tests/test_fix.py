@@ -225,7 +225,7 @@ def test_an_invalidation_stands_beside_the_others():
     [
         # Nothing is called behind the change, and the calculation sees no vCPU.
         ("arch/x86/kvm/cpuid.c", b"\tkvm_mmu_after_set_cpuid(vcpu);\n", b"",
-         "sets the contexts up again; store 0 to ext.valid of the roles of root_mmu"),
+         "sets the contexts up again; store 0 to ext.valid of the role of root_mmu"),
         # Some ways through the function do not come by.
         (MMU, b"{\n\tkvm_mmu_reset_context(vcpu);",
          b"{\n\tif (vcpu->arch.hflags)\n\t\treturn;\n\tkvm_mmu_reset_context(vcpu);",

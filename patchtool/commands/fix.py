@@ -159,13 +159,14 @@ def _unrecorded(source: Source, report: Report) -> dict[str, str]:
 
 def _summary(outcome: Outcome, source: Source, verbose: bool) -> Iterator[str]:
     from patchtool.repair.patch import open_gap, open_gaps
+    from patchtool.report.words import listed
     from patchtool.rules import upstream
 
     known = upstream.closings(outcome.first, source)
     for repair in outcome.repairs:
         paths = len({key[:3] for key in repair.closed})
         lines = " ".join(repair.candidate.statements)
-        names = " and ".join(repair.inputs or (repair.input,))
+        names = listed(repair.inputs or (repair.input,))
         yield f"{names}: closed on {paths} path{'s' * (paths != 1)} by `{lines}`"
         for context, way in dict.fromkeys((key[1], key[2] or key[:1]) for key in repair.closed):
             if verbose:

@@ -288,7 +288,7 @@ class _Search:
             )
         why = self._failed.get(name)
         if bit is None and why and re.search(r"->|\(", name):
-            return f"{why}; {invalidating.advice(index, report, [name])}"
+            return f"{why}; {invalidating.advice(index, report, name)}"
         return why or "the change that closes other paths does not reach this one"
 
 

@@ -70,15 +70,16 @@ def propose(index: Index, report: Report, names: Sequence[str]) -> Proposal:
     return Proposal((), f"no function behind {told} sets the contexts up again")
 
 
-def advice(index: Index, report: Report, names: Sequence[str]) -> str:
-    """Say what to do where no candidate helps."""
+def advice(index: Index, report: Report, name: str) -> str:
+    """Say what to do where no candidate helps against the change of an input."""
     below = _always_set(index, report, find_roles(index, Types(index)))
-    members = [member for name in names for member in _held_in(index, name)]
-    writers = [f"{one.name}()" for one in _writers(index, members)]
-    contexts = _contexts(index, report)
+    writers = [f"{one.name}()" for one in _writers(index, _held_in(index, name))]
+    missing = {c.context for c in report.contexts for one in c.fields if name in one.missing}
+    contexts = [context for context in _contexts(index, report) if context in missing]
     where = f"in {' and '.join(writers)}" if writers else "wherever it changes"
-    what = f"store 0 to {below} of the roles" if below is not None else "invalidate the roles"
-    return f"{what} of {', '.join(contexts)} {where}"
+    role = "role" if len(contexts) == 1 else "roles"
+    what = f"store 0 to {below} of the {role}" if below is not None else f"invalidate the {role}"
+    return f"{what} of {' and '.join(contexts) or 'that context'} {where}"
 
 
 def is_told(index: Index, name: str) -> bool:
