@@ -22,27 +22,24 @@ class Term:
     Terms are unique: equal terms are the same object.
     """
 
-    __slots__ = ("_symbols", "args", "number", "op")
+    __slots__ = ("_symbols", "args", "mask", "number", "op")
 
-    def __init__(self, op: str, args: tuple[Term, ...]) -> None:
+    def __init__(self, op: str, args: tuple[Term, ...], mask: int = 0) -> None:
         self.op, self.args = op, args
         self.number = next(_NUMBERS)
+        for one in args:
+            mask |= one.mask
+        self.mask: int = mask
+        """The words that are read, a bit for one or for some; terms have none in common where
+        their masks have none."""
         self._symbols: frozenset[Symbol] | None = None
 
     @property
     def symbols(self) -> frozenset[Symbol]:
-        """All symbols in the term."""
+        """All symbols in the term, which keeps them for the next one who asks."""
         if self._symbols is None:
-            todo = [self]
-            while todo:
-                here = todo[-1]
-                waiting = [a for a in here.args if a._symbols is None]
-                if waiting:
-                    todo.extend(waiting)
-                    continue
-                todo.pop()
-                here._symbols = frozenset().union(*(a._symbols or () for a in here.args))
-        return self._symbols or frozenset()
+            self._symbols = _met([self])
+        return self._symbols
 
     def __repr__(self) -> str:
         return f"({self.op} {' '.join(map(repr, self.args))})"
@@ -58,7 +55,7 @@ class Symbol(Term):
     __slots__ = ("_copies", "name", "original", "position", "run", "word")
 
     def __init__(self, word: Word, position: int, run: str, original: Symbol | None) -> None:
-        super().__init__("symbol", ())
+        super().__init__("symbol", (), word.mask)
         self.word, self.position, self.run = word, position, run
         self.original = original or self
         self.name = f"{word.name}#{position}" + (f"@{run}" if run else "")
@@ -87,10 +84,11 @@ class Word:
     are the same, whatever their names.
     """
 
-    __slots__ = ("_bits", "about", "name", "opaque")
+    __slots__ = ("_bits", "about", "mask", "name", "opaque")
 
     def __init__(self, name: str, about: object = None, opaque: bool = False) -> None:
         self.name, self.about, self.opaque = name, about, opaque
+        self.mask = 1 << next(_WORDS) % MASK
         self._bits: dict[int, Symbol] = {}
 
     def bit(self, position: int = 0) -> Symbol:
@@ -110,8 +108,30 @@ class Word:
 Cond = bool | Term
 """A condition: decided, or a term."""
 
+MASK = 256
+"""How many words are told apart by their masks alone."""
+
+
+def _met(terms: Iterable[Term]) -> frozenset[Symbol]:
+    """Return all symbols in some terms."""
+    todo = list(terms)
+    seen = set(todo)
+    found: set[Symbol] = set()
+    while todo:
+        here = todo.pop()
+        if here._symbols is not None:
+            found |= here._symbols
+            continue
+        for one in here.args:
+            if one not in seen:
+                seen.add(one)
+                todo.append(one)
+    return frozenset(found)
+
+
 _TERMS: dict[tuple[object, ...], Term] = {}
 _NUMBERS = itertools.count()
+_WORDS = itertools.count()
 
 
 def forget() -> None:
@@ -120,13 +140,14 @@ def forget() -> None:
 
 
 def _make(op: str, *args: Term) -> Term:
-    _ALLOWED[1] -= 1
-    key = (op, *map(id, args))
+    allowed = _ALLOWED
+    allowed[1] -= 1
+    key = (op, *[one.number for one in args])
     found = _TERMS.get(key)
     if found is None:
-        _ALLOWED[0] -= 1
+        allowed[0] -= 1
         found = _TERMS[key] = Term(op, args)
-    if min(_ALLOWED) < 0:
+    if allowed[0] < 0 or allowed[1] < 0:
         raise Outgrown
     return found
 
@@ -236,7 +257,7 @@ def conjuncts(term: Term) -> list[Term]:
 
 def symbols(conditions: Iterable[Cond]) -> frozenset[Symbol]:
     """Return all symbols in some conditions."""
-    return frozenset().union(*(c.symbols for c in conditions if isinstance(c, Term)))
+    return _met(dict.fromkeys(c for c in conditions if isinstance(c, Term)))
 
 
 class Substitution:
@@ -244,12 +265,14 @@ class Substitution:
 
     def __init__(self, known: Mapping[Term, Cond]) -> None:
         self._done: dict[Term, Cond] = dict(known)
-        self._domain = symbols(known)
+        self._domain = 0
+        for one in known:
+            self._domain |= one.mask
 
     def learn(self, term: Term, held: Cond) -> None:
         """Replace one more term, which was not met before."""
         self._done[term] = held
-        self._domain |= term.symbols
+        self._domain |= term.mask
 
     def __call__(self, condition: Cond) -> Cond:
         """Return a condition with the terms replaced."""
@@ -262,7 +285,7 @@ class Substitution:
             if here in done:
                 todo.pop()
                 continue
-            if not here.args or self._domain.isdisjoint(here.symbols):
+            if not here.args or not self._domain & here.mask:
                 done[here] = here
                 continue
             waiting = [a for a in here.args if a not in done]
@@ -295,7 +318,7 @@ def dependence(condition: Cond, symbol: Symbol, known: dict[Term, Cond]) -> Cond
     It is read off the term, so that what is stored under one condition bit by bit depends
     on what was there before under one as well.
     """
-    if isinstance(condition, bool) or symbol not in condition.symbols:
+    if isinstance(condition, bool):
         return False
     todo = [condition]
     while todo:
@@ -305,7 +328,7 @@ def dependence(condition: Cond, symbol: Symbol, known: dict[Term, Cond]) -> Cond
             continue
         if here is symbol:
             known[here] = True
-        elif symbol not in here.symbols:
+        elif not here.args or not here.mask & symbol.mask:
             known[here] = False
         elif waiting := [one for one in here.args if one not in known]:
             todo.extend(waiting)
@@ -483,11 +506,9 @@ class Bits:
     @property
     def symbols(self) -> frozenset[Symbol]:
         """All symbols in the vector."""
-        found: set[Symbol] = set()
+        found: set[Symbol] = set(_met(atom for _, atom in self.pieces if isinstance(atom, Term)))
         for width, atom in self.pieces:
-            if isinstance(atom, Term):
-                found |= atom.symbols
-            elif isinstance(atom, tuple):
+            if isinstance(atom, tuple):
                 found.update(atom[0].bit(atom[1] + i) for i in range(width))
         return frozenset(found)
 
@@ -534,6 +555,8 @@ def low_bits(width: int, word: Word) -> Bits:
 def from_cond(c: Cond, width: int = 1) -> Bits:
     """Return 0 or 1 in a vector."""
     low: Atom = int(c) if isinstance(c, bool) else c
+    if width == 1:
+        return Bits(((1, low),))
     return join((Bits(((1, low),)), constant(width - 1, 0)))
 
 
@@ -616,6 +639,10 @@ def resize(a: Bits, width: int, signed: bool = False) -> Bits:
 
 def _paired(a: Bits, b: Bits) -> Iterable[tuple[int, Atom, Atom]]:
     """Cut two vectors of one width at the boundaries of both."""
+    if [width for width, _ in a.pieces] == [width for width, _ in b.pieces]:
+        for (width, x), (_, y) in zip(a.pieces, b.pieces, strict=True):
+            yield width, x, y
+        return
     i = j = 0
     left, right = list(a.pieces), list(b.pieces)
     while i < len(left) and j < len(right):
@@ -630,6 +657,13 @@ def _paired(a: Bits, b: Bits) -> Iterable[tuple[int, Atom, Atom]]:
             right[j] = (v - n, _cut(v, y, n, v - n))
         else:
             j += 1
+
+
+def _single(atom: Atom) -> Cond:
+    """Return the bit that a piece of one bit is."""
+    if isinstance(atom, Term):
+        return atom
+    return atom[0].bit(atom[1]) if isinstance(atom, tuple) else bool(atom)
 
 
 def _bit_by_bit(width: int, atom: Atom) -> list[Cond]:
@@ -651,6 +685,8 @@ def _bitwise(
             keep = on_cond(True, bool(y)) is True
             piece = Bits(((width, x),))
             result.append(piece if keep else invert(piece))
+        elif width == 1:
+            result.append(from_cond(on_cond(_single(x), _single(y))))
         else:
             pairs = zip(_bit_by_bit(width, x), _bit_by_bit(width, y), strict=True)
             result.append(from_conditions(on_cond(p, q) for p, q in pairs))
@@ -721,10 +757,15 @@ def choose(c: Cond, a: Bits, b: Bits) -> Bits:
     """Return ``c ? a : b`` over vectors of one width."""
     if isinstance(c, bool):
         return a if c else b
+    if a is b or a.pieces == b.pieces:
+        return a
     result: list[Bits] = []
     for width, x, y in _paired(a, b):
         if x is y or (not isinstance(x, Term) and x == y):
             result.append(Bits(((width, x),)))
+            continue
+        if width == 1:
+            result.append(from_cond(choose_cond(c, _single(x), _single(y))))
             continue
         pairs = zip(_bit_by_bit(width, x), _bit_by_bit(width, y), strict=True)
         result.append(from_conditions(choose_cond(c, p, q) for p, q in pairs))

@@ -14,7 +14,7 @@ an element of which a full run stores some bits and keeps others accumulates.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -114,6 +114,21 @@ class Runs:
         self.third = self._inputs(THIRD)
         self.determined: dict[Term, bool] = {}
         """Whether a run that skips has a bit of a role as the run before had it."""
+        self._demanded: dict[Cond, dict[Symbol, Cond]] = {}
+
+    def renew(self) -> None:
+        """Begin with empty diagrams where those at hand are full, or were too small."""
+        if self.manager.is_full or self.manager.outgrown:
+            self.manager = Manager()
+
+    def demanded(self, skips: Cond) -> dict[Symbol, Cond]:
+        """Return what a run that skips must find in bits of the context, read off its guard."""
+        known = self._demanded.get(skips)
+        if known is None:
+            parts = bits.conjuncts(skips) if isinstance(skips, Term) else []
+            pairs = (pair for part in parts for pair in _equal_sides(part))
+            known = self._demanded[skips] = {one: is_ for one, is_ in pairs if self.is_context(one)}
+        return known
 
     def without_constants(self, condition: Cond) -> Cond:
         """Return a condition with what is made of constants alone as symbols of their own.
@@ -282,12 +297,14 @@ class Answer(NamedTuple):
 class Decision:
     """Answers one question."""
 
-    def __init__(self, question: Question) -> None:
+    def __init__(self, question: Question, like: Decision | None = None) -> None:
+        """Take a question; LIKE answers one about the same runs that differs in what is covered."""
         self.q = question
+        self._like = like
         self._unit_of: dict[Symbol, Unit] = {}
         q = question
         read = q.full.symbols | q.kept.symbols | bits.symbols([q.path, q.skips])
-        self._bits = self._told_apart()
+        self._bits: list[Row | None] = self._told_apart() if like is None else like._bits
         self._wrong: list[Row] = []
         """Bits that may be stale, among them one for each set of inputs that makes them so."""
         runs = q.runs
@@ -328,6 +345,9 @@ class Decision:
         full, kept = self.q.full.conditions(), self.q.kept.conditions()
         old: Sequence[Symbol | None] = self.q.old or [None] * len(full)
         own = frozenset(self.q.old)
+        mask = 0
+        for one in own:
+            mask |= one.mask
         clear = bits.Substitution(dict.fromkeys(own, False))
         replaced = bits.Substitution(dict.fromkeys(own, self._older))
         found: list[Row | None] = []
@@ -337,7 +357,9 @@ class Decision:
                 continue
             stored: Cond = True
             fresh = left = value
-            read = value.symbols & own if isinstance(value, Term) else frozenset()
+            read: frozenset[Symbol] = frozenset()
+            if isinstance(value, Term) and value.mask & mask:
+                read = value.symbols & own
             if before in read and before is not None:
                 if len(read) == 1:
                     fresh, left = clear(value), replaced(value)
@@ -357,7 +379,7 @@ class Decision:
     @cached_property
     def _older(self) -> Symbol:
         """What a bit holds that no run has stored."""
-        return Word("an older value").bit()
+        return self._like._older if self._like is not None else Word("an older value").bit()
 
     def _stale_in(
         self,
@@ -395,10 +417,14 @@ class Decision:
         return {row: claims[one] for row, one in rough.items()}
 
     def _kinds(self, rows: Iterable[Row]) -> list[Row]:
-        """Return one bit of each kind: those that depend on the same inputs are much alike."""
-        found: dict[frozenset[Symbol], Row] = {}
+        """Return one bit of each kind: those that depend on the same inputs are much alike.
+
+        Of numbers each bit of the field may read another bit.
+        """
+        found: dict[frozenset[tuple[str, str]], Row] = {}
         for row in rows:
-            found.setdefault(bits.symbols([row.stored, row.fresh]) & self.inputs, row)
+            units = map(self.unit, bits.symbols([row.stored, row.fresh]) & self.inputs)
+            found.setdefault(frozenset((one.name, one.source) for one in units), row)
         return list(found.values())
 
     def _which(self, claims: Sequence[Claim], rows: Mapping[Row, Claim]) -> list[Row] | None:
@@ -748,7 +774,11 @@ class Decision:
         claims = [
             Under(q.path, runs.first), Under(q.path, runs.second), Under(q.skips, runs.second),
         ]  # fmt: skip
+        plain = {new for cell, new in runs.demanded(q.skips).items() if runs.stored(cell) is new}
+        runs.determined.update(dict.fromkeys((c for c in plain if isinstance(c, Term)), True))
         for one in sorted(self._leaves[1], key=lambda term: term.number):
+            if one not in runs.determined and runs.determined.get(_opposite(one)):
+                runs.determined[one] = True
             if one not in runs.determined:
                 apart = Alike((one,), runs.first, runs.other, alike=False)
                 runs.determined[one] = self._can_hold([*claims, apart]) is False
@@ -766,10 +796,9 @@ class Decision:
         runs, q = self.q.runs, self.q
         at = 0
         for width in q.elements or (len(self._bits),):
-            mine = [row for row in self._bits[at : at + width] if row is not None]
             own = range(at, at + width)
+            rows = self._unmasked(self._bits[at : at + width])
             at += width
-            rows = self._unmasked(mine)
             if len({row.stored for row in rows}) < 2:
                 continue
             some = bits.negate(bits.every(bits.negate(row.stored) for row in rows))
@@ -785,11 +814,14 @@ class Decision:
                 return found
         return None
 
-    def _unmasked(self, mine: list[Row]) -> tuple[Row, ...]:
+    def _unmasked(self, element: Sequence[Row | None]) -> tuple[Row, ...]:
         """Return the bits of an element with no constant that masks one of them alone.
 
         What is masked by what is alike in all runs is not what a state stores.
         """
+        mine = [row for row in element if row is not None]
+        if len({row.stored for row in mine}) < 2:
+            return tuple(dict.fromkeys(mine))
         masks: dict[Symbol, int] = {}
         for row in mine:
             for one in bits.symbols([row.stored]):
@@ -1130,6 +1162,27 @@ class Decision:
             if solver.possible([*alone, *(c[1] for c in trial)]) is False:
                 group = trial
         return group
+
+
+def _equal_sides(part: Term) -> Iterator[tuple[Symbol, Cond]]:
+    """Yield the symbols that have a known value where a term holds, with the value."""
+    if isinstance(part, Symbol):
+        yield part, True
+    elif part.op == "not" and isinstance(part.args[0], Symbol):
+        yield part.args[0], False
+    elif part.op == "ite" and bits.negate(part.args[1]) is part.args[2]:
+        one, other = part.args[:2]
+        for here, there in ((one, other), (other, one)):
+            if isinstance(here, Symbol):
+                yield here, there
+            elif here.op == "not" and isinstance(here.args[0], Symbol):
+                yield here.args[0], bits.negate(there)
+
+
+def _opposite(term: Term) -> Term:
+    found = bits.negate(term)
+    assert isinstance(found, Term)
+    return found
 
 
 def asked(

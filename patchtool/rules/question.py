@@ -118,6 +118,10 @@ class Terms:
             lambda symbol: symbol.word.name.startswith(prefixes),
         )
 
+    def begin(self) -> None:
+        """Begin with another field: it does not pay for what an earlier one took."""
+        self._runs.renew()
+
     # -- what other code stores to a role -----------------------------------------------------
 
     @cached_property
@@ -129,24 +133,40 @@ class Terms:
         for one in self.guard.comparisons:
             held = self.ledger.patched(context_name(one.context), one.member)
             found.update(dict.fromkeys(held))
-        return tuple(found)
+        parts: dict[tuple[str, tuple[str, ...]], list[Patch]] = {}
+        for patch in found:
+            parts.setdefault((patch.role, patch.below), []).append(patch)
+        return tuple(
+            patch for part in parts.values() if not all(map(self._stops, part)) for patch in part
+        )
+
+    def _stops(self, patch: Patch) -> bool:
+        """Tell whether nothing skips behind a store to a role."""
+        value = patch.value
+        return value is not None and self._never_skips(patch.role, ".".join(patch.below), value)
 
     def _patched(self, patches: Iterable[Patch]) -> _Patched:
         """Return which bits of the roles may be other ones since a full run, and what they are."""
         found: _Patched = {}
         for patch in patches:
             since = Word(f"{self._prefixes[0]}since {patch.place.file}:{patch.place.line}").bit()
-            for one in self.guard.comparisons:
-                record = self._role_type(one.member)
-                if record is None or one.member != patch.role:
-                    continue
-                slot = record.slots.get(".".join(patch.below))
-                low, width = (slot[0], slot[1]) if slot is not None else (0, record.size or 64)
-                for at in range(width):
-                    value = None if patch.value is None else bool(patch.value >> at & 1)
-                    cell = one.context.member(one.member)
-                    found.setdefault((cell, low + at), []).append((since, value))
+            value = patch.value
+            low = min((at for _, at in self.touched(patch)), default=0)
+            for member, at in self.touched(patch):
+                on = None if value is None else bool(value >> (at - low) & 1)
+                for one in self.guard.comparisons:
+                    if one.member == member:
+                        found.setdefault((one.context.member(member), at), []).append((since, on))
         return found
+
+    def touched(self, patch: Patch) -> frozenset[tuple[str, int]]:
+        """Return the bits of compared roles that other code stores to, by member and position."""
+        record = self._role_type(patch.role)
+        if record is None or all(one.member != patch.role for one in self.guard.comparisons):
+            return frozenset()
+        slot = record.slots.get(".".join(patch.below))
+        low, width = (slot[0], slot[1]) if slot is not None else (0, record.size or 64)
+        return frozenset((patch.role, low + at) for at in range(width))
 
     # -- terms -----------------------------------------------------------------------------
 

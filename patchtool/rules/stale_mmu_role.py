@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import NamedTuple
 
 from patchtool.c.index import Index
@@ -168,7 +168,8 @@ def _examined(
         seen = [field for one in decided for field in one.seen]
         everywhere += guards_above(tree, ledger, runs, ledger.names)
         everywhere += vanished(tree, runs, Selection(tree, ledger.mentions), seen)
-        everywhere += _left_alone(tree, runs, wanted)
+        stored = {(one.context, one.field) for one in seen if one.is_stored}
+        everywhere += _left_alone(tree, runs, wanted, stored)
     if decided and not contexts and ways is None:
         names = ", ".join(wanted)
         if not set(wanted) & set(DEFAULT_FIELDS):
@@ -265,16 +266,29 @@ def _decide(
     return Decided(found, tuple(asked), tuple(seen), terms.met, terms.avoided)
 
 
-def _left_alone(tree: Tree, runs: Sequence[Lowered], wanted: Sequence[str]) -> Iterator[Trouble]:
-    """Yield where a set-up that compares no role may leave a field as it was."""
+def _left_alone(
+    tree: Tree,
+    runs: Sequence[Lowered],
+    wanted: Sequence[str],
+    stored: Container[tuple[str, str]] = (),
+) -> Iterator[Trouble]:
+    """Yield where a set-up that compares no role may leave a field as it was.
+
+    STORED names the contexts and fields that the others store.
+    """
     for lowered in runs:
         for context, role in dict.fromkeys((one.context, one.member) for one in lowered.stores):
             for tag, held in tree.roles.shape.contexts.items():
                 record = tree.roles.contexts[tag]
-                members = (_member(record, name, tree.roles, tag) for name in wanted)
-                for member in members if role in held else ():
-                    if member is not None:
-                        cell, low, width, _ = cell_of(context, record, member)
+                for name in wanted if role in held else ():
+                    member = _member(record, name, tree.roles, tag)
+                    if member is None:
+                        continue
+                    cell, low, width, _ = cell_of(context, record, member)
+                    # Others than levels may be stored in some states alone, in part, or never.
+                    known = (context_name(context), name) in stored
+                    known = known and not any(loc.within(cell) for loc in lowered.memory)
+                    if known or name in DEFAULT_FIELDS:
                         yield from left_alone(lowered, context, cell, low, width)
 
 
@@ -301,6 +315,7 @@ def _decide_field(
     """Decide one field and return what was asked; nothing where no run of this path stores it."""
     path = terms.path
     written = ".".join(member)
+    terms.begin()
     elements = terms.elements(context, record, member)
     if elements is None:
         reason = Reason(f"the value of {written} is no number")
@@ -313,8 +328,7 @@ def _decide_field(
         reason = Reason("which side of the comparison skips depends on more than the roles")
         return FieldResult(name, written, "unknown", reasons=(reason,)), None
     spoilt = terms.spoilt(context, member)
-    patches = terms.patches
-    question = terms.question(elements, polarity, patches)
+    question = terms.question(elements, polarity)
     start = bits.from_conditions(question.old)
     if question.full.identical(start) and question.kept.identical(start) and not spoilt:
         return None, None
@@ -327,15 +341,10 @@ def _decide_field(
         equal = frozenset(bit for one in known.values() for bit in one.bits)
         if decision.loose <= equal:
             question = question._replace(covered_elsewhere=equal)
-            decision = Decision(question)
+            decision = Decision(question, decision)
         else:
             known = {}
     answer = decision.decide(carriers)
-    is_patched = answer.verdict == "gap" and bool(patches)
-    if is_patched:  # does it take what other code stores to a role?
-        question = terms.question(elements, polarity)
-        decision = Decision(question)
-        answer = decision.decide(carriers)
     if answer.verdict == "covered" and not terms.compares(context, record, member):
         unclear = decision.unclear
         if unclear:
@@ -346,7 +355,7 @@ def _decide_field(
         if invalidated:
             equal = frozenset(bit for one in invalidated.values() for bit in one.bits)
             question = question._replace(covered_elsewhere=equal)
-            decision = Decision(question)
+            decision = Decision(question, decision)
             answer = decision.decide()
     if answer.verdict == "gap" and not answer.history:
         doubtful = terms.unclear(answer.missing_units)
@@ -357,14 +366,21 @@ def _decide_field(
             answer = decision.decide()
             spoilt += tuple(doubtful.values()) if answer.verdict == "covered" else ()
     kept: tuple[Patch, ...] = ()
+    if answer.verdict == "covered" and terms.patches:
+        from patchtool.rules.upkeep import disturbing
+
+        patches, kept = disturbing(terms, decision, terms.patches)
+        patched = terms.question(elements, polarity, patches) if patches else question
+        patched = patched._replace(covered_elsewhere=question.covered_elsewhere)
+        again = Decision(patched).decide(carriers=False) if patches else answer
+        if again.verdict == "covered":
+            question = patched
+        elif again.verdict == "gap":  # it takes what other code stores to a role
+            spoilt += _blamed(terms, question, elements, polarity, patches)
+        else:
+            answer = again
     if answer.verdict == "covered":
         spoilt += terms.restless(question)
-        if is_patched:
-            from patchtool.rules.upkeep import in_step
-
-            kept = in_step(terms, decision, patches)
-            rest = tuple(one for one in patches if one not in kept)
-            spoilt += _blamed(terms, question, elements, polarity, rest) if rest else ()
     result = terms.result(name, written, decision, answer, spoilt, invalidated)
     if kept:
         words = "{}() keeps {} in step with {}"

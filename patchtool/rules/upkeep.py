@@ -9,7 +9,7 @@ run that skips has those bits of the role.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from patchtool.c.lower import BY_MORE, Lowered
@@ -37,18 +37,28 @@ class _Row(NamedTuple):
     fresh: Cond
 
 
-def in_step(terms: Terms, decision: Decision, patches: Iterable[Patch]) -> tuple[Patch, ...]:
-    """Return the stores among some that leave a field in step with the roles."""
-    if decision.loose:
-        return ()
+def disturbing(
+    terms: Terms, decision: Decision, patches: tuple[Patch, ...]
+) -> tuple[tuple[Patch, ...], tuple[Patch, ...]]:
+    """Return the stores among some that may take a field out of step, and those that keep it.
+
+    The others store to no bit of a role that the field is made of.
+    """
+    if not decision.loose <= decision.q.covered_elsewhere:
+        return patches, ()
     places = _places(terms, decision)
     if places is None or not _skip_by(terms, decision, places):
-        return ()
+        return patches, ()
+    touching = [one for one in patches if terms.touched(one) & set(places.values())]
+    kept: list[Patch] = []
     try:
-        rows = tuple(_rows(terms, decision))
-        return tuple(one for one in patches if _is_kept(terms, one, rows, places))
+        if decision.loose:
+            raise _Unfit
+        rows = tuple(_rows(terms, decision)) if touching else ()
+        kept += [one for one in touching if _is_kept(terms, one, rows, places)]
     except _Unfit:
-        return ()
+        pass
+    return tuple(one for one in touching if one not in kept), tuple(kept)
 
 
 def _places(terms: Terms, decision: Decision) -> dict[Term, _Bit] | None:
@@ -68,8 +78,11 @@ def _skip_by(terms: Terms, decision: Decision, places: Mapping[Term, _Bit]) -> b
     """Tell whether a run that skips, on any context, finds its own bits in the stored roles."""
     q, runs = decision.q, decision.q.runs
     holders = {one.member: one.context for one in terms.guard.comparisons}
+    demanded = runs.demanded(q.skips)
     for term, (member, position) in places.items():
         cell = terms.out.word(holders[member].member(member)).bit(position)
+        if demanded.get(cell) is term:
+            continue
         apart = bits.negate(bits.same(cell, term))
         claims = [Under(one, runs.other) for one in (q.path, q.skips, apart)]
         if can_hold(claims, runs.manager) is not False:

@@ -827,6 +827,8 @@ def differ(one: dict[Loc, Value], other: dict[Loc, Value]) -> bool:
 
 def alike(a: Value | None, b: Value | None) -> bool:
     """Tell whether two values are built alike."""
+    if a is b:
+        return True  # and need not be built for that
     if isinstance(a, Int) and isinstance(b, Int):
         return a.signed == b.signed and a.bits.identical(b.bits)
     return a == b
