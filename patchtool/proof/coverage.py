@@ -1104,7 +1104,8 @@ class Decision:
     ) -> tuple[tuple[Unit, tuple[str, ...]], ...]:
         """Return each input of the field with the role members that tell it apart."""
         q, runs = self.q, self.q.runs
-        kinds = self._kinds(self._rows)
+        looked_at = self._rows
+        kinds = looked_at if len(looked_at) <= AT_ONCE else self._kinds(looked_at)
         full = tuple(dict.fromkeys(c for row in kinds for c in (row.stored, row.fresh)))
         claims = [
             *self._legal,
