@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 from damage import damaged
-from scratch import git, program, repository
-from test_lint import FIXED, HARMLESS, LMA, MMU, REGRESSIONS, SVM, mail, patch_of
+from scratch import commit, git, program, repository
+from test_lint import FIXED, HARMLESS, LMA, MMU, REGRESSIONS, SVM, change, mail, patch_of
 
 from patchtool import cli
 from patchtool.c.index import Index
@@ -211,6 +211,9 @@ REFUSED = {
     "a file left out in front": (f"Only in b/{MMU.rpartition('/')[0]}: more.c\n" + FINE, "leaves out a whole"),
     "two mails without a line between them": (mail(FINE).partition("\n")[2] * 2, "another mail begins here"),
     "colours": (re.sub("^(-.*)$", "\x1b[31m\\1\x1b[m", GAP, flags=re.M), "colours of a terminal"),
+    "colours, and a file that has none": (
+        re.sub("^(.+)$", "\x1b[1m\\1\x1b[m", GAP, flags=re.M) + "Binary files a/x.png and b/x.png differ\n",
+        "colours of a terminal"),
     "half of the diffstat": (mail(FINE).replace("---\n", f"---\n {MMU} | 1 +\n {SVM} | 1 +\n", 1), f"names {SVM}"),
     "fewer lines than the diffstat": (mail(FINE).replace("---\n", f"---\n {MMU} | 9 ++--\n", 1), "9 changed lines"),
     "in the middle of a series": (mail(GAP.replace("ext.", "exu."), "[PATCH 12/37] A"), "12 of 37: give the 11 before"),
@@ -335,6 +338,55 @@ def test_git_reads_the_same(tmp_path):
             assert [(s.old, s.new, s.lines) for s in ours] == [
                 (s.old, s.new, s.lines) for s in theirs
             ], text
+
+
+WISHES = {
+    "format-patch --stdout -1": [
+        "", "--attach", "--inline", "--cover-letter", "-k", "--no-stat", "-C", "-B", "-W", "-U1",
+        "--no-renames", "--raw", "--no-prefix", "--src-prefix=old/ --dst-prefix=new/", "--base=HEAD~1",
+        "-D", "--relative=arch/x86/kvm",
+    ],
+    "diff HEAD~1": [
+        "--binary", "--word-diff", "--word-diff=porcelain", "--color-words", "--color=always", "--stat",
+        "--patch-with-raw", "--output-indicator-old=<", "--line-prefix=|", "-U0", "--src-prefix=", "--cc",
+    ],
+    "log -1": ["-p", "-p --graph", "-p --format=email", "-p --color=always", "--stat"],
+}  # fmt: skip
+"""What git can be asked for, by command."""
+
+SETTINGS = [
+    "diff.noprefix=true", "diff.mnemonicPrefix=true", "core.quotePath=false", "diff.context=0",
+    "format.attach=zz", "color.ui=always", "core.abbrev=4", "diff.suppressBlankEmpty=true",
+    "diff.srcPrefix=x/",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory):
+    """Return a repository whose last commit has a gap and other files, and the tree before it."""
+    folder = tmp_path_factory.mktemp("wishes")
+    more = {"Documentation/ü x.rst": b"a", "logo.png": bytes(range(256))}
+    top = repository(Path(shutil.copytree(FIXED, folder / "linux")), more)
+    before = Path(shutil.copytree(top, folder / "before", ignore=shutil.ignore_patterns(".git")))
+    change(top, REGRESSIONS["bit dropped"])
+    (top / "logo.png").write_bytes(bytes(range(255, -1, -1)))
+    git(top, "mv", "Documentation/ü x.rst", "Documentation/y.rst")
+    commit(top, "KVM: x86: Drop a bit")
+    return top, before
+
+
+@pytest.mark.parametrize("command", [*WISHES, *(f"-c {one}" for one in SETTINGS)])
+def test_whatever_git_is_asked_for_is_judged_or_refused(judge, history, command):
+    """The real git makes a patch in each of its forms; that of a gap never passes in silence."""
+    top, before = history
+    asked = [f"{command} {wish}" for wish in WISHES.get(command, ["diff HEAD~1"])]
+    for words in asked:
+        git_words = ["git", "-C", str(top), *words.split()]
+        patch = subprocess.run(git_words, capture_output=True, check=True).stdout
+        found = [status for status, _, _ in judge(patch, before)]
+        assert found in ([1, 1], [2, 2]), words
+    if command == "format-patch --stdout -1":
+        assert found == [2, 2], "paths that count from elsewhere"
 
 
 # -- random damage -----------------------------------------------------------------------------

@@ -172,6 +172,9 @@ class _Outline:
     def _beside(self, at: int, before: Section | None) -> None:
         """Look at a line that is in no section: it may be no piece of a diff."""
         line = self._lines[at]
+        if b"\x1b[" in line:
+            # Not all lines of a coloured diff have a colour: those alone would be judged.
+            self._fail(at, _COLOURED)
         if line.startswith(b"Only in ") and re.match(_ONLY, line) and not self._mail:
             self._fail(at, "the diff leaves out a whole file; make it anew with `diff -urN`")
         if before is None:
@@ -338,7 +341,7 @@ class _Outline:
         """Refuse the header of a file that no hunk follows."""
         line = self._get(at)
         if line.startswith(b"\x1b["):
-            self._fail(at, "the patch holds the colours of a terminal; make it with --no-color")
+            self._fail(at, _COLOURED)
         if re.match(_STRAY_HUNK, line) and not line.startswith(b"@"):
             self._fail(at, f'the header of a hunk of {shown}, "@@", is indented; {_RAW}')
         how = "the text ends" if at >= len(self._lines) else "something else follows"
@@ -387,7 +390,7 @@ class _Outline:
         """Refuse a line that cannot be in a hunk."""
         line = self._lines[at]
         if line.startswith(b"\x1b["):
-            self._fail(at, "the patch holds the colours of a terminal; make it with --no-color")
+            self._fail(at, _COLOURED)
         if self._lines[at - 1].rstrip() in (b"--", b"---") or line.startswith((b"diff ", b"@@")):
             self._fail(at, f"{what} is shorter than its header says; {_RAW}")
         words = line.decode("utf-8", "backslashreplace").strip()
@@ -428,6 +431,7 @@ class _Outline:
 
 
 _NO_HEADER = 'the lines "--- a/FILE" and "+++ b/FILE" above it are missing or damaged'
+_COLOURED = "the patch holds the colours of a terminal; make it with --no-color"
 _RAW = "get the patch anew, as a file or as the raw mail"
 
 
