@@ -21,7 +21,8 @@ MAX_FOLLOWED = 400
 """Functions that are followed; what reaches more may run anything."""
 
 _USED = re.compile(
-    rb"[\s)]*(?:->|[,;?:<>|^%*/)]|[-+](?![-+=])|[=!<>]=|&(?!=)|&&|\|\||\Z)(?!\s*=(?!=)|[|&<>]=)"
+    rb"[\s)]*+(?:->|[,;?:<>|^%*/]|[-+](?![-+=])|[=!<>]=|&(?!=)|&&|\|\||\Z)(?!\s*=(?!=)|[|&<>]=)"
+    rb"|\s*\)[\s)]*+(?![=.\[]|\+\+|--|[-+*/%&|^]=|<<=|>>=)"
 )
 """What follows a member that is read: an operator that stores nothing."""
 _COUNTED = re.compile(rb"(?:\+\+|--)[\s(]*(?:\w+(?:->|\.|\[[^\]]*\])\s*)*\Z")

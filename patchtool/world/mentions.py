@@ -470,7 +470,9 @@ class _Site:
             return self._open(what, "the text around it cannot be parsed")
         if outer_most.type == "assignment_expression" and outer_most.children[0] == here:
             one = self._made("store", what, path, context)
-            return self._unless(is_elsewhere, one._replace(value=_stored(outer_most)))
+            # Behind a macro it may be a part of the member that is stored to.
+            value = _stored(outer_most) if self._word == self._name else ""
+            return self._unless(is_elsewhere, one._replace(value=value))
         if outer_most.type == "update_expression":
             return self._unless(is_elsewhere, self._made("store", what, path, context))
         if self._book.is_array(self._name, path, self._file.path):
