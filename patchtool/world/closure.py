@@ -39,6 +39,7 @@ _KEPT = re.compile(
 """What stands before a member of which the address is kept."""
 _STRING = re.compile(rb'"(?:[^"\\\n]|\\.)*"')
 _LONGEST_LEAD = 80
+_DEFINE = re.compile(rb"[ \t]*#[ \t]*define\b")
 _CALLED = re.compile(rb"(\w+)\s*\Z")
 _READERS = frozenset(
     {"if", "while", "switch", "return", "for", "sizeof", "likely", "unlikely", "READ_ONCE",
@@ -316,7 +317,9 @@ class Closure:
         for path in (self._index.target.header, *self._index.own_files):
             held = self._index.words_in(path) & words
             data = (self._index.text(path) or b"") if held else b""
-            near = sorted(at for word in held for at in places(data, word) if _in_line(data, at))
+            near = sorted(
+                at for word in held for at in places(data, word) if in_directive(data, at)
+            )
             file = self._index.file(path) if near else None
             yield from file.macros_around(near) if file is not None else ()
 
@@ -401,9 +404,9 @@ def _is_followed_only(name: bytes | None, function: bytes) -> bool:
     )
 
 
-def _in_line(data: bytes, at: int) -> bool:
-    """Tell whether a place lies in a directive."""
+def in_directive(data: bytes, at: int) -> bool:
+    """Tell whether a place lies in a directive that defines something."""
     start = data.rfind(b"\n", 0, at) + 1
     while start > 1 and data[start - 2 : start - 1] == b"\\":
         start = data.rfind(b"\n", 0, start - 1) + 1
-    return data[start : start + 80].lstrip().startswith(b"#")
+    return _DEFINE.match(data, start) is not None

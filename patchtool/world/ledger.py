@@ -19,6 +19,7 @@ from patchtool.c.lower import Lowered
 from patchtool.c.scan import Definition, FileIndex, opens_line, places, strip_comments
 from patchtool.model import Account, Place
 from patchtool.world.entries import Tree
+from patchtool.world.holders import Holders
 from patchtool.world.mentions import Mention, Mentions
 from patchtool.world.wholes import Wholes
 
@@ -76,7 +77,8 @@ class Ledger:
         for name in sorted(self.names):
             for mention in mentions.of(name):
                 self._account(mention, name in roles)
-        for place, function, context, reason in Wholes(tree, mentions).changes():
+        wholes = (*Wholes(tree, mentions).changes(), *Holders(tree, mentions).changes())
+        for place, function, context, reason in wholes:
             if not self.is_executed(function):
                 self._doubt_whole(place, context, reason)
         for place, name, macro in tree.pasting.uses(names):
