@@ -37,6 +37,8 @@ _KEPT = re.compile(
     rb"&[\s(]*(?:[\w.\[\]]|->|\)(?=->|\.|\)))*\s*\Z"
 )
 """What stands before a member of which the address is kept."""
+_ROOT = re.compile(rb"&[\s(]*(\w+)\s*\.\s*\Z")
+"""An object that is named, of which a member follows."""
 _STRING = re.compile(rb'"(?:[^"\\\n]|\\.)*"')
 _LONGEST_LEAD = 80
 _DEFINE = re.compile(rb"[ \t]*#[ \t]*define\b")
@@ -284,6 +286,9 @@ class Closure:
                 found = _KEPT.search(before(data, at))
                 if found is None or _behind_member(data, at + len(word)):
                     continue
+                root = _ROOT.search(found.group())
+                if root is not None and root[1].decode() in self._index.target.registers.fixed:
+                    continue  # of an object that is no part of what is asked about
                 file = self._index.file(path)
                 name = file.function_at(at) if file is not None else None
                 around = file.functions.get(name or "", ()) if file is not None else ()
