@@ -69,3 +69,39 @@ def test_changed_apart(body):
     report = switched(body)
     assert ept_ad(report)[0] == "unknown"
     assert any("carries a field and is stored here as well" in u.reason for u in report.unknowns)
+
+
+SHARED = """#include <linux/kvm_host.h>
+
+static int copied(struct kvm_vcpu *vcpu, void *data)
+{{
+	{}
+	return vcpu->vcpu_id;
+}}
+
+int kvm_vcpu_read_page(struct kvm_vcpu *vcpu, void *data)
+{{
+	return copied(vcpu, data);
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "is_fine"),
+    [
+        (SHARED.format("*(int *)data = 0;"), True),
+        (SHARED.format("vcpu->arch.mmu->ept_ad = 0;"), False),
+        (SHARED.format("vcpu->arch.ops->finish(vcpu);"), False),
+        ("", False),
+    ],
+)
+def test_a_function_that_all_of_kvm_shares(code, is_fine):
+    """One that is defined and reads at most is no reason to doubt what stands around its call."""
+    body = "int page;\n\n\tif (kvm_vcpu_read_page(vcpu, &page))\n\t\treturn;\n\t"
+    body += "mmu->ept_ad = ad;\n\tmmu->mmu_role.base.ad_disabled = !ad;\n}\n"
+    text = FIXED[MMU] + b"void switch_eptp(struct kvm_vcpu *vcpu, bool ad)\n{\n\t"
+    text += b"struct kvm_mmu *mmu = vcpu->arch.mmu;\n\t" + body.encode()
+    files = {**FIXED, MMU: text}
+    if code:
+        files["virt/kvm/kvm_main.c"] = code.encode()
+    assert (ept_ad(check(files, ("ept_ad",)))[0] == "covered") is is_fine

@@ -307,6 +307,22 @@ class Effects:
         """
         return self._closure.may_store(definition, members, hook)
 
+    def spares(self, name: str) -> bool:
+        """Tell whether a function that all of KVM shares is known, and stores to no member.
+
+        It is one of the folders that know nothing of what is looked at here.
+        """
+        word, index = name.encode(), self._index
+        members = frozenset(one.decode() for one in self._words)
+        found = [
+            one
+            for folder in index.target.generic
+            for path in index.source.walk(folder)
+            if path.endswith(".c") and word in (index.raw(path) or b"")
+            for one in index.functions(name, path)
+        ]
+        return bool(found) and not any(self.may_store(one, members) for one in found)
+
     def is_parked(self, member: str) -> bool:
         """Tell whether the address of a member is kept somewhere."""
         return self._closure.is_parked(member)

@@ -875,7 +875,10 @@ class Calls(Expressions):
         if not _PURE.fullmatch(name):
             self._may_be_set(arguments, reason, state)
         held = self._is_whole if needed else self._is_outer
-        if any(map(held, self._pointers(values))):
+        pointers = list(self._pointers(values))
+        if any(map(held, pointers)) and (
+            hidden or any(map(self._is_vital, pointers)) or not self.effects.spares(name)
+        ):
             self._spoil(Unsupported(node, reason), state)
         if any(self._calls_back(value) for value in values):
             self._spoil(Unsupported(node, reason), state)

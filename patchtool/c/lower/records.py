@@ -39,6 +39,9 @@ class Effects(Protocol):
         HOOK is the member of a table through which it is called, if it is.
         """
 
+    def spares(self, name: str) -> bool:
+        """Tell whether a function that the target shares is known, and stores to no member."""
+
     def is_parked(self, member: str) -> bool:
         """Tell whether the address of a member is kept: then nobody need name it to store to it."""
 
