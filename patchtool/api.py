@@ -31,7 +31,7 @@ from patchtool.model import (
     Verdict,
     Witness,
 )
-from patchtool.rules.table import USUAL
+from patchtool.rules.table import USUAL, named
 
 __all__ = [
     "FIELDS",
@@ -63,15 +63,17 @@ FIELDS = USUAL.fields
 def check(
     tree: str,
     rev: str | None = None,
-    fields: Sequence[str] = FIELDS,
+    fields: Sequence[str] = (),
     patch: str | None = None,
+    rule: str = USUAL.name,
 ) -> Report:
     """Decide whether the role of each guarded set-up determines some fields.
 
     TREE is the top folder of a kernel tree, or of any repository where REV names a commit.
-    FIELDS are members of the MMU context, or "all".  PATCH is the path of a patch that is
-    applied first, in memory.  Raises UsageError where the request makes no sense, and
-    InputError where a tree, a revision or a patch cannot be read.
+    FIELDS are members of the MMU context, or "all", or nothing for the usual ones.  PATCH is
+    the path of a patch that is applied first, in memory.  RULE is the name of a rule, one of
+    those that ``patchtool rules`` lists.  Raises UsageError where the request makes no sense,
+    and InputError where a tree, a revision or a patch cannot be read.
     """
     from patchtool.c.index import Index
     from patchtool.lint.suppress import checked
@@ -79,6 +81,7 @@ def check(
 
     if isinstance(fields, str):
         raise UsageError(f"fields is the string {fields!r}; give a list of names")
+    asked = named(rule)
     source = open_source(tree, rev)
     if patch is not None:
         from patchtool.outside import reach, top
@@ -86,7 +89,7 @@ def check(
 
         source, _ = reach.over(source, *read_patch(patch), top.prefix(tree))
     try:
-        return checked(source, USUAL, tuple(fields), Index)[0]
+        return checked(source, asked, tuple(fields) or asked.fields, Index)[0]
     finally:
         source.close()
 

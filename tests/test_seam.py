@@ -16,7 +16,7 @@ import pytest
 from edited import Files
 
 import patchtool
-from patchtool import cli
+from patchtool import api, cli
 from patchtool.c.index import Index
 from patchtool.c.layout import Types
 from patchtool.c.lower import Lowering
@@ -277,6 +277,7 @@ def test_the_command_line_asks_it(monkeypatch, capsys, tmp_path, bit, status):
     assert [(one["rule"], one["missing"]) for one in body["findings"]] == [
         ("stale-program", ["card->mtu"])
     ] * status
+    assert api.status(api.check(str(tmp_path), rule="stale-program")) == status
     assert cli.main([*asked, "STALE_PROGRAM", "--fields", "fifo_depth"]) == 0
     assert cli.main([*asked, "stale-progam"]) == 2
     assert "did you mean 'stale-program'?" in capsys.readouterr().err
