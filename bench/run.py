@@ -65,6 +65,7 @@ def repository(tree: Path, where: Path) -> Path:
 
 ASKED = (
     ("lint, elsewhere", "argparse alone", 2.0),
+    ("lint, another header", "argparse alone", 4.0),
     ("lint, mmu.c", "check", 1.5),
     ("lint, new gap", "check", 1.5),
     ("lint, 30 patches", "check", 4.0),
@@ -73,7 +74,7 @@ ASKED = (
 
 
 def patches(tree: Path, main: Path) -> dict[str, str]:
-    """Return patches to lint: one beside the point, one to the file that matters, a series.
+    """Return patches to lint: two beside the point, one to the file that matters, a series.
 
     The series has 30 patches, and three of them change what the verdict rests on.
     """
@@ -88,7 +89,8 @@ def patches(tree: Path, main: Path) -> dict[str, str]:
         versions.append(text.replace(body.group(), renamed))
     relevant = [mail(diff.write(name, a, b), name) for a, b in pairwise(versions)]
     other = mail(diff.write("net/core/dev.c", b"a\n", b"b\n"), "net/core/dev.c")
-    found = {"elsewhere": other, "mmu.c": relevant[0]}
+    header = mail(diff.write("net/core/dev.h", b"a\n", b"b\n"), "net/core/dev.h")
+    found = {"elsewhere": other, "another header": header, "mmu.c": relevant[0]}
     weaker = text
     whole = rb"cpu_role\.as_u64 == context->cpu_role\.as_u64"
     for old, new in (
