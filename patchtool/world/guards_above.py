@@ -19,8 +19,8 @@ from patchtool.world.entries import Tree
 from patchtool.world.ledger import Ledger
 
 _TELLS = re.compile(rb"\b(?:bool|union\s+\w+|u8|u16|u32|u64|unsigned)\s+\w+\s*\(")
-MAX_CALLS = 4
-"""How many calls above an entry are looked at."""
+MAX_ABOVE = 2_000
+"""How many functions above the entries are looked at; kernels have 100."""
 
 
 def guards_above(
@@ -28,6 +28,10 @@ def guards_above(
 ) -> Iterator[Trouble]:
     """Yield where what leads to an entry reads a role or a field, NAMES, and may skip by it."""
     above = _leading(tree, {run.start.key: run.start for run in runs if run.guards})
+    if len(above) > MAX_ABOVE:
+        start = next(run.start for run in runs if run.guards)
+        place = Place(start.file, start.line, 1, start.name)
+        yield Trouble(place, f"more than {MAX_ABOVE} functions lead to {start.name}()", False)
     accessors: set[str] = set()
     for name in sorted(names):
         for mention in ledger.mentions.of(name):
@@ -50,21 +54,19 @@ def guards_above(
 def _leading(
     tree: Tree, starts: dict[tuple[str, str, int], Definition]
 ) -> dict[tuple[str, str, int], tuple[Definition, str]]:
-    """Return the functions that lead to an entry within some calls, with what each calls."""
+    """Return the functions that lead to an entry, by whatever calls, with what each calls."""
     found: dict[tuple[str, str, int], tuple[Definition, str]] = {}
     todo = list(starts.values())
-    for _ in range(MAX_CALLS):
-        more: list[Definition] = []
-        for callee in todo:
-            word = callee.name.encode()
-            for _, user in tree.index.users(callee.name):
-                if user.key in found or user.key in starts or user.name == callee.name:
-                    continue
-                body = strip_comments(user.text.partition(b"{")[2])
-                if any(body[at + len(word) :].lstrip()[:1] == b"(" for at in places(body, word)):
-                    found[user.key] = user, callee.name
-                    more.append(user)
-        todo = more
+    while todo and len(found) <= MAX_ABOVE:
+        callee = todo.pop()
+        word = callee.name.encode()
+        for _, user in tree.index.users(callee.name):
+            if user.key in found or user.key in starts or user.name == callee.name:
+                continue
+            body = strip_comments(user.text.partition(b"{")[2])
+            if any(body[at + len(word) :].lstrip()[:1] == b"(" for at in places(body, word)):
+                found[user.key] = user, callee.name
+                todo.append(user)
     return found
 
 
