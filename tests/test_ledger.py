@@ -378,3 +378,51 @@ def test_a_name_pasted_from_its_parts():
     report = check({**FIXED, "arch/x86/kvm/far.c": b'#include "mmu.h"\n' + code.encode()})
     assert report.verdict == "unknown"
     assert "GLUE() pastes the name of root_level" in [one.reason for one in report.unknowns]
+
+
+CAT = "#define CAT_(a, b) a##b\n#define CAT(a, b) CAT_(a, b)\n"
+PASTES = {
+    "of the kernel": ("", "vcpu->arch.mmu->__PASTE(root_, level) = 3;"),
+    "two levels": (CAT, "vcpu->arch.mmu->CAT(root_, level) = 3;"),
+    "a part that is a macro": (f"{CAT}#define PART root_\n",
+                               "vcpu->arch.mmu->CAT(PART, level) = 3;"),
+    "parts joined by a mark": (
+        "#define CAT_(a, b) a##_##b\n#define CAT(a, b) CAT_(a, b)\n",
+        "vcpu->arch.mmu->CAT(root, level) = 3;",
+    ),
+    "any number of parts": ("#define ALL(a, ...) a##__VA_ARGS__\n",
+                            "vcpu->arch.mmu->ALL(root_, level) = 3;"),
+    "a macro for the member": (f"{CAT}#define LEVEL CAT(root_, level)\n",
+                               "vcpu->arch.mmu->LEVEL = 3;"),
+    "a macro in a list": (
+        "#define EACH(f) f(root) f(shadow_root)\n#define SET(n) vcpu->arch.mmu->n##_level = 3;\n",
+        "EACH(SET)",
+    ),
+    "a role": ("", "vcpu->arch.mmu->__PASTE(mmu_, role).ext.efer_lma = 0;"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PASTES)
+def test_pasted_names(name):
+    """A member is named where no word of the text is its name."""
+    macros, statement = PASTES[name]
+    text = f"\n{macros}\nvoid change(struct kvm_vcpu *vcpu)\n{{\n\t{statement}\n}}\n"
+    assert check({**FIXED, MMU: FIXED[MMU] + text.encode()}).verdict == "unknown"
+
+
+@pytest.mark.parametrize("calls", [1, 5, 9])
+def test_a_guard_far_above(calls):
+    """Whoever leads to an entry may skip it, however many calls lie between."""
+    names = [f"f{number}" for number in range(calls)]
+    chain = "".join(
+        f"void {one}(struct kvm_vcpu *vcpu)\n{{\n\t{other}(vcpu);\n}}\n\n"
+        for one, other in zip(names, ["kvm_init_mmu", *names], strict=False)
+    )
+    above = (
+        "\nvoid top(struct kvm_vcpu *vcpu)\n{\n\tif (vcpu->arch.root_mmu.mmu_role.ext.valid)\n"
+        f"\t\treturn;\n\t{names[-1]}(vcpu);\n}}\n"
+    )
+    plain = {**FIXED, MMU: FIXED[MMU] + f"\n{chain}".encode()}
+    assert check(plain).verdict == "covered"
+    guarded = {**FIXED, MMU: FIXED[MMU] + f"\n{chain}{above}".encode()}
+    assert check(guarded).verdict == "unknown"

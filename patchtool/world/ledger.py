@@ -85,6 +85,10 @@ class Ledger:
             reason = f"{macro}() pastes the name of {name}"
             self.doubts.append(Doubt(place, reason, name, ""))
             self.accounts.append(Account(place, name, macro, f"open: {reason}"))
+        for place, name, words in tree.pasting.parts(names):
+            reason = f"{words} stand in the text, which make {name} where a macro pastes them"
+            self.doubts.append(Doubt(place, reason, name, ""))
+            self.accounts.append(Account(place, name, words, f"open: {reason}"))
         self.accounts.sort()
 
     # -- what it amounts to ------------------------------------------------------------------
