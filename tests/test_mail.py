@@ -149,6 +149,7 @@ TAKEN = {
         + f"\nContent-Type: text/plain\n{BASE64}\n\n{coded(GAP)}")),
     "a part in UTF-16": in_parts(part("text/plain; charset=utf-16le", base64.encodebytes(GAP.encode("utf-16-le")).decode(), BASE64)),
     "a part in EBCDIC": in_parts(part("text/plain; charset=cp037", base64.encodebytes(GAP.encode("cp037")).decode(), BASE64)),
+    "a header of blanks": mail(GAP).replace("Subject:", f"Content-Type: text/plain{' ' * 300_000}x\nSubject:"),
     "a charset that nobody knows": in_parts(part("text/plain; charset=y", GAP)),
     "flowed and quoted-printable": in_parts(part("text/plain; format=flowed; delsp=yes", quopri.encodestring(
         re.sub("^(?=[ >]|From )", " ", GAP, flags=re.M).encode()).decode(), "Content-Transfer-Encoding: quoted-printable")),

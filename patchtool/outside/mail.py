@@ -39,10 +39,10 @@ _SAMPLE = bytes(range(32, 127)) + b"\t\r\n"
 # Most mails need none of these, so they are compiled when they are met.
 _COPY = r"(?:^|/)tools/(?:arch/|include/|testing/|perf/|lib/|virt/)"
 # What says that a mail is what it looks like; every other one is opened.
-_ENCODING = rb"(?i)\s*(?:[78]bit|binary)\s*$"
+_ENCODING = rb"(?i)(?:[78]bit|binary)?$"
 _TYPE = (
-    rb"(?i)\s*text/(?:plain|x-[a-z-]+)\s*(?:;\s*(?:format=\"?fixed\"?|charset=\"?"
-    rb"(?:us-ascii|utf-8|iso-8859-\d+|windows-125\d|koi8-[ru])\"?)\s*)*;?\s*$"
+    rb"(?i)(?:text/(?:plain|x-[a-z-]+)(?: ?; ?(?:format=\"?fixed\"?|charset=\"?"
+    rb"(?:us-ascii|utf-8|iso-8859-\d+|windows-125\d|koi8-[ru])\"?))* ?;?)?$"
 )
 _BOUNDARY = rb"(?i)boundary=\"?([^\";\s]+)"
 _NUMBER = r"(?<!\S)(\d{1,4})/(\d{1,4})(?!\S)"
@@ -239,9 +239,12 @@ def _mail(data: bytes, name: str, number: int, line: int, passed: list[Passed]) 
         fields, body = {}, 0
     subject, tags, reply = _subject(fields)
     title = Text(name, number, subject, line, True, ())
-    encoding, kind = (fields.get(b"content-" + key) for key in (b"transfer-encoding", b"type"))
-    if not ((encoding is None or re.match(_ENCODING, encoding)) and
-            (kind is None or re.match(_TYPE, kind))):  # fmt: skip
+    encoding, kind = (
+        # A long run of blanks would be looked through again and again.
+        b" ".join(fields.get(b"content-" + key, b"").split())
+        for key in (b"transfer-encoding", b"type")
+    )
+    if not (re.match(_ENCODING, encoding) and re.match(_TYPE, kind)):
         texts = list(_opened(lines[started:], title._replace(first=line + started), passed))
     else:
         texts = [title._replace(first=line + body, lines=tuple(lines[body:]))]
@@ -387,8 +390,8 @@ def _part(part: Message, data: bytes, title: Text, passed: list[Passed]) -> Text
     encoding = str(part.get("Content-Transfer-Encoding", "7bit")).partition(";")[0].strip().lower()
     if encoding not in _ENCODINGS:
         raise PatchError(
-            f"{text.place(0)}a part of this mail is encoded as {encoding!r}, which is unknown; "
-            f"get it anew, raw"
+            f"{text.place(0)}a part of this mail is encoded as {shortened(encoding)!r}, which is "
+            f"unknown; get it anew, raw"
         )
     charset = str(part.get_param("charset", "")).lower()
     if charset and kind.startswith("text/"):
