@@ -128,7 +128,7 @@ class Closure:
                 return True
             for name in sorted(run.names):
                 left = self._but_cached(words, name)
-                for one in self._callees_of(name, unit):
+                for one in self._callees_of(name, unit) or self._callees_of(name, here.file):
                     if left and (one.key, left) not in seen:
                         seen.add((one.key, left))
                         todo.append((one, unit, left))
@@ -154,7 +154,12 @@ class Closure:
         key = here.key, unit
         if key not in self._calls:
             names: set[str] = set()
-            dark = [one for one in self._called_in(here, unit, body) if self._adds(one, names)]
+            # A table may lead from one C file into a header that another one includes.
+            dark = [
+                one
+                for one in self._called_in(here, unit, body)
+                if self._adds(one, names) and self._adds((one[0], here.file, one[2]), names)
+            ]
             self._calls[key] = Call(frozenset(names), bool(dark))
         return self._calls[key]
 
@@ -214,8 +219,8 @@ class Closure:
         target = self._index.target
         if lead.decode() in {*target.dispatchers, "static_call", "static_call_cond"}:
             yield inside.decode("utf-8", "replace").removeprefix(target.prefix), unit, "member"
-        elif lead == b"guard":
-            return  # a class, which is looked at by its name
+        elif lead in (b"guard", b"CC_OUT"):
+            return  # a class, which is looked at by its name; an operand of an assembler text
         elif inside.endswith(b"*") or inside.startswith((b"typeof", b"__typeof")):
             return  # a cast
         elif lead or _TYPE.fullmatch(inside) is None:
