@@ -43,13 +43,13 @@ def short(found):
     return {path: (item["verdict"], item["missing"]) for path, item in found.items()}
 
 
-def fields(name):
+def fields(name, all_=False):
     """Return the fields that a fixture says something about, one number each.
 
     Arrays, and masks that keep old bits, are for the oracle of test_fields.
     """
     told = miniatures.expected(name).get("fields", {})
-    return ["root_level", *(field for field in told if "oracle" not in told[field])]
+    return ["root_level", *(field for field in told if all_ or "oracle" not in told[field])]
 
 
 def only(found, wanted):
@@ -94,9 +94,11 @@ def test_gcc_oracle_on_fixture(name):
         assert only(short(gcc.decide(miniatures.folder(name), field)), wanted) == wanted
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if fields(name, all_=True) == fields(name)]
+)
 def test_interpreter_oracle_on_fixture(name):
-    """The interpreted initialisers behave as is written beside the fixture."""
+    """The interpreted initialisers behave as is written beside the fixture; it has no arrays."""
     found = interp.decide_fields(miniatures.folder(name), fields(name))
     for field, verdicts in found.items():
         wanted = expected(name, field)
