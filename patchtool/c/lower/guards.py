@@ -200,10 +200,13 @@ class Guards(Storage):
             if part is None or self._roles_in(fresh) & {self.out.word(part[0])}:
                 continue
             cell, low = part
+            calls = tuple(frame.function.key for frame in self._frames)
             for known, one in self._comparisons.items():
-                if one.meaning is equal and one.context.member(one.member) == cell:
+                same = one.meaning is equal and one.context.member(one.member) == cell
+                if same and self._compared_in[known] == calls:
                     return known
             symbol = Word(f"eq!{len(self._comparisons)}").bit()
+            self._compared_in[symbol] = calls
             new = self._as_int(fresh, node).bits
             context = Loc(cell.root, cell.path[:-1])
             self._comparisons[symbol] = Comparison(symbol, equal, context, cell.path[-1], new, low)

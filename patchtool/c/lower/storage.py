@@ -101,6 +101,8 @@ class Storage:
         self._base: list[Cond] = []
         self._guards_by_term: dict[Term, Symbol] = {}
         self._comparisons: dict[Symbol, Comparison] = {}
+        self._compared_in: dict[Symbol, tuple[object, ...]] = {}
+        """The calls that lead to each comparison: only there another one is the same guard."""
         self._role_words: dict[Word, str] = {}
         self._role_cells: dict[Word, Loc] = {}
         self._recognised: set[Word] = set()
