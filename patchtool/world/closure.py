@@ -33,10 +33,11 @@ _CAST = re.compile(rb"\([\s\w]*\**\s*\)\s*&[\w>.\s\[\]()-]*\Z")
 """An ampersand behind a number takes bits, unless what looks like one is a type."""
 _COMPARED = re.compile(rb"[=!]=\s*&[\w>.-]*\Z")
 _KEPT = re.compile(
-    rb"(?:\w\s+\*\s*(\w+)\s*=|=|\{|[(,]|\breturn)[\s(]*(?:\([\w\s]+\**\s*\)[\s(]*)?"
+    rb"(?:(?:\w\s+\*|[;{}])\s*(\w+)\s*=|=|\{|[(,]|\breturn)[\s(]*(?:\([\w\s]+\**\s*\)[\s(]*)?"
     rb"&[\s(]*(?:[\w.\[\]]|->|\)(?=->|\.|\)))*\s*\Z"
 )
 """What stands before a member of which the address is kept."""
+_SET = re.compile(rb"\s*=\s*&")
 _ROOT = re.compile(rb"&[\s(]*(\w+)\s*\.\s*\Z")
 """An object that is named, of which a member follows."""
 _STRING = re.compile(rb'"(?:[^"\\\n]|\\.)*"')
@@ -406,11 +407,17 @@ def _behind_member(data: bytes, at: int) -> bool:
 
 
 def _is_followed_only(name: bytes | None, function: bytes) -> bool:
-    """Tell whether a variable of a function is declared, and then followed, and no more."""
+    """Tell whether a variable of a function is declared, set, and then followed, and no more."""
     uses = [] if name is None else list(places(function, name))[1:]
-    return name is not None and all(
-        before(function, at).endswith(b"*") or _behind_member(function, at + len(name))
-        for at in uses
+    return (
+        name is not None
+        and is_variable(name, function)
+        and all(
+            before(function, at).endswith(b"*")
+            or _behind_member(function, at + len(name))
+            or _SET.match(function, at + len(name)) is not None
+            for at in uses
+        )
     )
 
 
