@@ -215,3 +215,38 @@ def test_refactorings_of_kernels(kernels):
             edited = on_kernel(kernel(tree), name)
             if edited is not None and name not in UNDECIDED:
                 assert check_tree(edited).verdict == "covered", (tree, name)
+
+
+HOOKS = {
+    "by a macro": (
+        "#ifdef CONFIG_KVM_DEVIL\n#define op(name) other_##name\n#else\n"
+        "#define op(name) vmx_##name\n#endif\n", "op(devil)"),
+    "as another type": ("", "(void *)vmx_devil"),
+    "one of two": ("", "IS_ENABLED(CONFIG_KVM_DEVIL) ? NULL : vmx_devil"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_what_a_hook_is_set_to(name):
+    """A function of a table counts however the table names it."""
+    above, value = HOOKS[name]
+    names = ("registers once", "stored role", "=", "vendor hook", "before the guard", "plain")
+    tree = weave(named(*names))
+    text = tree.files["arch/x86/kvm/vmx/devil.c"].decode()
+    assert text.count(".devil = vmx_devil,") == 1
+    head, hook, rest = text.partition("struct kvm_x86_ops kvm_x86_ops = {")
+    rest = rest.replace("= vmx_devil,", f"= {value},")
+    tree.files["arch/x86/kvm/vmx/devil.c"] = f"{head}{above}{hook}{rest}".encode()
+    assert check_tree(tree).verdict in ("gap", "unknown")
+
+
+def test_a_switch_between_set_ups():
+    """Which set-up runs may change where what chooses it does."""
+    files = dict(next(base for base in bases() if base.name == "registers, five contexts").files)
+    path = SMALLEST.main
+    plain = {one: text.encode() for one, text in files.items()}
+    assert check(plain).verdict == "covered"
+    change = "\nvoid change(bool enabled)\n{\n\ttdp_enabled = enabled;\n}\n"
+    report = check({**plain, path: plain[path] + change.encode()})
+    assert report.verdict == "unknown"
+    assert any("which set-up of" in one.reason for one in report.unknowns)

@@ -7,6 +7,7 @@ from edited import check, fixture
 MMU = "arch/x86/kvm/mmu/mmu.c"
 TREE = fixture("role-regs-fixed")
 AROUND = """
+#define READ_INTO(v, at) memcpy(v, at, sizeof(*(v)))
 #define IS_SET(v) ((v) && (v)->arch.hflags)
 
 struct vcpu_vendor {
@@ -23,6 +24,11 @@ static void bytes(void *p, size_t n)
 
 	while (n--)
 		*c++ = 0;
+}
+
+static int flags_of(struct kvm_vcpu *v)
+{
+	return v->arch.hflags;
 }
 
 static int level_of(struct kvm_vcpu *vcpu)

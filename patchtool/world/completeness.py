@@ -16,8 +16,9 @@ from patchtool.c.memory import Int, Loc, Value, is_shared
 from patchtool.c.scan import Definition, places
 from patchtool.model import Place, Unknown
 from patchtool.proof import bits
-from patchtool.proof.bits import Cond, Under
+from patchtool.proof.bits import Cond, Under, Word
 from patchtool.proof.coverage import Runs, can_hold
+from patchtool.world.constants import host_constant
 from patchtool.world.entries import Tree
 from patchtool.world.roles import missing_functions, undefined_set_ups
 
@@ -42,7 +43,7 @@ def doubts(tree: Tree, lowered: Lowered, starts: list[Definition]) -> tuple[Trou
     """Return what may hide a skip on the ways of one run, beside what was not understood."""
     return (
         *foreign_keys(lowered),
-        *rival_set_ups(lowered, starts),
+        *rival_set_ups(tree, lowered, starts),
         *stray_stores(tree, lowered),
         *ways_around(lowered),
     )
@@ -102,7 +103,7 @@ def foreign_keys(lowered: Lowered) -> Iterator[Trouble]:
             yield Trouble(store.place, reason, store.entered)
 
 
-def rival_set_ups(lowered: Lowered, starts: list[Definition]) -> Iterator[Trouble]:
+def rival_set_ups(tree: Tree, lowered: Lowered, starts: list[Definition]) -> Iterator[Trouble]:
     """Yield where more than objects of file scope decide how a context is set up.
 
     What the one leaves there the other may skip by; each way is only compared with itself.
@@ -122,7 +123,7 @@ def rival_set_ups(lowered: Lowered, starts: list[Definition]) -> Iterator[Troubl
             known[store.place.function,] = store.entered, store.place
     for context, known in ways.items():
         for (one, _), (other, place) in combinations(known.values(), 2):
-            if _may_both_run(one, other):
+            if _may_both_run(tree, one, other):
                 reason = f"which set-up of {context} runs is decided for each vCPU"
                 yield Trouble(place, reason, bits.either(one, other))
 
@@ -136,11 +137,20 @@ def _unguarded(lowered: Lowered) -> Iterator[RoleStore]:
             yield store
 
 
-def _may_both_run(one: Cond, other: Cond) -> bool:
+def _may_both_run(tree: Tree, one: Cond, other: Cond) -> bool:
     """Tell whether two conditions can hold at different times, objects of file scope alike."""
-    times = Runs(lambda _: None, lambda symbol: is_shared(symbol.word), lambda _: False)
+    times = Runs(lambda _: None, lambda symbol: _is_alike(tree, symbol.word), lambda _: False)
     both = [Under(one, times.first), Under(other, times.other)]
     return can_hold(both, times.manager) is not False
+
+
+def _is_alike(tree: Tree, word: Word) -> bool:
+    """Tell whether a word is the same at all times."""
+    if not is_shared(word):
+        return False
+    if word.name not in tree.constants:
+        tree.constants[word.name] = host_constant(tree, word)
+    return tree.constants[word.name] is not None
 
 
 def stray_stores(tree: Tree, lowered: Lowered) -> Iterator[Trouble]:

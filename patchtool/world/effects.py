@@ -13,9 +13,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
-from patchtool.c.index import Index, calls
+from patchtool.c.index import Index, calls, expand, split_arguments
 from patchtool.c.layout import Types
-from patchtool.c.scan import WORDS, Definition, before, places, strip_comments
+from patchtool.c.scan import WORDS, Definition, FileIndex, before, places, strip_comments
 from patchtool.world.closure import Closure, is_variable
 from patchtool.world.mentions import Mentions
 
@@ -42,7 +42,7 @@ _PASTED_STORE = re.compile(
 )
 _PASTED_MEMBER = re.compile(rb"(?:\.|->)\s*\w*\s*\Z")
 _HOLDER = re.compile(rb"[^\w\s.>)\]]\s*(\w+)\s*->\Z")
-_ASSIGNED = re.compile(rb"\s*=\s*&?\s*(\w+)")
+_ASSIGNED = re.compile(rb"\s*=(?!=)\s*((?:[^(),;{}]|\((?:[^()]|\([^()]*\))*\))*)")
 
 
 _OBJECT_STORE = re.compile(rb"(?:\.\w+|\[[^\]]*\])*\s*(?:(?:[-+|&^*/%]|<<|>>)?=(?!=)|\+\+|--)")
@@ -337,11 +337,21 @@ class Effects:
                     match = _ASSIGNED.match(file.data, at + len(word))
                     if match is None or not before(file.data, at).endswith((b".", b"->")):
                         continue
-                    target = match.group(1).decode()
-                    for definition in self._index.functions(target, file.path):
-                        found.setdefault((target, definition.key), definition)
+                    for target in self._assigned(match.group(1).decode("utf-8", "replace"), file):
+                        for definition in self._index.functions(target, file.path):
+                            found.setdefault((target, definition.key), definition)
             self._operations[name] = tuple((key[0], found[key]) for key in sorted(found))
         return self._operations[name]
+
+    def _assigned(self, value: str, file: FileIndex) -> frozenset[str]:
+        """Return the names in what a member is set to, those that macros make of it included."""
+        names = set(re.findall(r"[A-Za-z_]\w*", value))
+        call = re.fullmatch(r"\s*(\w+)\s*\(([^()]*)\)\s*", value)
+        for macro in self._index.macros(call[1], file.path) if call is not None else ():
+            assert call is not None
+            made = expand(macro, split_arguments(call[2])) or ""
+            names.update(re.findall(r"[A-Za-z_]\w*", made))
+        return frozenset(names)
 
     def writes_global(self, name: str) -> bool:
         """Tell whether a function of KVM stores to an object of file scope, or may."""

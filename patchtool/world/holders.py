@@ -74,8 +74,18 @@ class Holders:
                 found += self._given(data, name, path)
                 for at, reason in found:
                     is_part = name in members and data[at - 1 : at] in (b".", b">")
-                    if is_part or self._is_variable(data, at, name) or in_directive(data, at):
+                    if (
+                        is_part
+                        or self._is_variable(data, at, name)
+                        or self._is_free(path, at, name)
+                    ):
                         yield from self._placed(path, data, at, reason)
+
+    def _is_free(self, path: str, at: int, name: bytes) -> bool:
+        """Tell whether a macro names a variable of those who use it."""
+        file = self._index.file(path) if in_directive(self._texts[path], at) else None
+        around = list(file.macros_around([at])) if file is not None else []
+        return bool(around) and all(name.decode() not in (m.parameters or ()) for m in around)
 
     def _placed(
         self, path: str, data: bytes, at: int, reason: str
