@@ -9,6 +9,7 @@ MMU, CPUID = "arch/x86/kvm/mmu/mmu.c", "arch/x86/kvm/cpuid.c"
 GLOBALS = {
     "host.": "struct host_values {\n\tint maxphyaddr;\n};\n\nextern struct host_values host;\n\n",
     "host->": "static struct kvm_vcpu *host;\n\n",
+    "if_nested": "#define if_nested(vcpu) if ((vcpu)->arch.maxphyaddr > 40)\n\n",
 }
 STORE, CALL = "\tvcpu->arch.maxphyaddr = maxphyaddr;\n", "\tkvm_mmu_after_set_cpuid(vcpu);\n"
 MARK = "\tvcpu->arch.root_mmu.mmu_role.ext.valid = 0;\n"
