@@ -26,7 +26,7 @@ MAX_MACROS = 4
 """How deep macros are followed that are given such a pointer."""
 
 _HEAD = re.compile(rb"\bstruct\s+(\w+)\s*\{")
-_EXPRESSION = re.compile(rb"\(*(?:\w+(?:\[[^\[\]]*\]|\([\w\s,&]*\))*\)*(?:->|\.))+\Z")
+_EXPRESSION = re.compile(rb"(?:\w+(?:\[[^\[\]]*\]|\([\w\s,&]*\))*\)*(?:->|\.))+\Z")
 _CALLEE = re.compile(rb"(\w+)[\s(&]*\Z")
 _TYPE = re.compile(rb"\((?:[\w\s]+)\**\s*\)\Z")
 _COMPARED = (b"==", b"!=", b"!", b"?", b":", b"&&", b"||", b"<", b">", b";", b"{", b"}", b"else")
@@ -256,6 +256,8 @@ class Holders:
         if lead.endswith((b"(", b",")):
             is_whole = is_part and not is_address and not self._is_pointer(what, data)
             return self._handed(data, lead, at, what, path, depth, is_whole)
+        if lead.endswith(b"{") and is_address:
+            return f"the address of {what} is kept in a record"
         if lead.endswith(b"=") and not lead.endswith((b"==", b"!=")):
             return None if self._is_kept(near) else f"{what} is kept in another type"
         if lead.endswith(b")") and _TYPE.search(near) is not None:
@@ -297,6 +299,8 @@ class Holders:
             return bool(re.search(rb"\bstruct\s+\w+\s*\Z", declared[1].rstrip())) and bool(
                 declared[2]
             )
+        if re.search(rb"\)\s*\*+\s*\w+\s*=\Z", lead) is not None:
+            return False  # of a type that typeof() gives
         return re.search(rb"[\w)\]]\s*=\Z", lead) is not None
 
     def _handed(

@@ -52,7 +52,9 @@ class Wholes:
         data = file.data
         for name in self._objects:
             for at in places(data, name.encode()):
-                if _next(data, at + len(name)) not in (b".", b";"):
+                behind = _next(data, at + len(name))
+                is_declared = behind == b";" and data[at - 1 : at] not in (b">", b".")
+                if behind != b"." and not is_declared:
                     yield at, name
         for name in self._pointers:
             for at in places(data, name.encode()):
@@ -120,6 +122,12 @@ class Wholes:
                 return None  # a member, which is a mention of its own
             if kind == "assignment_expression" and outer.children[0] == here:
                 return f"{what} is stored to as a whole" if is_object else None
+            if is_object and kind == "argument_list" and outer.parent is not None:
+                callee = outer.parent.child_by_field_name("function")
+                name = text(callee) if callee is not None else ""
+                if self._tree.index.functions(name, function.file):
+                    return None  # by its value
+                return f"{what} is given to {name}() as a whole"
             if is_object:
                 return None  # copied from, or compared
             if kind in ("init_declarator", "assignment_expression"):
