@@ -83,6 +83,8 @@ REPORTED = [
     ("registers twice", "input", "function of old style", "static call", "before the field",
      "plain"),
     ("registers twice", "input", "macro that is the object", "header", "before the field", "plain"),
+    ("registers twice", "input", "macro that is the object", "helper", "before the field",
+     "#ifdef"),
     ("registers twice", "input", "static_call", "header", "before the guard", "plain"),
     ("registers once", "stored role", "=", "vendor hook", "before the guard",
      "two definitions, #else"),

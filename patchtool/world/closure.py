@@ -317,7 +317,7 @@ class Closure:
                     name = macro.name.encode()
                     if name not in found and name not in words:
                         known = words | found.keys()
-                        more[name] = self._stores_by(macro.text, known, macro)
+                        more[name] = self._stores_by(macro.text, known, macro, words)
                 found |= more
                 fresh = frozenset(more)
             self._standing[words] = found
@@ -340,13 +340,17 @@ class Closure:
         macros = self._stand_for(words)
         if any(macros[name] for name in held & macros.keys()):
             return True
-        return self._stores_by(body, (words | macros.keys()) & held, where)
+        return self._stores_by(body, (words | macros.keys()) & held, where, words)
 
-    def _stores_by(self, body: bytes, words: frozenset[bytes], where: Definition) -> bool:
+    def _stores_by(
+        self, body: bytes, words: frozenset[bytes], where: Definition, bare: frozenset[bytes]
+    ) -> bool:
+        """Tell whether words are used otherwise than to be read; BARE may be variables."""
         for word in words:
             for at in places(body, word):
                 lead = before(body, at)
-                if not lead.endswith((b".", b"->")) and is_variable(word, where.text):
+                is_bare = word in bare and not lead.endswith((b".", b"->"))
+                if is_bare and is_variable(word, where.text):
                     continue
                 if where.kind == "macro" and word.decode() in (where.parameters or ()):
                     continue
