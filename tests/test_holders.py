@@ -26,6 +26,11 @@ static void bytes(void *p, size_t n)
 		*c++ = 0;
 }
 
+static struct kvm_vcpu *find(int (*test)(int), int n)
+{
+	return test(n) ? last : NULL;
+}
+
 static int flags_of(struct kvm_vcpu *v)
 {
 	return v->arch.hflags;
@@ -72,6 +77,14 @@ CHANGES = (
     "swap(vcpu->arch.root_mmu, vcpu->arch.guest_mmu);",
     "ZAP(vcpu);",
     "ZAP_ALL(vcpu);",
+    "memset(find(NULL, 1), 0, count);",
+    "memset((find(NULL, (1 + 2))), 0, count);",
+    "*find(NULL, 1) = *vcpu;",
+    "struct kvm_vcpu **p = &last;\n\n\tmemset(*p, 0, count);",
+    "struct kvm_vcpu **p = &last;\n\n\t**p = *vcpu;",
+    "struct kvm_vcpu **p = &last;\n\n\tu64 *q = (u64 *)*p;\n\n\t*q = 0;",
+    "u64 *p = (u64 *)find(NULL, 1);\n\n\t*p = 0;",
+    "bytes(find(NULL, 1), count);",
     "memset(vendor, 0, sizeof(*vendor));",
     "memset(&vendor->vcpu, 0, sizeof(vendor->vcpu));",
 )
@@ -86,6 +99,10 @@ USES = (
     "count = sizeof(*vcpu) + sizeof(vcpu->arch);",
     "if (vcpu && vcpu != last)\n\t\tcount = (vcpu)->arch.hflags;",
     "count = IS_SET(vcpu);",
+    "last = find(NULL, 1);",
+    "struct kvm_vcpu **p = &last;\n\n\t*p = vcpu;\n\tcount = (*p)->arch.hflags + level_of(*p);",
+    "count = level_of(find(NULL, 1)) + find(NULL, 2)->arch.hflags;",
+    "struct kvm_vcpu *other = find(NULL, 1);\n\n\tif (!find(NULL, 2))\n\t\tlast = other;",
     "kfree(vcpu);",
     "trace_kvm_level(vcpu, count);",
     'printk("vcpu + 1, *vcpu = 0");',

@@ -67,6 +67,8 @@ class Holders:
         declared = re.compile(struct + rb"\s*\*\s*(?:const\s+)?(\w+)(?=\s*[,;=)])")
         per_file = {path: set(declared.findall(data)) for path, data in self._texts.items()}
         for path, data in self._texts.items():
+            for at, reason in self._returned(data, path):
+                yield from self._placed(path, data, at, reason)
             for name in sorted(per_file[path] | members):
                 if name not in data:
                     continue
@@ -80,6 +82,32 @@ class Holders:
                         or self._is_free(path, at, name)
                     ):
                         yield from self._placed(path, data, at, reason)
+
+    def _returned(self, data: bytes, path: str) -> Iterator[tuple[int, str]]:
+        """Yield where a call that yields such a pointer stands in for a variable."""
+        for name in sorted(self._yielding):
+            for at in places(data, name) if name in data else ():
+                end = _closing(data, at + len(name))
+                reason = self._why(data, at, end, False, path, 0) if end is not None else None
+                if reason is not None:
+                    yield at, reason
+        tags = b"|".join(sorted(self._records[0]))
+        twice = self._compiled(rb"\bstruct (?:%s) \*\s*\*\s*(\w+)" % tags)
+        for name in set(twice.findall(data)):
+            for at in places(data, name):
+                star = data.rfind(b"*", max(0, at - _NEAR), at)
+                if star < 0 or data[star + 1 : at].strip():
+                    continue
+                reason = self._why(data, star, at + len(name), False, path, 0)
+                if reason is not None:
+                    yield at, reason
+
+    @cached_property
+    def _yielding(self) -> frozenset[bytes]:
+        """The functions that return a pointer to such a record."""
+        tags = b"|".join(sorted(self._records[0]))
+        head = re.compile(rb"\bstruct (?:%s) \*\s*(\w+)\(" % tags)
+        return frozenset(name for data in self._texts.values() for name in head.findall(data))
 
     def _is_free(self, path: str, at: int, name: bytes) -> bool:
         """Tell whether a macro names a variable of those who use it."""
@@ -387,6 +415,18 @@ def _is_call(lead: bytes) -> bool:
     """Tell whether a parenthesis at the end of a text opens arguments."""
     before = lead[:-1].rstrip()
     return before.endswith((b")", b"]")) or before[-1:].isalnum() or before.endswith(b"_")
+
+
+def _closing(data: bytes, at: int) -> int | None:
+    """Return where the arguments of a call end that begin at a place, None where none do."""
+    if data[at : at + 1] != b"(":
+        return None
+    depth = 0
+    for end in range(at, min(len(data), at + _LONGEST)):
+        depth += {40: 1, 41: -1}.get(data[end], 0)
+        if depth == 0:
+            return end + 1
+    return None
 
 
 def _opening(lead: bytes) -> tuple[int, int]:
