@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cached_property
+from typing import NamedTuple
 
 from patchtool.c.index import split_arguments
 from patchtool.c.lower.calls import is_builtin
@@ -45,6 +46,14 @@ _HARMLESS = frozenset(
 """What takes a pointer, from outside of KVM, and leaves alone what it is to."""
 
 
+class Declared(NamedTuple):
+    """What one text declares of such a record: pointers, functions, pointers to pointers."""
+
+    variables: set[bytes]
+    functions: set[bytes]
+    twice: set[bytes]
+
+
 class Holders:
     """The uses of whole records that hold contexts, in one tree."""
 
@@ -63,13 +72,12 @@ class Holders:
         tags, members = self._records
         if not tags:
             return
-        struct = rb"struct\s+(?:%s)" % b"|".join(sorted(tags))
-        declared = re.compile(struct + rb"\s*\*\s*(?:const\s+)?(\w+)(?=\s*[,;=)])")
-        per_file = {path: set(declared.findall(data)) for path, data in self._texts.items()}
+        named = {path: self._declared_in(data) for path, data in self._texts.items()}
+        yielding = sorted(frozenset().union(*(one.functions for one in named.values())))
         for path, data in self._texts.items():
-            for at, reason in self._returned(data, path):
+            for at, reason in self._reached(data, path, yielding, named[path].twice):
                 yield from self._placed(path, data, at, reason)
-            for name in sorted(per_file[path] | members):
+            for name in sorted(named[path].variables | members):
                 if name not in data:
                     continue
                 found = [*self._judged(data, name, name in members, path)]
@@ -83,17 +91,27 @@ class Holders:
                     ):
                         yield from self._placed(path, data, at, reason)
 
-    def _returned(self, data: bytes, path: str) -> Iterator[tuple[int, str]]:
-        """Yield where a call that yields such a pointer stands in for a variable."""
-        for name in sorted(self._yielding):
+    def _declared_in(self, data: bytes) -> Declared:
+        """Return what a text declares as pointers to such records, and how."""
+        found = Declared(set(), set(), set())
+        tags = b"|".join(sorted(self._records[0]))
+        pattern = rb"struct\s+(?:%s)\s*\*\s*(?:const\s+)?(\*?)\s*(\w+)(?=\s*([,;=)(]))" % tags
+        for star, name, mark in self._compiled(pattern).findall(data):
+            kind = found.twice if star else found.functions if mark == b"(" else found.variables
+            kind.add(name)
+        return found
+
+    def _reached(
+        self, data: bytes, path: str, functions: list[bytes], twice: set[bytes]
+    ) -> Iterator[tuple[int, str]]:
+        """Yield where a call, or what a pointer TWICE leads to, stands in for a variable."""
+        for name in functions:
             for at in places(data, name) if name in data else ():
                 end = _closing(data, at + len(name))
                 reason = self._why(data, at, end, False, path, 0) if end is not None else None
                 if reason is not None:
                     yield at, reason
-        tags = b"|".join(sorted(self._records[0]))
-        twice = self._compiled(rb"\bstruct (?:%s) \*\s*\*\s*(\w+)" % tags)
-        for name in set(twice.findall(data)):
+        for name in sorted(twice):
             for at in places(data, name):
                 star = data.rfind(b"*", max(0, at - _NEAR), at)
                 if star < 0 or data[star + 1 : at].strip():
@@ -101,13 +119,6 @@ class Holders:
                 reason = self._why(data, star, at + len(name), False, path, 0)
                 if reason is not None:
                     yield at, reason
-
-    @cached_property
-    def _yielding(self) -> frozenset[bytes]:
-        """The functions that return a pointer to such a record."""
-        tags = b"|".join(sorted(self._records[0]))
-        head = re.compile(rb"\bstruct (?:%s) \*\s*(\w+)\(" % tags)
-        return frozenset(name for data in self._texts.values() for name in head.findall(data))
 
     def _is_free(self, path: str, at: int, name: bytes) -> bool:
         """Tell whether a macro names a variable of those who use it."""
