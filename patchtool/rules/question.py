@@ -354,10 +354,7 @@ class Terms:
             isinstance(about, Loc) and about.root.name in self._registers.fixed
         ):
             return None
-        known = self.tree.constants
-        if word.name not in known:
-            known[word.name] = host_constant(self.tree, word)
-        return known[word.name]
+        return host_constant(self.tree, word)
 
     def _spelt(self, word: Word) -> str:
         text = word.name

@@ -146,11 +146,7 @@ def _may_both_run(tree: Tree, one: Cond, other: Cond) -> bool:
 
 def _is_alike(tree: Tree, word: Word) -> bool:
     """Tell whether a word is the same at all times."""
-    if not is_shared(word):
-        return False
-    if word.name not in tree.constants:
-        tree.constants[word.name] = host_constant(tree, word)
-    return tree.constants[word.name] is not None
+    return is_shared(word) and host_constant(tree, word) is not None
 
 
 def stray_stores(tree: Tree, lowered: Lowered) -> Iterator[Trouble]:

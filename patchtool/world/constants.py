@@ -26,6 +26,13 @@ _PARAMETER = re.compile(rb"module_param\w*\s*\(([^;]*)\)\s*;")
 
 def host_constant(tree: Tree, word: Word) -> str | None:
     """Say why a word that all share is alike at all times; None where it may change."""
+    known = tree.constants
+    if word.name not in known:
+        known[word.name] = _constant(tree, word)
+    return known[word.name]
+
+
+def _constant(tree: Tree, word: Word) -> str | None:
     if isinstance(word.about, Fact) and word.about.kind == "operation":
         return f"the vendor module is the same for all vCPUs ({word.about.name})"
     fixed = tree.index.target.registers.fixed
