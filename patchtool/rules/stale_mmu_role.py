@@ -139,7 +139,7 @@ def _examined(
         if "all" in wanted:
             wanted = (*DEFAULT_FIELDS, *sorted(known.fields - set(DEFAULT_FIELDS)))
         _require_members(roles, wanted)
-    effects = make_effects(index, roles, named, starts)
+    effects = make_effects(index, roles, named, starts, types)
     tree = Tree(index, types, roles, effects, Lowering(index, types, roles.shape, effects))
     garbled = garbled_functions(tree, starts)
     if garbled:

@@ -113,7 +113,8 @@ def callers_of(index: Index, paths: Iterable[str], known: frozenset[str]) -> fro
 class Effects:
     """What functions of one tree may write.
 
-    INITIALISERS are the functions that set a context up, where they are known.
+    INITIALISERS are the functions that set a context up, and TYPES those that have been looked
+    up, where they are known.
     """
 
     def __init__(
@@ -122,8 +123,10 @@ class Effects:
         members: frozenset[str],
         contexts: frozenset[str],
         initialisers: frozenset[str] = frozenset(),
+        types: Types | None = None,
     ) -> None:
         self._index = index
+        self._types = types
         self._initialisers = initialisers
         self._strangers: set[str] = set()
         self._reaches: dict[str, frozenset[str]] = {}
@@ -358,11 +361,11 @@ class Effects:
         if name not in self._globals:
             self._globals[name] = any(
                 one.kind in ("store", "open") and one.function is not None
-                for one in self._objects.of(name)
+                for one in self.objects.of(name)
             )
         return self._globals[name]
 
     @cached_property
-    def _objects(self) -> Mentions:
+    def objects(self) -> Mentions:
         """The mentions of objects of file scope."""
-        return Mentions(self._index, Types(self._index), {})
+        return Mentions(self._index, self._types or Types(self._index), {})

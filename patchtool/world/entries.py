@@ -41,10 +41,10 @@ class Tree:
         """Why what all share is alike at all times, by the names of words."""
         self.assigned: dict[str, tuple[Assigned, ...]] = {}
 
-    @cached_property
+    @property
     def objects(self) -> Mentions:
         """The mentions of objects of file scope."""
-        return Mentions(self.index, self.types, {})
+        return self.effects.objects
 
     @cached_property
     def pasting(self) -> Pasting:

@@ -371,11 +371,17 @@ def _undefined(index: Index, name: bytes) -> Place | None:
 
 
 def make_effects(
-    index: Index, roles: Roles, fields: frozenset[str], starts: Iterable[Definition] = ()
+    index: Index,
+    roles: Roles,
+    fields: frozenset[str],
+    starts: Iterable[Definition] = (),
+    types: Types | None = None,
 ) -> Effects:
     """Return what calls may write, for the roles and some fields of a tree.
 
-    STARTS are the functions that set a context up, where they are known.
+    STARTS are the functions that set a context up, and TYPES those that have been looked up,
+    where they are known.
     """
     names = frozenset(start.name for start in starts)
-    return Effects(index, relevant_members(roles, fields), frozenset(roles.contexts), names)
+    members = relevant_members(roles, fields)
+    return Effects(index, members, frozenset(roles.contexts), names, types)
