@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
 from typing import NamedTuple
 
+from patchtool.c import syntax
 from patchtool.c.index import Index
 from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node, text
@@ -375,6 +376,18 @@ class Types:
             return None
         body = found[0].text.decode("utf-8", "replace")
         return self._bit_width(body, here, depth + 1) if depth < 8 else None
+
+    def declared_in(self, declaration: str, name: str, here: str) -> list[CType]:
+        """Return the types that the text of a declaration gives a name, none if it is not read."""
+        root = syntax.parse(f"{declaration};".encode())
+        found: list[CType] = []
+        for node in syntax.descendants(root):
+            base = node.child_by_field_name("type") if node.type == "declaration" else None
+            for holder in node.children_by_field_name("declarator") if base is not None else ():
+                assert base is not None
+                spelt, ctype = self.declared(holder, base_type(self, base, here), here)
+                found += [ctype] if spelt == name else []
+        return found
 
     def declared(self, node: Node, base: _Lazy | Settled, here: str) -> tuple[str | None, CType]:
         """Return name and type of a declarator over a base type."""

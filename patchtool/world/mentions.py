@@ -207,11 +207,7 @@ class Mentions:
             if found is None:
                 return []
             file, _, declared = found
-        declarations = _declarations(syntax.parse(f"{declared};".encode()))
-        return [
-            self.types.declared(declarator, base_type(self.types, base, file), file)[1]
-            for base, declarator in declarations.get(name, ())
-        ]
+        return self.types.declared_in(declared, name, file)
 
     def _declared_type(self, base: Node, declarator: Node, here: str) -> CType:
         return _decayed(self.types.declared(declarator, base_type(self.types, base, here), here)[1])

@@ -167,13 +167,9 @@ class Names(Guards):
         before = re.sub(
             r"\b(extern|static|__\w+|const|volatile|DEFINE_\w+|unsigned(?=\s+u?int))\b", " ", before
         )
-        if "(" in before:  # pointers to functions
-            root = syntax.parse(f"{before};".encode())
-            for node in root.named_children if not root.has_error else ():
-                base_node, holder = (node.child_by_field_name(n) for n in ("type", "declarator"))
-                if base_node is not None and holder is not None:
-                    base_of = base_type(self.types, base_node, file)
-                    return self.types.declared(holder, base_of, file)[1]
+        found = self.types.declared_in(before, name, file) if "(" in before else []
+        if found:  # pointers to functions
+            return found[0]
         match = re.match(rf"\s*(.*?)(\**)\s*\b{re.escape(name)}\b\s*(\[.*)?$", before.strip(), re.S)
         if match is None:
             return UnknownType(name)
