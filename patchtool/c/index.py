@@ -42,10 +42,8 @@ _LIKELY = {
 """What a text that defines a name of some kind holds, as most are written."""
 _BEHIND = {
     "function": re.compile(rb"\s+\("),
-    "macro": re.compile(rb""),
     "record": re.compile(rb"[^;(){}]*\{"),
     "object": re.compile(rb"[^;(){}]*="),
-    "enumerator": re.compile(rb""),
 }
 """What stands behind the name in texts that are written in another way."""
 _TAGGED = re.compile(rb"\b(?:struct|union|enum)\b")
@@ -426,9 +424,7 @@ class Index:
     def _defines(self, path: str, word: bytes) -> bool:
         if path not in self._files:
             text = self.text(path) or b""
-            if not may_define(text, word) and not any(
-                before(text, at).endswith(b"define") for at in places(text, word)
-            ):
+            if not may_define(text, word) and not _defines_macro(text, word):
                 return False
         file, name = self.file(path), word.decode()
         return file is not None and (name in file.functions or name in file.defines)
@@ -597,19 +593,20 @@ def _rarely(kind: str, word: bytes, text: bytes) -> bool:
     """Tell whether a text may define a name in an unusual spelling."""
     if kind == "enumerator":
         return b"enum" in text
-    if kind == "macro" and _DEFINES_BELOW.search(text):
-        return True
+    if kind == "macro":
+        return _DEFINES_BELOW.search(text) is not None or _defines_macro(text, word)
     for at in places(text, word):
         if _BEHIND[kind].match(text, at + len(word)) is None:
             continue
-        if kind == "macro" and not before(text, at).endswith(b"define"):
-            continue
-        if kind == "record":
-            start = max(text.rfind(mark, 0, at) for mark in (b";", b"{", b"}"))
-            if _TAGGED.search(text, start + 1, at) is None:
-                continue
-        return True
+        start = max(text.rfind(mark, 0, at) for mark in (b";", b"{", b"}")) + 1
+        if kind != "record" or _TAGGED.search(text, start, at) is not None:
+            return True
     return False
+
+
+def _defines_macro(text: bytes, word: bytes) -> bool:
+    """Tell whether a name stands behind ``#define``."""
+    return any(before(text, at).endswith(b"define") for at in places(text, word))
 
 
 def is_static(definition: Definition) -> bool:
