@@ -233,6 +233,45 @@ def test_vanished(old, new, words):
     assert any(words in one.reason for one in report.unknowns), report.unknowns
 
 
+LEVEL_OF = """
+static int level_of(struct kvm_mmu *mmu)
+{
+	return mmu->shadow_root_level;
+}
+
+int kvm_mmu_level(struct kvm_vcpu *vcpu)
+{
+	%s
+	return 0;
+}
+"""
+READ = "return level_of(&vcpu->arch.nested_mmu);"
+
+
+@pytest.mark.parametrize(
+    ("body", "verdict"),
+    [
+        (f"if (!tdp_enabled)\n\t\t{READ}", "covered"),
+        (f"if (vcpu && (!tdp_enabled && vcpu->arch.hflags)) {{\n\t\t{READ}\n\t}}", "covered"),
+        (READ, "unknown"),
+        (f"if (tdp_enabled)\n\t\t{READ}", "unknown"),
+        (f"if (!tdp_enabled || vcpu)\n\t\t{READ}", "unknown"),
+        (f"if (!tdp_enabled)\n\t\treturn 1;\n\telse\n\t\t{READ}", "unknown"),
+        (f"if (!tdp_enabled)\n\t\t{READ.replace('nested', 'root')}\n\t{READ}", "unknown"),
+    ],
+)
+def test_context_that_is_not_in_use(body, verdict):
+    """A field that no set-up of nested_mmu stores is not read where nested_mmu is not in use."""
+    report = added(LEVEL_OF % body)
+    assert report.verdict == verdict, report.unknowns
+    taken = {
+        context.context
+        for context in report.contexts
+        if any("nested TDP" in text for one in context.fields for text in one.assumptions)
+    }
+    assert taken == ({"nested_mmu"} if "!tdp_enabled" in body and verdict == "covered" else set())
+
+
 @pytest.mark.parametrize(
     ("on_skip", "is_fine"),
     [

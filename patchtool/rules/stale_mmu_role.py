@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from patchtool.c.index import Index
@@ -167,7 +167,9 @@ def _examined(
     if ledger is not None:
         seen = [field for one in decided for field in one.seen]
         everywhere += guards_above(tree, ledger, runs, ledger.names)
-        everywhere += vanished(tree, runs, Selection(tree, ledger.mentions), seen)
+        selection = Selection(tree, ledger.mentions)
+        everywhere += vanished(tree, runs, selection, seen)
+        contexts = [_taking(one, selection.taken) for one in contexts]
         stored = {(one.context, one.field) for one in seen if one.is_stored}
         everywhere += _left_alone(tree, runs, wanted, stored)
     if decided and not contexts and ways is None:
@@ -183,6 +185,17 @@ def _examined(
     if ledger is not None:
         report = report._replace(mentions=tuple(ledger.accounts))
     return Examined(report, asked)
+
+
+def _taking(context: Context, taken: Mapping[str, str]) -> Context:
+    """Add what was taken for true of a context to what its verdicts rest on."""
+    text = taken.get(context.context)
+    if text is None:
+        return context
+    fields = (
+        one._replace(assumptions=tuple(sorted({*one.assumptions, text}))) for one in context.fields
+    )
+    return context._replace(fields=tuple(fields))
 
 
 def _ledger(tree: Tree, wanted: Sequence[str], runs: Sequence[Lowered]) -> Ledger:

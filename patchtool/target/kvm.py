@@ -8,7 +8,7 @@ They restrict which states a witness may show; a verdict prints the ones it rest
 
 from __future__ import annotations
 
-from patchtool.target.record import Implication, Options, Phase, Registers, Target
+from patchtool.target.record import Implication, Options, Phase, Registers, Target, Use
 from patchtool.target.where import FOLDER, GENERIC, HEADER, HEADERS, ROOTS
 
 REGISTER_BITS: dict[str, dict[int, str]] = {
@@ -114,6 +114,14 @@ KVM = Target(
             carrier="guest_mode",
             text="L2's control block changes only while L1 runs, which sets root_mmu up with "
             "guest_mode=0",
+        ),
+    ),
+    uses=(
+        # Only nested_{svm,ept}_init_mmu_context() let walk_mmu point to it.
+        Use(
+            context="nested_mmu",
+            host="tdp_enabled",
+            text="nested_mmu is used for nested TDP alone, which KVM offers with tdp_enabled",
         ),
     ),
     trusted=(

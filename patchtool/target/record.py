@@ -99,6 +99,14 @@ class Phase(NamedTuple):
     text: str
 
 
+class Use(NamedTuple):
+    """A context that is in use only where an object of the host is set; ``text`` says why."""
+
+    context: str
+    host: str
+    text: str
+
+
 class Target(NamedTuple):
     """One body of C in a kernel tree: where it lies and what cannot be read from it.
 
@@ -124,8 +132,8 @@ class Target(NamedTuple):
     ``prefix`` may stand before the names of operations there.  ``vendors`` are the
     beginnings of the paths of modules of which a host loads one.  ``calls`` are beginnings
     of the names of its functions, ``notices`` of those that may say that cached state is
-    out of date.  ``phases`` and ``trusted`` are what no text can show: every proof takes the
-    latter for granted, and says so.
+    out of date.  ``phases``, ``uses`` and ``trusted`` are what no text can show: every proof
+    takes the last of them for granted, and says so.
     """
 
     name: str
@@ -152,6 +160,7 @@ class Target(NamedTuple):
     registers: Registers = NO_REGISTERS
     phases: tuple[Phase, ...] = ()
     trusted: tuple[str, ...] = ()
+    uses: tuple[Use, ...] = ()
 
     @property
     def ours(self) -> tuple[str, ...]:

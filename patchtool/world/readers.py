@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 
 from patchtool.c.index import split_arguments
 from patchtool.c.scan import Definition, FileIndex, before, places, strip_comments
+from patchtool.c.syntax import Node, text
 from patchtool.model import Place
 from patchtool.world.entries import Tree
 from patchtool.world.mentions import Mention, Mentions
@@ -37,6 +38,8 @@ class Selection:
         """The members of a vCPU that are contexts."""
         self._selected = {name: frozenset(self._bound(name.encode())) for name in tree.held(rb"\*")}
         self._given: dict[tuple[tuple[str, str, int], int], frozenset[str]] = {}
+        self.taken: dict[str, str] = {}
+        """What was taken for true of contexts, to leave them out where they are not in use."""
 
     def _bound(self, pointer: bytes) -> Iterator[str]:
         """Yield the contexts that a pointer of the vCPU is made to point to."""
@@ -108,11 +111,30 @@ class Selection:
                     call = _CALL.match(file.data, at + len(word))
                     given = split_arguments(call[1].decode(errors="replace")) if call else []
                     if number < len(given):
-                        found |= self.contexts(given[number], one, depth + 1)
+                        some = self.contexts(given[number], one, depth + 1)
+                        found |= self._in_use(some, one, at - one.start)
                     else:
                         found |= self.embedded
         self._given[key] = frozenset(found)
         return self._given[key]
+
+    def _in_use(self, contexts: frozenset[str], function: Definition, at: int) -> frozenset[str]:
+        """Leave out the contexts that are not in use where a byte of a function is run."""
+        denied: set[str] = set()
+        here = self._tree.index.node(function).descendant_for_byte_range(at, at)
+        while here is not None and here.parent is not None:
+            outer = here.parent
+            condition = outer.child_by_field_name("condition")
+            if outer.type == "if_statement" and condition is not None:
+                if outer.child_by_field_name("consequence") == here:
+                    denied.update(_conjuncts(condition))
+            here = outer
+        left = contexts
+        for use in self._tree.index.target.uses:
+            if use.context in left and f"!{use.host}" in denied:
+                self.taken[use.context] = use.text
+                left -= {use.context}
+        return left
 
     def readers(
         self, name: str, below: tuple[str, ...]
@@ -130,6 +152,17 @@ class Selection:
             if context in contexts:
                 return mention.place
         return None
+
+
+def _conjuncts(condition: Node) -> Iterator[str]:
+    """Yield what has to be true for a condition to be."""
+    if condition.type == "parenthesized_expression" and condition.named_child_count == 1:
+        yield from _conjuncts(condition.named_children[0])
+    elif condition.type == "binary_expression" and text(condition.children[1]) == "&&":
+        for side in condition.named_children:
+            yield from _conjuncts(side)
+    else:
+        yield _dense(text(condition))
 
 
 def _dense(expression: str) -> str:
