@@ -682,10 +682,12 @@ def test_every_form_tells_the_finding(run, form):
 
 
 def test_what_can_matter():
-    """Paths are told apart by where they lie."""
-    for path in (MMU, HOST, "include/linux/kvm_host.h", "include/uapi/linux/const.h"):
+    """Paths are told apart by where they lie; no name of a folder below KVM hides a file."""
+    inside = "arch/x86/kvm/tools/arch/x.c", "arch/x86/kvm/Documentation/virt/x.c"
+    for path in (MMU, HOST, "include/linux/kvm_host.h", "include/uapi/linux/const.h", *inside):
         assert relevant(path)
-    for path in ("net/core/dev.c", "arch/x86/mm/init.c", "include/linux/netdevice.h", "README"):
+    pages = "Documentation/virt/kvm/x86/mmu.rst", "Documentation/translations/it/virt/kvm/x.rst"
+    for path in ("net/core/dev.c", "arch/x86/mm/init.c", "include/linux/dev.h", "README", *pages):
         assert not relevant(path)
 
 

@@ -84,6 +84,7 @@ STRIPPED = re.sub(r"^ $", "", BODY, flags=re.MULTILINE)
 QUILT = f"Index: linux/{MMU}\n{'=' * 67}\n--- linux.orig/{MMU}\n+++ linux/{MMU}\n"
 SVN = f"Index: {MMU}\n{'=' * 67}\n--- {MMU}\t(revision 1)\n+++ {MMU}\t(working copy)\n"
 DEP3 = "Description: Drop a bit\n that looks redundant\nAuthor: A Tester <t@example.com>\nOrigin: other\n"
+PAGE = "Documentation/virt/kvm/x86/mmu.rst"
 FOOTER = "_______________________________________________\nlist mailing list\n+49 30 1234\n"
 FOLDED = mail(GAP).replace(
     "Subject: [PATCH] KVM: x86/mmu: Do", "Subject: [PATCH]\n\tKVM: x86:\n Do"
@@ -136,6 +137,14 @@ TAKEN = {
     "no prefix": GAP.replace(" a/", " ").replace(" b/", " "),
     "mnemonic prefixes": GAP.replace(" a/", " i/").replace(" b/", " w/"),
     "prefixes of one's own": GAP.replace(" a/", " old/").replace(" b/", " new/"),
+    "two folders": GAP.replace(" a/", " a/old/").replace(" b/", " b/new/"),
+    "two folders from afar": GAP.replace(" a/", " a/src/old/linux/").replace(" b/", " b/../new/linux/"),
+    "a plain diff from afar": PLAIN.replace("--- a/", "--- /src/old/").replace("+++ b/", "+++ /home/new/linux/"),
+    "git's diff of an older copy": GAP.replace(f" a/{MMU}", f" a/{MMU}.orig"),
+    "dates in git's header": GAP.replace(f"--- a/{MMU}", f"--- a/{MMU} 2016-05-12 10:39:37.54 +0200"),
+    "a page beside it": f"diff --git a/{PAGE} b/{PAGE}\n--- a/{PAGE}\n+++ b/{PAGE}\n@@ -1 +1 @@\n-a\n+b\n{GAP}",
+    "files of other folders that this tree lacks": "".join(
+        ELSEWHERE.replace("net/core/dev.c", one) for one in ("mm/mmap.c", "linux/drivers/x.c")) + GAP,
     "names in quotes": re.sub(r" ([ab]/\S+)kvm(\S+)", r' "\1k\\166m\2"', GAP.partition("@@")[0]) + GAP[len(GAP.partition("@@")[0]):],
     "a mode besides": GAP.replace("\n--- ", "\nold mode 100644\nnew mode 100755\n--- ", 1),
     "a log": f"commit {'1' * 40}\nAuthor: A <a@b>\n\n    KVM: Drop\n    \n    diff --git a/x b/x\n\n{GAP}",
@@ -196,7 +205,10 @@ REFUSED = {
     "counted from elsewhere": (GAP.replace("/arch/x86/kvm/", "/"), "arch/x86/kvm/mmu/mmu.c is: the"),
     "counted from arch": (GAP.replace("/arch/x86/", "/x86/"), "counts its paths from arch"),
     "an unknown folder": (GAP.replace(MMU, "lib64/x.c"), "lib64/x.c is not in this tree"),
+    "a new file counted from elsewhere": (NEW.format("mmu/more.c", 100644, "int x;\n"), "new in a folder that is not in this tree, but arch/x86/kvm/mmu is"),
+    "a new file below another folder": (NEW.format("linux/arch/x86/kvm/more.c", 100644, "int x;\n"), "would be new in linux, a folder that is not"),
     "wrapped": (mail(GAP).replace("&& ____is_cr4_la57", "&&\n____is_cr4_la57"), "a mailer wrapped"),
+    "one line with other spaces, and another version": (GAP.replace("ext.cr4_la57", "ext.cr4_57").expandtabs(8), "which the file does not have"),
     "spaces for tabs": (GAP.expandtabs(8), "other white space"),
     "no context": (f"{HEAD}@@ -92 +91,0 @@ x\n-{LMA}", "made without context (-U0)"),
     "a diff in the words": (mail(GAP).replace("Words.", ELSEWHERE), "indent the diff in the words"),

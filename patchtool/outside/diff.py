@@ -177,13 +177,21 @@ class _Image:
         where = f"near line {hunk.old_start} it looks for {text!r}"
         if nowhere is None:
             return f"{where} and what follows it there; was the patch made for another version?"
-        bare = b" ".join(nowhere.split())
-        if any(bare == b" ".join(line.split()) for line in self._lines):
+        if self._fits_loosely(old):
             return (
                 f"{where}, which the file has with other white space; a mailer changed tabs or "
                 f"line ends, get the patch anew"
             )
         return f"{where}, which the file does not have; was the patch made for another version?"
+
+    def _fits_loosely(self, old: list[bytes]) -> bool:
+        """Tell whether all that a hunk expects is there but for its white space."""
+        bare = [b" ".join(line.split()) for line in self._lines]
+        wanted = [b" ".join(line.split()) for line in old]
+        first = wanted[0]
+        return any(
+            bare[at : at + len(wanted)] == wanted for at, line in enumerate(bare) if line == first
+        )
 
     def _candidates(self, old: list[bytes]) -> Iterator[int]:
         if not old:

@@ -37,7 +37,7 @@ _WHOLE = frozenset(("message/rfc822", "message/global", "message/delivery-status
 _SAMPLE = bytes(range(32, 127)) + b"\t\r\n"
 
 # Most mails need none of these, so they are compiled when they are met.
-_COPY = r"(?:^|/)tools/(?:arch/|include/|testing/|perf/|lib/|virt/)"
+_COPY = r"(?:^|/)(?:tools/(?:arch/|include/|testing/|perf/|lib/|virt/)|[Dd]ocumentation/(?:virt|translations)/)"
 # What says that a mail is what it looks like; every other one is opened.
 _ENCODING = rb"(?i)(?:[78]bit|binary)?$"
 _TYPE = (
@@ -177,11 +177,14 @@ def mark(data: bytes) -> tuple[str, int, int] | None:
 def relevant(path: str) -> bool:
     """Tell whether every verdict rests on a file, from its path alone.
 
-    tools/ has copies of some headers; no kernel is built from those.
+    tools/ has copies of some headers, and there is a page on virt/kvm; no kernel is built
+    from those.
     """
-    if _RELEVANT.search(path) is None:
+    found = _RELEVANT.search(path)
+    if found is None:
         return False
-    return "tools/" not in path or re.search(_COPY, path) is None
+    copy = re.search(_COPY, path)
+    return copy is None or copy.start() >= found.start()
 
 
 def _why_none(data: bytes) -> str:

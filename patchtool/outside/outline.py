@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, NoReturn
 
 from patchtool.errors import PatchError
+from patchtool.target.where import TOPS
 
 NULL = "/dev/null"
 
@@ -120,12 +121,28 @@ def holds_diff(data: bytes) -> bool:
 
 def outline(text: Text, mail: bool) -> list[Section]:
     """Return the sections of a text; MAIL tells that words with a separator come first."""
-    return list(_Outline(text, mail).sections())
+    found = _Outline(text, mail)
+    return [found.settled(section) for section in list(found.sections())]
 
 
 class _Outline:
     def __init__(self, text: Text, mail: bool) -> None:
         self._text, self._lines, self._mail = text, text.lines, mail
+        self._trees: set[str] = set()
+        """What stands in front of the top of the tree in the names of two trees."""
+
+    def settled(self, section: Section) -> Section:
+        """Return a section whose one name may need what the others tell of their trees."""
+        if section.old == section.new or not self._trees:
+            return section
+        old, new = (
+            path[len(longest) :]
+            if path is not None
+            and (longest := max(filter(path.startswith, self._trees), key=len, default=""))
+            else path
+            for path in (section.old, section.new)
+        )
+        return section._replace(old=old, new=new)
 
     def sections(self) -> Iterator[Section]:
         """Yield the sections, and refuse lines that belong to none and should."""
@@ -243,11 +260,16 @@ class _Outline:
             at += 1
         named = _git_names(_text(self._lines[start][len(b"diff --git ") :]))
         names = self._pair(*pair, git=True) if pair is not None else named
+        if pair is not None and {*names} - {None} != {*named}:
+            # Some tools put a date behind a name, as diff does without git.
+            names = self._pair(*pair, git=False)
         moved = {
             key: _unquote(_text(line[len(key) + 1 :]))
             for key, line in said.items()
             if key.startswith((b"rename", b"copy"))
         }
+        if not moved:
+            named, names = self._one(*named), self._one(*names)
         old = moved.get(b"rename from", moved.get(b"copy from", names[0]))
         new = moved.get(b"rename to", moved.get(b"copy to", names[1]))
         old = None if b"new file mode" in said else old
@@ -304,7 +326,8 @@ class _Outline:
 
     def _plain(self, start: int, at: int) -> Section:
         """Return a section that begins with "---" and "+++", as diff writes it."""
-        old, new = self._pair(self._lines[at][4:], self._lines[at + 1][4:], git=False)
+        pair = self._pair(self._lines[at][4:], self._lines[at + 1][4:], git=False)
+        old, new = self._one(*pair)
         if old is not None and new is not None:
             names = [os.path.basename(path) for path in (old, new)]
             if not (names[0].startswith(names[1]) or names[1].startswith(names[0])):
@@ -426,8 +449,34 @@ class _Outline:
 
     # -- names -----------------------------------------------------------------------------
 
+    def _one(self, old: str | None, new: str | None) -> tuple[str | None, str | None]:
+        """Return the names of one file below two trees without what leads to these.
+
+        So a diff of two folders names it: "old/arch/x86/kvm/x86.c", "new/arch/x86/kvm/x86.c".
+        """
+        if old is None or new is None or old == new:
+            return old, new
+        if old.removesuffix(".orig") == new:
+            return new, new
+        one, two = old.split("/"), new.split("/")
+        most = min(len(one), len(two))
+        same = next((n for n in range(most) if one[-1 - n] != two[-1 - n]), most)
+        for at in range(-same, 0):
+            path = "/".join(one[at:])
+            if re.match(TOPS, path):
+                self._trees |= {old.removesuffix(path), new.removesuffix(path)} - {""}
+                return path, path
+        return old, new
+
     def _pair(self, first: bytes, second: bytes, git: bool) -> tuple[str | None, str | None]:
-        return _names(_text(first).partition("\t")[0], _text(second).partition("\t")[0], git)
+        names = [_text(one).partition("\t")[0] for one in (first, second)]
+        pair = _names(*names, git)
+        if pair[0] == pair[1] is not None:
+            ends = (name if git else _undated(name) for name in names)
+            fronts = {name.removesuffix(pair[1]) for name in ends}
+            if len(fronts) == 2:
+                self._trees |= {one for one in fronts if one.rstrip("/") not in _PREFIXES} - {""}
+        return pair
 
 
 _NO_HEADER = 'the lines "--- a/FILE" and "+++ b/FILE" above it are missing or damaged'

@@ -18,17 +18,10 @@ from typing import TYPE_CHECKING
 from patchtool.errors import PatchError
 from patchtool.outside.mail import Letter, Passed, read, relevant
 from patchtool.outside.outline import Section
-from patchtool.target.where import BASES, FOLDER, GENERIC, HEADER, HEADERS, ROOTS
+from patchtool.target.where import BASES, FOLDER, GENERIC, HEADER, HEADERS, ROOTS, TOPS
 
 if TYPE_CHECKING:
     from patchtool.outside.source import Source
-
-_TOPS = (
-    r"(?:Documentation|LICENSES|arch|block|certs|crypto|drivers|firmware|fs|include|init|io_uring"
-    r"|ipc|kernel|lib|mm|net|rust|samples|scripts|security|sound|tools|usr|virt)/"
-)
-"""The folders at the top of a kernel; a tree need not have those that KVM does not need."""
-
 
 _UNINCLUDED = (
     ".c", ".S", ".rs", ".py", ".sh", ".pl", ".awk", ".rst", ".txt", ".yaml", ".json", ".svg",
@@ -118,8 +111,10 @@ def sort(
     for letter in letters:
         kept = []
         for section in letter.sections:
-            one = _stripped(_below(section, prefix), present, prefix)
+            one = _stripped(_below(section, prefix), present, included, prefix)
             paths = tuple(_paths(one))
+            if one.old is None:
+                _check_new(one, present, prefix)
             if any(relevant(path) or _is_odd(path) or included(path) for path in paths):
                 if one.special:
                     _refuse(
@@ -129,7 +124,7 @@ def sort(
                     )
                 kept.append(one)
                 continue
-            reason = _reason(one, present, prefix, made)
+            reason = _reason(one, present, included, prefix, made)
             passed.append(Passed(section.text.place(section.start), section.path, reason))
             made.update(_paths(section))
         judged.append(tuple(kept))
@@ -204,7 +199,35 @@ def _below(section: Section, prefix: str) -> Section:
     return section._replace(old=old, new=new)
 
 
-def _stripped(section: Section, present: Present, prefix: str) -> Section:
+def _check_new(section: Section, present: Present, prefix: str) -> None:
+    """Refuse a new file of KVM whose path does not count from the top of the tree.
+
+    One that is changed would be missed; a new one would lie where nothing reads it.
+    """
+    path = section.new or ""
+    here = f"{prefix}/" if prefix else ""
+    found = re.search(rf"/(?={TOPS})", path) if relevant(path) else None
+    front = path[: found.start()] if found is not None and not re.match(TOPS, path) else ""
+    if front and not (present(here + front) or present(front)):
+        _refuse(
+            section,
+            f"{path} would be new in {front}, a folder that is not in this tree; paths in a patch "
+            f"count from the top of the tree",
+        )
+    folder = dirname(path)
+    if re.match(TOPS, path) or (folder and present(here + folder)):
+        return
+    for base in BASES:
+        full = f"{base}/{path}"
+        if relevant(full) and path.endswith((".c", ".h")) and present(here + dirname(full)):
+            _refuse(
+                section,
+                f"{path} would be new in a folder that is not in this tree, but {dirname(full)} "
+                f"is; paths in a patch count from the top of the tree",
+            )
+
+
+def _stripped(section: Section, present: Present, included: Included, prefix: str) -> Section:
     """Return a section of a plain diff without the folder that git would take away.
 
     Two equal folders in front may be the top of another tree, or belong to the path.
@@ -212,13 +235,15 @@ def _stripped(section: Section, present: Present, prefix: str) -> Section:
     path = section.old or ""
     _, _, rest = path.partition("/")
     here = f"{prefix}/" if prefix else ""
-    plain = not section.git and section.old == section.new and relevant(rest)
+    plain = not section.git and section.old == section.new and (relevant(rest) or included(rest))
     if plain and not present(here + path) and present(here + rest):
         return section._replace(old=rest, new=rest)
     return section
 
 
-def _reason(section: Section, present: Present, prefix: str, made: set[str]) -> str:
+def _reason(
+    section: Section, present: Present, included: Included, prefix: str, made: set[str]
+) -> str:
     """Return why a file need not be judged, or refuse a patch of which that is not known."""
     here = f"{prefix}/" if prefix else ""
     for path in _paths(section):
@@ -231,7 +256,8 @@ def _reason(section: Section, present: Present, prefix: str, made: set[str]) -> 
     if present(here + path) or (prefix and present(path)):
         return "is no file that a verdict can rest on"
     for base in BASES:
-        if present(f"{here}{base}/{path}"):
+        full = f"{base}/{path}"
+        if present(here + full) and (relevant(full) or included(full)):
             _refuse(
                 section,
                 f"{path} is not in this tree, but {base}/{path} is: the patch counts its paths "
@@ -241,7 +267,10 @@ def _reason(section: Section, present: Present, prefix: str, made: set[str]) -> 
         return "is new, and no file that a verdict can rest on"
     if path in made:
         return "was passed over before"
-    if "/" in path and not re.match(_TOPS, path):
+    # The first folder may be one that git would take away.
+    rest = path.partition("/")[2]
+    unclear = not re.match(TOPS, path) and (not re.match(TOPS, rest) or included(rest))
+    if "/" in path and unclear:
         _refuse(
             section,
             f"{path} is not in this tree; paths in a patch count from the top of the tree",

@@ -36,6 +36,12 @@ place of a whole folder.
 BELOW_TOP = r"(?:(.*)/)?(?:arch/x86/(?:kvm|include)|virt/kvm|include)/"
 """Matches what such a file may be called from above the kernel; the group is the way there."""
 
+TOPS = (
+    r"(?:Documentation|LICENSES|arch|block|certs|crypto|drivers|firmware|fs|include|init|io_uring"
+    r"|ipc|kernel|lib|mm|net|rust|samples|scripts|security|sound|tools|usr|virt)/"
+)
+"""Matches a path from the top of a kernel; a tree need not have the folders that KVM needs not."""
+
 BASES = (
     "arch", "arch/x86", "arch/x86/kvm", "arch/x86/kvm/mmu", "arch/x86/kvm/svm",
     "arch/x86/kvm/vmx", "arch/x86/include", "arch/x86/include/asm",
