@@ -686,7 +686,7 @@ def test_what_can_matter():
     inside = "arch/x86/kvm/tools/arch/x.c", "arch/x86/kvm/Documentation/virt/x.c"
     for path in (MMU, HOST, "include/linux/kvm_host.h", "include/uapi/linux/const.h", *inside):
         assert relevant(path)
-    pages = "Documentation/virt/kvm/x86/mmu.rst", "Documentation/translations/it/virt/kvm/x.rst"
+    pages = "tools/objtool/arch/x86/include/asm/inat.h", "Documentation/virt/kvm/x86/mmu.rst"
     for path in ("net/core/dev.c", "arch/x86/mm/init.c", "include/linux/dev.h", "README", *pages):
         assert not relevant(path)
 
@@ -722,6 +722,9 @@ def test_a_patch_may_bring_the_include_along(run, checkout):
     assert run("-", "--tree", FIXED, data=mail(first) + mail(second))[0] == 3
     assert run("-", "--tree", FIXED, data=mail(second) + mail(first))[0] == 3
     assert run("-", "--tree", FIXED, data=mail(second))[0] == 0
+    other = difference("net/core/dev.c", None, b'#include <linux/extra.h>\n#include "dev.h"\n')
+    local = difference("net/core/dev.h", b"a\n", b"b\n")
+    assert run("-", "--tree", FIXED, data=mail(other) + mail(second) + mail(local))[0] == 0
     generic = difference("virt/kvm/more.c", None, STORE.replace(" inline", "").encode())
     assert run("-", "--tree", FIXED, data=mail(generic))[0] == 3
     for path, data in ((EXTRA, STORE.encode()), (MMU, b"#include <linux/extra.h>\n" + text)):

@@ -203,7 +203,7 @@ def _handed(tree: str, arguments: argparse.Namespace, opened: list[Source]) -> I
     source = open_source(tree, arguments.rev)
     opened.append(source)
     prefix = prefix_of(tree)
-    included = reach.Included(lambda: source, letters=letters)
+    included = reach.Included(lambda: source, letters=letters, prefix=prefix)
     judged, more = reach.sort(letters, reach.present_in(source, prefix), included, prefix)
     arguments.told([*passed, *more], arguments)
     if not any(judged):
@@ -264,7 +264,8 @@ def _numbered(
 
     before, after = companions(path)
     own = _parsed(judged)
-    included = reach.Included(lambda: source, letters=[letter, *before, *after])
+    mails = [letter, *before, *after]
+    included = reach.Included(lambda: source, letters=mails, prefix=prefix)
     first, last = (
         list(map(_parsed, reach.sort(others, lambda _: True, included, prefix)[0]))
         for others in (before, after)

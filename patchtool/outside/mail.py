@@ -37,7 +37,10 @@ _WHOLE = frozenset(("message/rfc822", "message/global", "message/delivery-status
 _SAMPLE = bytes(range(32, 127)) + b"\t\r\n"
 
 # Most mails need none of these, so they are compiled when they are met.
-_COPY = r"(?:^|/)(?:tools/(?:arch/|include/|testing/|perf/|lib/|virt/)|[Dd]ocumentation/(?:virt|translations)/)"
+_COPY = (
+    r"(?:^|/)(?:tools/(?:arch|include|lib|objtool|perf|testing|virt)"
+    r"|[Dd]ocumentation/(?:virt|translations))/"
+)
 # What says that a mail is what it looks like; every other one is opened.
 _ENCODING = rb"(?i)(?:[78]bit|binary)?$"
 _TYPE = (

@@ -469,14 +469,14 @@ class _Outline:
         return old, new
 
     def _pair(self, first: bytes, second: bytes, git: bool) -> tuple[str | None, str | None]:
-        names = [_text(one).partition("\t")[0] for one in (first, second)]
-        pair = _names(*names, git)
-        if pair[0] == pair[1] is not None:
-            ends = (name if git else _undated(name) for name in names)
-            fronts = {name.removesuffix(pair[1]) for name in ends}
+        one, two = (_text(raw).partition("\t")[0] for raw in (first, second))
+        old, new = _names(one, two, git)
+        if old is not None and old == new:
+            fronts = {(name if git else _undated(name)).removesuffix(old) for name in (one, two)}
             if len(fronts) == 2:
-                self._trees |= {one for one in fronts if one.rstrip("/") not in _PREFIXES} - {""}
-        return pair
+                self._trees |= {front for front in fronts if front.rstrip("/") not in _PREFIXES}
+                self._trees.discard("")
+        return old, new
 
 
 _NO_HEADER = 'the lines "--- a/FILE" and "+++ b/FILE" above it are missing or damaged'

@@ -43,9 +43,11 @@ class Included:
     answer matters; most patches ask none.
     """
 
-    def __init__(self, *trees: Callable[[], Source], letters: Iterable[Letter] = ()) -> None:
+    def __init__(
+        self, *trees: Callable[[], Source], letters: Iterable[Letter] = (), prefix: str = ""
+    ) -> None:
         self._ahead = list(trees)
-        self._letters = tuple(letters)
+        self._sections = [_below(one, prefix) for letter in letters for one in letter.sections]
         self._paths: set[str] = set()
 
     def show(self, tree: Callable[[], Source]) -> None:
@@ -59,10 +61,10 @@ class Included:
         for tree in self._ahead:
             self._read(tree())
         self._ahead.clear()
-        for letter in self._letters:
-            for section in letter.sections:
+        for section in self._sections:
+            if relevant(section.path):
                 self._written(section)
-        self._letters = ()
+        self._sections = []
         return path in self._paths
 
     def _read(self, source: Source) -> None:
@@ -169,7 +171,7 @@ def over(source: Source, data: bytes, name: str, prefix: str) -> tuple[Source, l
     from patchtool.outside.source import Overlay
 
     post = read(data, name)
-    included = Included(lambda: source, letters=post.letters)
+    included = Included(lambda: source, letters=post.letters, prefix=prefix)
     judged, passed = sort(post.letters, present_in(source, prefix), included, prefix)
     try:
         edits = diff.apply(diff.files(one for part in judged for one in part), source.read)
