@@ -7,6 +7,7 @@ import pty
 import select
 import shlex
 import subprocess
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,14 @@ def test_generated_files_are_fresh():
         if not (DOCS / name).exists() or (DOCS / name).read_text("utf-8") != text
     ]
     assert not stale, f"run `make docs`: {stale} differ"
+
+
+def test_the_readme_shows_what_is_printed(capfd):
+    """The report in the README is the beginning of that on the miniature kernel."""
+    readme = (HOUSE / "README.md").read_text("utf-8")
+    shown = readme.partition("begins with:\n\n")[2].partition("\n\nand ends with")[0]
+    assert cli.main(["check", str(HOUSE / "fixtures/demo")]) == 1
+    assert capfd.readouterr().out.startswith(f"{textwrap.dedent(shown)}\n")
 
 
 def test_every_rule_has_a_page():

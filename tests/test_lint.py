@@ -254,6 +254,9 @@ def test_a_new_guard_is_shown_itself(run):
     line = result["locations"][0]["physicalLocation"]["region"]["startLine"]
     assert files[MMU].split("\n")[line - 1] + "\n" == GUARD.partition("\n")[0] + "\n"
     assert not result["relatedLocations"][0]["message"]["text"].startswith("the guard")
+    status, out, _ = run("-", "--tree", DEMO, data=tree)
+    assert status == 1
+    assert out.count(GUARD.partition("\n")[0].strip()) == 1
 
 
 def test_lines_are_those_at_the_end_of_a_series(run):

@@ -218,8 +218,9 @@ the role does not determine [stale-mmu-role]
     EFER.LMA     0 * 1
     root_level   3 * 4
     in both states: CR0.WP=0
-    The role is equal (mmu_role=0x5001079c), so the set-up is skipped when A is
-    followed by B, and root_level stays 3.
+    A star stands between values that differ. The role is equal
+    (mmu_role=0x5001079c), so the set-up is skipped when A is followed by B, and
+    root_level stays 3.
 
 Not affected: root_level on 2 paths
   root_mmu, reached by kvm_init_mmu() -> init_kvm_softmmu() -> shadow_init()
@@ -256,8 +257,9 @@ arch/x86/kvm/mmu/mmu.c:40:5: error: init_kvm_tdp_mmu(): guest_rsvd_check depends
     1 rsvd_bits_mask[0][4], bits 63:7                     0 * 0x800f000000000080
     2 rsvd_bits_mask[0][0], bits 62:52   0xffff000000000000 * 0x800f000000000000
     in all states: CR0.PG=1
-    In each pair the role is equal (mmu_role=0x5001079c), so the set-up is
-    skipped when A is followed by B, and guest_rsvd_check keeps the value of A.
+    A star stands between values that differ. In each pair the role is equal
+    (mmu_role=0x5001079c), so the set-up is skipped when A is followed by B, and
+    guest_rsvd_check keeps the value of A.
 
 arch/x86/kvm/mmu/mmu.c:40:5: error: init_kvm_tdp_mmu(): pkru_mask keeps bits [stale-mmu-role]
     set-up of root_mmu, reached by kvm_init_mmu() -> init_kvm_tdp_mmu()

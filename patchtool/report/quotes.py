@@ -47,7 +47,11 @@ def quotes(
         yield guard
     if changed is not None:
         line = files.line(changed.place)
-        if line is not None:
+        same = guard is not None and changed.place.line == guard.place.line and (
+            changed.place.file == guard.place.file
+        )  # fmt: skip
+        # A guard that the change itself brought in was shown.
+        if line is not None and (changed.removed or not same):
             start = len(line) - len(line.lstrip()) + 1
             place = changed.place._replace(column=start)
             end = len(line.rstrip()) + 1

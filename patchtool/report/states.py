@@ -16,6 +16,8 @@ from patchtool.report.words import of_host, origin, safe, valued
 GAP = 3
 """The blanks between two columns."""
 
+LEGEND = "A star stands between values that differ."
+
 _HEAD, _DIFFERS = "2", "1"
 
 
