@@ -142,6 +142,8 @@ TAKEN = {
     "a plain diff from afar": PLAIN.replace("--- a/", "--- /src/old/").replace("+++ b/", "+++ /home/new/linux/"),
     "git's diff of an older copy": GAP.replace(f" a/{MMU}", f" a/{MMU}.orig"),
     "dates in git's header": GAP.replace(f"--- a/{MMU}", f"--- a/{MMU} 2016-05-12 10:39:37.54 +0200"),
+    "git's mail in a mail": mail("", "[PATCH] Drop").partition("Words.")[0] + mail(GAP, "[PATCH] Drop"),
+    "a file elsewhere that was renamed by hand": ELSEWHERE.replace("b/net/core/dev.c\n---", "b/x\n---").replace("--git a/net/core/dev.c", "--git a/x") + GAP,
     "a page beside it": f"diff --git a/{PAGE} b/{PAGE}\n--- a/{PAGE}\n+++ b/{PAGE}\n@@ -1 +1 @@\n-a\n+b\n{GAP}",
     "files of other folders that this tree lacks": "".join(
         ELSEWHERE.replace("net/core/dev.c", one) for one in ("mm/mmap.c", "linux/drivers/x.c")) + GAP,
@@ -199,6 +201,9 @@ REFUSED = {
     "a hunk apart": (LOST[:HUNK] + "\n" + LOST[HUNK:], "belongs to no file"),
     "a hunk without a file": (f"Words\n{BODY}", "belongs to no file"),
     "the file's name lost": (GAP.replace(f"+++ b/{MMU}\n", ""), 'there is no "+++"'),
+    "renamed by hand": (GAP.replace(f"--git a/{MMU} b/{MMU}", "--git a/x b/x"), "name different files"),
+    "renamed by hand, to somewhere else": (GAP.replace(f"--- a/{MMU}", "--- a/x").replace(f"+++ b/{MMU}", "+++ b/x"), "name different files"),
+    "a mail without a patch in front of another": (mail("", "[PATCH] A").partition("Words.")[0] + mail(GAP, "[PATCH] B"), 'mail 1, "A" holds no patch'),
     "names that disagree": (GAP.replace(f"+++ b/{MMU}", "+++ b/mm/mmu.c"), "name different files"),
     "one letter of a name": (GAP.replace("b/arch/x86/kvm", "b/arch/x86/kvn"), "name different files"),
     "another case": (GAP.replace("arch/x86/kvm", "arch/x86/KVM"), "large and small"),

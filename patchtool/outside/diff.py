@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from patchtool.errors import PatchError
-from patchtool.outside.outline import NULL
+from patchtool.outside.outline import DIFFERENT, NULL
 
 if TYPE_CHECKING:
     from unidiff.patch import Hunk as UnidiffHunk
@@ -238,6 +238,8 @@ def _file_patch(section: Section) -> FilePatch:
     origin = section.text.place(section.start).removesuffix(": ")
     for path in (section.old, section.new):
         _check_path(path, origin)
+    if section.other is not None:
+        raise PatchError(f"{origin}: the lines of this header {DIFFERENT}")
     if section.binary:
         raise PatchError(f"{origin}: the patch of {section.path} is binary; leave that file out")
     return FilePatch(

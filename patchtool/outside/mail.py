@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 from patchtool.errors import PatchError
@@ -129,6 +130,11 @@ class _Mail(NamedTuple):
         words = self.tags.upper().split()
         return not self.reply and not self.cover and "PATCH" in words
 
+    def repeated(self, other: _Mail) -> bool:
+        """Tell whether another mail says that it is the same patch."""
+        same = _numbers(self.tags) == _numbers(other.tags)
+        return same and self.subject == other.subject != ""
+
     @property
     def cover(self) -> bool:
         number, total = _numbers(self.tags)
@@ -148,7 +154,7 @@ def read(data: bytes, name: str) -> Post:
     mails = list(_mails(data.removeprefix(b"\xef\xbb\xbf"), name, passed))
     letters, covers = [], False
     originals = any(one.texts and not one.reply for one in mails)
-    for one in mails:
+    for one, following in zip_longest(mails, mails[1:]):
         covers = covers or one.cover
         if one.reply and originals:
             why = "is a reply and no patch of the series"
@@ -158,6 +164,9 @@ def read(data: bytes, name: str) -> Post:
         if sections:
             letters.append(Letter(one.texts[0], one.tags, tuple(sections)))
             _check_diffstat(sections)
+        elif following is not None and following.texts and one.repeated(following):
+            # Some send a file of git's as the words of a mail.
+            passed.append(Passed(one.title.place(0), "this mail", "is the header of the next"))
         elif one.promises:
             where = one.title.place(0).removesuffix(": ")
             raise PatchError(f"{where} holds no patch, although it says so; {_why_none(data)}")
@@ -507,12 +516,14 @@ def _check_diffstat(sections: Sequence[Section]) -> None:
         if not have:
             raise PatchError(
                 f"{text.place(at)}the diffstat names {path}, but the diff does not have that "
-                f"file; a part of the mail is missing"
+                f"file; a part of the mail is missing (take the diffstat out if the diff was "
+                f"edited)"
             )
         if sum(have) < most:
             raise PatchError(
                 f"{text.place(at)}the diffstat counts {most} changed lines of {path}, but the diff "
-                f"has {sum(have)}; a part of the mail is missing"
+                f"has {sum(have)}; a part of the mail is missing (take the diffstat out if the "
+                f"diff was edited)"
             )
 
 

@@ -92,6 +92,8 @@ class Section(NamedTuple):
     binary: bool
     special: bool = False
     """Whether it is about a symbolic link or a submodule."""
+    other: str | None = None
+    """What the line "diff --git" calls the file, where a person has changed the names below."""
 
     @property
     def path(self) -> str:
@@ -275,13 +277,15 @@ class _Outline:
         old = None if b"new file mode" in said else old
         new = None if b"deleted file mode" in said else new
         shown = new or old or _text(self._lines[start])
-        self._agree(start, shown, pair, names, named, {*filter(None, moved.values())})
+        other = self._agree(start, shown, pair, names, named, {*filter(None, moved.values())})
         hunks, end = self._hunks(at, shown)
         if not hunks and not binary and (pair is not None or not self._complete(said)):
             self._without(start, at, shown)
         copied = b"copy from" in moved
         special = any(_SPECIAL.search(line) for line in said.values())
-        return Section(self._text, start, end, old, new, hunks, True, copied, binary, special)
+        return Section(
+            self._text, start, end, old, new, hunks, True, copied, binary, special, other
+        )
 
     def _agree(
         self,
@@ -291,17 +295,21 @@ class _Outline:
         names: tuple[str | None, str | None],
         named: tuple[str | None, str | None],
         moved: set[str],
-    ) -> None:
-        """Refuse a header whose lines name different files."""
+    ) -> str | None:
+        """Refuse a header whose lines name different files.
+
+        Returns the name of its first line, where those below agree on another one.
+        """
         said = {name for name in names if name is not None}
         if moved:
             right = (said <= moved or pair is None) and (named == (None, None) or {*named} == moved)
         elif pair is None:
             right = named[0] == named[1] and named[0] is not None
         else:
-            right = len(said) == 1 and named == (shown, shown)
+            right = len(said) == 1 and named[0] == named[1] and named[0] is not None
         if not right:
-            self._fail(start, f"the lines of this header name different files; {_RAW}")
+            self._fail(start, f"the lines of this header {DIFFERENT}")
+        return named[0] if not moved and named[0] != shown else None
 
     def _complete(self, said: dict[bytes, bytes]) -> bool:
         """Tell whether a header is all that there is to say: a rename, a mode, an empty file."""
@@ -354,7 +362,7 @@ class _Outline:
             if line.startswith(b"diff --git "):
                 section = self._git(at)
                 if path not in (section.old, section.new):
-                    self._fail(start, f"the lines of this header name different files; {_RAW}")
+                    self._fail(start, f"the lines of this header {DIFFERENT}")
                 return section._replace(start=start)
             if line.startswith((b"Index: ", b"@@")):
                 break
@@ -482,6 +490,8 @@ class _Outline:
 _NO_HEADER = 'the lines "--- a/FILE" and "+++ b/FILE" above it are missing or damaged'
 _COLOURED = "the patch holds the colours of a terminal; make it with --no-color"
 _RAW = "get the patch anew, as a file or as the raw mail"
+DIFFERENT = f"name different files; {_RAW}"
+"""What ends a sentence about a header that is not one file's."""
 
 
 def _text(raw: bytes) -> str:

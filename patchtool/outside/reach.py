@@ -181,7 +181,8 @@ def over(source: Source, data: bytes, name: str, prefix: str) -> tuple[Source, l
 
 
 def _paths(section: Section) -> Iterator[str]:
-    yield from (path for path in (section.old, section.new) if path is not None)
+    paths = section.old, section.new, section.other
+    yield from (path for path in paths if path is not None)
 
 
 def _is_odd(path: str) -> bool:
@@ -194,11 +195,11 @@ def _below(section: Section, prefix: str) -> Section:
     start = f"{prefix}/"
     if not prefix or not all(path.startswith(start) for path in _paths(section)):
         return section
-    old, new = (
+    old, new, other = (
         path.removeprefix(start) if path is not None else None
-        for path in (section.old, section.new)
+        for path in (section.old, section.new, section.other)
     )
-    return section._replace(old=old, new=new)
+    return section._replace(old=old, new=new, other=other)
 
 
 def _check_new(section: Section, present: Present, prefix: str) -> None:
