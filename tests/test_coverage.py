@@ -262,6 +262,17 @@ def test_what_was_not_understood(field, role, verdicts):
     assert Decision(question(field, role)).decide().verdict in verdicts
 
 
+def test_a_number_of_high_bits_is_no_lean():
+    """A witness with a number whose lowest bits nobody reads stands whatever is not understood."""
+    high = [symbol("caps#16"), symbol("caps#17")]
+    asked = question(vector(*high, symbol("?0#0")), vector(A))
+    asked = asked._replace(unit_of=lambda one: Unit(one.word.name, one.word.name, (one,)))
+    answer = Decision(asked).decide()
+    assert (answer.verdict, answer.missing) == ("gap", ("caps",))
+    assert answer.witness is not None
+    assert {value & ~0x30000 for value in (*answer.witness.a, *answer.witness.b)} == {0}
+
+
 @settings(max_examples=60, deadline=None)
 @given(VECTORS, VECTORS, st.sampled_from(INPUTS))
 def test_opaque_inputs_never_decide(field, role, opaque):

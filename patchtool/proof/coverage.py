@@ -1087,10 +1087,10 @@ class Decision:
         fixed: list[Claim] = []
         keys = {(u.name, u.source) for u in witness.units}
         for unit, a, b in zip(witness.units, witness.a, witness.b, strict=True):
-            for i, one in enumerate(unit.bits):
+            for one in unit.bits:
                 for number, run in zip((a, b), RUNS, strict=True):
                     literal = one.copy(run)
-                    on = number >> (i if len(unit.bits) > 1 else 0) & 1
+                    on = number >> (one.position if len(unit.bits) > 1 else 0) & 1
                     fixed.append(literal if on else bits.negate(literal))
         for unit in self.all_units:
             if (unit.name, unit.source) not in keys and not any(n.word.opaque for n in unit.bits):
