@@ -8,6 +8,7 @@ process.  Lines and columns are 1-based; paths are relative to the top of the tr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
@@ -39,14 +40,54 @@ class Place(NamedTuple):
 class Input(NamedTuple):
     """One input of a field: what it is, where it is read, what carries it.
 
-    ``name`` is ``REGISTER.BIT`` for an architectural bit and a C access path
-    otherwise, ``source`` the C text that reads it, ``covered_by`` the role members
-    that tell its values apart (empty when none does), as ``ext.efer_lma``.
+    ``name`` is ``REGISTER.BIT`` for an architectural bit, what people call it where
+    there is such a name, as ``MAXPHYADDR``, and its C text otherwise.  ``source`` is
+    the C text that reads it, ``covered_by`` the role members that tell its values apart
+    (empty when none does), as ``ext.efer_lma``.
     """
 
     name: str
     source: str
     covered_by: tuple[str, ...]
+    span: tuple[int, int] | None = None
+    """The highest and the lowest bit that are read of the word that holds it."""
+
+
+_MASK = re.compile(r" & (\w+)$")
+
+
+def read_from(name: str, source: str) -> str:
+    """Return where an input is read: its C text without what the name says; "" for nothing more."""
+    if name == source:
+        return ""
+    mask, bit = _MASK.search(source), name.rpartition(".")[2]
+    return source[: mask.start()] if mask is not None and bit in mask[1] else source
+
+
+def number(value: int) -> str:
+    """Return a number as a person reads it, where no words are known for it."""
+    return str(value) if value < 4096 else hex(value)
+
+
+class Given(NamedTuple):
+    """An input of a witness: a name of its own, its C text, its values in the states A, B, C.
+
+    ``words`` are the values as a person reads them; ``span`` is the highest and the lowest
+    bit that are read of the word that holds it.
+    """
+
+    name: str
+    source: str
+    values: tuple[int, ...]
+    words: tuple[str, ...]
+    span: tuple[int, int]
+
+
+class Constant(NamedTuple):
+    """How a constant of the host is read, and its value in words, "" where there are none."""
+
+    source: str
+    words: str = ""
 
 
 class Witness(NamedTuple):
@@ -77,6 +118,50 @@ class Witness(NamedTuple):
     """The values as C spells them, where they are no plain numbers."""
     c: tuple[tuple[str, int], ...] = ()
     """A third state, which runs in full after A and after B and leaves the two values."""
+    words: tuple[tuple[str, ...], ...] = ()
+    """Per input, its values in the states in words, "" where the numbers say as much."""
+    spans: tuple[tuple[int, int], ...] = ()
+    """Per input, the highest and the lowest bit that are read of the word that holds it."""
+    constants: tuple[Constant, ...] = ()
+    """What else is known of what the host is taken to be, in the same order."""
+
+    @property
+    def inputs(self) -> tuple[Given, ...]:
+        """The inputs, one after the other.
+
+        Two register files may both have an EFER.LMA: the first that differs keeps the
+        plain name, the others are told apart by where they are read.
+        """
+        states = [state for state in (self.a, self.b, self.c) if state]
+        table = []
+        for i, source in enumerate(self.sources):
+            values = tuple(state[i][1] for state in states)
+            told = self.words[i] if self.words else ("",) * len(values)
+            words = tuple(one or number(value) for one, value in zip(told, values, strict=True))
+            span = self.spans[i] if self.spans else (0, 0)
+            table.append(Given(self.a[i][0], source, values, words, span))
+        plain: dict[str, str] = {}
+        for one in sorted(table, key=lambda row: row.values[0] == row.values[1]):
+            plain.setdefault(one.name, one.source)
+        return tuple(
+            one
+            if plain[one.name] == one.source
+            else one._replace(name=f"{one.name} ({read_from(one.name, one.source)})")
+            for one in table
+        )
+
+    def of_host(self, needed: bool = False) -> list[str]:
+        """Return in words what the host is taken to be; NEEDED: what it has to be."""
+        found = []
+        for (name, value), one in zip(self.host, self.constants, strict=True):
+            if needed and name not in self.needs:
+                continue
+            if " == " in name:
+                found.append(name if value else name.replace(" == ", " != "))
+            else:
+                told = one.words or (str(value) if value < 10 else hex(value))
+                found.append(f"{name}={told}")
+        return found
 
     @property
     def said(self) -> tuple[str, str]:

@@ -168,9 +168,9 @@ def test_each_input_is_closed_in_its_own_way():
     assert told == [
         ("member", ("EFER.LMA",), (
             ["unsigned int efer_lma:1;", "ext.efer_lma = is_long_mode(vcpu);"], 0)),
-        ("member", ("vcpu->arch.maxphyaddr",), (
+        ("member", ("MAXPHYADDR",), (
             ["unsigned int maxphyaddr:6;", "ext.maxphyaddr = cpuid_maxphyaddr(vcpu);"], 0)),
-        ("invalidation", ("guest_cpuid_has(vcpu, X86_FEATURE_GBPAGES)",), (
+        ("invalidation", ("guest CPUID.GBPAGES",), (
             ["vcpu->arch.root_mmu.mmu_role.ext.valid = 0;"], 0)),
         ("clearing", ("pkru_mask",), (["mmu->pkru_mask = 0;"], 0)),
     ]  # fmt: skip
@@ -209,7 +209,9 @@ def test_an_invalidation_stands_beside_the_others():
     report = rule.check(Index(source, KVM), ("all",))
     twice = report._replace(contexts=(
         *report.contexts, report.contexts[0]._replace(context="guest_mmu")))  # fmt: skip
-    proposal = invalidating.propose(Index(source, KVM), twice, ["vcpu->arch.maxphyaddr"])
+    proposal = invalidating.propose(
+        Index(source, KVM), twice, "MAXPHYADDR", ["vcpu->arch.maxphyaddr"]
+    )
     (edit,) = next(
         one.edits for one in proposal.candidates if one.functions == ("kvm_mmu_after_set_cpuid",)
     )
@@ -242,7 +244,7 @@ def test_what_cannot_be_written_is_said(path, old, new, words):
     outcome = fix.search(source)
     assert outcome.repairs == ()
     (gap,) = outcome.open
-    assert gap.input == "vcpu->arch.maxphyaddr" and words in gap.reason, gap.reason
+    assert gap.input == "MAXPHYADDR" and words in gap.reason, gap.reason
 
 
 def test_a_number_that_has_no_room_is_said():
@@ -301,8 +303,8 @@ def test_what_closes_another_input_is_no_repair_of_this_one():
     )
     outcome = fix.search(Overlay(source, {cpuid: data, MMU: mmu}), ("guest_rsvd_check",))
     assert [(one.input, one.candidate.kind) for one in outcome.repairs] == [
-        ("vcpu->arch.maxphyaddr", "member"),
-        ("guest_cpuid_has(vcpu, X86_FEATURE_GBPAGES)", "invalidation"),
+        ("MAXPHYADDR", "member"),
+        ("guest CPUID.GBPAGES", "invalidation"),
     ]
     (gap,) = outcome.open
     assert gap.input == "vcpu->arch.extra"
@@ -323,13 +325,15 @@ def test_an_array_that_keeps_old_bits_is_said():
 def test_a_variable_of_the_host_is_no_input_of_a_role():
     """What is no state of a vCPU can be in no role, and that is the reason."""
     index = Index(open_source(tree("vcpu-masks-gap")), KVM)
-    assert "is a variable of the host" in value_of(index, "shadow_me_mask", MMU)
-    assert "would read to_vmx(vcpu)->nested.some" in value_of(
-        index, "to_vmx(vcpu)->nested.some", MMU
-    )
-    assert "returns no bool" in value_of(index, "cpuid_query_maxphyaddr(vcpu)", MMU)
-    assert value_of(index, "vcpu->arch.hflags", MMU).width == 32
-    assert value_of(index, "vcpu->arch.maxphyaddr", MMU).width == 6
+
+    def seen(c):
+        return value_of(index, "a name", c, MMU)
+
+    assert "is a variable of the host" in seen("shadow_me_mask")
+    assert "would read to_vmx(vcpu)->nested.some" in seen("to_vmx(vcpu)->nested.some")
+    assert "returns no bool" in seen("cpuid_query_maxphyaddr(vcpu)")
+    assert seen("vcpu->arch.hflags").width == 32
+    assert seen("vcpu->arch.maxphyaddr").width == 6
 
 
 @pytest.mark.parametrize("name", [n for n in miniatures.NAMES if n.endswith("-fixed")])

@@ -86,7 +86,7 @@ def test_git_am_takes_the_series(name, tmp_path):
 
 SUBJECTS = [
     "Track EFER.LMA in the extended MMU role",
-    "Track maxphyaddr in the extended MMU role",
+    "Track MAXPHYADDR in the extended MMU role",
     "Invalidate MMU roles in kvm_vcpu_after_set_cpuid()",
     "Clear pkru_mask before adding to it",
 ]
@@ -109,9 +109,11 @@ def test_every_kind_of_change_is_a_mail(tmp_path):
             assert len(line) <= 75 or line.startswith("Fixes: "), line
     number, event, mask = (" ".join(parts(path)[1].split()) for path in paths[1:])
     assert "Add maxphyaddr, 6 bits wide, to kvm_mmu_extended_role" in number
-    assert re.search(r"vcpu->arch.maxphyaddr \d+ \d+ mmu_role (0x\w+) \1 rsvd_bits_mask", number)
+    assert re.search(
+        r"MAXPHYADDR \d+ \d+ guest CPUID.GBPAGES no no mmu_role (0x\w+) \1 rsvd_bits_mask", number
+    )
     assert "Invalidate the role of root_mmu in kvm_vcpu_after_set_cpuid()" in event
-    assert "guest_cpuid_has(vcpu, X86_FEATURE_GBPAGES) makes KVM configure the MMU anew" in event
+    assert "guest CPUID.GBPAGES makes KVM configure the MMU anew" in event
     assert "state A state B state C" in mask and "pkru_mask after B: 221" in mask
     assert "No role can help here" in mask
 

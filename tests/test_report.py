@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 
 from patchtool.model import (
+    Constant,
     Consulted,
     Context,
     FieldResult,
@@ -28,6 +29,7 @@ from patchtool.report.sarif import fingerprint
 FILE = "arch/x86/kvm/mmu/mmu.c"
 LMA = "vcpu->arch.efer & EFER_LMA"
 GBPAGES = "guest_cpuid_has(vcpu, X86_FEATURE_GBPAGES)"
+NUMBER = "vcpu->arch.maxphyaddr"
 SAVED_LMA = "to_svm(vcpu)->vmcb01.ptr->save.efer & EFER_LMA"
 EPTP = "to_vmx(vcpu)->nested.cached_vmcs12->ept_pointer"
 
@@ -109,36 +111,70 @@ LEDGER = (
 
 UNKNOWN = Unknown(Place(FILE, 33, 2, "kvm_calc_role"), "asm goto is not understood")
 
+FIRST = (
+    ("CR0.PG", 1),
+    ("CR4.LA57", 0),
+    ("EFER.LMA", 0),
+    ("MAXPHYADDR", 48),
+    ("guest CPUID.GBPAGES", 0),
+)
+READ = ("vcpu->arch.cr0 & X86_CR0_PG", "vcpu->arch.cr4 & X86_CR4_LA57", LMA, NUMBER, GBPAGES)
+SPANS = ((31, 31), (12, 12), (10, 10), (5, 0), (0, 0))
+
 MASKS = FieldResult(
     name="guest_rsvd_check",
     member="guest_rsvd_check",
     verdict="gap",
     inputs=(
         Input("CR4.LA57", "vcpu->arch.cr4 & X86_CR4_LA57", ()),
-        Input("EFER.LMA", LMA, ()),
-        Input(GBPAGES, GBPAGES, ("ext.gbpages",)),
+        Input("EFER.LMA", LMA, (), (10, 10)),
+        Input("MAXPHYADDR", NUMBER, (), (5, 0)),
+        Input("guest CPUID.GBPAGES", GBPAGES, (), (0, 0)),
     ),
-    missing=("CR4.LA57", "EFER.LMA"),
+    missing=("CR4.LA57", "EFER.LMA", "guest CPUID.GBPAGES"),
     witness=Witness(
-        a=(("CR0.PG", 1), ("CR4.LA57", 0), ("EFER.LMA", 1)),
-        b=(("CR0.PG", 1), ("CR4.LA57", 1), ("EFER.LMA", 1)),
-        sources=("vcpu->arch.cr0 & X86_CR0_PG", "vcpu->arch.cr4 & X86_CR4_LA57", LMA),
+        a=(*FIRST[:1], ("CR4.LA57", 0), ("EFER.LMA", 1), *FIRST[3:]),
+        b=(*FIRST[:1], ("CR4.LA57", 1), ("EFER.LMA", 1), *FIRST[3:]),
+        sources=READ,
         differs=("CR4.LA57",),
         role=(("mmu_role", 0x5001079C),),
         values=(0, 0x800F000000000080),
         element="rsvd_bits_mask[0][4]",
         span=(63, 7),
+        words=(*[("", "")] * 4, ("no", "no")),
+        spans=SPANS,
     ),
     others=(
         Witness(
-            a=(("CR0.PG", 1), ("CR4.LA57", 0), ("EFER.LMA", 0)),
-            b=(("CR0.PG", 1), ("CR4.LA57", 0), ("EFER.LMA", 1)),
-            sources=("vcpu->arch.cr0 & X86_CR0_PG", "vcpu->arch.cr4 & X86_CR4_LA57", LMA),
+            a=FIRST,
+            b=(*FIRST[:2], ("EFER.LMA", 1), *FIRST[3:]),
+            sources=READ,
             differs=("EFER.LMA",),
             role=(("mmu_role", 0x5001079C),),
             values=(0xFFFF000000000000, 0x800F000000000000),
             element="rsvd_bits_mask[0][0]",
             span=(62, 52),
+            words=(*[("", "")] * 4, ("no", "no")),
+            spans=SPANS,
+        ),
+        Witness(
+            a=FIRST,
+            b=(*FIRST[:4], ("guest CPUID.GBPAGES", 1)),
+            sources=READ,
+            differs=("guest CPUID.GBPAGES",),
+            role=(("mmu_role", 0x5001079C),),
+            values=(0x80, 0),
+            host=(("CPUID.GBPAGES", 1), ("kvm_amd.npt", 0), ("get_level == get_npt_level", 0)),
+            needs=("CPUID.GBPAGES",),
+            element="rsvd_bits_mask[0][2]",
+            span=(7, 7),
+            words=(*[("", "")] * 4, ("no", "yes")),
+            spans=SPANS,
+            constants=(
+                Constant("boot_cpu_has(X86_FEATURE_GBPAGES)", "yes"),
+                Constant("npt_enabled"),
+                Constant("get_level == get_npt_level"),
+            ),
         ),
     ),
     unstored=("CR0.PG=0",),
@@ -213,14 +249,13 @@ the role does not determine [stale-mmu-role]
     CR0.PG                ext.cr0_pg   vcpu->arch.cr0
     EFER.LMA              nothing      vcpu->arch.efer
 
-    witness      A   B
-    CR0.PG       1   1
-    EFER.LMA     0 * 1
-    root_level   3 * 4
+    witness      A    B
+    CR0.PG       1    1
+    EFER.LMA     0 != 1
+    root_level   3 != 4
     in both states: CR0.WP=0
-    A star stands between values that differ. The role is equal
-    (mmu_role=0x5001079c), so the set-up is skipped when A is followed by B, and
-    root_level stays 3.
+    The role is equal (mmu_role=0x5001079c), so the set-up is skipped when A is
+    followed by B, and root_level stays 3.
 
 Not affected: root_level on 2 paths
   root_mmu, reached by kvm_init_mmu() -> init_kvm_softmmu() -> shadow_init()
@@ -243,23 +278,28 @@ arch/x86/kvm/mmu/mmu.c:40:5: error: init_kvm_tdp_mmu(): guest_rsvd_check depends
 [stale-mmu-role]
     set-up of root_mmu, reached by kvm_init_mmu() -> init_kvm_tdp_mmu()
 
-    input of guest_rsvd_check                    carried by    read from
-    CR4.LA57                                     nothing       vcpu->arch.cr4
-    EFER.LMA                                     nothing       vcpu->arch.efer
-    guest_cpuid_has(vcpu, X86_FEATURE_GBPAGES)   ext.gbpages
+    input of guest_rsvd_check   carried by   read from
+    CR4.LA57                    nothing      vcpu->arch.cr4
+    EFER.LMA                    nothing      vcpu->arch.efer
+    MAXPHYADDR                  nothing      vcpu->arch.maxphyaddr
+    guest CPUID.GBPAGES         nothing      guest_cpuid_has(vcpu,
+                                             X86_FEATURE_GBPAGES)
 
-    witness    1       2
-               A   B   A   B
-    CR4.LA57   0 * 1   0   0
-    EFER.LMA   1   1   0 * 1
+    witness               1          2          3
+                           A    B     A    B     A    B
+    CR4.LA57               0 != 1     0    0     0    0
+    EFER.LMA               1    1     0 != 1     0    0
+    guest CPUID.GBPAGES   no    no   no    no   no != yes
 
     guest_rsvd_check                                      A   B
-    1 rsvd_bits_mask[0][4], bits 63:7                     0 * 0x800f000000000080
-    2 rsvd_bits_mask[0][0], bits 62:52   0xffff000000000000 * 0x800f000000000000
-    in all states: CR0.PG=1
-    A star stands between values that differ. In each pair the role is equal
-    (mmu_role=0x5001079c), so the set-up is skipped when A is followed by B, and
-    guest_rsvd_check keeps the value of A.
+    1 rsvd_bits_mask[0][4], bits 63:7                     0   0x800f000000000080
+    2 rsvd_bits_mask[0][0], bits 62:52   0xffff000000000000   0x800f000000000000
+    3 rsvd_bits_mask[0][2], bit 7                      0x80   0
+    in all states: CR0.PG=1, MAXPHYADDR=48
+    on a host with CPUID.GBPAGES=yes, kvm_amd.npt=0, get_level != get_npt_level
+    the gap needs a host with CPUID.GBPAGES=yes
+    In each pair the role is equal (mmu_role=0x5001079c), so the set-up is
+    skipped when A is followed by B, and guest_rsvd_check keeps the value of A.
 
 arch/x86/kvm/mmu/mmu.c:40:5: error: init_kvm_tdp_mmu(): pkru_mask keeps bits [stale-mmu-role]
     set-up of root_mmu, reached by kvm_init_mmu() -> init_kvm_tdp_mmu()
@@ -430,7 +470,7 @@ def test_two_register_files_are_told_apart():
     assert re.search(r"\n    EFER.LMA +nothing +to_svm\(vcpu\)->vmcb01.ptr->save.efer\n", text)
     assert re.search(r"\n    EFER.LMA +ext.efer_lma +vcpu->arch.efer\n", text)
     assert re.search(r"\n    EFER.LMA in vcpu->arch.efer +1 +1\n", text)
-    assert re.search(r"\n    EFER.LMA in to_svm\(vcpu\)->vmcb01.ptr->save.efer +0 \* 1\n", text)
+    assert re.search(r"\n    EFER.LMA in to_svm\(vcpu\)->vmcb01.ptr->save.efer +0 != 1\n", text)
     assert "The roles are equal" in text
 
 
@@ -508,13 +548,13 @@ def test_an_element_of_an_array_is_spelt_as_c_does():
     finding = FINDING._replace(result=one, context=context_)
     report = REPORTS["wide"]._replace(contexts=(context_,), findings=(finding,))
     text = " ".join(render(report, "text", Options()).split())
-    assert "permissions[2] 0 * 0xf0" in text
+    assert "permissions[2] 0 != 0xf0" in text
     assert "when A is followed by B, and permissions[2] stays 0." in text
     assert "permissions[2]=0xf0" in render(report, "b4-json", Options())
     wide = one._replace(others=(witness._replace(element="[3]", span=(5, 5)),))
     report = report._replace(findings=(finding._replace(result=wide),))
     text = " ".join(render(report, "text", Options()).split())
-    assert "1 permissions[2], bits 7:4 0 * 0xf0 2 permissions[3], bit 5 0 * 0xf0" in text
+    assert "1 permissions[2], bits 7:4 0 0xf0 2 permissions[3], bit 5 0 0xf0" in text
 
 
 # -- short forms -----------------------------------------------------------------------------
@@ -673,7 +713,9 @@ def test_json_holds_the_witness():
     """The witness is two objects over the same names, a hexadecimal role and two values."""
     field = json.loads(written("gap", "json"))["contexts"][0]["fields"][0]
     assert field["missing"] == ["EFER.LMA"]
-    assert field["inputs"][1] == {"name": "EFER.LMA", "source": LMA, "covered_by": []}
+    assert field["inputs"][1] == {
+        "name": "EFER.LMA", "c": LMA, "source": LMA, "bits": None, "covered_by": []
+    }  # fmt: skip
     assert field["witness"]["a"] == {"CR0.PG": 1, "CR0.WP": 0, "EFER.LMA": 0}
     assert field["witness"]["b"] == {"CR0.PG": 1, "CR0.WP": 0, "EFER.LMA": 1}
     assert (field["witness"]["role"], field["witness"]["values"]) == ("0x5001079c", [3, 4])
@@ -690,7 +732,11 @@ def test_json_holds_elements_histories_and_obligations():
     fields = {one["name"]: one for one in body["contexts"][0]["fields"]}
     masks, keys = fields["guest_rsvd_check"], fields["pkru_mask"]
     elements = [(one["element"], one["bits"]) for one in masks["witnesses"]]
-    assert elements == [("rsvd_bits_mask[0][4]", [63, 7]), ("rsvd_bits_mask[0][0]", [62, 52])]
+    assert elements == [
+        ("rsvd_bits_mask[0][4]", [63, 7]),
+        ("rsvd_bits_mask[0][0]", [62, 52]),
+        ("rsvd_bits_mask[0][2]", [7, 7]),
+    ]
     assert masks["accumulated"] is None and keys["witness"] is None
     states = [keys["accumulated"][which] for which in "abc"]
     assert [one["CR4.PKE"] for one in states] == [0, 1, 1]
@@ -699,6 +745,40 @@ def test_json_holds_elements_histories_and_obligations():
     assert owed["state"] == "CR0.PG=0"
     assert owed["text"] in keys["assumptions"]
     assert fields["root_level"]["obligations"] == []
+
+
+def test_json_tells_names_c_bits_and_values():
+    """What is no register bit has a name and C text; each state tells its value, in words too."""
+    fields = json.loads(written("wide", "json"))["contexts"][0]["fields"]
+    masks = next(one for one in fields if one["name"] == "guest_rsvd_check")
+    assert {one["name"]: (one["c"], one["bits"]) for one in masks["inputs"]} == {
+        "CR4.LA57": ("vcpu->arch.cr4 & X86_CR4_LA57", None),
+        "EFER.LMA": (LMA, [10, 10]),
+        "MAXPHYADDR": (NUMBER, [5, 0]),
+        "guest CPUID.GBPAGES": (GBPAGES, [0, 0]),
+    }
+    last = masks["witnesses"][-1]
+    assert last["inputs"][3:] == [
+        {"name": "MAXPHYADDR", "c": NUMBER, "bits": [5, 0],
+         "values": [48, 48], "words": ["48", "48"]},
+        {"name": "guest CPUID.GBPAGES", "c": GBPAGES, "bits": [0, 0],
+         "values": [0, 1], "words": ["no", "yes"]},
+    ]  # fmt: skip
+    assert last["constants"][:2] == [
+        {"name": "CPUID.GBPAGES", "c": "boot_cpu_has(X86_FEATURE_GBPAGES)",
+         "value": 1, "words": "yes"},
+        {"name": "kvm_amd.npt", "c": "npt_enabled", "value": 0, "words": "0"},
+    ]  # fmt: skip
+    keys = next(one for one in fields if one["name"] == "pkru_mask")["accumulated"]
+    assert [one["values"] for one in keys["inputs"]] == [[0, 1, 0], [0, 1, 1], [1, 1, 1]]
+
+
+@pytest.mark.parametrize("form", ["text", "sarif", "b4-json", "github"])
+def test_every_form_says_values_as_people_do(form):
+    """A yes is no number, whoever reads it."""
+    text = written("wide", form)
+    assert form == "sarif" or GBPAGES[:15] in text
+    assert re.search(r"guest CPUID.GBPAGES(?:=no| +no)\b", text)
 
 
 def test_json_names_no_input_twice():

@@ -79,7 +79,7 @@ _SPELT = {
     "address": "&{}",
     "option": "{}",
     "variant": "{}?",
-    "operation": "{} is {}",
+    "operation": "{} == {}",
     "guest": "{}({})",
     "host": "{}({})",
 }

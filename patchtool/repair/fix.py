@@ -161,7 +161,7 @@ class _Search:
         }
 
         def order(name: str) -> tuple[bool, bool, bool, str]:
-            told = invalidating.is_told(index, name)
+            told = invalidating.is_told(index, c_text(report, name))
             return parse_bit(name) is None, told, name not in alone, name
 
         if names:
@@ -206,15 +206,17 @@ class _Search:
         if bit is not None:
             yield lambda: edit_sites.propose(index, report, bit)
             return
-        told = invalidating.is_told(index, name)
-        names = [name]
+        c = c_text(report, name)
+        told = invalidating.is_told(index, c)
+        texts = [c]
         if told:  # one change invalidates for all that is told
-            more = _missed(gaps(report)) - self._failed.keys()
-            names += sorted(n for n in more if n != name and invalidating.is_told(index, n))
-            yield lambda: invalidating.propose(index, report, names)
+            more = sorted(_missed(gaps(report)) - self._failed.keys() - {name})
+            others = (c_text(report, one) for one in more)
+            texts += [one for one in others if invalidating.is_told(index, one)]
+            yield lambda: invalidating.propose(index, report, name, texts)
         yield lambda: _member(index, report, name)
-        if not told and re.search(r"->|\.", name):
-            yield lambda: invalidating.propose(index, report, names)
+        if not told and re.search(r"->|\.", c):
+            yield lambda: invalidating.propose(index, report, name, texts)
 
     def _try(
         self, index: Index, before: Report, task: _Task, candidate: Candidate
@@ -287,17 +289,29 @@ class _Search:
                 f"calculated from what the set-up uses"
             )
         why = self._failed.get(name)
-        if bit is None and why and re.search(r"->|\(", name):
-            return f"{why}; {invalidating.advice(index, report, name)}"
+        c = c_text(report, name)
+        if bit is None and why and re.search(r"->|\(", c):
+            return f"{why}; {invalidating.advice(index, report, name, c)}"
         return why or "the change that closes other paths does not reach this one"
 
 
 def _member(index: Index, report: Report, name: str) -> Proposal:
     """Return the candidates that let a member of the role carry an input, as wide as it is."""
-    value = value_of(index, name, report.contexts[0].place.file)
+    value = value_of(index, name, c_text(report, name), report.contexts[0].place.file)
     return (
         Proposal((), value) if isinstance(value, str) else edit_sites.propose(index, report, value)
     )
+
+
+def c_text(report: Report, name: str) -> str:
+    """Return the C text that reads an input, where no role carries it if there is such a place."""
+    read = [
+        (bool(given.covered_by), given.source)
+        for _, one in results(report).values()
+        for given in one.inputs
+        if given.name == name
+    ]
+    return min(read, key=lambda one: one[0])[1] if read else name
 
 
 def _missed(open_: Mapping[Key, FieldResult]) -> set[str]:

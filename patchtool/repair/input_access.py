@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """How a function of the tree at hand would read an input that is no register bit.
 
-In: the name of an input, which is the C text that reads it.  Out: the member of a role that
+In: the name of an input, and the C text that reads it.  Out: the member of a role that
 would hold it, how many bits it takes, and expressions, an accessor of the tree first.  What
 is no state of a vCPU, or has no known width, is refused with a sentence.
 """
@@ -25,9 +25,10 @@ _FEATURE = re.compile(r"X86_FEATURE_(\w+)")
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One input: its name, the role member that would hold it, how many bits that takes."""
+    """One input: its name and C text, the role member that would hold it, how many bits."""
 
     title: str
+    c: str
     member: str
     width: int
     holder: str
@@ -37,15 +38,15 @@ class Value:
         """Return the ways to read it inside a function, the best first."""
         if self.holder not in {one.name for one in parameters(function)}:
             return ()
-        call = _CALL.fullmatch(self.title)
+        call = _CALL.fullmatch(self.c)
         if call is not None:
-            return (self.title,) if index.visible(call[1], function.file) else ()
-        return (*self._accessors(index, function), self.title)
+            return (self.c,) if index.visible(call[1], function.file) else ()
+        return (*self._accessors(index, function), self.c)
 
     def _accessors(self, index: Index, function: Definition) -> Iterator[str]:
         """Yield calls of functions that return nothing but this input."""
         own = {one.name: one.type for one in parameters(function)}
-        word = re.split(r"->|\.", self.title)[-1].encode()
+        word = re.split(r"->|\.", self.c)[-1].encode()
         for path in index.scope(function.file):
             text = index.text(path) or b""
             file = index.file(path) if word in text else None
@@ -55,14 +56,14 @@ class Value:
                     continue
                 if path == function.file and one.start > function.start:
                     continue
-                mine = self.title.replace(self.holder, given[0].name, 1)
+                mine = self.c.replace(self.holder, given[0].name, 1)
                 if [re.sub(r"\s", "", syntax.text(n)) for n in returned(index, one)] == [mine]:
                     yield f"{one.name}({self.holder})"
 
 
-def value_of(index: Index, name: str, here: str) -> Value | str:
+def value_of(index: Index, name: str, c: str, here: str) -> Value | str:
     """Return an input that a role can hold, as seen from a file, or why none can."""
-    call = _CALL.fullmatch(name)
+    call = _CALL.fullmatch(c)
     if call is not None:
         found = index.functions(call[1], here)
         if not found or not all(_is_truth(one) for one in found):
@@ -70,17 +71,17 @@ def value_of(index: Index, name: str, here: str) -> Value | str:
         feature = _FEATURE.search(call[3])
         stem = call[1].removeprefix("guest_")
         member = f"{stem}_{feature[1].lower()}" if feature is not None else stem
-        return Value(name, member, 1, call[2])
-    path = _PATH.fullmatch(name)
-    if path is None and re.fullmatch(r"\w+", name):
-        return f"{name} is a variable of the host, so no role of a vCPU can hold it"
+        return Value(name, c, member, 1, call[2])
+    path = _PATH.fullmatch(c)
+    if path is None and re.fullmatch(r"\w+", c):
+        return f"{c} is a variable of the host, so no role of a vCPU can hold it"
     if path is None:
-        return f"how a function that calculates the role would read {name} is not known"
+        return f"how a function that calculates the role would read {c} is not known"
     steps = re.split(r"->|\.", path[2])[1:]
     width = _width(index, steps)
     if width is None:
         return f"how many bits {name} takes is not known"
-    return Value(name, steps[-1], width, path[1])
+    return Value(name, c, steps[-1], width, path[1])
 
 
 def _width(index: Index, steps: list[str]) -> int | None:

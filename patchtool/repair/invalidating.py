@@ -34,16 +34,19 @@ _DEPTH = 3
 """How many calls may lie between a change and what runs behind it."""
 
 
-def propose(index: Index, report: Report, names: Sequence[str]) -> Proposal:
-    """Return the candidates that invalidate the roles behind a change of some inputs."""
+def propose(index: Index, report: Report, name: str, texts: Sequence[str]) -> Proposal:
+    """Return the candidates that invalidate the roles behind a change of some inputs.
+
+    They are given by the C TEXTS that read them; NAME is what people call the first.
+    """
     roles = find_roles(index, Types(index))
     below = _always_set(index, report, roles)
     if below is None:
         return Proposal((), "no member tells a role that is valid from one that is not")
-    members = [member for name in names for member in _held_in(index, name)]
+    members = [member for text in texts for member in _held_in(index, text)]
     writers = list(_writers(index, members))
     if not writers:
-        stored = " or ".join(dict.fromkeys(members)) or names[0]
+        stored = " or ".join(dict.fromkeys(members)) or texts[0]
         return Proposal((), f"no plain store to {stored} was found, behind which to invalidate")
     contexts = _contexts(index, report)
     found = []
@@ -59,7 +62,7 @@ def propose(index: Index, report: Report, names: Sequence[str]) -> Proposal:
                 statements = tuple(line for line in lines if line.encode() in edit.text)
                 found.append(
                     Candidate(
-                        "invalidation", names[0], below, "", below, statements,
+                        "invalidation", name, below, "", below, statements,
                         (function.name,), False, (edit,),
                         contexts=tuple(c for c in contexts if f".{c}." in "".join(statements)),
                     )
@@ -70,10 +73,10 @@ def propose(index: Index, report: Report, names: Sequence[str]) -> Proposal:
     return Proposal((), f"no function behind {told} sets the contexts up again")
 
 
-def advice(index: Index, report: Report, name: str) -> str:
-    """Say what to do where no candidate helps against the change of an input."""
+def advice(index: Index, report: Report, name: str, text: str) -> str:
+    """Say what to do where no candidate helps against the change of an input, that TEXT reads."""
     below = _always_set(index, report, find_roles(index, Types(index)))
-    writers = [f"{one.name}()" for one in _writers(index, _held_in(index, name))]
+    writers = [f"{one.name}()" for one in _writers(index, _held_in(index, text))]
     missing = {c.context for c in report.contexts for one in c.fields if name in one.missing}
     contexts = [context for context in _contexts(index, report) if context in missing]
     where = f"in {' and '.join(writers)}" if writers else "wherever it changes"
@@ -82,18 +85,18 @@ def advice(index: Index, report: Report, name: str) -> str:
     return f"{what} of {' and '.join(contexts) or 'that context'} {where}"
 
 
-def is_told(index: Index, name: str) -> bool:
-    """Tell whether an input is something that user space tells a guest of its CPU."""
+def is_told(index: Index, text: str) -> bool:
+    """Tell whether C reads what user space tells a guest of its CPU."""
     registers = index.target.registers
-    queried = re.match(rf"(?:{registers.guest_queries})\(", name) is not None
-    return queried or re.split(r"->|\.", name)[-1] in registers.computed
+    queried = re.match(rf"(?:{registers.guest_queries})\(", text) is not None
+    return queried or re.split(r"->|\.", text)[-1] in registers.computed
 
 
-def _held_in(index: Index, name: str) -> tuple[str, ...]:
-    """Return the members that an input is kept in, or looked up in."""
-    if is_told(index, name) and "(" in name:
+def _held_in(index: Index, text: str) -> tuple[str, ...]:
+    """Return the members that an input is kept in, or looked up in, by the C that reads it."""
+    if is_told(index, text) and "(" in text:
         return index.target.registers.told
-    path = re.fullmatch(r".*(?:->|\.)(\w+)", name, re.DOTALL)
+    path = re.fullmatch(r".*(?:->|\.)(\w+)(?: & \w+)?", text, re.DOTALL)
     return (path[1],) if path is not None else ()
 
 

@@ -20,7 +20,6 @@ from patchtool.errors import PatchError
 from patchtool.model import FieldResult, Report, Witness
 from patchtool.outside import diff
 from patchtool.repair.fix import FileChange, Key, OpenGap, Outcome, Repair, gaps, results
-from patchtool.repair.register_access import parse_bit
 
 if TYPE_CHECKING:
     from patchtool.replay.program import Addition
@@ -263,7 +262,8 @@ def _subject(repair: Repair, settings: Settings) -> str:
 
 def _short(repair: Repair) -> str:
     """Return an input as a subject has room for it."""
-    return repair.input if parse_bit(repair.input) is not None else repair.candidate.member
+    is_c = re.search(r"->|\(", repair.input) is not None
+    return repair.candidate.member if is_c else repair.input
 
 
 def _changelog(repair: Repair, settings: Settings) -> Iterator[str]:
@@ -369,8 +369,7 @@ def _example(repair: Repair) -> Iterator[str]:
     )
     yield _table(one, witness)
     if witness.needs:
-        host = _listed([f"{n} is {v}" for n, v in witness.host if n in witness.needs])
-        yield _wrapped(f"That takes a host on which {host}.")
+        yield _wrapped(f"That takes a host with {_listed(witness.of_host(needed=True))}.")
 
 
 def _history(repair: Repair) -> Iterator[str]:
@@ -386,11 +385,8 @@ def _history(repair: Repair) -> Iterator[str]:
         "after state A than after state B:"
     )
     after = ("after A", "after B")
-    rows = [("", "state A", "state B", "state C")]
-    rows += [
-        (name, str(a), str(b), str(c))
-        for (name, a), (_, b), (_, c) in zip(witness.a, witness.b, witness.c, strict=True)
-    ]
+    rows: list[tuple[str, ...]] = [("", "state A", "state B", "state C")]
+    rows += [(given.name, *given.words) for given in witness.inputs]
     told = [f"  {_valued(one, witness)} {when}: {value}"
             for when, value in zip(after, witness.said, strict=True)]  # fmt: skip
     yield "\n".join([_columns(rows), *told])
@@ -410,12 +406,12 @@ def _witness(repair: Repair) -> tuple[Key, FieldResult, Witness] | None:
 
 def _table(one: FieldResult, witness: Witness) -> str:
     deciding = {(given.name, given.source) for given in one.inputs}
-    names = [name for name, _ in witness.a]
-    rows = []
-    for (name, a), (_, b), source in zip(witness.a, witness.b, witness.sources, strict=True):
-        if a != b or (name, source) in deciding:
-            where = f" ({source.rpartition(' & ')[0]})" if names.count(name) > 1 else ""
-            rows.append((f"{name}{where}", str(a), str(b)))
+    plain = [name for name, _ in witness.a]
+    rows = [
+        (given.name, *given.words)
+        for name, given in zip(plain, witness.inputs, strict=True)
+        if given.values[0] != given.values[1] or (name, given.source) in deciding
+    ]
     rows += [(name, f"{value:#x}", f"{value:#x}") for name, value in witness.role]
     before, after = witness.said
     rows.append((_valued(one, witness), before, after))

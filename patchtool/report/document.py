@@ -10,7 +10,16 @@ import json
 from typing import TYPE_CHECKING
 
 from patchtool import __version__
-from patchtool.model import Context, FieldResult, Finding, Place, Report, Suppressed, Witness
+from patchtool.model import (
+    Context,
+    FieldResult,
+    Finding,
+    Place,
+    Report,
+    Suppressed,
+    Witness,
+    number,
+)
 from patchtool.report.words import rows, safe, sentence
 
 if TYPE_CHECKING:
@@ -75,7 +84,9 @@ def _field(result: FieldResult) -> dict[str, object]:
         "inputs": [
             {
                 "name": safe(one.name),
+                "c": safe(one.source),
                 "source": safe(one.source),
+                "bits": None if one.span is None else list(one.span),
                 "covered_by": [safe(name) for name in one.covered_by],
             }
             for one in result.inputs
@@ -97,25 +108,43 @@ def _field(result: FieldResult) -> dict[str, object]:
 def _three_states(witness: Witness) -> dict[str, object]:
     """Return states A, B and C: what a full set-up with C leaves after A, and after B."""
     known = _witness(witness)
-    names = [safe(name) for name, *_ in rows(witness)]
-    last = [value for _, value in witness.c]
-    keys = ("a", "b", "values", "element", "bits", "sources", "host")
-    return {**{key: known[key] for key in keys}, "c": dict(zip(names, last, strict=True))}
+    keys = ("a", "b", "values", "element", "bits", "sources", "inputs", "host", "constants")
+    last = {safe(one.name): one.values[2] for one in rows(witness)}
+    return {**{key: known[key] for key in keys}, "c": last}
 
 
 def _witness(witness: Witness) -> dict[str, object]:
     table = rows(witness)
     return {
-        "a": {safe(name): a for name, _, a, _ in table},
-        "b": {safe(name): b for name, _, _, b in table},
+        "a": {safe(one.name): one.values[0] for one in table},
+        "b": {safe(one.name): one.values[1] for one in table},
         "element": safe(witness.element),
         "bits": None if witness.span is None else list(witness.span),
         "role": key(witness),
         "values": list(witness.values),
         "differs": [safe(name) for name in witness.differs],
         "compared": [{"member": safe(name), "value": hex(value)} for name, value in witness.role],
-        "sources": {safe(name): safe(source) for name, source, _, _ in table},
+        "sources": {safe(one.name): safe(one.source) for one in table},
+        "inputs": [
+            {
+                "name": safe(one.name),
+                "c": safe(one.source),
+                "bits": list(one.span),
+                "values": list(one.values),
+                "words": [safe(word) for word in one.words],
+            }
+            for one in table
+        ],
         "host": {safe(name): value for name, value in witness.host},
+        "constants": [
+            {
+                "name": safe(name),
+                "c": safe(one.source),
+                "value": value,
+                "words": safe(one.words or number(value)),
+            }
+            for (name, value), one in zip(witness.host, witness.constants, strict=True)
+        ],
         "needs": [safe(name) for name in witness.needs],
     }
 

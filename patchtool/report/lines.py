@@ -20,10 +20,10 @@ from patchtool.report.words import (
     located,
     origin,
     origin_of,
-    rows,
     safe,
     said,
     sentence,
+    stated,
     undecided,
     valued,
     way,
@@ -202,20 +202,18 @@ def _details(one: Finding) -> Iterator[str]:
     result, witness = one.result, one.witness
     if one.kind == "accumulates":
         if witness is not None:
-            last = ", ".join(f"{safe(name)}={value}" for name, value in witness.c)
-            for label, column, value in zip("AB", (2, 3), witness.said, strict=True):
-                state = ", ".join(f"{safe(row[0])}={row[column]}" for row in rows(witness))
+            for number, (label, value) in enumerate(zip("AB", witness.said, strict=True)):
+                state = stated(witness, number)
                 yield f"state {label}: {state}: {valued(result, witness)}={value} behind C"
-            yield f"state C: {last}: a full set-up, which adds to what it finds"
+            yield f"state C: {stated(witness, 2)}: a full set-up, which adds to what it finds"
         return
     for given in result.inputs:
         read = origin(given.name, given.source)
         carriers = ", ".join(map(safe, given.covered_by)) or "nothing"
         yield f"{safe(given.name)}{f' ({read})' if read else ''}: carried by {carriers}"
     if witness is not None:
-        for label, column, value in zip("AB", (2, 3), witness.said, strict=True):
-            state = ", ".join(f"{safe(row[0])}={row[column]}" for row in rows(witness))
-            yield f"state {label}: {state}: {valued(result, witness)}={value}"
+        for number, (label, value) in enumerate(zip("AB", witness.said, strict=True)):
+            yield f"state {label}: {stated(witness, number)}: {valued(result, witness)}={value}"
         yield "role: " + ", ".join(f"{safe(n)}={v:#x}" for n, v in witness.role) + " in both"
     for reason in result.reasons:
         yield sentence(str(reason))

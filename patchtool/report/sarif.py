@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -22,10 +22,10 @@ from patchtool.report.words import (
     listed,
     located,
     origin_of,
-    rows,
     safe,
     said,
     sentence,
+    stated,
     undecided,
     valued,
     way,
@@ -223,17 +223,14 @@ def _flow(report: Report, finding: Finding, witness: Witness) -> Node:
 
     Of an accumulation: the one for C that follows A, and the one that follows B.
     """
-    table = rows(witness)
     guard, entry = finding.context.place, finding.context.entry
     member = valued(finding.result, witness)
     role = ", ".join(f"{safe(name)}={value:#x}" for name, value in witness.role)
     steps: list[tuple[Place, str]] = []
 
-    def state(label: str, values: Iterable[int]) -> None:
-        told = ", ".join(
-            f"{safe(row[0])}={value}" for row, value in zip(table, values, strict=True)
-        )
-        steps.append((functions.get(entry[0], guard) if entry else guard, f"State {label}: {told}"))
+    def state(label: str, number: int) -> None:
+        told = f"State {label}: {stated(witness, number)}"
+        steps.append((functions.get(entry[0], guard) if entry else guard, told))
         steps.extend(
             (functions[name], f"{way([name])} is called") for name in entry[1:] if name in functions
         )
@@ -241,15 +238,15 @@ def _flow(report: Report, finding: Finding, witness: Witness) -> Node:
     functions = _functions(report)
     one, other = witness.said
     if finding.kind == "accumulates":
-        for label, column, value in (("A", 2, one), ("B", 3, other)):
-            state(label, (int(row[column]) for row in table))
+        for number, (label, value) in enumerate((("A", one), ("B", other))):
+            state(label, number)
             steps.append((guard, "The set-up is not skipped"))
-            state("C", (value for _, value in witness.c))
+            state("C", 2)
             steps.append((guard, f"The set-up is not skipped, and {member} is {value} behind it"))
     else:
-        state("A", (row[2] for row in table))
+        state("A", 0)
         steps.append((guard, f"The full set-up stores {member}={one} and {role}"))
-        state("B", (row[3] for row in table))
+        state("B", 1)
         steps.append(
             (
                 guard,

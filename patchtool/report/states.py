@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from patchtool.model import FieldResult, Witness
-from patchtool.report.words import of_host, origin, safe, valued
+from patchtool.report.words import of_host, origin, rows, safe, valued
 
 GAP = 3
 """The blanks between two columns."""
 
-LEGEND = "A star stands between values that differ."
-
 _HEAD, _DIFFERS = "2", "1"
+_UNLIKE = "!="
+"""What stands between two values that differ."""
 
 
 class Row(NamedTuple):
@@ -54,10 +54,10 @@ def pairs(result: FieldResult, witnesses: Sequence[Witness], room: int) -> Shown
         kept = [key for key in names if key in deciding or not _is_alike(key, witnesses)]
     else:
         kept = list(names)
-    rows = _table(names, kept, witnesses, valued(result, first))
+    whole = _table(names, kept, witnesses, valued(result, first))
     plain = len(witnesses) == 1 or not any(one.element for one in witnesses)
-    if plain and _wide(rows) <= room:
-        return Shown((rows,), _alike(names, kept, first))
+    if plain and _wide(whole) <= room:
+        return Shown((whole,), _alike(names, kept, first))
     kept = [key for key in names if not _is_alike(key, witnesses)]
     tables = _in_room(names, kept, witnesses, room)
     return Shown((*tables, _values(result, witnesses)), _alike(names, kept, first))
@@ -65,14 +65,11 @@ def pairs(result: FieldResult, witnesses: Sequence[Witness], room: int) -> Shown
 
 def history(witness: Witness) -> Shown:
     """Return the three states of an accumulation."""
-    names = _names((witness,))
-    columns = [dict(zip(names, (v for _, v in state), strict=True))
-               for state in (witness.a, witness.b, witness.c)]  # fmt: skip
-    kept = [key for key in names if len({column[key] for column in columns}) > 1]
-    rows = [Row(("history", "A", "B", "C"), _HEAD)]
-    for key in kept:
-        rows.append(Row((names[key], *(number(column[key]) for column in columns))))
-    return Shown((rows,), _alike(names, kept, witness))
+    names, known = _names((witness,)), _of(witness)
+    kept = [key for key in names if len(set(known[key])) > 1]
+    shown = [Row(("history", "A", "B", "C"), _HEAD)]
+    shown += [Row((names[key], *known[key])) for key in kept]
+    return Shown((shown,), _alike(names, kept, witness))
 
 
 def kept(result: FieldResult, witness: Witness) -> str:
@@ -114,11 +111,6 @@ def of_hosts(witnesses: Sequence[Witness]) -> Iterator[str]:
             yield f"{words} {host}"
 
 
-def number(value: int) -> str:
-    """Return the value of an input as a person reads it."""
-    return str(value) if value < 4096 else hex(value)
-
-
 # -- inputs --------------------------------------------------------------------------------
 
 
@@ -133,11 +125,11 @@ def _names(witnesses: Sequence[Witness]) -> dict[Key, str]:
     return names
 
 
-def _of(witness: Witness) -> dict[Key, tuple[int, int]]:
-    return {
-        (name, source): (a, b)
-        for (name, a), (_, b), source in zip(witness.a, witness.b, witness.sources, strict=True)
-    }
+def _of(witness: Witness) -> dict[Key, tuple[str, ...]]:
+    """Return the values of each input in the states, as a person reads them."""
+    plain = (name for name, _ in witness.a)
+    given = zip(plain, rows(witness), strict=True)
+    return {(name, one.source): tuple(map(safe, one.words)) for name, one in given}
 
 
 def _is_alike(key: Key, witnesses: Sequence[Witness]) -> bool:
@@ -150,9 +142,7 @@ def _alike(names: dict[Key, str], kept: Sequence[Key], witness: Witness) -> str:
     """Say which values the inputs have that no table shows."""
     known = _of(witness)
     return ", ".join(
-        f"{name}={number(known[key][0])}"
-        for key, name in names.items()
-        if key not in kept and key in known
+        f"{name}={known[key][0]}" for key, name in names.items() if key not in kept and key in known
     )
 
 
@@ -164,33 +154,33 @@ def _table(
 ) -> Rows:
     """Return one table of inputs, pair beside pair, the values of the field last if it has a LABEL.
 
-    A star tells what differs.
+    A sign between two values tells that they differ.
     """
     columns = []
     for witness in witnesses:
         known = _of(witness)
         told = [known.get(key) for key in kept]
-        spelt = [None if pair is None else (number(pair[0]), number(pair[1])) for pair in told]
-        columns.append(_column([*spelt, *([witness.said] if label else [])]))
+        columns.append(_column([*told, *([witness.said] if label else [])]))
     labels = ["witness", *(names[key] for key in kept), *([label] if label else [])]
     found = []
     for at, row in enumerate(zip(labels, *columns, strict=True)):
-        colour = _HEAD if not at else _DIFFERS if any("*" in cell for cell in row[1:]) else ""
+        colour = _HEAD if not at else _DIFFERS if any(_UNLIKE in cell for cell in row[1:]) else ""
         found.append(Row(row, colour))
     return found
 
 
-def _column(spelt: Sequence[tuple[str, str] | None]) -> list[str]:
-    shown = [("A", " ", "B")]
+def _column(spelt: Sequence[tuple[str, ...] | None], sign: str = _UNLIKE) -> list[str]:
+    blank = " " * len(sign)
+    shown = [("A", blank, "B")]
     for one in spelt:
         a, b = one or ("", "")
-        shown.append((a, "*" if a != b else " ", b))
+        shown.append((a, sign if a != b else blank, b))
     left, right = (max(len(row[i]) for row in shown) for i in (0, 2))
     return [f"{a:>{left}} {mark} {b:<{right}}".rstrip() for a, mark, b in shown]
 
 
-def _wide(rows: Rows) -> int:
-    columns = list(zip(*(row.cells for row in rows), strict=True))
+def _wide(shown: Rows) -> int:
+    columns = list(zip(*(row.cells for row in shown), strict=True))
     return sum(max(map(len, column)) for column in columns) + GAP * (len(columns) - 1)
 
 
@@ -203,20 +193,20 @@ def _in_room(
         most = len(witnesses)
         while most > at + 1 and _wide(_table(names, kept, witnesses[at:most])) > room:
             most -= 1
-        head, *rows = _table(names, kept, witnesses[at:most])
+        head, *below = _table(names, kept, witnesses[at:most])
         if len(witnesses) > 1:
             numbers = (str(n) for n in range(at + 1, most + 1))
-            yield [Row((head.cells[0], *numbers), _HEAD), Row(("", *head.cells[1:]), _HEAD), *rows]
+            yield [Row((head.cells[0], *numbers), _HEAD), Row(("", *head.cells[1:]), _HEAD), *below]
         else:
-            yield [head, *rows]
+            yield [head, *below]
         at = most
 
 
 def _values(result: FieldResult, witnesses: Sequence[Witness]) -> Rows:
     """Return what each state needs, a pair in a row, with the part of the field that differs."""
-    head, *column = _column([one.said for one in witnesses])
-    rows = [Row((safe(result.member), head), _HEAD)]
+    head, *column = _column([one.said for one in witnesses], " ")  # all of them differ
+    shown = [Row((safe(result.member), head), _HEAD)]
     for at, (one, told) in enumerate(zip(witnesses, column, strict=True), 1):
         words = [str(at) if len(witnesses) > 1 else "", safe(one.part(result.member))]
-        rows.append(Row((" ".join(filter(None, words)), told), _DIFFERS))
-    return rows
+        shown.append(Row((" ".join(filter(None, words)), told), _DIFFERS))
+    return shown

@@ -67,8 +67,6 @@ class _Writer:
         self._contexts = tuple(one for one in report.contexts if one.fields)
         self._told: set[tuple[Place, str]] = set()
         """The lines that were quoted, each with what was said of it."""
-        self._starred = False
-        """Whether a table of states was explained; one legend does for all of them."""
 
     @property
     def _is_wide(self) -> bool:
@@ -231,11 +229,7 @@ class _Writer:
             yield from self._wrapped(f"{words}: {found.alike}", _INDENT, f"{_INDENT}    ")
         for words in states.of_hosts(witnesses):
             yield from self._wrapped(words, _INDENT, f"{_INDENT}    ")
-        words = states.skipped(result, witnesses)
-        if not self._starred:
-            self._starred = True
-            words = f"{states.LEGEND} {words}"
-        yield from self._wrapped(words, _INDENT, _INDENT)
+        yield from self._wrapped(states.skipped(result, witnesses), _INDENT, _INDENT)
 
     def _history(self, result: FieldResult, witness: Witness) -> Iterator[str]:
         """Yield three states, the last of which leaves what the one before it decides."""

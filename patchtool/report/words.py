@@ -15,14 +15,13 @@ if TYPE_CHECKING:
         Anchor,
         FieldResult,
         Finding,
+        Given,
         Place,
         Report,
         Suppressed,
         Unknown,
         Witness,
     )
-
-_MASKED = ("CR0.", "CR4.", "EFER.")
 
 
 def safe(text: str) -> str:
@@ -84,10 +83,9 @@ def said(place: Place, message: str) -> str:
 
 def origin(name: str, source: str) -> str:
     """Return where an input is read; "" where its name says so already."""
-    if name == source:
-        return ""
-    # The mask says again which bit it is.
-    return safe(source.rpartition(" & ")[0] if name.startswith(_MASKED) else source) or safe(source)
+    from patchtool.model import read_from
+
+    return safe(read_from(name, source))
 
 
 def identifier(rule: str) -> str:
@@ -138,15 +136,7 @@ def acceptance(one: Suppressed) -> str:
 
 def of_host(witness: Witness, needed: bool = False) -> list[str]:
     """Return in words what a witness takes the host to be; NEEDED: what it has to be."""
-    words = []
-    for name, value in witness.host:
-        if needed and name not in witness.needs:
-            continue
-        if " is " in name:
-            words.append(safe(name if value else name.replace(" is ", " is not ")))
-        else:
-            words.append(f"{safe(name)}={value if value < 10 else hex(value)}")
-    return words
+    return [safe(words) for words in witness.of_host(needed)]
 
 
 def valued(result: FieldResult, witness: Witness) -> str:
@@ -156,25 +146,14 @@ def valued(result: FieldResult, witness: Witness) -> str:
     return safe(f"{result.member}{joint}{element}")
 
 
-def rows(witness: Witness | None) -> tuple[tuple[str, str, int, int], ...]:
-    """Return a witness row by row: a name of its own, where it is read, A, B.
+def rows(witness: Witness | None) -> tuple[Given, ...]:
+    """Return the inputs of a witness, none where there is no witness."""
+    return () if witness is None else witness.inputs
 
-    Two register files may both have an EFER.LMA: the first that differs keeps the
-    plain name, the others are told apart by where they are read.
-    """
-    if witness is None:
-        return ()
-    table = [
-        (name, source, a, b)
-        for (name, a), (_, b), source in zip(witness.a, witness.b, witness.sources, strict=True)
-    ]
-    plain: dict[str, str] = {}
-    for name, source, *_ in sorted(table, key=lambda row: row[2] == row[3]):
-        plain.setdefault(name, source)
-    return tuple(
-        (name if plain[name] == source else f"{name} ({origin(name, source)})", source, a, b)
-        for name, source, a, b in table
-    )
+
+def stated(witness: Witness, state: int) -> str:
+    """Return one state of a witness on a line, the first one 0."""
+    return ", ".join(f"{safe(one.name)}={safe(one.words[state])}" for one in rows(witness))
 
 
 def accounted(report: Report) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from patchtool.c.layout import CType, IntType, PointerType, RecordType, settled
 from patchtool.c.lower import Trouble
 from patchtool.c.memory import Fact, Function, Int, Loc, Opaque, Unclear, is_shared, member_of
-from patchtool.model import FieldResult, Input, Place, Reason, Verdict, Witness
+from patchtool.model import Constant, FieldResult, Input, Place, Reason, Verdict, Witness
 from patchtool.proof import bits
 from patchtool.proof.bits import Bits, Cond, Symbol, Term, Under, Word
 from patchtool.proof.coverage import (
@@ -25,6 +25,7 @@ from patchtool.proof.coverage import (
     Witnessed,
     can_hold,
 )
+from patchtool.rules.naming import Names
 from patchtool.world import hosts
 from patchtool.world.constants import host_constant, unclear_change
 from patchtool.world.entries import Path, Tree, context_name
@@ -79,6 +80,7 @@ class Terms:
         self._troubles = troubles
         self._registers = tree.index.target.registers
         self.out = path.lowered
+        self._names = Names(tree, path.lowered)
         self.guard = path.guard
         self.contexts = tuple({c.context: None for c in path.guard.comparisons})
         self._full = not self.guard.skips
@@ -356,21 +358,9 @@ class Terms:
             return None
         return host_constant(self.tree, word)
 
-    def _spelt(self, word: Word) -> str:
-        text = word.name
-        for root, name in self.out.aliases.items():
-            text = text.replace(root, name)
-        return text
-
     def _unit(self, symbol: Symbol) -> Unit:
-        registers = self._registers
-        register = registers.members.get(member_of(symbol.word))
-        spelt = self._spelt(symbol.word)
-        if register is None:
-            return Unit(spelt, spelt, (symbol,))
-        name = registers.name(register, symbol.position)
-        macro = registers.macro(register, symbol.position)
-        return Unit(name, f"{spelt} & {macro}", (symbol,))
+        name = self._names.of(symbol)
+        return Unit(name.text, name.c, (symbol,))
 
     def _legal(self, inputs: frozenset[Symbol]) -> list[Cond]:
         """Return the architectural facts about the registers among some symbols."""
@@ -438,8 +428,9 @@ class Terms:
     def _is_known(self, word: Word) -> bool:
         """Tell whether the value that a constant has in a witness is one that hosts have."""
         vendors = self.tree.index.target.vendors
-        truth = self._width(word, 1) == 1
-        return truth or any(hosts.usual(self.tree, word, one) for one in vendors)
+        if self._width(word, 1) == 1 or self._names.parameter(word) is not None:
+            return True
+        return any(hosts.usual(self.tree, word, one) for one in vendors)
 
     def _usual(self, inputs: frozenset[Symbol]) -> list[Cond]:
         """Return what is usual for inputs that the kernel keeps in members of some names."""
@@ -707,7 +698,12 @@ class Terms:
         known = dict(answer.inputs)
         told = {**known, **{one: () for one in answer.missing_units if one not in known}}
         inputs = tuple(
-            Input(unit.name, unit.source, _carried(unit, told[unit], invalidated))
+            Input(
+                unit.name,
+                unit.source,
+                _carried(unit, told[unit], invalidated),
+                self._names.span(unit),
+            )
             for unit in sorted(told, key=lambda one: (one.name, one.source))
         )
         shown: list[Witness] = []
@@ -760,27 +756,46 @@ class Terms:
             )
             spelt = (one, other)
         order = sorted(range(len(w.units)), key=lambda i: (w.units[i].name, w.units[i].source))
-        return Witness(
-            tuple((w.units[i].name, w.a[i]) for i in order),
-            tuple((w.units[i].name, w.b[i]) for i in order),
-            tuple(w.units[i].source for i in order),
-            w.differs,
-            w.role,
-            values,
-            tuple((u.name, value) for u, value in w.host if self._is_known(u.bits[0].word)),
-            tuple(unit.name for unit in w.needs),
-            element,
-            span,
-            spelt,
-            tuple((w.units[i].name, w.c[i]) for i in order) if w.c else (),
+        units = tuple(w.units[i] for i in order)
+        numbers = [
+            tuple(self._names.value(u, state[i]) for u, i in zip(units, order, strict=True))
+            for state in (w.a, w.b, *([w.c] if w.c else []))
+        ]
+        a, b, *c = (
+            tuple((u.name, value) for u, value in zip(units, state, strict=True))
+            for state in numbers
         )
+        told = [(u, value) for u, value in w.host if self._is_known(u.bits[0].word)]
+        host = [(self._called(u, w), self._names.value(u, value)) for u, value in told]
+        return Witness(
+            a, b, tuple(u.source for u in units), w.differs, w.role, values,
+            host=tuple(host),
+            needs=tuple(self._called(unit, w) for unit in w.needs),
+            element=element, span=span, spelt=spelt,
+            c=next(iter(c), ()),
+            words=tuple(
+                tuple(self._names.words(u, state[i]) for state in numbers)
+                for i, u in enumerate(units)
+            ),
+            spans=tuple(map(self._names.span, units)),
+            constants=tuple(
+                Constant(u.source, self._names.words(u, value))
+                for (u, _), (_, value) in zip(told, host, strict=True)
+            ),
+        )  # fmt: skip
+
+    def _called(self, unit: Unit, w: Witnessed) -> str:
+        """Return the name of a constant of the host, or its C text where two share a name."""
+        alike = sum(one.name == unit.name for one, _ in w.host)
+        return unit.name if alike < 2 else unit.source
 
 
 def _carried(
     unit: Unit, names: tuple[str, ...], invalidated: Mapping[Unit, Invalidated]
 ) -> tuple[str, ...]:
     """Return what carries an input; where no member of a role does, what invalidates the role."""
-    one = next((one for other, one in invalidated.items() if other.name == unit.name), None)
+    key = unit.name, unit.source
+    one = next((one for other, one in invalidated.items() if other[:2] == key), None)
     if one is None or names:
         return names
     return (f"invalidation by {one.by}()" if one.by else one.carrier,)

@@ -8,7 +8,17 @@ They restrict which states a witness may show; a verdict prints the ones it rest
 
 from __future__ import annotations
 
-from patchtool.target.record import Implication, Options, Phase, Registers, Target, Use
+from patchtool.target.record import (
+    Implication,
+    Named,
+    Options,
+    Part,
+    Phase,
+    Query,
+    Registers,
+    Target,
+    Use,
+)
 from patchtool.target.where import FOLDER, GENERIC, HEADER, HEADERS, ROOTS
 
 REGISTER_BITS: dict[str, dict[int, str]] = {
@@ -30,6 +40,83 @@ _IMPLICATIONS: tuple[Implication, ...] = (
     Implication(("CR0", "PG"), ("CR0", "PE"), "CR0.PG=1 implies CR0.PE=1"),
     Implication(("CR4", "PCIDE"), ("EFER", "LMA"), "CR4.PCIDE=1 implies EFER.LMA=1"),
 )
+
+_YES = {0: "no", 1: "yes"}
+
+
+def _capability(position: int, name: str, macro: str = "VMX_EPT_{}_BIT") -> Part:
+    return Part(name, position, position, macro.format(name))
+
+
+_EPT_CAPABILITIES = (
+    _capability(0, "EXECUTE_ONLY"),
+    _capability(6, "PAGE_WALK_4"),
+    _capability(7, "PAGE_WALK_5"),
+    _capability(8, "UC", "VMX_EPTP_{}_BIT"),
+    _capability(14, "WB", "VMX_EPTP_{}_BIT"),
+    _capability(16, "2MB_PAGE"),
+    _capability(17, "1GB_PAGE"),
+    _capability(20, "INVEPT"),
+    _capability(21, "AD"),
+    _capability(25, "EXTENT_CONTEXT"),
+    _capability(26, "EXTENT_GLOBAL"),
+)
+_EPTP = (
+    Part("MT", 0, 2, "VMX_EPTP_MT_MASK", {0: "UC", 6: "WB"}),
+    Part("PWL", 3, 5, "VMX_EPTP_PWL_MASK", {3: "4 levels", 4: "5 levels"}),
+    Part("AD", 6, 6, "VMX_EPTP_AD_ENABLE_BIT"),
+)
+_VM_TYPES = ("DEFAULT_VM", "SW_PROTECTED_VM", "SEV_VM", "SEV_ES_VM", "SNP_VM", "TDX_VM")
+
+
+def _halves(**msrs: str) -> dict[str, Named]:
+    """Return the names of MSRs of which the kernel keeps either half in a member."""
+    return {
+        f"nested_vmx_msrs.{stem}_{half}": Named(f"IA32_VMX_{name}[{bits}]")
+        for stem, name in msrs.items()
+        for half, bits in (("low", "31:0"), ("high", "63:32"))
+    }
+
+
+_NAMES: dict[str, Named] = {
+    "kvm_vcpu_arch.maxphyaddr": Named("MAXPHYADDR"),
+    "kvm_vcpu_arch.reserved_gpa_bits": Named("reserved_gpa_bits"),
+    "kvm_host_values.maxphyaddr": Named("MAXPHYADDR"),
+    "cpuinfo_x86.x86_phys_bits": Named("MAXPHYADDR"),
+    "shadow_phys_bits": Named("MAXPHYADDR (shadow_phys_bits)"),
+    "kvm_arch.vm_type": Named(
+        "VM type", {number: f"KVM_X86_{name}" for number, name in enumerate(_VM_TYPES)}
+    ),
+    **_halves(
+        pinbased_ctls="TRUE_PINBASED_CTLS",
+        procbased_ctls="TRUE_PROCBASED_CTLS",
+        secondary_ctls="PROCBASED_CTLS2",
+        exit_ctls="TRUE_EXIT_CTLS",
+        entry_ctls="TRUE_ENTRY_CTLS",
+        misc="MISC",
+    ),
+    "nested_vmx_msrs.ept_caps": Named("IA32_VMX_EPT_VPID_CAP", parts=_EPT_CAPABILITIES),
+    "nested_vmx_msrs.vpid_caps": Named("IA32_VMX_EPT_VPID_CAP[63:32]"),
+    "nested_vmx_msrs.basic": Named("IA32_VMX_BASIC"),
+    "nested_vmx_msrs.vmfunc_controls": Named("IA32_VMX_VMFUNC"),
+    "vmcs12.ept_pointer": Named("EPTP", parts=_EPTP),
+    "vmcs12.*": Named("vmcs12->{}"),
+}
+"""Names from the SDM, volume 3, "VMX Capability Reporting Facility" and "EPTP"; the types of a
+VM are those of KVM_CREATE_VM."""
+
+_FEATURE = r"X86_FEATURE_(\w+)"
+_ANSWERS = (
+    Query(r"guest_cpu\w*_has|guest_can_use", _FEATURE, Named("guest CPUID.{}", _YES)),
+    Query(r"(?:boot|static|this)_cpu_has|cpu_feature_enabled", _FEATURE, Named("CPUID.{}", _YES)),
+    Query(r"kvm_cpu_cap_has", _FEATURE, Named("KVM's CPUID.{}", _YES)),
+    Query(r"boot_cpu_has_bug", r"X86_BUG_(\w+)", Named("CPU bug {}", _YES)),
+    Query(r"guest_cpuid_is_amd(?:_\w+)?", "", Named("guest vendor", {0: "other", 1: "AMD"})),
+    Query(r"guest_cpuid_is_intel(?:_\w+)?", "",
+          Named("guest vendor", {0: "other", 1: "Intel"})),
+    Query(r"cpuid_query_maxphyaddr", "", Named("MAXPHYADDR")),
+    Query(r"cpuid_query_maxguestphyaddr", "", Named("guest GuestPhysBits")),
+)  # fmt: skip
 
 REGISTERS = Registers(
     bits=REGISTER_BITS,
@@ -62,6 +149,8 @@ REGISTERS = Registers(
     computed=frozenset({"reserved_gpa_bits"}),
     births=r"kvm_arch_vcpu_(?:create|init|setup)|(?:kvm|vmx|svm)_(?:create_vcpu|vcpu_create)",
     fixed=frozenset({"boot_cpu_data", "kvm_host", "kvm_x86_ops"}),
+    names=_NAMES,
+    answers=_ANSWERS,
 )
 
 KVM = Target(
@@ -70,6 +159,7 @@ KVM = Target(
     header=HEADER,
     host="kvm_vcpu_arch",
     main="arch/x86/kvm/mmu/mmu.c",
+    module="kvm",
     generic=GENERIC,
     watched=(
         "arch/x86/include/uapi/asm/processor-flags.h",

@@ -35,6 +35,42 @@ class Implication(NamedTuple):
     text: str
 
 
+class Part(NamedTuple):
+    """Bits ``low`` to ``high`` of a word that have a name of their own.
+
+    ``macro`` is how C spells them; ``values`` says in words what numbers there stand for.
+    """
+
+    name: str
+    low: int
+    high: int
+    macro: str
+    values: Mapping[int, str] = {}
+
+
+class Named(NamedTuple):
+    """What people call a word that is no register; ``values`` and ``parts`` as of a part.
+
+    ``{}`` in the name stands for what the pattern that led here has captured.
+    """
+
+    name: str
+    values: Mapping[int, str] = {}
+    parts: tuple[Part, ...] = ()
+
+
+class Query(NamedTuple):
+    """What people call an answer about a CPU, by regular expressions for the question.
+
+    ``function`` matches the name of the function or macro, ``argument`` what it is asked
+    with, behind the CPU; the first group of either is what ``{}`` stands for in the name.
+    """
+
+    function: str
+    argument: str
+    named: Named
+
+
 class Registers(NamedTuple):
     """Registers of the hardware, and what is true of their bits.
 
@@ -51,6 +87,11 @@ class Registers(NamedTuple):
     members ``told``, what is ``computed`` from that in members as well; functions whose
     names match ``births`` run before any set-up.  ``fixed`` are objects that hold what the
     host's CPU is.
+
+    ``names`` says what people call a word that is no register: ``tag.member`` is a member of
+    ``struct tag``, ``tag.*`` any other one, and a name alone an object of file scope.
+    ``answers`` says it of what the queries return.  Names are for people: no verdict rests on
+    one, and where there is none a word is called by its C text.
     """
 
     bits: Mapping[str, Mapping[int, str]] = {}
@@ -67,6 +108,8 @@ class Registers(NamedTuple):
     computed: frozenset[str] = frozenset()
     births: str = "(?!)"
     fixed: frozenset[str] = frozenset()
+    names: Mapping[str, Named] = {}
+    answers: tuple[Query, ...] = ()
 
     def name(self, register: str, position: int) -> str:
         """Return ``REGISTER.BIT``, with the number where the bit has no name here."""
@@ -110,8 +153,9 @@ class Use(NamedTuple):
 class Target(NamedTuple):
     """One body of C in a kernel tree: where it lies and what cannot be read from it.
 
-    ``name`` is what people call it.  ``folder`` holds its C files; in them is looked for
-    whoever uses a name, and ``main`` is the one where nothing better is known.  The folders
+    ``name`` is what people call it, ``module`` what of it is built in where no Makefile says
+    more.  ``folder`` holds its C files; in them is looked for whoever uses a name, and
+    ``main`` is the one where nothing better is known.  The folders
     ``generic`` hold C that is built into it and knows nothing of it.  ``header``
     declares what it keeps, ``host`` is the tag of the structure there in which its cached
     state lies, by value.
@@ -141,6 +185,7 @@ class Target(NamedTuple):
     header: str
     host: str
     main: str
+    module: str = ""
     generic: tuple[str, ...] = ()
     watched: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()

@@ -21,7 +21,8 @@ _TOLD_OF = re.compile(
 _LINE_OF_CPP = re.compile(rb"^[ \t]*#.*$", re.M)
 _CALL = re.compile(rb"\s*\(")
 _START = re.compile(rb"\s*(?:module_init|\w+_initcall(?:_sync)?)\s*\(\s*(\w+)\s*\)\s*;")
-_PARAMETER = re.compile(rb"module_param\w*\s*\(([^;]*)\)\s*;")
+PARAMETER = re.compile(rb"module_param(\w*)\s*\(([^;]*)\)\s*;")
+"""The declaration of a parameter of a module: of which kind, and what it is given."""
 
 
 def host_constant(tree: Tree, word: Word) -> str | None:
@@ -139,8 +140,8 @@ def _is_told_of(tree: Tree, mention: Mention) -> bool:
 def _is_writable_parameter(tree: Tree, name: bytes) -> bool:
     """Tell whether an object is a parameter of a module that may be written at any time."""
     for file in tree.index.files_with(name):
-        for found in _PARAMETER.finditer(file.data):
-            *what, mode = found[1].split(b",")
+        for found in PARAMETER.finditer(file.data):
+            *what, mode = found[2].split(b",")
             octal = re.fullmatch(rb"\s*(0[0-7]*)\s*", mode)
             readable = int(octal[1], 8) & 0o222 == 0 if octal else b"W" not in mode
             if not readable and any(name in one.translate(WORDS).split() for one in what):

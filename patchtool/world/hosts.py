@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What hosts have: the values that KVM gives an object when it is loaded.
+"""What hosts have: the values that an object is given when it is loaded.
 
 In: an object of file scope that is alike for all vCPUs.  Out: the constants that reach it,
-each with the files it comes through.  No flow is followed: every constant that some call
-passes or returns counts.  A proof never rests on this, it only picks a witness.
+each with the files it comes through, and the parameter of a module that it holds.  No flow
+is followed: every constant that some call passes or returns counts.  A proof never rests on
+this, it only picks a witness.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from patchtool.c.memory import Fact
 from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node
 from patchtool.proof.bits import Word
+from patchtool.world.constants import PARAMETER
 from patchtool.world.effects import object_stores
 from patchtool.world.entries import Tree
+from patchtool.world.rivals import modules
 from patchtool.world.roles import callers
 
 _DEEPEST = 6
@@ -90,6 +93,23 @@ def _stored(node: Node, name: str) -> Iterator[Node | None]:
             operand = inner.child_by_field_name("argument")
             if operand is not None and syntax.text(operand) == name:
                 yield None
+
+
+def parameter_of(tree: Tree, name: str) -> str | None:
+    """Return what the command line calls the parameter that an object holds: ``kvm_amd.npt``.
+
+    None where a declaration says of no module that it has one.
+    """
+    word = name.encode()
+    for file in tree.index.files_with(word) if name.isidentifier() else ():
+        for found in PARAMETER.finditer(file.data):
+            called, *held = (one.strip().lstrip(b"&") for one in found[2].split(b","))
+            if word in held[:2] or (
+                word == called and not found[1].startswith((b"_named", b"_cb"))
+            ):
+                module = modules(tree).get(file.path, tree.index.target.module)
+                return f"{module.replace('-', '_')}.{called.decode('utf-8', 'replace')}"
+    return None
 
 
 _Values = set[Assigned]

@@ -24,7 +24,6 @@ from patchtool.world.roles import callers
 
 _MODULE = re.compile(rb"^([\w-]+?)-(?:y|objs|\$\(\w+\))\s*[+:]?=\s*((?:[^\n\\]|\\.)*)", re.M | re.S)
 _OBJECT = re.compile(rb"[\w/.-]+\.o\b")
-_COMMON = "kvm"
 MAX_CALLERS = 6
 
 
@@ -131,21 +130,23 @@ def _is_alike(one: Lowered, other: Lowered) -> bool:
 def _never_both(tree: Tree, one: Definition, other: Definition) -> bool:
     """Tell whether two functions belong to modules of two vendors."""
     a, b = (_vendors(tree, here, MAX_CALLERS) for here in (one, other))
-    return bool(a) and bool(b) and _COMMON not in a | b and a.isdisjoint(b)
+    common = tree.index.target.module
+    return bool(a) and bool(b) and common not in a | b and a.isdisjoint(b)
 
 
 def _vendors(tree: Tree, function: Definition, depth: int) -> frozenset[str]:
     """Return the modules from which a function is called, its own where that is a vendor's."""
-    own = modules(tree).get(function.file, _COMMON)
-    if own != _COMMON or depth == 0:
+    common = tree.index.target.module
+    own = modules(tree).get(function.file, common)
+    if own != common or depth == 0:
         return frozenset((own,))
     above = callers(tree.index, function.name)
     found = [_vendors(tree, one, depth - 1) for one in above if one.key != function.key]
-    return frozenset().union(*found) or frozenset((_COMMON,))
+    return frozenset().union(*found) or frozenset((common,))
 
 
 def modules(tree: Tree) -> dict[str, str]:
-    """Return the module that each file of KVM is built into, as its Makefile says.
+    """Return the module that each file is built into, as its Makefile says.
 
     Where there is none, a folder is taken for a module, and so is a file beside them.
     """

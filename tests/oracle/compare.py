@@ -51,11 +51,10 @@ def told_of(names, accumulates):
     for name in names:
         name = name.removeprefix("L1 ")
         for mark, plain in (
-            ("GBPAGES", "1 GiB pages"), ("guest_cpuid_is", "vendor"),
-            ("maxphyaddr", "MAXPHYADDR"), ("reserved_gpa_bits", "MAXPHYADDR"),
+            ("GBPAGES", "1 GiB pages"), ("vendor", "vendor"), ("reserved_gpa_bits", "MAXPHYADDR"),
         ):  # fmt: skip
             name = plain if mark in name else name
-        name = name.split()[0] if name.endswith("_BIT") else name.rpartition("->")[2]
+        name = re.sub(r"^ept_caps VMX_EPT_(\w+)_BIT$", r"IA32_VMX_EPT_VPID_CAP.\1", name)
         name = name.rpartition(".")[2] if name.islower() else name
         words.add(name)
     return ", ".join(sorted(words)) + ("; keeps old bits" if accumulates else "") or "-"

@@ -21,7 +21,7 @@ REGISTERS = (
     *("CR0.PG", "CR0.WP", "CR4.PSE", "CR4.PAE", "CR4.LA57", "CR4.SMEP", "CR4.SMAP", "CR4.PKE"),
     *("EFER.LMA", "EFER.NX"),
 )
-OTHERS = ("guest_mode", "smm", "vcpu->arch.maxphyaddr")
+OTHERS = ("guest_mode", "smm", "MAXPHYADDR")
 EPT = ("ept_pointer level", "ept_caps execonly", "ept_pointer accessed/dirty")
 ORDER = (
     *("CR0.WP", "CR0.PG", "CR4.PSE", "CR4.PAE", "CR4.LA57", "CR4.SMEP", "CR4.SMAP", "CR4.PKE"),

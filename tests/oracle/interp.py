@@ -805,7 +805,7 @@ class Machine:
         self.memory.bits, self.memory.refs = saved[0], dict(saved[1])
 
 
-WIDE = "vcpu->arch.maxphyaddr"
+WIDE = "MAXPHYADDR"
 
 
 def inputs(top, path):

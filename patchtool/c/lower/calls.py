@@ -41,7 +41,6 @@ from patchtool.c.memory import (
     LValue,
     Opaque,
     Pointer,
-    Root,
     State,
     Value,
 )
@@ -225,7 +224,7 @@ class Calls(Expressions):
             lvalue = self._local(name, ctype)
             if arguments is None:
                 if isinstance(ctype, PointerType):
-                    value: Value = Pointer(Loc(Root(name, "pointee")), settled(ctype.target))
+                    value: Value = self._pointee(name, settled(ctype.target))
                 else:
                     value = self._open(Fact("argument", function.name, name), ctype)
             elif position < len(arguments):
@@ -415,7 +414,7 @@ class Calls(Expressions):
         if inner.target.path and inner.target.path[-1] == member:
             return Pointer(Loc(inner.target.root, inner.target.path[:-1]), ctype)
         name = f"container_of({address_text(inner)}, struct {tag.split()[-1]}, {member})"
-        return Pointer(Loc(Root(name, "pointee")), ctype)
+        return self._pointee(name, ctype)
 
     def _bit_operation(self, name: str, node: Node, arguments: list[Node], state: State) -> Value:
         """Read a bit of a map of bits, and perhaps set it."""

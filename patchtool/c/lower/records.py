@@ -134,6 +134,8 @@ class Lowered:
         """Where a word of the surroundings was first read, and its width."""
         self.aliases: dict[str, str] = {}
         """How a root is spelt in the source, by its own name."""
+        self.pointees: dict[str, CType] = {}
+        """What a pointer of the surroundings points to, by the name of the root."""
         self.consulted: set[Consulted] = set()
         self.functions: dict[int, str] = {}
         self.types: dict[Loc, CType] = {}

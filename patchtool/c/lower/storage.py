@@ -353,7 +353,7 @@ class Storage:
                 return self._initial(loc, ctype)
             return self._initial(loc, IntType(like.width, like.signed))
         if isinstance(like, Pointer):
-            return Pointer(Loc(Root(str(loc), "pointee")), like.type)
+            return self._pointee(str(loc), like.type)
         if isinstance(like, Function):
             return self._initial(loc, ULONG)
         return self._initial(loc, ULONG)
@@ -434,11 +434,16 @@ class Storage:
     def _initial(self, loc: Loc, ctype: CType) -> Value:
         """Return the value that a location of the surroundings starts with."""
         if isinstance(ctype, PointerType) and not isinstance(ctype.target, VoidType):
-            return Pointer(Loc(Root(str(loc), "pointee")), settled(ctype.target))
+            return self._pointee(str(loc), settled(ctype.target))
         if loc.root.kind == "local":
             return self.opaque(None, f"{loc.root.name.rsplit('.', 1)[-1]} is read before it is set")
         self.out.types.setdefault(loc, ctype)
         return self._open(loc, ctype)
+
+    def _pointee(self, name: str, ctype: CType) -> Pointer:
+        """Return a pointer of the surroundings, to an object of some type."""
+        self.out.pointees.setdefault(name, ctype)
+        return Pointer(Loc(Root(name, "pointee")), ctype)
 
     def _open(self, about: Loc | Fact, ctype: CType) -> Int:
         """Return a number of the surroundings that may have any value."""
