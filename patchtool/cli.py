@@ -425,10 +425,12 @@ def _checked(source: Source, rule: Rule, fields: tuple[str, ...]) -> Report:
     import gc
 
     gc.disable()  # one short run whose terms all live to its end
+    from patchtool.aside import in_a_copy, later
     from patchtool.c.index import Index
     from patchtool.lint.suppress import checked
 
-    return checked(source, rule, fields, Index)[0]
+    aside = in_a_copy if source.is_shared else later
+    return checked(source, rule, fields, Index, aside=aside)[0]
 
 
 # -- output --------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ WINGS = [
     "",
     "errors",
     "surroundings",
+    "aside",
     "model",
     "target",
     "outside",

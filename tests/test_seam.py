@@ -233,7 +233,7 @@ def test_what_is_not_understood_is_unknown():
 # -- on the command line ---------------------------------------------------------------------
 
 
-def engine(index, fields, label, rev, ways):
+def engine(index, fields, label, rev, ways, aside):
     """Check a tree as the module of a rule does: the report on the fields of every way."""
     paths = (BROOK.header, *index.own_files)
     found = stale_programs({path: index.source.read(path).decode() for path in paths}, fields)

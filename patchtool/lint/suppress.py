@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from patchtool.aside import Aside, later
 from patchtool.c.index import Index, Readable
 from patchtool.c.scan import strip_comments
 from patchtool.model import Finding, Place, Remark, Report, Suppressed
@@ -99,13 +100,14 @@ def checked(
     fields: tuple[str, ...],
     make: Callable[[Readable, Target], Kind],
     ways: Ways | None = None,
+    aside: Aside = later,
 ) -> tuple[Report, Kind]:
     """Check a tree by a rule and set apart what it accepts; MAKE makes the index that is asked."""
     from patchtool.rules.table import RULES
 
     listening = Attentive(source)
     index = make(listening, rule.target)
-    report = rule.check(index, fields, source.label, source.rev, ways)
+    report = rule.check(index, fields, source.label, source.rev, ways, aside)
     return weigh(report, listening.suppressions(index.own_files), RULES), index
 
 

@@ -47,6 +47,10 @@ class Source(Protocol):
     def kind(self) -> str:
         """What this is, for messages."""
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether a copy of this process may read it while this one does."""
+
     def read(self, path: str) -> bytes | None:
         """Return the bytes of a file, None when it is not there."""
 
@@ -62,6 +66,7 @@ class WorkTree:
 
     rev: str | None = None
     kind = "directory"
+    is_shared = True
 
     def __init__(self, root: str) -> None:
         self.label = root
@@ -178,6 +183,8 @@ class WorkTree:
 
 class Revision:
     """A tree as a revision has it, read from the repository and not from the checkout."""
+
+    is_shared = False  # one git answers who asks
 
     def __init__(self, repository: Repository, rev: str, label: str | None = None) -> None:
         self.label = repository.path if label is None else label
@@ -300,6 +307,7 @@ class Kept:
 
     def __init__(self, base: Source) -> None:
         self.label, self.rev, self.kind = base.label, base.rev, base.kind
+        self.is_shared = base.is_shared
         self.close = base.close
         self.read = cache(base.read)
         self.walk = cache(base.walk)
@@ -311,6 +319,7 @@ class Overlay:
     def __init__(self, base: Source, edits: Mapping[str, bytes | None]) -> None:
         self.label = base.label
         self.rev = base.rev
+        self.is_shared = base.is_shared
         self.kind = f"{base.kind} with edits"
         self._base = base
         self._edits = {_normal(base.label, path): data for path, data in edits.items()}

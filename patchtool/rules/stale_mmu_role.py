@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterator, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
+from patchtool.aside import Aside, later
 from patchtool.c.index import Index
 from patchtool.c.layout import RecordType, Types
 from patchtool.c.lower import MAX_TERMS, Guard, Lowered, Lowering, Trouble
@@ -33,8 +35,7 @@ from patchtool.rules.table import STALE_MMU_ROLE
 from patchtool.world.completeness import doubts, garbled_functions, missing_pieces, unreached
 from patchtool.world.entries import Path, Tree, Ways, context_name, find_paths
 from patchtool.world.guards_above import guards_above
-from patchtool.world.ledger import Ledger, Patch
-from patchtool.world.mentions import Mentions
+from patchtool.world.ledger import Ledger, Patch, tell
 from patchtool.world.readers import Selection
 from patchtool.world.rivals import accounting, rival_entries
 from patchtool.world.roles import (
@@ -91,14 +92,15 @@ def check(
     label: str = "",
     rev: str | None = None,
     ways: Ways | None = None,
+    aside: Aside = later,
 ) -> Report:
     """Check every guarded initialiser of a tree.
 
     FIELDS are members of the context, or "all"; WAYS tells, where just some verdicts are
-    of interest, which ways to a guard to decide.  Raises InputError where the tree is no
-    kernel with KVM for x86.
+    of interest, which ways to a guard to decide; ASIDE has done what needs no run.  Raises
+    InputError where the tree is no kernel with KVM for x86.
     """
-    return examine(index, fields, label, rev, ways).report
+    return examine(index, fields, label, rev, ways, aside).report
 
 
 def examine(
@@ -107,11 +109,12 @@ def examine(
     label: str = "",
     rev: str | None = None,
     ways: Ways | None = None,
+    aside: Aside = later,
 ) -> Examined:
     """Check some fields of a tree as ``check`` does, and return the questions as well."""
     bits.forget()  # a long walk would keep the terms of every tree
     try:
-        return _examined(index, fields, label, rev, ways)
+        return _examined(index, fields, label, rev, ways, aside)
     except bits.Outgrown:
         place = Place(index.target.main, 1)
         unknown = Unknown(place, f"what is computed outgrows {MAX_TERMS:,} terms")
@@ -123,7 +126,12 @@ def examine(
 
 
 def _examined(
-    index: Index, fields: Sequence[str], label: str, rev: str | None, ways: Ways | None
+    index: Index,
+    fields: Sequence[str],
+    label: str,
+    rev: str | None,
+    ways: Ways | None,
+    aside: Aside,
 ) -> Examined:
     require_target(index, label or "this folder")
     types = Types(index)
@@ -141,6 +149,8 @@ def _examined(
         _require_members(roles, wanted)
     effects = make_effects(index, roles, named, starts, types)
     tree = Tree(index, types, roles, effects, Lowering(index, types, roles.shape, effects))
+    accounted = _accounted(roles, wanted)
+    told = aside(partial(tell, tree, accounted)) if ways is None else None
     garbled = garbled_functions(tree, starts)
     if garbled:
         return Examined(Report(label, rev, unknowns=garbled, files=index.asked, verdict="unknown"))
@@ -157,7 +167,7 @@ def _examined(
     everywhere = list(unreached(runs, starts))
     if ways is None:  # else the verdicts of some ways are all that is asked for
         everywhere += missing_pieces(tree, runs, starts)
-    ledger = None if ways is not None else _ledger(tree, wanted, accounting(runs))
+    ledger = None if told is None else Ledger(tree, told(), accounting(runs), accounted)
     decided = [_decide(tree, path, troubles[path.lowered], wanted, ledger) for path in paths]
     avoided = frozenset[tuple[Place, str]]().union(*(one.avoided for one in decided))
     avoided = avoided.difference(*(one.met for one in decided))
@@ -198,15 +208,14 @@ def _taking(context: Context, taken: Mapping[str, str]) -> Context:
     return context._replace(fields=tuple(fields))
 
 
-def _ledger(tree: Tree, wanted: Sequence[str], runs: Sequence[Lowered]) -> Ledger:
-    """Account for the mentions of the roles, and of the fields that are asked for."""
-    names = {name for held in tree.roles.shape.contexts.values() for name in held}
-    for tag, record in tree.roles.contexts.items():
+def _accounted(roles: Roles, wanted: Sequence[str]) -> frozenset[str]:
+    """Return the members to account for: the roles, and the fields that are asked for."""
+    names = {name for held in roles.shape.contexts.values() for name in held}
+    for tag, record in roles.contexts.items():
         mine = [name for name in wanted if name in DEFAULT_FIELDS]
-        members = (_member(record, name, tree.roles, tag) for name in mine)
+        members = (_member(record, name, roles, tag) for name in mine)
         names.update(member[0] for member in members if member is not None)
-    owners = dict.fromkeys(names, frozenset(tree.roles.contexts))
-    return Ledger(tree, Mentions(tree.index, tree.types, owners), runs, names)
+    return frozenset(names)
 
 
 def _require_members(roles: Roles, wanted: Sequence[str]) -> None:

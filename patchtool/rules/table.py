@@ -12,6 +12,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
+from patchtool.aside import Aside, later
 from patchtool.errors import UsageError, meant
 from patchtool.target.kvm import KVM
 from patchtool.target.record import Target
@@ -28,7 +29,13 @@ class _Engine(Protocol):
     """The module of a rule."""
 
     def check(
-        self, index: Index, fields: Sequence[str], label: str, rev: str | None, ways: Ways | None
+        self,
+        index: Index,
+        fields: Sequence[str],
+        label: str,
+        rev: str | None,
+        ways: Ways | None,
+        aside: Aside,
     ) -> Report:
         """Check a tree."""
 
@@ -73,9 +80,10 @@ class Rule(NamedTuple):
         label: str = "",
         rev: str | None = None,
         ways: Ways | None = None,
+        aside: Aside = later,
     ) -> Report:
         """Check a tree, FIELDS or the usual ones; see the module of the rule for the rest."""
-        return self._engine.check(index, fields or self.fields, label, rev, ways)
+        return self._engine.check(index, fields or self.fields, label, rev, ways, aside)
 
     def examine(
         self, index: Index, fields: Sequence[str] = (), label: str = "", rev: str | None = None

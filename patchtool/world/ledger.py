@@ -53,17 +53,52 @@ class Patch(NamedTuple):
     """The function, or the macro, around it."""
 
 
+class Told(NamedTuple):
+    """What the text says of some members by itself, before anything is run."""
+
+    mentions: dict[str, tuple[Mention, ...]]
+    wholes: tuple[tuple[Place, Definition, str, str], ...]
+    """Where a context may be changed as a whole: place, function, context, reason."""
+    pasted: tuple[tuple[Place, str, str], ...]
+    parts: tuple[tuple[Place, str, str], ...]
+    """Names that macros paste, and words that would make one: place, name, macro or words."""
+    asked: tuple[str, ...]
+    """The files that were asked for."""
+
+
+def tell(tree: Tree, names: Iterable[str]) -> Told:
+    """Return what the text of a tree says of some members."""
+    mentions = book_of(tree, names)
+    return Told(
+        {name: mentions.of(name) for name in sorted(names)},
+        (*Wholes(tree, mentions).changes(), *Holders(tree, mentions).changes()),
+        tuple(tree.pasting.uses(names)),
+        tuple(tree.pasting.parts(names)),
+        tree.index.asked,
+    )
+
+
+def book_of(tree: Tree, names: Iterable[str]) -> Mentions:
+    """Return the mentions of some members of the contexts of a tree."""
+    owners = frozenset(tree.roles.contexts)
+    return Mentions(tree.index, tree.types, dict.fromkeys(names, owners))
+
+
 class Ledger:
     """The accounts of one tree."""
 
     def __init__(
-        self, tree: Tree, mentions: Mentions, runs: Iterable[Lowered], names: Iterable[str]
+        self, tree: Tree, told: Told, runs: Iterable[Lowered], names: Iterable[str]
     ) -> None:
         """Account for every mention of some members: roles, and fields of contexts.
 
-        RUNS are those that account for what they store.
+        TOLD is what the text says of them; RUNS are those that account for what they store.
         """
-        self._tree, self.mentions = tree, mentions
+        self._tree = tree
+        self.mentions = book_of(tree, names)
+        self.mentions.know(told.mentions)
+        for path in told.asked:
+            tree.index.raw(path)  # a verdict rests on what was read for it, wherever
         self._runs = list(runs)
         self._embedded = tree.held()
         self._starts = {lowered.start.key for lowered in self._runs}
@@ -75,17 +110,16 @@ class Ledger:
         self.names = frozenset(names)
         """The members that are accounted for."""
         for name in sorted(self.names):
-            for mention in mentions.of(name):
+            for mention in told.mentions[name]:
                 self._account(mention, name in roles)
-        wholes = (*Wholes(tree, mentions).changes(), *Holders(tree, mentions).changes())
-        for place, function, context, reason in wholes:
+        for place, function, context, reason in told.wholes:
             if not self.is_executed(function):
                 self._doubt_whole(place, context, reason)
-        for place, name, macro in tree.pasting.uses(names):
+        for place, name, macro in told.pasted:
             reason = f"{macro}() pastes the name of {name}"
             self.doubts.append(Doubt(place, reason, name, ""))
             self.accounts.append(Account(place, name, macro, f"open: {reason}"))
-        for place, name, words in tree.pasting.parts(names):
+        for place, name, words in told.parts:
             reason = f"{words} stand in the text, which make {name} where a macro pastes them"
             self.doubts.append(Doubt(place, reason, name, ""))
             self.accounts.append(Account(place, name, words, f"open: {reason}"))

@@ -97,6 +97,10 @@ class Mentions:
             known = self._found[name] = tuple(self._search(name))
         return known
 
+    def know(self, found: Mapping[str, tuple[Mention, ...]]) -> None:
+        """Take over mentions that were found before, in a text that is the same."""
+        self._found.update(found)
+
     def owners(self, name: str) -> frozenset[str]:
         """Return the tags of the records in which a member matters."""
         return self._owners.get(name, frozenset())

@@ -8,7 +8,7 @@ that amount to one of the members.  What is done with it is not looked into.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from patchtool.c.index import Index, expand, split_arguments
@@ -16,12 +16,16 @@ from patchtool.c.scan import Definition, places, strip_comments
 from patchtool.model import Place
 from patchtool.world.closure import in_directive
 
-_PASTING = re.compile(rb"^[ \t]*#[ \t]*define[ \t]+(\w+)\((?:[^\n\\]|\\.)*##", re.M | re.S)
+_DEFINE = re.compile(rb"\s*#\s*define\s+(\w+)(?:\(([^()]*)\))?")
 _PASTED = re.compile(r"\w+(?:\s*##\s*\w+)+")
+_JOIN = re.compile(r"\s*##\s*")
 MAX_EXPANSIONS = 6
 """How often what a macro stands for is expanded again."""
 _LONGEST_USE = 4_000
 """Bytes of a use that are looked at; a longer one counts as not understood."""
+
+Chain = tuple[str | None, ...]
+"""Words that are pasted together; None stands for what a macro is given."""
 
 
 class Pasting:
@@ -34,10 +38,15 @@ class Pasting:
         """Yield where a macro pastes one of some names: the place, the name, the macro."""
         wanted = set(names)
         macros: dict[str, list[Definition]] = {}
-        for one, spelt in self._macros:
-            if any(spelt.fullmatch(name) for name in wanted):
-                macros.setdefault(one.name, []).append(one)
-        listed = {one.key: spelt for one, spelt in self._macros}
+        listed: dict[tuple[str, str, int], tuple[Chain, ...]] = {}
+        for path, name, shapes in self._shapes:
+            if _make_one_of(shapes, wanted):
+                file = self._index.file(path)
+                for one in file.macros(name) if file is not None else ():
+                    made = tuple(_made_by(one.text.decode("utf-8", "replace"), one.parameters))
+                    if one.key not in listed and _make_one_of(made, wanted):
+                        listed[one.key] = made
+                        macros.setdefault(one.name, []).append(one)
         fresh = frozenset(macros)
         while fresh:
             around = [one for one in self._around(fresh) if one.name not in macros]
@@ -54,8 +63,8 @@ class Pasting:
                         for macro in macros[word.decode()]:
                             found = _made(macro, data, at, macros) & wanted
                             if macro.key in listed and not _is_called(data, at, macro):
-                                spelt = listed[macro.key]
-                                found = {name for name in wanted if spelt.fullmatch(name)}
+                                made = listed[macro.key]
+                                found = {name for name in wanted if _make_one_of(made, (name,))}
                             yield from ((place, name, macro.name) for name in sorted(found))
 
     def parts(self, names: Iterable[str]) -> Iterator[tuple[Place, str, str]]:
@@ -92,28 +101,69 @@ class Pasting:
             yield from file.macros_around(sorted(near)) if file is not None else ()
 
     @cached_property
-    def _macros(self) -> tuple[tuple[Definition, re.Pattern[str]], ...]:
-        """The macros that paste, and what the names may be that they make."""
-        found: list[tuple[Definition, re.Pattern[str]]] = []
+    def _shapes(self) -> tuple[tuple[str, str, tuple[Chain, ...]], ...]:
+        """The macros that paste: file, name, and what they may make, whatever they are given."""
+        found: list[tuple[str, str, tuple[Chain, ...]]] = []
         for path in self._files:
             if b"##" not in (self._index.raw(path) or b""):
                 continue
-            names = {m[1].decode() for m in _PASTING.finditer(self._index.text(path) or b"")}
-            file = self._index.file(path) if names else None
-            for name in sorted(names) if file is not None else ():
-                assert file is not None
-                found.extend((one, _made_by(one)) for one in file.macros(name))
+            data = self._index.text(path) or b""
+            end = -1
+            while (at := data.find(b"##", end + 1)) >= 0:
+                start, end = _logical_line(data, at)
+                line = strip_comments(data[start:end]).replace(b"\\\n", b" \n")
+                head = _DEFINE.match(line)
+                if head is not None:
+                    given = [one.decode().strip() for one in (head[2] or b"").split(b",")]
+                    made = tuple(_made_by(line[head.end() :].decode("utf-8", "replace"), given))
+                    found.append((path, head[1].decode(), made))
         return tuple(found)
 
 
-def _made_by(macro: Definition) -> re.Pattern[str]:
-    """Return a pattern of the names that a macro may paste, whatever it is given."""
-    given = macro.parameters or ()
-    made: set[str] = set()
-    for found in _PASTED.finditer(macro.text.decode("utf-8", "replace")):
-        parts = re.split(r"\s*##\s*", found[0])
-        made.add("".join(r"\w*" if part in given else re.escape(part) for part in parts))
-    return re.compile("|".join(sorted(made)) or "(?!)")
+def _logical_line(data: bytes, at: int) -> tuple[int, int]:
+    """Return where the line around a place begins and ends, with what it is continued by."""
+    start = data.rfind(b"\n", 0, at) + 1
+    while data[max(0, start - 2) : start] == b"\\\n":
+        start = data.rfind(b"\n", 0, start - 1) + 1
+    end = data.find(b"\n", at)
+    while end > 0 and data[end - 1 : end] == b"\\":
+        end = data.find(b"\n", end + 1)
+    return start, len(data) if end < 0 else end
+
+
+def _made_by(body: str, given: Sequence[str] | None) -> Iterator[Chain]:
+    """Yield the chains of words that a text pastes; None stands for what a macro is given."""
+    names = {"__VA_ARGS__", *(name.removesuffix("...") for name in given or ())}
+    for found in _PASTED.finditer(body):
+        chain: list[str | None] = []
+        for part in _JOIN.split(found[0]):
+            is_given = part in names
+            if chain and None not in (chain[-1], part) and not is_given:
+                chain[-1] = f"{chain[-1]}{part}"
+            elif not is_given or chain[-1:] != [None]:
+                chain.append(None if is_given else part)
+        yield tuple(chain)
+
+
+def _make_one_of(chains: Iterable[Chain], names: Iterable[str]) -> bool:
+    """Tell whether one of some chains may amount to one of some names."""
+    return any(_makes(chain, name) for chain in chains for name in names)
+
+
+def _makes(chain: Chain, name: str) -> bool:
+    """Tell whether a chain amounts to a name for some words in place of each None."""
+    first, last = chain[0], chain[-1]
+    if len(chain) == 1:
+        return first is None or first == name
+    if not name.startswith(first or "") or not name.endswith(last or ""):
+        return False
+    at, end = len(first or ""), len(name) - len(last or "")
+    for part in chain[1:-1]:
+        at = name.find(part, at, end) if part is not None else at
+        if at < 0:
+            return False
+        at += len(part or "")
+    return at <= end
 
 
 def _splits(name: bytes) -> Iterator[tuple[bytes, ...]]:

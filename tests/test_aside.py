@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Work in a copy of the process: the same outcome, whatever becomes of the copy."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import miniatures
+
+from patchtool.aside import in_a_copy, later
+
+RUN = """
+import json, os, signal, sys, time
+from patchtool.aside import in_a_copy
+os.sched_getaffinity = lambda _: {0, 1}
+begun = os.getpid()
+"""
+
+
+def run(code):
+    """Run some lines in a process of their own and return what they print."""
+    done = subprocess.run(
+        [sys.executable, "-c", RUN + code], capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout)
+
+
+def test_it_is_done_in_a_copy_and_told_here():
+    """The work runs in another process, and what it found is the same as here."""
+    code = "ask = in_a_copy(lambda: (os.getpid() != begun, b'x' * 1_000_000))\n"
+    code += "other, data = ask()\nprint(json.dumps([other, len(data), begun == os.getpid()]))"
+    assert run(code) == [True, 1_000_000, True]
+
+
+@pytest.mark.parametrize(
+    "end",
+    ["os.kill(os.getpid(), signal.SIGKILL)", "raise ValueError", "sys.exit(3)", "return print"],
+)
+def test_a_copy_that_fails(end):
+    """What ends the copy, or cannot be handed back, is done again in this process."""
+    code = f"def work():\n    if os.getpid() != begun:\n        {end}\n    return 7\n"
+    code = code.replace("return print", "return lambda: 0")
+    assert run(code + "print(json.dumps(in_a_copy(work)()))") == 7
+
+
+def test_an_error_is_that_of_the_work():
+    """What the work raises is raised where its outcome is asked for."""
+    code = "def work():\n    raise ValueError('as here')\nask = in_a_copy(work)\n"
+    code += "try:\n    ask()\nexcept ValueError as error:\n    print(json.dumps(str(error)))"
+    assert run(code) == "as here"
+
+
+def test_a_copy_prints_nothing_and_holds_no_pipe_open():
+    """Who reads what is printed does not wait for a copy that goes on."""
+    code = "def work():\n    print('no', flush=True)\n    time.sleep(600)\n"
+    code += "read, write = os.pipe()\nchild = os.fork()\nif child == 0:\n"
+    code += "    os.dup2(write, 1)\n    os.close(write)\n    os.close(read)\n"
+    code += "    os.set_inheritable(1, True)\n    ask = in_a_copy(work)\n    os._exit(0)\n"
+    code += "os.close(write)\nprint(json.dumps(os.read(read, 99).decode()))"
+    assert run(code) == ""
+
+
+def test_one_processor_or_a_thread_or_no_process(monkeypatch):
+    """Without a second processor, beside a thread, and where none can be made, it is done here."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    assert in_a_copy(os.getpid)() == os.getpid() == later(os.getpid)()
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr("patchtool.aside._is_threaded", lambda: False)
+
+    def refuse():
+        raise OSError
+
+    monkeypatch.setattr(os, "fork", refuse)
+    before = len(os.listdir("/proc/self/fd"))
+    assert in_a_copy(os.getpid)() == os.getpid()
+    assert len(os.listdir("/proc/self/fd")) == before
+    monkeypatch.setattr("patchtool.aside._is_threaded", lambda: True)
+    monkeypatch.setattr(os, "fork", lambda: os.kill(os.getpid(), signal.SIGKILL))
+    assert in_a_copy(os.getpid)() == os.getpid()
+
+
+@pytest.mark.parametrize("name", ["cpu-role-level-gap", "cpu-role-fixed"])
+def test_a_check_in_a_copy_says_the_same(name, tmp_path):
+    """A check says the same on one processor and on two, to the last file that it read."""
+    tree = str(miniatures.folder(name))
+    said = []
+    for processors in ("{0}", "{0, 1}"):
+        code = "import os, sys\nforked, fork = [], os.fork\n"
+        code += f"os.sched_getaffinity = lambda _: {processors}\n"
+        code += "os.fork = lambda: forked.append(1) or fork()\n"
+        code += "from patchtool.cli import main\nstatus = main(sys.argv[1:])\n"
+        code += "sys.stdout.flush()\nprint(len(forked), status, file=sys.stderr)"
+        command = [sys.executable, "-c", code, "check", tree, "--format", "json"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+        said.append((done.stdout, done.stderr))
+    assert said[0][0] == said[1][0]
+    status = 1 if name.endswith("gap") else 0
+    assert [one for _, one in said] == [f"0 {status}\n", f"1 {status}\n"]
