@@ -31,7 +31,8 @@ def later(work: Callable[[], Found], /) -> Callable[[], Found]:
 def in_a_copy(work: Callable[[], Found], /) -> Callable[[], Found]:
     """Begin work in a copy of this process, where there is a second processor for it.
 
-    And where this process has one thread, as a command has.  What WORK finds is pickled; what it changes is lost.
+    And where this process has one thread, as a command has.  What WORK finds is pickled; what
+    it changes is lost.
     """
     if _is_threaded() or len(os.sched_getaffinity(0)) < 2:
         return work

@@ -9,9 +9,7 @@
 
 ; level - mmu->root_level, mmu->root_level >= PT64_ROOT_4LEVEL, a && mmu->root_role.direct
 (binary_expression
-  left: (_) @read)
-(binary_expression
-  right: (_) @read)
+  (_) @read)
 
 ; !mmu->root_role.direct, -mmu->root_level
 (unary_expression

@@ -599,6 +599,8 @@ def test_the_recorder_knows_every_question():
         "scope",
         "included",
         "generated",
+        "texts_with",  # of what own_with finds
+        "files_with",
     }
     assert noted <= public
 

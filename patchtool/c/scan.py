@@ -31,6 +31,7 @@ _PLAIN_FUNCTION = re.compile(
     rb"((?:\w++[\s*]++)++([A-Za-z_]\w*+)\([^;{}#\"'/()]*+\))\s*+\{"
 )
 _DIRECTIVE = re.compile(rb"#[ \t]*(\w+)[ \t]*(.*)", re.S)
+_LINE_OF_CPP = re.compile(rb"\#(?:[^\n\\]+|\\.)*", re.S)
 _DEFINE = re.compile(rb"#[ \t]*define[ \t]+(\w+)")
 _MACRO = re.compile(rb"(\([^)]*\))?(?:[ \t]|\\\n|$)*(.*)", re.S)
 _COMMENT = re.compile(rb"/(?:\*[^*]*(?:\*(?!/)[^*]*)*(?:\*/|\Z)|/(?:[^\n\\]|\\.)*)", re.S)
@@ -40,9 +41,12 @@ _QUOTED_COMMENT = re.compile(rb'"(?:[^"\\\n/]|\\[^/]|\\(?=/)|/(?![/*]))*/[/*]', 
 WORDS = bytes(i if re.match(rb"\w", bytes((i,))) else 0x20 for i in range(256))
 """A table for ``translate`` that leaves the words of a text, apart from one another."""
 _WORD_BYTES = frozenset(bytes((i,)) for i in WORDS if i != 0x20)
-_ARGUMENTS_AND_BODY = re.compile(rb"\s*\([^;{}]*\)[^;{}]*\{")
+_ARGUMENTS_AND_BODY = re.compile(rb"\s*+\([^;{})]*+\)[^;{}]*+\{")
+_SPACED_BACKWARDS = re.compile(rb"\(\s+(\w+)")
 _BEFORE_OPERANDS = frozenset(bytes((one,)) for one in b"(!&|,=<>+-?:~^%[")
 _LONGEST_BLANK = 200
+_BLOCK = 4_096
+"""Bytes of which the lines are counted at once."""
 LONGEST_CHAIN = 64
 """Branches of one ``#if`` of which later ones remember that they do not hold."""
 _SPLICE = b"\\\n"
@@ -50,6 +54,8 @@ _CONTINUED = re.compile(rb"(?:[^\n]*\\\n)+[^\n]*")
 """A line that goes on in the next ones."""
 _SPLIT = re.compile(rb"((?<!\s)(?:\\\n[^\s\\]+)+)")
 """Tokens that go on in the next line."""
+_SPLITS = re.compile(rb"\\\n(?<!\s\\\n)[^\s\\]")
+"""Where one does; begins with what is looked for at once."""
 _OUTSIDE = re.compile(rb'//.*|"(?:[^"\\]|\\.)*"|(?:\\\n[^\s\\"]*)+', re.S)
 _BLANK = bytes(10 if i == 10 else 32 for i in range(256))
 _RECORD = re.compile(
@@ -115,6 +121,8 @@ class FileIndex:
         self.balanced = True
         self._macros: dict[str, list[Definition]] = {}
         self._enumerators: dict[bytes, list[Definition]] | None = None
+        self._lines = [1]
+        """The number of the line in which each block begins, as far as was asked for."""
 
     def macros(self, name: str) -> list[Definition]:
         """Return the definitions of a macro; most of a header's are never asked for."""
@@ -132,7 +140,7 @@ class FileIndex:
             inner = found[1][1:-1].replace(b"\\\n", b" ").decode("utf-8", "replace")
             parameters = tuple(p.strip() for p in inner.split(",") if p.strip())
         text = strip_comments(found[2]).replace(b"\\\n", b" \n").rstrip()
-        line = self.data.count(b"\n", 0, define.start) + 1
+        line = self.line(define.start)
         return Definition(
             "macro", name, self.path, line, define.start, text, define.conditions, parameters
         )
@@ -153,6 +161,14 @@ class FileIndex:
                 for word in set(strip_comments(one.text).translate(WORDS).split()):
                     self._enumerators.setdefault(word, []).append(one)
         return self._enumerators.get(name, [])
+
+    def line(self, offset: int) -> int:
+        """Return the number of the line around a byte."""
+        known, block = self._lines, offset // _BLOCK
+        while len(known) <= block:
+            start = (len(known) - 1) * _BLOCK
+            known.append(known[-1] + self.data.count(b"\n", start, start + _BLOCK))
+        return known[block] + self.data.count(b"\n", block * _BLOCK, offset)
 
     def is_blank(self, offset: int) -> bool:
         """Tell whether a byte is never compiled."""
@@ -184,12 +200,13 @@ def inside_word(text: bytes, at: int) -> bool:
 
 def places(text: bytes, word: bytes) -> Iterator[int]:
     """Yield where a text holds a word, whole."""
-    at = text.find(word)
+    find, length, inside = text.find, len(word), _WORD_BYTES
+    at = find(word)
     while at >= 0:
-        end = at + len(word)
-        if not inside_word(text, at) and text[end : end + 1] not in _WORD_BYTES:
+        end = at + length
+        if text[end : end + 1] not in inside and (not at or text[at - 1 : at] not in inside):
             yield at
-        at = text.find(word, end)
+        at = find(word, end)
 
 
 def before(text: bytes, at: int) -> bytes:
@@ -197,16 +214,33 @@ def before(text: bytes, at: int) -> bytes:
     return text[max(0, at - _LONGEST_BLANK) : at].rstrip()
 
 
-def may_define(text: bytes, name: bytes) -> bool:
+def spaced_calls(text: bytes) -> frozenset[bytes]:
+    """Return the words that stand in front of blanks and a parenthesis."""
+    return frozenset(word[::-1] for word in _SPACED_BACKWARDS.findall(text[::-1]))
+
+
+def may_define(text: bytes, name: bytes, is_spaced: bool = True) -> bool:
     """Tell whether a text may hold the body of a function, rather than calls alone.
 
-    So may what has a brace behind its parentheses and is no part of an expression.
+    So may what has a brace behind its parentheses and is no part of an expression.  A name
+    that is SPACED may be apart from its parentheses somewhere.
     """
+    found = places(text, name) if is_spaced else _heads(text, name)
     return any(
         _ARGUMENTS_AND_BODY.match(text, at + len(name)) is not None
         and before(text, at)[-1:] not in _BEFORE_OPERANDS
-        for at in places(text, name)
+        for at in found
     )
+
+
+def _heads(text: bytes, name: bytes) -> Iterator[int]:
+    """Yield where a text holds a name right in front of a parenthesis."""
+    head = name + b"("
+    at = text.find(head)
+    while at >= 0:
+        if not inside_word(text, at):
+            yield at
+        at = text.find(head, at + len(head))
 
 
 def unspliced(data: bytes) -> bytes:
@@ -223,7 +257,7 @@ def unspliced(data: bytes) -> bytes:
         text, at = line[0], data.find(_SPLICE, line.end())
         if not text.lstrip().startswith(b"#"):
             text = _OUTSIDE.sub(_unspliced, text)
-        elif _SPLIT.search(text) is not None:
+        elif _SPLITS.search(text) is not None:
             text = _SPLIT.sub(lambda split: split[1].replace(_SPLICE, b"") + _ends(split[1]), text)
         else:
             continue
@@ -352,6 +386,11 @@ def scan(path: str, data: bytes, options: Options = NO_OPTIONS) -> FileIndex:
     return _Scan(path, data, options).run()
 
 
+def scan_defines(path: str, data: bytes, options: Options = NO_OPTIONS) -> FileIndex:
+    """List the macros of a file alone, of which the comments are blanks."""
+    return _Scan(path, data, options).run_defines()
+
+
 class _Scan:
     """One pass over a file."""
 
@@ -386,6 +425,12 @@ class _Scan:
         if self._depth != 0 or self._stack or _unfinished(data[self._header :]):
             found.balanced = False
         return found
+
+    def run_defines(self) -> FileIndex:
+        """Look at directives alone, each of which begins a line."""
+        for found in _LINE_OF_CPP.finditer(self._data):
+            self._directive(found)
+        return self._found
 
     def _plain_functions(self, start: int) -> int:
         """Take functions without anything unusual in or before them; return where they end."""

@@ -9,7 +9,7 @@ engine is a function of its answers, and every answer is made of text that is ke
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar, cast
 
 from patchtool.c.index import Index, Readable, calls
@@ -192,11 +192,11 @@ class Recorder(Index):
         self._asked["used"].add(name)
         return super().users(name, only)
 
-    def files_with(self, word: bytes) -> Iterator[FileIndex]:
+    def own_with(self, word: bytes) -> Sequence[str]:
         """Note a word of which every store counts: that is what files are searched for."""
         if not self._inner:
             self._asked["stored"].add(word.decode("utf-8", "replace"))
-        return super().files_with(word)
+        return super().own_with(word)
 
     def is_seen(self, name: str) -> bool:
         """Note a function that must be defined somewhere."""
@@ -336,6 +336,10 @@ class _Nothing:
         self.target = target
 
     def files_with(self, _word: bytes) -> tuple[()]:
+        """Find nothing."""
+        return ()
+
+    def texts_with(self, _word: bytes) -> tuple[()]:
         """Find nothing."""
         return ()
 

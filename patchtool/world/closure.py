@@ -267,12 +267,17 @@ class Closure:
 
     def _begin_lines(self, word: bytes) -> Iterator[bool]:
         """Yield for each mention of a word whether its line begins at the left edge."""
-        for path in (self._index.target.header, *self._index.own_files):
-            if word in self._index.words_in(path):
-                data = self._index.text(path) or b""
-                for at in places(data, word):
-                    start = data.rfind(b"\n", 0, at) + 1
-                    yield data[start : start + 1] not in _WITHIN
+        for path in self._holding(word):
+            data = self._index.text(path) or b""
+            for at in places(data, word):
+                start = data.rfind(b"\n", 0, at) + 1
+                yield data[start : start + 1] not in _WITHIN
+
+    def _holding(self, word: bytes) -> tuple[str, ...]:
+        """Return the files that hold a word: the header of the target, and its own."""
+        header = self._index.target.header
+        near = (header,) if word in self._index.words_in(header) else ()
+        return (*near, *self._index.own_with(word))
 
     # -- what is changed ---------------------------------------------------------------------
 
@@ -284,8 +289,8 @@ class Closure:
         return self._parked[word]
 
     def _kept(self, word: bytes) -> Iterator[bool]:
-        for path in (self._index.target.header, *self._index.own_files):
-            data = (self._index.text(path) or b"") if word in self._index.words_in(path) else b""
+        for path in self._holding(word):
+            data = self._index.text(path) or b""
             for at in places(data, word):
                 if b"&" not in data[max(0, at - _LONGEST_LEAD) : at]:
                     continue

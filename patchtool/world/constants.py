@@ -139,8 +139,8 @@ def _is_told_of(tree: Tree, mention: Mention) -> bool:
 
 def _is_writable_parameter(tree: Tree, name: bytes) -> bool:
     """Tell whether an object is a parameter of a module that may be written at any time."""
-    for file in tree.index.files_with(name):
-        for found in PARAMETER.finditer(file.data):
+    for _, data in tree.index.texts_with(name):
+        for found in PARAMETER.finditer(data):
             *what, mode = found[2].split(b",")
             octal = re.fullmatch(rb"\s*(0[0-7]*)\s*", mode)
             readable = int(octal[1], 8) & 0o222 == 0 if octal else b"W" not in mode

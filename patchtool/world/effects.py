@@ -15,7 +15,7 @@ from functools import cached_property
 
 from patchtool.c.index import Index, calls, expand, split_arguments
 from patchtool.c.layout import Types
-from patchtool.c.scan import WORDS, Definition, FileIndex, before, places, strip_comments
+from patchtool.c.scan import WORDS, Definition, before, places, strip_comments
 from patchtool.world.closure import Closure, is_variable
 from patchtool.world.mentions import Mentions
 
@@ -321,7 +321,7 @@ class Effects:
             one
             for folder in index.target.generic
             for path in index.source.walk(folder)
-            if path.endswith(".c") and word in (index.raw(path) or b"")
+            if path.endswith(".c") and word in index.words_in(path)
             for one in index.functions(name, path)
         ]
         return bool(found) and not any(self.may_store(one, members) for one in found)
@@ -335,22 +335,22 @@ class Effects:
         if name not in self._operations:
             found: dict[tuple[str, tuple[str, str, int]], Definition] = {}
             word = name.encode()
-            for file in self._index.files_with(word):
-                for at in places(file.data, word):
-                    match = _ASSIGNED.match(file.data, at + len(word))
-                    if match is None or not before(file.data, at).endswith((b".", b"->")):
+            for path, data in self._index.texts_with(word):
+                for at in places(data, word):
+                    match = _ASSIGNED.match(data, at + len(word))
+                    if match is None or not before(data, at).endswith((b".", b"->")):
                         continue
-                    for target in self._assigned(match.group(1).decode("utf-8", "replace"), file):
-                        for definition in self._index.functions(target, file.path):
+                    for target in self._assigned(match.group(1).decode("utf-8", "replace"), path):
+                        for definition in self._index.functions(target, path):
                             found.setdefault((target, definition.key), definition)
             self._operations[name] = tuple((key[0], found[key]) for key in sorted(found))
         return self._operations[name]
 
-    def _assigned(self, value: str, file: FileIndex) -> frozenset[str]:
+    def _assigned(self, value: str, path: str) -> frozenset[str]:
         """Return the names in what a member is set to, those that macros make of it included."""
         names = set(re.findall(r"[A-Za-z_]\w*", value))
         call = re.fullmatch(r"\s*(\w+)\s*\(([^()]*)\)\s*", value)
-        for macro in self._index.macros(call[1], file.path) if call is not None else ():
+        for macro in self._index.macros(call[1], path) if call is not None else ():
             assert call is not None
             made = expand(macro, split_arguments(call[2])) or ""
             names.update(re.findall(r"[A-Za-z_]\w*", made))

@@ -254,12 +254,12 @@ def users(
     word = function.name.encode()
     alone = is_static(function) and function.file.endswith(".c")
     for path in (function.file,) if alone else files:
-        if word not in (index.raw(path) or b""):
+        if word not in index.words_in(path):
             continue
         file = index.file(path)
         for at in places(file.data, word) if file is not None else ():
             assert file is not None
-            place = Place(path, file.data.count(b"\n", 0, at) + 1)
+            place = Place(path, file.line(at))
             inside = file.function_at(at)
             around = [
                 one

@@ -339,7 +339,7 @@ class _Site:
         reason: str = "",
     ) -> Mention:
         data, at = self._file.data, self._at
-        line = data.count(b"\n", 0, at) + 1
+        line = self._file.line(at)
         column = at - data.rfind(b"\n", 0, at)
         inside = self._function.name if self._function is not None else ""
         place = Place(self._file.path, line, column, inside)

@@ -364,7 +364,7 @@ def _undefined(index: Index, name: bytes) -> Place | None:
         if called is None and file.path.endswith(".c"):
             for at in places(file.data, name):
                 if _ARGUMENTS.match(file.data, at + len(name)):
-                    line = file.data.count(b"\n", 0, at) + 1
+                    line = file.line(at)
                     called = Place(file.path, line, 1, file.function_at(at) or "")
                     break
     return called

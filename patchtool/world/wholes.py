@@ -96,7 +96,7 @@ class Wholes:
         here = leaf.parent if is_member else leaf
         reason = self._why(here, function, word in self._objects and is_member)
         if reason is not None:
-            line = file.data.count(b"\n", 0, at) + 1
+            line = file.line(at)
             name = word if word in self._objects and is_member else ""
             yield Place(file.path, line, 1, function.name), function, name, reason
 
