@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 
-import pytest
 import miniatures
+import pytest
 
 from patchtool.aside import in_a_copy, later
 
