@@ -66,6 +66,7 @@ def repository(tree: Path, where: Path) -> Path:
 ASKED = (
     ("lint, elsewhere", "argparse alone", 2.0),
     ("lint, another header", "argparse alone", 4.0),
+    ("lint --staged, elsewhere", "argparse alone", 4.0),
     ("lint, mmu.c", "check", 1.5),
     ("lint, new gap", "check", 1.5),
     ("lint, 30 patches", "check", 4.0),
@@ -134,6 +135,9 @@ def commands(tree: Path, folder: Path) -> dict[str, list[str]]:
     )  # fmt: skip
     lint = [*patchtool, "lint", "--tree", str(tree)]
     found["argparse alone"] = [python, "-c", "import argparse"]
+    (kvm / "README").write_text("x\n", "utf-8")
+    subprocess.run(["git", "add", "README"], cwd=kvm, check=True)
+    found["lint --staged, elsewhere"] = [*patchtool, "lint", "--staged", "--tree", str(kvm)]
     if main is not None:
         for title, text in patches(tree, main).items():
             file = folder / f"{title.replace(' ', '-')}.patch"
@@ -174,11 +178,11 @@ def main() -> None:
     medians = {title: statistics.median(t for t, _ in runs) for title, runs in taken.items()}
     base, rival = medians["imports alone"], medians.get("spatch")
     print(f"{tree}, median of {arguments.runs} runs of whole processes")
-    print(f"{'':22}{'seconds':>9}{'peak MB':>9}{'/imports':>10}{'/spatch':>10}")
+    print(f"{'':26}{'seconds':>9}{'peak MB':>9}{'/imports':>10}{'/spatch':>10}")
     for title, seconds in medians.items():
         peak = max(memory for _, memory in taken[title])
         beside = f"{seconds / rival:10.2f}" if rival else f"{'-':>10}"
-        print(f"{title:22}{seconds:9.3f}{peak:9.0f}{seconds / base:10.2f}{beside}")
+        print(f"{title:26}{seconds:9.3f}{peak:9.0f}{seconds / base:10.2f}{beside}")
     for title, unit, most in ASKED:
         if title in medians:
             ratio = medians[title] / medians[unit]

@@ -40,7 +40,7 @@ _LONGEST = 500
 _WHEN = ("auto", "always", "never")
 
 
-_DISTRIBUTIONS = ("tree-sitter", "tree-sitter-c", "z3-solver", "GitPython", "unidiff")
+_DISTRIBUTIONS = ("tree-sitter", "tree-sitter-c", "z3-solver", "unidiff")
 
 _ABOUT = """\
 patchtool checks KVM for x86 in a Linux kernel tree.

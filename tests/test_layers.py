@@ -45,7 +45,6 @@ MAX_ARROWS = 88
 # What is costly to import, and the rooms that may do so where they start.
 COSTLY = {
     "z3": {"proof"},
-    "git": set(),
     "unidiff": set(),
     "subprocess": set(),
     "tempfile": set(),
@@ -122,18 +121,16 @@ def test_no_wing_imports_a_higher_one(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=str)
 def test_what_is_costly_is_imported_late(path):
-    """The solver, git and processes are imported where they are needed, not at start-up."""
+    """The solver and processes are imported where they are needed, not at start-up."""
     early = {name.split(".")[0] for name, now in imports(path) if now}
     forbidden = {name for name in early & COSTLY.keys() if wing(path) not in COSTLY[name]}
     assert not forbidden, f"{path} imports at its top: {sorted(forbidden)}"
 
 
-def test_one_door_to_git_and_to_patches():
-    """GitPython is imported in the git room only, unidiff in the diff room only."""
-    doors = {"git": Path("outside/git.py"), "unidiff": Path("outside/diff.py")}
-    for package, door in doors.items():
-        users = {p for p in MODULES for name, _ in imports(p) if name.split(".")[0] == package}
-        assert users <= {door}
+def test_one_door_to_patches():
+    """Only the diff room imports unidiff."""
+    users = {p for p in MODULES for name, _ in imports(p) if name.split(".")[0] == "unidiff"}
+    assert users == {Path("outside/diff.py")}
 
 
 def test_every_room_is_in_the_plan():

@@ -317,14 +317,13 @@ def _readable(text: str) -> str:
 
 
 def _configured(tree: str, name: str) -> str | None:
-    from patchtool.outside.git import Repository, _command, _execute
+    from patchtool.outside.git import Repository, personal
 
     try:
         return Repository.open(tree).setting(name)
     except InputError:
         # A plain folder: the person's own configuration is all there is.
-        status, out, _ = _execute(_command(), ["config", "--global", "--get", name])
-        return out.decode("utf-8", "surrogateescape").strip() if status == 0 else None
+        return personal(name)
 
 
 def _now() -> tuple[int, int]:

@@ -592,16 +592,16 @@ def _staged(
     arguments: argparse.Namespace, repository: Repository, opened: list[Source]
 ) -> Iterator[Step]:
     """Yield one step: from the last commit to the index."""
-    from patchtool.lint.introduced import Step
-    from patchtool.outside.source import Kept, Overlay, WorkTree
-
     if repository.bare:
         raise UsageError(f"{arguments.tree} is a bare repository: nothing can be staged there")
-    head = repository.head
-    raw = repository.run(
-        "diff-index", "--cached", "--no-renames", "-z", "--raw", "--no-abbrev",
-        head or repository.empty_tree,
-    ).split("\0")  # fmt: skip
+    question = ("diff-index", "--cached", "--no-renames", "-z", "--raw", "--no-abbrev")
+    try:
+        raw = repository.run(*question, "HEAD").split("\0")
+    except InputError:
+        # Before the first commit there is no HEAD.
+        if repository.head is not None:
+            raise
+        raw = repository.run(*question, repository.empty_tree).split("\0")
     changed: dict[str, tuple[str, str]] = {}
     for line, path in zip(raw[::2], raw[1::2], strict=False):
         _, mode, _, oid, kind = line.split(" ")
@@ -614,6 +614,10 @@ def _staged(
             changed[path] = mode, oid
     if not changed:
         return
+    from patchtool.lint.introduced import Step
+    from patchtool.outside.source import Kept, Overlay, WorkTree
+
+    head = repository.head
     revs = (head,) if head is not None else ()
     here = any(_holds_kernel(repository, repository.prefix, *one) for one in ((), revs))
     if not here and not any(_move(arguments, repository, [*changed], *one) for one in ((), revs)):

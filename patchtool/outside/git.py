@@ -12,14 +12,13 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, cast
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from patchtool.errors import InputError
 
 if TYPE_CHECKING:
-    from git.cmd import Git
+    from subprocess import Popen
 
 _OID = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 
@@ -45,6 +44,7 @@ _ALWAYS = {
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_ALLOW_PROTOCOL": "none",
     "LC_ALL": "C",
+    "LANGUAGE": "C",
 }
 
 _NEUTRAL = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
@@ -71,8 +71,7 @@ _OF_DIFFERENCES = dict.fromkeys(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One line of a git tree; its modes mean what ``stat`` says, 160000 is a submodule."""
 
     mode: int
@@ -90,13 +89,19 @@ class Missing(InputError):
 class Repository:
     """A git repository, opened once and read through one process."""
 
-    def __init__(self, path: str, git: Git, git_dir: str, prefix: str, bare: bool) -> None:
+    _stream: Popen[bytes] | None = None
+
+    def __init__(
+        self, path: str, places: dict[str, str], git_dir: str, prefix: str, bare: bool
+    ) -> None:
         self.path = path
         self.git_dir = git_dir
         self.prefix = prefix
         self.bare = bare
-        self._git = git
-        self._stream: Git.AutoInterrupt | None = None
+        self.top = places.get("GIT_WORK_TREE")
+        """The top folder of the work tree; None in a bare repository."""
+        self._persons = {**_environment(), **places}
+        self._around = {**self._persons, **_NEUTRAL}
         self._trees: dict[str, dict[str, Entry]] = {}
         self._roots: dict[str, str] = {}
         self._partial: bool | None = None
@@ -104,24 +109,17 @@ class Repository:
     @classmethod
     def open(cls, path: str) -> Repository:
         """Open the repository that holds the folder ``path``, bare or not."""
-        git = _command()
         where = os.path.abspath(path)
         questions = ("--is-bare-repository", "--absolute-git-dir", "--show-prefix")
-        with _without(_STRAY):
-            # The person's own configuration is read here: it may vouch for a
-            # repository that belongs to someone else (safe.directory).
-            status, out, err = _execute(git, ["-C", where, "rev-parse", *questions], _ALWAYS)
+        # The person's own configuration is read here: it may vouch for a repository that
+        # belongs to someone else (safe.directory).
+        status, out, err = _execute(["-C", where, "rev-parse", *questions], _environment())
         lines = out.decode("utf-8", "surrogateescape").split("\n")
         if status != 0 or len(lines) != 4:
             raise InputError(_why_not_opened(path, err))
         bare, git_dir, prefix, _ = lines
-        git.update_environment(**_ALWAYS, **_NEUTRAL, **_places(where, git_dir, prefix, bare))
-        return cls(path, git, git_dir, prefix.rstrip("/"), bare == "true")
-
-    @property
-    def top(self) -> str | None:
-        """The top folder of the work tree; None in a bare repository."""
-        return self._git.environment().get("GIT_WORK_TREE")
+        places = _places(where, git_dir, prefix, bare)
+        return cls(path, places, git_dir, prefix.rstrip("/"), bare == "true")
 
     @property
     def is_shallow(self) -> bool:
@@ -134,7 +132,7 @@ class Repository:
         if self._partial is None:
             pattern = r"^(extensions\.partialclone|remote\..*\.promisor)$"
             command = ["config", "--get-regexp", pattern]
-            status, _, _ = _execute(self._git, command)
+            status, _, _ = _execute(command, self._around)
             self._partial = status == 0
         return self._partial
 
@@ -143,7 +141,7 @@ class Repository:
         if not rev or rev.startswith("-"):
             raise InputError(f"{rev!r} is not the name of a revision; give a commit, tag or branch")
         command = ["rev-parse", "--verify", "--end-of-options", f"{rev}^{{commit}}"]
-        status, out, err = _execute(self._git, command)
+        status, out, err = _execute(command, self._around)
         # Releases of git before 2.30 print the end-of-options marker as well.
         found = out.decode("ascii", "replace").split()[-1:]
         if status != 0 or not found or not _OID.match(found[0]):
@@ -202,7 +200,7 @@ class Repository:
     def head(self) -> str | None:
         """The commit that is checked out; None before the first one."""
         command = ["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]
-        status, out, _ = _execute(self._git, command)
+        status, out, _ = _execute(command, self._around)
         return out.decode("ascii", "replace").strip() if status == 0 else None
 
     @property
@@ -213,30 +211,22 @@ class Repository:
     def has(self, oid: str) -> bool:
         """Tell whether a commit is in the repository."""
         command = ["cat-file", "-e", f"{oid}^{{commit}}"]
-        return _OID.match(oid) is not None and _execute(self._git, command)[0] == 0
+        return _OID.match(oid) is not None and _execute(command, self._around)[0] == 0
 
     @property
     def hooks(self) -> str:
         """The folder that git runs hooks from for the person."""
-        places = {k: v for k, v in self._git.environment().items() if k not in _NEUTRAL}
         where = self.top or self.git_dir
         # The options of all other commands would set another folder for hooks.
-        status, out, err = _command().execute(
-            [_program(), "-C", where, "rev-parse", "--git-path", "hooks"],
-            env=places,
-            with_extended_output=True,
-            with_exceptions=False,
-            stdout_as_string=False,
-            strip_newline_in_stdout=False,
-        )
+        command = ["-C", where, "rev-parse", "--git-path", "hooks"]
+        status, out, err = _execute(command, self._persons, options=())
         if status != 0:
             raise InputError(f"{self.path}: git cannot say where hooks are: {_first_line(err)}")
         return os.path.normpath(os.path.join(where, os.fsdecode(out.removesuffix(b"\n"))))
 
     def setting(self, name: str) -> str | None:
         """Return a setting of the person or of the repository, such as ``user.name``."""
-        places = {k: v for k, v in self._git.environment().items() if k not in _NEUTRAL}
-        status, out, _ = _execute(_command(), ["config", "--get", name], places)
+        status, out, _ = _execute(["config", "--get", name], self._persons)
         return out.decode("utf-8", "surrogateescape").rstrip("\n") if status == 0 else None
 
     def run(self, *args: str) -> str:
@@ -248,7 +238,7 @@ class Repository:
         """
         # Git would take paths to count from the folder that the person stands in.
         where = ["-C", self.top or self.git_dir]
-        status, out, err = _execute(self._git, [*where, *_plainly(args)])
+        status, out, err = _execute([*where, *_plainly(args)], self._around)
         if status != 0:
             reason = _first_line(err) or f"exit status {status}"
             raise InputError(f"{self.path}: git {args[0]} failed: {reason}")
@@ -263,7 +253,7 @@ class Repository:
             file.seek(0)
             where = ["-C", self.top or self.git_dir]
             command = [*where, *_plainly(args)]
-            status, out, err = _execute(self._git, command, given=cast(BinaryIO, file))
+            status, out, err = _execute(command, self._around, file)
         if status != 0:
             reason = _first_line(err) or f"exit status {status}"
             raise InputError(f"{self.path}: git {args[0]} failed: {reason}")
@@ -276,8 +266,18 @@ class Repository:
 
     def close(self) -> None:
         """End the process that reads objects; the next read starts another."""
-        # GitPython ends the process with the last reference to it.
-        self._stream = None
+        process, self._stream = self._stream, None
+        if process is None:
+            return
+        for pipe in (process.stdin, process.stdout):
+            # What nobody read makes git end as well.
+            with suppress(OSError):
+                assert pipe is not None
+                pipe.close()
+        process.wait()
+
+    def __del__(self) -> None:
+        self.close()
 
     def __enter__(self) -> Repository:
         return self
@@ -312,31 +312,32 @@ class Repository:
             if header[1] != kind:
                 raise InputError(f"{self.path}: object {oid} is a {header[1]}, not a {kind}")
             raise TooLarge(f"{self.path}: blob {oid} has {size} bytes")
-        data: bytes = self._process().stdout.read(size + 1)
+        data = self._process()[1].read(size + 1)
         if len(data) != size + 1:
             self.close()
             raise InputError(f"{self.path}: git stopped inside object {oid}; try `git fsck`")
         return data[:-1]
 
     def _ask(self, request: bytes) -> list[str]:
-        process = self._process()
+        asking, answers = self._process()
         try:
-            process.stdin.write(request)
-            process.stdin.flush()
-            header: bytes = process.stdout.readline()
+            asking.write(request)
+            asking.flush()
+            header = answers.readline()
         except OSError:
             header = b""
         if not header:
             self.close()
         return header.decode("ascii", "replace").split()
 
-    def _process(self) -> Git.AutoInterrupt:
+    def _process(self) -> tuple[IO[bytes], IO[bytes]]:
+        """Return where to ask for objects, and where the answers come from."""
         if self._stream is None:
-            from subprocess import PIPE
-
-            command = [_program(), *_OPTIONS, "cat-file", "--batch"]
-            self._stream = self._git.execute(command, istream=PIPE, as_process=True)
-        return self._stream
+            self._stream = _started(["cat-file", "--batch"], self._around)
+        asking, answers = self._stream.stdin, self._stream.stdout
+        assert asking is not None
+        assert answers is not None
+        return asking, answers
 
     def _why_missing(self, oid: str) -> str:
         if self.is_partial:
@@ -362,64 +363,54 @@ class Repository:
         )
 
 
+def personal(name: str) -> str | None:
+    """Return a setting of the person, such as ``user.name``, outside of any repository."""
+    status, out, _ = _execute(["config", "--global", "--get", name], _environment())
+    return out.decode("utf-8", "surrogateescape").strip() if status == 0 else None
+
+
 def _plainly(args: Sequence[str]) -> tuple[str, ...]:
     """Return a command that runs no program but git itself."""
     return (args[0], *_OF_DIFFERENCES.get(args[0], ()), *args[1:])
 
 
-def _program() -> str:
-    from git.cmd import Git
-
-    return Git.GIT_PYTHON_GIT_EXECUTABLE or "git"
-
-
-def _command() -> Git:
-    """Return a runner of git, or say what is not installed."""
-    try:
-        from git.cmd import Git
-    except ModuleNotFoundError as error:
-        raise InputError(
-            "reading revisions needs GitPython; run `pip install gitpython`"
-        ) from error
-    except ImportError as error:
-        raise InputError("git is not installed or not in PATH; install it") from error
-    # No working directory: GitPython would expand "$" and "~" inside its name.
-    return Git()
+def _environment() -> dict[str, str]:
+    """Return the environment without what decides where git looks."""
+    return {**{k: v for k, v in os.environ.items() if k not in _STRAY}, **_ALWAYS}
 
 
 def _execute(
-    git: Git,
     args: Sequence[str],
-    env: dict[str, str] | None = None,
-    given: BinaryIO | None = None,
+    env: dict[str, str],
+    given: IO[bytes] | None = None,
+    options: Sequence[str] = _OPTIONS,
 ) -> tuple[int, bytes, str]:
-    from git.exc import GitCommandNotFound
+    """Run git to its end; return its status, and what it printed on both streams."""
+    from subprocess import DEVNULL, PIPE
+
+    with _run([*options, *args], env, given or DEVNULL, PIPE) as process:
+        out, err = process.communicate()
+    return process.returncode, out, err.decode("utf-8", "surrogateescape")
+
+
+def _started(args: Sequence[str], env: dict[str, str]) -> Popen[bytes]:
+    """Start git and leave it running."""
+    from subprocess import DEVNULL, PIPE
+
+    return _run([*_OPTIONS, *args], env, PIPE, DEVNULL)
+
+
+def _run(
+    args: Sequence[str], env: dict[str, str], given: IO[bytes] | int, errors: int
+) -> Popen[bytes]:
+    from subprocess import PIPE, Popen
 
     try:
-        status, out, err = git.execute(
-            [_program(), *_OPTIONS, *args],
-            env=env,
-            istream=given,
-            with_extended_output=True,
-            with_exceptions=False,
-            stdout_as_string=False,
-            strip_newline_in_stdout=False,
-        )
-    except GitCommandNotFound as error:
+        return Popen(["git", *args], env=env, stdin=given, stdout=PIPE, stderr=errors)
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
         raise InputError("git is not installed or not in PATH; install it") from error
     except ValueError as error:
         raise InputError("a name that holds a NUL byte cannot be given to git") from error
-    return status, out, err
-
-
-@contextmanager
-def _without(names: Sequence[str]) -> Iterator[None]:
-    """Take variables out of the environment for a moment: GitPython can only add."""
-    taken = {name: os.environ.pop(name) for name in names if name in os.environ}
-    try:
-        yield
-    finally:
-        os.environ.update(taken)
 
 
 def _places(where: str, git_dir: str, prefix: str, bare: str) -> dict[str, str]:
