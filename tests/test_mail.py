@@ -144,6 +144,10 @@ TAKEN = {
     "dates in git's header": GAP.replace(f"--- a/{MMU}", f"--- a/{MMU} 2016-05-12 10:39:37.54 +0200"),
     "git's mail in a mail": mail("", "[PATCH] Drop").partition("Words.")[0] + mail(GAP, "[PATCH] Drop"),
     "a file elsewhere that was renamed by hand": ELSEWHERE.replace("b/net/core/dev.c\n---", "b/x\n---").replace("--git a/net/core/dev.c", "--git a/x") + GAP,
+    "absolute paths": PLAIN.replace("--- a/", "--- /usr/src/linux/").replace("+++ b/", "+++ /usr/src/linux/"),
+    "a page that is named as a patch": in_parts(part("text/plain", FINE), part('text/html; name="x.patch"', GAP)),
+    "a page with marks": in_parts(part("text/plain", GAP), part("text/html", "<pre>" + re.sub(
+        "^(.*)$", r"<b>\1</b><br>", ESCAPED, flags=re.M).replace(" ", "&nbsp;") + "</pre>"), kind="alternative"),
     "a page beside it": f"diff --git a/{PAGE} b/{PAGE}\n--- a/{PAGE}\n+++ b/{PAGE}\n@@ -1 +1 @@\n-a\n+b\n{GAP}",
     "files of other folders that this tree lacks": "".join(
         ELSEWHERE.replace("net/core/dev.c", one) for one in ("mm/mmap.c", "linux/drivers/x.c")) + GAP,
@@ -201,6 +205,12 @@ REFUSED = {
     "a hunk apart": (LOST[:HUNK] + "\n" + LOST[HUNK:], "belongs to no file"),
     "a hunk without a file": (f"Words\n{BODY}", "belongs to no file"),
     "the file's name lost": (GAP.replace(f"+++ b/{MMU}\n", ""), 'there is no "+++"'),
+    "backslashes": (GAP.replace(MMU, MMU.replace("/", "\\")), "with other slashes than"),
+    "a page with another patch": (in_parts(part("text/plain", FINE), part("text/html", f"<pre>{ESCAPED}</pre>")), "this part in HTML holds '@@ -"),
+    "an archive that is called a picture": (in_parts(part("text/plain", FINE), part('image/png; name="x.png"', base64.encodebytes(gzip.compress(GAP.encode())).decode(), BASE64)), "'x.png' is no text"),
+    "a picture that is called a patch": (in_parts(part("text/plain", FINE), part('image/png; name="x.patch"', coded("a\0b"), BASE64)), "'x.patch' is no text"),
+    "uuencoded in a part": (in_parts(part("text/plain", FINE), part("text/plain", "Hi\nbegin 644 x\n#0V%T\n`\nend")), "attachment 'x'"),
+    "uuencoded": (mail(FINE).replace("-- \n", "-- \n2\n\nbegin 644 x.patch\n#0V%T\n`\nend\n"), "in the attachment 'x.patch', which is encoded among the words"),
     "renamed by hand": (GAP.replace(f"--git a/{MMU} b/{MMU}", "--git a/x b/x"), "name different files"),
     "renamed by hand, to somewhere else": (GAP.replace(f"--- a/{MMU}", "--- a/x").replace(f"+++ b/{MMU}", "+++ b/x"), "name different files"),
     "a mail without a patch in front of another": (mail("", "[PATCH] A").partition("Words.")[0] + mail(GAP, "[PATCH] B"), 'mail 1, "A" holds no patch'),

@@ -54,6 +54,13 @@ _QUOTE = rb"(?m)^(?:[ \t]*>|[ \t]+)[ >\t]*(?:diff --git |@@ -\d)"
 _STAT = r"\A (\S.*?) +\| +(\d+)(?: [+-]*)?\s*\Z"
 _BASE = rb"(?m)^base-commit: ([0-9a-f]{40}(?:[0-9a-f]{24})?)\s*$"
 _HARMLESS = r"(?:image|audio|video|font)/|application/(?:pgp-signature|(?:x-)?pkcs7-signature|pdf)$"
+_NAMES = (
+    r"(?i)\.(?:png|jpe?g|gif|bmp|webp|svg|ico|tiff?|pdf|asc|sig|p7[sc]|wav|og[gv]|mp[34]|woff2?)$"
+)
+"""The ends of names that go with those types."""
+_PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"PK\3\4", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf", b"Rar!")
+"""How archives and compressed files begin, whatever a mail calls them."""
+_UUENCODED = rb"begin(?:-base64)? [0-7]{3,4} (.*)$"
 _CONTROL = rb"[\0-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]"
 
 
@@ -144,8 +151,9 @@ class _Mail(NamedTuple):
 def read(data: bytes, name: str) -> Post:
     """Read a patch, a mail or an mbox; every mail of it is a letter or passed over."""
     if data.startswith(_UTF16):
+        width = 32 if data[2:4] == b"\0\0" else 16
         raise PatchError(
-            f"{name} is in UTF-16, as a shell on Windows writes what a program prints; "
+            f"{name} is in UTF-{width}, as a shell on Windows writes what a program prints; "
             f"let git write the file: `git format-patch -o FOLDER`"
         )
     if not data.strip():
@@ -197,6 +205,18 @@ def relevant(path: str) -> bool:
         return False
     copy = re.search(_COPY, path)
     return copy is None or copy.start() >= found.start()
+
+
+def _refuse_uuencoded(text: Text) -> None:
+    """Refuse words with an attachment of the old kind among them."""
+    for at, line in enumerate(text.lines):
+        found = re.match(_UUENCODED, line)
+        if found is not None:
+            what = shortened(found.group(1).decode("utf-8", "replace"))
+            raise PatchError(
+                f"{text.place(at)}what is in the attachment {what!r}, which is encoded among the "
+                f"words, is not known; give the patch itself"
+            )
 
 
 def _why_none(data: bytes) -> str:
@@ -263,6 +283,8 @@ def _mail(data: bytes, name: str, number: int, line: int, passed: list[Passed]) 
         texts = list(_opened(lines[started:], title._replace(first=line + started), passed))
     else:
         texts = [title._replace(first=line + body, lines=tuple(lines[body:]))]
+        if b"\nbegin" in data:
+            _refuse_uuencoded(texts[0])
     kept = tuple(text for text in texts if holds_diff(b"\n".join(text.lines)))
     return _Mail(fields, subject, tags, reply, kept, title)
 
@@ -369,7 +391,9 @@ def _opened(lines: Sequence[bytes], title: Text, passed: list[Passed]) -> Iterat
         if text is None:
             continue
         words = b"\n".join(text.lines)
-        if part.get_content_subtype() == "html":
+        if b"begin" in words:
+            _refuse_uuencoded(text)
+        if part.get_content_subtype() == "html" and not _is_named_otherwise(part):
             html += [text] * (b"diff --git " in words or b"@@ -" in words)
         elif not holds_diff(words):
             if b"-----BEGIN PGP MESSAGE-----" in text.lines:
@@ -387,8 +411,35 @@ def _opened(lines: Sequence[bytes], title: Text, passed: list[Passed]) -> Iterat
             raise PatchError(
                 f"{copy.place(0)}the patch is there in HTML only; get it as plain text"
             )
+        lost = _of_diffs(_unmarked(copy.lines)) - _of_diffs(b"\n".join(
+            line for text in found for line in text.lines))  # fmt: skip
+        if lost:
+            raise PatchError(
+                f"{copy.place(0)}this part in HTML holds {shortened(min(lost))!r}, which the plain "
+                f"text does not; give that patch as plain text"
+            )
         passed.append(Passed(copy.place(0), "a part of this mail", "is a copy in HTML"))
     yield from found
+
+
+def _is_named_otherwise(part: Message) -> bool:
+    """Tell whether a part has the name of something else than a page."""
+    name = part.get_filename() or ""
+    return bool(name) and not name.lower().endswith((".html", ".htm"))
+
+
+def _unmarked(lines: Sequence[bytes]) -> bytes:
+    """Return the text of a page."""
+    import html
+
+    text = re.sub(r"<[^>]*>", "", b"\n".join(lines).decode("latin-1"))
+    return html.unescape(text).encode("utf-8", "replace")
+
+
+def _of_diffs(words: bytes) -> set[str]:
+    """Return the headers of hunks in a text, and the paths of its files."""
+    found = re.findall(rb"@@ -[\d,]+ \+[\d,]+ @@|\+\+\+ \S+", words.replace(b"\xc2\xa0", b" "))
+    return {one.decode("utf-8", "backslashreplace") for one in found}
 
 
 def _part(part: Message, data: bytes, title: Text, passed: list[Passed]) -> Text | None:
@@ -411,11 +462,13 @@ def _part(part: Message, data: bytes, title: Text, passed: list[Passed]) -> Text
     charset = str(part.get_param("charset", "")).lower()
     if charset and kind.startswith("text/"):
         content = _in_ascii(content, charset, text)
-    if re.match(_HARMLESS, kind):
+    name = part.get_filename() or ""
+    packed = content.startswith(_PACKED) or (name and re.search(_NAMES, name) is None)
+    if re.match(_HARMLESS, kind) and not packed:
         if not holds_diff(content):
             passed.append(Passed(text.place(0), "a part of this mail", f"is of type {kind}"))
             return None
-    elif _is_binary(content, kind):
+    elif _is_binary(content, kind) or content.startswith(_PACKED):
         what = part.get_filename() or kind
         raise PatchError(
             f"{text.place(0)}the attachment {what!r} is no text, and what is in it is not "

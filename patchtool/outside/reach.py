@@ -238,6 +238,13 @@ def _stripped(section: Section, present: Present, included: Included, prefix: st
     path = section.old or ""
     _, _, rest = path.partition("/")
     here = f"{prefix}/" if prefix else ""
+    if path.startswith("/") and section.old == section.new:
+        # The absolute path of a file leads through the top of some tree.
+        for found in re.finditer(f"/(?={TOPS})", path):
+            if present(here + path[found.end() :]):
+                rest = path[found.end() :]
+                return section._replace(old=rest, new=rest)
+        return section
     plain = not section.git and section.old == section.new and (relevant(rest) or included(rest))
     if plain and not present(here + path) and present(here + rest):
         return section._replace(old=rest, new=rest)
@@ -250,9 +257,10 @@ def _reason(
     """Return why a file need not be judged, or refuse a patch of which that is not known."""
     here = f"{prefix}/" if prefix else ""
     for path in _paths(section):
-        if relevant(path.lower()):
-            _refuse(section, f"{path} is spelt with other letters, large and small, than the file "
-                    f"that it may mean; git takes them for different files")  # fmt: skip
+        if relevant(path.lower().replace("\\", "/")):
+            how = "slashes" if "\\" in path else "letters, large and small,"
+            _refuse(section, f"{path} is spelt with other {how} than the file that it may mean; "
+                    f"git takes them for different files")  # fmt: skip
     path = section.old or section.new or ""
     if path.startswith("tools/"):
         return "is below tools/, a copy that no verdict rests on"
