@@ -28,40 +28,45 @@ def later(work: Callable[[], Found], /) -> Callable[[], Found]:
     return work
 
 
-def in_a_copy(work: Callable[[], Found], /) -> Callable[[], Found]:
-    """Begin work in a copy of this process, where there is a second processor for it.
+def in_a_copy(begin: Callable[[], None]) -> Aside:
+    """Return the way to have work done in a copy of this process; BEGIN runs in front of it there.
 
-    And where this process has one thread, as a command has.  What WORK finds is pickled; what
-    it changes is lost.
+    That is, where there is a second processor and this process has one thread, as a command
+    has.  What the work finds is pickled; what it changes is lost.
     """
-    if _is_threaded() or len(os.sched_getaffinity(0)) < 2:
-        return work
-    try:
-        reading, writing = os.pipe()
-    except OSError:
-        return work
-    try:
-        child = os.fork()
-    except OSError:
-        os.close(reading)
+
+    def aside(work: Callable[[], Found], /) -> Callable[[], Found]:
+        if _is_threaded() or len(os.sched_getaffinity(0)) < 2:
+            return work
+        try:
+            reading, writing = os.pipe()
+        except OSError:
+            return work
+        try:
+            child = os.fork()
+        except OSError:
+            os.close(reading)
+            os.close(writing)
+            return work
+        if child == 0:
+            _work(begin, work, writing)
         os.close(writing)
-        return work
-    if child == 0:
-        _work(work, writing)
-    os.close(writing)
+        return lambda: _outcome(work, child, reading)
 
-    def outcome() -> Found:
-        import pickle
+    return aside
 
-        with open(reading, "rb") as pipe:
-            data = pipe.read()
-        os.waitpid(child, 0)
-        if not data:
-            return work()
-        found: Found = pickle.loads(data)
-        return found
 
-    return outcome
+def _outcome(work: Callable[[], Found], child: int, reading: int) -> Found:
+    """Wait for what a copy has found, or find it here."""
+    import pickle
+
+    with open(reading, "rb") as pipe:
+        data = pipe.read()
+    os.waitpid(child, 0)
+    if not data:
+        return work()
+    found: Found = pickle.loads(data)
+    return found
 
 
 def _is_threaded() -> bool:
@@ -70,7 +75,7 @@ def _is_threaded() -> bool:
     return threading is not None and threading.active_count() > 1
 
 
-def _work(work: Callable[[], object], writing: int) -> None:
+def _work(begin: Callable[[], None], work: Callable[[], object], writing: int) -> None:
     """Do some work and end this process without a word, whatever happens."""
     try:
         import pickle
@@ -78,6 +83,7 @@ def _work(work: Callable[[], object], writing: int) -> None:
         nowhere = os.open(os.devnull, os.O_RDWR)
         for standard in range(3):  # who reads what is printed waits for all that may print
             os.dup2(nowhere, standard)
+        begin()
         data = pickle.dumps(work(), pickle.HIGHEST_PROTOCOL)
         with open(writing, "wb") as pipe:
             pipe.write(data)

@@ -425,12 +425,11 @@ def _checked(source: Source, rule: Rule, fields: tuple[str, ...]) -> Report:
     import gc
 
     gc.disable()  # one short run whose terms all live to its end
-    from patchtool.aside import in_a_copy, later
+    from patchtool.aside import in_a_copy
     from patchtool.c.index import Index
     from patchtool.lint.suppress import checked
 
-    aside = in_a_copy if source.is_shared else later
-    return checked(source, rule, fields, Index, aside=aside)[0]
+    return checked(source, rule, fields, Index, aside=in_a_copy(source.alone))[0]
 
 
 # -- output --------------------------------------------------------------------------------

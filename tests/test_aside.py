@@ -3,9 +3,11 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import miniatures
 import pytest
@@ -17,6 +19,7 @@ import json, os, signal, sys, time
 from patchtool.aside import in_a_copy
 os.sched_getaffinity = lambda _: {0, 1}
 begun = os.getpid()
+aside = in_a_copy(lambda: None)
 """
 
 
@@ -30,7 +33,7 @@ def run(code):
 
 def test_it_is_done_in_a_copy_and_told_here():
     """The work runs in another process, and what it found is the same as here."""
-    code = "ask = in_a_copy(lambda: (os.getpid() != begun, b'x' * 1_000_000))\n"
+    code = "ask = aside(lambda: (os.getpid() != begun, b'x' * 1_000_000))\n"
     code += "other, data = ask()\nprint(json.dumps([other, len(data), begun == os.getpid()]))"
     assert run(code) == [True, 1_000_000, True]
 
@@ -43,12 +46,12 @@ def test_a_copy_that_fails(end):
     """What ends the copy, or cannot be handed back, is done again in this process."""
     code = f"def work():\n    if os.getpid() != begun:\n        {end}\n    return 7\n"
     code = code.replace("return print", "return lambda: 0")
-    assert run(code + "print(json.dumps(in_a_copy(work)()))") == 7
+    assert run(code + "print(json.dumps(aside(work)()))") == 7
 
 
 def test_an_error_is_that_of_the_work():
     """What the work raises is raised where its outcome is asked for."""
-    code = "def work():\n    raise ValueError('as here')\nask = in_a_copy(work)\n"
+    code = "def work():\n    raise ValueError('as here')\nask = aside(work)\n"
     code += "try:\n    ask()\nexcept ValueError as error:\n    print(json.dumps(str(error)))"
     assert run(code) == "as here"
 
@@ -58,7 +61,7 @@ def test_a_copy_prints_nothing_and_holds_no_pipe_open():
     code = "def work():\n    print('no', flush=True)\n    time.sleep(600)\n"
     code += "read, write = os.pipe()\nchild = os.fork()\nif child == 0:\n"
     code += "    os.dup2(write, 1)\n    os.close(write)\n    os.close(read)\n"
-    code += "    os.set_inheritable(1, True)\n    ask = in_a_copy(work)\n    os._exit(0)\n"
+    code += "    os.set_inheritable(1, True)\n    ask = aside(work)\n    os._exit(0)\n"
     code += "os.close(write)\nprint(json.dumps(os.read(read, 99).decode()))"
     assert run(code) == ""
 
@@ -66,7 +69,7 @@ def test_a_copy_prints_nothing_and_holds_no_pipe_open():
 def test_one_processor_or_a_thread_or_no_process(monkeypatch):
     """Without a second processor, beside a thread, and where none can be made, it is done here."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
-    assert in_a_copy(os.getpid)() == os.getpid() == later(os.getpid)()
+    assert in_a_copy(list)(os.getpid)() == os.getpid() == later(os.getpid)()
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     monkeypatch.setattr("patchtool.aside._is_threaded", lambda: False)
 
@@ -75,11 +78,11 @@ def test_one_processor_or_a_thread_or_no_process(monkeypatch):
 
     monkeypatch.setattr(os, "fork", refuse)
     before = len(os.listdir("/proc/self/fd"))
-    assert in_a_copy(os.getpid)() == os.getpid()
+    assert in_a_copy(list)(os.getpid)() == os.getpid()
     assert len(os.listdir("/proc/self/fd")) == before
     monkeypatch.setattr("patchtool.aside._is_threaded", lambda: True)
     monkeypatch.setattr(os, "fork", lambda: os.kill(os.getpid(), signal.SIGKILL))
-    assert in_a_copy(os.getpid)() == os.getpid()
+    assert in_a_copy(list)(os.getpid)() == os.getpid()
 
 
 @pytest.mark.parametrize("name", ["cpu-role-level-gap", "cpu-role-fixed"])
@@ -99,3 +102,44 @@ def test_a_check_in_a_copy_says_the_same(name, tmp_path):
     assert said[0][0] == said[1][0]
     status = 1 if name.endswith("gap") else 0
     assert [one for _, one in said] == [f"0 {status}\n", f"1 {status}\n"]
+
+
+def test_a_walk_knows_what_a_copy_asked(tmp_path):
+    """What the text was asked for in a copy of the process counts as asked."""
+    code = f"""
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from edited import Files
+import miniatures
+from patchtool.aside import later
+from patchtool.history.lens import Recorder
+from patchtool.target.kvm import KVM
+from patchtool.rules.table import USUAL
+seen = []
+for way in (later, aside):
+    index = Recorder(Files(miniatures.files("cpu-role-level-gap")), KVM)
+    report = USUAL.check(index, aside=way)
+    seen.append([index.lens(report, USUAL.fields).words(), report.files])
+print(json.dumps(seen))
+"""
+    at_once, aside = run(code)
+    assert at_once == aside
+    assert at_once[0]["stored"]
+
+
+def test_a_revision_is_read_by_two(tmp_path):
+    """A tree in a repository is read by one git for each process."""
+    tree = shutil.copytree(miniatures.folder("cpu-role-level-gap"), tmp_path / "tree")
+    settings = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+    for words in (["init", "-q"], ["add", "."], [*settings, "commit", "-qm", "tree"]):
+        subprocess.run(["git", *words], cwd=tree, check=True)
+    said = []
+    for rev in ([], ["--rev", "HEAD"]):
+        code = "import os, sys\nos.sched_getaffinity = lambda _: {0, 1}\n"
+        code += "from patchtool.cli import main\nsys.exit(main(sys.argv[1:]))"
+        command = [sys.executable, "-c", code, "check", str(tree), "--format", "json", *rev]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert done.stderr == ""
+        said.append(json.loads(done.stdout))
+    assert said[1].pop("rev") is not None
+    assert said[0].pop("rev") is None
+    assert said[0] == said[1]

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from posixpath import dirname, join, normpath
-from typing import Protocol
+from typing import Protocol, cast
 
 from patchtool.c import syntax
 from patchtool.c.scan import (
@@ -120,6 +120,15 @@ class Index:
     def asked(self) -> tuple[str, ...]:
         """Every path that was asked for, sorted."""
         return tuple(sorted(self._raw))
+
+    def notes(self) -> object:
+        """Return what an index of the same tree has to be told of what this one was asked."""
+        return self.asked
+
+    def take(self, notes: object) -> None:
+        """Take over what another index of the same tree was asked, as its notes tell."""
+        for path in cast(tuple[str, ...], notes):
+            self.raw(path)
 
     def raw(self, path: str) -> bytes | None:
         """Return the text of a file with its comments, None where there is no such file.

@@ -99,6 +99,17 @@ class Recorder(Index):
         """Let go of the twin once the work is done."""
         self._twin = None
 
+    def notes(self) -> object:
+        """Return what this index was asked."""
+        return self.asked, self._asked
+
+    def take(self, notes: object) -> None:
+        """Take over what another index was asked."""
+        paths, asked = cast(tuple[tuple[str, ...], dict[str, set[str]]], notes)
+        super().take(paths)
+        for kind, names in asked.items():
+            self._asked[kind] |= names
+
     def raw(self, path: str) -> bytes | None:
         """Return the text of a file with its comments; take over what the twin made of it."""
         if path in self._raw:

@@ -264,12 +264,18 @@ class _Series:
         return before if gaps <= _results(before.report).keys() else self._decide(source)
 
     def _decide(self, source: Source, ways: Ways | None = None) -> _Decided:
+        from patchtool.aside import in_a_copy
         from patchtool.history.lens import Recorder
         from patchtool.lint.suppress import checked
 
         known = self._index
         report, index = checked(
-            source, self._rule, self._fields, lambda one, target: Recorder(one, target, known), ways
+            source,
+            self._rule,
+            self._fields,
+            lambda one, target: Recorder(one, target, known),
+            ways,
+            in_a_copy(source.alone),
         )
         index.part()
         self._index = index

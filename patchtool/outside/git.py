@@ -102,6 +102,8 @@ class Repository:
         """The top folder of the work tree; None in a bare repository."""
         self._persons = {**_environment(), **places}
         self._around = {**self._persons, **_NEUTRAL}
+        self._left: list[Popen[bytes] | None] = []
+        """The process of the one that this is a copy of."""
         self._trees: dict[str, dict[str, Entry]] = {}
         self._roots: dict[str, str] = {}
         self._partial: bool | None = None
@@ -278,6 +280,11 @@ class Repository:
 
     def __del__(self) -> None:
         self.close()
+
+    def alone(self) -> None:
+        """Leave the process that reads objects to the one that this is a copy of."""
+        self._left.append(self._stream)
+        self._stream = None
 
     def __enter__(self) -> Repository:
         return self

@@ -47,10 +47,6 @@ class Source(Protocol):
     def kind(self) -> str:
         """What this is, for messages."""
 
-    @property
-    def is_shared(self) -> bool:
-        """Whether a copy of this process may read it while this one does."""
-
     def read(self, path: str) -> bytes | None:
         """Return the bytes of a file, None when it is not there."""
 
@@ -60,13 +56,15 @@ class Source(Protocol):
     def close(self) -> None:
         """Let go of what reading holds open."""
 
+    def alone(self) -> None:
+        """Read by own means from here on: this is a copy of the process that opened it."""
+
 
 class WorkTree:
     """A plain folder: a checkout as it lies on disk, or an unpacked tarball."""
 
     rev: str | None = None
     kind = "directory"
-    is_shared = True
 
     def __init__(self, root: str) -> None:
         self.label = root
@@ -110,6 +108,9 @@ class WorkTree:
 
     def close(self) -> None:
         """Do nothing: no file stays open."""
+
+    def alone(self) -> None:
+        """Nothing is shared with another process."""
 
     def _folder(self, folder: str) -> str | None:
         if folder not in self._folders:
@@ -184,8 +185,6 @@ class WorkTree:
 class Revision:
     """A tree as a revision has it, read from the repository and not from the checkout."""
 
-    is_shared = False  # one git answers who asks
-
     def __init__(self, repository: Repository, rev: str, label: str | None = None) -> None:
         self.label = repository.path if label is None else label
         self._commit = repository.resolve(rev)
@@ -224,6 +223,10 @@ class Revision:
     def close(self) -> None:
         """End the process that reads the repository."""
         self._repository.close()
+
+    def alone(self) -> None:
+        """Read the repository by another git from here on."""
+        self._repository.alone()
 
     def _below(self, folder: Entry, prefix: str) -> Iterator[str]:
         with self._missing(prefix):
@@ -307,7 +310,7 @@ class Kept:
 
     def __init__(self, base: Source) -> None:
         self.label, self.rev, self.kind = base.label, base.rev, base.kind
-        self.is_shared = base.is_shared
+        self.alone = base.alone
         self.close = base.close
         self.read = cache(base.read)
         self.walk = cache(base.walk)
@@ -319,7 +322,6 @@ class Overlay:
     def __init__(self, base: Source, edits: Mapping[str, bytes | None]) -> None:
         self.label = base.label
         self.rev = base.rev
-        self.is_shared = base.is_shared
         self.kind = f"{base.kind} with edits"
         self._base = base
         self._edits = {_normal(base.label, path): data for path, data in edits.items()}
@@ -344,6 +346,10 @@ class Overlay:
     def close(self) -> None:
         """Let go of what the other source holds open."""
         self._base.close()
+
+    def alone(self) -> None:
+        """Read the other source by own means from here on."""
+        self._base.alone()
 
 
 def open_source(tree: str, rev: str | None = None) -> Source:

@@ -62,8 +62,8 @@ class Told(NamedTuple):
     pasted: tuple[tuple[Place, str, str], ...]
     parts: tuple[tuple[Place, str, str], ...]
     """Names that macros paste, and words that would make one: place, name, macro or words."""
-    asked: tuple[str, ...]
-    """The files that were asked for."""
+    notes: object
+    """What the index was asked for it."""
 
 
 def tell(tree: Tree, names: Iterable[str]) -> Told:
@@ -74,7 +74,7 @@ def tell(tree: Tree, names: Iterable[str]) -> Told:
         (*Wholes(tree, mentions).changes(), *Holders(tree, mentions).changes()),
         tuple(tree.pasting.uses(names)),
         tuple(tree.pasting.parts(names)),
-        tree.index.asked,
+        tree.index.notes(),
     )
 
 
@@ -97,8 +97,7 @@ class Ledger:
         self._tree = tree
         self.mentions = book_of(tree, names)
         self.mentions.know(told.mentions)
-        for path in told.asked:
-            tree.index.raw(path)  # a verdict rests on what was read for it, wherever
+        tree.index.take(told.notes)
         self._runs = list(runs)
         self._embedded = tree.held()
         self._starts = {lowered.start.key for lowered in self._runs}
