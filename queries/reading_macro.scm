@@ -1,22 +1,32 @@
-; Calls that leave their arguments as they are, of macros and functions from outside of KVM.
+; Calls that leave their arguments as they are, of macros and functions that the kernel has for
+; all of its parts.
 ;
-; world/mentions.py asks only where KVM and its headers define no macro of the name: then it
-; is the kernel's own.
+; world/mentions.py asks only where the target and its headers define no macro of the name:
+; then it is the kernel's own.  world/closure.py and
+; world/holders.py ask for the names alone.
 
 ; READ_ONCE(mmu->root_level), WARN_ON_ONCE(mmu->root_level < 3), min_t(int, mmu->root_level, 4)
 (call_expression
   function: (identifier) @callee
   (#any-of? @callee
     "READ_ONCE" "ACCESS_ONCE" "data_race" "likely" "unlikely" "__builtin_expect"
-    "WARN" "WARN_ONCE" "WARN_ON" "WARN_ON_ONCE" "BUG_ON" "KVM_BUG_ON" "KVM_BUG"
+    "WARN" "WARN_ONCE" "WARN_ON" "WARN_ON_ONCE" "BUG_ON"
     "BUILD_BUG_ON" "static_assert" "typeof" "__typeof__" "__builtin_constant_p"
     "min" "max" "min_t" "max_t" "clamp" "clamp_t" "clamp_val" "ARRAY_SIZE"
     "BIT" "BIT_ULL" "GENMASK" "GENMASK_ULL" "FIELD_GET" "FIELD_PREP" "hweight32" "hweight64"
     "ffs" "fls" "fls64" "__ffs" "__ffs64" "__fls" "ilog2" "order_base_2" "roundup_pow_of_two"
+    "is_power_of_2" "test_bit"
     "printk" "pr_err" "pr_err_ratelimited" "pr_warn" "pr_warn_ratelimited" "pr_info" "pr_debug"
-    "printk_ratelimited" "kvm_debug" "kvm_err" "kvm_info" "vcpu_unimpl" "vcpu_debug" "seq_printf"
-    "sysfs_emit" "sysfs_emit_at" "scnprintf" "snprintf" "sprintf")
+    "printk_ratelimited" "seq_printf")
   arguments: (argument_list
+    (_) @read))
+
+; scnprintf(buffer, size, "%d", mmu->root_level): what stands first is written to
+(call_expression
+  function: (identifier) @callee
+  (#match? @callee "^(s|sn|scn)printf$|^sysfs_emit(_at)?$")
+  arguments: (argument_list
+    (_)
     (_) @read))
 
 ; trace_kvm_mmu_get_page(mmu->root_level): an event is called by value

@@ -43,6 +43,7 @@ READS = (
     "x = max_t(int, {}, 4);",
     "trace_set_up({});",
     'pr_debug("%d\\n", {});',
+    'snprintf(buffer, 8, "%d", {});',
     "x = TWICE({});",
     "x = IGNORED({});",
 )
@@ -63,6 +64,7 @@ STORES = (
 """Where it is stored to by its name."""
 
 OTHERS = (
+    'sprintf({}, "%d", x);',
     "p = &{};",
     "p = &({});",
     "fill(&{});",

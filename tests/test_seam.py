@@ -290,11 +290,15 @@ def test_the_command_line_asks_it(monkeypatch, capsys, tmp_path, bit, status):
 KVM_WORDS = re.compile(r"kvm|vcpu|\bvmx|\bsvm|\bmmu\b|\bcr[034]\b|\befer\b|arch/x86", re.IGNORECASE)
 
 
-@pytest.mark.parametrize("wing", ["c", "proof", "history", "lint", "rules/question.py"])
+@pytest.mark.parametrize(
+    "wing",
+    ["c", "proof", "world", "history", "lint", "report", "rules/question.py", "rules/naming.py"],
+)
 def test_the_engine_knows_no_kvm(wing):
     """No path, name, register or build option of KVM is where C is read and questions put.
 
-    Nor does it matter to the walk through a history, or to what a change brings in.
+    Nor does it matter to where roles are looked for and accounted for, to the walk through a
+    history, to what a change brings in, or to how a report is written.
     """
     place = Path(patchtool.__file__).parent / wing
     files = [place] if place.suffix else sorted(place.rglob("*.py"))

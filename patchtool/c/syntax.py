@@ -17,8 +17,8 @@ import tree_sitter_c
 from tree_sitter import Language, Node, Parser, Query, QueryCursor
 
 __all__ = [
-    "Node", "captures", "descendants", "expression", "function", "matches", "parse", "query_names",
-    "rooted", "text",
+    "Node", "captures", "descendants", "expression", "function", "matches", "names_of", "parse",
+    "query_names", "rooted", "text",
 ]  # fmt: skip
 
 _LANGUAGE = Language(tree_sitter_c.language())
@@ -41,11 +41,22 @@ def query_names() -> tuple[str, ...]:
 
 @cache
 def _query(name: str) -> Query:
+    return Query(_LANGUAGE, _written(name))
+
+
+def _written(name: str) -> str:
     for folder in _folders():
         path = folder / f"{name}.scm"
         if path.is_file():
-            return Query(_LANGUAGE, path.read_text(encoding="utf-8"))
+            return path.read_text(encoding="utf-8")
     raise FileNotFoundError(f"queries/{name}.scm")
+
+
+@cache
+def names_of(name: str) -> frozenset[str]:
+    """Return the names that the patterns of a question list after ``#any-of?``."""
+    lists: list[str] = re.findall(r"#any-of\?\s+@\w+([^()]*)\)", _written(name))
+    return frozenset(re.findall(r'"(\w+)"', " ".join(lists)))
 
 
 RANGE_MARK = b"||\v"

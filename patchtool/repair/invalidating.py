@@ -29,6 +29,7 @@ from patchtool.repair.edit_sites import (
 from patchtool.repair.register_access import parameters
 from patchtool.world.invalidation import is_certain
 from patchtool.world.roles import Roles, find_roles
+from patchtool.world.told import tellers
 
 _DEPTH = 3
 """How many calls may lie between a change and what runs behind it."""
@@ -50,8 +51,9 @@ def propose(index: Index, report: Report, name: str, texts: Sequence[str]) -> Pr
         return Proposal((), f"no plain store to {stored} was found, behind which to invalidate")
     contexts = _contexts(index, report)
     found = []
+    handle = f"struct {index.target.handle}"
     for function in _behind(index, writers):
-        for vcpu in (one.name for one in parameters(function) if one.type == "struct kvm_vcpu"):
+        for vcpu in (one.name for one in parameters(function) if one.type == handle):
             lines = [
                 f"{vcpu}->arch.{context}.{role}.{below} = 0;"
                 for context in contexts
@@ -133,17 +135,7 @@ def _roles_of(roles: Roles, below: str) -> Iterator[str]:
 
 def _writers(index: Index, members: Sequence[str]) -> Iterator[Definition]:
     """Yield the functions that store some members, those that bring a vCPU up aside."""
-    births = index.target.registers.births
-    seen = set()
-    for member in dict.fromkeys(members):
-        stored = re.compile(
-            rb"(?:->|\.)\s*%s\s*=(?!=)|\bswap\s*\([^;]*\b%s\b" % ((member.encode(),) * 2)
-        )
-        for _, one in index.users(member):
-            if stored.search(one.text) and not re.fullmatch(births, one.name):
-                if one.key not in seen:
-                    seen.add(one.key)
-                    yield one
+    yield from {one.key: one for one, _ in tellers(index, members)}.values()
 
 
 def _behind(index: Index, writers: Sequence[Definition]) -> Iterator[Definition]:

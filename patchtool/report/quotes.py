@@ -17,11 +17,11 @@ from patchtool.c.scan import strip_comments
 from patchtool.errors import PatchtoolError
 from patchtool.model import Anchor, Consulted, Finding, Place, Report
 from patchtool.report.words import counted_names, safe
+from patchtool.rules.table import RULES
 
 Read = Callable[[str], bytes | None]
 
 _TAB = 8
-_BIT = re.compile(r"(?:cr\d|efer)_\w+")
 
 
 class Quote(NamedTuple):
@@ -204,7 +204,8 @@ class _Files:
             for name in given.covered_by
         }
         wanted = {name.replace(".", "_").lower(): name for name in finding.missing}
-        bits = {name for name in carriers if _BIT.fullmatch(name)} | wanted.keys()
+        registers = RULES[finding.rule].target.registers
+        bits = {name for name in carriers if registers.is_bit_member(name)} | wanted.keys()
         names = "|".join(map(re.escape, sorted(bits)))
         pattern = re.compile(rf"\b[\w.>-]*?(?:->|\.)({names})\s*=(?!=)[^;]*")
         for function in self._functions:

@@ -30,7 +30,7 @@ from patchtool.report.words import (
     valued,
     way,
 )
-from patchtool.rules.table import RULES
+from patchtool.rules.table import RULES, USUAL
 
 if TYPE_CHECKING:
     from patchtool.report.options import Options
@@ -61,7 +61,7 @@ def write(report: Report, options: Options) -> str:
                 ],
             }
         },
-        "automationDetails": {"id": "patchtool/x86-mmu/"},
+        "automationDetails": {"id": f"patchtool/{USUAL.series}/"},
         "originalUriBaseIds": {"%SRCROOT%": {"description": {"text": "The top of the tree."}}},
         "columnKind": "utf16CodeUnits",
         "invocations": [_invocation(report, options)],

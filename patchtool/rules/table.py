@@ -49,7 +49,8 @@ class Rule(NamedTuple):
     ``name`` is what reports print and comments name; ``target`` is the code that it looks
     at, ``fields`` the members that it decides if none are asked for, ``holder`` the
     structure that has them.  ``summary`` and ``description`` say what is wrong where it
-    finds something, ``advice`` what to do; ``tags`` are words to look for it by.
+    finds something, ``advice`` what to do; ``tags`` are words to look for it by, and
+    ``series`` is what runs of it are called among those of other tools.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Rule(NamedTuple):
     description: str
     advice: str
     tags: tuple[str, ...] = ()
+    series: str = ""
 
     @property
     def title(self) -> str:
@@ -110,6 +112,7 @@ STALE_MMU_ROLE = Rule(
     "or compare the field as well before skipping. Keep the base role small: it identifies "
     "shadow pages.",
     tags=("kvm", "x86"),
+    series="x86-mmu",
 )
 
 RULES: Mapping[str, Rule] = MappingProxyType({one.name: one for one in (STALE_MMU_ROLE,)})

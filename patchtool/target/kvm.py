@@ -159,6 +159,9 @@ KVM = Target(
     header=HEADER,
     host="kvm_vcpu_arch",
     main="arch/x86/kvm/mmu/mmu.c",
+    short="KVM",
+    each="vCPU",
+    handle="kvm_vcpu",
     module="kvm",
     generic=GENERIC,
     watched=(
@@ -189,7 +192,7 @@ KVM = Target(
             {"CONFIG_X86_32", "__ASSEMBLY__", "__ASSEMBLER__", "__i386__", "__CHECKER__"}
         ),
     ),
-    silent=r"pgprintk|rmap_printk|vcpu_unimpl|vcpu_debug\w*|kvm_err|kvm_pr_\w+|kvm_mmu_audit",
+    silent=r"pgprintk|rmap_printk|vcpu_unimpl|vcpu_debug\w*|kvm_(?:err|info|debug)|kvm_pr_\w+|kvm_mmu_audit",
     checking=r"KVM_BUG(?:_ON\w*)?",
     dispatchers=frozenset({"kvm_x86_call"}),
     prefix="kvm_x86_",

@@ -119,6 +119,11 @@ class Registers(NamedTuple):
         """Return how C spells a bit of a register."""
         return self.macros[register].format(self.name(register, position).split(".")[1])
 
+    def is_bit_member(self, member: str) -> bool:
+        """Tell whether a member is called after a bit of a register, as ``cr4_la57``."""
+        register, line, _ = member.partition("_")
+        return bool(line) and register.upper() in self.bits
+
     def is_bit(self, name: str) -> bool:
         """Tell whether a name is that of a bit of a register."""
         register, dot, _ = name.partition(".")
@@ -153,12 +158,13 @@ class Use(NamedTuple):
 class Target(NamedTuple):
     """One body of C in a kernel tree: where it lies and what cannot be read from it.
 
-    ``name`` is what people call it, ``module`` what of it is built in where no Makefile says
-    more.  ``folder`` holds its C files; in them is looked for whoever uses a name, and
-    ``main`` is the one where nothing better is known.  The folders
-    ``generic`` hold C that is built into it and knows nothing of it.  ``header``
-    declares what it keeps, ``host`` is the tag of the structure there in which its cached
-    state lies, by value.
+    ``name`` is what people call it, ``short`` within a sentence, ``each`` one of the objects
+    that it serves, each with a host of its own; ``module`` is what of it is built in where no
+    Makefile says more.  ``folder`` holds its C files; in them is looked for whoever uses a
+    name, and ``main`` is the one where nothing better is known.  The folders ``generic`` hold
+    C that is built into it and knows nothing of it.  ``header`` declares what it keeps,
+    ``host`` is the tag of the structure there in which its cached state lies, by value;
+    functions come by that through a pointer to ``struct handle``.
 
     ``watched`` are headers on which most verdicts rest: a history looks at their changes before
     it has seen any tree.
@@ -185,6 +191,9 @@ class Target(NamedTuple):
     header: str
     host: str
     main: str
+    short: str = "the target"
+    each: str = "object"
+    handle: str = ""
     module: str = ""
     generic: tuple[str, ...] = ()
     watched: tuple[str, ...] = ()

@@ -4,7 +4,7 @@
 In: a function and the names of members.  Out: no, where all that the function reaches is
 followed and reads them at most; else yes.  A member is changed by text that names it, itself
 or by a macro, so what a name is done with is looked at wherever it stands.  What a call runs
-is its definition, or nothing of KVM; a call of which that is not known may run anything.
+is its definition, or nothing of the target; a call of which that is not known may run anything.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from patchtool.c.index import Index, calls
-from patchtool.c.lower.calls import is_builtin
+from patchtool.c.lower.calls import is_builtin, is_check
 from patchtool.c.scan import WORDS, Definition, before, places, strip_comments
+from patchtool.c.syntax import names_of
 
 MAX_FOLLOWED = 400
 """Functions that are followed; what reaches more may run anything."""
@@ -44,11 +45,6 @@ _STRING = re.compile(rb'"(?:[^"\\\n]|\\.)*"')
 _LONGEST_LEAD = 80
 _DEFINE = re.compile(rb"[ \t]*#[ \t]*define\b")
 _CALLED = re.compile(rb"(\w+)\s*\Z")
-_READERS = frozenset(
-    {"if", "while", "switch", "return", "for", "sizeof", "likely", "unlikely", "READ_ONCE",
-     "WARN_ON", "WARN_ON_ONCE", "BUG_ON", "KVM_BUG_ON", "min", "max", "is_power_of_2", "test_bit",
-     "BIT", "BIT_ULL", "GENMASK", "GENMASK_ULL", "FIELD_GET", "BUILD_BUG_ON", "WARN", "WARN_ONCE"}
-)  # fmt: skip
 _INDIRECT = re.compile(rb"([)\]])\s*\(")
 _KEYWORDS = frozenset(
     {b"if", b"while", b"for", b"switch", b"return", b"sizeof", b"typeof", b"__typeof__", b"else",
@@ -260,7 +256,7 @@ class Closure:
         return self._callees[memo]
 
     def _is_declared(self, name: str) -> bool:
-        """Tell whether KVM's text names something at file scope: then it is not of outside."""
+        """Tell whether the text names something at file scope: then it is not of outside."""
         if name not in self._declared:
             self._declared[name] = any(self._begin_lines(name.encode()))
         return self._declared[name]
@@ -329,7 +325,7 @@ class Closure:
         return self._standing[words]
 
     def _macros_with(self, words: frozenset[bytes]) -> Iterator[Definition]:
-        """Yield the macros of KVM that hold one of some words."""
+        """Yield the macros of the target that hold one of some words."""
         for path in (self._index.target.header, *self._index.own_files):
             held = self._index.words_in(path) & words
             data = (self._index.text(path) or b"") if held else b""
@@ -383,7 +379,8 @@ class Closure:
     def _takes_values(self, name: str, here: str) -> bool:
         if name.encode() in _KEYWORDS:
             return True
-        if name in _READERS and not self._index.defines(name, here):
+        is_known = name in names_of("reading_macro") or is_check(name, self._index.target)
+        if is_known and not self._index.defines(name, here):
             return True
         return not self._index.macros(name, here) and bool(self._index.functions(name, here))
 

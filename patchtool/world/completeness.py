@@ -124,7 +124,8 @@ def rival_set_ups(tree: Tree, lowered: Lowered, starts: list[Definition]) -> Ite
     for context, known in ways.items():
         for (one, _), (other, place) in combinations(known.values(), 2):
             if _may_both_run(tree, one, other):
-                reason = f"which set-up of {context} runs is decided for each vCPU"
+                each = tree.index.target.each
+                reason = f"which set-up of {context} runs is decided for each {each}"
                 yield Trouble(place, reason, bits.either(one, other))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Objects of the host that are alike for all vCPUs and at all times, and why."""
+"""Objects of the host that are alike for all that they serve and at all times, and why."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def host_constant(tree: Tree, word: Word) -> str | None:
 
 def _constant(tree: Tree, word: Word) -> str | None:
     if isinstance(word.about, Fact) and word.about.kind == "operation":
-        return f"the vendor module is the same for all vCPUs ({word.about.name})"
+        each = tree.index.target.each
+        return f"the vendor module is the same for all {each}s ({word.about.name})"
     fixed = tree.index.target.registers.fixed
     if isinstance(word.about, Fact) and word.about.kind == "host":
         return f"the CPU of the host does not change ({word.name})"
@@ -58,7 +59,7 @@ def _constant(tree: Tree, word: Word) -> str | None:
     if mark is not None:
         return f"{symbol} is set at module load ({mark.group()}, {where})"
     if not writers:
-        return f"{symbol} is never assigned to in KVM ({where})"
+        return f"{symbol} is never assigned to in {tree.index.target.short} ({where})"
     names = ", ".join(sorted({f"{writer.name}()" for writer in writers.values()}))
     return f"{symbol} is set at module load ({names}, {where})"
 

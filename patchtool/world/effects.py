@@ -230,7 +230,7 @@ class Effects:
 
     @cached_property
     def writers(self) -> frozenset[str]:
-        """Every function of KVM, and every macro, that stores to a member itself."""
+        """Every function of the target, and every macro, that stores to a member itself."""
         found = {name for name, stores in self._macros.items() if stores}
         for path in self._files:
             near = self._near(path, self._named)
@@ -297,7 +297,7 @@ class Effects:
 
     @cached_property
     def _inline(self) -> frozenset[str]:
-        """The functions in KVM's headers that reach a writer."""
+        """The functions in the headers of the target that reach a writer."""
         headers = [p for p in self._index.own_files if p.endswith(".h")]
         return callers_of(self._index, [self._index.target.header, *headers], self.writers)
 
@@ -311,7 +311,7 @@ class Effects:
         return self._closure.may_store(definition, members, hook)
 
     def spares(self, name: str) -> bool:
-        """Tell whether a function that all of KVM shares is known, and stores to no member.
+        """Tell whether a function that all of the target shares is known, and stores to no member.
 
         It is one of the folders that know nothing of what is looked at here.
         """
@@ -331,7 +331,7 @@ class Effects:
         return self._closure.is_parked(member)
 
     def operations(self, name: str) -> tuple[tuple[str, Definition], ...]:
-        """Return the functions that tables of KVM assign to a member, each definition of them."""
+        """Return the functions that tables assign to a member, each definition of them."""
         if name not in self._operations:
             found: dict[tuple[str, tuple[str, str, int]], Definition] = {}
             word = name.encode()
@@ -357,7 +357,7 @@ class Effects:
         return frozenset(names)
 
     def writes_global(self, name: str) -> bool:
-        """Tell whether a function of KVM stores to an object of file scope, or may."""
+        """Tell whether a function of the target stores to an object of file scope, or may."""
         if name not in self._globals:
             self._globals[name] = any(
                 one.kind in ("store", "open") and one.function is not None

@@ -106,7 +106,7 @@ def find_paths(
     """Return every way to every guard, or just some, and the runs that found them.
 
     A way begins at the nearest function that other files can call and on whose callers
-    nothing depends: neither an argument nor which context a pointer of the vCPU selects.
+    nothing depends: neither an argument nor which context a pointer beside it selects.
     """
     done: list[tuple[Lowered, tuple[str, ...]]] = []
     unresolved: list[Lowered] = []
@@ -232,5 +232,5 @@ def _bound(
 
 
 def context_name(loc: Loc) -> str:
-    """Return the name of a context: the member of the vCPU that it is."""
+    """Return the name of a context: the member of the host that it is."""
     return loc.path[-1] if loc.path else re.split(r"->|\.", loc.root.name)[-1]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Records that hold contexts, handed on or stored to as a whole.
 
-Who names neither a context nor a member of one can still change it, with all of the vCPU: by
+Who names neither a context nor a member of one can still change it, with all that is around: by
 memset() or a copy over what holds it, or through a pointer of another type.  So every use of a
 pointer to such a record, or of such a record within another, is followed by a member, is
 compared, kept in a pointer of its type, copied from, or handed to a function that takes such a
@@ -18,6 +18,7 @@ from typing import NamedTuple
 from patchtool.c.index import split_arguments
 from patchtool.c.lower.calls import is_builtin
 from patchtool.c.scan import Definition, places
+from patchtool.c.syntax import names_of
 from patchtool.model import Place
 from patchtool.world.closure import in_directive
 from patchtool.world.entries import Tree
@@ -35,15 +36,6 @@ _TESTED = frozenset({b"if", b"while", b"for", b"switch", b"return", b"sizeof", b
 _LONGEST = 400
 _NEAR = 80
 """Bytes that are looked back at, for a call and for an expression."""
-_HARMLESS = frozenset(
-    {"IS_ERR", "IS_ERR_OR_NULL", "PTR_ERR", "READ_ONCE", "WRITE_ONCE", "__this_cpu_write",
-     "__typeof__", "anon_inode_getfd", "anon_inode_getfile", "container_of",
-     "debugfs_create_file", "do_div", "from_timer", "kfree", "kmem_cache_free", "kvfree",
-     "list_for_each_entry", "list_for_each_entry_safe", "offsetof", "per_cpu", "per_cpu_ptr",
-     "rcu_assign_pointer", "sizeof", "smp_call_function_single", "this_cpu_write",
-     "timer_container_of", "typeof", "vfree", "xa_store", "xfer_to_guest_mode_handle_work"}
-)  # fmt: skip
-"""What takes a pointer, from outside of KVM, and leaves alone what it is to."""
 
 
 class Declared(NamedTuple):
@@ -376,7 +368,9 @@ class Holders:
 
     def _taken(self, name: str, number: int, path: str, depth: int) -> str | None:
         target = self._index.target
-        if name in _HARMLESS or name.startswith("trace_"):
+        if name in names_of("pointer_keeper") | names_of("reading_macro") or name.startswith(
+            "trace_"
+        ):
             return None
         macros = self._index.macros(name, path)
         for macro in macros if depth < MAX_MACROS else ():

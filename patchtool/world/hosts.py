@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What hosts have: the values that an object is given when it is loaded.
 
-In: an object of file scope that is alike for all vCPUs.  Out: the constants that reach it,
+In: an object of file scope that is alike for all that it serves.  Out: the constants that reach it,
 each with the files it comes through, and the parameter of a module that it holds.  No flow
 is followed: every constant that some call passes or returns counts.  A proof never rests on
 this, it only picks a witness.
@@ -96,7 +96,7 @@ def _stored(node: Node, name: str) -> Iterator[Node | None]:
 
 
 def parameter_of(tree: Tree, name: str) -> str | None:
-    """Return what the command line calls the parameter that an object holds: ``kvm_amd.npt``.
+    """Return what the command line calls the parameter that an object holds: ``module.name``.
 
     None where a declaration says of no module that it has one.
     """

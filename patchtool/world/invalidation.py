@@ -84,19 +84,19 @@ class Invalidations:
         self,
         function: Definition,
         start: int,
-        vcpu: str,
+        through: str,
         above: frozenset[tuple[str, str, int]],
     ) -> str | None:
-        """Return what invalidates the role of a vCPU on every way from a byte on."""
+        """Return what invalidates a role on every way from a byte on, THROUGH a variable."""
         root = self._tree.index.node(function)
         body = syntax.function(root)
         if body is None or root.has_error or function.key in above or len(above) > MAX_CALLS:
             return None
-        if _is_set(body, vcpu):
+        if _is_set(body, through):
             return None
         for match in syntax.matches("role_invalidation", body):
             target, value = match["role.target"][0], match["role.value"][0]
-            if target.start_byte >= start and self._invalidates(target, value, vcpu):
+            if target.start_byte >= start and self._invalidates(target, value, through):
                 if self._certain(target, body):
                     return function.name
         for match in syntax.matches("call_site", body):
@@ -112,7 +112,7 @@ class Invalidations:
                 continue
             inside: list[str | None] = []
             for one in self._tree.index.functions(name, function.file):
-                given = _handed(outer, vcpu, one)
+                given = _handed(outer, through, one)
                 if given is not None:
                     inside.append(self._on_every_way(one, 0, given, above | {function.key}))
             if inside and None not in inside:
@@ -122,24 +122,24 @@ class Invalidations:
     def _certain(self, node: Node, body: Node) -> bool:
         return is_certain(node, body)
 
-    def _invalidates(self, target: Node, value: Node, vcpu: str) -> bool:
-        """Tell whether a store leaves a role of the vCPU behind which nothing skips."""
+    def _invalidates(self, target: Node, value: Node, through: str) -> bool:
+        """Tell whether a store THROUGH a variable leaves a role behind which nothing skips."""
         words = re.findall(r"\w+", syntax.text(target))
         held = [at for at, one in enumerate(words) if one in self._roles and at]
-        if not held or words[0] != vcpu or words[held[0] - 1] != self._context:
+        if not held or words[0] != through or words[held[0] - 1] != self._context:
             return False
         below = ".".join(words[held[0] + 1 :])
         return self._never_skips(words[held[0]], below, int(syntax.text(value), 0))
 
 
-def _handed(call: Node, vcpu: str, function: Definition) -> str | None:
+def _handed(call: Node, variable: str, function: Definition) -> str | None:
     """Return the parameter of a function that a call hands a variable to."""
     listed = call.child_by_field_name("arguments")
     given = [syntax.text(n) for n in listed.named_children] if listed is not None else []
     names: list[str] = re.findall(r"(\w+)\s*(?:,|\)\s*$)", _parameters(function))
-    if vcpu not in given or given.index(vcpu) >= len(names):
+    if variable not in given or given.index(variable) >= len(names):
         return None
-    return names[given.index(vcpu)]
+    return names[given.index(variable)]
 
 
 def _parameters(function: Definition) -> str:

@@ -37,7 +37,7 @@ class Doubt(NamedTuple):
     reason: str
     name: str
     context: str
-    """The member of the vCPU that it may touch; any where it is empty."""
+    """The member of the host that it may touch; any where it is empty."""
 
 
 class Patch(NamedTuple):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Every mention of a member in the text of KVM, and what is done with it there.
+"""Every mention of a member in the text of a target, and what is done with it there.
 
 In: an index, the types, and for each member the records that it matters in.  Out: mentions,
 found by word whatever the syntax around them.  A mention is a declaration, a variable of the
@@ -26,6 +26,7 @@ from patchtool.c.layout import (
     base_type,
     settled,
 )
+from patchtool.c.lower.calls import is_check
 from patchtool.c.scan import Definition, FileIndex, places
 from patchtool.c.syntax import Node, text
 from patchtool.model import Place
@@ -59,7 +60,7 @@ class Mention(NamedTuple):
     below: tuple[str, ...] = ()
     """The members below the one that is named."""
     context: str = ""
-    """The member of the vCPU that holds it, where the expression names it."""
+    """The member of the host that holds it, where the expression names it."""
     value: str = ""
     """What is stored, where that is all that is stored."""
     function: Definition | None = None
@@ -83,7 +84,7 @@ class Mentions:
 
     @cached_property
     def files(self) -> tuple[str, ...]:
-        """The files that make up the text of KVM, and the headers that it includes, each once."""
+        """The files that make up the text, and the headers that it includes, each once."""
         target, source = self.index.target, self.index.source
         generic = [path for folder in target.generic for path in source.walk(folder)]
         ours = (*self.index.own_files, *(p for p in generic if p.endswith((".c", ".h"))))
@@ -225,7 +226,7 @@ class Mentions:
         return lazy.type if declarator is None else self.types.declared(declarator, lazy, here)[1]
 
     def _returned(self, call: Node, here: str) -> CType:
-        """Return the type of a call of a function that KVM defines."""
+        """Return the type of a call of a function that the target defines."""
         callee = call.child_by_field_name("function")
         name = text(callee) if callee is not None and callee.type == "identifier" else ""
         found = self.index.functions(name, here) if name else ()
@@ -578,16 +579,19 @@ class _Site:
         callee = call.child_by_field_name("function")
         if callee is None or self._has_own(text(callee)):
             return False
+        target = self._book.index.target
+        if is_check(text(callee), target) or re.fullmatch(target.silent, text(callee)):
+            return True
         return any(
             argument in found.get("read", ()) for found in syntax.rooted("reading_macro", call)
         )
 
     def _macros(self, name: str) -> tuple[Definition, ...]:
-        """Return the macros of a name that KVM and its headers define."""
+        """Return the macros of a name that the target and its headers define."""
         return self._book.index.macros(name, self._file.path)
 
     def _has_own(self, name: str) -> bool:
-        """Tell whether KVM's own files define a macro of a name."""
+        """Tell whether the files of the target define a macro of a name."""
         ours = self._book.index.target.ours
         return any(one.file.startswith(ours) for one in self._macros(name))
 
@@ -681,7 +685,7 @@ class _Site:
         return answer
 
     def _context(self, mention: Node) -> str:
-        """Return the member of the vCPU that holds the object, as far as it is named."""
+        """Return the member of the host that holds the object, as far as it is named."""
         base = mention.child_by_field_name("argument") if mention.type in _HOLDERS else None
         operator = mention.child_by_field_name("operator") if base is not None else None
         field = base.child_by_field_name("field") if base is not None else None

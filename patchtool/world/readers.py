@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Which contexts a pointer may select, and so whose fields are read.
 
-In: a tree and an expression that names a context.  Out: the members of the vCPU that it may
-be: one by its name, those that a pointer of the vCPU is made to point to, and what callers
+In: a tree and an expression that names a context.  Out: the members of the host that it may
+be: one by its name, those that a pointer beside them is made to point to, and what callers
 hand to a parameter.  What is not followed may be any of them.
 """
 
@@ -35,14 +35,14 @@ class Selection:
     def __init__(self, tree: Tree, mentions: Mentions) -> None:
         self._tree, self._mentions = tree, mentions
         self.embedded = tree.held()
-        """The members of a vCPU that are contexts."""
+        """The members of the host that are contexts."""
         self._selected = {name: frozenset(self._bound(name.encode())) for name in tree.held(rb"\*")}
         self._given: dict[tuple[tuple[str, str, int], int], frozenset[str]] = {}
         self.taken: dict[str, str] = {}
         """What was taken for true of contexts, to leave them out where they are not in use."""
 
     def _bound(self, pointer: bytes) -> Iterator[str]:
-        """Yield the contexts that a pointer of the vCPU is made to point to."""
+        """Yield the contexts that a pointer beside them is made to point to."""
         for path in self._mentions.files:
             if pointer not in (self._tree.index.raw(path) or b""):
                 continue

@@ -3,7 +3,7 @@
 
 In: an index.  Out: the shape of the roles, the initialisers, and the entry points from
 which a run reaches them.  Everything is told from types and stores: a role is a union
-of a word and bit-fields, a context is a struct that holds one and is part of a vCPU.
+of a word and bit-fields, a context is a struct that holds one and is part of the host.
 """
 
 from __future__ import annotations
@@ -259,7 +259,7 @@ def compares_roles(index: Index, roles: Roles, starts: list[Definition]) -> bool
 
 
 def callers(index: Index, name: str, only: str | None = None) -> list[Definition]:
-    """Return the KVM functions, or those of one file, that call a function."""
+    """Return the functions of the target, or those of one file, that call a function."""
     found: list[Definition] = []
     for _, definition in index.users(name, only):
         if definition.name != name and _calls(index.node(definition), name):
@@ -308,7 +308,7 @@ def _bound_at(text: bytes, pointer: bytes) -> Iterator[int]:
 
 
 def undefined_set_ups(index: Index, roles: Roles) -> list[tuple[str, Place]]:
-    """Return what is called, and defined nowhere, where a vCPU's contexts are chosen."""
+    """Return what is called, and defined nowhere, where a host's contexts are chosen."""
     target = index.target
     host = b"".join(d.text for d in index.record(f"struct {target.host}", target.header))
     tags = b"|".join(tag.encode() for tag in roles.contexts)
@@ -337,7 +337,7 @@ def undefined_set_ups(index: Index, roles: Roles) -> list[tuple[str, Place]]:
 
 
 def missing_functions(index: Index, entries: set[str]) -> list[tuple[str, Place]]:
-    """Return functions declared beside an entry that KVM calls and nobody defines."""
+    """Return functions declared beside an entry that the target calls and nobody defines."""
     found: list[tuple[str, Place]] = []
     wanted = [entry.encode() for entry in entries]
     for path in index.own_files:
@@ -354,7 +354,7 @@ def missing_functions(index: Index, entries: set[str]) -> list[tuple[str, Place]
 
 
 def _undefined(index: Index, name: bytes) -> Place | None:
-    """Return where a function is called that no file of KVM defines."""
+    """Return where a function is called that no file of the target defines."""
     called: Place | None = None
     for file in index.files_with(name):
         if name.decode() in file.functions or name.decode() in file.defines:

@@ -158,7 +158,7 @@ def _grouped(seen: Iterable[Seen]) -> dict[tuple[str, str], list[Seen]]:
 
 
 def _declared(tree: Tree, name: str) -> Place:
-    """Return where a member of a vCPU is declared."""
+    """Return where a member of the host is declared."""
     for one in tree.holders:
         for at in places(one.text, name.encode()):
             return Place(one.file, one.line + one.text.count(b"\n", 0, at))
