@@ -13,6 +13,7 @@ from scratch import commit, fill, git
 from patchtool import cli
 from patchtool.outside.source import Overlay, open_source
 from patchtool.rules import upstream
+from patchtool.target.kvm import KVM
 
 LMA = "b8453cdcf26020030da182f0156d7bf59ae5719f"
 LA57 = "f71a53d1180d5ecc346f0c6a23191d837fe2871b"
@@ -72,6 +73,13 @@ def test_a_gap_is_a_recorded_one_where_the_record_is_about_it(name, path, releas
     """Input, path and release have to fit; whoever has the commit has another gap."""
     found = upstream.closing(name, path, source(release))
     assert (found.commit if found is not None else None) == expected
+
+
+def test_facts_are_about_inputs_by_their_names():
+    """What is on record is found under the name that a report gives an input."""
+    names = {one.name for one in KVM.registers.names.values()}
+    for fact in upstream._facts():
+        assert fact in names or KVM.registers.is_bit(fact), fact
 
 
 def test_facts_are_whole():

@@ -61,6 +61,8 @@ class Names:
     def value(self, unit: Unit, number: int) -> int:
         """Return what C reads where a unit has a number, which has its bits at their places."""
         first = unit.bits[0]
+        if not isinstance(first.word.about, Loc):
+            return number
         placed = number << first.position if len(unit.bits) == 1 else number
         return placed >> self.of(first).low
 

@@ -115,7 +115,7 @@ _ANSWERS = (
     Query(r"guest_cpuid_is_intel(?:_\w+)?", "",
           Named("guest vendor", {0: "other", 1: "Intel"})),
     Query(r"cpuid_query_maxphyaddr", "", Named("MAXPHYADDR")),
-    Query(r"cpuid_query_maxguestphyaddr", "", Named("guest GuestPhysBits")),
+    Query(r"cpuid_query_maxguestphyaddr", "", Named("GuestPhysBits")),
 )  # fmt: skip
 
 REGISTERS = Registers(
