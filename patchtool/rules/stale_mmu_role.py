@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import zip_longest
 from typing import NamedTuple
 
 from patchtool.aside import Aside, later
@@ -168,7 +169,16 @@ def _examined(
     if ways is None:  # else the verdicts of some ways are all that is asked for
         everywhere += missing_pieces(tree, runs, starts)
     ledger = None if told is None else Ledger(tree, told(), accounting(runs), accounted)
-    decided = [_decide(tree, path, troubles[path.lowered], wanted, ledger) for path in paths]
+    decide = partial(_decided, tree, troubles, wanted, ledger)
+    # The questions behind the verdicts of a copy stay there.
+    others = aside(partial(_answered, tree, decide, paths[::2])) if aside is not later else None
+    decided = decide(paths if others is None else paths[1::2])
+    if ledger is not None:
+        everywhere += guards_above(tree, ledger, runs, ledger.names)
+    if others is not None:
+        found, notes = others()
+        index.take(notes)
+        decided = [one for pair in zip_longest(found, decided) for one in pair if one is not None]
     avoided = frozenset[tuple[Place, str]]().union(*(one.avoided for one in decided))
     avoided = avoided.difference(*(one.met for one in decided))
     everywhere += [one for one in hidden if (one.place, one.reason) not in avoided]
@@ -176,7 +186,6 @@ def _examined(
     contexts = [one.context for one in decided if one.context.fields]
     if ledger is not None:
         seen = [field for one in decided for field in one.seen]
-        everywhere += guards_above(tree, ledger, runs, ledger.names)
         selection = Selection(tree, ledger.mentions)
         everywhere += vanished(tree, runs, selection, seen)
         contexts = [_taking(one, selection.taken) for one in contexts]
@@ -195,6 +204,24 @@ def _examined(
     if ledger is not None:
         report = report._replace(mentions=tuple(ledger.accounts))
     return Examined(report, asked)
+
+
+def _decided(
+    tree: Tree,
+    troubles: Mapping[Lowered, Sequence[Trouble]],
+    wanted: Sequence[str],
+    ledger: Ledger | None,
+    paths: Sequence[Path],
+) -> list[Decided]:
+    """Decide some paths."""
+    return [_decide(tree, path, troubles[path.lowered], wanted, ledger) for path in paths]
+
+
+def _answered(
+    tree: Tree, decide: Callable[[Sequence[Path]], list[Decided]], paths: Sequence[Path]
+) -> tuple[list[Decided], object]:
+    """Decide some paths in a copy of the process, and return the notes of its index as well."""
+    return [one._replace(asked=()) for one in decide(paths)], tree.index.notes()
 
 
 def _taking(context: Context, taken: Mapping[str, str]) -> Context:
