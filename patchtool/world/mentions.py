@@ -43,9 +43,19 @@ MAX_STEPS = 24
 _DEFINE = re.compile(rb"[ \t]*#[ \t]*define[ \t]+(\w+)")
 _EVENT = re.compile(rb"^(?:TRACE_EVENT\w*|DECLARE_EVENT_CLASS)\s*\(", re.MULTILINE)
 _PARENTHESIS = re.compile(rb'[()]|"(?:\\.|[^"\\])*"')
+_DIRECTIVE = re.compile(rb"^[ \t]*#.*$", re.M)
+_LIST_MARK = re.compile(rb'[(),]|"(?:\\.|[^"\\])*"')
 _LINE_OF_BLANKS = re.compile(rb"\s*else\b")
-_WRAPPINGS = ((b"void f(void) { (", b"); }"), (b"void f(void) { ", b"; }"), (b"", b";"))
-"""Where what a macro stands for may be: an expression, statements, a definition."""
+_WRAPPINGS = (
+    (b"void f(void) { (", b"); }"),
+    (b"void f(void) { ", b"; }"),
+    (b"", b";"),
+    (b"struct s v = ", b";"),
+    (b"struct s v = { ", b" };"),
+)
+"""Where what a macro stands for may be: an expression, statements, a definition, and values."""
+_OFFSET = re.compile(rb"\boffsetof\s*\(\s*((?:struct|union)\s+\w+)\s*,\s*([\w.\[\]]+)\s*\)")
+_TOLD_APART = re.compile(rb"[ \t]*#[ \t]*(?:undef|ifdef|ifndef)[ \t]+(\w+)")
 _HOLDERS = ("field_expression", "subscript_expression")
 
 
@@ -81,6 +91,7 @@ class Mentions:
         self._found: dict[str, tuple[Mention, ...]] = {}
         self._declared: dict[int, dict[str, list[tuple[Node, Node]]]] = {}
         self._roots: dict[int, Node] = {}
+        self._readers: dict[tuple[tuple[str, str, int], int, str], bool] = {}
 
     @cached_property
     def files(self) -> tuple[str, ...]:
@@ -122,6 +133,23 @@ class Mentions:
                     if site.stands_for is not None and site.stands_for not in seen:
                         seen.add(site.stands_for)
                         todo.append(site.stands_for)
+
+    def is_of_another(self, mention: Mention) -> bool:
+        """Tell whether a mention in a function is known to be one of another record's member."""
+        function, place = mention.function, mention.place
+        file = self.index.file(place.file)
+        if function is None or function.kind != "function" or file is None:
+            return False
+        at = 0
+        for _ in range(place.line - 1):
+            at = file.data.find(b"\n", at) + 1
+        at += place.column - 1
+        root = self.index.node(function)
+        leaf = _leaf(root, at - function.start, len(mention.name))
+        outer = leaf.parent
+        if text(leaf) != mention.name or outer is None or outer.type != "field_expression":
+            return False
+        return _Site(self, file, at, mention.name, mention.name).is_elsewhere(outer, root)
 
     # -- types -------------------------------------------------------------------------------
 
@@ -217,6 +245,89 @@ class Mentions:
     def _declared_type(self, base: Node, declarator: Node, here: str) -> CType:
         return _decayed(self.types.declared(declarator, base_type(self.types, base, here), here)[1])
 
+    # -- what is only read behind ------------------------------------------------------------
+
+    def is_taken_by_reader(self, given: Node, file: FileIndex, name: str) -> bool:
+        """Tell whether an expression is an argument by which its callee only reads.
+
+        NAME is the member whose address it is.
+        """
+        listed = given.parent
+        call = listed.parent if listed is not None else None
+        if listed is None or call is None or listed.type != "argument_list":
+            return False
+        callee = call.child_by_field_name("function")
+        arguments = [n for n in listed.named_children if n.type != "comment"]
+        called = self._called(callee, file) if callee is not None else ()
+        number = arguments.index(given)
+        return bool(called) and all(self._only_reads(one, number, name) for one in called)
+
+    def _called(self, callee: Node, file: FileIndex) -> tuple[Definition, ...]:
+        """Return the functions that a call may run; none where that is not known.
+
+        One of a template is called by what a macro makes of its name: FNAME(walk)(...).
+        """
+        if callee.type == "identifier":
+            name = text(callee)
+            if self.index.macros(name, file.path):
+                return ()
+            return self.index.functions(name, file.path)
+        inner = callee.child_by_field_name("function") if callee.type == "call_expression" else None
+        if inner is None or inner.type != "identifier":
+            return ()
+        spelt = text(callee).replace(" ", "").encode()
+        ones = file.functions.get(text(inner), ())
+        heads = ((one, b"".join(one.text.partition(b"{")[0].split())) for one in ones)
+        return tuple(one for one, head in heads if spelt + b"(" in head)
+
+    def _only_reads(self, function: Definition, number: int, name: str) -> bool:
+        """Tell whether a function only reads behind one of its parameters."""
+        key = (function.key, number, name)
+        known = self._readers.get(key)
+        if known is None:
+            self._readers[key] = True  # what it hands to itself adds nothing
+            root = self.index.node(function)
+            node = syntax.function(root)
+            declared = _parameter(node, number) if node is not None else None
+            variable = _declared_name(declared) if declared is not None else None
+            known = (
+                declared is not None
+                and variable is not None
+                and _is_pointer(declared)
+                and len(self.variables(root).get(variable, ())) == 1
+                and self.reads_behind(function, root, variable, name)
+            )
+            self._readers[key] = known
+        return known
+
+    def reads_behind(self, function: Definition, root: Node, variable: str, name: str) -> bool:
+        """Tell whether all that a function does with a pointer to a member is to read by it.
+
+        It may hand the pointer on to one of which that is true as well.
+        """
+        file = self.index.file(function.file)
+        if root.has_error or file is None or b"define" in function.text:
+            return False
+        site = _Site(self, file, function.start, variable, name)
+        for leaf in syntax.descendants(root):
+            if leaf.named_children or text(leaf) != variable or leaf.type == "field_identifier":
+                continue
+            if _is_declared(leaf):
+                continue
+            outer = leaf.parent
+            if outer is not None and outer.type == "assignment_expression":
+                left = outer.child_by_field_name("left")
+                if left == leaf and _stored(outer):
+                    continue  # the pointer, and nothing behind it
+            if outer is not None and outer.type == "argument_list":
+                if self.is_taken_by_reader(leaf, file, name):
+                    continue
+            if leaf.type != "identifier" or outer is None or outer.type != "field_expression":
+                return False
+            if site.behind(leaf, root).kind != "read":
+                return False
+        return True
+
     def _described(self, node: Node | None, here: str) -> CType:
         base = node.child_by_field_name("type") if node is not None else None
         declarator = node.child_by_field_name("declarator") if node is not None else None
@@ -295,6 +406,8 @@ class _Site:
         define = self._define()
         if define is not None:
             return self._in_macro(define)
+        if self._word != self._name and self._is_told_apart():
+            return self._made("declaration", self._word)
         for group in (file.records, file.objects):
             for definitions in group.values():
                 for one in definitions:
@@ -306,13 +419,22 @@ class _Site:
             return self._made("declaration", self._word)
         start = max(data.rfind(b";", 0, at), data.rfind(b"}", 0, at)) + 1
         end = data.find(b";", at)
-        root = syntax.parse(plain(data[start : end + 1 or len(data)]))
+        piece = plain(data[start : end + 1 or len(data)])
+        root = syntax.parse(_DIRECTIVE.sub(_blanks, piece) if b"#" in piece else piece)
         leaf = _leaf(root, at - start, len(self._word))
         if not root.has_error and _is_declared(leaf):
             return self._made("declaration", self._word)
         if not self._book.owners(self._name) and self._is_of_event():
             return self._made("variable", self._word)
         return self._in_piece()
+
+    def is_elsewhere(self, mention: Node, root: Node) -> bool:
+        """Tell whether a member is known to be one of another record."""
+        return self._is_elsewhere(mention, root)()
+
+    def behind(self, pointer: Node, root: Node) -> Mention:
+        """Tell what is done behind a pointer to the member, which is the word of this site."""
+        return self._followed(pointer, root, 1, lambda: False)
 
     def _is_of_event(self) -> bool:
         """Tell whether the word is a parameter of the trace event in whose definition it stands.
@@ -364,12 +486,18 @@ class _Site:
         macros = self._file.macros(found[1].decode())
         return next((m for m in macros if start <= m.start <= self._at), None)
 
+    def _is_told_apart(self) -> bool:
+        """Tell whether a directive takes back the macro that is named, or asks for it."""
+        start = self._file.data.rfind(b"\n", 0, self._at) + 1
+        found = _TOLD_APART.match(self._file.data, start)
+        return found is not None and found.start(1) == self._at
+
     def _in_macro(self, macro: Definition) -> Mention:
         """Judge a mention in the body of a macro, the pasting of names left out."""
         self._function = macro
         if self._word == macro.name:
             return self._made("declaration", self._word)
-        body = plain(re.sub(rb"\s*##\s*", b"", macro.text).replace(b"\n", b" "))
+        body = _spelt_out(plain(re.sub(rb"\s*##\s*", b"", macro.text).replace(b"\n", b" ")))
         for before, behind in _WRAPPINGS:
             source = before + body + behind
             root = syntax.parse(source)
@@ -400,13 +528,19 @@ class _Site:
         end = min((one for one in ends if one >= 0), default=len(data))
         lead = _LINE_OF_BLANKS.match(data, start, end)
         start = start if lead is None else lead.end()
-        before, behind = _WRAPPINGS[1]
-        source = before + plain(data[start:end]) + behind
-        root = syntax.parse(source)
-        if root.has_error:
-            return self._open(self._word, "the text around it cannot be parsed")
-        within = at - start + len(before)
-        return self._judged(_leaf(root, within, len(self._word)), root, within)
+        one, other = _element(data, start, at, end)
+        tries = (
+            (start, end, _WRAPPINGS[1]),
+            (start, end, _WRAPPINGS[-1]),
+            (one, other, _WRAPPINGS[-1]),
+        )
+        for start, end, (before, behind) in tries:
+            source = before + plain(data[start:end]) + behind
+            root = syntax.parse(source)
+            if not root.has_error:
+                within = at - start + len(before)
+                return self._judged(_leaf(root, within, len(self._word)), root, within)
+        return self._open(self._word, "the text around it cannot be parsed")
 
     # -- what is done with it ----------------------------------------------------------------
 
@@ -429,6 +563,8 @@ class _Site:
             return self._followed(parent, root, depth, self._is_elsewhere(parent, root))
         if leaf.type == "field_identifier" and parent.type == "field_designator":
             return self._designated(parent, root)
+        if self._is_part_of_a_name(leaf):
+            return self._made("variable", self._word)
         if leaf.type != "identifier":
             return self._open(text(parent), f"{_spelt(parent)} is not understood")
         if self._word != self._name:  # a macro that stands for the member
@@ -447,7 +583,49 @@ class _Site:
             return self._made("variable", self._word)
         if is_object:
             return self._followed(leaf, root, depth, lambda: False)
+        if self._is_function(leaf, parent):
+            return self._made("variable", self._word)
         return self._open(text(parent), f"{self._word} is named, and is no variable here")
+
+    def _is_part_of_a_name(self, leaf: Node) -> bool:
+        """Tell whether a macro makes another name of a word, in a declaration: FNAME(word)(...)."""
+        one = leaf.parent
+        listed = one.parent if one is not None and one.type == "parameter_declaration" else None
+        outer = listed.parent if listed is not None else None
+        if one is None or listed is None or outer is None or outer.type != "function_declarator":
+            return False
+        callee = outer.child_by_field_name("declarator")
+        if text(one) != self._word or callee is None or callee.type != "identifier":
+            return False
+        given = [text(n) for n in listed.named_children if n.type != "comment"]
+        return self._are_lost(self._macros(text(callee)), given)
+
+    def _are_lost(self, macros: tuple[Definition, ...], given: list[str]) -> bool:
+        """Tell whether there are macros, and none stands for text with the word in it."""
+        made = [expand(one, given) if one.parameters is not None else None for one in macros]
+        word = self._word.encode()
+        return bool(made) and all(
+            one is not None and not any(True for _ in places(one.encode(), word)) for one in made
+        )
+
+    def _is_function(self, leaf: Node, parent: Node) -> bool:
+        """Tell whether a name is that of a function, which is named, called, or handed on.
+
+        In a macro it may be what follows an arrow, and so it may where one takes it that is
+        not known.
+        """
+        word, here = text(leaf), self._file.path
+        if self._function is None or self._function.kind != "function" or self._macros(word):
+            return False
+        if not self._book.index.functions(word, here):
+            return False
+        if parent.type != "argument_list" or parent.parent is None:
+            return True
+        callee = parent.parent.child_by_field_name("function")
+        if callee is None or callee.type != "identifier":
+            return True
+        name = text(callee)
+        return bool(self._book.index.functions(name, here)) and not self._macros(name)
 
     def _followed(
         self, first: Node, root: Node, depth: int, is_elsewhere: Callable[[], bool]
@@ -476,7 +654,7 @@ class _Site:
             return self._unless(is_elsewhere, one._replace(value=value))
         if outer_most.type == "update_expression":
             return self._unless(is_elsewhere, self._made("store", what, path, context))
-        if self._book.is_array(self._name, path, self._file.path):
+        if self._book.is_array(self._name, path, self._file.path) and not self._is_measured(here):
             one = self._open(what, f"{what} is an array, and its address is used", context)
             return self._unless(is_elsewhere, one)
         in_macro = self._function is not None and self._function.kind == "macro"
@@ -506,8 +684,23 @@ class _Site:
                 return self._unless(is_elsewhere, one._replace(value="0"))
             if not path and not depth and self._is_only_read_through(here, root):
                 return self._made("read", what, path, context)
+            if not path and self._is_given_to_reader(here):
+                return self._made("read", what, path, context)
             one = self._open(what, _why(here, what), context)
             return self._unless(is_elsewhere, one)
+
+    def _is_measured(self, here: Node) -> bool:
+        """Tell whether only the size of an array is asked for: its elements, or its bytes."""
+        outer = here.parent
+        while outer is not None and outer.type == "parenthesized_expression":
+            outer = outer.parent
+        if outer is not None and outer.type == "sizeof_expression":
+            return True
+        call = outer.parent if outer is not None and outer.type == "argument_list" else None
+        callee = call.child_by_field_name("function") if call is not None else None
+        if callee is None or text(callee) != "ARRAY_SIZE":
+            return False
+        return not self._has_own("ARRAY_SIZE")
 
     def _is_zeroed(self, here: Node) -> bool:
         """Tell whether a member is the object of ``memset(&member, 0, sizeof(member))``."""
@@ -535,23 +728,28 @@ class _Site:
         holder = address.parent if address is not None else None
         if address is None or address.type != "pointer_expression" or address.children[0] == here:
             return False
-        if holder is None or holder.type != "init_declarator" or root.has_error:
+        if holder is None or root.has_error or self._function is None:
             return False
-        declared = holder.child_by_field_name("declarator")
-        name = declared.child_by_field_name("declarator") if declared is not None else None
-        if declared is None or declared.type != "pointer_declarator" or name is None:
+        name = holder.child_by_field_name("left" if holder.type[0] == "a" else "declarator")
+        if holder.type == "init_declarator" and name is not None:
+            name = name.child_by_field_name("declarator")
+        elif holder.type != "assignment_expression" or not _stored(holder):
             return False
-        if name.type != "identifier" or len(self._book.variables(root)[text(name)]) != 1:
+        if name is None or name.type != "identifier":
             return False
-        for leaf in syntax.descendants(root):
-            if text(leaf) != text(name) or leaf == name or leaf.named_children:
-                continue
-            outer = leaf.parent
-            if outer is None or outer.type != "field_expression" or outer.children[0] != leaf:
-                return False
-            if self._followed(leaf, root, 1, lambda: False).kind != "read":
-                return False
-        return True
+        declared = self._book.variables(root).get(text(name), ())
+        if len(declared) != 1 or not _is_pointer(declared[0][1]):
+            return False
+        return self._book.reads_behind(self._function, root, text(name), self._name)
+
+    def _is_given_to_reader(self, here: Node) -> bool:
+        """Tell whether a member's address goes to functions alone that only read behind it."""
+        address = here.parent
+        if address is None or address.type != "pointer_expression" or address.children[0] == here:
+            return False
+        if address.children[0].type != "&":
+            return False
+        return self._book.is_taken_by_reader(address, self._file, self._name)
 
     def _use(self, here: Node) -> tuple[str, Node | None, Node | None]:
         """Return what takes an expression: "read", "value" or "argument", and by which node."""
@@ -619,7 +817,9 @@ class _Site:
         body = expand(macro, arguments) if macro.parameters is not None else None
         if body is None or depth >= MAX_EXPANSIONS:
             return self._open(macro.name, f"the macro {macro.name} is not understood")
-        flat = plain(body.replace("\n", " ").encode())
+        flat = _spelt_out(plain(body.replace("\n", " ").encode()))
+        if not any(True for _ in places(flat, self._word.encode())):
+            return None  # dropped, quoted, or part of another name
         for before, behind in _WRAPPINGS:
             source = before + flat + behind
             root = syntax.parse(source)
@@ -638,11 +838,12 @@ class _Site:
         callee = call.child_by_field_name("function")
         if callee is None or callee.type != "identifier":
             return None
-        for macro in self._macros(text(callee)):
+        macros = self._macros(text(callee))
+        for macro in macros:
             one = self._expanded(macro, call, depth)
             if one is not None and one.kind not in ("variable", "declaration"):
                 return one
-        return None
+        return self._made("variable", self._word) if macros else None
 
     def _designated(self, designator: Node, root: Node) -> Mention:
         """Judge ``.member = value`` in the initialiser of an object."""
@@ -702,6 +903,22 @@ def _closing(data: bytes, opening: int) -> int:
     return 0
 
 
+def _blanks(found: re.Match[bytes]) -> bytes:
+    return b" " * len(found[0])
+
+
+def _element(data: bytes, start: int, at: int, end: int) -> tuple[int, int]:
+    """Return the part of a list around a place, from comma to comma."""
+    depth = 0
+    for found in _LIST_MARK.finditer(data, start, end):
+        if found.group() == b"," and depth == 0:
+            if found.start() >= at:
+                return start, found.start()
+            start = found.end()
+        depth += {b"(": 1, b")": -1}.get(found.group(), 0)
+    return start, end
+
+
 def _leaf(root: Node, at: int, length: int) -> Node:
     """Return the smallest node around a word."""
     return root.descendant_for_byte_range(at, at + length) or root
@@ -718,6 +935,34 @@ def _declared_name(declarator: Node) -> str | None:
             inner = here.named_children[0]
         here = inner
     return None
+
+
+def _parameter(function: Node, number: int) -> Node | None:
+    """Return the declarator of one of a function's parameters."""
+    declarator = function.child_by_field_name("declarator")
+    while declarator is not None and declarator.type != "function_declarator":
+        declarator = declarator.child_by_field_name("declarator")
+    listed = declarator.child_by_field_name("parameters") if declarator is not None else None
+    ones = [n for n in listed.named_children if n.type != "comment"] if listed is not None else []
+    return ones[number].child_by_field_name("declarator") if number < len(ones) else None
+
+
+def _is_pointer(declarator: Node) -> bool:
+    """Tell whether what is declared is a pointer to what is no pointer itself."""
+    if declarator.type == "init_declarator":
+        inner = declarator.child_by_field_name("declarator")
+        return inner is not None and _is_pointer(inner)
+    inner = declarator.child_by_field_name("declarator")
+    return (
+        declarator.type == "pointer_declarator"
+        and inner is not None
+        and (inner.type == "identifier")
+    )
+
+
+def _spelt_out(text: bytes) -> bytes:
+    """Write offsets of members as the addresses that they are, which the grammar knows."""
+    return _OFFSET.sub(rb"(unsigned long)&((\1 *)0)->\2", text) if b"offsetof" in text else text
 
 
 def _is_declared(leaf: Node) -> bool:

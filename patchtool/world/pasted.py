@@ -19,8 +19,14 @@ from patchtool.world.closure import in_directive
 _DEFINE = re.compile(rb"\s*#\s*define\s+(\w+)(?:\(([^()]*)\))?")
 _PASTED = re.compile(r"\w+(?:\s*##\s*\w+)+")
 _JOIN = re.compile(r"\s*##\s*")
+_ASKED_FOR = re.compile(rb"[ \t]*#[ \t]*(?:undef|ifn?def)\b")
+_HEAD = re.compile(rb"[ \t]*#[ \t]*define[ \t]+\w+\(([^)]*)\)")
+_PIECE = re.compile(rb"[(,]\s*(\w+)\s*(?=[,)])")
+_CALLEE = re.compile(rb"(\w+)\s*\Z")
+_KEYWORDS = frozenset({b"if", b"while", b"for", b"switch", b"return", b"sizeof"})
 MAX_EXPANSIONS = 6
 """How often what a macro stands for is expanded again."""
+_LONGEST_NAME = 80
 _LONGEST_USE = 4_000
 """Bytes of a use that are looked at; a longer one counts as not understood."""
 
@@ -33,6 +39,7 @@ class Pasting:
 
     def __init__(self, index: Index, files: Iterable[str]) -> None:
         self._index, self._files = index, files
+        self._calls: dict[bytes, list[tuple[list[bytes], frozenset[bytes]]]] = {}
 
     def uses(self, names: Iterable[str]) -> Iterator[tuple[Place, str, str]]:
         """Yield where a macro pastes one of some names: the place, the name, the macro."""
@@ -58,7 +65,7 @@ class Pasting:
             for word in sorted(self._index.words_in(path) & words):
                 data = self._index.text(path) or b""
                 for at in places(data, word):
-                    if not in_directive(data, at):
+                    if not in_directive(data, at) and not _is_asked_for(data, at):
                         place = Place(path, data.count(b"\n", 0, at) + 1)
                         for macro in macros[word.decode()]:
                             found = _made(macro, data, at, macros) & wanted
@@ -70,7 +77,8 @@ class Pasting:
     def parts(self, names: Iterable[str]) -> Iterator[tuple[Place, str, str]]:
         """Yield words that make one of some names together: a place, the name, the words.
 
-        Any macro, of whatever file, may paste them.
+        Any macro, of whatever file, may paste them that is given them in their order, or that
+        another macro gives what it is given itself.
         """
         split = {name: tuple(_splits(name.encode())) for name in names}
         wanted = frozenset(part for splits in split.values() for one in splits for part in one)
@@ -79,12 +87,82 @@ class Pasting:
             held.update(dict.fromkeys(wanted & self._index.words_in(path), path))
         for name, splits in split.items():
             for one in splits:
-                if held.keys() >= set(one):
+                if held.keys() >= set(one) and self._may_meet(one):
                     rarest = max(one, key=len)
                     data = self._index.text(held[rarest]) or b""
                     line = data.count(b"\n", 0, next(places(data, rarest), 0)) + 1
                     words = " and ".join(part.decode() for part in one)
                     yield Place(held[rarest], line), name, words
+
+    def _may_meet(self, parts: tuple[bytes, ...]) -> bool:
+        """Tell whether one call of a macro may be given some words, in their order."""
+        given = {part: self._given(part) for part in sorted(set(parts), key=len, reverse=True)}
+        aliases = {part: {part, *self._standing_for(part)} for part in given}
+        if not all(given[part] or len(aliases[part]) > 1 for part in given):
+            return False
+        used = [one for part in given for alias in aliases[part] for one in self._given(alias)]
+        for pieces, free in used:
+            left = list(parts)
+            for piece in pieces:
+                if left and (piece in free or piece in aliases[left[0]]):
+                    del left[0]
+            if not left:
+                return True
+        return False
+
+    def _given(self, word: bytes) -> list[tuple[list[bytes], frozenset[bytes]]]:
+        """Return the calls that may be macros' and are given a word as an argument by itself.
+
+        Each is all the words that it is given so, in their order, and those among them that
+        stand for what somebody else gives: parameters of the macro around.
+        """
+        known = self._calls.get(word)
+        if known is not None:
+            return known
+        found = self._calls[word] = []
+        for path in (self._index.target.header, *self._index.own_files):
+            if word not in self._index.words_in(path):
+                continue
+            data = self._index.text(path) or b""
+            for one in re.finditer(rb"[(,]\s*%s\s*(?=[,)])" % re.escape(word), data):
+                outer = self._outermost(data, one.start() + (one[0][:1] == b","), path)
+                if outer is not None:
+                    start, end = outer
+                    free: frozenset[bytes] = frozenset()
+                    if in_directive(data, start):
+                        free = frozenset(_parameters(data, start))
+                    if word not in free:
+                        found.append((_PIECE.findall(data, start, end), free))
+        return found
+
+    def _outermost(self, data: bytes, at: int, path: str) -> tuple[int, int] | None:
+        """Return the arguments of the outermost call around a place; None where it is in none.
+
+        What is given to a function is no word that a macro pastes.
+        """
+        found: tuple[int, int] | None = None
+        start = at if data[at : at + 1] == b"(" else opening(data, at)
+        while start is not None:
+            callee = _CALLEE.search(data, max(0, start - _LONGEST_NAME), start)
+            if callee is None or callee[1] in _KEYWORDS:
+                break
+            name = callee[1].decode()
+            if self._index.functions(name, path) and not self._index.macros(name, path):
+                break
+            end = _closing(data, start)
+            if end is None:
+                break
+            found = start, end
+            start = opening(data, callee.start())
+        return found
+
+    def _standing_for(self, word: bytes) -> Iterator[bytes]:
+        """Yield the macros that stand for one word."""
+        for path in (self._index.target.header, *self._index.own_files):
+            if word in self._index.words_in(path):
+                data = self._index.text(path) or b""
+                pattern = rb"^[ \t]*#[ \t]*define[ \t]+(\w+)[ \t]+%s[ \t]*$" % re.escape(word)
+                yield from (one[1] for one in re.finditer(pattern, data, re.M))
 
     def _around(self, names: frozenset[str]) -> Iterator[Definition]:
         """Yield the macros that name one of some others in what they stand for."""
@@ -164,6 +242,46 @@ def _makes(chain: Chain, name: str) -> bool:
             return False
         at += len(part or "")
     return at <= end
+
+
+def _is_asked_for(data: bytes, at: int) -> bool:
+    """Tell whether a place lies in a directive that takes a macro back, or asks for it."""
+    return _ASKED_FOR.match(data, data.rfind(b"\n", 0, at) + 1) is not None
+
+
+def _parameters(data: bytes, at: int) -> list[bytes]:
+    """Return the parameters of the macro in whose definition a place lies."""
+    start = data.rfind(b"\n", 0, at) + 1
+    while start > 1 and data[start - 2 : start - 1] == b"\\":
+        start = data.rfind(b"\n", 0, start - 1) + 1
+    found = _HEAD.match(data, start)
+    return re.findall(rb"\w+", found[1]) if found is not None else []
+
+
+def opening(data: bytes, at: int) -> int | None:
+    """Return where the parenthesis opens in which a place of a statement lies."""
+    depth = 0
+    for position in range(at - 1, max(-1, at - _LONGEST_USE), -1):
+        mark = data[position]
+        if mark in b")":
+            depth += 1
+        elif mark in b"(":
+            if depth == 0:
+                return position
+            depth -= 1
+        elif mark in b";{}":
+            break
+    return None
+
+
+def _closing(data: bytes, at: int) -> int | None:
+    """Return where the parenthesis that opens at a place is closed, and what follows begins."""
+    depth = 0
+    for position in range(at, min(len(data), at + _LONGEST_USE)):
+        depth += (data[position] == 40) - (data[position] == 41)
+        if depth == 0:
+            return position + 1
+    return None
 
 
 def _splits(name: bytes) -> Iterator[tuple[bytes, ...]]:
