@@ -34,6 +34,7 @@ from patchtool.world.mentions import variable_type
 if TYPE_CHECKING:
     from patchtool.world.invalidation import Invalidations
     from patchtool.world.ledger import Ledger, Patch
+    from patchtool.world.strays import Stray
     from patchtool.world.told import Told
 
 
@@ -456,6 +457,41 @@ class Terms:
         if self.ledger is not None:
             found.update(self.ledger.doubts_about(context_name(context), member))
         return tuple(Reason(text, place) for place, text in sorted(found))
+
+    def strays(
+        self, context: Loc, member: tuple[str, ...]
+    ) -> tuple[tuple[Stray, ...], tuple[str, ...]]:
+        """Return what may store to a field outside of the set-ups on hosts of this path.
+
+        Also return what is true of the host that leaves others out.
+        """
+        if self.ledger is None:
+            return (), ()
+        name = context_name(context)
+        left: list[Stray] = []
+        facts: set[str] = set()
+        for one in self.ledger.strays(name, member):
+            texts = self.ledger.outside.excluded(one, name, self._needed)
+            if texts is None:
+                left.append(one)
+            else:
+                facts.update(texts)
+        return tuple(left), tuple(sorted(facts))
+
+    @cached_property
+    def _needed(self) -> dict[str, bool]:
+        """Return the objects of the host that have to be set on this path, or may not be."""
+        path = self._others_closed(self.guard.path)
+        found: dict[str, bool] = {}
+        for word in sorted({one.word for one in bits.symbols([path])}):
+            if is_shared(word) and word.name.isidentifier() and self.is_constant(word):
+                width = self._width(word, 1)
+                clear = bits.equal(bits.low_bits(width, word), bits.constant(width, 0))
+                if can_hold([path, clear]) is False:
+                    found[word.name] = True
+                elif can_hold([path, bits.negate(clear)]) is False:
+                    found[word.name] = False
+        return found
 
     @cached_property
     def met(self) -> frozenset[tuple[Place, str]]:

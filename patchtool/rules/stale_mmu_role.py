@@ -37,7 +37,6 @@ from patchtool.world.completeness import doubts, garbled_functions, missing_piec
 from patchtool.world.entries import Path, Tree, Ways, context_name, find_paths
 from patchtool.world.guards_above import guards_above
 from patchtool.world.ledger import Ledger, Patch, tell
-from patchtool.world.readers import Selection
 from patchtool.world.rivals import accounting, rival_entries
 from patchtool.world.roles import (
     Roles,
@@ -186,9 +185,8 @@ def _examined(
     contexts = [one.context for one in decided if one.context.fields]
     if ledger is not None:
         seen = [field for one in decided for field in one.seen]
-        selection = Selection(tree, ledger.mentions)
-        everywhere += vanished(tree, runs, selection, seen)
-        contexts = [_taking(one, selection.taken) for one in contexts]
+        everywhere += vanished(tree, runs, ledger.selection, seen)
+        contexts = [_taking(one, ledger.selection.taken) for one in contexts]
         stored = {(one.context, one.field) for one in seen if one.is_stored}
         everywhere += _left_alone(tree, runs, wanted, stored)
     if decided and not contexts and ways is None:
@@ -239,8 +237,7 @@ def _accounted(roles: Roles, wanted: Sequence[str]) -> frozenset[str]:
     """Return the members to account for: the roles, and the fields that are asked for."""
     names = {name for held in roles.shape.contexts.values() for name in held}
     for tag, record in roles.contexts.items():
-        mine = [name for name in wanted if name in DEFAULT_FIELDS]
-        members = (_member(record, name, roles, tag) for name in mine)
+        members = (_member(record, name, roles, tag) for name in wanted)
         names.update(member[0] for member in members if member is not None)
     return frozenset(names)
 
@@ -384,6 +381,7 @@ def _decide_field(
     absent = terms.absent(question)
     if absent:
         return FieldResult(name, written, "unknown", reasons=absent), None
+    strays, hosts = terms.strays(context, member)
     decision = Decision(question)
     known = terms.invalidated(decision.units(decision.loose)) if decision.is_mostly_role else {}
     if known:  # then what is left may be bits of the roles and constants alone
@@ -430,14 +428,22 @@ def _decide_field(
             answer = again
     if answer.verdict == "covered":
         spoilt += terms.restless(question)
+    words = "{}() keeps {} in step with {}"
+    facts = {
+        words.format(one.place.function, written, ".".join((one.role, *one.below)))
+        for one in kept
+        if one.value is None
+    }
+    facts.update(hosts)
+    if strays:
+        if answer.verdict == "covered" and not spoilt:
+            from patchtool.rules.upkeep import keeping
+
+            strays, by = keeping(terms, decision, member, strays)
+            facts.update(f"{one}() stores what a set-up with that role would" for one in by)
+        spoilt += tuple(Reason(one.reason, one.place) for one in strays)
     result = terms.result(name, written, decision, answer, spoilt, invalidated)
-    if kept:
-        words = "{}() keeps {} in step with {}"
-        facts = {
-            words.format(one.place.function, written, ".".join((one.role, *one.below)))
-            for one in kept
-            if one.value is None
-        }
+    if facts:
         result = result._replace(assumptions=tuple(sorted({*result.assumptions, *facts})))
     return result, question
 

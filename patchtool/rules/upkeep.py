@@ -12,13 +12,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from patchtool.c.lower import BY_MORE, Lowered
+from patchtool.c.lower import Lowered
 from patchtool.c.memory import Fact, Int, Loc
+from patchtool.c.scan import Definition
 from patchtool.proof import bits
-from patchtool.proof.bits import Claim, Cond, Denied, Term, Under
+from patchtool.proof.bdd import Manager
+from patchtool.proof.bits import Claim, Cond, Denied, Symbol, Term, Under
 from patchtool.proof.coverage import Decision, can_hold
 from patchtool.rules.question import Terms
 from patchtool.world.ledger import Patch
+from patchtool.world.strays import Stray, bases_of, run
 
 _Bit = tuple[str, int]
 """A bit of a role: its member of the context, and the position there."""
@@ -52,13 +55,41 @@ def disturbing(
     touching = [one for one in patches if terms.touched(one) & set(places.values())]
     kept: list[Patch] = []
     try:
-        if decision.loose:
-            raise _Unfit
         rows = tuple(_rows(terms, decision)) if touching else ()
-        kept += [one for one in touching if _is_kept(terms, one, rows, places)]
+        kept += [one for one in touching if _is_kept(terms, decision, one, rows, places)]
     except _Unfit:
         pass
     return tuple(one for one in touching if one not in kept), tuple(kept)
+
+
+def keeping(
+    terms: Terms, decision: Decision, member: tuple[str, ...], strays: tuple[Stray, ...]
+) -> tuple[tuple[Stray, ...], tuple[str, ...]]:
+    """Return the stores to a field elsewhere that may take it out of step, and who keeps it.
+
+    Who keeps it stores what a set-up would with the role that is there, or that it leaves.
+    """
+    if not decision.loose <= decision.q.covered_elsewhere:
+        return strays, ()
+    places = _places(terms, decision)
+    if places is None or not _skip_by(terms, decision, places):
+        return strays, ()
+    left: list[Stray] = []
+    by: dict[str, None] = {}
+    judged: dict[tuple[str, str, int], bool] = {}
+    try:
+        rows = tuple(_rows(terms, decision))
+        for stray in strays:
+            for one in stray.by:
+                if one.key not in judged:
+                    judged[one.key] = _is_field_kept(terms, decision, one, member[0], rows, places)
+            if stray.by and all(judged[one.key] for one in stray.by):
+                by.update(dict.fromkeys(one.name for one in stray.by))
+            else:
+                left.append(stray)
+    except _Unfit:
+        return strays, ()
+    return tuple(left), tuple(by)
 
 
 def _places(terms: Terms, decision: Decision) -> dict[Term, _Bit] | None:
@@ -105,34 +136,90 @@ def _rows(terms: Terms, decision: Decision) -> Iterator[_Row]:
 
 
 def _is_kept(
-    terms: Terms, patch: Patch, rows: tuple[_Row, ...], places: Mapping[Term, _Bit]
+    terms: Terms,
+    decision: Decision,
+    patch: Patch,
+    rows: tuple[_Row, ...],
+    places: Mapping[Term, _Bit],
 ) -> bool:
     """Tell whether the function around a store leaves the field in step, if it was before."""
     if patch.function is None or patch.function.kind != "function":
         return False
-    ran = terms.tree.run(patch.function)
-    branches = {(one.place, BY_MORE.format(one.context)) for one in ran.guards}
-    troubles = [one for one in ran.troubles if (one.place, one.reason) not in branches]
-    if ran.given_up or any(one.path is not False for one in troubles):
+    ran = run(terms.tree, patch.function)
+    if ran is None:
         return False
-    bases = [
-        Loc(loc.root, loc.path[:-1])
-        for loc in ran.memory
-        if loc.path and loc.path[-1] == patch.role
-    ]
-    if not bases:
+    bases = list(bases_of(ran, patch.role))
+    return _is_in_step(terms, decision, ran, bases, rows, places)
+
+
+def _is_field_kept(
+    terms: Terms,
+    decision: Decision,
+    function: Definition,
+    name: str,
+    rows: tuple[_Row, ...],
+    places: Mapping[Term, _Bit],
+) -> bool:
+    """Tell whether a function that stores to the field leaves it in step, if it was before."""
+    ran = run(terms.tree, function)
+    if ran is None:
         return False
+    names = (name, *dict.fromkeys(member for member, _ in places.values()))
+    bases = dict.fromkeys(base for one in names for base in bases_of(ran, one))
+    return _is_in_step(terms, decision, ran, list(bases), rows, places)
+
+
+def _is_in_step(
+    terms: Terms,
+    decision: Decision,
+    ran: Lowered,
+    bases: list[Loc],
+    rows: tuple[_Row, ...],
+    places: Mapping[Term, _Bit],
+) -> bool:
+    """Tell whether a run leaves the field of all contexts that it stores to in step."""
+    stored = [one.word.about for one in decision.q.old if isinstance(one.word.about, Loc)]
     for base in bases:
-        before = _in_step_at(terms, ran, base, rows, places, changed=False)
-        after = _in_step_at(terms, ran, base, rows, places, changed=True)
-        claims: list[Claim] = [*before, Denied(tuple(after))]
-        if can_hold(claims) is not False:
+        if not _is_told_apart(terms, ran, base, stored):
             return False
+        before = _in_step_at(terms, decision, ran, base, rows, places, changed=False)
+        after = _in_step_at(terms, decision, ran, base, rows, places, changed=True)
+        pairs = dict.fromkeys(zip(before, after, strict=True))
+        known, manager = terms.tree.following, Manager()
+        for then, now in pairs:
+            if (then, now) not in known:
+                known[then, now] = now is then or _follows(then, now, manager)
+        left = [pair[1] for pair in pairs if not known[pair]]
+        claims: list[Claim] = [*before, Denied(tuple(left))]
+        if left and can_hold(claims) is not False:
+            return False
+    return bool(bases)
+
+
+def _is_told_apart(terms: Terms, ran: Lowered, base: Loc, stored: list[Loc]) -> bool:
+    """Tell whether what a run stores to the field of a context is bits of it alone."""
+    below = {
+        loc.path[len(context.path) :]
+        for loc in dict.fromkeys(stored)
+        for context in terms.contexts
+        if loc.within(context)
+    }
+    fields = {path[:1] for path in below}
+    for loc in ran.memory:
+        if loc.within(base) and loc.path[len(base.path) :][:1] in fields:
+            if loc.path[len(base.path) :] not in below:
+                return False
     return True
+
+
+def _follows(then: Cond, now: Cond, manager: Manager) -> bool:
+    """Tell whether a bit is in step behind a run for no more than that it was before."""
+    return now is True or can_hold([then, bits.negate(now)], manager) is False
 
 
 def _in_step_at(
     terms: Terms,
+    decision: Decision,
     ran: Lowered,
     base: Loc,
     rows: tuple[_Row, ...],
@@ -141,42 +228,69 @@ def _in_step_at(
 ) -> list[Cond]:
     """Return for each bit of the field that it is what the roles make of it."""
     known: dict[Term, Cond] = {}
+    held = _Held(ran, changed)
     for term, (member, position) in places.items():
-        known[term] = here = _bit(ran, base.member(member), position, changed)
+        known[term] = here = held.bit(base.member(member), position)
         opposite = bits.negate(term)
         assert isinstance(opposite, Term)
         known[opposite] = bits.negate(here)
     rest = bits.symbols(c for row in rows for c in (row.stored, row.fresh))
     for one in rest - known.keys():
         about = one.word.about
-        if not terms.is_constant(one.word):
+        if not terms.is_constant(one.word) and one not in decision.loose:
             continue  # below a bit of a role
         if not isinstance(about, (Loc, Fact)):
             raise _Unfit
-        known[one] = ran.word(about).bit(one.position)
+        if one in decision.loose and isinstance(about, Loc):
+            known[one] = held.bit(about, one.position)
+        else:
+            known[one] = ran.word(about).bit(one.position)
     replaced = bits.Substitution(known)
+    host = bits.Substitution(_host(terms, ran))
     found: list[Cond] = []
     for row in rows:
-        held = _bit(ran, Loc(base.root, (*base.path, *row.path)), row.position, changed)
-        right = bits.same(replaced(row.fresh), held)
-        found.append(bits.either(bits.negate(replaced(row.stored)), right))
+        stands = held.bit(Loc(base.root, (*base.path, *row.path)), row.position)
+        right = bits.same(replaced(row.fresh), stands)
+        found.append(host(bits.either(bits.negate(replaced(row.stored)), right)))
     ours = set(ran.words.values())
     if any(one.word not in ours and not one.word.opaque for one in bits.symbols(found)):
         raise _Unfit  # a word of the set-up is left, of which this run knows nothing
     return found
 
 
-def _bit(ran: Lowered, loc: Loc, position: int, changed: bool) -> Cond:
-    """Return one bit of an object before a run, or behind it."""
-    value = ran.memory.get(loc) if changed else None
-    if value is None:
-        return ran.word(loc).bit(position)
-    if not isinstance(value, Int) or position >= value.bits.width:
-        raise _Unfit
-    conditions: dict[Term, Cond] = {one.symbol: one.condition for one in ran.guards}
-    found = value.bits.conditions()[position]
-    for _ in ran.guards:  # one may be read off another
-        if not isinstance(found, Term) or found.symbols.isdisjoint(conditions):
-            break
-        found = bits.substitute(found, conditions)
+def _host(terms: Terms, ran: Lowered) -> dict[Term, Cond]:
+    """Return what holds of the host in a run, where hosts take the path of a set-up."""
+    found: dict[Term, Cond] = {}
+    for term, value in bits.facts(terms.guard.path).items():
+        if isinstance(term, Symbol) and terms.is_constant(term.word):
+            about = term.word.about
+            if isinstance(about, (Loc, Fact)):
+                found[ran.word(about).bit(term.position)] = value
     return found
+
+
+class _Held:
+    """What stands in memory before a run, or behind it."""
+
+    def __init__(self, ran: Lowered, changed: bool) -> None:
+        self._ran, self._changed = ran, changed
+        self._read_off = bits.Substitution({one.symbol: one.condition for one in ran.guards})
+        self._guards = frozenset(one.symbol for one in ran.guards)
+        self._found: dict[Loc, list[Cond]] = {}
+
+    def bit(self, loc: Loc, position: int) -> Cond:
+        """Return one bit of an object."""
+        value = self._ran.memory.get(loc) if self._changed else None
+        if value is None:
+            return self._ran.word(loc).bit(position)
+        if not isinstance(value, Int) or position >= value.bits.width:
+            raise _Unfit
+        known = self._found.get(loc)
+        if known is None:
+            known = self._found[loc] = value.bits.conditions()
+        found = known[position]
+        for _ in self._guards:  # one may be read off another
+            if not isinstance(found, Term) or found.symbols.isdisjoint(self._guards):
+                break
+            found = self._read_off(found)
+        return found

@@ -12,8 +12,8 @@ from patchtool.c.scan import WORDS, Definition, places, strip_comments
 from patchtool.model import Place
 from patchtool.proof.bits import Word
 from patchtool.world.entries import Tree
-from patchtool.world.ledger import users
 from patchtool.world.mentions import Mention, Mentions
+from patchtool.world.users import users
 
 _TOLD_OF = re.compile(
     rb"(?:EXPORT_\w+|(?:core_|late_)?module_param\w*|MODULE_PARM_DESC)\s*\([^;]*\Z"
@@ -62,6 +62,14 @@ def _constant(tree: Tree, word: Word) -> str | None:
         return f"{symbol} is never assigned to in {tree.index.target.short} ({where})"
     names = ", ".join(sorted({f"{writer.name}()" for writer in writers.values()}))
     return f"{symbol} is set at module load ({names}, {where})"
+
+
+def is_fixed(tree: Tree, name: str) -> tuple[Definition, ...] | None:
+    """Return what stores to an object of the host, None where that may run behind module load."""
+    writers, late = _writers(tree, name)
+    if late or _is_writable_parameter(tree, name.encode()):
+        return None
+    return tuple(writers.values())
 
 
 def unclear_change(tree: Tree, word: Word) -> Mention | None:

@@ -19,6 +19,7 @@ from patchtool.c.lower import Guard, Lowered, Lowering
 from patchtool.c.memory import Fact, Int, Loc, Pointer, Root
 from patchtool.c.scan import Definition, strip_comments
 from patchtool.proof import bits
+from patchtool.proof.bits import Cond
 from patchtool.world.effects import Effects
 from patchtool.world.mentions import Mentions
 from patchtool.world.pasted import Pasting
@@ -40,6 +41,8 @@ class Tree:
         self.constants: dict[str, str | None] = {}
         """Why what all share is alike at all times, by the names of words."""
         self.assigned: dict[str, tuple[Assigned, ...]] = {}
+        self.following: dict[tuple[Cond, Cond], bool] = {}
+        """Whether the second of two conditions is known to follow from the first."""
 
     @property
     def objects(self) -> Mentions:
@@ -64,14 +67,19 @@ class Tree:
         found = (name for one in self.holders for name in member.findall(strip_comments(one.text)))
         return frozenset(name.decode() for name in found)
 
-    def run(self, definition: Definition, bind: dict[Loc, Pointer] | None = None) -> Lowered:
-        """Lower a call of a function, once for each way to bind its pointers."""
+    def run(
+        self, definition: Definition, bind: dict[Loc, Pointer] | None = None, share: int = 1
+    ) -> Lowered:
+        """Lower a call of a function, once for each way to bind its pointers.
+
+        SHARE divides the work that it may take.
+        """
         key = (
             definition.key,
             tuple(sorted((str(k), str(v.target)) for k, v in (bind or {}).items())),
         )
         if key not in self.runs:
-            self.runs[key] = self.lowering.run(definition, dict(bind or {}))
+            self.runs[key] = self.lowering.run(definition, dict(bind or {}), share)
         return self.runs[key]
 
 

@@ -17,8 +17,10 @@ from patchtool.c.index import expand
 from patchtool.c.memory import Fact
 from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node
+from patchtool.model import Place
 from patchtool.proof.bits import Word
-from patchtool.world.constants import PARAMETER
+from patchtool.world.conditions import holding
+from patchtool.world.constants import PARAMETER, is_fixed
 from patchtool.world.effects import object_stores
 from patchtool.world.entries import Tree
 from patchtool.world.rivals import modules
@@ -72,6 +74,72 @@ def assigned(tree: Tree, name: str) -> tuple[Assigned, ...]:
             through = frozenset({writer.file}) | _only_caller(tree, writer)
             found |= {one._replace(files=one.files | through) for one in reached}
     return tuple(sorted(found, key=lambda one: (one.value, sorted(one.files))))
+
+
+def mirrored(tree: Tree, name: str, vendor: str) -> dict[str, Place]:
+    """Return the objects without which another one is not set on a vendor's hosts, and where it is.
+
+    All that is stored to it there is what they hold, or is stored where they are found set, and
+    nothing stores to them behind that.
+    """
+    found: dict[str, Place] | None = None
+    for _, writer in tree.index.users(name):
+        if not any(object_stores(writer.text.partition(b"{")[2], name.encode())):
+            continue
+        for value in _stored(tree.index.node(writer), name):
+            if value is None:
+                return {}
+            number = _values(tree, value, writer, 1) if value.type != "identifier" else None
+            if number is not None and {one.value for one in number} == {0}:
+                continue
+            position = _parameter(tree, syntax.text(value), writer)
+            if position is None and number is None:
+                return {}
+            for site in _sites(tree, writer, vendor, _DEEPEST, position):
+                found = site if found is None else {k: v for k, v in found.items() if k in site}
+    return found or {}
+
+
+def _sites(
+    tree: Tree, function: Definition, vendor: str, depth: int, position: int | None
+) -> Iterator[dict[str, Place]]:
+    """Yield for each call by a vendor the objects that are set there, or are what is passed."""
+    above = [one for one in callers(tree.index, function.name) if one.key != function.key]
+    if not above or depth == 0:
+        yield {}
+    for caller in above:
+        if not caller.file.startswith(vendor):
+            if not any(caller.file.startswith(one) for one in tree.index.target.vendors):
+                yield {}
+            continue
+        root = tree.index.node(caller)
+        for node in syntax.descendants(root):
+            if node.type != "call_expression" or _called(node) != function.name:
+                continue
+            if position is None:
+                words = {one for one in holding(root, node.start_byte) if one.isidentifier()}
+            else:
+                arguments = node.child_by_field_name("arguments")
+                given = [] if arguments is None else arguments.named_children
+                words = {syntax.text(one) for one in given[position : position + 1]}
+            where = Place(caller.file, caller.line + node.start_point[0], 1, caller.name)
+            kept = {one: where for one in words if _is_settled(tree, one, caller, node.start_byte)}
+            if kept or position is not None or not words <= kept.keys():
+                yield kept
+            else:
+                yield from _sites(tree, caller, vendor, depth - 1, None)
+
+
+def _is_settled(tree: Tree, name: str, function: Definition, at: int) -> bool:
+    """Tell whether nothing stores to an object behind a place of a function, nor elsewhere."""
+    if not name.isidentifier() or tree.index.declaration(name, function.file) is None:
+        return False
+    writers = is_fixed(tree, name)
+    return writers is not None and all(
+        one.key == function.key
+        and all(place < at for place in object_stores(one.text, name.encode()))
+        for one in writers
+    )
 
 
 def _only_caller(tree: Tree, function: Definition) -> frozenset[str]:

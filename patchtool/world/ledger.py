@@ -14,20 +14,19 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import NamedTuple
 
-from patchtool.c.index import Index, is_static
 from patchtool.c.lower import Lowered
-from patchtool.c.scan import Definition, FileIndex, opens_line, places, strip_comments
+from patchtool.c.scan import Definition
 from patchtool.model import Account, Place
 from patchtool.world.entries import Tree
 from patchtool.world.holders import Holders
 from patchtool.world.mentions import Mention, Mentions
+from patchtool.world.readers import Selection
+from patchtool.world.strays import Stray, Strays
+from patchtool.world.users import users
 from patchtool.world.wholes import Wholes
 
-_PROTOTYPE = re.compile(rb"\s*\([^;{}=]*\)[^;{}=()]*(?:__\w+\s*(?:\([^()]*\)\s*)?)*;")
-_EXPORTED = re.compile(rb"\b(?:EXPORT_\w+|STACK_FRAME_NON_STANDARD\w*|BTF_ID\w*)\s*\([\w\s,]*\Z")
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|0|[1-9][0-9]*")
 _NOTHING = re.compile(r"(?:\(\s*(?:union|struct)\s+\w+\s*\)\s*)?\{\s*(?:0\s*,?\s*)?\}")
-_LEAD = 80
 
 
 class Doubt(NamedTuple):
@@ -105,6 +104,7 @@ class Ledger:
         self.accounts: list[Account] = []
         self.doubts: list[Doubt] = []
         self.patches: list[Patch] = []
+        self._strays: list[Stray] = []
         roles = {n for held in tree.roles.shape.contexts.values() for n in held}
         self.names = frozenset(names)
         """The members that are accounted for."""
@@ -136,6 +136,8 @@ class Ledger:
             outside = self._outside(mention)
             if outside is None:
                 how = "executed"
+            elif not is_role and mention.function is not None:
+                how = self._stray(mention, outside)
             elif (
                 is_role
                 and mention.kind == "store"
@@ -152,6 +154,19 @@ class Ledger:
             else:
                 how = self._doubt(mention, outside)
         self.accounts.append(Account(mention.place, mention.name, mention.what, how))
+
+    def _stray(self, mention: Mention, outside: str) -> str:
+        """Note a mention of a field outside of the set-ups, which may store to it."""
+        reason = f"{mention.reason or f'{mention.what} is stored'}{outside}"
+        function = mention.function
+        assert function is not None
+        by: tuple[Definition, ...] = ()
+        if function.kind == "macro" or self.is_executed(function):
+            by = self._outsiders(function)
+        elif mention.kind == "store":
+            by = (function,)
+        self._strays.append(Stray(mention.place, reason, mention, by))
+        return f"open: {reason}"
 
     def _doubt_whole(self, place: Place, context: str, reason: str) -> None:
         roles = sorted(n for held in self._tree.roles.shape.contexts.values() for n in held)
@@ -195,6 +210,24 @@ class Ledger:
             return f", and {name}() uses it outside of the set-ups ({place.file}:{place.line})"
         return f" in {function.name}(), which is no part of a set-up that was decided"
 
+    def _outsiders(self, function: Definition) -> tuple[Definition, ...]:
+        """Return all functions outside of the runs that come to one, none if not known."""
+        found: dict[tuple[str, str, int], Definition] = {}
+        todo, seen = [function], {function.key}
+        while todo:
+            here = todo.pop()
+            if here.key in self._starts:
+                continue
+            for _, user in self._users(here):
+                if user is None:
+                    return ()
+                if user.kind != "macro" and not self.is_executed(user):
+                    found[user.key] = user
+                elif user.key not in seen:
+                    seen.add(user.key)
+                    todo.append(user)
+        return tuple(found.values())
+
     def _called_outside(self, function: Definition) -> tuple[str, Place] | None:
         """Return who reaches a function that a run went through, and is in none itself."""
         todo, seen = [function], {function.key}
@@ -217,6 +250,26 @@ class Ledger:
         return users(self._tree.index, self.mentions.files, function)
 
     # -- what a field rests on ---------------------------------------------------------------
+
+    @cached_property
+    def selection(self) -> Selection:
+        """Which contexts the pointers of the tree may select."""
+        return Selection(self._tree, self.mentions)
+
+    @cached_property
+    def outside(self) -> Strays:
+        """What is known of the stores to fields outside of the set-ups."""
+        return Strays(self._tree, self.selection)
+
+    def strays(self, context: str, member: tuple[str, ...]) -> tuple[Stray, ...]:
+        """Return what may store to a field of a context outside of the set-ups."""
+        return tuple(
+            one
+            for one in self._strays
+            if one.mention.name == member[0]
+            and self._may_be(one.mention.context, context)
+            and self.outside.may_be_of(one, context)
+        )
 
     def _may_be(self, named: str, context: str) -> bool:
         """Tell whether a mention may be one of a context of a guard."""
@@ -244,49 +297,3 @@ def _number(value: str) -> int | None:
     if _NOTHING.fullmatch(value):
         return 0
     return int(value, 0) if _NUMBER.fullmatch(value) else None
-
-
-def users(
-    index: Index, files: Iterable[str], function: Definition
-) -> Iterator[tuple[Place, Definition | None]]:
-    """Yield what names a function or macro in some files: others, or None for no function."""
-    word = function.name.encode()
-    alone = is_static(function) and function.file.endswith(".c")
-    for path in (function.file,) if alone else files:
-        if word not in index.words_in(path):
-            continue
-        file = index.file(path)
-        for at in places(file.data, word) if file is not None else ():
-            assert file is not None
-            place = Place(path, file.line(at))
-            inside = file.function_at(at)
-            around = [
-                one
-                for one in file.functions.get(inside or "", ())
-                if one.start <= at < one.start + len(one.text)
-            ]
-            if inside is not None:
-                for one in around:
-                    is_itself = one.key == function.key or (
-                        one.name == function.name and file.data.find(b"{", one.start) > at
-                    )
-                    if not is_itself and word in strip_comments(one.text):
-                        yield place, one
-                continue
-            macros = list(file.macros_around([at]))
-            if macros:
-                yield from ((place, one) for one in macros if one.name != function.name)
-            elif not _is_harmless(file, at, len(word)):
-                yield place, None
-
-
-def _is_harmless(file: FileIndex, at: int, length: int) -> bool:
-    """Tell whether a name at file scope is declared or exported there, and no more."""
-    data = file.data
-    if _EXPORTED.search(data, max(0, at - _LEAD), at) is not None:
-        return True
-    if _PROTOTYPE.match(data, at + length) is None:
-        return False
-    start = max(data.rfind(mark, 0, at) for mark in (b";", b"}", b"\n\n"))
-    lead = data[start + 1 : at]
-    return opens_line(data, at) or re.search(rb"[\w*]\s*\Z", lead) is not None

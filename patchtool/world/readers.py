@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator
 
 from patchtool.c.index import split_arguments
 from patchtool.c.scan import Definition, FileIndex, before, places, strip_comments
-from patchtool.c.syntax import Node, text
-from patchtool.model import Place
+from patchtool.world.conditions import dense, holding
 from patchtool.world.entries import Tree
 from patchtool.world.mentions import Mention, Mentions
+from patchtool.world.pasted import opening
 
 MAX_CALLS = 6
 """How many calls a parameter is followed up."""
@@ -26,6 +26,12 @@ _MEMBER = re.compile(r"[\w>.()\s-]*?(?:->|\.)\s*(\w+)")
 _ONCE = re.compile(r"(?:READ_ONCE)?\((.*)\)")
 """What only stands around an expression."""
 _ASSIGNED = re.compile(rb"\s*=(?!=)\s*([^;]*);")
+_EXPORTED = re.compile(rb"\bEXPORT_\w+\s*\(\s*\Z")
+_ARGUMENT = re.compile(rb"[(,]\s*[\w.>()-]*\Z")
+_CALLEE = re.compile(rb"(\w+)\s*\Z")
+_READING = frozenset({b"if", b"while", b"switch", b"return", b"sizeof", b"READ_ONCE"})
+_LEAD = 200
+_ADDRESS_OF = re.compile(rb"&\s*\(?\s*(?:[\w\])(]|->|\.(?!\.))*\Z")
 _CALL = re.compile(rb"\s*\(((?:[^();]|\((?:[^()]|\([^()]*\))*\))*)\)")
 
 
@@ -36,7 +42,10 @@ class Selection:
         self._tree, self._mentions = tree, mentions
         self.embedded = tree.held()
         """The members of the host that are contexts."""
-        self._selected = {name: frozenset(self._bound(name.encode())) for name in tree.held(rb"\*")}
+        self._selected = {
+            name: frozenset(self._bound(name.encode())) or self.embedded
+            for name in tree.held(rb"\*")
+        }
         self._given: dict[tuple[tuple[str, str, int], int], frozenset[str]] = {}
         self.taken: dict[str, str] = {}
         """What was taken for true of contexts, to leave them out where they are not in use."""
@@ -48,20 +57,45 @@ class Selection:
                 continue
             data = self._tree.index.text(path) or b""
             for at in places(data, pointer):
-                stored = _ASSIGNED.match(data, at + len(pointer))
-                if stored is None or not before(data, at).endswith((b">", b".")):
+                if not before(data, at).endswith((b">", b".")):
                     continue
-                address = _ADDRESS.fullmatch(_dense(stored[1].decode("utf-8", "replace")))
+                stored = _ASSIGNED.match(data, at + len(pointer))
+                if stored is None:
+                    if self._is_given_away(data, at, at + len(pointer), path):
+                        yield from self.embedded
+                    continue
+                address = _ADDRESS.fullmatch(dense(stored[1].decode("utf-8", "replace")))
                 if address is None or address[1] not in self.embedded:
                     yield from self.embedded
                 else:
                     yield address[1]
 
+    def _is_given_away(self, data: bytes, at: int, end: int, path: str) -> bool:
+        """Tell whether a pointer of the vCPU goes where it may be changed: by address, or a macro.
+
+        A function takes it by its value.
+        """
+        lead, behind = data[max(0, at - _LEAD) : at], data[end : end + _LEAD].lstrip()
+        if behind.startswith((b"->", b"[")):
+            return False
+        if _ADDRESS_OF.search(lead) is not None:
+            return True
+        is_argument = behind.startswith((b",", b")")) and _ARGUMENT.search(lead) is not None
+        opened = opening(data, at) if is_argument else None
+        callee = _CALLEE.search(data, max(0, opened - _LEAD), opened) if opened else None
+        if callee is None or callee[1] in _READING:
+            return False
+        name = callee[1].decode()
+        macros = self._tree.index.macros(name, path)
+        if not macros:
+            return not self._tree.index.functions(name, path)
+        return not all(map(_follows, macros))
+
     def contexts(
         self, expression: str, function: Definition | None, depth: int = 0
     ) -> frozenset[str]:
         """Return the contexts that an expression of a function may be, or point to."""
-        words = _dense(expression)
+        words = dense(expression)
         while (once := _ONCE.fullmatch(words)) is not None:
             words = once[1]
         address = _ADDRESS.fullmatch(words)
@@ -80,10 +114,19 @@ class Selection:
         head, _, body = strip_comments(function.text).partition(b"{")
         spelt = re.escape(name.encode())
         stored = re.findall(rb"(?<![\w.>])" + spelt + rb"\s*=(?!=)\s*([^;,]*)[;,]", body)
-        if stored:
-            values = [one.decode("utf-8", "replace") for one in stored]
-            found = (self.contexts(one, function, depth + 1) for one in values)
-            return frozenset().union(*found)
+        given = self._parameter(name, function, head, depth)
+        if re.search(rb"&\s*" + spelt + rb"\b(?!\s*(?:->|\.|\[))", body):
+            return self.embedded  # whoever has its address may change what it points to
+        if not stored:
+            return self.embedded if given is None else given
+        values = [one.decode("utf-8", "replace") for one in stored]
+        found = [self.contexts(one, function, depth + 1) for one in values]
+        return frozenset().union(*found, given or ())
+
+    def _parameter(
+        self, name: str, function: Definition, head: bytes, depth: int
+    ) -> frozenset[str] | None:
+        """Return the contexts that callers hand to a parameter; None where a name is none."""
         parameters: Iterable[str] = function.parameters or ()
         if function.kind == "function":
             listed = head[head.find(function.name.encode()) :].partition(b"(")[2]
@@ -91,7 +134,7 @@ class Selection:
         for number, one in enumerate(parameters):
             if re.search(rf"\b{re.escape(name)}\s*$", one):
                 return self._handed(function, number, depth)
-        return self.embedded
+        return None
 
     def _handed(self, function: Definition, number: int, depth: int) -> frozenset[str]:
         """Return the contexts that callers hand to a parameter."""
@@ -107,33 +150,38 @@ class Selection:
             file = self._tree.index.file(path)
             for at in places(file.data, word) if file is not None else ():
                 assert file is not None
-                for one in _around(file, at):
+                around = _around(file, at)
+                if not around and not _is_declared(file, at, len(word)):
+                    found |= self.embedded  # in a table of functions
+                for one in around:
                     call = _CALL.match(file.data, at + len(word))
                     given = split_arguments(call[1].decode(errors="replace")) if call else []
                     if number < len(given):
                         some = self.contexts(given[number], one, depth + 1)
-                        found |= self._in_use(some, one, at - one.start)
+                        found |= self._in_use(some, one, at - one.start, dense(given[number]))
                     else:
                         found |= self.embedded
-        self._given[key] = frozenset(found)
+        self._given[key] = frozenset(found) or self.embedded  # of nobody that is known
         return self._given[key]
 
-    def _in_use(self, contexts: frozenset[str], function: Definition, at: int) -> frozenset[str]:
-        """Leave out the contexts that are not in use where a byte of a function is run."""
-        denied: set[str] = set()
-        here = self._tree.index.node(function).descendant_for_byte_range(at, at)
-        while here is not None and here.parent is not None:
-            outer = here.parent
-            condition = outer.child_by_field_name("condition")
-            if outer.type == "if_statement" and condition is not None:
-                if outer.child_by_field_name("consequence") == here:
-                    denied.update(_conjuncts(condition))
-            here = outer
+    def _in_use(
+        self, contexts: frozenset[str], function: Definition, at: int, given: str
+    ) -> frozenset[str]:
+        """Leave out the contexts that are not in use, or not GIVEN, where a byte is run."""
+        if not contexts:
+            return contexts
+        known = holding(self._tree.index.node(function), at)
         left = contexts
         for use in self._tree.index.target.uses:
-            if use.context in left and f"!{use.host}" in denied:
+            if use.context in left and f"!{use.host}" in known:
                 self.taken[use.context] = use.text
                 left -= {use.context}
+        spelt = re.escape(given)
+        if given.isidentifier() and not re.search(rf"\b{spelt}\s*=(?!=)".encode(), function.text):
+            for one in known:
+                other = re.fullmatch(rf"{spelt}!=&[\w>.()-]*?(?:->|\.)(\w+)", one)
+                if other is not None:
+                    left -= {other[1]}
         return left
 
     def readers(
@@ -146,28 +194,11 @@ class Selection:
                 if base is not None:
                     yield mention, self.contexts(base[1], mention.function)
 
-    def read_of(self, name: str, below: tuple[str, ...], context: str) -> Place | None:
-        """Return where a member of a context may be read."""
+    def reads_of(self, name: str, below: tuple[str, ...], context: str) -> Iterator[Mention]:
+        """Yield where a member of a context may be read."""
         for mention, contexts in self.readers(name, below):
-            if context in contexts:
-                return mention.place
-        return None
-
-
-def _conjuncts(condition: Node) -> Iterator[str]:
-    """Yield what has to be true for a condition to be."""
-    if condition.type == "parenthesized_expression" and condition.named_child_count == 1:
-        yield from _conjuncts(condition.named_children[0])
-    elif condition.type == "binary_expression" and text(condition.children[1]) == "&&":
-        for side in condition.named_children:
-            yield from _conjuncts(side)
-    else:
-        yield _dense(text(condition))
-
-
-def _dense(expression: str) -> str:
-    """Return an expression without its blanks."""
-    return "".join(expression.split())
+            if context in contexts and not self._mentions.is_of_another(mention):
+                yield mention
 
 
 def _around(file: FileIndex, at: int) -> list[Definition]:
@@ -178,6 +209,21 @@ def _around(file: FileIndex, at: int) -> list[Definition]:
         if one.start + one.text.find(b"{") < at < one.start + len(one.text)
     ]
     return functions or list(file.macros_around([at]))
+
+
+def _follows(macro: Definition) -> bool:
+    """Tell whether a macro does no more with what it is given than to take members by it."""
+    left = macro.text.decode("utf-8", "replace")
+    for one in macro.parameters or ():
+        left = re.sub(rf"\(?\s*\b{re.escape(one)}\s*\)?\s*->", "", left)
+    return not any(re.search(rf"\b{re.escape(one)}\b", left) for one in macro.parameters or ())
+
+
+def _is_declared(file: FileIndex, at: int, length: int) -> bool:
+    """Tell whether a name at file scope is declared, defined or exported there."""
+    if file.is_blank(at) or file.data[at + length :][:80].lstrip().startswith(b"("):
+        return True
+    return _EXPORTED.search(file.data, max(0, at - 80), at) is not None
 
 
 def _is_part(read: tuple[str, ...], below: tuple[str, ...]) -> bool:

@@ -8,19 +8,22 @@ proof that nothing goes stale: a brace is lost, a store dropped, a member rename
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from patchtool.c.lower import Lowered, Trouble
-from patchtool.c.memory import Int, Loc
+from patchtool.c.memory import Function, Int, Loc
 from patchtool.c.scan import Definition, places
 from patchtool.model import Place
 from patchtool.proof import bits
 from patchtool.proof.bits import Bits, Cond, Term
 from patchtool.proof.coverage import can_hold
 from patchtool.world.entries import Tree, context_name
-from patchtool.world.mentions import Mentions
+from patchtool.world.mentions import Mention, Mentions
 from patchtool.world.readers import Selection
+
+_MADE = re.compile(rb"\b\w+\s*\(\s*(\w+)\s*\)\s*\(")
+_PREFIX = re.compile(rb"(\w+)\s*##\s*\w+")
 
 
 class Seen(NamedTuple):
@@ -36,7 +39,7 @@ class Seen(NamedTuple):
 
 
 def vanished(
-    tree: Tree, runs: Iterable[Lowered], selection: Selection, seen: Iterable[Seen]
+    tree: Tree, runs: Sequence[Lowered], selection: Selection, seen: Iterable[Seen]
 ) -> Iterator[Trouble]:
     """Yield the contexts that nothing sets up, and the fields that a set-up leaves out."""
     contexts: set[str] = set()
@@ -53,7 +56,9 @@ def vanished(
         missing = [one for one in ones if not one.is_stored]
         if len(missing) == len(ones):
             member = ones[0].member
-            read = selection.read_of(member[0], member[1:], context)
+            reads = selection.reads_of(member[0], member[1:], context)
+            where = (one for one in reads if not _is_for_others(tree, runs, one, context))
+            read = next((one.place for one in where), None)
             if read is None:
                 continue  # what nobody reads may stay as it is
             reason = f"{field} of {context} is stored by no set-up and read"
@@ -148,6 +153,58 @@ def _is_stored_beside(tree: Tree, one: Seen, others: list[Seen]) -> bool:
 
 def _is_template(tree: Tree, function: Definition) -> bool:
     return function.kind == "macro" and len(tree.index.macros(function.name, function.file)) > 1
+
+
+def _is_for_others(tree: Tree, runs: Sequence[Lowered], mention: Mention, context: str) -> bool:
+    """Tell whether a macro that reads is of a template whose functions no context holds.
+
+    Under the condition under which it is defined, the template makes names of one kind; what
+    has such a name is handed to other contexts alone, by the set-ups.
+    """
+    macro = mention.function
+    if macro is None or not macro.conditions or not _is_template(tree, macro):
+        return False
+    made = _made_with(tree, macro)
+    if not made:
+        return False
+    if not all(_is_handed_by(tree, runs, name.encode()) for name in made):
+        return False
+    for lowered in runs:
+        held = {one.name for one in lowered.memory.values() if isinstance(one, Function)}
+        if not made.isdisjoint(held | set(lowered.functions.values())):
+            names = tree.effects.names
+            if any(context in loc.path or names(loc.path[:1]) for loc in lowered.memory):
+                return False
+    return True
+
+
+def _is_handed_by(tree: Tree, runs: Sequence[Lowered], name: bytes) -> bool:
+    """Tell whether a function is named where some runs go alone, declarations aside."""
+    for file in tree.index.files_with(name):
+        for at in places(file.data, name):
+            inside = file.function_at(at)
+            users = file.functions.get(inside or "", ())
+            if inside == name.decode():
+                continue
+            if not users and file.data[at + len(name) :].lstrip().startswith(b"("):
+                continue
+            if not users or not all(any(run.visits(one) for run in runs) for one in users):
+                return False
+    return True
+
+
+def _made_with(tree: Tree, macro: Definition) -> frozenset[str]:
+    """Return the functions of a template that are compiled where one of its macros has a text."""
+    file = tree.index.file(macro.file)
+    found: set[str] = set()
+    for name, functions in file.functions.items() if file is not None else ():
+        assert file is not None
+        inner = [_MADE.search(one.text.partition(b"{")[0]) for one in functions]
+        for one in file.macros(name):
+            pasted = _PREFIX.fullmatch(one.text.strip())
+            if one.conditions == macro.conditions and pasted is not None:
+                found.update((pasted[1] + made[1]).decode() for made in inner if made is not None)
+    return frozenset(found)
 
 
 def _grouped(seen: Iterable[Seen]) -> dict[tuple[str, str], list[Seen]]:

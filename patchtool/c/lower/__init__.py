@@ -23,7 +23,7 @@ from patchtool.c.lower.records import (
     Unsupported,
 )
 from patchtool.c.lower.statements import Statements
-from patchtool.c.lower.storage import member_names
+from patchtool.c.lower.storage import MAX_STEPS, member_names
 from patchtool.c.memory import Int, Loc, Opaque, State, Value
 from patchtool.c.scan import Definition
 from patchtool.model import Place
@@ -39,20 +39,24 @@ MAX_TERMS = 100_000
 class Lowering(Statements):
     """Runs functions of one tree symbolically."""
 
-    def run(self, entry: Definition, bind: dict[Loc, Value] | None = None) -> Lowered:
+    def run(
+        self, entry: Definition, bind: dict[Loc, Value] | None = None, share: int = 1
+    ) -> Lowered:
         """Lower one call of ENTRY with arguments and surroundings left open.
 
         Calls that store to nothing that matters are passed over.  Where one of them may set
         what the run uses on both sides of it, the run is repeated with that unknown behind
-        the call, and where something then depends on it, with the call executed.
+        the call, and where something then depends on it, with the call executed.  SHARE
+        divides the work that the run may take.
         """
+        self._most_steps = MAX_STEPS // share
         self._suspected.clear()
         self._watched.clear()
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(max(limit, RECURSION))
         try:
             for _ in range(MAX_RUNS):
-                bits.allow(MAX_TERMS)
+                bits.allow(MAX_TERMS // share)
                 state = State(dict(bind or {}))
                 self._run_once(entry, state)
                 if not self._learns(state):
@@ -70,6 +74,8 @@ class Lowering(Statements):
             return self._given_up(place, "computes too much to be followed to its end")
         finally:
             sys.setrecursionlimit(limit)
+            if share > 1:
+                bits.allow(MAX_TERMS)  # whoever asked for it goes on
         return self.out
 
     def _learns(self, state: State) -> bool:

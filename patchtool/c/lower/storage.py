@@ -95,6 +95,7 @@ class Storage:
         """Forget the last run."""
         self.out = Lowered(entry)
         self._steps = 0
+        self._most_steps = MAX_STEPS
         self._frames: list[Frame] = []
         self._units: list[Unit] = []
         self._numbers = 0
@@ -287,7 +288,7 @@ class Storage:
 
     def _step(self, node: Node, count: int = 1) -> None:
         self._steps += count
-        if self._steps > MAX_STEPS:
+        if self._steps > self._most_steps:
             raise Exhausted(self.place(node))
 
     @property

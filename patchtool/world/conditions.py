@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What is known to be true where a statement is run, as the text spells it.
+
+In: the grammar's tree of a function, and a place in it.  Out: conditions that hold there: of
+the branches around it, and of the early returns in front of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from patchtool.c import syntax
+from patchtool.c.syntax import Node, text
+
+_BLOCKS = ("compound_statement", "case_statement")
+_LABELS = ("labeled_statement", "case_statement")
+_COMPARED = {"==": "!=", "!=": "=="}
+
+
+def holding(root: Node, at: int) -> frozenset[str]:
+    """Return what is true where a byte of a function is run, each without blanks.
+
+    Whoever asks has to see to it that nothing changes what a condition reads.
+    """
+    found: set[str] = set()
+    labels = [one for one in syntax.descendants(root) if one.type in _LABELS]
+    here = root.descendant_for_byte_range(at, at)
+    while here is not None and here.parent is not None:
+        outer = here.parent
+        condition = outer.child_by_field_name("condition")
+        is_branch = outer.type in ("if_statement", "conditional_expression")
+        if is_branch and condition is not None and not _is_led_past(condition, at, labels):
+            if outer.child_by_field_name("consequence") == here:
+                found.update(_true(condition))
+            elif outer.child_by_field_name("alternative") == here:
+                found.update(_false(condition))
+        if outer.type in _BLOCKS:
+            for one in outer.named_children:
+                if one.start_byte >= here.start_byte:
+                    break
+                if not _is_led_past(one, at, labels):
+                    found.update(_passed(one))
+        here = outer
+    return frozenset(found)
+
+
+def _is_led_past(condition: Node, at: int, labels: list[Node]) -> bool:
+    """Tell whether a jump from elsewhere may lead to a place, and not by a condition."""
+    for one in labels:
+        if condition.start_byte <= one.start_byte <= at:
+            switch: Node | None = one
+            while switch is not None and one.type == "case_statement":
+                if switch.type == "switch_statement":
+                    break
+                switch = switch.parent
+            if one.type == "labeled_statement" or switch is None:
+                return True
+            if switch.start_byte < condition.start_byte:
+                return True
+    return False
+
+
+def dense(expression: str) -> str:
+    """Return an expression without its blanks."""
+    return "".join(expression.split())
+
+
+def _passed(statement: Node) -> Iterator[str]:
+    """Yield what is true behind a statement: that it has not returned."""
+    condition = statement.child_by_field_name("condition")
+    if statement.type != "if_statement" or condition is None:
+        return
+    taken = statement.child_by_field_name("consequence")
+    if taken is not None and taken.type == "compound_statement" and taken.named_children:
+        taken = taken.named_children[-1]
+    if taken is not None and taken.type == "return_statement":
+        if statement.child_by_field_name("alternative") is None:
+            yield from _false(condition)
+
+
+def _true(condition: Node) -> Iterator[str]:
+    """Yield what has to be true for a condition to be."""
+    if condition.type == "parenthesized_expression" and condition.named_child_count == 1:
+        yield from _true(condition.named_children[0])
+    elif condition.type == "binary_expression" and text(condition.children[1]) == "&&":
+        for side in condition.named_children:
+            yield from _true(side)
+    elif condition.type == "unary_expression" and text(condition.children[0]) == "!":
+        yield from _false(condition.children[1])
+    else:
+        yield dense(text(condition))
+
+
+def _false(condition: Node) -> Iterator[str]:
+    """Yield what has to be true for a condition to be false."""
+    if condition.type == "parenthesized_expression" and condition.named_child_count == 1:
+        yield from _false(condition.named_children[0])
+    elif condition.type == "binary_expression" and text(condition.children[1]) == "||":
+        for side in condition.named_children:
+            yield from _false(side)
+    elif condition.type == "unary_expression" and text(condition.children[0]) == "!":
+        yield from _true(condition.children[1])
+    elif condition.type == "binary_expression" and text(condition.children[1]) in _COMPARED:
+        left, operator, right = map(text, condition.children[:3])
+        yield dense(f"{left}{_COMPARED[operator]}{right}")
+    else:
+        yield f"!{dense(text(condition))}"

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Who names a function or a macro: others, or what stands at file scope."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from patchtool.c.index import Index, is_static
+from patchtool.c.scan import Definition, FileIndex, opens_line, places, strip_comments
+from patchtool.model import Place
+
+_PROTOTYPE = re.compile(rb"\s*\([^;{}=]*\)[^;{}=()]*(?:__\w+\s*(?:\([^()]*\)\s*)?)*;")
+_EXPORTED = re.compile(rb"\b(?:EXPORT_\w+|STACK_FRAME_NON_STANDARD\w*|BTF_ID\w*)\s*\([\w\s,]*\Z")
+_LEAD = 80
+
+
+def users(
+    index: Index, files: Iterable[str], function: Definition
+) -> Iterator[tuple[Place, Definition | None]]:
+    """Yield what names a function or macro in some files: others, or None for no function."""
+    word = function.name.encode()
+    alone = is_static(function) and function.file.endswith(".c")
+    for path in (function.file,) if alone else files:
+        if word not in index.words_in(path):
+            continue
+        file = index.file(path)
+        for at in places(file.data, word) if file is not None else ():
+            assert file is not None
+            place = Place(path, file.line(at))
+            inside = file.function_at(at)
+            around = [
+                one
+                for one in file.functions.get(inside or "", ())
+                if one.start <= at < one.start + len(one.text)
+            ]
+            if inside is not None:
+                for one in around:
+                    is_itself = one.key == function.key or (
+                        one.name == function.name and file.data.find(b"{", one.start) > at
+                    )
+                    if not is_itself and word in strip_comments(one.text):
+                        yield place, one
+                continue
+            macros = list(file.macros_around([at]))
+            if macros:
+                yield from ((place, one) for one in macros if one.name != function.name)
+            elif not _is_harmless(file, at, len(word)):
+                yield place, None
+
+
+def _is_harmless(file: FileIndex, at: int, length: int) -> bool:
+    """Tell whether a name at file scope is declared or exported there, and no more."""
+    data = file.data
+    if _EXPORTED.search(data, max(0, at - _LEAD), at) is not None:
+        return True
+    if _PROTOTYPE.match(data, at + length) is None:
+        return False
+    start = max(data.rfind(mark, 0, at) for mark in (b";", b"}", b"\n\n"))
+    lead = data[start + 1 : at]
+    return opens_line(data, at) or re.search(rb"[\w*]\s*\Z", lead) is not None
