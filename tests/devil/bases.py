@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from edited import Files, fixture
 
+from patchtool.rules.stale_mmu_role import DEFAULT_FIELDS
+
 HOST = "arch/x86/include/asm/kvm_host.h"
 LINUX = "include/linux/kvm_host.h"
 JUNK = "(3 + (vcpu->arch.hflags >> 30 & 1))"
@@ -49,6 +51,7 @@ class Base(NamedTuple):
 
     ``field`` is what a compiled vCPU is asked for, ``init`` and ``entry`` how one is made and
     set up, ``share`` how often it is drawn: a large kernel costs ten times a small one.
+    ``fields`` are those that are checked.
     """
 
     name: str
@@ -63,13 +66,15 @@ class Base(NamedTuple):
     entry: str = "kvm_init_mmu(vcpu)"
     share: int = 1
     real: Path | None = None
+    fields: tuple = DEFAULT_FIELDS
 
 
 ROLE = r"^\tunion \w+ (?:new_role|root_role) =\s[^;]*;\n"
 GUARD = r"^\tif \([^;{]*\b(?:as_u64|word)\b[^;{]*\)\n\t\treturn;\n"
 STORES_ROLE = r"^\t(?:\w+->(?:mmu_role|cpu_role|root_role)\.\w+ = \w+\.\w+;\n)+"
 STORES_FIELD = (
-    r"^\tcontext->root_level = [^;]*;\n|^\tif \(!is_paging\(vcpu\)\)\n\t\tcontext->root_level"
+    r"^\tcontext->(?:root_level|devil_walk\S*) = role[^;]*;\n(?!\tcontext->devil)"
+    r"|^\tcontext->root_level = devil[^;]*;\n|^\tif \(!is_paging\(vcpu\)\)\n\t\tcontext->root_level"
 )
 CALL = r"^\t(?:if \(|init_kvm_tdp_mmu)"
 
@@ -203,6 +208,20 @@ static inline bool kvm_check_request(int req, struct kvm_vcpu *vcpu)
 """
 
 
+ROOT = "&vcpu->arch.root_mmu"
+
+
+def further(files, main, member, path, field):
+    """Return a base with another field that the set-up stores, and the stores to it."""
+    changed = dict(files)
+    changed[HOST] = edit(changed[HOST], "\tu8 root_level;\n", f"\tu8 root_level;\n\t{member}\n")
+    store = field.replace("root_level =", f"{path} =")
+    changed[main] = edit(changed[main], field, field + store)
+    one = Target("further field", "field", "struct kvm_mmu", "context", ROOT, ROOT, path, path,
+                 "u8", JUNK, "junk")  # fmt: skip
+    return changed, (one,), f"arch.root_mmu.{path}"
+
+
 @cache
 def bases():
     """Return the small bases, the smallest first."""
@@ -221,6 +240,9 @@ def bases():
         "struct kvm_mmu_role_regs {",
         "struct devil_host devil_host __read_mostly;\n\nstruct kvm_mmu_role_regs {",
     )
+    flat = further(plain, main, "u8 devil_walk;", "devil_walk", field)
+    record = "struct {\n\t\tu8 depth[2];\n\t} devil_walk;"
+    deep = further(plain, main, record, "devil_walk.depth[1]", field)
     level = "arch.root_mmu.root_level"
     small = (main, header, setup)
     old = ("arch/x86/kvm/mmu.c", header, setup)
@@ -240,6 +262,10 @@ def bases():
         Base("registers, five contexts", "once", miniature("role-regs-fixed"), *small,
              targets(ALL, bit=lma(6)), level,
              f"{pointers} kvm_configure_mmu(1, 5, 0); vcpu->arch.maxphyaddr = 52;"),
+        Base("further field", "once", flat[0], *small, flat[1], flat[2], share=6,
+             fields=("all",)),
+        Base("element of a record", "once", deep[0], *small, deep[1], deep[2], share=6,
+             fields=("all",)),
         Base("cpu_role", "cpu", miniature("cpu-role-fixed"), *small, CPU_ROLE,
              "arch.root_mmu.cpu_role.base.level",
              f"{pointers} kvm_configure_mmu(1, 5); vcpu->arch.maxphyaddr = 52;"),

@@ -35,7 +35,7 @@ class Answer(NamedTuple):
 def ask(one):
     """Ask about one combination; a traceback is an answer too, and never a right one."""
     try:
-        verdict = check_tree(weave(one)).verdict
+        verdict = check_tree(weave(one), one.base.fields).verdict
     except Exception as error:
         verdict = f"{CRASH}: {type(error).__name__}"
     return Answer(one, truth(one), verdict)
