@@ -71,7 +71,7 @@ class Selection:
                     yield address[1]
 
     def _is_given_away(self, data: bytes, at: int, end: int, path: str) -> bool:
-        """Tell whether a pointer of the vCPU goes where it may be changed: by address, or a macro.
+        """Tell whether a pointer of the host goes where it may be changed: by address, or a macro.
 
         A function takes it by its value.
         """
@@ -143,6 +143,7 @@ class Selection:
             return self._given[key]
         self._given[key] = frozenset()  # what it hands to itself adds nothing
         found: set[str] = set()
+        is_called = False
         word = function.name.encode()
         for path in self._mentions.files:
             if word not in (self._tree.index.raw(path) or b""):
@@ -154,6 +155,7 @@ class Selection:
                 if not around and not _is_declared(file, at, len(word)):
                     found |= self.embedded  # in a table of functions
                 for one in around:
+                    is_called = is_called or one.key != function.key
                     call = _CALL.match(file.data, at + len(word))
                     given = split_arguments(call[1].decode(errors="replace")) if call else []
                     if number < len(given):
@@ -161,7 +163,7 @@ class Selection:
                         found |= self._in_use(some, one, at - one.start, dense(given[number]))
                     else:
                         found |= self.embedded
-        self._given[key] = frozenset(found) or self.embedded  # of nobody that is known
+        self._given[key] = frozenset(found) if is_called else self.embedded
         return self._given[key]
 
     def _in_use(
