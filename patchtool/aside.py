@@ -36,7 +36,7 @@ def in_a_copy(begin: Callable[[], None]) -> Aside:
     """
 
     def aside(work: Callable[[], Found], /) -> Callable[[], Found]:
-        if _is_threaded() or len(os.sched_getaffinity(0)) < 2:
+        if _is_threaded() or _processors() < 2:
             return work
         try:
             reading, writing = os.pipe()
@@ -67,6 +67,11 @@ def _outcome(work: Callable[[], Found], child: int, reading: int) -> Found:
         return work()
     found: Found = pickle.loads(data)
     return found
+
+
+def _processors() -> int:
+    """Return how many processors this process may use; one where nobody can tell."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 
 def _is_threaded() -> bool:

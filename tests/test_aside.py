@@ -73,6 +73,10 @@ def test_one_processor_or_a_thread_or_no_process(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     monkeypatch.setattr("patchtool.aside._is_threaded", lambda: False)
 
+    with monkeypatch.context() as system:
+        system.delattr(os, "sched_getaffinity")
+        assert in_a_copy(list)(os.getpid)() == os.getpid()
+
     def refuse():
         raise OSError
 

@@ -37,8 +37,7 @@ class Wholes:
         """Yield where a context may be changed as a whole: place, function, context, reason."""
         words = [name.encode() for name in (*self._objects, *self._pointers)] + self._names
         for path in self._mentions.files:
-            raw = self._tree.index.raw(path) or b""
-            if not any(True for word in words for _ in places(raw, word)):
+            if self._tree.index.words_in(path).isdisjoint(words):
                 continue
             file = self._tree.index.file(path)
             for at, word in self._sites(file) if file is not None else ():
