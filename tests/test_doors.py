@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from scratch import commit, git, program, repository
-from test_lint import DEMO, FIXED, HOUSE, LMA, MMU, REGRESSIONS, change, mail, patch_of
+from test_lint import DEMO, FIXED, HOST, HOUSE, LMA, MMU, REGRESSIONS, change, mail, patch_of
 
 from patchtool import cli
 from patchtool.commands import lint as lint_command
@@ -305,6 +306,21 @@ def test_a_kernel_in_a_folder_of_a_repository(nested, tmp_path):
             assert at == f"src/linux/{MMU}"
     done = patchtool("lint", patch, "--tree", tree, "--rev", "HEAD", cwd=tmp_path)
     assert done.returncode == 1, done.stderr
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_header_of_a_kernel_in_a_folder(nested, gone):
+    """Wherever in a kernel a change lies, the kernel around it is found."""
+    host = nested / "src/linux" / HOST
+    if gone:
+        host.unlink()
+    else:
+        host.write_text(re.sub(r"\n[^\n]* efer_lma:1;", "", host.read_text("utf-8")), "utf-8")
+    git(nested, "add", ".")
+    right = 2 if gone else 3
+    assert patchtool("lint", "--staged", cwd=nested).returncode == right
+    commit(nested, "KVM: change a header")
+    assert patchtool("lint", "--range", "HEAD~1..", cwd=nested).returncode == right
 
 
 def test_two_kernels_in_a_repository_have_to_be_told_apart(nested):

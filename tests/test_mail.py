@@ -144,6 +144,7 @@ TAKEN = {
     "dates in git's header": GAP.replace(f"--- a/{MMU}", f"--- a/{MMU} 2016-05-12 10:39:37.54 +0200"),
     "git's mail in a mail": mail("", "[PATCH] Drop").partition("Words.")[0] + mail(GAP, "[PATCH] Drop"),
     "a file elsewhere that was renamed by hand": ELSEWHERE.replace("b/net/core/dev.c\n---", "b/x\n---").replace("--git a/net/core/dev.c", "--git a/x") + GAP,
+    "a copy from elsewhere": PLAIN.replace(f"--- a/{MMU}", "--- /tmp/mmu.c"),
     "absolute paths": PLAIN.replace("--- a/", "--- /usr/src/linux/").replace("+++ b/", "+++ /usr/src/linux/"),
     "a page that is named as a patch": in_parts(part("text/plain", FINE), part('text/html; name="x.patch"', GAP)),
     "a page with marks": in_parts(part("text/plain", GAP), part("text/html", "<pre>" + re.sub(
@@ -211,6 +212,8 @@ REFUSED = {
     "a picture that is called a patch": (in_parts(part("text/plain", FINE), part('image/png; name="x.patch"', coded("a\0b"), BASE64)), "'x.patch' is no text"),
     "uuencoded in a part": (in_parts(part("text/plain", FINE), part("text/plain", "Hi\nbegin 644 x\n#0V%T\n`\nend")), "attachment 'x'"),
     "uuencoded": (mail(FINE).replace("-- \n", "-- \n2\n\nbegin 644 x.patch\n#0V%T\n`\nend\n"), "in the attachment 'x.patch', which is encoded among the words"),
+    "one name of quilt damaged": ((QUILT + BODY).replace("+++ linux/arch/x86", "+++ linux/arch/x84"), "name different files"),
+    "one name of diff damaged": (PLAIN.replace("+++ b/arch/x86", "+++ b/arch/x84"), "name different files"),
     "renamed by hand": (GAP.replace(f"--git a/{MMU} b/{MMU}", "--git a/x b/x"), "name different files"),
     "renamed by hand, to somewhere else": (GAP.replace(f"--- a/{MMU}", "--- a/x").replace(f"+++ b/{MMU}", "+++ b/x"), "name different files"),
     "a mail without a patch in front of another": (mail("", "[PATCH] A").partition("Words.")[0] + mail(GAP, "[PATCH] B"), 'mail 1, "A" holds no patch'),

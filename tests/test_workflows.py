@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,9 +14,11 @@ from scratch import commit, git, missing, program, repository
 from test_lint import (
     DEMO,
     FIXED,
+    HOST,
     HOUSE,
     MMU,
     REGRESSIONS,
+    STORE,
     change,
     diff,
     edited,
@@ -248,6 +251,38 @@ def test_b4_prep_check_shows_the_gap(checkout, monkeypatch):
     assert said.count("EFER.LMA") == 2
 
 
+@pytest.mark.parametrize("verb", ["am", "shazam"])
+def test_b4_am_shows_the_gap(checkout, tmp_path, monkeypatch, verb):
+    """A series that b4 fetched is judged by patch, and as the mailbox that it writes."""
+    b4 = program("b4")
+    monkeypatch.delenv("GIT_COMMITTER_DATE")
+    git(checkout, "config", "b4.am-perpatch-check-cmd", f"{COMMAND} lint --format terse -")
+    git(checkout, "checkout", "--quiet", "-b", "topic")
+    fine = [(MMU, "#include", "/* fine */\n#include")]
+    for edits, subject in ((fine, "KVM: fine"), (REGRESSIONS["bit dropped"], "KVM: drop")):
+        change(checkout, edits)
+        commit(checkout, subject)
+    box = tmp_path / "thread.mbox"
+    box.write_text(git(checkout, "format-patch", "--thread", "--stdout", "main.."), "utf-8")
+    name = re.search(r"^Message-I[dD]: <(.*)>$", box.read_text("utf-8"), re.MULTILINE)
+    git(checkout, "checkout", "--quiet", "main")
+    # "shazam" has no folder to write to: it hands the series to git am.
+    words = ("-o", tmp_path / "box") if verb == "am" else ()
+    done = call(
+        b4, "--offline-mode", verb, "--check", "--no-add-trailers", "-m", box, *words, name[1],
+        cwd=checkout,
+    )  # fmt: skip
+    said = done.stdout + done.stderr
+    assert said.count("EFER.LMA") == 2, said
+    assert said.count("passed all checks") == 1, said
+    if verb == "am":
+        (series,) = (tmp_path / "box").glob("*.mbx")
+        done = call(*COMMAND.split(), "lint", "-q", series, cwd=checkout)
+        assert (done.returncode, done.stdout.count("brought in by patch 2 of 2")) == (1, 2)
+    else:
+        assert git(checkout, "log", "--format=%s", "main") == "KVM: drop\nKVM: fine\nfirst"
+
+
 def test_b4_review_takes_the_json_rows(checkout, monkeypatch):
     """b4's own reader of the JSON protocol takes what lint prints: fail, warn and nothing."""
     checks = pytest.importorskip("b4.review.checks")
@@ -273,31 +308,55 @@ def test_b4_review_takes_the_json_rows(checkout, monkeypatch):
 # -- pre-commit ------------------------------------------------------------------------------
 
 
-def test_pre_commit_runs_the_hook(checkout):
-    """The real pre-commit runs the entry of our own definition and stops at a new gap."""
+def documented(heading):
+    """Return the first block of code below a heading of the page on workflows."""
+    page = (HOUSE / "docs/workflows.md").read_text("utf-8")
+    return page.partition(f"\n## {heading}\n")[2].partition("```\n")[0].partition("\n```yaml\n")[2]
+
+
+@pytest.mark.parametrize("folder", ["", "linux/"])
+def test_pre_commit_runs_the_hook(tmp_path, folder):
+    """The real pre-commit with the documented lines stops at a new gap, wherever it is.
+
+    A file that is gone counts, too, of which pre-commit itself tells no hook.
+    """
     tool = program("pre-commit")
-    (entry,) = [
-        line.partition(":")[2].strip()
-        for line in (HOUSE / ".pre-commit-hooks.yaml").read_text("utf-8").splitlines()
-        if line.strip().startswith("entry:")
-    ]
-    assert entry.startswith("patchtool ")
-    (checkout / ".pre-commit-config.yaml").write_text(
-        "repos:\n- repo: local\n  hooks:\n  - id: patchtool\n    name: patchtool\n"
-        f"    entry: {entry.replace('patchtool', COMMAND, 1)}\n"
-        "    language: system\n    pass_filenames: false\n"
-        "    files: ^(arch/x86/(kvm|include)|include)/\n",
-        "utf-8",
+    config = documented("pre-commit")
+    assert config.count("entry: patchtool ") == 1
+    top = tmp_path / "repository"
+    tree = Path(shutil.copytree(FIXED, top / folder))
+    repository(
+        top, {".pre-commit-config.yaml": config.replace("patchtool ", f"{COMMAND} ").encode()}
     )
-    git(checkout, "add", ".")
-    change(checkout, HARMLESS)
-    git(checkout, "add", ".")
-    done = call(tool, "run", cwd=checkout)
-    assert (done.returncode, "Passed" in done.stdout) == (0, True), done.stdout + done.stderr
-    change(checkout, REGRESSIONS["bit dropped"])
-    git(checkout, "add", ".")
-    done = call(tool, "run", cwd=checkout)
-    assert (done.returncode, "EFER.LMA" in done.stdout) == (1, True), done.stdout + done.stderr
+
+    def judged():
+        git(top, "add", "--all", ".")
+        done = call(tool, "run", cwd=top)
+        git(top, "reset", "--quiet", "--hard")
+        return done.returncode, done.stdout + done.stderr
+
+    change(tree, HARMLESS)
+    status, said = judged()
+    assert (status, "Passed" in said) == (0, True), said
+    change(tree, REGRESSIONS["bit dropped"])
+    status, said = judged()
+    assert (status, "EFER.LMA" in said) == (1, True), said
+    (tree / "virt/kvm").mkdir(parents=True)
+    (tree / "virt/kvm/more.c").write_text(STORE.replace(" inline", ""), "utf-8")
+    status, said = judged()
+    assert (status, "more.c" in said) == (1, True), said
+    (tree / HOST).unlink()
+    status, said = judged()
+    assert status == 1, said
+
+
+def test_what_others_name_asks_for_the_same():
+    """The definition for others runs at every commit, as the documented lines do."""
+    own = (HOUSE / ".pre-commit-hooks.yaml").read_text("utf-8").split("\n")
+    lines = {line.strip() for line in documented("pre-commit").split("\n")}
+    assert {"entry: patchtool lint --staged", "always_run: true", "pass_filenames: false"} <= (
+        lines & {line.strip() for line in own}
+    )
 
 
 def test_pre_commit_accepts_the_definition():

@@ -572,9 +572,7 @@ def _move(
     """
     tops: set[str] = set()
     for path in touched:
-        found = re.match(BELOW_TOP, path)
-        if found is not None:
-            tops.add(found.group(1) or "")
+        tops |= {path[: found.start()] for found in re.finditer(BELOW_TOP, path)}
     tops = {top for top in tops if _holds_kernel(repository, top, *revs)}
     if len(tops) > 1:
         names = " and ".join(sorted(tops)[:2])

@@ -238,7 +238,7 @@ def _file_patch(section: Section) -> FilePatch:
     origin = section.text.place(section.start).removesuffix(": ")
     for path in (section.old, section.new):
         _check_path(path, origin)
-    if section.other is not None:
+    if section.git and section.other is not None:
         raise PatchError(f"{origin}: the lines of this header {DIFFERENT}")
     if section.binary:
         raise PatchError(f"{origin}: the patch of {section.path} is binary; leave that file out")

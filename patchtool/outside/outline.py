@@ -93,7 +93,8 @@ class Section(NamedTuple):
     special: bool = False
     """Whether it is about a symbolic link or a submodule."""
     other: str | None = None
-    """What the line "diff --git" calls the file, where a person has changed the names below."""
+    """What another line calls the file: "diff --git" where the names below were changed by hand,
+    or "---" where that names a copy."""
 
     @property
     def path(self) -> str:
@@ -340,15 +341,16 @@ class _Outline:
             names = [os.path.basename(path) for path in (old, new)]
             if not (names[0].startswith(names[1]) or names[1].startswith(names[0])):
                 self._fail(at, f"{old} and {new} are no names of one file; one is damaged")
-            # "x.c.orig" against "x.c": the file to change is the one to be had afterwards.
-            old = new
+        # "x.c.orig" against "x.c": the file to change is the one to be had afterwards.
+        other = old if old is not None and new is not None and old != new else None
+        old = new if other is not None else old
         shown = new or old or ""
         hunks, end = self._hunks(at + 2, shown)
         if not hunks:
             rest = (line for line in self._lines[at + 2 : at + 5] if line.strip())
             if not next(rest, b"").startswith(b"Property changes on: "):
                 self._without(start, at + 2, shown)
-        return Section(self._text, start, end, old, new, hunks, False, False, False)
+        return Section(self._text, start, end, old, new, hunks, False, False, False, other=other)
 
     def _index(self, start: int) -> Section:
         """Return a section that begins as quilt, svn and CVS do it."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from patchtool.errors import PatchError
 from patchtool.outside.mail import Letter, Passed, read, relevant
-from patchtool.outside.outline import Section
+from patchtool.outside.outline import DIFFERENT, Section
 from patchtool.target.where import BASES, FOLDER, GENERIC, HEADER, HEADERS, ROOTS, TOPS
 
 if TYPE_CHECKING:
@@ -117,7 +117,10 @@ def sort(
             paths = tuple(_paths(one))
             if one.old is None:
                 _check_new(one, present, prefix)
-            if any(relevant(path) or _is_odd(path) or included(path) for path in paths):
+            matters = [path for path in paths if relevant(path) or _is_odd(path) or included(path)]
+            if matters == [one.other]:
+                _refuse(one, f"the lines of this header {DIFFERENT}")
+            if matters:
                 if one.special:
                     _refuse(
                         one,

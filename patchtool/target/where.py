@@ -33,8 +33,8 @@ Other headers count where one of these includes them.  The last line is for what
 place of a whole folder.
 """
 
-BELOW_TOP = r"(?:(.*)/)?(?:arch/x86/(?:kvm|include)|virt/kvm|include)/"
-"""Matches what such a file may be called from above the kernel; the group is the way there."""
+BELOW_TOP = r"(?:^|/)(?=(?:arch/x86/(?:kvm|include)|virt/kvm|include)/)"
+"""Matches where, in what such a file is called from above a kernel, the top of that may be."""
 
 TOPS = (
     r"(?:Documentation|LICENSES|arch|block|certs|crypto|drivers|firmware|fs|include|init|io_uring"
