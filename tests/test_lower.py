@@ -91,6 +91,7 @@ static inline bool test_##reg##_##name(struct regs *regs)		\\
 BUILD_TEST(cr0, pg, CR_PG);
 BUILD_TEST(efer, lma, BIT_ULL(10));
 
+static const u8 pairs[2][WIDE] = { { 1 } };
 static const u8 primes[] = { 2, 3, 5, 7 };
 
 static inline bool same(u64 x, u64 y)
@@ -154,6 +155,7 @@ typedef long long s64;
 #define max(a, b) ((a) > (b) ? (a) : (b))
 #define min_t(t, a, b) min((t)(a), (t)(b))
 #define max_t(t, a, b) max((t)(a), (t)(b))
+#define ARRAY_SIZE(t) (sizeof(t) / sizeof((t)[0]))
 #define likely(x) (x)
 #define unlikely(x) (x)
 #define READ_ONCE(x) (x)
@@ -209,6 +211,7 @@ BODIES = {
     " box->out = t[b & 7];",
     "table without a length": "const u8 t[] = { [2 ... 3] = 4, [0] = 1 }; box->out = t[a & 3];",
     "table of the file": "box->out = primes[a & 3] + primes[2];",
+    "length of a table of the file": "box->out = ARRAY_SIZE(pairs) + 8 * ARRAY_SIZE(pairs[0]);",
     "array partly initialised": "int t[3] = { 1 }; box->out = t[0] + t[2];",
     "typeof": "typeof(a) t = b; __typeof__(x) s = a; typeof(u8) v = b;"
     " box->out = t + s + v;",

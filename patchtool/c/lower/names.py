@@ -162,21 +162,10 @@ class Names(Guards):
         return self._whole(root, ctype)
 
     def _declared_type(self, head: str, name: str, file: str) -> CType:
-        """Return the type of a declaration that stands in one line of text."""
-        before = head.split("=", 1)[0]
-        before = re.sub(
-            r"\b(extern|static|__\w+|const|volatile|DEFINE_\w+|unsigned(?=\s+u?int))\b", " ", before
-        )
-        found = self.types.declared_in(before, name, file) if "(" in before else []
-        if found:  # pointers to functions
-            return found[0]
-        match = re.match(rf"\s*(.*?)(\**)\s*\b{re.escape(name)}\b\s*(\[.*)?$", before.strip(), re.S)
-        if match is None:
-            return UnknownType(name)
-        base = self.types.named(match.group(1).strip(), file)
-        if match.group(3):
-            return ArrayType(PointerType(None) if match.group(2) else base, None)
-        return PointerType(base) if match.group(2) else base
+        """Return the type that the text of a declaration gives an object of file scope."""
+        plain = re.sub(r"\b(?:__\w+|DEFINE_\w+)\b", " ", head.partition("=")[0])
+        found = self.types.declared_in(plain, name, file)
+        return found[0] if found else UnknownType(name)
 
     def _options(self, found: tuple[Definition, ...]) -> list[tuple[Cond, Definition]]:
         """Return the definitions of a macro that are not alike, and when each is meant."""
