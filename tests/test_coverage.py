@@ -317,6 +317,16 @@ def test_states_that_do_not_store():
     assert (answer.verdict, answer.missing) == ("gap", ("r#1",))
 
 
+def test_a_bit_of_a_number_names_no_state():
+    """That a field is not stored without one bit of a number is not said of the number."""
+    low, high = symbol("width#4"), symbol("width#5")
+    kept = bits.choose_cond(high, low, OLD["field"].bit(0))
+    asked = masked(kept, role=vector(low, high))
+    assert Decision(asked).decide().unstored == ("width#5=0",)
+    asked = asked._replace(unit_of=lambda one: Unit(one.word.name, one.word.name, (one,)))
+    assert Decision(asked).decide().unstored is None
+
+
 def test_accumulation_has_three_states():
     """What is added to and never cleared is a gap although the role tells all states apart."""
     one, two = INPUTS[0], INPUTS[1]

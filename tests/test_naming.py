@@ -8,6 +8,7 @@ import pytest
 from edited import Files, fixture
 
 from patchtool.c.index import Index
+from patchtool.lint.introduced import _words
 from patchtool.report import render
 from patchtool.report.options import Options
 from patchtool.rules import stale_mmu_role as rule
@@ -149,6 +150,13 @@ def test_a_bit_of_a_word_has_the_value_that_c_reads():
         w for w in (one.witness, *one.others) if w and w.differs == ("vcpu->arch.flags",)
     )
     assert {dict(witness.a)["vcpu->arch.flags"], dict(witness.b)["vcpu->arch.flags"]} == {0, 0x40}
+
+
+def test_a_change_is_looked_for_by_what_c_says():
+    """A line that a change takes away is found by the name, or by the function that is asked."""
+    report = decided(fixture("vcpu-masks-gap"), ("guest_rsvd_check",))
+    (finding,) = report.findings
+    assert {*_words(finding)} == {"MAXPHYADDR", "GBPAGES", "guest_cpuid_has"}
 
 
 def test_values_are_said_in_words():

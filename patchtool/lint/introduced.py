@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -218,7 +218,7 @@ class _Series:
         for one in new:
             told = self._found.add(one, "new", after.report, suffix, move)
             if told is not None and change is not None:
-                names = [one.field, *(re.split(r"\W+", name)[-1] for name in one.missing)]
+                names = [one.field, *_words(one)]
                 self._anchor(told, change.anchor(one.place, near, names, after.index), move)
         known = Counter(map(_remark, old.remarks))
         for remark in after.report.remarks if step is not None else ():
@@ -378,6 +378,16 @@ def _code(data: bytes | None) -> bytes | None:
 def _accepting(suppressions: Iterable[Suppression]) -> list[tuple[str, str]]:
     """Return what some suppressions say, wherever they stand."""
     return [(one.rule, one.reason) for one in suppressions]
+
+
+def _words(finding: Finding) -> Iterator[str]:
+    """Yield how C may speak of what is missing: by its last word, or by who is asked for it."""
+    for name in finding.missing:
+        yield re.split(r"\W+", name)[-1]
+    for given in finding.result.inputs:
+        asked = re.fullmatch(r"(\w+)\(.*\)", given.source)
+        if asked is not None and given.name in finding.missing:
+            yield asked[1]
 
 
 def _remark(one: Remark) -> tuple[str, str]:

@@ -908,7 +908,8 @@ class Decision:
         stored = Denied((Under(never, runs.first),))
         if self._can_hold([*reach, Under(never, runs.first)]) is False:
             return ()
-        for one in sorted(bits.symbols([never]) & self.inputs):
+        single = {unit.bits[0] for unit in self.all_units if len(unit.bits) == 1}
+        for one in sorted(bits.symbols([never]) & single):
             here = one.copy(FIRST)
             for literal in (here, bits.negate(here)):
                 if (
