@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from symbols import symbol, word
 
-from patchtool.proof import bdd, bits, coverage
+from patchtool.proof import bdd, bits, solver
 from patchtool.proof.bdd import Diagrams, Manager, TooLarge
 from patchtool.proof.bits import Alike, Environment, Symbol, Under
-from patchtool.proof.coverage import Solver, asked, can_hold
+from patchtool.proof.solver import Solver, asked, can_hold
 
 NAMES = tuple(map(symbol, ("x@1", "x@2", "y@1", "y@2", "host")))
 LEAVES = st.sampled_from(NAMES) | st.booleans()
@@ -201,5 +201,5 @@ def test_conjunctions_that_share_their_parts():
 def test_the_solver_is_asked_where_diagrams_give_up(monkeypatch):
     """A refusal is passed on as "gave up", not taken for an answer."""
     monkeypatch.setattr(bdd, "MAX_NODES", 1)
-    monkeypatch.setattr(coverage.Solver, "possible", lambda *_: None)
+    monkeypatch.setattr(solver.Solver, "possible", lambda *_: None)
     assert can_hold([bits.both(symbol("x@1"), symbol("y@1"))]) is None

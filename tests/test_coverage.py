@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from symbols import symbol, word
 
 from patchtool.proof import bdd, bits
-from patchtool.proof.coverage import Carrier, Decision, Question, Runs, Unit
+from patchtool.proof.coverage import Carrier, Decision, Question, Unit
+from patchtool.proof.runs import Runs
 
 INPUTS = tuple(symbol(f"r#{i}") for i in range(5))
 OLD = {"field": word("ctx->field"), "role": word("ctx->role"), "also": word("ctx->also")}

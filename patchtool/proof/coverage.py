@@ -14,12 +14,12 @@ an element of which a full run stores some bits and keeps others accumulates.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import NamedTuple
 
 from patchtool.proof import bits
-from patchtool.proof.bdd import RUNS, Diagrams, Manager, TooLarge
+from patchtool.proof.bdd import RUNS
 from patchtool.proof.bits import (
     Alike,
     Bits,
@@ -33,35 +33,17 @@ from patchtool.proof.bits import (
     Under,
     Word,
 )
-
-if TYPE_CHECKING:
-    import z3
-
-Result = TypeVar("Result")
-
-FIRST, SECOND = RUNS
-OTHER = "other"
-THIRD = "3"
+from patchtool.proof.runs import FIRST, THIRD, Runs
+from patchtool.proof.solver import Asked, NoSolver, Result, asked
 
 MAX_SETS = 32
 AT_ONCE = 64
 """How many bits of a field are put to the same diagrams."""
 MAX_BITS = 1_000
-MAX_EFFORT = 2_000_000
-"""Steps of the solver for one question, about a second; then it gives up."""
-MAX_PATH_EFFORT = 3_000_000
-EFFORT_OF_A_LINE = 15
-"""What it takes to read a term, in such steps."""
-MAX_OUTGROWN = 2
-"""Questions about one path that outgrow diagrams before those are tried no longer afresh."""
 
 
 class GaveUp(Exception):
     """A part of a question is not decided."""
-
-
-class NoSolver(Exception):
-    """A question is too large for diagrams, and the solver is not installed."""
 
 
 class Unit(NamedTuple):
@@ -80,139 +62,6 @@ class Carrier(NamedTuple):
 
     name: str
     value: Bits
-
-
-class Runs:
-    """The two runs of one path, which its questions compare.
-
-    ``first`` and ``other`` have inputs of their own and start on one context, of which
-    nothing is known.  ``second`` has the inputs of ``other``, and a context that the first
-    run left; ``elsewhere`` has those of the first, and a context of its own.
-
-    STORED gives, per bit of the context, what a full run leaves there.  IS_CONSTANT tells
-    which symbols are alike in both runs, IS_CONTEXT which belong to the context.
-    """
-
-    def __init__(
-        self,
-        stored: Callable[[Symbol], Cond | None],
-        is_constant: Callable[[Symbol], bool],
-        is_context: Callable[[Symbol], bool],
-    ) -> None:
-        cut: set[Word] = set()
-
-        def alike(symbol: Symbol) -> bool:
-            return symbol.word in cut or is_constant(symbol)
-
-        self.stored, self.is_constant, self.is_context = stored, alike, is_context
-        self._cut = cut
-        self._cuts: dict[Term, Cond] = {}
-        self.manager = Manager()
-        self.first, self.other = self._inputs(FIRST), self._inputs(SECOND)
-        self.second = self._after(self.first, self.other)
-        self.elsewhere = self._inputs(FIRST, OTHER)
-        self.third = self._inputs(THIRD)
-        self.determined: dict[Term, bool] = {}
-        """Whether a run that skips has a bit of a role as the run before had it."""
-        self._demanded: dict[Cond, dict[Symbol, Cond]] = {}
-
-    def renew(self) -> None:
-        """Begin with empty diagrams where those at hand are full, or were too small."""
-        if self.manager.is_full or self.manager.outgrown:
-            self.manager = Manager()
-
-    def demanded(self, skips: Cond) -> dict[Symbol, Cond]:
-        """Return what a run that skips must find in bits of the context, read off its guard."""
-        known = self._demanded.get(skips)
-        if known is None:
-            parts = bits.conjuncts(skips) if isinstance(skips, Term) else []
-            pairs = (pair for part in parts for pair in _equal_sides(part))
-            known = self._demanded[skips] = {one: is_ for one, is_ in pairs if self.is_context(one)}
-        return known
-
-    def without_constants(self, condition: Cond) -> Cond:
-        """Return a condition with what is made of constants alone as symbols of their own.
-
-        They are alike in all runs as well, and what does not go wrong whatever they are does
-        not go wrong.  That it may proves nothing.
-        """
-        if isinstance(condition, bool):
-            return condition
-        todo, seen = [condition], {condition}
-        found: dict[Term, Cond] = {}
-        while todo:
-            here = todo.pop()
-            if isinstance(here, Symbol):
-                continue
-            known = self._cuts.get(here)
-            if known is None:
-                constant = all(map(self.is_constant, here.symbols))
-                known = self._cuts[here] = here
-                if constant:
-                    word = Word(f"constant!{len(self._cuts)}")
-                    self._cut.add(word)
-                    known = self._cuts[here] = word.bit()
-            if known is not here:
-                found[here] = known
-                continue
-            for one in here.args:
-                if one not in seen:
-                    seen.add(one)
-                    todo.append(one)
-        return bits.substitute(condition, found)
-
-    def thirds(self) -> tuple[Environment, Environment]:
-        """Return a third run on what the first, and on what the other one left."""
-        return self._after(self.first, self.third), self._after(self.other, self.third)
-
-    def is_input(self, symbol: Symbol) -> bool:
-        """Tell whether a symbol may differ between the runs."""
-        return not self.is_constant(symbol) and not self.is_context(symbol)
-
-    def apart(self, inputs: frozenset[Symbol]) -> Environment:
-        """Like ``second``, but some inputs have a value of their own, in each of the runs."""
-        first, other = (self._inputs(run, apart=inputs) for run in RUNS)
-        return self._after(first, other)
-
-    # What an environment calls must not lead back to the runs: a check goes without a
-    # garbage collector, and in a circle the diagrams of every path would stay.
-
-    def _inputs(
-        self, run: str, context: str = "", apart: frozenset[Symbol] = frozenset()
-    ) -> Environment:
-        """A run on a context of which nothing is known."""
-        is_constant, is_context = self.is_constant, self.is_context
-
-        def meaning(symbol: Symbol) -> Symbol:
-            if symbol in apart:
-                return symbol.copy(f"{run}'")
-            if is_context(symbol):
-                return symbol.copy(context) if context else symbol
-            return symbol if is_constant(symbol) else symbol.copy(run)
-
-        return Environment(meaning)
-
-    def settled(
-        self, inputs: frozenset[Symbol], values: tuple[bool, bool]
-    ) -> tuple[Environment, Environment]:
-        """Like ``first`` and ``second``, but some inputs are all set, or not, in each run."""
-
-        def fixed(run: Environment, value: bool) -> Environment:
-            meaning = run.meaning
-            return Environment(lambda symbol: value if symbol in inputs else meaning(symbol))
-
-        first, other = fixed(self.first, values[0]), fixed(self.other, values[1])
-        return first, self._after(first, other)
-
-    def _after(self, before: Environment, inputs: Environment) -> Environment:
-        """A run on the context that a run before it has left."""
-        stored, is_context = self.stored, self.is_context
-
-        def meaning(symbol: Symbol) -> Claim:
-            held = stored(symbol) if is_context(symbol) else None
-            return inputs.meaning(symbol) if held is None else Under(held, before)
-
-        return Environment(meaning)
 
 
 class Question(NamedTuple):
@@ -1166,58 +1015,10 @@ class Decision:
         return group
 
 
-def _equal_sides(part: Term) -> Iterator[tuple[Symbol, Cond]]:
-    """Yield the symbols that have a known value where a term holds, with the value."""
-    if isinstance(part, Symbol):
-        yield part, True
-    elif part.op == "not" and isinstance(part.args[0], Symbol):
-        yield part.args[0], False
-    elif part.op == "ite" and bits.negate(part.args[1]) is part.args[2]:
-        one, other = part.args[:2]
-        for here, there in ((one, other), (other, one)):
-            if isinstance(here, Symbol):
-                yield here, there
-            elif here.op == "not" and isinstance(here.args[0], Symbol):
-                yield here.args[0], bits.negate(there)
-
-
 def _opposite(term: Term) -> Term:
     found = bits.negate(term)
     assert isinstance(found, Term)
     return found
-
-
-def asked(
-    claims: Sequence[Claim],
-    switches: Mapping[Symbol, Claim],
-    use: Callable[[Asked], Result],
-    shared: Manager | None = None,
-) -> Result:
-    """Put claims to diagrams, or to a solver where those outgrow their limit.
-
-    Diagrams that are SHARED with other questions may be full while the question is small.
-    """
-    about = Manager() if shared is None else shared
-    managers = [] if about.is_full else [about]
-    if shared is not None and about.outgrown < MAX_OUTGROWN:
-        managers.append(Manager())
-    for manager in managers:
-        try:
-            return use(Diagrams(claims, switches, manager))
-        except TooLarge:
-            continue
-    about.outgrown += 1
-    if about.spent >= MAX_PATH_EFFORT:
-        return use(Helpless())
-    return use(Solver(claims, switches, about))
-
-
-def can_hold(claims: Sequence[Claim], shared: Manager | None = None) -> bool | None:
-    """Tell whether some claims can hold at once, None where no solver can tell."""
-    try:
-        return asked(claims, {}, lambda one: one.possible(), shared)
-    except NoSolver:
-        return None
 
 
 def _position(symbol: Symbol) -> tuple[str, int]:
@@ -1229,181 +1030,3 @@ def _value(unit: Unit, values: Mapping[Symbol, bool]) -> int:
     if len(unit.bits) == 1:
         return int(values.get(unit.bits[0], False))
     return sum(1 << n.position for n in unit.bits if values.get(n, False))
-
-
-class Solver:
-    """A z3 solver over conditions.
-
-    What it starts with goes to z3 as one SMT-LIB text, which is a tenth of the price of
-    building the same terms one by one; ``switches`` are symbols that force a condition
-    when they are assumed.
-    """
-
-    def __init__(
-        self,
-        claims: Iterable[Claim],
-        switches: Mapping[Symbol, Claim] | None = None,
-        about: Manager | None = None,
-    ) -> None:
-        try:
-            import z3
-        except ImportError as error:
-            raise NoSolver from error
-        self._z3 = z3
-        self._solver = z3.SimpleSolver()
-        self._about = Manager() if about is None else about
-        self._names: dict[Term, str] = {}
-        self._literals: dict[Term, z3.BoolRef] = {}
-        self._model: z3.ModelRef | None = None
-        wanted = [bits.write_out(one) for one in claims]
-        forced = [(flag, bits.write_out(c)) for flag, c in (switches or {}).items()]
-        text = self._text(wanted, forced)
-        self._about.spent += EFFORT_OF_A_LINE * text.count("\n")
-        self._solver.from_string(text)
-
-    def _text(self, wanted: list[Cond], forced: list[tuple[Symbol, Cond]]) -> str:
-        lines: list[str] = []
-        for flag, condition in forced:
-            lines.append(
-                f"(assert (=> {self._write(flag, lines)} {self._write(condition, lines)}))"
-            )
-        for condition in wanted:
-            lines.append(f"(assert {self._write(condition, lines)})")
-        return "\n".join(lines)
-
-    def _write(self, condition: Cond, lines: list[str]) -> str:
-        """Define a condition and all below it; return its name."""
-        if isinstance(condition, bool):
-            return "true" if condition else "false"
-        names = self._names
-        todo = [condition]
-        while todo:
-            here = todo[-1]
-            if here in names:
-                todo.pop()
-                continue
-            waiting = [a for a in here.args if a not in names]
-            if waiting:
-                todo.extend(waiting)
-                continue
-            todo.pop()
-            if isinstance(here, Symbol):
-                name = names[here] = f"v{len(names)}"
-                lines.append(f"(declare-const {name} Bool)")
-            else:
-                parts = " ".join(names[a] for a in here.args)
-                name = names[here] = f"t{len(names)}"
-                lines.append(f"(define-fun {name} () Bool ({here.op} {parts}))")
-        return names[condition]
-
-    def term(self, condition: Cond) -> z3.BoolRef:
-        """Return a condition as a term of z3."""
-        z3 = self._z3
-        if isinstance(condition, bool):
-            return z3.BoolVal(condition)
-        if isinstance(condition, Symbol):
-            known = self._literals.get(condition)
-            if known is None:
-                name = self._names.setdefault(condition, f"v{len(self._names)}")
-                known = self._literals[condition] = z3.Bool(name)
-            return known
-        parts = [self.term(a) for a in condition.args]
-        if condition.op == "not":
-            return z3.Not(parts[0])
-        return z3.And(*parts) if condition.op == "and" else z3.If(*parts)
-
-    def add(self, *conditions: Cond) -> None:
-        """Require some more conditions, small ones."""
-        self._solver.add(*map(self.term, conditions))
-
-    def push(self) -> None:
-        """Begin a scope."""
-        self._solver.push()
-
-    def pop(self) -> None:
-        """Forget what was required since the scope began."""
-        self._solver.pop()
-
-    def possible(self, assumed: Iterable[Cond] = ()) -> bool | None:
-        """Return whether everything can hold at once, None where the solver gives up."""
-        left = MAX_PATH_EFFORT - self._about.spent
-        if left <= 0:
-            return None
-        self._solver.set("rlimit", min(left, MAX_EFFORT))
-        before = self._spent()
-        result = self._solver.check([self.term(a) for a in assumed])
-        self._about.spent += self._spent() - before + 1
-        return None if result == self._z3.unknown else bool(result == self._z3.sat)
-
-    def _spent(self) -> int:
-        """Return the work done so far, as z3 counts it."""
-        counts = self._solver.statistics()
-        names = counts.keys()
-        return int(counts.get_key_value("rlimit count")) if "rlimit count" in names else 0
-
-    def check(self, assumed: Iterable[Cond] = ()) -> bool | None:
-        """Return the same, and keep the model for what is asked next."""
-        result = self.possible(assumed)
-        if result:
-            self._model = self._solver.model()
-        return result
-
-    def holds(self, condition: Cond) -> bool:
-        """Evaluate a condition in the last model."""
-        assert self._model is not None
-        value = self._model.eval(self.term(condition), model_completion=True)
-        return bool(self._z3.is_true(value))
-
-    def true(self, symbol: Symbol) -> bool:
-        """Tell whether a symbol is true in the last model."""
-        return self.holds(symbol)
-
-    def smallest(self, symbols: Iterable[Symbol]) -> dict[Symbol, bool]:
-        """Fix symbols one by one, false where possible, and return their values."""
-        values: dict[Symbol, bool] = {}
-        for one in symbols:
-            if self._model is not None and not self.true(one):
-                values[one] = False
-            else:
-                values[one] = not self.check([bits.negate(one)])
-            self.add(one if values[one] else bits.negate(one))
-            if values[one]:
-                self.check()
-        return values
-
-
-class Helpless:
-    """Stands for a solver where nothing more may be spent: every question is left open."""
-
-    def add(self, *conditions: Cond) -> None:
-        """Require nothing."""
-
-    def push(self) -> None:
-        """Begin nothing."""
-
-    def pop(self) -> None:
-        """End nothing."""
-
-    def possible(self, assumed: Iterable[Cond] = ()) -> bool | None:
-        """Give up."""
-        return None
-
-    def check(self, assumed: Iterable[Cond] = ()) -> bool | None:
-        """Give up."""
-        return None
-
-    def holds(self, condition: Cond) -> bool:
-        """Nothing is known to hold."""
-        return False
-
-    def true(self, symbol: Symbol) -> bool:
-        """Nothing is known to be set."""
-        return False
-
-    def smallest(self, symbols: Sequence[Symbol]) -> dict[Symbol, bool]:
-        """No values are known."""
-        return {}
-
-
-Asked = Diagrams | Solver | Helpless
-"""What claims are put to."""

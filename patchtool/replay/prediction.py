@@ -16,7 +16,8 @@ from patchtool.c.index import Index
 from patchtool.model import Context, FieldResult, Report
 from patchtool.proof import bits
 from patchtool.proof.bits import Symbol
-from patchtool.proof.coverage import Decision, can_hold
+from patchtool.proof.coverage import Decision
+from patchtool.proof.solver import can_hold
 from patchtool.replay.states import (
     ALWAYS,
     HOST_LEVELS,

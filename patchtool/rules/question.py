@@ -15,16 +15,9 @@ from patchtool.c.memory import Fact, Function, Int, Loc, Opaque, Unclear, is_sha
 from patchtool.model import Constant, FieldResult, Input, Place, Reason, Verdict, Witness
 from patchtool.proof import bits
 from patchtool.proof.bits import Bits, Cond, Symbol, Term, Under, Word
-from patchtool.proof.coverage import (
-    Answer,
-    Carrier,
-    Decision,
-    Question,
-    Runs,
-    Unit,
-    Witnessed,
-    can_hold,
-)
+from patchtool.proof.coverage import Answer, Carrier, Decision, Question, Unit, Witnessed
+from patchtool.proof.runs import Runs
+from patchtool.proof.solver import can_hold
 from patchtool.rules.naming import Names
 from patchtool.world import hosts
 from patchtool.world.constants import host_constant, unclear_change

@@ -17,7 +17,8 @@ from patchtool.c.scan import Definition, places
 from patchtool.model import Place, Unknown
 from patchtool.proof import bits
 from patchtool.proof.bits import Cond, Under, Word
-from patchtool.proof.coverage import Runs, can_hold
+from patchtool.proof.runs import Runs
+from patchtool.proof.solver import can_hold
 from patchtool.world.constants import host_constant
 from patchtool.world.entries import Tree
 from patchtool.world.roles import missing_functions, undefined_set_ups

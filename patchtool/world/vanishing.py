@@ -17,7 +17,7 @@ from patchtool.c.scan import Definition, places
 from patchtool.model import Place
 from patchtool.proof import bits
 from patchtool.proof.bits import Bits, Cond, Term
-from patchtool.proof.coverage import can_hold
+from patchtool.proof.solver import can_hold
 from patchtool.world.entries import Tree, context_name
 from patchtool.world.mentions import Mention, Mentions
 from patchtool.world.readers import Selection

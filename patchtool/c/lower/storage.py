@@ -58,7 +58,7 @@ from patchtool.c.syntax import Node
 from patchtool.model import Consulted, Place
 from patchtool.proof import bits
 from patchtool.proof.bits import Bits, Cond, Symbol, Term, Word
-from patchtool.proof.coverage import can_hold
+from patchtool.proof.solver import can_hold
 
 ROLE_WORD = 32
 MAX_COPIED = 32
