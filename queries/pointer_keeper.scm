@@ -7,8 +7,9 @@
 (call_expression
   function: (identifier) @callee
   (#any-of? @callee
-    "IS_ERR" "IS_ERR_OR_NULL" "PTR_ERR" "WRITE_ONCE" "__this_cpu_write" "anon_inode_getfd"
-    "anon_inode_getfile" "container_of" "debugfs_create_file" "do_div" "from_timer" "kfree"
-    "kmem_cache_free" "kvfree" "list_for_each_entry" "list_for_each_entry_safe" "offsetof" "per_cpu" "per_cpu_ptr"
-    "rcu_assign_pointer" "sizeof" "smp_call_function_single" "this_cpu_write"
-    "timer_container_of" "vfree" "xa_store" "xfer_to_guest_mode_handle_work"))
+    "IS_ERR" "IS_ERR_OR_NULL" "PTR_ERR" "anon_inode_getfd"
+    "anon_inode_getfile" "anon_inode_getfile_fmode" "TP_printk" "container_of" "debugfs_create_file" "do_div" "from_timer" "kfree"
+    "kmem_cache_free" "kvfree" "list_for_each_entry" "list_for_each_entry_safe" "offsetof"
+    "per_cpu_ptr"
+    "sizeof" "smp_call_function_single"
+    "timer_container_of" "vfree" "xfer_to_guest_mode_handle_work"))

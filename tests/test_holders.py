@@ -15,7 +15,17 @@ struct vcpu_vendor {
 	int level;
 };
 
+struct bag {
+	struct kvm_vcpu *vcpu;
+	struct kvm_vcpu_arch *arch;
+	void *any;
+	struct array array;
+};
+
 static struct kvm_vcpu *last;
+static struct kvm_vcpu *pool[4];
+static struct kvm_vcpu_arch *arches[4];
+static DEFINE_PER_CPU(struct kvm_vcpu *, running);
 static size_t count;
 
 static void bytes(void *p, size_t n)
@@ -44,6 +54,27 @@ static int level_of(struct kvm_vcpu *vcpu)
 static int level_of_arch(struct kvm_vcpu_arch *arch)
 {
 	return arch->root_mmu.root_level;
+}
+"""
+HELPERS = """
+#define ARCH_OF(v) (&(v)->arch)
+#define RUNNING() this_cpu_read(running)
+#define BIND(p, m) ((p) = (m))
+
+static struct kvm_vcpu_arch *arch_of(struct kvm_vcpu *v)
+{
+	return &v->arch;
+}
+
+static struct kvm_mmu *mmu_of(struct kvm_vcpu *v)
+{
+	return &v->arch.root_mmu;
+}
+"""
+BINDING = """
+static void bind(struct kvm_mmu **m, struct kvm_mmu *to)
+{
+	*m = to;
 }
 """
 MACROS = """
@@ -87,6 +118,47 @@ CHANGES = (
     "bytes(find(NULL, 1), count);",
     "memset(vendor, 0, sizeof(*vendor));",
     "memset(&vendor->vcpu, 0, sizeof(vendor->vcpu));",
+    # reached by what is no plain name
+    "memset(this_cpu_read(running), 0, count);",
+    "memset(&this_cpu_read(running)->arch, 0, count);",
+    "*this_cpu_read(running) = *vcpu;",
+    "void *p = __this_cpu_read(running);\n\n\tmemset(p, 0, count);",
+    "u8 *p = (u8 *)(uintptr_t)this_cpu_read(running);\n\n\tp[count] = 0;",
+    "memset(RUNNING(), 0, count);",
+    "memset(ARCH_OF(vcpu), 0, count);",
+    "memset(arch_of(vcpu), 0, count);",
+    "memset(pool[1], 0, count);",
+    "memset(arches[count], 0, 8);",
+    "*pool[1] = *vcpu;",
+    "memset(bag->vcpu, 0, count);",
+    "memset(bag->arch, 0, count);",
+    "bag->any = vcpu;\n\tmemset(bag->any, 0, count);",
+    "xa_store(&bag->array, 0, vcpu);\n\tmemset(xa_load(&bag->array, 0), 0, count);",
+    "memset(container_of(opaque, struct kvm_vcpu, arch), 0, count);",
+    "memset((struct kvm_vcpu *)opaque, 0, count);",
+    "memset(&((struct kvm_vcpu *)opaque)->arch, 0, count);",
+    "((u8 *)&((struct kvm_vcpu *)count)->arch)[count] = 0;",
+    "memset((count ? vcpu : last), 0, count);",
+    "*(count ? vcpu : last) = *vcpu;",
+    "memset(vcpu ?: last, 0, count);",
+    "memset((count++, vcpu), 0, count);",
+    "memset(({ vcpu; }), 0, count);",
+    "struct kvm_vcpu **p = &last;\n\n\tmemset(p[0], 0, count);",
+    "struct kvm_vcpu *(*pick)(void) = NULL;\n\n\tmemset(pick(), 0, count);",
+    "__auto_type p = &vcpu->arch;\n\n\tmemset(p, 0, count);",
+    "if (count)\n#ifdef CONFIG_X\n\t\t*vcpu = *last;\n#endif\n\tcount = 0;",
+    # the same with a context
+    "memset(mmu_of(vcpu), 0, count);",
+    "*mmu_of(vcpu) = vcpu->arch.guest_mmu;",
+    "memset((struct kvm_mmu *)opaque, 0, count);",
+    "memset(count ? &vcpu->arch.root_mmu : &vcpu->arch.guest_mmu, 0, count);",
+    # the pointer that says which context is in use
+    "bind(&vcpu->arch.mmu, &vcpu->arch.guest_mmu);",
+    "BIND(vcpu->arch.mmu, &vcpu->arch.guest_mmu);",
+    "WRITE_ONCE(vcpu->arch.mmu, &vcpu->arch.guest_mmu);",
+    "xchg(&vcpu->arch.mmu, &vcpu->arch.guest_mmu);",
+    "struct kvm_mmu *o = &vcpu->arch.guest_mmu;\n\n\tswap(vcpu->arch.mmu, o);",
+    "struct kvm_mmu **m = &vcpu->arch.mmu;\n\n\tmemset(m[0], 0, count);",
 )
 USES = (
     "last = vcpu;",
@@ -106,13 +178,31 @@ USES = (
     "kfree(vcpu);",
     "trace_kvm_level(vcpu, count);",
     'printk("vcpu + 1, *vcpu = 0");',
+    "last = this_cpu_read(running);",
+    "this_cpu_write(running, vcpu);",
+    "count = this_cpu_read(running)->arch.hflags + level_of(this_cpu_read(running));",
+    "struct kvm_vcpu *other = count ? pool[1] : last;\n\n\tcount = level_of(other);",
+    "count = level_of(count ? vcpu : bag->vcpu);",
+    "bag->vcpu = vcpu;\n\tpool[2] = bag->vcpu;\n\tbag->arch = &vcpu->arch;",
+    "struct kvm_vcpu *other = opaque;\n\n\tcount = level_of(other);",
+    "count = level_of((struct kvm_vcpu *)opaque);",
+    "bag->any = vcpu;\n\tlast = bag->any;",
+    "xa_store(&bag->array, 0, vcpu);\n\tlast = xa_load(&bag->array, 0);",
+    "last = container_of(opaque, struct kvm_vcpu, arch);",
+    "count = ({ typeof(vcpu) v = vcpu; v->arch.hflags; });",
+    "if (WARN_ON(!vcpu))\n\t\tcount = vcpu ? level_of(vcpu) : 0;",
+    "struct kvm_mmu *m = READ_ONCE(vcpu->arch.mmu);\n\n\tcount = m == &vcpu->arch.root_mmu;",
 )
 
 
 def verdict(statement):
     """Check a fixture with a function that no set-up calls."""
-    head = "void change(struct kvm_vcpu *vcpu, struct vcpu_vendor *vendor)"
-    macros = MACROS if "ZAP" in statement else ""
+    head = (
+        "void change(struct kvm_vcpu *vcpu, struct vcpu_vendor *vendor, struct bag *bag, "
+        "void *opaque)"
+    )
+    macros = (MACROS if "ZAP" in statement else "") + HELPERS
+    macros += BINDING if "bind(" in statement else ""
     text = f"{AROUND}{macros}\n{head}\n{{\n\t{statement}\n}}\n"
     return check({**TREE, MMU: TREE[MMU] + text.encode()})
 

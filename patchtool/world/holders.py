@@ -2,10 +2,13 @@
 """Records that hold contexts, handed on or stored to as a whole.
 
 Who names neither a context nor a member of one can still change it, with all that is around: by
-memset() or a copy over what holds it, or through a pointer of another type.  So every use of a
-pointer to such a record, or of such a record within another, is followed by a member, is
-compared, kept in a pointer of its type, copied from, or handed to a function that takes such a
-pointer; anything else may change it.
+memset() or a copy over what holds it, or through a pointer of another type.  So every
+expression that is such a record, or a pointer to one, is followed outwards to its use: a
+member is taken, it is compared, kept in a pointer of its type, copied from, or handed to a
+function that takes such a pointer.  Anything else may change it.
+
+An expression begins at a name that is declared with the type, at a call of what yields one, at
+a cast or at ``container_of()``, and at a macro that amounts to any of them.
 """
 
 from __future__ import annotations
@@ -13,11 +16,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cached_property
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from patchtool.c.index import split_arguments
 from patchtool.c.lower.calls import is_builtin
-from patchtool.c.scan import Definition, places
+from patchtool.c.scan import Definition, before, places, strip_comments
 from patchtool.c.syntax import names_of
 from patchtool.model import Place
 from patchtool.world.closure import in_directive
@@ -26,16 +29,55 @@ from patchtool.world.mentions import Mentions
 
 MAX_MACROS = 4
 """How deep macros are followed that are given such a pointer."""
+MAX_STEPS = 40
+"""How many operators are gone through from a record outwards to its use."""
 
-_HEAD = re.compile(rb"\bstruct\s+(\w+)\s*\{")
-_EXPRESSION = re.compile(rb"(?:\w+(?:\[[^\[\]]*\]|\([\w\s,&]*\))*\)*(?:->|\.))+\Z")
-_CALLEE = re.compile(rb"(\w+)[\s(&]*\Z")
-_TYPE = re.compile(rb"\((?:[\w\s]+)\**\s*\)\Z")
-_COMPARED = (b"==", b"!=", b"!", b"?", b":", b"&&", b"||", b"<", b">", b";", b"{", b"}", b"else")
-_TESTED = frozenset({b"if", b"while", b"for", b"switch", b"return", b"sizeof", b"typeof"})
+_HEAD = re.compile(rb"\b(?:struct|union)\s+(\w+)\s*\{")
+_LEFT = re.compile(rb"(?:(->|\.)\s*)?\b(\w+)\s*(?:\[[^\]]*\]\s*)*\Z")
+_MACRO = re.compile(rb"[ \t]*#[ \t]*define[ \t]+(\w+)(?:\(([\w\s,.]*)\))?")
+_CAST = re.compile(
+    rb"\(\s*(?:(?:const|volatile|unsigned|signed)\s+)*(?:(?:struct|union|enum)\s+)?\w+[\s*]*\)\Z"
+    rb"|\(\s*(?:__)?typeof(?:__)?\s*\([^()]*\)[\s*]*\)\Z"
+)
+_DECLARED = re.compile(
+    rb"(?:\b(?:struct|union|enum)\s+\w+|\b(?:void|char|short|int|long|unsigned|bool|[us](?:8|16|32|64)"
+    rb"|\w+_t|__auto_type|\w*typeof\w*\s*\([^()]*\)))"
+    rb"(?:[\s*]|const\b|__percpu\b|__rcu\b)*\Z"
+)
+"""What stands before a name that is declared: a type."""
+_TESTED = frozenset({b"if", b"while", b"for", b"switch", b"sizeof", b"typeof", b"__typeof__"})
+_BEFORE = frozenset({b"return", b"else", b"do", b"case", b"goto"})
+"""Words that stand before an expression, and are no names of what is called."""
+_OF_TYPES = frozenset(
+    {b"offsetof", b"offsetofend", b"sizeof", b"sizeof_field", b"FIELD_SIZEOF", b"typeof",
+     b"__typeof__", b"typeof_member", b"__field", b"__alignof__", b"OFFSET", b"BLANK",
+     b"static_assert", b"BUILD_BUG_ON"}
+)  # fmt: skip
+"""What takes a type, and has a number or a type for value."""
 _LONGEST = 400
+_LONGEST_TAG = 40
 _NEAR = 80
 """Bytes that are looked back at, for a call and for an expression."""
+_KEEPING = frozenset(
+    {"WRITE_ONCE", "__this_cpu_write", "rcu_assign_pointer", "smp_store_release", "this_cpu_write"}
+)
+"""What keeps its second argument in its first."""
+_FILLING = frozenset(
+    {"xa_destroy", "xa_empty", "xa_init", "xa_init_flags", "xa_insert", "xa_release", "xa_reserve",
+     "xa_store"}
+)  # fmt: skip
+"""What fills an array by index, and yields none of its elements."""
+_YIELDING = frozenset(
+    {"READ_ONCE", "__this_cpu_read", "likely", "per_cpu", "raw_cpu_read", "rcu_dereference",
+     "rcu_dereference_check", "rcu_dereference_protected", "srcu_dereference", "this_cpu_read",
+     "unlikely", "xchg", "smp_load_acquire", "__per_cpu", "data_race"}
+)  # fmt: skip
+"""What yields the pointer that it is given, of the kernel's own."""
+
+Kind = Literal["record", "pointer", "twice", "binding"]
+"""A binding is a pointer that says which context is in use; what it is given to may set it."""
+_POINTED: dict[Kind, Kind] = {"pointer": "record", "twice": "pointer", "binding": "record"}
+_POINTING: dict[Kind, Kind] = {"record": "pointer", "pointer": "twice"}
 
 
 class Declared(NamedTuple):
@@ -46,71 +88,314 @@ class Declared(NamedTuple):
     twice: set[bytes]
 
 
+class Use(NamedTuple):
+    """What becomes of an expression: a reason to doubt it, or all of a text is of a kind."""
+
+    reason: str = ""
+    value: Kind | None = None
+
+
 class Holders:
     """The uses of whole records that hold contexts, in one tree."""
 
     def __init__(self, tree: Tree, mentions: Mentions) -> None:
         self._tree, self._index = tree, tree.index
-        ours = self._index.target.ours
-        self._files = [path for path in mentions.files if path.startswith(ours)]
+        target = self._index.target
+        shared = {path for path in mentions.files if path.rpartition("/")[0] in target.generic}
+        self._files = [p for p in mentions.files if p.startswith(target.ours) or p in shared]
         self._texts = {path: self._index.text(path) or b"" for path in self._files}
-        self._callees: dict[bytes, str | None] = {}
+        for path in shared:
+            self._texts[path] = strip_comments(self._texts[path])
+        self._named = {path: Declared(set(), set(), set()) for path in self._files}
+        self._shared = Declared(set(), set(), set())
+        """Those of file scope, and the members of other records, that are pointers."""
+        self._pointing: dict[bytes, set[bytes]] = {}
+        """The members that are pointers to such a record, and the tags they are in."""
+        self._callees: dict[tuple[bytes, int, Kind], Use | None] = {}
         self._patterns: dict[bytes, re.Pattern[bytes]] = {}
         self._parameters: frozenset[bytes] = frozenset()
         """Those of the macro at hand: what it calls by one is what it is given."""
+        self._opaque: set[bytes] = set()
+        """The members of other types in which such a pointer is kept."""
+        self._arrays: set[bytes] = set()
+        """The members that are arrays in which such pointers are kept."""
+        self._amounting: dict[str, Kind] = {}
+        """The macros that amount to such a record or pointer."""
 
-    def changes(self) -> Iterator[tuple[Place, Definition, str, str]]:
+    def changes(self) -> Iterator[tuple[Place, Definition | None, str, str]]:
         """Yield where a record may be changed as a whole: place, function, context, reason."""
-        tags, members = self._records
+        tags, embedded = self._records
         if not tags:
             return
-        named = {path: self._declared_in(data) for path, data in self._texts.items()}
-        yielding = sorted(frozenset().union(*(one.functions for one in named.values())))
         for path, data in self._texts.items():
-            for at, reason in self._reached(data, path, yielding, named[path].twice):
+            self._declare(path, data)
+        for name, outer in self._pointing.items():
+            for data in self._texts.values():
+                at = data.find(b"void *%s;" % name)
+                if at >= 0 and (tag := _record_around(data, at)) is not None:
+                    outer.add(tag)
+        members = {*embedded, *self._pointing}
+        calls = sorted(frozenset().union(*(one.functions for one in self._named.values())))
+        for path, data in self._texts.items():
+            found = [*self._typed(data, path), *self._reached(data, path, calls)]
+            for name in sorted(self._named[path].variables | members | self._shared.variables):
+                if name in data:
+                    found += self._sites(data, name, path)
+            for at, reason in found:
                 yield from self._placed(path, data, at, reason)
-            for name in sorted(named[path].variables | members):
-                if name not in data:
+        yield from self._by_macros()
+        for name in sorted(self._arrays):
+            for path, data in self._texts.items():
+                for at in places(data, name) if name in data else ():
+                    for where, reason in self._loaded(data, at, path):
+                        yield from self._placed(path, data, where, reason)
+        for name in sorted(self._opaque):
+            self._pointing.setdefault(name, set())
+            for path, data in self._texts.items():
+                for at in places(data, name) if name in data else ():
+                    for where, reason in self._site(data, at, name, path):
+                        yield from self._placed(path, data, where, reason)
+
+    def _by_macros(self) -> Iterator[tuple[Place, Definition | None, str, str]]:
+        """Yield what is done with the macros that amount to a record, or to a pointer."""
+        done: set[str] = set()
+        while len(done) < len(self._amounting):
+            for name, kind in sorted(self._amounting.items()):
+                if name in done:
                     continue
-                found = [*self._judged(data, name, name in members, path)]
-                found += self._given(data, name, path)
-                for at, reason in found:
-                    is_part = name in members and data[at - 1 : at] in (b".", b">")
-                    if (
-                        is_part
-                        or self._is_variable(data, at, name)
-                        or self._is_free(path, at, name)
-                    ):
-                        yield from self._placed(path, data, at, reason)
+                done.add(name)
+                for path, data in self._texts.items():
+                    for at in places(data, name.encode()) if name.encode() in data else ():
+                        if before(data, at).endswith(b"define"):
+                            continue
+                        end = _closing(data, at + len(name)) or at + len(name)
+                        for where, reason in self._judged(data, at, end, kind, path):
+                            yield from self._placed(path, data, where, reason)
 
-    def _declared_in(self, data: bytes) -> Declared:
-        """Return what a text declares as pointers to such records, and how."""
-        found = Declared(set(), set(), set())
-        tags = b"|".join(sorted(self._records[0]))
-        pattern = rb"struct\s+(?:%s)\s*\*\s*(?:const\s+)?(\*?)\s*(\w+)(?=\s*([,;=)(]))" % tags
-        for star, name, mark in self._compiled(pattern).findall(data):
-            kind = found.twice if star else found.functions if mark == b"(" else found.variables
-            kind.add(name)
-        return found
+    def _placed(
+        self, path: str, data: bytes, at: int, reason: str
+    ) -> Iterator[tuple[Place, Definition | None, str, str]]:
+        file = self._index.file(path)
+        if file is None or file.is_blank(at):
+            return
+        line = data.count(b"\n", 0, at) + 1
+        name = file.function_at(at)
+        around = [
+            one
+            for one in file.functions.get(name or "", ())
+            if one.start <= at < one.start + len(one.text)
+        ]
+        if name is None:
+            around = list(file.macros_around([at]))
+        for one in around:
+            yield Place(path, line, 1, one.name), one, "", reason
+        if not around:
+            yield Place(path, line, 1), None, "", reason
 
-    def _reached(
-        self, data: bytes, path: str, functions: list[bytes], twice: set[bytes]
-    ) -> Iterator[tuple[int, str]]:
+    # -- what is such a record, or a pointer to one ------------------------------------------
+
+    @cached_property
+    def _records(self) -> tuple[frozenset[bytes], dict[bytes, set[bytes]]]:
+        """Return the tags of the records that hold contexts, and the members that are one."""
+        tags = {self._index.target.host.encode(), *map(str.encode, self._tree.roles.contexts)}
+        members: dict[bytes, set[bytes]] = {}
+        todo = list(tags)
+        while todo:
+            tag = todo.pop()
+            held = re.compile(
+                rb"struct %s\s+(\w+)\s*(?:\[[^\]]*\]\s*)*(?:__\w+\s*(?:\([^()]*\)\s*)*)*;"
+                % re.escape(tag)
+            )
+            for data in self._texts.values():
+                for found in held.finditer(data) if b"struct " + tag in data else ():
+                    outer = _record_around(data, found.start())
+                    if outer is not None:
+                        members.setdefault(found[1], set()).add(outer)
+                        if outer not in tags:
+                            tags.add(outer)
+                            todo.append(outer)
+        return frozenset(tags), members
+
+    @cached_property
+    def _tags(self) -> bytes:
+        return b"|".join(sorted(self._records[0]))
+
+    def _declare(self, path: str, data: bytes) -> None:
+        """Note what a text declares as pointers to such records, and how."""
+        found = self._named[path]
+        if not any(tag in data for tag in self._records[0]):
+            return
+        pattern = (
+            rb"struct\s+(?:%s)\s*\*(?:[\s*]|const\b|__percpu\b|__rcu\b)*(\w+)\s*"
+            rb"((?:,\s*\*+\s*\w+\s*)*)([;,=)(\[{]|\Z|__)" % self._tags
+        )
+        for one in self._compiled(pattern).finditer(data):
+            stars = data.count(b"*", one.start(), one.start(1))
+            kind = found.variables
+            if one[3] == b"(":
+                kind = found.functions
+            elif stars > 1 or one[3] == b"[":
+                kind = found.twice
+            names = {one[1], *re.findall(rb"\w+", one[2])}
+            kind |= names
+            if one[3] not in (b";", b"=", b"["):
+                continue
+            start = data.rfind(b"\n", 0, one.start()) + 1
+            if data[start : start + 1] not in b" \t":
+                shared = self._shared.twice if kind is found.twice else self._shared.variables
+                shared |= names
+            elif one[3] != b"=" and (outer := _record_around(data, one.start())) is not None:
+                if kind is found.twice:
+                    self._shared.twice.update(names)
+                    continue
+                for name in names:
+                    self._pointing.setdefault(name, set()).add(outer)
+        called = rb"struct\s+(?:%s)\s*\*[\s*]*\(\s*\*\s*(?:const\s+)?(\w+)" % self._tags
+        found.functions.update(self._compiled(called).findall(data))
+        per_cpu = rb"\(\s*struct\s+(?:%s)\s*\*\s*,\s*(\w+)\s*\)" % self._tags
+        for name in self._compiled(per_cpu).findall(data):
+            self._shared.variables.add(name)
+
+    def _typed(self, data: bytes, path: str) -> Iterator[tuple[int, str]]:
+        """Yield what is done with what a text takes for such a record by its type alone."""
+        pattern = self._compiled(rb"struct\s+(?:%s)\s*(\**)\s*([),])" % self._tags)
+        for one in pattern.finditer(data):
+            opened, number = _opening(data, one.start())
+            if opened < 0:
+                continue
+            callee = _called(data, opened)
+            if callee is None and one[2] == b")" and one[1] and number == 0:
+                if not data[opened + 1 : one.start()].replace(b"const", b"").strip():
+                    end = _operand(data, one.end())
+                    kind: Kind = "twice" if len(one[1]) > 1 else "pointer"
+                    if end is not None:
+                        yield from self._judged(data, opened, end, kind, path)
+            elif callee is not None and number and callee not in _OF_TYPES:
+                end = _closing(data, opened)
+                if end is not None and not _is_declaring(data, opened - len(callee)):
+                    start = data.rfind(callee, 0, opened)
+                    yield from self._judged(data, start, end, "pointer", path)
+        alias = self._compiled(rb"typedef\s+struct\s+(?:%s)\b" % self._tags)
+        for one in alias.finditer(data):
+            yield one.start(), "a record that holds contexts has another name by a typedef"
+
+    def _reached(self, data: bytes, path: str, functions: list[bytes]) -> Iterator[tuple[int, str]]:
         """Yield where a call, or what a pointer TWICE leads to, stands in for a variable."""
         for name in functions:
             for at in places(data, name) if name in data else ():
                 end = _closing(data, at + len(name))
-                reason = self._why(data, at, end, False, path, 0) if end is not None else None
-                if reason is not None:
-                    yield at, reason
-        for name in sorted(twice):
-            for at in places(data, name):
-                star = data.rfind(b"*", max(0, at - _NEAR), at)
-                if star < 0 or data[star + 1 : at].strip():
-                    continue
-                reason = self._why(data, star, at + len(name), False, path, 0)
-                if reason is not None:
-                    yield at, reason
+                if end is not None:
+                    start = at
+                    if data[at - 1 : at] in (b">", b"."):
+                        start = _base(data, at)
+                    yield from self._judged(data, start, end, "pointer", path)
+        for name in sorted(self._named[path].twice | self._shared.twice):
+            for at in places(data, name) if name in data else ():
+                start = _base(data, at) if data[at - 1 : at] in (b">", b".") else at
+                for where, reason in self._judged(data, start, at + len(name), "twice", path):
+                    if self._is_variable(data, at, name, "twice"):
+                        yield where, reason
+
+    def _sites(self, data: bytes, name: bytes, path: str) -> Iterator[tuple[int, str]]:
+        """Yield what is done with a variable or a member of a name."""
+        is_member = name in self._records[1] or name in self._pointing
+        for at in places(data, name):
+            behind = data[at + len(name) : at + len(name) + 2]
+            if behind == b"->" or (is_member and behind[:1] == b"."):
+                continue  # a member, which is looked at by its name
+            if behind[:1] in (b",", b")") and self._is_left_alone(data, at, path):
+                continue
+            yield from self._site(data, at, name, path)
+
+    def _is_left_alone(self, data: bytes, at: int, path: str) -> bool:
+        """Tell whether a name is declared here, or is given to what changes nothing by it."""
+        lead = data[at - 2 : at]
+        if lead == b" *":
+            return data.rfind(b"struct ", max(0, at - _LONGEST_TAG), at) >= 0
+        if lead == b", ":
+            opened, number = _opening(data, at)
+            called = _called(data, opened) if opened >= 0 else None
+            return called is not None and number in self._taking.get(called, ())
+        callee = _word_before(data, at - 2) if lead[1:] == b"(" else b""
+        if not callee or callee in _BEFORE:
+            return False
+        if 0 in self._taking.get(callee, ()) or callee in _TESTED:
+            return True
+        return self._given_to(callee, 0, "pointer", path, 0) is None
+
+    def _loaded(self, data: bytes, at: int, path: str) -> Iterator[tuple[int, str]]:
+        """Yield what is done with what a call yields that is given an array of pointers."""
+        opened, _ = _opening(data, at)
+        callee = _called(data, opened) if opened >= 0 else None
+        end = _closing(data, opened) if callee is not None else None
+        if callee is None or end is None:
+            return
+        if callee.decode() not in _FILLING and b"for_each" not in callee:
+            start = data.rfind(callee, 0, opened)
+            yield from self._judged(data, start, end, "pointer", path)
+
+    def _site(self, data: bytes, at: int, name: bytes, path: str) -> Iterator[tuple[int, str]]:
+        end = at + len(name)
+        if data[at - 1 : at] not in (b">", b"."):
+            if name in self._named[path].variables or name in self._shared.variables:
+                for where, reason in self._judged(data, at, end, "pointer", path):
+                    if self._is_variable(data, at, name, "pointer") or self._is_free(
+                        path, at, name
+                    ):
+                        yield where, reason
+            return
+        if name not in self._pointing and name not in self._records[1]:
+            return
+        start = _base(data, at)
+        if start == at:  # a designator: what it is set to is looked at
+            return
+        first: Kind = "record" if name in self._records[1] else "pointer"
+        found = [*self._judged(data, start, end, first, path)]
+        kind = self._kind(data, start, at, name) if found else None
+        if kind is not None:
+            yield from found if kind == first else self._judged(data, start, end, kind, path)
+
+    def _kind(self, data: bytes, start: int, at: int, name: bytes) -> Kind | None:
+        """Return what a member is; None where it is one of another record."""
+        holders, pointers = self._records[1].get(name, set()), self._pointing.get(name, set())
+        if name in self._opaque:
+            return "pointer"
+        root = re.match(rb"(\w+)\s*(?:->|\.)\s*\Z", data[start:at])
+        if root is not None:
+            function = max(data.rfind(b"\n}", 0, at), 0)
+            declared = set(
+                re.findall(
+                    rb"struct\s+(\w+)(?:\s|\*)(?:(?!struct)[^;(){}=])*?(?<!\w)%s\b" % root[1],
+                    data[function:at],
+                )
+            )
+            if declared and declared.isdisjoint(holders | pointers):
+                return None
+            if declared:
+                return "pointer" if declared.isdisjoint(holders) else "record"
+        if not holders or data[start:at].startswith(b"__entry"):
+            return "pointer"
+        step = re.search(rb"(\w+)\s*(?:\[[^\]]*\]\s*)*(?:->|\.)\s*\Z", data[start:at])
+        if pointers and step is not None:  # which of the two, by what it is a member of
+            outer = self._compiled(rb"struct\s+(\w+)(?:\s*\*[\s*]*|\s+)%s\s*[;\[]" % step[1])
+            texts = (text for text in self._texts.values() if step[1] in text)
+            tags = {tag for text in texts for tag in outer.findall(text)}
+            if tags and tags.isdisjoint(holders):
+                return "pointer" if tags & pointers else None
+        return "record"
+
+    def _is_variable(self, data: bytes, at: int, name: bytes, kind: Kind) -> bool:
+        """Tell whether a name is declared as such a pointer in the function around a place."""
+        start = max(data.rfind(b"\n}", 0, at), 0)
+        struct = rb"struct\s+(?:%s)\s*(?:\*[\s*]*(?:const\s+|__\w+\s+)*)?" % self._tags
+        listed = rb"(?:\w+\s*(?:=[^;,]*)?,\s*\*+\s*)*"
+        pattern = struct + listed + rb"\b%s\b\s*(\[?)" % re.escape(name)
+        declared = [*self._compiled(pattern).finditer(data, start, at + len(name) + 1)]
+        if not declared:
+            shared = self._shared.twice if kind == "twice" else self._shared.variables
+            return name in shared
+        nearest = declared[-1]
+        return (nearest[0].count(b"*") > 1 or nearest[1] == b"[") == (kind == "twice")
 
     def _is_free(self, path: str, at: int, name: bytes) -> bool:
         """Tell whether a macro names a variable of those who use it."""
@@ -118,60 +403,31 @@ class Holders:
         around = list(file.macros_around([at])) if file is not None else []
         return bool(around) and all(name.decode() not in (m.parameters or ()) for m in around)
 
-    def _placed(
-        self, path: str, data: bytes, at: int, reason: str
-    ) -> Iterator[tuple[Place, Definition, str, str]]:
-        file = self._index.file(path)
-        name = file.function_at(at) if file is not None else None
-        for one in file.functions.get(name or "", ()) if file is not None else ():
-            if one.start <= at < one.start + len(one.text):
-                line = data.count(b"\n", 0, at) + 1
-                yield Place(path, line, 1, one.name), one, "", reason
-        if file is not None and name is None:
-            line = data.count(b"\n", 0, at) + 1
-            for one in file.macros_around([at]):
-                yield Place(path, line, 1, one.name), one, "", reason
-
     @cached_property
-    def _records(self) -> tuple[frozenset[bytes], frozenset[bytes]]:
-        """Return the tags of the records that hold contexts, and their names within others."""
-        tags = {self._index.target.host.encode()}
-        members: set[bytes] = set()
-        todo = list(tags)
-        while todo:
-            tag = todo.pop()
-            held = re.compile(rb"struct %s\s+(\w+)\s*;" % re.escape(tag))
-            for data in self._texts.values():
-                for found in held.finditer(data) if b"struct " + tag in data else ():
-                    start = data.rfind(b"\n}", 0, found.start())
-                    heads = [m[1] for m in _HEAD.finditer(data, max(0, start), found.start())]
-                    if heads:
-                        members.add(found[1])
-                        if heads[0] not in tags:
-                            tags.add(heads[0])
-                            todo.append(heads[0])
-        return frozenset(tags), frozenset(members)
-
-    @cached_property
-    def _taking(self) -> frozenset[bytes]:
-        """The functions, and members of tables, that take a pointer to such a record."""
-        found: set[bytes] = set()
-        for tag in self._records[0]:
-            spelt = b"struct %s *" % tag
-            first = re.compile(re.escape(spelt[::-1]) + rb"(?:tsnoc )?\(\s*\)?(\w+)")
-            later = self._compiled(re.escape(spelt) + rb"(?<!\(%s)" % re.escape(spelt))
-            for data in self._texts.values():
-                if spelt not in data:
-                    continue
-                found.update(name[::-1] for name in first.findall(data[::-1]))
-                for one in later.finditer(data):
-                    opened = data.rfind(b"(", max(0, one.start() - _LONGEST), one.start())
-                    callee = _CALLEE.search(data, max(0, opened - 80), opened + 1)
-                    if opened >= 0 and callee is None:  # (*member)(...)
-                        callee = _CALLEE.search(data[max(0, opened - 80) : opened].rstrip(b") \n"))
-                    if callee is not None:
-                        found.add(callee[1])
-        return frozenset(found)
+    def _taking(self) -> dict[bytes, set[int]]:
+        """The functions, and members of tables, that take such a pointer, and where."""
+        found: dict[bytes, set[int]] = {}
+        pattern = self._compiled(rb"struct (?:%s) \*" % self._tags)
+        for data in self._texts.values():
+            for one in pattern.finditer(data):
+                start = one.start()
+                if data[start - 6 : start] == b"const ":
+                    start -= 6
+                opened, number = start - 1, 0
+                if data[opened:start] != b"(":
+                    opened = data.rfind(b"(", max(0, start - _LONGEST), start)
+                    between = data[opened:start]
+                    if opened < 0 or b";" in between or b"{" in between or b"}" in between:
+                        continue  # a variable
+                    number = between.count(b",")
+                lead = data[max(0, opened - _NEAR) : opened].rstrip()
+                callee = _word_before(lead, len(lead) - 1)
+                if not callee:
+                    lead = lead.rstrip(b") \n")
+                    callee = _word_before(lead, len(lead) - 1)
+                if callee:
+                    found.setdefault(callee, set()).add(number)
+        return found
 
     def _compiled(self, pattern: bytes) -> re.Pattern[bytes]:
         found = self._patterns.get(pattern)
@@ -179,30 +435,314 @@ class Holders:
             found = self._patterns[pattern] = re.compile(pattern)
         return found
 
-    def _given(self, data: bytes, name: bytes, path: str) -> Iterator[tuple[int, str]]:
-        """Yield where a pointer alone is given to what may change what it is to."""
-        turned = re.escape(name[::-1])
-        first = self._compiled(turned + rb"(?<=[,)]%s)\(\s*(\w+)" % turned)
-        for callee in {one[::-1] for one in first.findall(data[::-1])}:
-            reason = self._change(callee, 0, path)
-            if reason is not None:
-                call = re.compile(rb"\b" + re.escape(callee) + rb"\s*\(%s\s*[,)]" % re.escape(name))
-                for one in call.finditer(data):
-                    if not self._is_called_variable(data, one.start(), callee):
-                        yield one.end() - 1, f"{name.decode()} {reason}"
-        later = self._compiled(re.escape(name) + rb"(?<=, %s)\s*[,)]" % re.escape(name))
-        for one in later.finditer(data):
-            lead = data[max(0, one.start() - _LONGEST) : one.start()].rstrip()
-            reason = self._handed(data, lead, one.start(), name.decode(), path, 0)
-            if reason is not None:
-                yield one.start(), reason
+    # -- what is done with one ---------------------------------------------------------------
 
-    def _is_variable(self, data: bytes, at: int, name: bytes) -> bool:
-        """Tell whether a name is declared as such a pointer in the function around a place."""
-        start = max(data.rfind(b"\n}", 0, at), 0)
-        struct = rb"struct\s+(?:%s)\s*\*\s*(?:const\s+)?%s\b"
-        tags = b"|".join(sorted(self._records[0]))
-        return re.search(struct % (tags, re.escape(name)), data[start:at]) is not None
+    def _judged(
+        self, data: bytes, start: int, end: int, kind: Kind, path: str
+    ) -> Iterator[tuple[int, str]]:
+        """Yield the place of an expression and why it may be changed, if it may."""
+        line = data.rfind(b"\n", 0, start) + 1
+        if data.count(b'"', line, start) % 2:
+            return  # in a string
+        in_macro = data[line : line + 1] == b"#" or data[line - 2 : line - 1] == b"\\"
+        if not in_macro and data.find(b"\\\n", end, data.find(b"\n", end) + 1) >= 0:
+            in_macro = True
+        if in_macro and in_directive(data, start):
+            yield from self._in_macro(data, start, end, kind, path)
+            return
+        use = self._use(data, start, end, kind, path, 0)
+        if use is not None and use.reason:
+            yield start, use.reason
+
+    def _in_macro(
+        self, data: bytes, start: int, end: int, kind: Kind, path: str
+    ) -> Iterator[tuple[int, str]]:
+        """Judge a use in the body of a macro, which may amount to the record itself."""
+        first = data.rfind(b"\n", 0, start) + 1
+        while first > 1 and data[first - 2 : first - 1] == b"\\":
+            first = data.rfind(b"\n", 0, first - 1) + 1
+        head = _MACRO.match(data, first)
+        if head is None or start < head.end():
+            return
+        last = data.find(b"\n", end)
+        while last > 0 and data[last - 1 : last] == b"\\":
+            last = data.find(b"\n", last + 1)
+        body = data[head.end() : last if last >= 0 else len(data)].replace(b"\\\n", b"  ")
+        outer, self._parameters = self._parameters, _listed(head[2])
+        use = self._use(body, start - head.end(), end - head.end(), kind, path, 1)
+        self._parameters = outer
+        if use is not None and use.value is not None:
+            self._amounting[head[1].decode()] = use.value
+        elif use is not None:
+            yield start, use.reason
+
+    def _use(
+        self, text: bytes, start: int, end: int, kind: Kind, path: str, depth: int
+    ) -> Use | None:
+        """Follow a record, or a pointer, outwards to its use: why it may change, None if not."""
+        what = " ".join(text[start:end].decode("utf-8", "replace").split())
+        for _ in range(MAX_STEPS):
+            left, right = _left(text, start), _right(text, end)
+            lead, mark, two = (
+                text[left : left + 1] if left >= 0 else b"",
+                text[right : right + 1],
+                text[right : right + 2],
+            )
+            if _word_before(text, left) in (b"struct", b"union", b"enum"):
+                return None  # a tag of the same name
+            if depth and not lead and not mark:
+                return Use(value=kind)
+            # What stands behind binds first.
+            if two == b"->" or (mark == b"." and text[right : right + 3] != b"..."):
+                return None  # a member, which is looked at by its name
+            if mark == b"[":
+                closing = _closing(text, right)
+                if closing is None:
+                    return Use(f"{what} is indexed")
+                kind, end = _POINTED.get(kind, kind), closing
+                continue
+            if mark == b"(" and text[start:end][-1:] != b")":
+                return Use(f"{what} is called")
+            if two in (b"++", b"--") or text[left - 1 : left + 1] in (b"++", b"--"):
+                return Use(f"{what} is moved")
+            # Then what stands in front.
+            if lead == b"&" and text[left - 1 : left] != b"&":
+                if _is_binary(text, left) or kind == "twice":
+                    return Use(f"{what} is used in arithmetic")
+                if kind == "binding" or (kind == "pointer" and self._binds(text, start, end)):
+                    return Use(f"the address of {what}, which binds a context, is used")
+                kind, start = _POINTING[kind], left
+                continue
+            if lead == b"*":
+                if _is_declaring(text, start):
+                    return None
+                if _is_binary(text, left):
+                    return Use(f"{what} is used in arithmetic")
+                if kind == "record":
+                    return Use(f"{what} is used as a pointer")
+                kind, start = _POINTED[kind], left
+                continue
+            if lead == b"!":
+                return None
+            if lead == b"[":
+                is_named = mark == b"]" and _right_after(text, right + 1) == b'"'
+                return None if is_named else Use(f"{what} is used in arithmetic")
+            if lead == b"(" and mark == b")" and _called(text, left) is None:
+                if text[left - 1 : left] == b'"' or text[_left(text, left) :][:1] == b'"':
+                    return self._operand_of(text, left, what)
+                outer = _left(text, left)
+                if text[outer : outer + 1] in (b")", b"]") and not _is_cast(text, outer):
+                    if _right_after(text, right + 1) not in (b"->", b".", b"="):
+                        return None if _is_call(text, outer) else self._statement(text, right + 1)
+                start, end = left, right + 1
+                continue
+            if lead == b")" and _is_cast(text, left):
+                cast = _CAST.search(text, max(0, left - 2 * _NEAR), left + 1)
+                assert cast is not None
+                spelt = cast[0]
+                if spelt.strip(b"() \t\n") == b"void":
+                    return None
+                if not self._is_ours(spelt):
+                    if _by_table(text, end) and path.startswith(self._index.target.generic):
+                        return None  # the statistics, whose members a table lists
+                    return Use(f"{what} is taken for another type")
+                kind = "twice" if spelt.count(b"*") > 1 else "pointer"
+                start = cast.start()
+                continue
+            # Then operators with two sides.
+            if two in (b"==", b"!=", b"&&", b"||", b"<=", b">=") or mark in (b"<", b">"):
+                return None
+            pair = text[left - 1 : left + 1]
+            if pair in (b"==", b"!=", b"&&", b"||", b"<=", b">=") or lead in (b"<", b">"):
+                return None
+            if mark == b"?" and _right_after(text, right + 1) != b":":
+                return None
+            if mark in (b"+", b"-", b"*", b"/", b"%", b"^", b"|", b"&") or (
+                lead in (b"+", b"-", b"/", b"%", b"^", b"|", b"~")
+            ):
+                return Use(f"{what} is moved")
+            if mark == b"=":
+                if kind == "binding":
+                    return Use(f"{what} is bound to another context")
+                return Use(f"{what} is stored to as a whole") if kind == "record" else None
+            if lead in (b"?", b":") or mark in (b"?", b":"):
+                span = _conditional(text, start, end)
+                if span is not None:
+                    start, end = span
+                    continue
+                if mark == b":":
+                    return Use(f"{what} is used in a form that is not understood")
+                lead = b";"  # behind a label
+            if lead == b"=":
+                if pair[:1] in b"+-*/%&|^<>" and pair[:1]:
+                    return Use(f"{what} is used in arithmetic")
+                return None if kind == "record" else self._kept(text, left, what, kind, path, depth)
+            if mark in (b",", b")") or lead in (b"(", b","):
+                opened, number = _opening(text, start)
+                if opened < 0:
+                    if text[left : left + 1] == b"{" or _around(text, start) == b"{":
+                        return None if kind == "record" else Use(f"{what} is kept in a record")
+                    return None  # one of several declarations or statements
+                callee = _called(text, opened)
+                if callee is None:
+                    outer = _left(text, opened)
+                    if text[outer : outer + 1] == b'"':
+                        return self._operand_of(text, opened, what)
+                    if text[outer : outer + 1] in (b")", b"]"):
+                        return None  # called through an expression, declared with its types
+                    if mark != b")":
+                        return None  # dropped by a comma
+                    start, end = opened, right + 1
+                    continue
+                if mark not in (b",", b")"):
+                    return Use(f"{what} is used in a form that is not understood")
+                if kind == "pointer" and self._binds(text, start, end):
+                    kind = "binding"
+                use = self._handed(text, opened, callee, number, kind, path, depth)
+                if use is None or use.value is None:
+                    return None if use is None else Use(f"{what} {use.reason}")
+                closing = _closing(text, opened)
+                if closing is None:
+                    return Use(f"{what} is given to {callee.decode()}()")
+                start, end, kind = text.rfind(callee, 0, opened), closing, use.value
+                continue
+            word = _word_before(text, left)
+            if word == b"return":
+                return (
+                    None
+                    if kind == "record" or _returns_pointer(text, start, depth)
+                    else Use(f"{what} is returned as another type")
+                )
+            if mark == b";" and text[_right(text, right + 1) :][:1] == b"}":
+                closing = _right(text, right + 1)
+                if text[_right(text, closing + 1) :][:1] == b")":
+                    group = _matching(text, closing)
+                    outer = _left(text, group) if group is not None else -1
+                    if group is not None and text[outer : outer + 1] == b"(":
+                        start, end = outer, _right(text, closing + 1) + 1
+                        continue
+            if mark == b"}":
+                return None if kind == "record" else Use(f"{what} is kept in a record")
+            if mark in (b";", b"") or word or lead in (b"{", b"}", b";", b")", b""):
+                return None  # a statement, or a declaration of another type
+            return Use(f"{what} is used in a form that is not understood")
+        return Use(f"{what} is used in a form that is not understood")
+
+    def _binds(self, text: bytes, start: int, end: int) -> bool:
+        """Tell whether an expression is the member that says which context is in use."""
+        word = _word_before(text, end - 1)
+        ahead = before(text, end - len(word))
+        return word in self._bindings and start < end - len(word) and ahead.endswith((b"->", b"."))
+
+    @cached_property
+    def _bindings(self) -> frozenset[bytes]:
+        return frozenset(name.encode() for name in self._tree.held(rb"\*"))
+
+    def _statement(self, text: bytes, end: int) -> Use | None:
+        """Judge a parenthesis that begins a statement."""
+        return None if _right_after(text, end) != b"[" else Use("a record is indexed")
+
+    def _operand_of(self, text: bytes, opened: int, what: str) -> Use | None:
+        """Judge an operand of assembler text: it may be used by the offsets of members."""
+        start = text.rfind(b";", 0, opened) + 1
+        end = text.find(b";", opened)
+        around = text[start : end if end >= 0 else len(text)]
+        contexts = {*self._tree.held(), *self._tree.held(rb"\*")}
+        if b"offsetof" in around and not contexts & set(
+            re.findall(r"\w+", around.decode("utf-8", "replace"))
+        ):
+            return None
+        return Use(f"{what} is an operand of assembler text")
+
+    def _is_ours(self, text: bytes) -> bool:
+        return self._compiled(rb"\bstruct\s+(?:%s)\b" % self._tags).search(text) is not None
+
+    def _alike(
+        self, text: bytes, at: int, name: bytes, kind: Kind, path: str, depth: int
+    ) -> Use | None:
+        """Judge the uses of a variable of the type of what it is set to, up to the end."""
+        end = text.find(b"\n}", at)
+        for one in places(text[: end if end >= 0 else len(text)], name):
+            use = self._use(text, one, one + len(name), kind, path, depth + 1) if one > at else None
+            if use is not None and depth < MAX_MACROS:
+                return use
+        return None
+
+    def _kept(
+        self, text: bytes, equals: int, what: str, kind: Kind, path: str, depth: int
+    ) -> Use | None:
+        """Judge what a pointer is kept in: is it one to such a record, or to some other?"""
+        found = _LEFT.search(text, max(0, equals - _LONGEST), equals)
+        if found is None:
+            last = _left(text, equals)
+            opened = _matching(text, last) if text[last : last + 1] == b")" else None
+            callee = _called(text, opened) if opened is not None else None
+            if opened is not None and callee is not None and callee.decode() in _YIELDING:
+                first = text[opened + 1 : last].partition(b",")[0].strip(b"& \t\n")
+                lead = text[: opened + 1] + first + b" "
+                return self._kept(lead + b"=", len(lead), what, kind, path, depth)
+            return Use(f"{what} is kept in what is not understood")
+        name, ahead = found[2], before(text, found.start())
+        refused = Use(f"{what} is kept in another type")
+        if found[1]:
+            if not self._is_pointer(name):
+                self._opaque.add(name)
+            return None
+        declared = self._compiled(_DECLARED.pattern).search(ahead[-2 * _NEAR :])
+        if declared is not None and declared[0].split()[0] not in (b"return", b"else"):
+            if b"typeof" in declared[0].partition(b"(")[0] or b"auto_type" in declared[0]:
+                return self._alike(text, equals, name, kind, path, depth)
+            is_ours = declared[0].startswith((b"struct", b"union")) and b"*" in declared[0]
+            return None if is_ours else refused
+        if ahead.endswith(b"*"):  # through a pointer to a pointer
+            known = name in self._named[path].twice or name in self._parameters
+            return None if known else refused
+        if name in self._parameters:
+            return None
+        start = max(text.rfind(b"\n}", 0, equals), 0)
+        kinds = re.compile(
+            rb"(?:\b(struct|union)\s+\w+|[\w)])\s*[*](?:[\s*]|const\b)*%s\s*(?=[;,=)\[])"
+            rb"|\b(struct|union)\s+\w+[^;(){}]*,\s*\*\s*%s\s*(?=[;,=])" % (name, name)
+        ).findall(text[start:equals])
+        if kinds:
+            return None if all(any(one) for one in kinds) else refused
+        return None if name in self._shared.variables | self._shared.twice else refused
+
+    def _is_pointer(self, member: bytes) -> bool:
+        """Tell whether a member of a name is declared as a pointer to some record."""
+        if member in self._pointing or member in self._shared.twice:
+            return True
+        pattern = self._compiled(rb"struct\s+\w+\s*\*+\s*%s\s*[;\[]" % re.escape(member))
+        return any(pattern.search(text) for text in self._texts.values() if member in text)
+
+    def _handed(
+        self,
+        text: bytes,
+        opened: int,
+        callee: bytes,
+        number: int,
+        kind: Kind,
+        path: str,
+        depth: int,
+    ) -> Use | None:
+        """Say what a call may do with a record, or a pointer: with its value, or as another."""
+        if callee in _TESTED or callee in _OF_TYPES:
+            return None
+        if kind != "record" and number in self._taking.get(callee, ()):
+            return None
+        name = callee.decode()
+        if name in _FILLING and number and not self._index.functions(name, path):
+            held = re.search(rb"(\w+)\s*,", text[opened:])
+            self._arrays.update({held[1]} if held is not None else ())
+            return None
+        if name in _KEEPING and number == 1 and not self._index.macros(name, path):
+            first = text[opened + 1 : text.find(b",", opened)].strip()
+            lead = text[: opened + 1] + first + b" "
+            return self._kept(lead + b"=", len(lead), first.decode(), kind, path, depth)
+        use = self._given_to(callee, number, kind, path, depth)
+        if use is None or self._is_called_variable(text, opened, callee):
+            return None
+        return use
 
     def _is_called_variable(self, data: bytes, at: int, name: bytes) -> bool:
         """Tell whether what is called is a variable: it is declared with its types."""
@@ -211,189 +751,74 @@ class Holders:
             re.search(rb"[\w*]\s*\b%s\s*[,);=]" % re.escape(name), data[start:at]) is not None
         )
 
-    # -- what is done with one ---------------------------------------------------------------
-
-    def _judged(
-        self, data: bytes, name: bytes, is_member: bool, path: str, depth: int = 0
-    ) -> Iterator[tuple[int, str]]:
-        """Yield where a text may change what a name is, or is a pointer to, and how."""
-        word = re.escape(name)
-        behind = rb"\s*(?:->|\.)" if is_member else rb"\s*->"
-        decl = b"".join(rb"(?<!struct %s \*%s)" % (tag, word) for tag in self._records[0])
-        alone = rb"" if depth else rb"(?:(?<!\w\(%s)(?<!, %s)|(?!\s*[,)]))" % (word, word)
-        site = self._compiled(word + rb"(?<![\w#]%s)(?!\w|%s)" % (word, behind) + decl + alone)
-        for found in site.finditer(data):
-            reason = self._why(data, found.start(), found.end(), is_member, path, depth)
-            if reason is not None:
-                yield found.start(), reason
-
-    def _why(
-        self, data: bytes, at: int, end: int, is_member: bool, path: str, depth: int
-    ) -> str | None:
-        """Say how a use of a record, or of a pointer to one, may change it; None if not."""
-        lead = data[max(0, at - _LONGEST) : at].rstrip()
-        what = data[at:end].decode("utf-8", "replace")
-        is_part = lead.endswith((b"->", b"."))
-        if is_part and not is_member:
-            return None  # a pointer that a record holds is not followed
-        if is_part:
-            expression = _EXPRESSION.search(lead, max(0, len(lead) - _NEAR))
-            lead = lead[: expression.start()].rstrip() if expression is not None else lead
-            if self._is_other(data, at, expression[0] if expression is not None else b""):
-                return None
-        rest = data[end : end + 40].lstrip()
-        if data.count(b'"', data.rfind(b"\n", 0, at) + 1, at) % 2:
-            return None  # in a string
-        while lead.endswith(b"(") and rest.startswith(b")") and not _is_call(lead):
-            lead, rest = lead[:-1].rstrip(), rest[1:].lstrip()
-        if rest.startswith(b"->"):
+    def _given_to(self, name: bytes, number: int, kind: Kind, path: str, depth: int) -> Use | None:
+        """Say what a call of some name may do with what is given to it."""
+        if name in self._parameters:
             return None
-        return self._use(data, at, lead, rest, what, is_part, path, depth)
-
-    def _use(
-        self,
-        data: bytes,
-        at: int,
-        lead: bytes,
-        rest: bytes,
-        what: str,
-        is_part: bool,
-        path: str,
-        depth: int,
-    ) -> str | None:
-        is_stored = rest.startswith(b"=") and not rest.startswith(b"==")
-        is_address = lead.endswith(b"&") and not lead.endswith(b"&&")
-        if is_address:
-            lead = lead[:-1].rstrip()
-        near = lead[-_NEAR:]
-        if rest.startswith(b"[") and (is_address or not is_part):
-            return f"{what} is indexed"
-        if lead.endswith(b"*") and not is_address:
-            if re.search(rb"(?:\bstruct\s+\w+|const|\*)\s*\*\Z", near) is not None:
-                return None  # a declaration
-            inner = near[:-1].rstrip()
-            if is_stored:
-                return f"what {what} points to is stored to"
-            if inner.endswith(b"="):
-                return None  # copied from
-            callee = _CALLEE.search(inner)
-            if inner.endswith(b"(") and callee is not None and callee[1] in _TESTED:
-                return None
-            return f"what {what} points to is used as a whole"
-        if is_stored and is_part and not is_address and not self._is_pointer(what, data):
-            return f"{what} is stored to as a whole"
-        if is_stored:
-            return None
-        if lead.endswith((b"(", b",")):
-            is_whole = is_part and not is_address and not self._is_pointer(what, data)
-            return self._handed(data, lead, at, what, path, depth, is_whole)
-        if lead.endswith(b"{") and is_address:
-            return f"the address of {what} is kept in a record"
-        if lead.endswith(b"=") and not lead.endswith((b"==", b"!=")):
-            return None if self._is_kept(near) else f"{what} is kept in another type"
-        if lead.endswith(b")") and _TYPE.search(near) is not None:
-            cast = _TYPE.search(near)
-            assert cast is not None
-            return None if self._is_ours(cast[0]) else f"{what} is taken for another type"
-        if rest[:1] in (b"+", b"-") and not is_part:
-            return f"{what} is moved"
-        return None
-
-    def _is_other(self, data: bytes, at: int, base: bytes) -> bool:
-        """Tell whether a member is one of a record that holds no context."""
-        name = re.match(rb"\(*(\w+)", base)
-        if name is None:
-            return False
-        start = max(data.rfind(b"\n}", 0, at), 0)
-        declared = re.findall(
-            rb"struct\s+(\w+)\s*\**\s*(?:const\s+)?%s\b" % name[1], data[start:at]
-        )
-        steps = re.findall(rb"(?:->|\.)(\w+)", base)
-        return bool(declared) and not steps and not self._records[0].intersection(declared)
-
-    def _is_pointer(self, member: str, data: bytes) -> bool:
-        """Tell whether a member of a name is declared as a pointer somewhere."""
-        word = member.encode()
-        return any(
-            re.search(rb"struct\s+\w+\s*\*+\s*%s\s*;" % word, text) is not None
-            for text in self._texts.values()
-            if word in text
-        )
-
-    def _is_ours(self, text: bytes) -> bool:
-        return any(re.search(rb"\bstruct\s+%s\b" % tag, text) for tag in self._records[0])
-
-    def _is_kept(self, lead: bytes) -> bool:
-        """Tell whether what a pointer is kept in is one to a record."""
-        declared = re.search(rb"([\w\s]+?)(\**)\s*\b(\w+)\s*=\Z", lead)
-        if declared is not None and declared[1].split():
-            return bool(re.search(rb"\bstruct\s+\w+\s*\Z", declared[1].rstrip())) and bool(
-                declared[2]
-            )
-        if re.search(rb"\)\s*\*+\s*\w+\s*=\Z", lead) is not None:
-            return False  # of a type that typeof() gives
-        return re.search(rb"[\w)\]]\s*=\Z", lead) is not None
-
-    def _handed(
-        self,
-        data: bytes,
-        lead: bytes,
-        at: int,
-        what: str,
-        path: str,
-        depth: int,
-        is_whole: bool = False,
-    ) -> str | None:
-        """Say whether a call may take a pointer, or a WHOLE record, for something else."""
-        opened, number = _opening(lead)
-        callee = _CALLEE.search(lead, max(0, opened - 80), opened + 1) if opened >= 0 else None
-        if callee is None:
-            return None  # what is called is no name, and declared with its types
-        if is_whole and callee[1] not in _TESTED:
-            return f"{what} is given to {callee[1].decode()}() as a whole"
-        reason = self._change(callee[1], number, path, depth)
-        if reason is None or self._is_called_variable(data, at, callee[1]):
-            return None
-        return f"{what} {reason}"
-
-    def _change(self, name: bytes, number: int, path: str, depth: int = 0) -> str | None:
-        """Say how a call of some name may change what an argument points to."""
-        if name in self._taking or name in _TESTED or name in self._parameters:
-            return None
-        key = name + b"/%d" % number
+        key = (name, number, kind)
         if key not in self._callees:
             self._callees[key] = None
-            self._callees[key] = self._taken(name.decode(), number, path, depth)
+            self._callees[key] = self._taken(name.decode(), number, kind, path, depth)
         return self._callees[key]
 
-    def _taken(self, name: str, number: int, path: str, depth: int) -> str | None:
+    def _taken(self, name: str, number: int, kind: Kind, path: str, depth: int) -> Use | None:
         target = self._index.target
-        if name in names_of("pointer_keeper") | names_of("reading_macro") or name.startswith(
-            "trace_"
-        ):
-            return None
         macros = self._index.macros(name, path)
+        is_own = any(one.file.startswith(target.ours) for one in macros)
+        if kind == "binding" and not is_own and number == 0 and name in (*_KEEPING, "xchg"):
+            return Use(f"is bound to another context by {name}()")
+        if name in _YIELDING and not is_own:
+            return Use(value=kind) if number == 0 else None
+        if name in names_of("pointer_keeper") | names_of("reading_macro") or name in _KEEPING:
+            return None
+        if name.startswith("trace_"):
+            return None
+        values: Use | None = None
         for macro in macros if depth < MAX_MACROS else ():
             given = macro.parameters or ()
             if number < len(given):
-                outer, self._parameters = self._parameters, frozenset(n.encode() for n in given)
-                used = self._judged(macro.text, given[number].encode(), False, path, depth + 1)
-                reason = next(used, None)
-                self._parameters = outer
-                if reason is not None:
-                    return f"is given to the macro {name}(), where {reason[1]}"
+                use = self._worst(macro, given[number].encode(), kind, path, depth + 1)
+                if use is not None and use.reason:
+                    return Use(f"is given to the macro {name}(), where {use.reason}")
+                values = values or use
         if macros or name.isupper():
-            return None
+            return values
+        if kind == "record":
+            if self._index.functions(name, path):
+                return None  # by its value
+            return Use(f"is given to {name}() as a whole")
         if is_builtin(name, target) and name not in ("memset", "memcpy", "swap", "xchg"):
             return None
         for head in self._heads(name, path):
             listed = split_arguments(head.partition("(")[2].rpartition(")")[0])
             if number >= len(listed) or ("*" in listed[number] and "struct" not in listed[number]):
-                return f"is given to {name}(), which takes no such pointer"
+                return Use(f"is given to {name}(), which takes no such pointer")
             return None
-        if self._is_member(name) or name.startswith(target.calls):
+        if name.startswith(target.calls) or self._is_member(name):
             return None
-        return f"is given to {name}(), of which no definition was found"
+        return Use(f"is given to {name}(), of which no definition was found")
+
+    def _worst(
+        self, macro: Definition, name: bytes, kind: Kind, path: str, depth: int
+    ) -> Use | None:
+        """Judge what a macro does with what it is given by a name."""
+        outer = self._parameters
+        self._parameters = frozenset(one.encode() for one in macro.parameters or ())
+        body = macro.text.replace(b"\\\n", b"  ")
+        values: Use | None = None
+        try:
+            for at in places(body, name):
+                if b"#" in (body[at - 1 : at], body[_right(body, at + len(name)) :][:1]):
+                    continue
+                if data_is_string(body, at):
+                    continue
+                use = self._use(body, at, at + len(name), kind, path, depth)
+                if use is not None and use.reason:
+                    return use
+                values = values or use
+        finally:
+            self._parameters = outer
+        return values
 
     def _heads(self, name: str, path: str) -> Iterator[str]:
         """Yield a function from its name on to its parameters, as it is defined or declared."""
@@ -412,41 +837,339 @@ class Holders:
 
     def _is_member(self, name: str) -> bool:
         """Tell whether a name is declared as a pointer to a function."""
-        spelt = (b"(*%s)(" % name.encode(), b"(* %s)(" % name.encode())
-        return any(one in text for text in self._texts.values() for one in spelt)
+        return name.encode() in self._members
+
+    @cached_property
+    def _members(self) -> frozenset[bytes]:
+        """The names that are declared as pointers to functions."""
+        pattern = self._compiled(rb"\(\* ?(\w+)\)\(")
+        return frozenset(name for text in self._texts.values() for name in pattern.findall(text))
 
 
-def _is_call(lead: bytes) -> bool:
-    """Tell whether a parenthesis at the end of a text opens arguments."""
-    before = lead[:-1].rstrip()
-    return before.endswith((b")", b"]")) or before[-1:].isalnum() or before.endswith(b"_")
+# -- reading C by its brackets -----------------------------------------------------------------
+
+_PAIRS = {b"(": b")", b"[": b"]", b"{": b"}"}
+_CLOSERS = {value: key for key, value in _PAIRS.items()}
+_OF_WORDS = frozenset(i for i in range(256) if re.match(rb"\w", bytes((i,))))
 
 
-def _closing(data: bytes, at: int) -> int | None:
-    """Return where the arguments of a call end that begin at a place, None where none do."""
-    if data[at : at + 1] != b"(":
+def _left(text: bytes, at: int) -> int:
+    """Return the place of the last byte in front of a place, blanks and directives aside."""
+    here = at
+    while True:
+        lead = text[max(0, here - _LONGEST) : here]
+        bare = lead.rstrip()
+        if not bare and len(lead) == _LONGEST:
+            here -= _LONGEST
+            continue
+        last = here - len(lead) + len(bare) - 1
+        if b"\n" not in text[last + 1 : here]:
+            return last
+        line = text.rfind(b"\n", 0, last) + 1
+        while line > 1 and text[line - 2 : line - 1] == b"\\":
+            line = text.rfind(b"\n", 0, line - 1) + 1
+        if not text[line : line + _NEAR].lstrip(b" \t").startswith(b"#"):
+            return last
+        here = line
+
+
+def _word_before(text: bytes, at: int) -> bytes:
+    """Return the word that ends at a place, nothing where none does."""
+    start = at
+    while start >= 0 and text[start] in _OF_WORDS:
+        start -= 1
+    return text[start + 1 : at + 1]
+
+
+def _right(text: bytes, at: int) -> int:
+    """Return the place of the first byte from a place on, blanks and directives aside."""
+    here, size = at, len(text)
+    while here < size:
+        mark = text[here : here + 1]
+        if mark.isspace():
+            here += 1
+        elif mark == b"#" and text[text.rfind(b"\n", 0, here) + 1 : here].strip() == b"":
+            here = text.find(b"\n", here)
+            while here > 0 and text[here - 1 : here] == b"\\":
+                here = text.find(b"\n", here + 1)
+            if here < 0:
+                return size
+        else:
+            return here
+    return size
+
+
+def _right_after(text: bytes, at: int) -> bytes:
+    """Return the operator that stands behind a place."""
+    right = _right(text, at)
+    return b"->" if text[right : right + 2] == b"->" else text[right : right + 1]
+
+
+def _closing(text: bytes, at: int) -> int | None:
+    """Return where the bracket ends that opens at a place, blanks aside; None where none does."""
+    here = _right(text, at)
+    if text[here : here + 1] not in (b"(", b"["):
         return None
     depth = 0
-    for end in range(at, min(len(data), at + _LONGEST)):
-        depth += {40: 1, 41: -1}.get(data[end], 0)
-        if depth == 0:
-            return end + 1
+    for end in range(here, min(len(text), here + 4 * _LONGEST)):
+        mark = text[end : end + 1]
+        if mark in _PAIRS:
+            depth += 1
+        elif mark in _CLOSERS:
+            depth -= 1
+            if depth == 0:
+                return end + 1
     return None
 
 
-def _opening(lead: bytes) -> tuple[int, int]:
-    """Return where the call opens within which a text ends, and the number of the argument."""
-    depth = number = 0
-    for position in range(len(lead) - 1, -1, -1):
-        mark = lead[position : position + 1]
-        if mark in (b"(", b"{", b"["):
-            if depth == 0:
-                return (position, number) if mark == b"(" else (-1, 0)
+def _matching(text: bytes, at: int) -> int | None:
+    """Return where the bracket opens that a place closes."""
+    depth = 0
+    for here in range(at, max(-1, at - 8 * _LONGEST), -1):
+        mark = text[here : here + 1]
+        if mark in _CLOSERS:
+            depth += 1
+        elif mark in _PAIRS:
             depth -= 1
-        elif mark in (b")", b"}", b"]"):
+            if depth == 0:
+                return here
+    return None
+
+
+def _opening(text: bytes, at: int) -> tuple[int, int]:
+    """Return the parenthesis within which a place lies, and the number of the argument.
+
+    It is -1 where that is another bracket, or none.
+    """
+    depth = number = 0
+    for here in range(at - 1, max(-1, at - 8 * _LONGEST), -1):
+        mark = text[here : here + 1]
+        if mark in _PAIRS:
+            if depth == 0:
+                return (here, number) if mark == b"(" else (-1, 0)
+            depth -= 1
+        elif mark in _CLOSERS:
             depth += 1
         elif mark == b"," and depth == 0:
             number += 1
         elif mark == b";" and depth == 0:
             return -1, 0
     return -1, 0
+
+
+def _around(text: bytes, at: int) -> bytes:
+    """Return the bracket within which a place lies, nothing where a statement begins before it."""
+    depth = 0
+    for here in range(at - 1, max(-1, at - 8 * _LONGEST), -1):
+        mark = text[here : here + 1]
+        if mark in _PAIRS:
+            if depth == 0:
+                lead = text[_left(text, here) :][:1]
+                return mark if lead in (b"=", b"(", b",", b"{", b")") and lead else b""
+            depth -= 1
+        elif mark in _CLOSERS:
+            depth += 1
+        elif mark == b";" and depth == 0:
+            return b""
+    return b""
+
+
+def _called(text: bytes, opened: int) -> bytes | None:
+    """Return the name of what is called by a parenthesis; None where it groups."""
+    left = _left(text, opened)
+    word = _word_before(text, left)
+    return word if word and word not in _BEFORE else None
+
+
+def _is_call(text: bytes, closing: int) -> bool:
+    """Tell whether what a bracket closes is called by the parenthesis behind it."""
+    opened = _matching(text, closing)
+    return opened is not None and (_called(text, opened) or b"") not in _TESTED
+
+
+def _is_binary(text: bytes, at: int) -> bool:
+    """Tell whether an operator has an operand in front."""
+    left = _left(text, at)
+    lead = text[left : left + 1] if left >= 0 else b""
+    if lead == b")":
+        return not _is_cast(text, left) and not _ends_condition(text, left)
+    if lead == b"]":
+        return True
+    word = _word_before(text, left)
+    return bool(word) and word not in _BEFORE and word not in _TESTED
+
+
+def _ends_condition(text: bytes, closing: int) -> bool:
+    """Tell whether a parenthesis is that of if (), while () or of a macro that loops."""
+    opened = _matching(text, closing)
+    called = _called(text, opened) if opened is not None else None
+    return called is not None and (called in _TESTED or b"for_each" in called)
+
+
+def _is_cast(text: bytes, closing: int) -> bool:
+    """Tell whether a parenthesis that closes at a place holds a type, and is no operand."""
+    found = _CAST.search(text, max(0, closing - 2 * _NEAR), closing + 1)
+    if found is None:
+        return False
+    inside = found[0].strip(b"() \t\n")
+    left = _left(text, found.start())
+    lead = text[left : left + 1] if left >= 0 else b""
+    word = _word_before(text, left)
+    if lead == b")" and not _is_cast(text, left):
+        return _ends_condition(text, left)
+    if lead == b"]" or (word and word not in _BEFORE):
+        return False
+    return b"*" in inside or b" " in inside or inside in _NUMBERS or inside.startswith(b"u")
+
+
+_NUMBERS = frozenset(
+    {b"void", b"char", b"short", b"int", b"long", b"unsigned", b"bool", b"u8", b"u16", b"u32",
+     b"u64", b"s8", b"s16", b"s32", b"s64", b"uintptr_t", b"ulong", b"size_t", b"gpa_t", b"gva_t"}
+)  # fmt: skip
+
+
+def _is_declaring(text: bytes, start: int) -> bool:
+    """Tell whether a type stands in front of a place, stars aside."""
+    ahead = text[max(0, start - 2 * _NEAR) : start]
+    return _DECLARED.search(ahead) is not None or (
+        re.search(rb"(?:[;{}(,]|\A)\s*(?:const\s+)?(?!return\b|else\b|case\b)\w+\s+\*+\s*\Z", ahead)
+        is not None
+    )
+
+
+def _base(text: bytes, at: int) -> int:
+    """Return where the expression begins of which a member stands at a place."""
+    start = at
+    while True:
+        left = _left(text, start)
+        if text[left : left + 1] == b".":
+            step = left
+        elif text[left - 1 : left + 1] == b"->":
+            step = left - 1
+        else:
+            return start
+        here = _left(text, step)
+        is_bracket = False
+        while text[here : here + 1] in (b")", b"]"):
+            opened = _matching(text, here)
+            if opened is None:
+                return step
+            is_bracket = text[opened : opened + 1] == b"("
+            start = opened
+            here = _left(text, opened)
+            if is_bracket and text[here : here + 1] in (b")", b"]"):
+                break  # a cast, or called through an expression
+        word = _word_before(text, here)
+        if word and word not in _BEFORE:
+            start = here + 1 - len(word)
+        elif not is_bracket and start >= step:
+            return at  # a designator
+
+
+def _operand(text: bytes, at: int) -> int | None:
+    """Return where the operand ends of a cast that ends at a place; None where none follows."""
+    here = _right(text, at)
+    while text[here : here + 1] in (b"&", b"*"):
+        here = _right(text, here + 1)
+    if text[here : here + 1] == b"(":
+        closing = _closing(text, here)
+        if closing is None:
+            return None
+        after = text[_right(text, closing) :][:1]
+        if after and (after.isalnum() or after in b"_&("):
+            return _operand(text, closing)  # another cast
+        here = closing
+    else:
+        word = re.compile(rb"\w+").match(text, here)
+        if word is None:
+            return None
+        here = word.end()
+    while True:
+        right = _right(text, here)
+        if text[right : right + 1] in (b"(", b"["):
+            closing = _closing(text, right)
+            if closing is None:
+                return None
+            here = closing
+            continue
+        step = re.compile(rb"(?:->|\.)\s*\w+").match(text, right)
+        if step is None:
+            return here
+        here = step.end()
+
+
+def _conditional(text: bytes, start: int, end: int) -> tuple[int, int] | None:
+    """Return the conditional expression of which a place is an arm; None where it is none."""
+    here, depth, has_question = start - 1, 0, False
+    while here >= 0:
+        mark = text[here : here + 1]
+        if mark in _CLOSERS:
+            depth += 1
+        elif mark in _PAIRS:
+            if depth == 0:
+                break
+            depth -= 1
+        elif depth == 0:
+            if mark in (b";", b","):
+                break
+            if mark == b"?":
+                has_question = True
+            if (
+                mark == b"="
+                and text[here - 1 : here] not in (b"=", b"!", b"<", b">")
+                and (text[here + 1 : here + 2] != b"=")
+            ):
+                break
+            if mark == b"n" and text[here - 5 : here + 1] == b"return":
+                break
+        here -= 1
+    first = _right(text, here + 1)
+    last, depth = end, 0
+    while last < len(text):
+        mark = text[last : last + 1]
+        if mark in _PAIRS:
+            depth += 1
+        elif mark in _CLOSERS:
+            if depth == 0:
+                break
+            depth -= 1
+        elif depth == 0:
+            if mark in (b";", b","):
+                break
+            if mark == b"?":
+                has_question = True
+        last += 1
+    last = len(text[:last].rstrip())
+    return (first, last) if has_question and (first, last) != (start, end) else None
+
+
+def _returns_pointer(text: bytes, at: int, depth: int) -> bool:
+    """Tell whether the function around a place returns a pointer to a record."""
+    if depth:
+        return False
+    body = text.rfind(b"\n{", 0, at)
+    head = max(text.rfind(mark, 0, body) for mark in (b"\n\n", b"}\n", b";\n", b"*/"))
+    pattern = rb"\bstruct\s+\w+\s*\*(?:[\s*]|const\b|__\w+\b)*\w+\s*\("
+    return re.search(pattern, text[head:body]) is not None
+
+
+def _record_around(text: bytes, at: int) -> bytes | None:
+    """Return the tag of the record in whose definition a place lies."""
+    start = text.rfind(b"\n}", 0, at)
+    heads = [m[1] for m in _HEAD.finditer(text, max(0, start), at)]
+    return heads[0] if heads else None
+
+
+def _by_table(text: bytes, at: int) -> bool:
+    """Tell whether an offset is added that some entry of a table holds."""
+    right = _right(text, at)
+    return re.compile(rb"\+\s*(?:\w+->)?offset\)").match(text, right) is not None
+
+
+def _listed(parameters: bytes | None) -> frozenset[bytes]:
+    return frozenset(re.findall(rb"\w+", parameters or b""))
+
+
+def data_is_string(text: bytes, at: int) -> bool:
+    """Tell whether a place lies in a string."""
+    return text.count(b'"', text.rfind(b"\n", 0, at) + 1, at) % 2 == 1

@@ -56,7 +56,7 @@ class Told(NamedTuple):
     """What the text says of some members by itself, before anything is run."""
 
     mentions: dict[str, tuple[Mention, ...]]
-    wholes: tuple[tuple[Place, Definition, str, str], ...]
+    wholes: tuple[tuple[Place, Definition | None, str, str], ...]
     """Where a context may be changed as a whole: place, function, context, reason."""
     pasted: tuple[tuple[Place, str, str], ...]
     parts: tuple[tuple[Place, str, str], ...]
@@ -112,7 +112,7 @@ class Ledger:
             for mention in told.mentions[name]:
                 self._account(mention, name in roles)
         for place, function, context, reason in told.wholes:
-            if not self.is_executed(function):
+            if function is None or not self.is_executed(function):
                 self._doubt_whole(place, context, reason)
         for place, name, macro in told.pasted:
             reason = f"{macro}() pastes the name of {name}"
