@@ -33,6 +33,7 @@ MAX_STEPS = 40
 """How many operators are gone through from a record outwards to its use."""
 
 _HEAD = re.compile(rb"\b(?:struct|union)\s+(\w+)\s*\{")
+_PLAIN = re.compile(rb"(?:struct|union) \w+ \*(?:const )?\w+ \Z")
 _LEFT = re.compile(rb"(?:(->|\.)\s*)?\b(\w+)\s*(?:\[[^\]]*\]\s*)*\Z")
 _MACRO = re.compile(rb"[ \t]*#[ \t]*define[ \t]+(\w+)(?:\(([\w\s,.]*)\))?")
 _CAST = re.compile(
@@ -672,7 +673,10 @@ class Holders:
         self, text: bytes, equals: int, what: str, kind: Kind, path: str, depth: int
     ) -> Use | None:
         """Judge what a pointer is kept in: is it one to such a record, or to some other?"""
-        found = _LEFT.search(text, max(0, equals - _LONGEST), equals)
+        lead = text[max(0, equals - _NEAR) : equals]
+        if _PLAIN.search(lead) is not None:
+            return None  # a variable that is declared as a pointer to a record
+        found = _LEFT.search(text, equals - len(lead), equals)
         if found is None:
             last = _left(text, equals)
             opened = _matching(text, last) if text[last : last + 1] == b")" else None
