@@ -60,6 +60,7 @@ HELPERS = """
 #define ARCH_OF(v) (&(v)->arch)
 #define RUNNING() this_cpu_read(running)
 #define BIND(p, m) ((p) = (m))
+#define MMU_OF(v, x) ((v)->arch.x##_mmu)
 
 static struct kvm_vcpu_arch *arch_of(struct kvm_vcpu *v)
 {
@@ -147,7 +148,10 @@ CHANGES = (
     "struct kvm_vcpu *(*pick)(void) = NULL;\n\n\tmemset(pick(), 0, count);",
     "__auto_type p = &vcpu->arch;\n\n\tmemset(p, 0, count);",
     "if (count)\n#ifdef CONFIG_X\n\t\t*vcpu = *last;\n#endif\n\tcount = 0;",
+    "union { struct kvm_vcpu *v; u8 *b; } u;\n\n\tu.v = vcpu;\n\tu.b[count] = 0;",
     # the same with a context
+    "memset(&MMU_OF(vcpu, root), 0, count);",
+    "union { struct kvm_mmu *m; u8 *b; } u;\n\n\tu.m = &vcpu->arch.root_mmu;\n\tu.b[count] = 0;",
     "memset(mmu_of(vcpu), 0, count);",
     "*mmu_of(vcpu) = vcpu->arch.guest_mmu;",
     "memset((struct kvm_mmu *)opaque, 0, count);",

@@ -118,6 +118,8 @@ class Holders:
         """Those of the macro at hand: what it calls by one is what it is given."""
         self._opaque: set[bytes] = set()
         """The members of other types in which such a pointer is kept."""
+        self._members_of: dict[bytes, str] = {}
+        """What members of a name are, in which such a pointer is kept."""
         self._arrays: set[bytes] = set()
         """The members that are arrays in which such pointers are kept."""
         self._amounting: dict[str, Kind] = {}
@@ -689,9 +691,11 @@ class Holders:
         name, ahead = found[2], before(text, found.start())
         refused = Use(f"{what} is kept in another type")
         if found[1]:
-            if not self._is_pointer(name):
+            if name not in self._members_of:
+                self._members_of[name] = self._declares(name)
+            if self._members_of[name] == "other":
                 self._opaque.add(name)
-            return None
+            return None if self._members_of[name] != "shared" else refused
         declared = self._compiled(_DECLARED.pattern).search(ahead[-2 * _NEAR :])
         if declared is not None and declared[0].split()[0] not in (b"return", b"else"):
             if b"typeof" in declared[0].partition(b"(")[0] or b"auto_type" in declared[0]:
@@ -712,12 +716,18 @@ class Holders:
             return None if all(any(one) for one in kinds) else refused
         return None if name in self._shared.variables | self._shared.twice else refused
 
-    def _is_pointer(self, member: bytes) -> bool:
-        """Tell whether a member of a name is declared as a pointer to some record."""
-        if member in self._pointing or member in self._shared.twice:
-            return True
+    def _declares(self, member: bytes) -> Literal["pointer", "shared", "other"]:
+        """Tell whether members of a name are pointers to records, or share their bytes."""
+        if member in self._shared.twice:
+            return "pointer"
         pattern = self._compiled(rb"struct\s+\w+\s*\*+\s*%s\s*[;\[]" % re.escape(member))
-        return any(pattern.search(text) for text in self._texts.values() if member in text)
+        found = [
+            _heads_union(text, one.start())
+            for text in self._texts.values()
+            if member in text
+            for one in pattern.finditer(text)
+        ]
+        return "shared" if any(found) else "pointer" if found else "other"
 
     def _handed(
         self,
@@ -1155,6 +1165,17 @@ def _returns_pointer(text: bytes, at: int, depth: int) -> bool:
     head = max(text.rfind(mark, 0, body) for mark in (b"\n\n", b"}\n", b";\n", b"*/"))
     pattern = rb"\bstruct\s+\w+\s*\*(?:[\s*]|const\b|__\w+\b)*\w+\s*\("
     return re.search(pattern, text[head:body]) is not None
+
+
+def _heads_union(text: bytes, at: int) -> bool:
+    """Tell whether a member at a place shares its bytes with others."""
+    depth = 0
+    for here in range(at - 1, max(-1, at - 8 * _LONGEST), -1):
+        depth += {125: 1, 123: -1}.get(text[here], 0)
+        if depth < 0:
+            ahead = text[max(0, here - _NEAR) : here]
+            return re.search(rb"\bunion\s*\w*\s*\Z", ahead) is not None
+    return False
 
 
 def _record_around(text: bytes, at: int) -> bytes | None:

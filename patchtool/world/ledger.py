@@ -71,7 +71,7 @@ def tell(tree: Tree, names: Iterable[str]) -> Told:
     return Told(
         {name: mentions.of(name) for name in sorted(names)},
         (*Wholes(tree, mentions).changes(), *Holders(tree, mentions).changes()),
-        tuple(tree.pasting.uses(names)),
+        tuple(tree.pasting.uses({*names, *tree.held(), *tree.held(rb"\*")})),
         tuple(tree.pasting.parts(names)),
         tree.index.notes(),
     )
@@ -116,6 +116,9 @@ class Ledger:
                 self._doubt_whole(place, context, reason)
         for place, name, macro in told.pasted:
             reason = f"{macro}() pastes the name of {name}"
+            if name not in self.names:  # a context as a whole, or what says which is in use
+                self._doubt_whole(place, "", reason)
+                continue
             self.doubts.append(Doubt(place, reason, name, ""))
             self.accounts.append(Account(place, name, macro, f"open: {reason}"))
         for place, name, words in told.parts:
