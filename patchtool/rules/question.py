@@ -684,14 +684,12 @@ class Terms:
         return can_hold([Under(skips, runs.second), Under(path, runs.second)]) is False
 
     def _assumptions(
-        self, member: str, decision: Decision, invalidated: Mapping[Unit, Invalidated]
+        self, decision: Decision, invalidated: Mapping[Unit, Invalidated]
     ) -> tuple[str, ...]:
         """Return in words what a decision rests on beyond the code itself."""
         found = {*self.path.assumptions}
         if self.ledger is not None:
             found.update(self.tree.index.target.trusted)
-            if re.split(r"[.\[]", member)[0] not in self.ledger.names:
-                found.add("fields beyond the default ones are stored by the set-ups alone")
         found.update(self._constant_reason(one.word) or "" for one in decision.host)
         found.update(text for _, text in self._facts(decision.inputs))
         for unit, one in invalidated.items():
@@ -736,7 +734,7 @@ class Terms:
             for unit in sorted(told, key=lambda one: (one.name, one.source))
         )
         shown: list[Witness] = []
-        assumptions = self._assumptions(member, decision, invalidated)
+        assumptions = self._assumptions(decision, invalidated)
         if verdict == "gap" and answer.witness is not None:
             shown = [self._told(one, decision.q) for one in (answer.witness, *answer.more)]
         accumulated = None

@@ -167,7 +167,7 @@ def _is_for_others(tree: Tree, runs: Sequence[Lowered], mention: Mention, contex
     made = _made_with(tree, macro)
     if not made:
         return False
-    if not all(_is_handed_by(tree, runs, name.encode()) for name in made):
+    if not all(_is_handed_by(tree, runs, name.encode(), made) for name in made):
         return False
     for lowered in runs:
         held = {one.name for one in lowered.memory.values() if isinstance(one, Function)}
@@ -178,13 +178,13 @@ def _is_for_others(tree: Tree, runs: Sequence[Lowered], mention: Mention, contex
     return True
 
 
-def _is_handed_by(tree: Tree, runs: Sequence[Lowered], name: bytes) -> bool:
-    """Tell whether a function is named where some runs go alone, declarations aside."""
+def _is_handed_by(tree: Tree, runs: Sequence[Lowered], name: bytes, made: frozenset[str]) -> bool:
+    """Tell whether runs and functions of its template alone name a function."""
     for file in tree.index.files_with(name):
         for at in places(file.data, name):
             inside = file.function_at(at)
             users = file.functions.get(inside or "", ())
-            if inside == name.decode():
+            if inside in made:
                 continue
             if not users and file.data[at + len(name) :].lstrip().startswith(b"("):
                 continue
