@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from patchtool.c import syntax
 from patchtool.c.index import Index, is_static
@@ -25,8 +25,17 @@ from patchtool.world.mentions import Mentions
 from patchtool.world.pasted import Pasting
 from patchtool.world.roles import Roles, callers
 
-if TYPE_CHECKING:
-    from patchtool.world.hosts import Assigned
+
+class Assigned(NamedTuple):
+    """A value that an object is given, and the files that it comes through."""
+
+    value: int
+    files: frozenset[str]
+
+    def is_for(self, vendor: str, others: tuple[str, ...]) -> bool:
+        """Tell whether a host of a vendor may have it, which never sees what others assign."""
+        rivals = tuple(one for one in others if one != vendor)
+        return not any(file.startswith(rivals) for file in self.files)
 
 
 class Tree:

@@ -10,7 +10,6 @@ this, it only picks a witness.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from patchtool.c import syntax
 from patchtool.c.index import expand
@@ -22,23 +21,11 @@ from patchtool.proof.bits import Word
 from patchtool.world.conditions import holding
 from patchtool.world.constants import PARAMETER, is_fixed
 from patchtool.world.effects import object_stores
-from patchtool.world.entries import Tree
+from patchtool.world.entries import Assigned, Tree
 from patchtool.world.rivals import modules
 from patchtool.world.roles import callers
 
 _DEEPEST = 6
-
-
-class Assigned(NamedTuple):
-    """A value that an object is given, and the files that it comes through."""
-
-    value: int
-    files: frozenset[str]
-
-    def is_for(self, vendor: str, others: tuple[str, ...]) -> bool:
-        """Tell whether a host of a vendor may have it, which never sees what others assign."""
-        rivals = tuple(one for one in others if one != vendor)
-        return not any(file.startswith(rivals) for file in self.files)
 
 
 def usual(tree: Tree, word: Word, vendor: str) -> tuple[int, ...]:
