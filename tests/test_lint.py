@@ -591,9 +591,21 @@ def test_a_file_that_is_renamed_takes_its_code_along(run):
 
 def test_a_request_that_makes_no_sense(run):
     """Exactly one of patches, a range and the index can be linted."""
-    for arguments in ([], ["-", "--staged"], ["--range", "A"], ["no-such.patch"]):
+    for arguments in ([], ["-", "--staged"], ["--range", "A"], ["no-such.patch"], ["-", "-"]):
         status, out, err = run(*arguments, "--tree", FIXED)
         assert (status, out, err.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize("words", [["-"], ["--push", "origin"]])
+def test_a_closed_standard_input(checkout, words):
+    """Some start a program without one."""
+    command = [sys.executable, "-m", "patchtool", "lint", *words, "--tree", checkout]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&-', "sh", *map(str, command)],
+        capture_output=True, env={**os.environ, "PYTHONPATH": str(HOUSE)}, text=True, check=False,
+    )  # fmt: skip
+    wanted = "patchtool: error: standard input is closed; give a patch file\n"
+    assert (done.returncode, done.stderr) == (2, wanted)
 
 
 def test_no_repository_and_no_tree(run, tmp_path):

@@ -97,6 +97,8 @@ def run(arguments: argparse.Namespace) -> int:
         return _suppressions(arguments)
     if arguments.rev is not None and not arguments.patches:
         raise UsageError("--rev goes with patches only")
+    if arguments.patches.count("-") > 1:
+        raise UsageError("standard input can be read once; give - once")
     if arguments.series and (len(arguments.patches) != 1 or "-" in arguments.patches):
         raise UsageError("--series goes with one file; its folder holds the other mails")
     if arguments.push is not None and arguments.format not in ("text", "terse"):
@@ -421,9 +423,7 @@ def _committed(arguments: argparse.Namespace, opened: list[Source]) -> Iterator[
             yield list(_staged(arguments, repository, opened))
             return
         if arguments.push is not None:
-            ranges = list(
-                _pushed(repository, arguments.push, sys.stdin.buffer.read(), arguments.quiet)
-            )
+            ranges = list(_pushed(repository, arguments.push, read_patch("-")[0], arguments.quiet))
         else:
             first, dots, last = arguments.range.partition("..")
             if not dots or last.startswith("."):

@@ -403,6 +403,8 @@ def read_patch(name: str) -> tuple[bytes, str]:
         if name == "-":
             import sys
 
+            if sys.stdin is None:
+                raise InputError("standard input is closed; give a patch file")
             return sys.stdin.buffer.read(), "standard input"
         with open(name, "rb") as file:
             return file.read(), name
