@@ -287,7 +287,11 @@ def test_the_command_line_asks_it(monkeypatch, capsys, tmp_path, bit, status):
 
 # -- the seam --------------------------------------------------------------------------------
 
-KVM_WORDS = re.compile(r"kvm|vcpu|\bvmx|\bsvm|\bmmu\b|\bcr[034]\b|\befer\b|arch/x86", re.IGNORECASE)
+KVM_WORDS = re.compile(
+    r"kvm|vcpu|\bvmx|\bsvm|\bmmu\b|\bcr[034]\b|\befer\b|x86(?!-64)|(?:mmu|cpu|root)_role|root_level"
+    r"|as_u64|cpuid|\b[en]pt\b|\btdp|hflags|guest_mode|maxphyaddr",
+    re.IGNORECASE,
+)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ State = Literal["covered", "gap", "unknown", "not-guarded", "absent", "unreadabl
 
 @dataclass(frozen=True, slots=True, order=True)
 class Cell:
-    """The verdict on one field of one path (tdp, soft, npt, ept, nested)."""
+    """The verdict on one field of one path, which has a name of the target's."""
 
     path: str
     field: str

@@ -788,7 +788,7 @@ MAX_TABULATED = 8
 def tabulated(a: Bits) -> Bits:
     """Return a vector of few symbols with each bit as a tree of decisions on these.
 
-    Arithmetic makes terms that are long and say little: whether a bit lies above MAXPHYADDR
+    Arithmetic makes terms that are long and say little: whether a bit lies above a number
     is a comparison, and the circuit that shifts a one there and takes one away is not.
     """
     read = a.symbols

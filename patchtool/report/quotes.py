@@ -141,7 +141,7 @@ class _Files:
         # A field that is kept in the role is stored with all of the role.
         word = finding.result.member.partition(".")[0]
         name = re.escape(word)
-        store = rf"\b[\w.>\[\]-]*?(?:->|\.){name}(?:\[[^\]]*\])*(?:\.as_u64)?\s*=(?!=)\s*(\w*)"
+        store = rf"\b[\w.>\[\]-]*?(?:->|\.){name}(?:\[[^\]]*\])*(?:\.\w+)?\s*=(?!=)\s*(\w*)"
         handed = rf"(?:&\s*)[\w.>\[\]-]*?(?:->|\.){name}\b(?=\s*[,;)])()"
         for pattern, words in ((store, "stored here"), (handed, "handed on here to be stored")):
             found = self._stored(finding.place, finding.entry, re.compile(pattern))

@@ -304,11 +304,8 @@ class Terms:
                 at = low - comparison.low
                 if at + width > new.width:
                     continue
-                label = (
-                    name
-                    if single and comparison.member == "mmu_role"
-                    else f"{comparison.member}.{name}"
-                )
+                plain = single and comparison.member == self.tree.index.target.role
+                label = name if plain else f"{comparison.member}.{name}"
                 found.append(Carrier(label, bits.cut(new, at, width)))
         extra = self._closed(self.guard.condition)
         compared = {c.context.member(c.member) for c in self.guard.comparisons}
@@ -600,9 +597,9 @@ class Terms:
             owner = self._owner(word)
             by = self._invalidations.after(member_of(word), owner) if owner is not None else None
             if isinstance(word.about, Fact) and word.about.kind == "guest":
-                by = self._cpuid.after_all(self._registers.told)
+                by = self._told_all.after_all(self._registers.told)
             elif by is None and member_of(word) in self._registers.computed:
-                by = self._cpuid.after_all((member_of(word),))
+                by = self._told_all.after_all((member_of(word),))
             if by is not None:
                 found[unit] = Invalidated(by, tuple(map(word.bit, range(self._width(word, 64)))))
         return found
@@ -659,7 +656,7 @@ class Terms:
         return Invalidations(self.tree, name, roles, self._never_skips)
 
     @cached_property
-    def _cpuid(self) -> Told:
+    def _told_all(self) -> Told:
         from patchtool.world.told import Told
 
         roles = frozenset(one.member for one in self.guard.comparisons)

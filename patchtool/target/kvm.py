@@ -162,6 +162,7 @@ KVM = Target(
     short="KVM",
     each="vCPU",
     handle="kvm_vcpu",
+    role="mmu_role",
     module="kvm",
     generic=GENERIC,
     watched=(

@@ -164,7 +164,8 @@ class Target(NamedTuple):
     name, and ``main`` is the one where nothing better is known.  The folders ``generic`` hold
     C that is built into it and knows nothing of it.  ``header`` declares what it keeps,
     ``host`` is the tag of the structure there in which its cached state lies, by value;
-    functions come by that through a pointer to ``struct handle``.
+    functions come by that through a pointer to ``struct handle``.  ``role`` is the member that
+    holds the one role of a context: what is below it is called by its own name.
 
     ``watched`` are headers on which most verdicts rest: a history looks at their changes before
     it has seen any tree.
@@ -194,6 +195,7 @@ class Target(NamedTuple):
     short: str = "the target"
     each: str = "object"
     handle: str = ""
+    role: str = ""
     module: str = ""
     generic: tuple[str, ...] = ()
     watched: tuple[str, ...] = ()
