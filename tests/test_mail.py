@@ -143,6 +143,7 @@ TAKEN = {
     "git's diff of an older copy": GAP.replace(f" a/{MMU}", f" a/{MMU}.orig"),
     "dates in git's header": GAP.replace(f"--- a/{MMU}", f"--- a/{MMU} 2016-05-12 10:39:37.54 +0200"),
     "git's mail in a mail": mail("", "[PATCH] Drop").partition("Words.")[0] + mail(GAP, "[PATCH] Drop"),
+    "git's mail without a subject in a mail": mail("", "[PATCH 2/2] Drop").partition("Words.")[0] + re.sub("Subject: .*\n", "", mail(GAP)),
     "a file elsewhere that was renamed by hand": ELSEWHERE.replace("b/net/core/dev.c\n---", "b/x\n---").replace("--git a/net/core/dev.c", "--git a/x") + GAP,
     "a copy from elsewhere": PLAIN.replace(f"--- a/{MMU}", "--- /tmp/mmu.c"),
     "absolute paths": PLAIN.replace("--- a/", "--- /usr/src/linux/").replace("+++ b/", "+++ /usr/src/linux/"),
@@ -437,7 +438,10 @@ SECOND = mail(
         ],
     )
 )
-MAILS = (mail(GAP), SECOND, TAKEN["quilt"], TAKEN["parts in base64"], TAKEN["a copy in HTML"])
+MAILS = (
+    mail(GAP), SECOND, TAKEN["quilt"], TAKEN["parts in base64"], TAKEN["a copy in HTML"],
+    mail(TAKEN["two folders from afar"]), TAKEN["a plain diff"], TAKEN["git's mail in a mail"],
+)  # fmt: skip
 COPIES = 2000 if os.environ.get("CI") else 60
 
 

@@ -139,8 +139,9 @@ class _Mail(NamedTuple):
 
     def repeated(self, other: _Mail) -> bool:
         """Tell whether another mail says that it is the same patch."""
-        same = _numbers(self.tags) == _numbers(other.tags)
-        return same and self.subject == other.subject != ""
+        # The second one may leave the subject to the mail that it is sent in.
+        same = self.subject == other.subject and _numbers(self.tags) == _numbers(other.tags)
+        return same or b"subject" not in other.fields
 
     @property
     def cover(self) -> bool:
