@@ -30,8 +30,11 @@ IMPORTS = "import argparse, tree_sitter, tree_sitter_c"
 STATUSES = (0, 1, 2, 3)
 
 
-def measure(command: list[str], where: Path) -> tuple[float, float]:
-    """Run a command once and return its seconds and its peak in megabytes."""
+def measure(command: list[str], where: Path) -> tuple[float, float, float]:
+    """Run a command once and return its seconds, its peak in megabytes, and seconds of work.
+
+    The peak is that of the largest process, the work that of all of them.
+    """
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     start = time.perf_counter()
     with subprocess.Popen(
@@ -46,7 +49,7 @@ def measure(command: list[str], where: Path) -> tuple[float, float]:
     seconds = time.perf_counter() - start
     if process.returncode not in STATUSES:
         raise SystemExit(f"{' '.join(command)}: exit status {process.returncode}")
-    return seconds, usage.ru_maxrss / 1024
+    return seconds, usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime
 
 
 def repository(tree: Path, where: Path) -> Path:
@@ -64,6 +67,8 @@ def repository(tree: Path, where: Path) -> Path:
 
 
 ASKED = (
+    ("check", "spatch", 0.7),
+    ("check --fields all", "check", 2.0),
     ("lint, elsewhere", "argparse alone", 2.0),
     ("lint, another header", "argparse alone", 4.0),
     ("lint --staged, elsewhere", "argparse alone", 4.0),
@@ -71,7 +76,7 @@ ASKED = (
     ("lint, new gap", "check", 1.5),
     ("lint, 30 patches", "check", 4.0),
 )
-"""What a lint may take, as so many times something else."""
+"""What a command may take, as so many times something else."""
 
 
 def patches(tree: Path, main: Path) -> dict[str, str]:
@@ -127,6 +132,7 @@ def commands(tree: Path, folder: Path) -> dict[str, list[str]]:
         "check, no kernel": [*patchtool, "check", str(empty)],
         "check": [*patchtool, "check", str(tree)],
         "check --format json": [*patchtool, "check", "--format", "json", str(tree)],
+        "check --fields all": [*patchtool, "check", "--fields", "all", str(tree)],
         "check --rev HEAD": [*patchtool, "check", "--rev", "HEAD", str(kvm)],
     }
     main = next(
@@ -169,22 +175,23 @@ def main() -> None:
         folder = Path(name)
         (folder / "kvm").mkdir()
         wanted = commands(tree, folder)
-        taken: dict[str, list[tuple[float, float]]] = {name: [] for name in wanted}
+        taken: dict[str, list[tuple[float, float, float]]] = {name: [] for name in wanted}
         for turn in range(arguments.runs + 1):
             for title, command in wanted.items():
                 one = measure(command, folder)
                 if turn:  # the first turn warms the caches
                     taken[title].append(one)
-    medians = {title: statistics.median(t for t, _ in runs) for title, runs in taken.items()}
+    medians = {title: statistics.median(t for t, *_ in runs) for title, runs in taken.items()}
     base, rival = medians["imports alone"], medians.get("spatch")
     print(f"{tree}, median of {arguments.runs} runs of whole processes")
-    print(f"{'':26}{'seconds':>9}{'peak MB':>9}{'/imports':>10}{'/spatch':>10}")
+    print(f"{'':26}{'seconds':>9}{'work':>9}{'peak MB':>9}{'/imports':>10}{'/spatch':>10}")
     for title, seconds in medians.items():
-        peak = max(memory for _, memory in taken[title])
+        peak = max(memory for _, memory, _ in taken[title])
+        work = statistics.median(work for *_, work in taken[title])
         beside = f"{seconds / rival:10.2f}" if rival else f"{'-':>10}"
-        print(f"{title:26}{seconds:9.3f}{peak:9.0f}{seconds / base:10.2f}{beside}")
+        print(f"{title:26}{seconds:9.3f}{work:9.3f}{peak:9.0f}{seconds / base:10.2f}{beside}")
     for title, unit, most in ASKED:
-        if title in medians:
+        if title in medians and unit in medians:
             ratio = medians[title] / medians[unit]
             print(f"{title}: {ratio:.2f} times {unit}, asked at most {most:g}")
     if not rival:
