@@ -59,6 +59,12 @@ def names_of(name: str) -> frozenset[str]:
     return frozenset(re.findall(r'"(\w+)"', " ".join(lists)))
 
 
+def prepare(*names: str) -> None:
+    """Read some questions before they are asked."""
+    for name in names:
+        _query(name)
+
+
 RANGE_MARK = b"||\v"
 """What stands for the dots of ``case 1 ... 3``, which the grammar does not know."""
 

@@ -36,7 +36,7 @@ from patchtool.rules.table import STALE_MMU_ROLE
 from patchtool.world.completeness import doubts, garbled_functions, missing_pieces, unreached
 from patchtool.world.entries import Path, Tree, Ways, context_name, find_paths
 from patchtool.world.guards_above import guards_above
-from patchtool.world.ledger import Ledger, Patch, tell
+from patchtool.world.ledger import Ledger, Patch, prepare, tell
 from patchtool.world.rivals import accounting, rival_entries
 from patchtool.world.roles import (
     Roles,
@@ -150,10 +150,12 @@ def _examined(
     effects = make_effects(index, roles, named, starts, types)
     tree = Tree(index, types, roles, effects, Lowering(index, types, roles.shape, effects))
     accounted = _accounted(roles, wanted)
-    told = aside(partial(tell, tree, accounted)) if ways is None else None
     garbled = garbled_functions(tree, starts)
     if garbled:
         return Examined(Report(label, rev, unknowns=garbled, files=index.asked, verdict="unknown"))
+    if ways is None and aside is not later:
+        prepare(tree)
+    told = aside(partial(tell, tree, accounted)) if ways is None else None
     paths, runs = find_paths(tree, starts, ways)
     if starts and not paths and not compares_roles(index, roles, starts):
         stale = tuple(_left_alone(tree, runs, wanted))

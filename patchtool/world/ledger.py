@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import NamedTuple
 
+from patchtool.c import syntax
 from patchtool.c.lower import Lowered
 from patchtool.c.scan import Definition
 from patchtool.model import Account, Place
@@ -63,6 +64,13 @@ class Told(NamedTuple):
     """Names that macros paste, and words that would make one: place, name, macro or words."""
     notes: object
     """What the index was asked for it."""
+
+
+def prepare(tree: Tree) -> None:
+    """Make what telling and running both need, so that neither of two processes makes it twice."""
+    for path in tree.index.scope(tree.roles.here):
+        tree.index.words_in(path)
+    syntax.prepare("mention_use", "reading_macro")
 
 
 def tell(tree: Tree, names: Iterable[str]) -> Told:
