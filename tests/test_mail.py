@@ -17,7 +17,18 @@ from pathlib import Path
 import pytest
 from damage import damaged
 from scratch import commit, git, program, repository
-from test_lint import FIXED, HARMLESS, LMA, MMU, REGRESSIONS, SVM, change, mail, patch_of
+from test_lint import (
+    FIXED,
+    HARMLESS,
+    LMA,
+    MMU,
+    REGRESSIONS,
+    STORE,
+    SVM,
+    change,
+    mail,
+    patch_of,
+)
 
 from patchtool import cli
 from patchtool.c.index import Index
@@ -419,6 +430,30 @@ def test_whatever_git_is_asked_for_is_judged_or_refused(judge, history, command)
         assert found in ([1, 1], [2, 2]), words
     if command == "format-patch --stdout -1":
         assert found == [2, 2], "paths that count from elsewhere"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "git diff --no-index old new", "git diff --no-index --no-prefix old new",
+        "git diff --no-index {0}/old {0}/new", "diff -urN old new", "diff -urN {0}/old {0}/new",
+    ],
+)  # fmt: skip
+def test_a_diff_of_two_folders_has_new_files(judge, tmp_path, command):
+    """A file that one folder alone has lies where the others do, or the patch is refused."""
+    for name in ("old", "new"):
+        shutil.copytree(FIXED, tmp_path / name)
+    more = tmp_path / "new/arch/x86/kvm/more.c"
+    more.write_text(STORE.replace(" inline", ""), "utf-8")
+    words = command.format(tmp_path).split()
+
+    def made():
+        return subprocess.run(words, cwd=tmp_path, capture_output=True, check=False).stdout
+
+    status, err = both(judge(made()))
+    assert (status, err.count("\n")) in ((2, 1), (3, 0)), err
+    change(tmp_path / "new", HARMLESS["a comment"])
+    assert [status for status, _, _ in judge(made())] == [3, 3]
 
 
 # -- random damage -----------------------------------------------------------------------------
