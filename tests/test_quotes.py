@@ -92,7 +92,7 @@ def test_check_quotes_guard_role_and_store(tree, capsys):
     for number, line, _ in (guard, role, store):
         assert now[number - 1].strip().startswith(line)
     assert guard[2] == "new_role.as_u64 == context->mmu_role.as_u64"
-    assert "ext." in role[2] and "no bit of it holds EFER.LMA" in first
+    assert "ext." in role[2] and "no bit that is compared holds EFER.LMA" in first
     assert store[2] == "context->root_level = role_regs_to_root_level(&regs)"
     assert cli.main(["check", str(tree), "--quiet"]) == 1
     assert "^" not in capsys.readouterr().out

@@ -219,7 +219,8 @@ class _Files:
             absent = [name for bit, name in wanted.items() if bit not in found]
             beside = [bit for bit in found if bit not in wanted]
             if absent and beside:
-                label = f"the role is set here, and no bit of it holds {counted_names(absent)}"
+                absence = f"no bit that is compared holds {counted_names(absent)}"
+                label = f"the role is set here, and {absence}"
                 yield from self._set(*found[beside[-1]], label)
             for bit, name in wanted.items():
                 if bit in found:
