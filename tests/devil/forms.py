@@ -106,6 +106,15 @@ POINTERS = _forms(
     ("pointer in an array, chosen",
      "$T spare$U, *ps$U[] = { &spare$U, &$W };\n\n*ps$U[!!vcpu] = $N;"),
     ("pointer in a record", "struct { $T *w; } box$U = { .w = &$W };\n\n*box$U.w = $N;"),
+    ("pointer in a record of another type",
+     "struct { $T *w; } box$U = { .w = &$W };\nvoid *any$U = &box$U;\n"
+     "struct { $T *v; } *twin$U = any$U;\n\n*twin$U->v = $N;"),
+    ("pointer in a record, read as a number",
+     "struct { $T *w; } box$U = { .w = &$W };\nunsigned long *any$U = (void *)&box$U;\n\n"
+     "*($T *)*any$U = $N;"),
+    ("pointer in an array, read as another",
+     "$T *few$U[2] = { NULL, &$W };\nvoid *any$U = few$U;\n"
+     "$T **each$U = any$U;\n\n*each$U[1] = $N;"),
     ("pointer in a record, later", "struct { $T *w; } box$U;\n\nbox$U.w = &$W;\n*box$U.w = $N;"),
     ("pointer in a union", "union { $T *w; unsigned long n; } pun$U;\n\n"
      "pun$U.n = (unsigned long)&$W;\n*pun$U.w = $N;"),

@@ -360,7 +360,14 @@ class Expressions(Names):
             if array is not None and isinstance(array.type, ArrayType):
                 self._wipe(array, state, self.opaque(target, problem.reason))
                 return
-        self._wipe_targets(self._mentioned(target, state), state, problem)
+        pointers = self._mentioned(target, state)
+        self._wipe_targets(self._behind(target, pointers, state), state, problem)
+
+    def _behind(self, target: Node, pointers: list[Pointer], state: State) -> list[Pointer]:
+        """Return what a store may be to that goes through some pointers, once or more often."""
+        if sum(map(_follows, descendants(target))) > 1:
+            return self._within_reach(pointers, state)
+        return pointers
 
     def _wipe_targets(
         self, pointers: Iterable[Pointer], state: State, problem: Unsupported
@@ -426,9 +433,10 @@ class Expressions(Names):
                 values.append(self._value(part, state.fork(True)))
             except Unsupported:
                 continue
-        pointers = tuple(self._pointers(values)) + tuple(self._addresses(node, state))
+        pointers = (*self._pointers(values), *self._addresses(node, state))
         if pointers:
-            self._targets[result.word] = pointers
+            # What is read through a pointer may be a pointer that is held there.
+            self._targets[result.word] = tuple(self._within_reach(pointers, state))
         return self._taint(result, values)
 
     def _addresses(self, node: Node, state: State) -> Iterator[Pointer]:
@@ -808,6 +816,15 @@ class Expressions(Names):
         "comma_expression": _comma,
         "call_expression": _call_value,
     }
+
+
+def _follows(node: Node) -> bool:
+    """Tell whether an expression goes through a pointer, or calls what may return one."""
+    if node.type == "pointer_expression":
+        return node.children[0].type == "*"
+    if node.type == "field_expression":
+        return any(child.type == "->" for child in node.children)
+    return node.type in ("subscript_expression", "call_expression")
 
 
 def _operator(node: Node) -> str:

@@ -150,7 +150,7 @@ class Statements(Calls):
             pointers = self._mentioned(target, state)
         else:
             pointers = [*self._mentioned(whole, state), *self._addresses(whole, state)]
-        self._wipe_targets(pointers, state, problem)
+        self._wipe_targets(self._behind(target, pointers, state), state, problem)
 
     def _forget_assembly(self, node: Node, state: State, problem: Unsupported) -> None:
         """Forget what an assembler may reach through its operands, or without any."""
