@@ -465,3 +465,48 @@ def test_a_guard_far_above(calls):
     assert check(plain).verdict == "covered"
     guarded = {**FIXED, MMU: FIXED[MMU] + f"\n{chain}{above}".encode()}
     assert check(guarded).verdict == "unknown"
+
+
+AROUND_ENTRIES = {
+    "macro that skips": (
+        "#define lazy(v) ((v)->arch.mmu->mmu_role.ext.valid ? (void)0 : kvm_init_mmu(v))",
+        "lazy(vcpu);",
+    ),
+    "macro that calls": (
+        "#define lazy(v) kvm_init_mmu(v)",
+        "if (!vcpu->arch.mmu->mmu_role.ext.valid)\n\t\tlazy(vcpu);",
+    ),
+    "given to a helper": (
+        "static void lazy(struct kvm_vcpu *vcpu, void (*f)(struct kvm_vcpu *))\n{\n"
+        "\tif (!vcpu->arch.mmu->mmu_role.ext.valid)\n\t\tf(vcpu);\n}",
+        "lazy(vcpu, kvm_init_mmu);",
+    ),
+    "kept in a variable": (
+        "",
+        "void (*f)(struct kvm_vcpu *) = kvm_init_mmu;\n\n"
+        "\tif (!vcpu->arch.mmu->mmu_role.ext.valid)\n\t\tf(vcpu);",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", AROUND_ENTRIES)
+def test_a_guard_above_that_calls_otherwise(name):
+    """An entry is called by a macro, or through its address, or is not."""
+    around, statement = AROUND_ENTRIES[name]
+    text = f"\n{around}\n\nvoid top(struct kvm_vcpu *vcpu)\n{{\n\t{statement}\n}}\n"
+    assert check({**FIXED, MMU: FIXED[MMU] + text.encode()}).verdict == "unknown"
+
+
+@pytest.mark.parametrize(
+    "store",
+    ["other->arch.efer = vcpu->arch.hflags;", "other->arch.efer |= EFER_LMA;"],
+)
+def test_two_pointers_to_one_vcpu(store):
+    """What is set in another vCPU is set in this one where they are the same."""
+    text = FIXED[MMU].decode()
+    head = "static void init_kvm_tdp_mmu("
+    guard = text.index("context->mmu_role.as_u64 = new_role", text.index(head))
+    again = f"{store}\n\tregs = vcpu_to_role_regs(vcpu);\n\t"
+    text = text[:guard] + again + text[guard:]
+    text = text.replace(head, f"static struct kvm_vcpu *other;\n\n{head}", 1)
+    assert check({**FIXED, MMU: text.encode()}).verdict == "unknown"

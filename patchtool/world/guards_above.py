@@ -15,6 +15,7 @@ from patchtool.c.index import calls
 from patchtool.c.lower import Lowered, Trouble
 from patchtool.c.scan import Definition, places, strip_comments
 from patchtool.model import Place
+from patchtool.world.closure import in_directive
 from patchtool.world.entries import Tree
 from patchtool.world.ledger import Ledger
 
@@ -60,14 +61,36 @@ def _leading(
     while todo and len(found) <= MAX_ABOVE:
         callee = todo.pop()
         word = callee.name.encode()
+        for macro in _naming(tree, word):
+            if macro.key not in found and macro.name != callee.name:
+                found[macro.key] = macro, callee.name
+                todo.append(macro)
         for _, user in tree.index.users(callee.name):
             if user.key in found or user.key in starts or user.name == callee.name:
                 continue
             body = strip_comments(user.text.partition(b"{")[2])
-            if any(body[at + len(word) :].lstrip()[:1] == b"(" for at in places(body, word)):
-                found[user.key] = user, callee.name
-                todo.append(user)
+            for at in places(body, word):
+                if user.key not in found:
+                    found[user.key] = user, callee.name
+                    todo.append(user)
+                if body[at + len(word) :].lstrip()[:1] != b"(":  # who is given it may call it
+                    start = max(body.rfind(mark, 0, at) for mark in (b";", b"{", b"}"))
+                    for name in sorted(calls(body[start + 1 : at])):
+                        for one in tree.index.functions(name, user.file):
+                            if one.key not in found and one.key not in starts:
+                                found[one.key] = one, callee.name
+                                todo.append(one)
     return found
+
+
+def _naming(tree: Tree, word: bytes) -> Iterator[Definition]:
+    """Yield the macros that stand for what names a word."""
+    index = tree.index
+    for path in (index.target.header, *index.own_files):
+        data = (index.text(path) or b"") if word in index.words_in(path) else b""
+        near = [at for at in places(data, word) if in_directive(data, at)]
+        file = index.file(path) if near else None
+        yield from file.macros_around(near) if file is not None else ()
 
 
 def _accessors(tree: Tree, function: Definition, name: str) -> Iterator[str]:

@@ -572,6 +572,9 @@ class Storage:
 
     def _store(self, lvalue: LValue, value: Value, state: State, node: Node | None) -> None:
         self._touch(lvalue.cell or lvalue.loc, False)
+        for twin in self._twins(lvalue.loc):
+            reason = f"{lvalue.loc} is stored to, and may be {twin}"
+            self._wipe(self._whole(twin, lvalue.type), state, self.opaque(node, reason))
         for rival in lvalue.rivals:
             reason = f"{rival.path[-1]} shares its place with what is stored"
             self._wipe(LValue(rival, UNDECIDED), state, self.opaque(node, reason))
@@ -614,6 +617,17 @@ class Storage:
         if isinstance(ctype, ArrayType):
             raise Unsupported(node, "an array is assigned")
         state.memory[lvalue.loc] = self._convert(value, ctype, node)
+
+    def _twins(self, loc: Loc) -> Iterator[Loc]:
+        """Yield where a place is too if pointers to records that hold contexts are the same."""
+        ctype = self.out.pointees.get(loc.root.name) if loc.root.kind == "pointee" else None
+        if not isinstance(ctype, RecordType) or ctype.tag in self.shape.contexts:
+            return
+        if not self._is_large(Pointer(Loc(loc.root), ctype)):
+            return
+        for name, other in list(self.out.pointees.items()):
+            if name != loc.root.name and isinstance(other, RecordType) and other.tag == ctype.tag:
+                yield Loc(Root(name, "pointee"), loc.path)
 
     def _bits_of(self, value: Value, ctype: CType, width: int, node: Node | None) -> Bits:
         """Return a value as the bits that a member of a type and width will hold."""
@@ -794,6 +808,9 @@ class Storage:
         raise NotImplementedError
 
     def _is_bare(self, pointer: Pointer) -> bool:
+        raise NotImplementedError
+
+    def _is_large(self, pointer: Pointer) -> bool:
         raise NotImplementedError
 
 
