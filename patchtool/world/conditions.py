@@ -7,6 +7,7 @@ the branches around it, and of the early returns in front of it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from patchtool.c import syntax
@@ -56,6 +57,16 @@ def _is_led_past(condition: Node, at: int, labels: list[Node]) -> bool:
             if one.type == "labeled_statement" or switch is None:
                 return True
             if switch.start_byte < condition.start_byte:
+                return True
+    return False
+
+
+def is_own(root: Node, name: str) -> bool:
+    """Tell whether a function declares a name itself, so that it means nothing else there."""
+    for node in syntax.descendants(root):
+        if node.type in ("parameter_declaration", "declaration"):
+            declared = node.children_by_field_name("declarator")
+            if any(re.search(rf"\b{name}\b", text(one).partition("=")[0]) for one in declared):
                 return True
     return False
 

@@ -21,6 +21,7 @@ _PASTED = re.compile(r"\w+(?:\s*##\s*\w+)+")
 _JOIN = re.compile(r"\s*##\s*")
 _ASKED_FOR = re.compile(rb"[ \t]*#[ \t]*(?:undef|ifn?def)\b")
 _HEAD = re.compile(rb"[ \t]*#[ \t]*define[ \t]+\w+\(([^)]*)\)")
+_STANDS = rb"^[ \t]*#[ \t]*define[ \t]+(\w+)(\([^()\n]*\))?[ \t]+%s[ \t]*$"
 _PIECE = re.compile(rb"[(,]\s*(\w+)\s*(?=[,)])")
 _CALLEE = re.compile(rb"(\w+)\s*\Z")
 _KEYWORDS = frozenset({b"if", b"while", b"for", b"switch", b"return", b"sizeof"})
@@ -97,9 +98,11 @@ class Pasting:
     def _may_meet(self, parts: tuple[bytes, ...]) -> bool:
         """Tell whether one call of a macro may be given some words, in their order."""
         given = {part: self._given(part) for part in sorted(set(parts), key=len, reverse=True)}
-        aliases = {part: {part, *self._standing_for(part)} for part in given}
+        aliases = {part: self._standing_for(part) for part in given}
         if not all(given[part] or len(aliases[part]) > 1 for part in given):
             return False
+        if any(one.endswith(b"(") for some in aliases.values() for one in some):
+            return True  # a call of a macro stands for a part
         used = [one for part in given for alias in aliases[part] for one in self._given(alias)]
         for pieces, free in used:
             left = list(parts)
@@ -156,13 +159,21 @@ class Pasting:
             start = opening(data, callee.start())
         return found
 
-    def _standing_for(self, word: bytes) -> Iterator[bytes]:
-        """Yield the macros that stand for one word."""
-        for path in (self._index.target.header, *self._index.own_files):
-            if word in self._index.words_in(path):
-                data = self._index.text(path) or b""
-                pattern = rb"^[ \t]*#[ \t]*define[ \t]+(\w+)[ \t]+%s[ \t]*$" % re.escape(word)
-                yield from (one[1] for one in re.finditer(pattern, data, re.M))
+    def _standing_for(self, word: bytes) -> set[bytes]:
+        """Return a word, and the macros that stand for it; one that is called ends with "("."""
+        found, todo = {word}, [word]
+        while todo:
+            here = todo.pop()
+            pattern = re.compile(_STANDS % re.escape(here), re.M)
+            for path in (self._index.target.header, *self._index.own_files):
+                if here in self._index.words_in(path):
+                    for one in pattern.finditer(self._index.text(path) or b""):
+                        given = re.findall(rb"\w+", one[2] or b"")
+                        name = one[1] + (b"(" if one[2] else b"")
+                        if here not in given and name not in found:
+                            found.add(name)
+                            todo += [one[1]] if not one[2] else []
+        return found
 
     def _around(self, names: frozenset[str]) -> Iterator[Definition]:
         """Yield the macros that name one of some others in what they stand for."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 
 from patchtool.c.index import split_arguments
 from patchtool.c.scan import Definition, FileIndex, before, places, strip_comments
-from patchtool.world.conditions import dense, holding
+from patchtool.world.conditions import dense, holding, is_own
 from patchtool.world.entries import Tree
 from patchtool.world.mentions import Mention, Mentions
 from patchtool.world.pasted import opening
@@ -27,6 +27,10 @@ _ONCE = re.compile(r"(?:READ_ONCE)?\((.*)\)")
 """What only stands around an expression."""
 _ASSIGNED = re.compile(rb"\s*=(?!=)\s*([^;]*);")
 _EXPORTED = re.compile(rb"\bEXPORT_\w+\s*\(\s*\Z")
+_MOVED = (
+    rb"&\s*NAME\b(?!\s*(?:->|\.|\[))|\(\s*NAME\s*\)\s*[-+]?=(?!=)"
+    rb"|(?<![\w.>])NAME\s*(?:[-+]?=(?!=)|\+\+|--)|(?:\+\+|--)\s*NAME\b"
+)
 _ARGUMENT = re.compile(rb"[(,]\s*[\w.>()-]*\Z")
 _CALLEE = re.compile(rb"(\w+)\s*\Z")
 _READING = frozenset({b"if", b"while", b"switch", b"return", b"sizeof", b"READ_ONCE"})
@@ -115,13 +119,38 @@ class Selection:
         spelt = re.escape(name.encode())
         stored = re.findall(rb"(?<![\w.>])" + spelt + rb"\s*=(?!=)\s*([^;,]*)[;,]", body)
         given = self._parameter(name, function, head, depth)
-        if re.search(rb"&\s*" + spelt + rb"\b(?!\s*(?:->|\.|\[))", body):
-            return self.embedded  # whoever has its address may change what it points to
+        if self._is_moved(name, function, re.sub(rb"\b%s\s*=(?!=)" % spelt, b"", body)):
+            return self.embedded
         if not stored:
             return self.embedded if given is None else given
         values = [one.decode("utf-8", "replace") for one in stored]
         found = [self.contexts(one, function, depth + 1) for one in values]
         return frozenset().union(*found, given or ())
+
+    def _is_moved(self, name: str, function: Definition, body: bytes) -> bool:
+        """Tell whether a variable may be made to point elsewhere in the body of a function.
+
+        By a store, an operator, whoever has its address, or a macro that it is given.
+        """
+        spelt = re.escape(name.encode())
+        if re.search(_MOVED.replace(b"NAME", spelt), body):
+            return True
+        for found in re.finditer(rb"[(,]\s*%s\s*(?=[,)])" % spelt, body):
+            opened = found.start() if found[0][:1] == b"(" else opening(body, found.start())
+            callee = _CALLEE.search(body, 0, opened) if opened is not None else None
+            if callee is None:
+                if opened is None or body[:opened].rstrip().endswith(b'"'):
+                    return True  # an operand of inline assembler
+            elif callee[1] not in _READING and not callee[1].startswith(b"trace_"):
+                spoken = callee[1].decode()
+                macros = self._tree.index.macros(spoken, function.file)
+                known = macros or self._tree.index.functions(spoken, function.file)
+                lead = body[: callee.start()].rstrip()
+                if not known and not lead.endswith((b"->", b".")):
+                    return True
+                if not all(map(_follows, macros)):
+                    return True
+        return False
 
     def _parameter(
         self, name: str, function: Definition, head: bytes, depth: int
@@ -172,14 +201,16 @@ class Selection:
         """Leave out the contexts that are not in use, or not GIVEN, where a byte is run."""
         if not contexts:
             return contexts
-        known = holding(self._tree.index.node(function), at)
+        root = self._tree.index.node(function)
+        known = holding(root, at)
         left = contexts
         for use in self._tree.index.target.uses:
-            if use.context in left and f"!{use.host}" in known:
+            if use.context in left and f"!{use.host}" in known and not is_own(root, use.host):
                 self.taken[use.context] = use.text
                 left -= {use.context}
         spelt = re.escape(given)
-        if given.isidentifier() and not re.search(rf"\b{spelt}\s*=(?!=)".encode(), function.text):
+        body = strip_comments(function.text).partition(b"{")[2]
+        if given.isidentifier() and not self._is_moved(given, function, body):
             for one in known:
                 other = re.fullmatch(rf"{spelt}!=&[\w>.()-]*?(?:->|\.)(\w+)", one)
                 if other is not None:
@@ -192,9 +223,9 @@ class Selection:
         """Yield the reads of a member, and the contexts of which they may read it."""
         for mention in self._mentions.of(name):
             if mention.kind == "read" and _is_part(mention.below, below):
-                base = re.match(r"\(?\s*(.*?)\s*\)?\s*(?:->|\.)\s*" + name + r"\b", mention.what)
+                base = base_of(mention)
                 if base is not None:
-                    yield mention, self.contexts(base[1], mention.function)
+                    yield mention, self.contexts(base, mention.function)
 
     def reads_of(self, name: str, below: tuple[str, ...], context: str) -> Iterator[Mention]:
         """Yield where a member of a context may be read."""
@@ -226,6 +257,17 @@ def _is_declared(file: FileIndex, at: int, length: int) -> bool:
     if file.is_blank(at) or file.data[at + length :][:80].lstrip().startswith(b"("):
         return True
     return _EXPORTED.search(file.data, max(0, at - 80), at) is not None
+
+
+def base_of(mention: Mention) -> str | None:
+    """Return the object whose member is mentioned, or the pointer to it, as it is spelt."""
+    found = re.match(rf"(.*?)\s*(?:->|\.)\s*{re.escape(mention.name)}\b", mention.what)
+    if found is None:
+        return None
+    base = found[1].strip()
+    while base.startswith("(") and base.count("(") > base.count(")"):
+        base = base[1:].strip()  # closed behind the member
+    return base
 
 
 def _is_part(read: tuple[str, ...], below: tuple[str, ...]) -> bool:

@@ -16,11 +16,11 @@ from patchtool.c.lower import BY_MORE, Lowered
 from patchtool.c.memory import Loc
 from patchtool.c.scan import Definition
 from patchtool.model import Place
-from patchtool.world.conditions import holding
+from patchtool.world.conditions import holding, is_own
 from patchtool.world.entries import Tree
 from patchtool.world.hosts import mirrored
 from patchtool.world.mentions import Mention
-from patchtool.world.readers import Selection
+from patchtool.world.readers import Selection, base_of
 
 SHARE = 10
 """Which part of the work of a set-up a function around a store may take."""
@@ -72,10 +72,8 @@ class Strays:
         """Return the contexts that the expression of a mention may be of, None if not known."""
         if mention.function is None or mention.function.kind != "function":
             return None
-        base = re.match(
-            rf"\(?\s*(.*?)\s*\)?\s*(?:->|\.)\s*{re.escape(mention.name)}\b", mention.what
-        )
-        return None if base is None else self._selection.contexts(base[1], mention.function)
+        base = base_of(mention)
+        return None if base is None else self._selection.contexts(base, mention.function)
 
     def _stored_by(self, stray: Stray) -> frozenset[str] | None:
         """Return the contexts to which the functions around store the field, None if unknown."""
@@ -149,7 +147,13 @@ class Strays:
             at = sum(len(one) + 1 for one in lines) + place.column - 1
             if not lines:  # on the first line, which begins somewhere in the file's
                 at = function.text.find(mention.name.encode())
-            self._known[place] = holding(self._tree.index.node(function), at)
+            root = self._tree.index.node(function)
+            self._known[place] = frozenset(
+                one
+                for one in holding(root, at)
+                if not is_own(root, one.lstrip("!"))
+                and not self._tree.index.macros(one.lstrip("!"), function.file)
+            )
         return self._known[place]
 
 
