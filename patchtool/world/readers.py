@@ -93,7 +93,9 @@ class Selection:
         macros = self._tree.index.macros(name, path)
         if not macros:
             return not self._tree.index.functions(name, path)
-        return not all(map(_follows, macros))
+        before = data[opened + 1 : at].decode(errors="replace") if opened is not None else ""
+        number = len(split_arguments(before)) - 1 if before else 0
+        return not all(_follows(one, number) for one in macros)
 
     def contexts(
         self, expression: str, function: Definition | None, depth: int = 0
@@ -148,7 +150,9 @@ class Selection:
                 lead = body[: callee.start()].rstrip()
                 if not known and not lead.endswith((b"->", b".")):
                     return True
-                if not all(map(_follows, macros)):
+                before = body[opened + 1 : found.start()] if opened is not None else b""
+                number = len(split_arguments(before.decode(errors="replace"))) if before else 0
+                if not all(_follows(one, number) for one in macros):
                     return True
         return False
 
@@ -244,12 +248,14 @@ def _around(file: FileIndex, at: int) -> list[Definition]:
     return functions or list(file.macros_around([at]))
 
 
-def _follows(macro: Definition) -> bool:
-    """Tell whether a macro does no more with what it is given than to take members by it."""
-    left = macro.text.decode("utf-8", "replace")
-    for one in macro.parameters or ():
-        left = re.sub(rf"\(?\s*\b{re.escape(one)}\s*\)?\s*->", "", left)
-    return not any(re.search(rf"\b{re.escape(one)}\b", left) for one in macro.parameters or ())
+def _follows(macro: Definition, number: int) -> bool:
+    """Tell whether a macro does no more with one of its arguments than to take members by it."""
+    given = macro.parameters or ()
+    if number >= len(given) or given[number].endswith("..."):
+        return False
+    one = re.escape(given[number])
+    left = re.sub(rf"\(?\s*\b{one}\s*\)?\s*->", "", macro.text.decode("utf-8", "replace"))
+    return re.search(rf"\b{one}\b", left) is None
 
 
 def _is_declared(file: FileIndex, at: int, length: int) -> bool:
