@@ -600,6 +600,7 @@ def test_the_recorder_knows_every_question():
         "own_files",
         "scope",
         "included",
+        "unfound",
         "generated",
         "texts_with",  # of what own_with finds
         "files_with",

@@ -39,7 +39,10 @@ _RESERVED = frozenset(
      "typeof", "union", "unsigned", "void", "volatile", "while"}
 )  # fmt: skip
 """Words that name no function."""
-_INCLUDE = re.compile(rb'#[ \t]*include[ \t]*(["<])([^">\n]+)[">]')
+_INCLUDE = re.compile(
+    rb'#[ \t]*+(?:include(?:_next)?|import|embed)\b[ \t]*+(?:(["<])([^">\n]+)[">])?'
+)
+"""What takes in another file; its name is missing where a macro gives it."""
 _LIKELY = {
     "record": (b"%s {", b"%s\n{"),
     "object": (b"%s = {", b"%s[", b"%s ="),
@@ -109,6 +112,7 @@ class Index:
         self._pasting: dict[str, bool] = {}
         self._pastes: dict[str, dict[str, list[Definition]]] = {}
         self._declarations: dict[tuple[str, str], tuple[str, int, str] | None] = {}
+        self._unfound: dict[str, list[tuple[int, str]]] = {}
         self._includes: dict[str, tuple[str, ...]] = {}
         self._generated: dict[str, dict[str, list[Definition]]] = {}
         self._called: dict[str, Mapping[str, frozenset[str]]] = {}
@@ -183,9 +187,16 @@ class Index:
 
     @cached_property
     def own_files(self) -> tuple[str, ...]:
-        """All C files in the target's folder, headers included, sorted."""
+        """All C files in the target's folder, sorted: headers, and all that such files include."""
         walked = self.source.walk(self.target.folder)
-        return tuple(path for path in walked if path.endswith((".c", ".h")))
+        found = [path for path in walked if path.endswith((".c", ".h"))]
+        known = set(found)
+        for path in found:
+            for one in self.included(path):
+                if one.startswith(f"{self.target.folder}/") and one not in known:
+                    known.add(one)
+                    found.append(one)
+        return tuple(sorted(found))
 
     def words_in(self, path: str) -> frozenset[bytes]:
         """Return the words of a file, none if it is not there.
@@ -281,14 +292,21 @@ class Index:
                 for match in _INCLUDE.finditer(data):
                     if not opens_line(data, match.start()):
                         continue
-                    name = match.group(2).decode("utf-8", "replace")
-                    target = self._resolve(name, match.group(1) == b'"', path)
+                    name = (match[2] or b"").decode("utf-8", "replace")
+                    target = self._resolve(name, match[1] == b'"', path) if name else None
                     if target is None:
+                        if match[1] != b"<":
+                            self._unfound.setdefault(path, []).append((match.start(), name))
                         continue
                     if path.startswith(self._ours) or self._is_constants(target):
                         targets.append(target)
             known = self._includes[path] = tuple(targets)
         return known
+
+    def unfound(self, path: str) -> Sequence[tuple[int, str]]:
+        """Return what a file includes by a name in quotes that is not there, or by a macro ("")."""
+        self.included(path)
+        return self._unfound.get(path, ())
 
     def _is_constants(self, path: str) -> bool:
         """Tell whether a header is one of plain numbers, as those of registers are."""
@@ -393,8 +411,8 @@ class Index:
         return known
 
     def _unit_scope(self, here: str) -> tuple[str, ...]:
-        """Return the scope of a file; of a header that of a unit that was asked for before."""
-        if here.endswith(".h"):
+        """Return the scope of a file; of what one includes that of a unit that was asked before."""
+        if not here.endswith(".c"):
             for known in self._units:
                 if here in self._scopes[known]:
                     return self._scopes[known]

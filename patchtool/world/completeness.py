@@ -198,9 +198,16 @@ def missing_pieces(tree: Tree, runs: list[Lowered], starts: list[Definition]) ->
     """Return what is missing in the files that the runs pass through.
 
     A file that ends in the middle, a static initialiser that nothing calls, and a
-    declared function that is called and defined nowhere may each hide another way.
+    declared function that is called and defined nowhere may each hide another way.  So may
+    anything in what a file takes in and is not there.
     """
     found: list[Trouble] = []
+    for path in tree.objects.files:
+        for at, name in tree.index.unfound(path):
+            line = (tree.index.raw(path) or b"").count(b"\n", 0, at) + 1
+            what = f'"{name}" is included here and was not found' if name else ""
+            reason = what or "what is included here is told by a macro"
+            found.append(Trouble(Place(path, line), reason, False))
     files = {c.file for lowered in runs for c in lowered.consulted if c.kind == "function"}
     files |= {start.file for start in starts}
     files |= {definition.file for definition in tree.types.used.values()}

@@ -298,7 +298,7 @@ class Effects:
     @cached_property
     def _inline(self) -> frozenset[str]:
         """The functions in the headers of the target that reach a writer."""
-        headers = [p for p in self._index.own_files if p.endswith(".h")]
+        headers = [p for p in self._index.own_files if not p.endswith(".c")]
         return callers_of(self._index, [self._index.target.header, *headers], self.writers)
 
     def may_store(

@@ -341,7 +341,7 @@ def missing_functions(index: Index, entries: set[str]) -> list[tuple[str, Place]
     found: list[tuple[str, Place]] = []
     wanted = [entry.encode() for entry in entries]
     for path in index.own_files:
-        if not path.endswith(".h") or index.words_in(path).isdisjoint(wanted):
+        if path.endswith(".c") or index.words_in(path).isdisjoint(wanted):
             continue
         names = [m.group(1) for m in _PROTOTYPE.finditer(index.text(path) or b"")]
         if not any(entry in names for entry in wanted):
