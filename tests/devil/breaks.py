@@ -5,8 +5,8 @@ from collections.abc import Callable
 from itertools import product
 from typing import NamedTuple
 
-from patchtool.rules import question
-from patchtool.world import ledger, mentions
+from patchtool.rules import question, upkeep
+from patchtool.world import ledger, mentions, strays
 
 from .bases import bases
 from .forms import FORMS
@@ -81,7 +81,16 @@ BREAKS = (
           places=("entry of another file", "entry of a hook")),
     Break("all is executed", ledger.Ledger, "_outside", lambda self, mention: None),
     Break("doubts are dropped", ledger.Ledger, "doubts_about",
+          lambda self, context, member: (), forms=("pointer", "asm, output"),
+          targets=("stored role",)),
+    Break("stores to fields are dropped", ledger.Ledger, "strays",
           lambda self, context, member: (), targets=("field",)),
+    Break("every store is of another context", strays.Strays, "may_be_of",
+          lambda self, stray, context: False, targets=("field",)),
+    Break("no host runs a store", strays.Strays, "excluded",
+          lambda self, stray, context, hosts: (), targets=("field",)),
+    Break("whoever stores keeps the field in step", upkeep, "_is_field_kept",
+          lambda *rest: True, targets=("field",)),
     Break("patches of a role are dropped", ledger.Ledger, "patched",
           lambda self, context, role: (), targets=("stored role",)),
     Break("a second skip is like the first", question.Terms, "restless",
