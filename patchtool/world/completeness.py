@@ -202,7 +202,9 @@ def missing_pieces(tree: Tree, runs: list[Lowered], starts: list[Definition]) ->
     anything in what a file takes in and is not there.
     """
     found: list[Trouble] = []
-    for path in tree.objects.files:
+    target = tree.index.target
+    near = (*target.ours, *target.generic)
+    for path in (path for path in tree.objects.files if path.startswith(near)):
         for at, name in tree.index.unfound(path):
             line = (tree.index.raw(path) or b"").count(b"\n", 0, at) + 1
             what = f'"{name}" is included here and was not found' if name else ""
