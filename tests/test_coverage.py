@@ -316,6 +316,16 @@ def test_states_that_do_not_store():
     assert (answer.verdict, answer.unstored) == ("covered", ("r#0=0",))
     answer = Decision(masked(kept, role=vector(one))).decide()
     assert (answer.verdict, answer.missing) == ("gap", ("r#1",))
+    three, four = INPUTS[2], INPUTS[3]
+    for further, states in (
+        (two, ("r#0=0", "r#1=0")),
+        (bits.both(two, three), ("r#0=0", "more")),
+        (bits.negate(bits.both(bits.negate(two), bits.negate(three))), ("r#0=0", "r#1=0", "r#2=0")),
+    ):
+        stored = bits.either(one, further)
+        kept = bits.choose_cond(stored, four, OLD["field"].bit(0))
+        answer = Decision(masked(kept, role=vector(one, two, three, four))).decide()
+        assert (answer.verdict, answer.unstored) == ("covered", states)
 
 
 def test_a_bit_of_a_number_names_no_state():

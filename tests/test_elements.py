@@ -117,3 +117,29 @@ def test_stored_for_the_other_vendor(more, is_fine):
     report = changed(fields=("ept_ad",), more=more)
     said = [one.reason for one in report.unknowns if "by another set-up" in one.reason]
     assert bool(said) is not is_fine
+
+
+@pytest.mark.parametrize(
+    ("code", "verdict", "states"),
+    [
+        (["if (is_cr0_pg(context))", "\tcontext->keep[0] = 1;"], "covered", ("CR0.PG=0",)),
+        (["if (is_cr0_pg(context) || is_cr4_pae(context))", "\tcontext->keep[0] = 1;"],
+         "covered", ("CR0.PG=0",)),
+        (["if (is_cr4_pae(context))", "\tcontext->keep[0] = 1;"], "unknown", ()),
+        (["if (is_cr4_pae(context) || is_efer_nx(context))", "\tcontext->keep[0] = 1;"],
+         "unknown", ()),
+    ],
+)  # fmt: skip
+def test_a_field_that_is_left_alone(code, verdict, states):
+    """What a full set-up does not store may stay only where nobody reads it."""
+    found = keep(changed(tdp(code)))
+    assert (found.verdict, found.unstored) == (verdict, states)
+    assert bool(found.reasons) is (verdict == "unknown")
+
+
+def test_a_level_that_is_left_alone():
+    """The levels are read without paging too."""
+    level = "\tcontext->root_level = role_regs_to_root_level(&regs);\n"
+    edit = level, "\tif (is_cr0_pg(context))\n\t" + level
+    report = changed(edit, fields=("root_level",))
+    assert keep(report, "root_level").verdict != "covered"

@@ -747,27 +747,32 @@ class Decision:
         )
 
     def _unstored(self) -> tuple[str, ...] | None:
-        """Return with which bits of inputs no bit of the field is stored."""
+        """Return the bits of inputs without which no bit of the field is stored; None if none.
+
+        They hold at once.  Where that is not all that it takes, "more" is behind them.
+        """
         rows = self._rows
         if any(row.stored is True for row in rows) or not rows:
             return ()
         runs = self.q.runs
-        never = bits.every(bits.negate(row.stored) for row in rows)
+        never = Under(bits.every(bits.negate(row.stored) for row in rows), runs.first)
         reach = [*self._legal, Under(self.q.path, runs.first)]
-        stored = Denied((Under(never, runs.first),))
-        if self._can_hold([*reach, Under(never, runs.first)]) is False:
+        if self._can_hold([*reach, never]) is False:
             return ()
         single = {unit.bits[0] for unit in self.all_units if len(unit.bits) == 1}
-        for one in sorted(bits.symbols([never]) & single):
+        found: dict[Cond, str] = {}
+        for one in sorted(bits.symbols([never.condition]) & single):
             here = one.copy(FIRST)
             for literal in (here, bits.negate(here)):
-                if (
-                    self._can_hold([*reach, Under(never, runs.first), bits.negate(literal)])
-                    is False
-                ):
-                    if self._can_hold([*reach, stored, literal]) is False:
-                        return (f"{self.unit(one).name}={int(literal is here)}",)
-        return None
+                if self._can_hold([*reach, never, bits.negate(literal)]) is False:
+                    found[literal] = f"{self.unit(one).name}={int(literal is here)}"
+                    if self._can_hold([*reach, Denied((never,)), literal]) is False:
+                        return (found[literal],)
+        if not found:
+            return None
+        states = tuple(found.values())
+        is_all = self._can_hold([*reach, Denied((never,)), *found]) is False
+        return states if is_all else (*states, "more")
 
     def _refuted(
         self, solver: Asked, sets: list[tuple[Unit, ...]], support: frozenset[Symbol]

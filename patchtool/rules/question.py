@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -704,8 +704,12 @@ class Terms:
         answer: Answer,
         spoilt: tuple[Reason, ...],
         invalidated: Mapping[Unit, Invalidated],
+        unread: Container[str] = (),
     ) -> FieldResult:
-        """Return an answer in the words of a report; SPOILT makes it unknown."""
+        """Return an answer in the words of a report; SPOILT makes it unknown.
+
+        UNREAD are the states in which the field may be left alone, because nobody reads it.
+        """
         reasons: list[Reason] = []
         verdict: Verdict = answer.verdict  # type: ignore[assignment]
         if verdict == "unknown":
@@ -740,6 +744,12 @@ class Terms:
         unstored: tuple[str, ...] = ()
         if verdict in ("gap", "covered") and answer.unstored != ():
             unstored = answer.unstored or ("some states",)
+        if verdict == "covered" and unstored and not any(one in unread for one in unstored):
+            verdict = "unknown"
+            where = f"with {' and '.join(answer.unstored)}" if answer.unstored else "in some states"
+            text = f"a full set-up does not store {member} {where}"
+            reasons.append(Reason(f"{text}, and it may be read then", self.path.guard.place))
+            unstored = ()
         if answer.history and verdict == "gap":
             text = f"a full set-up does not store {member} on every path"
             reasons.append(Reason(f"{text}, so an older value survives"))

@@ -444,7 +444,8 @@ def _decide_field(
             strays, by = keeping(terms, decision, member, strays)
             facts.update(f"{one}() stores what a set-up with that role would" for one in by)
         spoilt += tuple(Reason(one.reason, one.place) for one in strays)
-    result = terms.result(name, written, decision, answer, spoilt, invalidated)
+    unread = () if name in DEFAULT_FIELDS else TARGET.unread
+    result = terms.result(name, written, decision, answer, spoilt, invalidated, unread)
     if facts:
         result = result._replace(assumptions=tuple(sorted({*result.assumptions, *facts})))
     return result, question

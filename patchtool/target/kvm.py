@@ -218,6 +218,9 @@ KVM = Target(
             text="nested_mmu is used for nested TDP alone, which KVM offers with tdp_enabled",
         ),
     ),
+    # A guest without paging has no page tables, and reset_guest_paging_metadata() leaves alone
+    # what describes them.
+    unread=("CR0.PG=0",),
     trusted=(
         "code outside KVM's text does not touch the members of KVM's contexts",
         "no object is changed through a pointer to an unrelated type",

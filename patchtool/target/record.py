@@ -184,7 +184,8 @@ class Target(NamedTuple):
     beginnings of the paths of modules of which a host loads one.  ``calls`` are beginnings
     of the names of its functions, ``notices`` of those that may say that cached state is
     out of date.  ``phases``, ``uses`` and ``trusted`` are what no text can show: every proof
-    takes the last of them for granted, and says so.
+    takes the last of them for granted, and says so.  In the states ``unread``, each one bit as
+    witnesses have it, nobody reads what is kept, but for the fields that a rule asks first.
     """
 
     name: str
@@ -217,6 +218,7 @@ class Target(NamedTuple):
     phases: tuple[Phase, ...] = ()
     trusted: tuple[str, ...] = ()
     uses: tuple[Use, ...] = ()
+    unread: tuple[str, ...] = ()
 
     @property
     def ours(self) -> tuple[str, ...]:
