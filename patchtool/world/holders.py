@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Literal, NamedTuple
 
+from patchtool.c import brackets
 from patchtool.c.index import split_arguments
 from patchtool.c.lower.calls import is_builtin
 from patchtool.c.scan import Definition, before, places, strip_comments
@@ -32,33 +33,16 @@ MAX_MACROS = 4
 MAX_STEPS = 40
 """How many operators are gone through from a record outwards to its use."""
 
-_HEAD = re.compile(rb"\b(?:struct|union)\s+(\w+)\s*\{")
 _PLAIN = re.compile(rb"(?:struct|union) \w+ \*(?:const )?\w+ \Z")
 _LEFT = re.compile(rb"(?:(->|\.)\s*)?\b(\w+)\s*(?:\[[^\]]*\]\s*)*\Z")
 _MACRO = re.compile(rb"[ \t]*#[ \t]*define[ \t]+(\w+)(?:\(([\w\s,.]*)\))?")
-_CAST = re.compile(
-    rb"\(\s*(?:(?:const|volatile|unsigned|signed)\s+)*(?:(?:struct|union|enum)\s+)?\w+[\s*]*\)\Z"
-    rb"|\(\s*(?:__)?typeof(?:__)?\s*\([^()]*\)[\s*]*\)\Z"
-)
-_DECLARED = re.compile(
-    rb"(?:\b(?:struct|union|enum)\s+\w+|\b(?:void|char|short|int|long|unsigned|bool|[us](?:8|16|32|64)"
-    rb"|\w+_t|__auto_type|\w*typeof\w*\s*\([^()]*\)))"
-    rb"(?:[\s*]|const\b|__percpu\b|__rcu\b)*\Z"
-)
-"""What stands before a name that is declared: a type."""
-_TESTED = frozenset({b"if", b"while", b"for", b"switch", b"sizeof", b"typeof", b"__typeof__"})
-_BEFORE = frozenset({b"return", b"else", b"do", b"case", b"goto"})
-"""Words that stand before an expression, and are no names of what is called."""
 _OF_TYPES = frozenset(
     {b"offsetof", b"offsetofend", b"sizeof", b"sizeof_field", b"FIELD_SIZEOF", b"typeof",
      b"__typeof__", b"typeof_member", b"__field", b"__alignof__", b"OFFSET", b"BLANK",
      b"static_assert", b"BUILD_BUG_ON"}
 )  # fmt: skip
 """What takes a type, and has a number or a type for value."""
-_LONGEST = 400
 _LONGEST_TAG = 40
-_NEAR = 80
-"""Bytes that are looked back at, for a call and for an expression."""
 _KEEPING = frozenset(
     {"WRITE_ONCE", "__this_cpu_write", "rcu_assign_pointer", "smp_store_release", "this_cpu_write"}
 )
@@ -135,7 +119,7 @@ class Holders:
         for name, outer in self._pointing.items():
             for data in self._texts.values():
                 at = data.find(b"void *%s;" % name)
-                if at >= 0 and (tag := _record_around(data, at)) is not None:
+                if at >= 0 and (tag := brackets.record_around(data, at)) is not None:
                     outer.add(tag)
         members = {*embedded, *self._pointing}
         calls = sorted(frozenset().union(*(one.functions for one in self._named.values())))
@@ -171,7 +155,7 @@ class Holders:
                     for at in places(data, name.encode()) if name.encode() in data else ():
                         if before(data, at).endswith(b"define"):
                             continue
-                        end = _closing(data, at + len(name)) or at + len(name)
+                        end = brackets.end_of(data, at + len(name)) or at + len(name)
                         for where, reason in self._judged(data, at, end, kind, path):
                             yield from self._placed(path, data, where, reason)
 
@@ -211,7 +195,7 @@ class Holders:
             )
             for data in self._texts.values():
                 for found in held.finditer(data) if b"struct " + tag in data else ():
-                    outer = _record_around(data, found.start())
+                    outer = brackets.record_around(data, found.start())
                     if outer is not None:
                         members.setdefault(found[1], set()).add(outer)
                         if outer not in tags:
@@ -247,7 +231,9 @@ class Holders:
             if data[start : start + 1] not in b" \t":
                 shared = self._shared.twice if kind is found.twice else self._shared.variables
                 shared |= names
-            elif one[3] != b"=" and (outer := _record_around(data, one.start())) is not None:
+            elif (
+                one[3] != b"=" and (outer := brackets.record_around(data, one.start())) is not None
+            ):
                 if kind is found.twice:
                     self._shared.twice.update(names)
                     continue
@@ -263,19 +249,19 @@ class Holders:
         """Yield what is done with what a text takes for such a record by its type alone."""
         pattern = self._compiled(rb"struct\s+(?:%s)\s*(\**)\s*([),])" % self._tags)
         for one in pattern.finditer(data):
-            opened, number = _opening(data, one.start())
+            opened, number = brackets.argument_at(data, one.start())
             if opened < 0:
                 continue
-            callee = _called(data, opened)
+            callee = brackets.callee(data, opened)
             if callee is None and one[2] == b")" and one[1] and number == 0:
                 if not data[opened + 1 : one.start()].replace(b"const", b"").strip():
-                    end = _operand(data, one.end())
+                    end = brackets.end_of_operand(data, one.end())
                     kind: Kind = "twice" if len(one[1]) > 1 else "pointer"
                     if end is not None:
                         yield from self._judged(data, opened, end, kind, path)
             elif callee is not None and number and callee not in _OF_TYPES:
-                end = _closing(data, opened)
-                if end is not None and not _is_declaring(data, opened - len(callee)):
+                end = brackets.end_of(data, opened)
+                if end is not None and not brackets.is_declaring(data, opened - len(callee)):
                     start = data.rfind(callee, 0, opened)
                     yield from self._judged(data, start, end, "pointer", path)
         alias = self._compiled(rb"typedef\s+struct\s+(?:%s)\b" % self._tags)
@@ -286,15 +272,17 @@ class Holders:
         """Yield where a call, or what a pointer TWICE leads to, stands in for a variable."""
         for name in functions:
             for at in places(data, name) if name in data else ():
-                end = _closing(data, at + len(name))
+                end = brackets.end_of(data, at + len(name))
                 if end is not None:
                     start = at
                     if data[at - 1 : at] in (b">", b"."):
-                        start = _base(data, at)
+                        start = brackets.start_of_member(data, at)
                     yield from self._judged(data, start, end, "pointer", path)
         for name in sorted(self._named[path].twice | self._shared.twice):
             for at in places(data, name) if name in data else ():
-                start = _base(data, at) if data[at - 1 : at] in (b">", b".") else at
+                start = (
+                    brackets.start_of_member(data, at) if data[at - 1 : at] in (b">", b".") else at
+                )
                 for where, reason in self._judged(data, start, at + len(name), "twice", path):
                     if self._is_variable(data, at, name, "twice"):
                         yield where, reason
@@ -316,21 +304,21 @@ class Holders:
         if lead == b" *":
             return data.rfind(b"struct ", max(0, at - _LONGEST_TAG), at) >= 0
         if lead == b", ":
-            opened, number = _opening(data, at)
-            called = _called(data, opened) if opened >= 0 else None
+            opened, number = brackets.argument_at(data, at)
+            called = brackets.callee(data, opened) if opened >= 0 else None
             return called is not None and number in self._taking.get(called, ())
-        callee = _word_before(data, at - 2) if lead[1:] == b"(" else b""
-        if not callee or callee in _BEFORE:
+        callee = brackets.word_before(data, at - 2) if lead[1:] == b"(" else b""
+        if not callee or callee in brackets.BEFORE:
             return False
-        if 0 in self._taking.get(callee, ()) or callee in _TESTED:
+        if 0 in self._taking.get(callee, ()) or callee in brackets.TESTED:
             return True
         return self._given_to(callee, 0, "pointer", path, 0) is None
 
     def _loaded(self, data: bytes, at: int, path: str) -> Iterator[tuple[int, str]]:
         """Yield what is done with what a call yields that is given an array of pointers."""
-        opened, _ = _opening(data, at)
-        callee = _called(data, opened) if opened >= 0 else None
-        end = _closing(data, opened) if callee is not None else None
+        opened, _ = brackets.argument_at(data, at)
+        callee = brackets.callee(data, opened) if opened >= 0 else None
+        end = brackets.end_of(data, opened) if callee is not None else None
         if callee is None or end is None:
             return
         if callee.decode() not in _FILLING and b"for_each" not in callee:
@@ -349,7 +337,7 @@ class Holders:
             return
         if name not in self._pointing and name not in self._records[1]:
             return
-        start = _base(data, at)
+        start = brackets.start_of_member(data, at)
         if start == at:  # a designator: what it is set to is looked at
             return
         first: Kind = "record" if name in self._records[1] else "pointer"
@@ -418,16 +406,16 @@ class Holders:
                     start -= 6
                 opened, number = start - 1, 0
                 if data[opened:start] != b"(":
-                    opened = data.rfind(b"(", max(0, start - _LONGEST), start)
+                    opened = data.rfind(b"(", max(0, start - brackets.LONGEST), start)
                     between = data[opened:start]
                     if opened < 0 or b";" in between or b"{" in between or b"}" in between:
                         continue  # a variable
                     number = between.count(b",")
-                lead = data[max(0, opened - _NEAR) : opened].rstrip()
-                callee = _word_before(lead, len(lead) - 1)
+                lead = data[max(0, opened - brackets.NEAR) : opened].rstrip()
+                callee = brackets.word_before(lead, len(lead) - 1)
                 if not callee:
                     lead = lead.rstrip(b") \n")
-                    callee = _word_before(lead, len(lead) - 1)
+                    callee = brackets.word_before(lead, len(lead) - 1)
                 if callee:
                     found.setdefault(callee, set()).add(number)
         return found
@@ -485,13 +473,13 @@ class Holders:
         """Follow a record, or a pointer, outwards to its use: why it may change, None if not."""
         what = " ".join(text[start:end].decode("utf-8", "replace").split())
         for _ in range(MAX_STEPS):
-            left, right = _left(text, start), _right(text, end)
+            left, right = brackets.last_before(text, start), brackets.first_from(text, end)
             lead, mark, two = (
                 text[left : left + 1] if left >= 0 else b"",
                 text[right : right + 1],
                 text[right : right + 2],
             )
-            if _word_before(text, left) in (b"struct", b"union", b"enum"):
+            if brackets.word_before(text, left) in (b"struct", b"union", b"enum"):
                 return None  # a tag of the same name
             if depth and not lead and not mark:
                 return Use(value=kind)
@@ -499,7 +487,7 @@ class Holders:
             if two == b"->" or (mark == b"." and text[right : right + 3] != b"..."):
                 return None  # a member, which is looked at by its name
             if mark == b"[":
-                closing = _closing(text, right)
+                closing = brackets.end_of(text, right)
                 if closing is None:
                     return Use(f"{what} is indexed")
                 kind, end = _POINTED.get(kind, kind), closing
@@ -510,16 +498,16 @@ class Holders:
                 return Use(f"{what} is moved")
             # Then what stands in front.
             if lead == b"&" and text[left - 1 : left] != b"&":
-                if _is_binary(text, left) or kind == "twice":
+                if brackets.is_binary(text, left) or kind == "twice":
                     return Use(f"{what} is used in arithmetic")
                 if kind == "binding" or (kind == "pointer" and self._binds(text, start, end)):
                     return Use(f"the address of {what}, which binds a context, is used")
                 kind, start = _POINTING[kind], left
                 continue
             if lead == b"*":
-                if _is_declaring(text, start):
+                if brackets.is_declaring(text, start):
                     return None
-                if _is_binary(text, left):
+                if brackets.is_binary(text, left):
                     return Use(f"{what} is used in arithmetic")
                 if kind == "record":
                     return Use(f"{what} is used as a pointer")
@@ -528,19 +516,26 @@ class Holders:
             if lead == b"!":
                 return None
             if lead == b"[":
-                is_named = mark == b"]" and _right_after(text, right + 1) == b'"'
+                is_named = mark == b"]" and brackets.operator_behind(text, right + 1) == b'"'
                 return None if is_named else Use(f"{what} is used in arithmetic")
-            if lead == b"(" and mark == b")" and _called(text, left) is None:
-                if text[left - 1 : left] == b'"' or text[_left(text, left) :][:1] == b'"':
+            if lead == b"(" and mark == b")" and brackets.callee(text, left) is None:
+                if (
+                    text[left - 1 : left] == b'"'
+                    or text[brackets.last_before(text, left) :][:1] == b'"'
+                ):
                     return self._operand_of(text, left, what)
-                outer = _left(text, left)
-                if text[outer : outer + 1] in (b")", b"]") and not _is_cast(text, outer):
-                    if _right_after(text, right + 1) not in (b"->", b".", b"="):
-                        return None if _is_call(text, outer) else self._statement(text, right + 1)
+                outer = brackets.last_before(text, left)
+                if text[outer : outer + 1] in (b")", b"]") and not brackets.is_cast(text, outer):
+                    if brackets.operator_behind(text, right + 1) not in (b"->", b".", b"="):
+                        return (
+                            None
+                            if brackets.is_call(text, outer)
+                            else self._statement(text, right + 1)
+                        )
                 start, end = left, right + 1
                 continue
-            if lead == b")" and _is_cast(text, left):
-                cast = _CAST.search(text, max(0, left - 2 * _NEAR), left + 1)
+            if lead == b")" and brackets.is_cast(text, left):
+                cast = brackets.CAST.search(text, max(0, left - 2 * brackets.NEAR), left + 1)
                 assert cast is not None
                 spelt = cast[0]
                 if spelt.strip(b"() \t\n") == b"void":
@@ -558,7 +553,7 @@ class Holders:
             pair = text[left - 1 : left + 1]
             if pair in (b"==", b"!=", b"&&", b"||", b"<=", b">=") or lead in (b"<", b">"):
                 return None
-            if mark == b"?" and _right_after(text, right + 1) != b":":
+            if mark == b"?" and brackets.operator_behind(text, right + 1) != b":":
                 return None
             if mark in (b"+", b"-", b"*", b"/", b"%", b"^", b"|", b"&") or (
                 lead in (b"+", b"-", b"/", b"%", b"^", b"|", b"~")
@@ -569,7 +564,7 @@ class Holders:
                     return Use(f"{what} is bound to another context")
                 return Use(f"{what} is stored to as a whole") if kind == "record" else None
             if lead in (b"?", b":") or mark in (b"?", b":"):
-                span = _conditional(text, start, end)
+                span = brackets.conditional_around(text, start, end)
                 if span is not None:
                     start, end = span
                     continue
@@ -581,14 +576,17 @@ class Holders:
                     return Use(f"{what} is used in arithmetic")
                 return None if kind == "record" else self._kept(text, left, what, kind, path, depth)
             if mark in (b",", b")") or lead in (b"(", b","):
-                opened, number = _opening(text, start)
+                opened, number = brackets.argument_at(text, start)
                 if opened < 0:
-                    if text[left : left + 1] == b"{" or _around(text, start) == b"{":
+                    if (
+                        text[left : left + 1] == b"{"
+                        or brackets.bracket_around(text, start) == b"{"
+                    ):
                         return None if kind == "record" else Use(f"{what} is kept in a record")
                     return None  # one of several declarations or statements
-                callee = _called(text, opened)
+                callee = brackets.callee(text, opened)
                 if callee is None:
-                    outer = _left(text, opened)
+                    outer = brackets.last_before(text, opened)
                     if text[outer : outer + 1] == b'"':
                         return self._operand_of(text, opened, what)
                     if text[outer : outer + 1] in (b")", b"]"):
@@ -604,25 +602,25 @@ class Holders:
                 use = self._handed(text, opened, callee, number, kind, path, depth)
                 if use is None or use.value is None:
                     return None if use is None else Use(f"{what} {use.reason}")
-                closing = _closing(text, opened)
+                closing = brackets.end_of(text, opened)
                 if closing is None:
                     return Use(f"{what} is given to {callee.decode()}()")
                 start, end, kind = text.rfind(callee, 0, opened), closing, use.value
                 continue
-            word = _word_before(text, left)
+            word = brackets.word_before(text, left)
             if word == b"return":
                 return (
                     None
-                    if kind == "record" or _returns_pointer(text, start, depth)
+                    if kind == "record" or brackets.returns_pointer(text, start, depth)
                     else Use(f"{what} is returned as another type")
                 )
-            if mark == b";" and text[_right(text, right + 1) :][:1] == b"}":
-                closing = _right(text, right + 1)
-                if text[_right(text, closing + 1) :][:1] == b")":
-                    group = _matching(text, closing)
-                    outer = _left(text, group) if group is not None else -1
+            if mark == b";" and text[brackets.first_from(text, right + 1) :][:1] == b"}":
+                closing = brackets.first_from(text, right + 1)
+                if text[brackets.first_from(text, closing + 1) :][:1] == b")":
+                    group = brackets.start_of(text, closing)
+                    outer = brackets.last_before(text, group) if group is not None else -1
                     if group is not None and text[outer : outer + 1] == b"(":
-                        start, end = outer, _right(text, closing + 1) + 1
+                        start, end = outer, brackets.first_from(text, closing + 1) + 1
                         continue
             if mark == b"}":
                 return None if kind == "record" else Use(f"{what} is kept in a record")
@@ -633,7 +631,7 @@ class Holders:
 
     def _binds(self, text: bytes, start: int, end: int) -> bool:
         """Tell whether an expression is the member that says which context is in use."""
-        word = _word_before(text, end - 1)
+        word = brackets.word_before(text, end - 1)
         ahead = before(text, end - len(word))
         return word in self._bindings and start < end - len(word) and ahead.endswith((b"->", b"."))
 
@@ -643,7 +641,7 @@ class Holders:
 
     def _statement(self, text: bytes, end: int) -> Use | None:
         """Judge a parenthesis that begins a statement."""
-        return None if _right_after(text, end) != b"[" else Use("a record is indexed")
+        return None if brackets.operator_behind(text, end) != b"[" else Use("a record is indexed")
 
     def _operand_of(self, text: bytes, opened: int, what: str) -> Use | None:
         """Judge an operand of assembler text: it may be used by the offsets of members."""
@@ -675,14 +673,14 @@ class Holders:
         self, text: bytes, equals: int, what: str, kind: Kind, path: str, depth: int
     ) -> Use | None:
         """Judge what a pointer is kept in: is it one to such a record, or to some other?"""
-        lead = text[max(0, equals - _NEAR) : equals]
+        lead = text[max(0, equals - brackets.NEAR) : equals]
         if _PLAIN.search(lead) is not None:
             return None  # a variable that is declared as a pointer to a record
         found = _LEFT.search(text, equals - len(lead), equals)
         if found is None:
-            last = _left(text, equals)
-            opened = _matching(text, last) if text[last : last + 1] == b")" else None
-            callee = _called(text, opened) if opened is not None else None
+            last = brackets.last_before(text, equals)
+            opened = brackets.start_of(text, last) if text[last : last + 1] == b")" else None
+            callee = brackets.callee(text, opened) if opened is not None else None
             if opened is not None and callee is not None and callee.decode() in _YIELDING:
                 first = text[opened + 1 : last].partition(b",")[0].strip(b"& \t\n")
                 lead = text[: opened + 1] + first + b" "
@@ -696,7 +694,7 @@ class Holders:
             if self._members_of[name] == "other":
                 self._opaque.add(name)
             return None if self._members_of[name] != "shared" else refused
-        declared = self._compiled(_DECLARED.pattern).search(ahead[-2 * _NEAR :])
+        declared = self._compiled(brackets.DECLARED.pattern).search(ahead[-2 * brackets.NEAR :])
         if declared is not None and declared[0].split()[0] not in (b"return", b"else"):
             if b"typeof" in declared[0].partition(b"(")[0] or b"auto_type" in declared[0]:
                 return self._alike(text, equals, name, kind, path, depth)
@@ -722,7 +720,7 @@ class Holders:
             return "pointer"
         pattern = self._compiled(rb"struct\s+\w+\s*\*+\s*%s\s*[;\[]" % re.escape(member))
         found = [
-            _heads_union(text, one.start())
+            brackets.is_in_union(text, one.start())
             for text in self._texts.values()
             if member in text
             for one in pattern.finditer(text)
@@ -740,7 +738,7 @@ class Holders:
         depth: int,
     ) -> Use | None:
         """Say what a call may do with a record, or a pointer: with its value, or as another."""
-        if callee in _TESTED or callee in _OF_TYPES:
+        if callee in brackets.TESTED or callee in _OF_TYPES:
             return None
         if kind != "record" and number in self._taking.get(callee, ()):
             return None
@@ -822,9 +820,12 @@ class Holders:
         values: Use | None = None
         try:
             for at in places(body, name):
-                if b"#" in (body[at - 1 : at], body[_right(body, at + len(name)) :][:1]):
+                if b"#" in (
+                    body[at - 1 : at],
+                    body[brackets.first_from(body, at + len(name)) :][:1],
+                ):
                     continue
-                if data_is_string(body, at):
+                if brackets.is_in_string(body, at):
                     continue
                 use = self._use(body, at, at + len(name), kind, path, depth)
                 if use is not None and use.reason:
@@ -860,341 +861,11 @@ class Holders:
         return frozenset(name for text in self._texts.values() for name in pattern.findall(text))
 
 
-# -- reading C by its brackets -----------------------------------------------------------------
-
-_PAIRS = {b"(": b")", b"[": b"]", b"{": b"}"}
-_CLOSERS = {value: key for key, value in _PAIRS.items()}
-_OF_WORDS = frozenset(i for i in range(256) if re.match(rb"\w", bytes((i,))))
-
-
-def _left(text: bytes, at: int) -> int:
-    """Return the place of the last byte in front of a place, blanks and directives aside."""
-    here = at
-    while True:
-        lead = text[max(0, here - _LONGEST) : here]
-        bare = lead.rstrip()
-        if not bare and len(lead) == _LONGEST:
-            here -= _LONGEST
-            continue
-        last = here - len(lead) + len(bare) - 1
-        if b"\n" not in text[last + 1 : here]:
-            return last
-        line = text.rfind(b"\n", 0, last) + 1
-        while line > 1 and text[line - 2 : line - 1] == b"\\":
-            line = text.rfind(b"\n", 0, line - 1) + 1
-        if not text[line : line + _NEAR].lstrip(b" \t").startswith(b"#"):
-            return last
-        here = line
-
-
-def _word_before(text: bytes, at: int) -> bytes:
-    """Return the word that ends at a place, nothing where none does."""
-    start = at
-    while start >= 0 and text[start] in _OF_WORDS:
-        start -= 1
-    return text[start + 1 : at + 1]
-
-
-def _right(text: bytes, at: int) -> int:
-    """Return the place of the first byte from a place on, blanks and directives aside."""
-    here, size = at, len(text)
-    while here < size:
-        mark = text[here : here + 1]
-        if mark.isspace():
-            here += 1
-        elif mark == b"#" and text[text.rfind(b"\n", 0, here) + 1 : here].strip() == b"":
-            here = text.find(b"\n", here)
-            while here > 0 and text[here - 1 : here] == b"\\":
-                here = text.find(b"\n", here + 1)
-            if here < 0:
-                return size
-        else:
-            return here
-    return size
-
-
-def _right_after(text: bytes, at: int) -> bytes:
-    """Return the operator that stands behind a place."""
-    right = _right(text, at)
-    return b"->" if text[right : right + 2] == b"->" else text[right : right + 1]
-
-
-def _closing(text: bytes, at: int) -> int | None:
-    """Return where the bracket ends that opens at a place, blanks aside; None where none does."""
-    here = _right(text, at)
-    if text[here : here + 1] not in (b"(", b"["):
-        return None
-    depth = 0
-    for end in range(here, min(len(text), here + 4 * _LONGEST)):
-        mark = text[end : end + 1]
-        if mark in _PAIRS:
-            depth += 1
-        elif mark in _CLOSERS:
-            depth -= 1
-            if depth == 0:
-                return end + 1
-    return None
-
-
-def _matching(text: bytes, at: int) -> int | None:
-    """Return where the bracket opens that a place closes."""
-    depth = 0
-    for here in range(at, max(-1, at - 8 * _LONGEST), -1):
-        mark = text[here : here + 1]
-        if mark in _CLOSERS:
-            depth += 1
-        elif mark in _PAIRS:
-            depth -= 1
-            if depth == 0:
-                return here
-    return None
-
-
-def _opening(text: bytes, at: int) -> tuple[int, int]:
-    """Return the parenthesis within which a place lies, and the number of the argument.
-
-    It is -1 where that is another bracket, or none.
-    """
-    depth = number = 0
-    for here in range(at - 1, max(-1, at - 8 * _LONGEST), -1):
-        mark = text[here : here + 1]
-        if mark in _PAIRS:
-            if depth == 0:
-                return (here, number) if mark == b"(" else (-1, 0)
-            depth -= 1
-        elif mark in _CLOSERS:
-            depth += 1
-        elif mark == b"," and depth == 0:
-            number += 1
-        elif mark == b";" and depth == 0:
-            return -1, 0
-    return -1, 0
-
-
-def _around(text: bytes, at: int) -> bytes:
-    """Return the bracket within which a place lies, nothing where a statement begins before it."""
-    depth = 0
-    for here in range(at - 1, max(-1, at - 8 * _LONGEST), -1):
-        mark = text[here : here + 1]
-        if mark in _PAIRS:
-            if depth == 0:
-                lead = text[_left(text, here) :][:1]
-                return mark if lead in (b"=", b"(", b",", b"{", b")") and lead else b""
-            depth -= 1
-        elif mark in _CLOSERS:
-            depth += 1
-        elif mark == b";" and depth == 0:
-            return b""
-    return b""
-
-
-def _called(text: bytes, opened: int) -> bytes | None:
-    """Return the name of what is called by a parenthesis; None where it groups."""
-    left = _left(text, opened)
-    word = _word_before(text, left)
-    return word if word and word not in _BEFORE else None
-
-
-def _is_call(text: bytes, closing: int) -> bool:
-    """Tell whether what a bracket closes is called by the parenthesis behind it."""
-    opened = _matching(text, closing)
-    return opened is not None and (_called(text, opened) or b"") not in _TESTED
-
-
-def _is_binary(text: bytes, at: int) -> bool:
-    """Tell whether an operator has an operand in front."""
-    left = _left(text, at)
-    lead = text[left : left + 1] if left >= 0 else b""
-    if lead == b")":
-        return not _is_cast(text, left) and not _ends_condition(text, left)
-    if lead == b"]":
-        return True
-    word = _word_before(text, left)
-    return bool(word) and word not in _BEFORE and word not in _TESTED
-
-
-def _ends_condition(text: bytes, closing: int) -> bool:
-    """Tell whether a parenthesis is that of if (), while () or of a macro that loops."""
-    opened = _matching(text, closing)
-    called = _called(text, opened) if opened is not None else None
-    return called is not None and (called in _TESTED or b"for_each" in called)
-
-
-def _is_cast(text: bytes, closing: int) -> bool:
-    """Tell whether a parenthesis that closes at a place holds a type, and is no operand."""
-    found = _CAST.search(text, max(0, closing - 2 * _NEAR), closing + 1)
-    if found is None:
-        return False
-    inside = found[0].strip(b"() \t\n")
-    left = _left(text, found.start())
-    lead = text[left : left + 1] if left >= 0 else b""
-    word = _word_before(text, left)
-    if lead == b")" and not _is_cast(text, left):
-        return _ends_condition(text, left)
-    if lead == b"]" or (word and word not in _BEFORE):
-        return False
-    return b"*" in inside or b" " in inside or inside in _NUMBERS or inside.startswith(b"u")
-
-
-_NUMBERS = frozenset(
-    {b"void", b"char", b"short", b"int", b"long", b"unsigned", b"bool", b"u8", b"u16", b"u32",
-     b"u64", b"s8", b"s16", b"s32", b"s64", b"uintptr_t", b"ulong", b"size_t", b"gpa_t", b"gva_t"}
-)  # fmt: skip
-
-
-def _is_declaring(text: bytes, start: int) -> bool:
-    """Tell whether a type stands in front of a place, stars aside."""
-    ahead = text[max(0, start - 2 * _NEAR) : start]
-    return _DECLARED.search(ahead) is not None or (
-        re.search(rb"(?:[;{}(,]|\A)\s*(?:const\s+)?(?!return\b|else\b|case\b)\w+\s+\*+\s*\Z", ahead)
-        is not None
-    )
-
-
-def _base(text: bytes, at: int) -> int:
-    """Return where the expression begins of which a member stands at a place."""
-    start = at
-    while True:
-        left = _left(text, start)
-        if text[left : left + 1] == b".":
-            step = left
-        elif text[left - 1 : left + 1] == b"->":
-            step = left - 1
-        else:
-            return start
-        here = _left(text, step)
-        is_bracket = False
-        while text[here : here + 1] in (b")", b"]"):
-            opened = _matching(text, here)
-            if opened is None:
-                return step
-            is_bracket = text[opened : opened + 1] == b"("
-            start = opened
-            here = _left(text, opened)
-            if is_bracket and text[here : here + 1] in (b")", b"]"):
-                break  # a cast, or called through an expression
-        word = _word_before(text, here)
-        if word and word not in _BEFORE:
-            start = here + 1 - len(word)
-        elif not is_bracket and start >= step:
-            return at  # a designator
-
-
-def _operand(text: bytes, at: int) -> int | None:
-    """Return where the operand ends of a cast that ends at a place; None where none follows."""
-    here = _right(text, at)
-    while text[here : here + 1] in (b"&", b"*"):
-        here = _right(text, here + 1)
-    if text[here : here + 1] == b"(":
-        closing = _closing(text, here)
-        if closing is None:
-            return None
-        after = text[_right(text, closing) :][:1]
-        if after and (after.isalnum() or after in b"_&("):
-            return _operand(text, closing)  # another cast
-        here = closing
-    else:
-        word = re.compile(rb"\w+").match(text, here)
-        if word is None:
-            return None
-        here = word.end()
-    while True:
-        right = _right(text, here)
-        if text[right : right + 1] in (b"(", b"["):
-            closing = _closing(text, right)
-            if closing is None:
-                return None
-            here = closing
-            continue
-        step = re.compile(rb"(?:->|\.)\s*\w+").match(text, right)
-        if step is None:
-            return here
-        here = step.end()
-
-
-def _conditional(text: bytes, start: int, end: int) -> tuple[int, int] | None:
-    """Return the conditional expression of which a place is an arm; None where it is none."""
-    here, depth, has_question = start - 1, 0, False
-    while here >= 0:
-        mark = text[here : here + 1]
-        if mark in _CLOSERS:
-            depth += 1
-        elif mark in _PAIRS:
-            if depth == 0:
-                break
-            depth -= 1
-        elif depth == 0:
-            if mark in (b";", b","):
-                break
-            if mark == b"?":
-                has_question = True
-            if (
-                mark == b"="
-                and text[here - 1 : here] not in (b"=", b"!", b"<", b">")
-                and (text[here + 1 : here + 2] != b"=")
-            ):
-                break
-            if mark == b"n" and text[here - 5 : here + 1] == b"return":
-                break
-        here -= 1
-    first = _right(text, here + 1)
-    last, depth = end, 0
-    while last < len(text):
-        mark = text[last : last + 1]
-        if mark in _PAIRS:
-            depth += 1
-        elif mark in _CLOSERS:
-            if depth == 0:
-                break
-            depth -= 1
-        elif depth == 0:
-            if mark in (b";", b","):
-                break
-            if mark == b"?":
-                has_question = True
-        last += 1
-    last = len(text[:last].rstrip())
-    return (first, last) if has_question and (first, last) != (start, end) else None
-
-
-def _returns_pointer(text: bytes, at: int, depth: int) -> bool:
-    """Tell whether the function around a place returns a pointer to a record."""
-    if depth:
-        return False
-    body = text.rfind(b"\n{", 0, at)
-    head = max(text.rfind(mark, 0, body) for mark in (b"\n\n", b"}\n", b";\n", b"*/"))
-    pattern = rb"\bstruct\s+\w+\s*\*(?:[\s*]|const\b|__\w+\b)*\w+\s*\("
-    return re.search(pattern, text[head:body]) is not None
-
-
-def _heads_union(text: bytes, at: int) -> bool:
-    """Tell whether a member at a place shares its bytes with others."""
-    depth = 0
-    for here in range(at - 1, max(-1, at - 8 * _LONGEST), -1):
-        depth += {125: 1, 123: -1}.get(text[here], 0)
-        if depth < 0:
-            ahead = text[max(0, here - _NEAR) : here]
-            return re.search(rb"\bunion\s*\w*\s*\Z", ahead) is not None
-    return False
-
-
-def _record_around(text: bytes, at: int) -> bytes | None:
-    """Return the tag of the record in whose definition a place lies."""
-    start = text.rfind(b"\n}", 0, at)
-    heads = [m[1] for m in _HEAD.finditer(text, max(0, start), at)]
-    return heads[0] if heads else None
-
-
 def _by_table(text: bytes, at: int) -> bool:
     """Tell whether an offset is added that some entry of a table holds."""
-    right = _right(text, at)
+    right = brackets.first_from(text, at)
     return re.compile(rb"\+\s*(?:\w+->)?offset\)").match(text, right) is not None
 
 
 def _listed(parameters: bytes | None) -> frozenset[bytes]:
     return frozenset(re.findall(rb"\w+", parameters or b""))
-
-
-def data_is_string(text: bytes, at: int) -> bool:
-    """Tell whether a place lies in a string."""
-    return text.count(b'"', text.rfind(b"\n", 0, at) + 1, at) % 2 == 1
