@@ -11,9 +11,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol, TypeVar
 
 Found = TypeVar("Found")
+
+_DESCRIPTORS = 4_096
+"""Files that a process may have open; no more are looked for."""
+_WHOLE = b"whole"
+"""What ends that which a copy has found; without it the copy was ended before."""
 
 
 class Aside(Protocol):
@@ -62,10 +68,11 @@ def _outcome(work: Callable[[], Found], child: int, reading: int) -> Found:
 
     with open(reading, "rb") as pipe:
         data = pipe.read()
-    os.waitpid(child, 0)
-    if not data:
+    with suppress(ChildProcessError):  # who ignores the ends of its children has none to wait for
+        os.waitpid(child, 0)
+    if not data.endswith(_WHOLE):
         return work()
-    found: Found = pickle.loads(data)
+    found: Found = pickle.loads(data[: -len(_WHOLE)])
     return found
 
 
@@ -88,9 +95,12 @@ def _work(begin: Callable[[], None], work: Callable[[], object], writing: int) -
         nowhere = os.open(os.devnull, os.O_RDWR)
         for standard in range(3):  # who reads what is printed waits for all that may print
             os.dup2(nowhere, standard)
+        # Nor do pipes of others stay open, or the one to read from, where nobody reads.
+        os.closerange(3, writing)
+        os.closerange(writing + 1, _DESCRIPTORS)
         begin()
         data = pickle.dumps(work(), pickle.HIGHEST_PROTOCOL)
         with open(writing, "wb") as pipe:
-            pipe.write(data)
+            pipe.write(data + _WHOLE)
     finally:
         os._exit(0)

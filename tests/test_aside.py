@@ -38,6 +38,51 @@ def test_it_is_done_in_a_copy_and_told_here():
     assert run(code) == [True, 1_000_000, True]
 
 
+def test_a_copy_that_is_ended_while_it_tells():
+    """A part of what a copy has found is nothing."""
+    code = """
+write = os.write
+def work():
+    if os.getpid() == begun:
+        return 7
+    class Cut:
+        def __reduce__(self):
+            import pickle
+            data = pickle.dumps(3)
+            for fd in range(3, 99):
+                try:
+                    os.write(fd, data[:-1])
+                except OSError:
+                    pass
+            os.kill(os.getpid(), signal.SIGKILL)
+    return Cut()
+"""
+    assert run(code + "print(json.dumps(aside(work)()))") == 7
+
+
+def test_whoever_ignores_its_children():
+    """Where the ends of children are ignored, what they found is taken all the same."""
+    code = "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+    assert run(code + "print(json.dumps(aside(lambda: os.getpid() != begun)()))") is True
+
+
+def test_nobody_asks():
+    """A copy whose outcome nobody asks for ends when it has done its work."""
+    code = """
+import select
+read, write = os.pipe()
+os.set_inheritable(write, True)
+child = os.fork()
+if child == 0:
+    ask = aside(lambda: b"x" * 1_000_000)
+    os._exit(0)
+os.waitpid(child, 0)
+os.close(write)
+print(json.dumps(os.read(read, 1).decode()))  # "" once the last copy has ended
+"""
+    assert run(code) == ""
+
+
 @pytest.mark.parametrize(
     "end",
     ["os.kill(os.getpid(), signal.SIGKILL)", "raise ValueError", "sys.exit(3)", "return print"],
