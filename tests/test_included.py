@@ -54,3 +54,58 @@ def test_headers_of_others():
     """What lies in angles and is not there is no text of KVM's."""
     assert including(b"#include <linux/nowhere.h>")[0] == "covered"
     assert including(b'// #include "nowhere.h"')[0] == "covered"
+
+
+GENERIC = "virt/kvm/kvm_main.c"
+
+
+@pytest.mark.parametrize(
+    ("files", "where"),
+    [
+        ({GENERIC: b'#include "a.inc"\n', "virt/kvm/a.inc": STORE}, "virt/kvm/a.inc"),
+        (
+            {GENERIC: b'#include "a.inc"\n', "virt/kvm/a.inc": b'#include "b.inc"\n',
+             "virt/kvm/b.inc": STORE},
+            "virt/kvm/b.inc",
+        ),
+        ({GENERIC: b'#include "nowhere.h"\n'}, GENERIC),
+        ({GENERIC: b'#include "mmu.h"\n'}, None),
+    ],
+)  # fmt: skip
+def test_what_is_built_in(files, where):
+    """What is built into KVM from elsewhere takes in text of KVM's too."""
+    report = check({**fixture("role-regs-fixed"), **files})
+    assert {one.place.file for one in report.unknowns} == ({where} if where else set())
+
+
+def test_headers_in_angles():
+    """KVM's folder is one of those in which a header in angles is looked for."""
+    path = "arch/x86/kvm/mmu/devil.inc"
+    assert including(b"#include <mmu/devil.inc>", **{path: STORE}) == ("unknown", {path})
+
+
+def test_what_a_header_of_the_target_takes_in():
+    """A header of KVM's beside its folder takes in more of them."""
+    header, path = "arch/x86/include/asm/kvm_host.h", "arch/x86/include/asm/kvm_devil.h"
+    tree = fixture("role-regs-fixed")
+    text = tree[header].replace(b"#include", b"#include <asm/kvm_devil.h>\n#include", 1)
+    assert text != tree[header]
+    report = check({**tree, header: text, path: STORE})
+    assert {one.place.file for one in report.unknowns} == {path}
+
+
+def test_a_number_sign_in_other_letters():
+    """What is no directive to whoever reads it may be one to the compiler."""
+    assert including(b'%:include "nowhere.h"')[0] == "unknown"
+    assert including(b'static const char *said = "100%: all";')[0] == "covered"
+
+
+LEVEL = b"\\\n\trole_regs_to_root_level(r) (vcpu->arch.maxphyaddr > 48 ? 5 : 4)"
+
+
+@pytest.mark.parametrize(
+    "line", [b"#define " + LEVEL, b"# \\\n define" + LEVEL, b"#\\\ndefine" + LEVEL]
+)
+def test_a_directive_that_is_continued(head):
+    """The words of a directive may stand on several lines."""
+    assert including(head + LEVEL)[0] != "covered"

@@ -510,3 +510,11 @@ def test_two_pointers_to_one_vcpu(store):
     text = text[:guard] + again + text[guard:]
     text = text.replace(head, f"static struct kvm_vcpu *other;\n\n{head}", 1)
     assert check({**FIXED, MMU: text.encode()}).verdict == "unknown"
+
+
+def test_a_name_that_is_pasted_outside_of_the_folder():
+    """Text that is built in may paste the name of a member as well."""
+    code = b"#define JOIN(a, b) a##b\nvoid devil(struct kvm_vcpu *vcpu)\n{\n"
+    code += b"\tvcpu->arch.root_mmu.JOIN(root_, level) = 1;\n}\n"
+    tree = fixture("role-regs-fixed")
+    assert check({**tree, "virt/kvm/kvm_main.c": code}).verdict == "unknown"

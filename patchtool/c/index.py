@@ -55,7 +55,9 @@ _BEHIND = {
 }
 """What stands behind the name in texts that are written in another way."""
 _TAGGED = re.compile(rb"\b(?:struct|union|enum)\b")
-_DEFINED = re.compile(rb"#[ \t]*+(?:define[ \t]++(\w++)|(?:define[ \t]*+)?/\*)")
+_DEFINED = re.compile(
+    rb"#(?:[ \t]|\\\n)*+(?:define(?:[ \t]|\\\n)++(\w++)|(?:define(?:[ \t]|\\\n)*+)?/\*)"
+)
 _GIVEN = re.compile(rb"\s*\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)")
 _PASTE = re.compile(rb"##")
 _BUILDS = re.compile(rb"\)[^;{}]*\{")
@@ -238,13 +240,14 @@ class Index:
     # -- where a name may come from -----------------------------------------------
 
     def _resolve(self, name: str, quoted: bool, here: str) -> str | None:
+        is_ours = here.startswith((self.target.folder, *self.target.generic))
         if quoted:
             near = normpath(join(dirname(here), name))
             if not near.startswith("../") and self.raw(near) is not None:
                 return near
             folder = self.target.folder
             top = normpath(join(folder, name))
-            if here.startswith(folder) and not top.startswith("../") and self.raw(top) is not None:
+            if is_ours and not top.startswith("../") and self.raw(top) is not None:
                 return top
         clean = normpath(name)
         if clean.startswith(("../", "/")):
@@ -256,7 +259,9 @@ class Index:
             path = join(root, clean)
             if self.raw(path) is not None:
                 return path
-        return None
+        # Its Makefile may name the target's folder as a place of headers.
+        path = join(self.target.folder, clean)
+        return path if is_ours and self.raw(path) is not None else None
 
     def scope(self, path: str) -> tuple[str, ...]:
         """Return a file and the headers that it includes, nearest first.
@@ -287,7 +292,9 @@ class Index:
         known = self._includes.get(path)
         if known is None:
             targets: list[str] = []
-            if path.startswith(self._followed):
+            generic = self.target.generic
+            is_generic = path.startswith(generic)
+            if is_generic or path.startswith(self._followed):
                 data = self.raw(path) or b""
                 for match in _INCLUDE.finditer(data):
                     if not opens_line(data, match.start()):
@@ -298,7 +305,11 @@ class Index:
                         if match[1] != b"<":
                             self._unfound.setdefault(path, []).append((match.start(), name))
                         continue
-                    if path.startswith(self._ours) or self._is_constants(target):
+                    if is_generic:
+                        is_followed = target.startswith((*generic, *self._ours))
+                    else:
+                        is_followed = path.startswith(self._ours) or self._is_constants(target)
+                    if is_followed:
                         targets.append(target)
             known = self._includes[path] = tuple(targets)
         return known

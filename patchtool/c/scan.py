@@ -30,9 +30,9 @@ _PLAIN_FUNCTION = re.compile(
     rb"(?:[^;{}#\"'/]*+;)*+\s*+"  # what ends in front of it, as a declaration
     rb"((?:\w++[\s*]++)++([A-Za-z_]\w*+)\([^;{}#\"'/()]*+\))\s*+\{"
 )
-_DIRECTIVE = re.compile(rb"#[ \t]*(\w+)[ \t]*(.*)", re.S)
+_DIRECTIVE = re.compile(rb"#(?:[ \t]|\\\n)*+(\w+)[ \t]*(.*)", re.S)
 _LINE_OF_CPP = re.compile(rb"\#(?:[^\n\\]+|\\.)*", re.S)
-_DEFINE = re.compile(rb"#[ \t]*define[ \t]+(\w+)")
+_DEFINE = re.compile(rb"#(?:[ \t]|\\\n)*+define(?:[ \t]|\\\n)++(\w+)")
 _MACRO = re.compile(rb"(\([^)]*\))?(?:[ \t]|\\\n|$)*(.*)", re.S)
 _COMMENT = re.compile(rb"/(?:\*[^*]*(?:\*(?!/)[^*]*)*(?:\*/|\Z)|/(?:[^\n\\]|\\.)*)", re.S)
 _STRING_OR_COMMENT = re.compile(rb'"(?:[^"\\\n]++|\\.)*+"|' + _COMMENT.pattern, re.S)

@@ -176,6 +176,8 @@ def _examined(
     decided = decide(paths if others is None else paths[1::2])
     if ledger is not None:
         everywhere += guards_above(tree, ledger, runs, ledger.names)
+        reason = "a # is spelt %: here, which is not understood"
+        everywhere += (Trouble(place, reason, False) for place in ledger.spelt)
     if others is not None:
         found, notes = others()
         index.take(notes)

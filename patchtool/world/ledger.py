@@ -62,6 +62,8 @@ class Told(NamedTuple):
     pasted: tuple[tuple[Place, str, str], ...]
     parts: tuple[tuple[Place, str, str], ...]
     """Names that macros paste, and words that would make one: place, name, macro or words."""
+    spelt: tuple[Place, ...]
+    """Where a sign is spelt in a way that is read nowhere: ``%:`` for ``#``."""
     notes: object
     """What the index was asked for it."""
 
@@ -81,8 +83,22 @@ def tell(tree: Tree, names: Iterable[str]) -> Told:
         (*Wholes(tree, mentions).changes(), *Holders(tree, mentions).changes()),
         tuple(tree.pasting.uses({*names, *tree.held(), *tree.held(rb"\*")})),
         tuple(tree.pasting.parts(names)),
+        tuple(_spelt(tree, mentions)),
         tree.index.notes(),
     )
+
+
+def _spelt(tree: Tree, mentions: Mentions) -> Iterator[Place]:
+    target = tree.index.target
+    for path in mentions.files:
+        data = (
+            (tree.index.text(path) or b"")
+            if path.startswith((*target.ours, *target.generic))
+            else b""
+        )
+        at = data.find(b"%:")
+        if at >= 0 and data.count(b'"', data.rfind(b"\n", 0, at) + 1, at) % 2 == 0:
+            yield Place(path, data.count(b"\n", 0, at) + 1)
 
 
 def book_of(tree: Tree, names: Iterable[str]) -> Mentions:
@@ -133,6 +149,7 @@ class Ledger:
             reason = f"{words} stand in the text, which make {name} where a macro pastes them"
             self.doubts.append(Doubt(place, reason, name, ""))
             self.accounts.append(Account(place, name, words, f"open: {reason}"))
+        self.spelt = told.spelt
         self.accounts.sort()
 
     # -- what it amounts to ------------------------------------------------------------------

@@ -99,8 +99,16 @@ class Mentions:
         target, source = self.index.target, self.index.source
         generic = [path for folder in target.generic for path in source.walk(folder)]
         ours = (*self.index.own_files, *(p for p in generic if p.endswith((".c", ".h"))))
-        included = [target for path in ours for target in self.index.included(path)]
-        return tuple(dict.fromkeys((target.header, *ours, *included)))
+        found = dict.fromkeys((target.header, *ours))
+        near = (*target.ours, *target.generic)
+        todo = list(found)
+        for path in todo:
+            for one in self.index.included(path):
+                if one not in found:
+                    found[one] = None
+                    if one.startswith(near):
+                        todo.append(one)
+        return tuple(found)
 
     def of(self, name: str) -> tuple[Mention, ...]:
         """Return the mentions of one member, those of macros that stand for it included."""

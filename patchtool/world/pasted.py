@@ -39,7 +39,9 @@ class Pasting:
     """The macros of one tree that paste tokens, and what their uses amount to."""
 
     def __init__(self, index: Index, files: Iterable[str]) -> None:
-        self._index, self._files = index, files
+        self._index, self._files = index, tuple(files)
+        near = (*index.target.ours, *index.target.generic)
+        self._near = [path for path in self._files if path.startswith(near)]
         self._calls: dict[bytes, list[tuple[list[bytes], frozenset[bytes]]]] = {}
 
     def uses(self, names: Iterable[str]) -> Iterator[tuple[Place, str, str]]:
@@ -62,7 +64,7 @@ class Pasting:
                 macros.setdefault(one.name, []).append(one)
             fresh = frozenset(one.name for one in around)
         words = frozenset(name.encode() for name in macros)
-        for path in self._index.own_files if words else ():
+        for path in self._near if words else ():
             for word in sorted(self._index.words_in(path) & words):
                 data = self._index.text(path) or b""
                 for at in places(data, word):
@@ -84,7 +86,7 @@ class Pasting:
         split = {name: tuple(_splits(name.encode())) for name in names}
         wanted = frozenset(part for splits in split.values() for one in splits for part in one)
         held: dict[bytes, str] = {}
-        for path in (self._index.target.header, *self._index.own_files):
+        for path in self._near:
             held.update(dict.fromkeys(wanted & self._index.words_in(path), path))
         for name, splits in split.items():
             for one in splits:
@@ -123,7 +125,7 @@ class Pasting:
         if known is not None:
             return known
         found = self._calls[word] = []
-        for path in (self._index.target.header, *self._index.own_files):
+        for path in self._near:
             if word not in self._index.words_in(path):
                 continue
             data = self._index.text(path) or b""
@@ -165,7 +167,7 @@ class Pasting:
         while todo:
             here = todo.pop()
             pattern = re.compile(_STANDS % re.escape(here), re.M)
-            for path in (self._index.target.header, *self._index.own_files):
+            for path in self._near:
                 if here in self._index.words_in(path):
                     for one in pattern.finditer(self._index.text(path) or b""):
                         given = re.findall(rb"\w+", one[2] or b"")
@@ -178,7 +180,7 @@ class Pasting:
     def _around(self, names: frozenset[str]) -> Iterator[Definition]:
         """Yield the macros that name one of some others in what they stand for."""
         words = frozenset(name.encode() for name in names)
-        for path in (self._index.target.header, *self._index.own_files):
+        for path in self._near:
             data = self._index.text(path) or b""
             near = [
                 at
