@@ -26,6 +26,12 @@ _KEPT = frozenset(
 """What git may be told by its surroundings; all the rest names programs or bends answers."""
 
 
+_SYSTEM = frozenset(
+    f"{top}/{name}" for top in ("", "/usr", "/usr/local") for name in ("bin", "sbin")
+)
+"""Where the system's programs lie, which are no part of a tree in whatever folder one stands."""
+
+
 def clean() -> None:
     """Make the surroundings of this process safe."""
     try:
@@ -54,7 +60,8 @@ def keep_out(tree: str) -> None:
     kept = [
         entry
         for entry in os.environ.get("PATH", os.defpath).split(os.pathsep)
-        if os.path.isabs(entry) and not f"{os.path.realpath(entry)}/".startswith(root)
+        if os.path.isabs(entry)
+        and (entry in _SYSTEM or not f"{os.path.realpath(entry)}/".startswith(root))
     ]
     os.environ["PATH"] = os.pathsep.join(kept)
 

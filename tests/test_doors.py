@@ -588,3 +588,9 @@ def test_a_struct_without_a_name_around_a_role(tmp_path):
         (tree / host).write_text(text.replace(member, inside), "utf-8")
         done = patchtool("check", tree)
         assert done.returncode == status, done.stdout + done.stderr
+
+
+def test_the_root_of_all_files_is_no_tree():
+    """Whoever stands at the top of all files finds git where the system has it."""
+    done = patchtool("--version", cwd="/", data=b"")
+    assert b"git is not installed" not in done.stdout + done.stderr

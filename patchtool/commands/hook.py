@@ -48,6 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add(
         "kinds",
         nargs="*",
+        default=[],
         metavar="HOOK",
         help=f"which hooks: {', '.join(KINDS)} (default: pre-commit)",
     )
