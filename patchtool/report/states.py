@@ -169,12 +169,12 @@ def _table(
     return found
 
 
-def _column(spelt: Sequence[tuple[str, ...] | None]) -> list[str]:
-    blank = " " * len(_UNLIKE)
+def _column(spelt: Sequence[tuple[str, ...] | None], sign: str = _UNLIKE) -> list[str]:
+    blank = " " * len(sign)
     shown = [("A", blank, "B")]
     for one in spelt:
         a, b = one or ("", "")
-        shown.append((a, _UNLIKE if a != b else blank, b))
+        shown.append((a, sign if a != b else blank, b))
     left, right = (max(len(row[i]) for row in shown) for i in (0, 2))
     return [f"{a:>{left}} {mark} {b:<{right}}".rstrip() for a, mark, b in shown]
 
@@ -204,7 +204,7 @@ def _in_room(
 
 def _values(result: FieldResult, witnesses: Sequence[Witness]) -> Rows:
     """Return what each state needs, a pair in a row, with the part of the field that differs."""
-    head, *column = _column([one.said for one in witnesses])
+    head, *column = _column([one.said for one in witnesses], " ")  # all of them differ
     shown = [Row((safe(result.member), head), _HEAD)]
     for at, (one, told) in enumerate(zip(witnesses, column, strict=True), 1):
         words = [str(at) if len(witnesses) > 1 else "", safe(one.part(result.member))]
