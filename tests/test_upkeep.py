@@ -71,6 +71,67 @@ def test_changed_apart(body):
     assert any("carries a field and is stored here as well" in u.reason for u in report.unknowns)
 
 
+HELD = """bool held = other->ept_ad;
+
+	mmu->mmu_role.base.ad_disabled = !ad;
+	mmu->ept_ad = ad;
+	other->ept_ad = held;"""
+ROOT, GUEST = "&vcpu->arch.root_mmu", "&vcpu->arch.guest_mmu"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_fine"),
+    [
+        (ROOT, GUEST, True),
+        (ROOT, "mmu", False),
+        ("vcpu->arch.mmu", ROOT, False),
+        (GUEST, "vcpu->arch.walk_mmu", False),
+        ("vcpu->arch.mmu", "vcpu->arch.walk_mmu", False),
+    ],
+)
+def test_two_that_may_be_one(one, other, is_fine):
+    """What is put back through another pointer may be what the change is behind."""
+    report = switched(HELD, f"struct kvm_mmu *mmu = {one};\n\tstruct kvm_mmu *other = {other};")
+    assert (ept_ad(report)[0] == "covered") is is_fine, report.unknowns
+
+
+CALLED = """static void switch_both(PARAMETERS, bool ad)
+{
+	BODY
+}
+
+void switch_eptp(struct kvm_vcpu *vcpu, struct kvm_vcpu *sibling, bool ad)
+{
+	switch_both(ARGUMENTS, ad);
+}
+"""
+OF_BOTH = "struct kvm_mmu *mmu, struct kvm_mmu *other"
+INSIDE = "mmu->mmu_role.base.ad_disabled = !ad;\n\tmmu->ept_ad = ad;\n\t"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "body", "arguments", "is_fine"),
+    [
+        ("struct kvm_mmu *mmu", INSIDE, ROOT, True),
+        (OF_BOTH, HELD, f"{ROOT}, {GUEST}", False),
+        (OF_BOTH, HELD, f"{ROOT}, {ROOT}", False),
+        (OF_BOTH, HELD, f"{ROOT}, vcpu->arch.mmu", False),
+        (OF_BOTH, HELD, f"{ROOT}, &sibling->arch.guest_mmu", False),
+        ("struct kvm_mmu *mmu, union kvm_mmu_role *role",
+         f"{INSIDE}role->base.ad_disabled = ad;", f"{ROOT}, &vcpu->arch.mmu->mmu_role", False),
+        ("struct kvm_mmu *mmu, bool *at", f"{INSIDE}*at = !ad;",
+         f"{ROOT}, &vcpu->arch.mmu->ept_ad", False),
+    ],
+    ids=["one", "both", "twice one", "selected", "another vCPU", "a role", "a field"],
+)  # fmt: skip
+def test_parameters_that_may_be_one(parameters, body, arguments, is_fine):
+    """Two pointers that a function is given may be to one object, or into it."""
+    code = CALLED.replace("PARAMETERS", parameters).replace("BODY", body)
+    text = FIXED[MMU] + code.replace("ARGUMENTS", arguments).encode()
+    report = check({**FIXED, MMU: text}, ("ept_ad",))
+    assert (ept_ad(report)[0] == "covered") is is_fine, report.unknowns
+
+
 SHARED = """#include <linux/kvm_host.h>
 
 static int copied(struct kvm_vcpu *vcpu, void *data)

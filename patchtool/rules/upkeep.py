@@ -178,7 +178,14 @@ def _is_in_step(
     rows: tuple[_Row, ...],
     places: Mapping[Term, _Bit],
 ) -> bool:
-    """Tell whether a run leaves the field of all contexts that it stores to in step."""
+    """Tell whether a run leaves the field of all contexts that it stores to in step.
+
+    Each is judged as if the others were left alone: two that may be one object are not judged.
+    """
+    names = {row.path[0] for row in rows} | {member for member, _ in places.values()}
+    touched = dict.fromkeys((*bases, *(base for one in names for base in bases_of(ran, one))))
+    if not _are_apart(terms, list(touched)):
+        return False
     stored = [one.word.about for one in decision.q.old if isinstance(one.word.about, Loc)]
     for base in bases:
         if not _is_told_apart(terms, ran, base, stored):
@@ -195,6 +202,17 @@ def _is_in_step(
         if left and can_hold(claims) is not False:
             return False
     return bool(bases)
+
+
+def _are_apart(terms: Terms, bases: list[Loc]) -> bool:
+    """Tell whether some contexts are known to be others: members of one object by other names."""
+    if len(bases) < 2:
+        return True
+    held = terms.tree.held()
+    return len({base.root for base in bases}) == 1 and all(
+        base.path and base.path[-1] in held and not any(one.startswith("[") for one in base.path)
+        for base in bases
+    )
 
 
 def _is_told_apart(terms: Terms, ran: Lowered, base: Loc, stored: list[Loc]) -> bool:
