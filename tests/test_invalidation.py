@@ -63,6 +63,10 @@ def test_on_every_way(path, old, new):
         (CPUID, STORE, f"\thost->arch.maxphyaddr = 46;\n{STORE}"),
         (CPUID, CALL, f"#ifdef CONFIG_KVM_XEN\n{CALL}#endif\n"),
         (CPUID, STORE + "\n" + CALL, CALL + STORE),
+        (CPUID, STORE + "\n" + CALL, CALL.rstrip() + STORE),
+        (CPUID, "\n{\n" + STORE + "\n" + CALL, " {" + CALL.rstrip() + STORE),
+        (CPUID, STORE + "\n" + CALL, STORE.replace("= ", "= (" + CALL.strip("\t\n;") + ", ")
+         .replace(";", ");")),
         (MMU, MARK, ""),
         (MMU, MARK, LATER + MARK),
         (MMU, MARK, f"{LATER}\treturn;\n{MARK}"),
@@ -72,7 +76,8 @@ def test_on_every_way(path, old, new):
         "no call", "call under a condition", "call behind a macro", "left before the call",
         "call in a loop", "call that a loop leaves out", "call that do leaves out",
         "global pointer to a vCPU",
-        "call in some builds", "call before the change", "no mark", "mark under a condition",
+        "call in some builds", "call before the change", "in the same line",
+        "in the first line", "within the change", "no mark", "mark under a condition",
         "left before the mark", "another context",
     ],
 )  # fmt: skip

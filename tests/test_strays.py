@@ -413,6 +413,55 @@ def test_on_other_hosts(condition, set_, late, is_fine):
     assert is_told is (is_fine and "enable_ept" in condition)
 
 
+ONE_LINE = "void late(struct kvm_vcpu *vcpu) {{ {} }}\n"
+CLEARED = "vcpu->arch.root_mmu.walk = NULL;"
+
+
+@pytest.mark.parametrize(
+    ("body", "is_fine"),
+    [
+        (f"if (!enable_ept) {CLEARED}", True),
+        (f"if (!enable_ept) {{ {CLEARED} {CLEARED} }}", True),
+        (f"if (!enable_ept) {CLEARED} {CLEARED}", False),
+        (f"{CLEARED} if (!enable_ept) {CLEARED}", False),
+        (f"if (!enable_ept) {CLEARED} else {CLEARED}", False),
+        (f"if (enable_ept) {CLEARED} else {CLEARED}", False),
+        (f"int walk = 0; if (!enable_ept) walk = 1; {CLEARED}", False),
+    ],
+)
+def test_two_in_one_line(body, is_fine):
+    """What holds where a store is, holds at its own column."""
+    host = HOST.format(condition="if (!enable_ept)", set=PASSED, late="")
+    for code in (ONE_LINE.format(body), f"\n/* */ {ONE_LINE.format(body)}"):
+        report, verdicts = asked(more=[(VMX, host + code)])
+        assert (verdicts["walk"] == "covered") is is_fine, report.unknowns
+
+
+@pytest.mark.parametrize(
+    ("initialiser", "is_set_otherwise", "is_fine"),
+    [
+        ("", True, True),
+        (" = false", True, True),
+        (" = 0", True, True),
+        (" __read_mostly = (0)", True, True),
+        (" = true", True, False),
+        (" = 1", True, False),
+        (" = IS_ENABLED(CONFIG_KVM_TDP)", True, False),
+        (" __read_mostly = true", True, False),
+        (" = true", False, False),
+    ],
+)
+def test_what_the_object_begins_with(initialiser, is_set_otherwise, is_fine):
+    """An object is set from the start where its initialiser sets it."""
+    declared, stored = "bool tdp_enabled;\n", "\ttdp_enabled = enable_tdp;\n"
+    edits = [(declared, f"bool tdp_enabled{initialiser};\n")]
+    if is_set_otherwise:
+        edits.append((stored, "\tif (enable_tdp)\n\t\ttdp_enabled = enable_tdp;\n"))
+    code = HOST.format(condition="if (!enable_ept)", set=PASSED, late="")
+    report, verdicts = asked(more=[(VMX, code)], edits=edits)
+    assert (verdicts["walk"] == "covered") is is_fine, report.unknowns
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [

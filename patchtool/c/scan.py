@@ -170,6 +170,13 @@ class FileIndex:
             known.append(known[-1] + self.data.count(b"\n", start, start + _BLOCK))
         return known[block] + self.data.count(b"\n", block * _BLOCK, offset)
 
+    def offset(self, line: int, column: int) -> int:
+        """Return the byte at a column of a line; both are counted from 1."""
+        start = 0
+        for _ in range(line - 1):
+            start = self.data.find(b"\n", start) + 1
+        return start + column - 1
+
     def is_blank(self, offset: int) -> bool:
         """Tell whether a byte is never compiled."""
         at = bisect_right(self.blanks, (offset, len(self.data))) - 1

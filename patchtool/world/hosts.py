@@ -3,18 +3,19 @@
 
 In: an object of file scope that is alike for all that it serves.  Out: the constants that reach it,
 each with the files it comes through, and the parameter of a module that it holds.  No flow
-is followed: every constant that some call passes or returns counts.  A proof never rests on
-this, it only picks a witness.
+is followed: every constant that some call passes or returns counts.  No proof rests on these
+values, they only pick a witness.  One may rest on the objects without which another is not set.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from patchtool.c import syntax
 from patchtool.c.index import expand
 from patchtool.c.memory import Fact
-from patchtool.c.scan import Definition
+from patchtool.c.scan import Definition, before, places
 from patchtool.c.syntax import Node
 from patchtool.model import Place
 from patchtool.proof.bits import Word
@@ -26,6 +27,8 @@ from patchtool.world.rivals import modules
 from patchtool.world.roles import callers
 
 _DEEPEST = 6
+_INITIALISER = re.compile(rb"\s*(?:__\w+(?:\([^()]*\))?\s*)*=(?!=)\s*([^,;]*)")
+_ZERO = re.compile(rb"[\s(]*(?:0[xX]?0*[uUlL]*|false|NULL)[\s)]*")
 
 
 def usual(tree: Tree, word: Word, vendor: str) -> tuple[int, ...]:
@@ -67,8 +70,10 @@ def mirrored(tree: Tree, name: str, vendor: str) -> dict[str, Place]:
     """Return the objects without which another one is not set on a vendor's hosts, and where it is.
 
     All that is stored to it there is what they hold, or is stored where they are found set, and
-    nothing stores to them behind that.
+    nothing stores to them behind that.  None are returned where it is set from the start.
     """
+    if not _begins_unset(tree, name):
+        return {}
     found: dict[str, Place] | None = None
     for _, writer in tree.index.users(name):
         if not any(object_stores(writer.text.partition(b"{")[2], name.encode())):
@@ -85,6 +90,22 @@ def mirrored(tree: Tree, name: str, vendor: str) -> dict[str, Place]:
             for site in _sites(tree, writer, vendor, _DEEPEST, position):
                 found = site if found is None else {k: v for k, v in found.items() if k in site}
     return found or {}
+
+
+def _begins_unset(tree: Tree, name: str) -> bool:
+    """Tell whether an object is known to be 0 until something is stored to it."""
+    declared = tree.index.declaration(name, tree.roles.here)
+    if declared is None or declared[2].split(maxsplit=1)[0] == "extern":
+        return False
+    word = name.encode()
+    for file in tree.index.files_with(word):
+        for at in places(file.data, word):
+            value = _INITIALISER.match(file.data, at + len(word))
+            if value is None or file.function_at(at) is not None:
+                continue
+            if not before(file.data, at).endswith((b".", b"->")) and not _ZERO.fullmatch(value[1]):
+                return False
+    return parameter_of(tree, name) is None
 
 
 def _sites(

@@ -33,6 +33,18 @@ _BRANCHES = (
     "switch_statement",
     "conditional_expression",
 )
+_STORING = (
+    "field_expression",
+    "subscript_expression",
+    "pointer_expression",
+    "cast_expression",
+    "parenthesized_expression",
+    "assignment_expression",
+    "update_expression",
+    "argument_list",
+    "call_expression",
+)
+"""What of an expression around a member is evaluated before that is stored to, or is the store."""
 _HEAD = ("condition", "initializer")
 """What of a branch or loop is evaluated on every way."""
 
@@ -65,20 +77,26 @@ class Invalidations:
         for mention in mentions.of(member):
             if mention.kind in ("read", "declaration", "variable"):
                 continue
-            name = self._behind(mention, member) if mention.kind == "store" else None
+            name = self._behind(mention) if mention.kind == "store" else None
             if name is None:
                 return None
         return name
 
-    def _behind(self, mention: Mention, member: str) -> str | None:
+    def _behind(self, mention: Mention) -> str | None:
         """Return what invalidates the role on every way behind a store."""
         function = mention.function
         holder = re.match(r"\(*\s*(\w+)\s*(?:->|\.)", mention.what)
-        if function is None or function.kind != "function" or holder is None:
+        file = self._tree.index.file(mention.place.file)
+        if function is None or function.kind != "function" or holder is None or file is None:
             return None
-        line = function.text.split(b"\n")[: mention.place.line - function.line]
-        start = sum(len(one) + 1 for one in line) + len(mention.what)
-        return self._on_every_way(function, start, holder[1], frozenset())
+        at = file.offset(mention.place.line, mention.place.column) - function.start
+        root = self._tree.index.node(function)
+        here = root.descendant_for_byte_range(at, at + 1)
+        if here is None:
+            return None
+        while here.parent is not None and here.parent.type in _STORING:
+            here = here.parent
+        return self._on_every_way(function, here.end_byte, holder[1], frozenset())
 
     def _on_every_way(
         self,

@@ -148,10 +148,7 @@ class Mentions:
         file = self.index.file(place.file)
         if function is None or function.kind != "function" or file is None:
             return False
-        at = 0
-        for _ in range(place.line - 1):
-            at = file.data.find(b"\n", at) + 1
-        at += place.column - 1
+        at = file.offset(place.line, place.column)
         root = self.index.node(function)
         leaf = _leaf(root, at - function.start, len(mention.name))
         outer = leaf.parent

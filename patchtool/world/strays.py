@@ -140,13 +140,11 @@ class Strays:
     def _holding(self, mention: Mention) -> frozenset[str]:
         """Return what is true where a mention is run."""
         function, place = mention.function, mention.place
-        if function is None or function.kind != "function":
+        file = self._tree.index.file(place.file)
+        if function is None or function.kind != "function" or file is None:
             return frozenset()
         if place not in self._known:
-            lines = function.text.split(b"\n")[: place.line - function.line]
-            at = sum(len(one) + 1 for one in lines) + place.column - 1
-            if not lines:  # on the first line, which begins somewhere in the file's
-                at = function.text.find(mention.name.encode())
+            at = file.offset(place.line, place.column) - function.start
             root = self._tree.index.node(function)
             self._known[place] = frozenset(
                 one
