@@ -358,8 +358,6 @@ class Report(NamedTuple):
     ledger: tuple[Consulted, ...] = ()
     files: tuple[str, ...] = ()
     """Every path that was asked for, found or not: what the verdict depends on."""
-    legality: tuple[str, ...] = ()
-    """The architectural facts that every witness respects."""
     verdict: Verdict = "unknown"
     suppressed: tuple[Suppressed, ...] = ()
     """What the source accepts.  It is no part of ``findings`` and still a gap."""

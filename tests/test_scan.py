@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patchtool.c.index import calls
-from patchtool.c.scan import may_define, places, scan, strip_comments, unspliced
+from patchtool.c.scan import first_of_line, may_define, places, scan, strip_comments, unspliced
 
 
 def _without_comments(text: bytes) -> bytes:
@@ -170,3 +170,16 @@ def test_what_the_end_of_a_line_splits(text, same):
     """A word that goes on in the next line is one word; a comment or a string stays."""
     assert unspliced(text) == same
     assert len(same) == len(text) and same.count(b"\n") == text.count(b"\n")
+
+
+def test_places_of_lines():
+    """A line and a column lead back to their byte; a line begins where what it continues does."""
+    data = b"int a;\n\n#define X(n) \\\n\tone \\\n\ttwo\nint b;\n"
+    file = scan("a.c", data)
+    for word, line, column, first in ((b"a;", 1, 5, 0), (b"#", 3, 1, 8), (b"two", 5, 2, 8)):
+        at = data.index(word)
+        assert file.line(at) == line
+        assert file.offset(line, column) == at
+        assert first_of_line(data, at) == first
+    assert first_of_line(data, data.index(b"int b")) == data.index(b"int b")
+    assert first_of_line(b"\\\nx", 2) == first_of_line(b"\nx", 0) == 0

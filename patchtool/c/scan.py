@@ -44,6 +44,7 @@ _WORD_BYTES = frozenset(bytes((i,)) for i in WORDS if i != 0x20)
 _ARGUMENTS_AND_BODY = re.compile(rb"\s*+\([^;{})]*+\)[^;{}]*+\{")
 _SPACED_BACKWARDS = re.compile(rb"\(\s+(\w+)")
 _BEFORE_OPERANDS = frozenset(bytes((one,)) for one in b"(!&|,=<>+-?:~^%[")
+_CALLEE = re.compile(rb"(\w+)\s*\Z")
 _LONGEST_BLANK = 200
 _BLOCK = 4_096
 """Bytes of which the lines are counted at once."""
@@ -198,6 +199,19 @@ class FileIndex:
 def opens_line(data: bytes, at: int) -> bool:
     """Tell whether nothing but blanks stands before a place in its line."""
     return not data[data.rfind(b"\n", 0, at) + 1 : at].strip()
+
+
+def first_of_line(data: bytes, at: int) -> int:
+    """Return where the line around a place begins, back over the lines that it continues."""
+    start = data.rfind(b"\n", 0, at) + 1
+    while start > 1 and data[start - 2 : start - 1] == b"\\":
+        start = data.rfind(b"\n", 0, start - 1) + 1
+    return start
+
+
+def callee_before(text: bytes, at: int, start: int = 0) -> re.Match[bytes] | None:
+    """Find the word in front of a place, as of what is called where a parenthesis opens."""
+    return _CALLEE.search(text, max(0, start), at)
 
 
 def inside_word(text: bytes, at: int) -> bool:

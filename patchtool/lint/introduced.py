@@ -147,9 +147,9 @@ def lint(
     """
     series = _Series(label, rule, fields, everything, steps[-1].after)
     many = len(steps) > 1
-    for number, step in enumerate(steps):
+    for step in steps:
         suffix = f"; brought in by {step.label}" if many and step.label else ""
-        series.take(step, suffix, number == len(steps) - 1)
+        series.take(step, suffix)
     return series.news()
 
 
@@ -174,7 +174,7 @@ class _Series:
         self._index: Recorder | None = None
         self._latest: tuple[Step, Change] | None = None
 
-    def take(self, step: Step, suffix: str, last: bool) -> None:
+    def take(self, step: Step, suffix: str) -> None:
         """Compare the trees before and after one step."""
         if not step.paths:
             return

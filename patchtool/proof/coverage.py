@@ -645,7 +645,6 @@ class Decision:
         runs, q = self.q.runs, self.q
         at = 0
         for width in q.elements or (len(self._bits),):
-            own = range(at, at + width)
             rows = self._unmasked(self._bits[at : at + width])
             at += width
             if len({row.stored for row in rows}) < 2:
@@ -658,7 +657,7 @@ class Decision:
             reach = [*self._legal, Under(q.path, runs.first), Under(partly, runs.first)]
             if self._can_hold(reach) is False:
                 continue
-            found = self._kept_through(rows, partly, own)
+            found = self._kept_through(rows, partly)
             if found is not None:
                 return found
         return None
@@ -679,7 +678,7 @@ class Decision:
         alone = bits.Substitution({one: False for one, count in masks.items() if count == 1})
         return tuple(dict.fromkeys(row._replace(stored=alone(row.stored)) for row in mine))
 
-    def _kept_through(self, rows: tuple[Row, ...], partly: Cond, own: range) -> Witnessed | None:
+    def _kept_through(self, rows: tuple[Row, ...], partly: Cond) -> Witnessed | None:
         """Return states A, B and C: after A and after B a full run with C leaves two values.
 
         The last one stores what the first has not stored so.  Raises GaveUp where that is

@@ -530,10 +530,9 @@ def _report(
         ledger.update(lowered.consulted)
     for tag, definition in tree.types.used.items():
         ledger.add(Consulted(definition.file, definition.line, "type", tag))
-    facts = sorted({a for c in contexts for f in c.fields for a in f.assumptions})
     return Report(
         label, rev, tuple(ordered), tuple(sorted(findings.values())), tuple(sorted(unknowns)),
-        tuple(sorted(ledger)), tree.index.asked, tuple(facts), worst(tuple(verdicts)),
+        tuple(sorted(ledger)), tree.index.asked, worst(tuple(verdicts)),
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from patchtool.c.index import Index, calls
 from patchtool.c.lower.calls import is_builtin, is_check
-from patchtool.c.scan import WORDS, Definition, before, places, strip_comments
+from patchtool.c.scan import WORDS, Definition, before, first_of_line, places, strip_comments
 from patchtool.c.syntax import names_of
 
 MAX_FOLLOWED = 400
@@ -429,7 +429,4 @@ def _is_followed_only(name: bytes | None, function: bytes) -> bool:
 
 def in_directive(data: bytes, at: int) -> bool:
     """Tell whether a place lies in a directive that defines something."""
-    start = data.rfind(b"\n", 0, at) + 1
-    while start > 1 and data[start - 2 : start - 1] == b"\\":
-        start = data.rfind(b"\n", 0, start - 1) + 1
-    return _DEFINE.match(data, start) is not None
+    return _DEFINE.match(data, first_of_line(data, at)) is not None

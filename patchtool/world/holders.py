@@ -21,7 +21,7 @@ from typing import Literal, NamedTuple
 from patchtool.c import brackets
 from patchtool.c.index import split_arguments
 from patchtool.c.lower.calls import is_builtin
-from patchtool.c.scan import Definition, before, places, strip_comments
+from patchtool.c.scan import Definition, before, first_of_line, places, strip_comments
 from patchtool.c.syntax import names_of
 from patchtool.model import Place
 from patchtool.world.closure import in_directive
@@ -449,10 +449,7 @@ class Holders:
         self, data: bytes, start: int, end: int, kind: Kind, path: str
     ) -> Iterator[tuple[int, str]]:
         """Judge a use in the body of a macro, which may amount to the record itself."""
-        first = data.rfind(b"\n", 0, start) + 1
-        while first > 1 and data[first - 2 : first - 1] == b"\\":
-            first = data.rfind(b"\n", 0, first - 1) + 1
-        head = _MACRO.match(data, first)
+        head = _MACRO.match(data, first_of_line(data, start))
         if head is None or start < head.end():
             return
         last = data.find(b"\n", end)

@@ -27,7 +27,7 @@ from patchtool.c.layout import (
     settled,
 )
 from patchtool.c.lower.calls import is_check
-from patchtool.c.scan import Definition, FileIndex, places
+from patchtool.c.scan import Definition, FileIndex, first_of_line, places
 from patchtool.c.syntax import Node, text
 from patchtool.model import Place
 
@@ -481,11 +481,8 @@ class _Site:
 
     def _define(self) -> Definition | None:
         """Return the macro in whose definition the word stands."""
-        data = self._file.data
-        start = data.rfind(b"\n", 0, self._at) + 1
-        while start > 1 and data[start - 2 : start - 1] == b"\\":
-            start = data.rfind(b"\n", 0, start - 1) + 1
-        found = _DEFINE.match(data, start)
+        start = first_of_line(self._file.data, self._at)
+        found = _DEFINE.match(self._file.data, start)
         if found is None:
             return None
         macros = self._file.macros(found[1].decode())
@@ -510,7 +507,7 @@ class _Site:
                 continue
             found = self._made("variable", self._word)  # one of the parameters
             for at in places(source, self._word.encode()):
-                one = self._judged(_leaf(root, at, len(self._word)), root, at)
+                one = self._judged(_leaf(root, at, len(self._word)), root)
                 if _gravity(one) > _gravity(found):
                     found = one
             return found
@@ -523,7 +520,7 @@ class _Site:
             return self._in_macro(define) if define is not None else self._in_piece()
         if root.has_error and _is_broken_around(leaf):
             return self._in_piece()
-        return self._judged(leaf, root, at)
+        return self._judged(leaf, root)
 
     def _in_piece(self) -> Mention:
         """Judge a mention by the text between the nearest semicolons and braces."""
@@ -544,12 +541,12 @@ class _Site:
             root = syntax.parse(source)
             if not root.has_error:
                 within = at - start + len(before)
-                return self._judged(_leaf(root, within, len(self._word)), root, within)
+                return self._judged(_leaf(root, within, len(self._word)), root)
         return self._open(self._word, "the text around it cannot be parsed")
 
     # -- what is done with it ----------------------------------------------------------------
 
-    def _judged(self, leaf: Node, root: Node, at: int, depth: int = 0) -> Mention:
+    def _judged(self, leaf: Node, root: Node, depth: int = 0) -> Mention:
         """Tell what an expression does with the member that one of its words names."""
         parent = leaf.parent
         if parent is None:
@@ -567,7 +564,7 @@ class _Site:
         if leaf.type == "field_identifier" and parent.type == "field_expression":
             return self._followed(parent, root, depth, self._is_elsewhere(parent, root))
         if leaf.type == "field_identifier" and parent.type == "field_designator":
-            return self._designated(parent, root)
+            return self._designated(parent)
         if self._is_part_of_a_name(leaf):
             return self._made("variable", self._word)
         if leaf.type != "identifier":
@@ -832,7 +829,7 @@ class _Site:
                 continue
             worst: Mention | None = None
             for at in places(source, self._word.encode()):
-                one = self._judged(_leaf(root, at, len(self._word)), root, at, depth + 1)
+                one = self._judged(_leaf(root, at, len(self._word)), root, depth + 1)
                 if worst is None or _gravity(one) > _gravity(worst):
                     worst = one
             return worst
@@ -850,7 +847,7 @@ class _Site:
                 return one
         return self._made("variable", self._word) if macros else None
 
-    def _designated(self, designator: Node, root: Node) -> Mention:
+    def _designated(self, designator: Node) -> Mention:
         """Judge ``.member = value`` in the initialiser of an object."""
         here: Node | None = designator.parent
         while here is not None and here.type in ("initializer_pair", "initializer_list"):

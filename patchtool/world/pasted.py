@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from patchtool.c.index import Index, expand, split_arguments
-from patchtool.c.scan import Definition, places, strip_comments
+from patchtool.c.scan import Definition, callee_before, first_of_line, places, strip_comments
 from patchtool.model import Place
 from patchtool.world.closure import in_directive
 
@@ -23,7 +23,6 @@ _ASKED_FOR = re.compile(rb"[ \t]*#[ \t]*(?:undef|ifn?def)\b")
 _HEAD = re.compile(rb"[ \t]*#[ \t]*define[ \t]+\w+\(([^)]*)\)")
 _STANDS = rb"^[ \t]*#[ \t]*define[ \t]+(\w+)(\([^()\n]*\))?[ \t]+%s[ \t]*$"
 _PIECE = re.compile(rb"[(,]\s*(\w+)\s*(?=[,)])")
-_CALLEE = re.compile(rb"(\w+)\s*\Z")
 _KEYWORDS = frozenset({b"if", b"while", b"for", b"switch", b"return", b"sizeof"})
 MAX_EXPANSIONS = 6
 """How often what a macro stands for is expanded again."""
@@ -148,7 +147,7 @@ class Pasting:
         found: tuple[int, int] | None = None
         start = at if data[at : at + 1] == b"(" else opening(data, at)
         while start is not None:
-            callee = _CALLEE.search(data, max(0, start - _LONGEST_NAME), start)
+            callee = callee_before(data, start, start - _LONGEST_NAME)
             if callee is None or callee[1] in _KEYWORDS:
                 break
             name = callee[1].decode()
@@ -213,13 +212,10 @@ class Pasting:
 
 def _logical_line(data: bytes, at: int) -> tuple[int, int]:
     """Return where the line around a place begins and ends, with what it is continued by."""
-    start = data.rfind(b"\n", 0, at) + 1
-    while data[max(0, start - 2) : start] == b"\\\n":
-        start = data.rfind(b"\n", 0, start - 1) + 1
     end = data.find(b"\n", at)
     while end > 0 and data[end - 1 : end] == b"\\":
         end = data.find(b"\n", end + 1)
-    return start, len(data) if end < 0 else end
+    return first_of_line(data, at), len(data) if end < 0 else end
 
 
 def _made_by(body: str, given: Sequence[str] | None) -> Iterator[Chain]:
@@ -264,10 +260,7 @@ def _is_asked_for(data: bytes, at: int) -> bool:
 
 def _parameters(data: bytes, at: int) -> list[bytes]:
     """Return the parameters of the macro in whose definition a place lies."""
-    start = data.rfind(b"\n", 0, at) + 1
-    while start > 1 and data[start - 2 : start - 1] == b"\\":
-        start = data.rfind(b"\n", 0, start - 1) + 1
-    found = _HEAD.match(data, start)
+    found = _HEAD.match(data, first_of_line(data, at))
     return re.findall(rb"\w+", found[1]) if found is not None else []
 
 

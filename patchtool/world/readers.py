@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from patchtool.c.index import split_arguments
-from patchtool.c.scan import Definition, FileIndex, before, places, strip_comments
+from patchtool.c.scan import Definition, FileIndex, before, callee_before, places, strip_comments
 from patchtool.world.conditions import dense, holding, is_own
 from patchtool.world.entries import Tree
 from patchtool.world.mentions import Mention, Mentions
@@ -32,7 +32,6 @@ _MOVED = (
     rb"|(?<![\w.>])NAME\s*(?:[-+]?=(?!=)|\+\+|--)|(?:\+\+|--)\s*NAME\b"
 )
 _ARGUMENT = re.compile(rb"[(,]\s*[\w.>()-]*\Z")
-_CALLEE = re.compile(rb"(\w+)\s*\Z")
 _READING = frozenset({b"if", b"while", b"switch", b"return", b"sizeof", b"READ_ONCE"})
 _LEAD = 200
 _ADDRESS_OF = re.compile(rb"&\s*\(?\s*(?:[\w\])(]|->|\.(?!\.))*\Z")
@@ -86,7 +85,7 @@ class Selection:
             return True
         is_argument = behind.startswith((b",", b")")) and _ARGUMENT.search(lead) is not None
         opened = opening(data, at) if is_argument else None
-        callee = _CALLEE.search(data, max(0, opened - _LEAD), opened) if opened else None
+        callee = callee_before(data, opened, opened - _LEAD) if opened else None
         if callee is None or callee[1] in _READING:
             return False
         name = callee[1].decode()
@@ -139,7 +138,7 @@ class Selection:
             return True
         for found in re.finditer(rb"[(,]\s*%s\s*(?=[,)])" % spelt, body):
             opened = found.start() if found[0][:1] == b"(" else opening(body, found.start())
-            callee = _CALLEE.search(body, 0, opened) if opened is not None else None
+            callee = callee_before(body, opened) if opened is not None else None
             if callee is None:
                 if opened is None or body[:opened].rstrip().endswith(b'"'):
                     return True  # an operand of inline assembler

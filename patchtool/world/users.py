@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Who names a function or a macro: others, or what stands at file scope."""
+"""What names a function or a macro: other functions and macros, or text at file scope.
+
+In: an index, the files to look in, a definition.  Out: each place, and the definition around it;
+none where it stands at file scope.  What only declares or exports it there is left out, and
+so is the definition itself.
+"""
 
 from __future__ import annotations
 

@@ -677,7 +677,7 @@ class Expressions(Names):
             known = self._frames[-1].variables.get(name)
             if known is not None:
                 return known
-            found = self._object(name, node)
+            found = self._object(name)
             if found is None:
                 raise Unsupported(node, f"the definition of {name} was not found", missing=True)
             return found

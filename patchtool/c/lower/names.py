@@ -107,7 +107,7 @@ class Names(Guards):
                 )
         if self.index.functions(name, here):
             return Function(name)
-        lvalue = self._object(name, node)
+        lvalue = self._object(name)
         if lvalue is not None:
             return self._load(lvalue, state, node)
         if name in _LENGTHS:
@@ -138,7 +138,7 @@ class Names(Guards):
         frames = [frame.function.file for frame in reversed(self._frames)]
         return list(dict.fromkeys([self._here, self._units[-1].file, *frames]))
 
-    def _object(self, name: str, node: Node) -> LValue | None:
+    def _object(self, name: str) -> LValue | None:
         """Return an object of file scope."""
         for here in self._places_to_look():
             found = self._object_from(name, here)
