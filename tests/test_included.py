@@ -107,3 +107,12 @@ LEVEL = b"\\\n\trole_regs_to_root_level(r) (vcpu->arch.maxphyaddr > 48 ? 5 : 4)"
 def test_a_directive_that_is_continued(head):
     """The words of a directive may stand on several lines."""
     assert including(head + LEVEL)[0] != "covered"
+
+
+def test_a_caller_in_a_header():
+    """What a C file takes in may call what is static there."""
+    caller = b"void devil(struct kvm_vcpu *vcpu)\n{\n\tinit_kvm_tdp_mmu(vcpu);\n}\n"
+    tree = fixture("role-regs-fixed")
+    late = {MAIN: tree[MAIN] + b'\n#include "devil.h"\n', "arch/x86/kvm/mmu/devil.h": caller}
+    assert check({**tree, MAIN: tree[MAIN] + caller}).verdict == "unknown"
+    assert check({**tree, **late}).verdict == "unknown"

@@ -518,3 +518,60 @@ def test_a_name_that_is_pasted_outside_of_the_folder():
     code += b"\tvcpu->arch.root_mmu.JOIN(root_, level) = 1;\n}\n"
     tree = fixture("role-regs-fixed")
     assert check({**tree, "virt/kvm/kvm_main.c": code}).verdict == "unknown"
+
+
+ASKING = {
+    "int": ("static int asks(struct kvm_vcpu *vcpu)\n{\n\treturn READ == 4;\n}",
+            "if (!asks(vcpu))"),
+    "long": ("static unsigned long asks(struct kvm_vcpu *vcpu)\n{\n\treturn READ;\n}",
+             "if (asks(vcpu) != 4)"),
+    "through another": (
+        "static int reads(struct kvm_vcpu *vcpu)\n{\n\treturn READ;\n}\n"
+        "static bool asks(struct kvm_vcpu *vcpu)\n{\n\tif (reads(vcpu))\n\t\treturn true;\n"
+        "\treturn false;\n}",
+        "if (!asks(vcpu))",
+    ),
+    "accessor": (
+        "static int asks(struct kvm_vcpu *vcpu)\n{\n\treturn is_cr4_pae(vcpu->arch.mmu);\n}",
+        "if (!asks(vcpu))",
+    ),
+    "left in a variable": (
+        "static void asks(struct kvm_vcpu *vcpu, int *x)\n{\n\t*x = READ;\n}",
+        "int x;\n\n\tasks(vcpu, &x);\n\tif (x != 4)",
+    ),
+    "early return": ("static int asks(struct kvm_vcpu *vcpu)\n{\n\treturn READ;\n}",
+                     "int x = asks(vcpu);\n\n\tif (x)\n\t\treturn;\n"),
+}  # fmt: skip
+NOT_ASKING = ("asks(vcpu);\n", 'int x = asks(vcpu);\n\n\tpr_info("%d", x);\n')
+
+
+def asked_above(function, statement):
+    """Return the verdict where a caller of an entry asks a function first."""
+    text = f"\n{function}\n\nvoid top(struct kvm_vcpu *vcpu)\n{{\n\t{statement}"
+    text = text.replace("READ", "vcpu->arch.root_mmu.root_level") + "\n\t\tkvm_init_mmu(vcpu);\n}\n"
+    return added(text).verdict
+
+
+@pytest.mark.parametrize("name", ASKING)
+def test_an_answer_above(name):
+    """Whatever a function returns, who asks it may leave a set-up out by what it read."""
+    assert asked_above(*ASKING[name]) == "unknown"
+
+
+@pytest.mark.parametrize("statement", NOT_ASKING)
+def test_no_answer_above(statement):
+    """An answer on which no call depends leaves nothing out."""
+    assert asked_above(ASKING["int"][0], statement) == "covered"
+    behind = 'kvm_init_mmu(vcpu);\n\tif (asks(vcpu))\n\t\tpr_info("x");\n'
+    text = f"\n{ASKING['int'][0]}\n\nvoid top(struct kvm_vcpu *vcpu)\n{{\n\t{behind}}}\n"
+    assert added(text.replace("READ", "vcpu->arch.root_mmu.root_level")).verdict == "covered"
+
+
+@pytest.mark.parametrize("macro", ["#define GLUE(a, b) a##b\n", ""])
+def test_a_pasted_function(macro):
+    """A set-up may be called by a name that a macro pastes."""
+    glue = "GLUE" if macro else "__PASTE"
+    call = f"\t{glue}(init_kvm_, tdp_mmu)(vcpu);\n"
+    report = added(f"\n{macro}void far(struct kvm_vcpu *vcpu)\n{{\n{call}}}\n")
+    assert report.verdict == "unknown"
+    assert any("init_kvm_tdp_mmu()" in one.reason for one in report.unknowns), report.unknowns

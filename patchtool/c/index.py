@@ -116,6 +116,7 @@ class Index:
         self._declarations: dict[tuple[str, str], tuple[str, int, str] | None] = {}
         self._unfound: dict[str, list[tuple[int, str]]] = {}
         self._includes: dict[str, tuple[str, ...]] = {}
+        self._together: dict[str, frozenset[str]] = {}
         self._generated: dict[str, dict[str, list[Definition]]] = {}
         self._called: dict[str, Mapping[str, frozenset[str]]] = {}
         self._nodes: dict[bytes, syntax.Node] = {}
@@ -285,6 +286,20 @@ class Index:
             near = [p for p in order if p.startswith(near_ones)]
             far = [p for p in order if not p.startswith(near_ones)]
             known = self._scopes[path] = (*near, *far)
+        return known
+
+    def compiled_with(self, path: str) -> frozenset[str]:
+        """Return the files that are compiled together with one: what includes it, and all in it."""
+        known = self._together.get(path)
+        if known is None:
+            tops, todo = {path}, [path]
+            while todo:
+                here = todo.pop()
+                above = {one for one in self.own_files if here in self.included(one)} - tops
+                tops |= above
+                todo += sorted(above)
+            known = frozenset(one for top in tops for one in self.scope(top))
+            self._together[path] = known
         return known
 
     def included(self, path: str) -> tuple[str, ...]:

@@ -9,17 +9,19 @@ itself compares then says nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
-from patchtool.c.index import calls
+from patchtool.c import syntax
+from patchtool.c.index import calls, is_static
 from patchtool.c.lower import Lowered, Trouble
-from patchtool.c.scan import Definition, places, strip_comments
+from patchtool.c.scan import WORDS, Definition, places, strip_comments
 from patchtool.model import Place
 from patchtool.world.closure import in_directive
+from patchtool.world.deciding import answering, deciding
 from patchtool.world.entries import Tree
 from patchtool.world.ledger import Ledger
 
-_TELLS = re.compile(rb"\b(?:bool|union\s+\w+|u8|u16|u32|u64|unsigned)\s+\w+\s*\(")
+_VOID = re.compile(rb"\bvoid\s+\w+\s*\Z")
 MAX_ABOVE = 2_000
 """How many functions above the entries are looked at; kernels have 100."""
 
@@ -33,23 +35,37 @@ def guards_above(
         start = next(run.start for run in runs if run.guards)
         place = Place(start.file, start.line, 1, start.name)
         yield Trouble(place, f"more than {MAX_ABOVE} functions lead to {start.name}()", False)
-    accessors: set[str] = set()
+    reading: set[str] = set()
     for name in sorted(names):
         for mention in ledger.mentions.of(name):
             function = mention.function
             if mention.kind != "read" or function is None:
                 continue
-            accessors.update(_accessors(tree, function, name))
+            reading.update(_accessors(tree, function, name))
             if function.key in above and not ledger.is_executed(function):
                 callee = above[function.key][1]
                 reason = f"{mention.what} is read where {callee}() is called, or is not"
                 yield Trouble(mention.place, reason, False)
+    tellers = _tellers(tree, reading) if above else frozenset()
+    told = _Told(tree, tellers, names)
     for caller, callee in above.values():
-        if not ledger.is_executed(caller):
-            for one in sorted(calls(caller.text.partition(b"{")[2]) & accessors):
-                place = Place(caller.file, caller.line, 1, caller.name)
-                reason = f"{one}() reads a role where {callee}() is called, or is not"
-                yield Trouble(place, reason, False)
+        called = calls(caller.text.partition(b"{")[2]) & tellers - {callee, caller.name}
+        if not called or ledger.is_executed(caller):
+            continue
+        for one in sorted(_decide(tree, caller, callee, tellers) - {caller.name}):
+            if not told.by(one, caller.file):
+                continue
+            place = Place(caller.file, caller.line, 1, caller.name)
+            reason = f"{one}() reads a role where {callee}() is called, or is not"
+            yield Trouble(place, reason, False)
+
+
+def _decide(tree: Tree, caller: Definition, callee: str, tellers: frozenset[str]) -> frozenset[str]:
+    """Return which functions that can tell may decide whether a caller calls another one."""
+    node = tree.index.node(caller)
+    if caller.kind == "macro" or syntax.errors(node):
+        return (calls(caller.text) & tellers) - {callee}
+    return deciding(node, callee, tellers)
 
 
 def _leading(
@@ -94,9 +110,92 @@ def _naming(tree: Tree, word: bytes) -> Iterator[Definition]:
 
 
 def _accessors(tree: Tree, function: Definition, name: str) -> Iterator[str]:
-    """Yield the functions that return a truth or a role, and are or come of this one."""
-    if function.kind == "function" and _TELLS.search(function.text.partition(b"{")[0]):
+    """Yield who can tell of what a function reads: it, and the functions that come of it."""
+    if function.kind == "macro" or _can_tell(tree, function):
         yield function.name
     file = tree.index.file(function.file) if function.kind == "macro" else None
     for made in tree.index.generated(file).values() if file is not None else ():
         yield from (one.name for one in made if name.encode() in one.text)
+
+
+def _tellers(tree: Tree, reading: Set[str]) -> frozenset[str]:
+    """Return what can tell of a role or a field: by itself, or by what it calls."""
+    found, fresh = set(reading), set(reading)
+    while fresh:
+        words = {name.encode() for name in fresh}
+        more: set[str] = set()
+        for path in tree.index.own_files:
+            if tree.index.words_in(path).isdisjoint(words):
+                continue
+            file = tree.index.file(path)
+            for name, inner in tree.index.calls_in(path).items():
+                if name in found or inner.isdisjoint(fresh) or file is None:
+                    continue
+                if any(_can_tell(tree, one) for one in file.functions[name]):
+                    more.add(name)
+        fresh = more
+        found |= more
+    return frozenset(found)
+
+
+class _Told:
+    """Who tells of some members by what he returns, or leaves where he was told to."""
+
+    def __init__(self, tree: Tree, tellers: frozenset[str], names: frozenset[str]) -> None:
+        self._tree, self._names, self._words = tree, names, tellers | names
+        self._known: dict[tuple[str, str, int], frozenset[str]] = {}
+
+    def by(self, name: str, here: str) -> bool:
+        """Tell whether what a call from a file answers may depend on a member."""
+        todo, seen = [(name, here)], {(name, here)}
+        while todo:
+            name, here = todo.pop()
+            for one in self._called(name, here):
+                on = self._on(one)
+                if not on.isdisjoint(self._names):
+                    return True
+                more = {(other, one.file) for other in on} - seen
+                seen |= more
+                todo += sorted(more)
+        return False
+
+    def _called(self, name: str, here: str) -> tuple[Definition, ...]:
+        """Return what a call from a file may lead to."""
+        index = self._tree.index
+        found = (*index.functions(name, here), *index.macros(name, here))
+        if found:
+            return found
+        others = (one for _, one in index.users(name) if one.name == name)
+        return tuple(one for one in others if not is_static(one))
+
+    def _on(self, function: Definition) -> frozenset[str]:
+        """Return on which words an answer depends; where that is not clear, on all in there."""
+        known = self._known.get(function.key)
+        if known is None:
+            node = self._tree.index.node(function) if function.kind == "function" else None
+            if node is None or syntax.errors(node):
+                held = function.text.partition(b"{")[2] if node is not None else function.text
+                known = frozenset(held.translate(WORDS).decode("utf-8", "replace").split())
+                known &= self._words
+            else:
+                known = answering(node, self._words)
+            self._known[function.key] = known
+        return known
+
+
+def _can_tell(tree: Tree, function: Definition) -> bool:
+    """Tell whether a function returns anything, or is given where to leave it.
+
+    What it stores to the structure that holds the contexts is looked at as that.
+    """
+    head, _, given = strip_comments(function.text.partition(b"{")[0]).partition(b"(")
+    if _VOID.search(head) is None:
+        return True
+    known = {tree.index.target.host, *tree.roles.contexts}
+    return any(
+        b"*" in one
+        and not any(
+            re.search(rb"\bstruct\s+%s\s*\*\s*\w+\W*\Z" % tag.encode(), one) for tag in known
+        )
+        for one in given.split(b",")
+    )

@@ -150,7 +150,27 @@ class Ledger:
             self.doubts.append(Doubt(place, reason, name, ""))
             self.accounts.append(Account(place, name, words, f"open: {reason}"))
         self.spelt = told.spelt
+        called = self._set_up_by(told)
+        for place, name, macro in tree.pasting.uses(called):
+            self._doubt_whole(place, "", f"{macro}() pastes the name of {name}()")
+        for place, name, words in tree.pasting.parts(called):
+            reason = f"{words} stand in the text, which make {name}() where a macro pastes them"
+            self._doubt_whole(place, "", reason)
         self.accounts.sort()
+
+    def _set_up_by(self, told: Told) -> frozenset[str]:
+        """Return the functions that lead to a set-up, and those in there that store."""
+        leading = {name for run in self._runs for guard in run.guards for name in guard.calls}
+        stores = (one for some in told.mentions.values() for one in some if one.kind == "store")
+        storing = {
+            one.function.name
+            for one in stores
+            if one.function is not None
+            and one.function.kind == "function"
+            and not one.function.generated
+            and self.is_executed(one.function)
+        }
+        return frozenset(leading | storing)
 
     # -- what it amounts to ------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ that amount to one of the members.  What is done with it is not looked into.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from functools import cached_property
 
 from patchtool.c.index import Index, expand, split_arguments
@@ -82,7 +82,14 @@ class Pasting:
         Any macro, of whatever file, may paste them that is given them in their order, or that
         another macro gives what it is given itself.
         """
-        split = {name: tuple(_splits(name.encode())) for name in names}
+        ends = frozenset(
+            part
+            for name in map(str.encode, names)
+            for at in range(1, len(name))
+            for part in (name[:at], name[at:])
+        )
+        known = frozenset[bytes]().union(*(ends & self._index.words_in(p) for p in self._near))
+        split = {name: tuple(_splits(name.encode(), known)) for name in names}
         wanted = frozenset(part for splits in split.values() for one in splits for part in one)
         held: dict[bytes, str] = {}
         for path in self._near:
@@ -290,12 +297,17 @@ def _closing(data: bytes, at: int) -> int | None:
     return None
 
 
-def _splits(name: bytes) -> Iterator[tuple[bytes, ...]]:
-    """Yield the ways to make a name of two words, or of three."""
+def _splits(name: bytes, known: Set[bytes]) -> Iterator[tuple[bytes, ...]]:
+    """Yield the ways to make a name of two words, or of three, of which the ends are known."""
     for first in range(1, len(name)):
-        yield name[:first], name[first:]
+        if name[:first] not in known:
+            continue
+        if name[first:] in known:
+            yield name[:first], name[first:]
         for second in range(first + 1, len(name)):
-            if name[first:second] != b"_":  # which stands between two words in many a macro
+            if (
+                name[second:] in known and name[first:second] != b"_"
+            ):  # which stands between two words in many a macro
                 yield name[:first], name[first:second], name[second:]
 
 

@@ -26,7 +26,11 @@ def users(
     """Yield what names a function or macro in some files: others, or None for no function."""
     word = function.name.encode()
     alone = is_static(function) and function.file.endswith(".c")
-    for path in (function.file,) if alone else files:
+    if alone:  # what is compiled with it may call it, and nothing else
+        together = index.compiled_with(function.file)
+        others = (path for path in files if path in together and path != function.file)
+        files = (function.file, *others)
+    for path in files:
         if word not in index.words_in(path):
             continue
         file = index.file(path)
