@@ -5,6 +5,9 @@ import pytest
 from edited import check, fixture
 from test_ledger import mentions
 
+from patchtool.c.lower import Trouble
+from patchtool.rules.stale_mmu_role import _settled
+
 MMU = "arch/x86/kvm/mmu/mmu.c"
 HEADER = "arch/x86/include/asm/kvm_host.h"
 VMX = "arch/x86/kvm/vmx/vmx.c"
@@ -566,3 +569,13 @@ static bool FNAME(gva_to_gpa)(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu)
     use = inside("vcpu->arch.root_mmu.gva_to_gpa = ept_gva_to_gpa;")
     report = check(edited(use, more=[(path, template)]), ("all",))
     assert any("ept_ad of" in one.reason for one in report.unknowns)
+
+
+def test_what_is_settled_is_not_open():
+    """A mention is open where it puts a verdict in doubt, and nowhere else."""
+    report, _ = asked(inside(f"{ROOT}.keys = n;"))
+    (one,) = (one for one in report.mentions if one.is_open)
+    assert one.name == "keys"
+    assert not _settled([one], (), ())[0].is_open
+    assert _settled([one], report.contexts, ()) == (one,)
+    assert _settled([one], (), [Trouble(one.place, "whatever", False)]) == (one,)

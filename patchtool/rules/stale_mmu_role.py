@@ -17,6 +17,7 @@ from patchtool.c.memory import Loc
 from patchtool.c.scan import Definition
 from patchtool.errors import UsageError, meant
 from patchtool.model import (
+    Account,
     Consulted,
     Context,
     FieldResult,
@@ -204,7 +205,7 @@ def _examined(
         everywhere.append(Trouble(decided[0].context.place, reason, False))
     report = _report(tree, contexts, everywhere, starts, label, rev)
     if ledger is not None:
-        report = report._replace(mentions=tuple(ledger.accounts))
+        report = report._replace(mentions=_settled(ledger.accounts, contexts, everywhere))
     return Examined(report, asked)
 
 
@@ -224,6 +225,18 @@ def _answered(
 ) -> tuple[list[Decided], object]:
     """Decide some paths in a copy of the process, and return the notes of its index as well."""
     return [one._replace(asked=()) for one in decide(paths)], tree.index.notes()
+
+
+def _settled(
+    accounts: Sequence[Account], contexts: Sequence[Context], troubles: Sequence[Trouble]
+) -> tuple[Account, ...]:
+    """Say of the mentions that no verdict was put in doubt by that they were settled."""
+    met: set[Place | None] = {one.place for one in troubles}
+    met.update(why.place for one in contexts for field in one.fields for why in field.reasons)
+    how = "stored elsewhere: of another context, on another host, or in step with the role"
+    return tuple(
+        one._replace(how=how) if one.is_open and one.place not in met else one for one in accounts
+    )
 
 
 def _taking(context: Context, taken: Mapping[str, str]) -> Context:
