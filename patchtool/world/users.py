@@ -51,6 +51,8 @@ def users(
                     if not is_itself and word in strip_comments(one.text):
                         yield place, one
                 continue
+            if alone and path != function.file:
+                continue  # a parameter of a macro, say
             macros = list(file.macros_around([at]))
             if macros:
                 yield from ((place, one) for one in macros if one.name != function.name)
