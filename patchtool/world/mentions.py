@@ -27,7 +27,7 @@ from patchtool.c.layout import (
     settled,
 )
 from patchtool.c.lower.calls import is_check
-from patchtool.c.scan import Definition, FileIndex, first_of_line, places
+from patchtool.c.scan import WORDS, Definition, FileIndex, first_of_line, places
 from patchtool.c.syntax import Node, text
 from patchtool.model import Place
 
@@ -305,6 +305,20 @@ class Mentions:
             self._readers[key] = known
         return known
 
+    def _is_named_by_macro(self, function: Definition, variable: str) -> bool:
+        """Tell whether a macro that a function uses names one of its variables by itself."""
+        word = variable.encode()
+        todo, seen = set(function.text.translate(WORDS).split()), {word}
+        while todo:
+            one = todo.pop()
+            seen.add(one)
+            for macro in self.index.macros(one.decode(), function.file):
+                inner = set(macro.text.translate(WORDS).split())
+                if word in inner and variable not in (macro.parameters or ()):
+                    return True
+                todo |= inner - seen
+        return False
+
     def reads_behind(self, function: Definition, root: Node, variable: str, name: str) -> bool:
         """Tell whether all that a function does with a pointer to a member is to read by it.
 
@@ -312,6 +326,8 @@ class Mentions:
         """
         file = self.index.file(function.file)
         if root.has_error or file is None or b"define" in function.text:
+            return False
+        if self._is_named_by_macro(function, variable):
             return False
         site = _Site(self, file, function.start, variable, name)
         for leaf in syntax.descendants(root):
