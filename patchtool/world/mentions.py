@@ -338,7 +338,7 @@ class Mentions:
             outer = leaf.parent
             if outer is not None and outer.type == "assignment_expression":
                 left = outer.child_by_field_name("left")
-                if left == leaf and _stored(outer):
+                if left == leaf and _stored(outer) and _is_statement(outer):
                     continue  # the pointer, and nothing behind it
             if outer is not None and outer.type == "argument_list":
                 if self.is_taken_by_reader(leaf, file, name):
@@ -751,7 +751,9 @@ class _Site:
         name = holder.child_by_field_name("left" if holder.type[0] == "a" else "declarator")
         if holder.type == "init_declarator" and name is not None:
             name = name.child_by_field_name("declarator")
-        elif holder.type != "assignment_expression" or not _stored(holder):
+        elif holder.type != "assignment_expression" or not (
+            _stored(holder) and _is_statement(holder)
+        ):
             return False
         if name is None or name.type != "identifier":
             return False
@@ -1029,6 +1031,11 @@ def _stored(assignment: Node) -> str:
     """Return what a plain assignment stores, nothing for one that computes with the old value."""
     operator, right = (assignment.child_by_field_name(n) for n in ("operator", "right"))
     return text(right) if operator is not None and right and operator.type == "=" else ""
+
+
+def _is_statement(expression: Node) -> bool:
+    """Tell whether an expression is a statement, so that nobody has its value."""
+    return expression.parent is not None and expression.parent.type == "expression_statement"
 
 
 def _spelt(node: Node) -> str:
