@@ -9,6 +9,7 @@ functions would take longer than all else.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 HEAD = re.compile(rb"\b(?:struct|union)\s+(\w+)\s*\{")
 """Where a record of some tag is defined."""
@@ -121,41 +122,44 @@ def start_of(text: bytes, at: int) -> int | None:
     return None
 
 
+def _outwards(text: bytes, at: int, least: int) -> Iterator[tuple[int, bytes]]:
+    """Yield what stands in front of a place, in no bracket of its own, and its bracket last."""
+    depth = 0
+    for here in range(at - 1, least, -1):
+        mark = text[here : here + 1]
+        if mark in _CLOSERS:
+            depth += 1
+        elif depth == 0:
+            yield here, mark
+            if mark in _PAIRS:
+                return
+        elif mark in _PAIRS:
+            depth -= 1
+
+
 def argument_at(text: bytes, at: int) -> tuple[int, int]:
     """Return the parenthesis within which a place lies, and the number of the argument.
 
     It is -1 where that is another bracket, or none.
     """
-    depth = number = 0
-    for here in range(at - 1, max(-1, at - 8 * LONGEST), -1):
-        mark = text[here : here + 1]
-        if mark in _PAIRS:
-            if depth == 0:
-                return (here, number) if mark == b"(" else (-1, 0)
-            depth -= 1
-        elif mark in _CLOSERS:
-            depth += 1
-        elif mark == b"," and depth == 0:
-            number += 1
-        elif mark == b";" and depth == 0:
-            return -1, 0
+    number = 0
+    for here, mark in _outwards(text, at, max(-1, at - 8 * LONGEST)):
+        if mark == b"(":
+            return here, number
+        if mark in _PAIRS or mark == b";":
+            break
+        number += mark == b","
     return -1, 0
 
 
 def bracket_around(text: bytes, at: int) -> bytes:
     """Return the bracket within which a place lies, nothing where a statement begins before it."""
-    depth = 0
-    for here in range(at - 1, max(-1, at - 8 * LONGEST), -1):
-        mark = text[here : here + 1]
+    for here, mark in _outwards(text, at, max(-1, at - 8 * LONGEST)):
         if mark in _PAIRS:
-            if depth == 0:
-                lead = text[last_before(text, here) :][:1]
-                return mark if lead in (b"=", b"(", b",", b"{", b")") and lead else b""
-            depth -= 1
-        elif mark in _CLOSERS:
-            depth += 1
-        elif mark == b";" and depth == 0:
-            return b""
+            lead = text[last_before(text, here) :][:1]
+            return mark if lead in (b"=", b"(", b",", b"{", b")") and lead else b""
+        if mark == b";":
+            break
     return b""
 
 
@@ -285,30 +289,13 @@ def end_of_operand(text: bytes, at: int) -> int | None:
 
 def conditional_around(text: bytes, start: int, end: int) -> tuple[int, int] | None:
     """Return the conditional expression of which a place is an arm; None where it is none."""
-    here, depth, has_question = start - 1, 0, False
-    while here >= 0:
-        mark = text[here : here + 1]
-        if mark in _CLOSERS:
-            depth += 1
-        elif mark in _PAIRS:
-            if depth == 0:
-                break
-            depth -= 1
-        elif depth == 0:
-            if mark in (b";", b","):
-                break
-            if mark == b"?":
-                has_question = True
-            if (
-                mark == b"="
-                and text[here - 1 : here] not in (b"=", b"!", b"<", b">")
-                and (text[here + 1 : here + 2] != b"=")
-            ):
-                break
-            if mark == b"n" and text[here - 5 : here + 1] == b"return":
-                break
-        here -= 1
-    first = first_from(text, here + 1)
+    begin, has_question = 0, False
+    for here, mark in _outwards(text, start, -1):
+        if mark in _PAIRS or mark in (b";", b",") or _ends_lead(text, here):
+            begin = here + 1
+            break
+        has_question = has_question or mark == b"?"
+    first = first_from(text, begin)
     last, depth = end, 0
     while last < len(text):
         mark = text[last : last + 1]
@@ -321,17 +308,22 @@ def conditional_around(text: bytes, start: int, end: int) -> tuple[int, int] | N
         elif depth == 0:
             if mark in (b";", b","):
                 break
-            if mark == b"?":
-                has_question = True
+            has_question = has_question or mark == b"?"
         last += 1
     last = len(text[:last].rstrip())
     return (first, last) if has_question and (first, last) != (start, end) else None
 
 
-def returns_pointer(text: bytes, at: int, depth: int) -> bool:
+def _ends_lead(text: bytes, at: int) -> bool:
+    """Tell whether what stands in front of a value ends at a place: an assignment, or return."""
+    if text[at : at + 1] == b"=":
+        lead, behind = text[at - 1 : at], text[at + 1 : at + 2]
+        return lead not in (b"=", b"!", b"<", b">") and behind != b"="
+    return text[at - 5 : at + 1] == b"return"
+
+
+def returns_pointer(text: bytes, at: int) -> bool:
     """Tell whether the function around a place returns a pointer to a record."""
-    if depth:
-        return False
     body = text.rfind(b"\n{", 0, at)
     head = max(text.rfind(mark, 0, body) for mark in (b"\n\n", b"}\n", b";\n", b"*/"))
     pattern = rb"\bstruct\s+\w+\s*\*(?:[\s*]|const\b|__\w+\b)*\w+\s*\("

@@ -608,7 +608,7 @@ class Holders:
             if word == b"return":
                 return (
                     None
-                    if kind == "record" or brackets.returns_pointer(text, start, depth)
+                    if kind == "record" or (not depth and brackets.returns_pointer(text, start))
                     else Use(f"{what} is returned as another type")
                 )
             if mark == b";" and text[brackets.first_from(text, right + 1) :][:1] == b"}":
