@@ -32,9 +32,9 @@ def holding(root: Node, at: int) -> frozenset[str]:
         is_branch = outer.type in ("if_statement", "conditional_expression")
         if is_branch and condition is not None and not _is_led_past(condition, at, labels):
             if outer.child_by_field_name("consequence") == here:
-                found.update(_true(condition))
+                found.update(_known(condition, True))
             elif outer.child_by_field_name("alternative") == here:
-                found.update(_false(condition))
+                found.update(_known(condition, False))
         if outer.type in _BLOCKS:
             for one in outer.named_children:
                 if one.start_byte >= here.start_byte:
@@ -86,33 +86,23 @@ def _passed(statement: Node) -> Iterator[str]:
         taken = taken.named_children[-1]
     if taken is not None and taken.type == "return_statement":
         if statement.child_by_field_name("alternative") is None:
-            yield from _false(condition)
+            yield from _known(condition, False)
 
 
-def _true(condition: Node) -> Iterator[str]:
-    """Yield what has to be true for a condition to be."""
+def _known(condition: Node, holds: bool) -> Iterator[str]:
+    """Yield what has to be true for a condition to be true, or to be false."""
+    operator = text(condition.children[1]) if condition.type == "binary_expression" else ""
     if condition.type == "parenthesized_expression" and condition.named_child_count == 1:
-        yield from _true(condition.named_children[0])
-    elif condition.type == "binary_expression" and text(condition.children[1]) == "&&":
+        yield from _known(condition.named_children[0], holds)
+    elif operator == ("&&" if holds else "||"):
         for side in condition.named_children:
-            yield from _true(side)
+            yield from _known(side, holds)
     elif condition.type == "unary_expression" and text(condition.children[0]) == "!":
-        yield from _false(condition.children[1])
-    else:
+        yield from _known(condition.children[1], not holds)
+    elif holds:
         yield dense(text(condition))
-
-
-def _false(condition: Node) -> Iterator[str]:
-    """Yield what has to be true for a condition to be false."""
-    if condition.type == "parenthesized_expression" and condition.named_child_count == 1:
-        yield from _false(condition.named_children[0])
-    elif condition.type == "binary_expression" and text(condition.children[1]) == "||":
-        for side in condition.named_children:
-            yield from _false(side)
-    elif condition.type == "unary_expression" and text(condition.children[0]) == "!":
-        yield from _true(condition.children[1])
-    elif condition.type == "binary_expression" and text(condition.children[1]) in _COMPARED:
-        left, operator, right = map(text, condition.children[:3])
+    elif operator in _COMPARED:
+        left, _, right = map(text, condition.children[:3])
         yield dense(f"{left}{_COMPARED[operator]}{right}")
     else:
         yield f"!{dense(text(condition))}"
