@@ -534,6 +534,22 @@ def settled(ctype: CType | Pending | None) -> CType:
     return VoidType() if ctype is None else ctype
 
 
+def holder_of(ctype: CType | None, path: Iterable[str]) -> RecordType | None:
+    """Return the record that the last of some steps is a member of, pointers followed.
+
+    None where there is no step, or one of them is no member.
+    """
+    holder: RecordType | None = None
+    here = ctype
+    for step in path:
+        if isinstance(here, PointerType):
+            here = settled(here.target)
+        if not isinstance(here, RecordType) or step not in here.by_name:
+            return None
+        holder, here = here, here.by_name[step][1]
+    return holder
+
+
 def base_type(types: Types, node: Node, here: str) -> _Lazy:
     """Return the base type of a declaration, not yet looked up."""
     return _Lazy(types, node, here)

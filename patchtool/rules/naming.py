@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from patchtool.c.layout import CType, PointerType, RecordType, settled
+from patchtool.c.layout import CType, RecordType, holder_of
 from patchtool.c.lower import Lowered
 from patchtool.c.memory import Fact, Loc, member_of
 from patchtool.proof.bits import Symbol, Word
@@ -133,11 +133,4 @@ class Names:
         if loc.root.kind == "global":
             types = self._tree.objects.of_file_scope(loc.root.name, self._tree.roles.here)
             here = types[0] if len(types) == 1 else None
-        holder: RecordType | None = None
-        for step in loc.path:
-            if isinstance(here, PointerType):
-                here = settled(here.target)
-            if not isinstance(here, RecordType) or step not in here.by_name:
-                return None
-            holder, here = here, here.by_name[step][1]
-        return holder
+        return holder_of(here, loc.path)

@@ -9,7 +9,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from patchtool.c.layout import CType, IntType, PointerType, RecordType, settled
+from patchtool.c.layout import IntType, RecordType, holder_of
 from patchtool.c.lower import Trouble
 from patchtool.c.memory import Fact, Function, Int, Loc, Opaque, Unclear, is_shared, member_of
 from patchtool.model import Constant, FieldResult, Input, Place, Reason, Verdict, Witness
@@ -638,14 +638,9 @@ class Terms:
         if not isinstance(loc, Loc) or not loc.path or not loc.path[-1].isidentifier():
             return None
         node = self.tree.index.node(self.out.start)
-        here: CType = variable_type(self.tree.types, node, loc.root.name, self.out.start.file)
-        for step in loc.path:
-            if isinstance(here, PointerType):
-                here = settled(here.target)
-            if not isinstance(here, RecordType) or step not in here.by_name:
-                return None
-            holder, here = here, here.by_name[step][1]
-        return holder.tag
+        here = variable_type(self.tree.types, node, loc.root.name, self.out.start.file)
+        holder = holder_of(here, loc.path)
+        return None if holder is None else holder.tag
 
     @cached_property
     def _invalidations(self) -> Invalidations:
