@@ -225,6 +225,11 @@ class Target(NamedTuple):
         """The beginnings of the paths of all files of the target."""
         return (self.folder, *self.headers)
 
+    @property
+    def built_from(self) -> tuple[str, ...]:
+        """The beginnings of the paths of all text that it consists of."""
+        return (*self.ours, *self.generic)
+
     def owns(self, path: str) -> bool:
         """Tell whether a file is one of the target's C files."""
         return path.startswith(f"{self.folder}/") and path.endswith((".c", ".h"))

@@ -10,7 +10,7 @@ is its definition, or nothing of the target; a call of which that is not known m
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from patchtool.c.index import Index, calls
@@ -312,9 +312,10 @@ class Closure:
         if words not in self._standing:
             found: dict[bytes, bool] = {}
             fresh = words
+            near = (self._index.target.header, *self._index.own_files)
             while fresh:
                 more: dict[bytes, bool] = {}
-                for macro in self._macros_with(fresh):
+                for macro in macros_with(self._index, near, fresh):
                     name = macro.name.encode()
                     if name not in found and name not in words:
                         known = words | found.keys()
@@ -323,17 +324,6 @@ class Closure:
                 fresh = frozenset(more)
             self._standing[words] = found
         return self._standing[words]
-
-    def _macros_with(self, words: frozenset[bytes]) -> Iterator[Definition]:
-        """Yield the macros of the target that hold one of some words."""
-        for path in (self._index.target.header, *self._index.own_files):
-            held = self._index.words_in(path) & words
-            data = (self._index.text(path) or b"") if held else b""
-            near = sorted(
-                at for word in held for at in places(data, word) if in_directive(data, at)
-            )
-            file = self._index.file(path) if near else None
-            yield from file.macros_around(near) if file is not None else ()
 
     def _stores_itself(self, body: bytes, words: frozenset[bytes], where: Definition) -> bool:
         """Tell whether a text names a member otherwise than to read it, itself or by a macro."""
@@ -425,6 +415,18 @@ def _is_followed_only(name: bytes | None, function: bytes) -> bool:
             for at in uses
         )
     )
+
+
+def macros_with(
+    index: Index, paths: Iterable[str], words: frozenset[bytes]
+) -> Iterator[Definition]:
+    """Yield the macros of some files that hold one of some words."""
+    for path in paths:
+        held = index.words_in(path) & words
+        data = (index.text(path) or b"") if held else b""
+        near = sorted(at for word in held for at in places(data, word) if in_directive(data, at))
+        file = index.file(path) if near else None
+        yield from file.macros_around(near) if file is not None else ()
 
 
 def in_directive(data: bytes, at: int) -> bool:

@@ -202,8 +202,7 @@ def missing_pieces(tree: Tree, runs: list[Lowered], starts: list[Definition]) ->
     anything in what a file takes in and is not there.
     """
     found: list[Trouble] = []
-    target = tree.index.target
-    near = (*target.ours, *target.generic)
+    near = tree.index.target.built_from
     for path in (path for path in tree.objects.files if path.startswith(near)):
         for at, name in tree.index.unfound(path):
             line = (tree.index.raw(path) or b"").count(b"\n", 0, at) + 1

@@ -16,7 +16,7 @@ from patchtool.c.index import calls, is_static
 from patchtool.c.lower import Lowered, Trouble
 from patchtool.c.scan import WORDS, Definition, places, strip_comments
 from patchtool.model import Place
-from patchtool.world.closure import in_directive
+from patchtool.world.closure import macros_with
 from patchtool.world.deciding import answering, deciding
 from patchtool.world.entries import Tree
 from patchtool.world.ledger import Ledger
@@ -74,10 +74,11 @@ def _leading(
     """Return the functions that lead to an entry, by whatever calls, with what each calls."""
     found: dict[tuple[str, str, int], tuple[Definition, str]] = {}
     todo = list(starts.values())
+    near = (tree.index.target.header, *tree.index.own_files)
     while todo and len(found) <= MAX_ABOVE:
         callee = todo.pop()
         word = callee.name.encode()
-        for macro in _naming(tree, word):
+        for macro in macros_with(tree.index, near, frozenset((word,))):
             if macro.key not in found and macro.name != callee.name:
                 found[macro.key] = macro, callee.name
                 todo.append(macro)
@@ -97,16 +98,6 @@ def _leading(
                                 found[one.key] = one, callee.name
                                 todo.append(one)
     return found
-
-
-def _naming(tree: Tree, word: bytes) -> Iterator[Definition]:
-    """Yield the macros that stand for what names a word."""
-    index = tree.index
-    for path in (index.target.header, *index.own_files):
-        data = (index.text(path) or b"") if word in index.words_in(path) else b""
-        near = [at for at in places(data, word) if in_directive(data, at)]
-        file = index.file(path) if near else None
-        yield from file.macros_around(near) if file is not None else ()
 
 
 def _accessors(tree: Tree, function: Definition, name: str) -> Iterator[str]:

@@ -89,13 +89,10 @@ def tell(tree: Tree, names: Iterable[str]) -> Told:
 
 
 def _spelt(tree: Tree, mentions: Mentions) -> Iterator[Place]:
-    target = tree.index.target
-    for path in mentions.files:
-        data = (
-            (tree.index.text(path) or b"")
-            if path.startswith((*target.ours, *target.generic))
-            else b""
-        )
+    """Yield where a number sign is spelt in two other signs, once for each file."""
+    near = tree.index.target.built_from
+    for path in (path for path in mentions.files if path.startswith(near)):
+        data = tree.index.text(path) or b""
         at = data.find(b"%:")
         if at >= 0 and data.count(b'"', data.rfind(b"\n", 0, at) + 1, at) % 2 == 0:
             yield Place(path, data.count(b"\n", 0, at) + 1)
@@ -261,37 +258,29 @@ class Ledger:
     def _outsiders(self, function: Definition) -> tuple[Definition, ...]:
         """Return all functions outside of the runs that come to one, none if not known."""
         found: dict[tuple[str, str, int], Definition] = {}
-        todo, seen = [function], {function.key}
-        while todo:
-            here = todo.pop()
-            if here.key in self._starts:
-                continue
-            for _, user in self._users(here):
-                if user is None:
-                    return ()
-                if user.kind != "macro" and not self.is_executed(user):
-                    found[user.key] = user
-                elif user.key not in seen:
-                    seen.add(user.key)
-                    todo.append(user)
+        for _, user in self._reaching(function):
+            if user is None:
+                return ()
+            found[user.key] = user
         return tuple(found.values())
 
     def _called_outside(self, function: Definition) -> tuple[str, Place] | None:
         """Return who reaches a function that a run went through, and is in none itself."""
+        for place, user in self._reaching(function):
+            return "what is given its address" if user is None else user.name, place
+        return None
+
+    def _reaching(self, function: Definition) -> Iterator[tuple[Place, Definition | None]]:
+        """Yield who outside of the runs reaches a function; None for what may be anybody."""
         todo, seen = [function], {function.key}
         while todo:
             here = todo.pop()
-            if here.key in self._starts:
-                continue
-            for place, user in self._users(here):
-                if user is None:
-                    return "what is given its address", place
-                if user.kind != "macro" and not self.is_executed(user):
-                    return user.name, place
-                if user.key not in seen:
+            for place, user in self._users(here) if here.key not in self._starts else ():
+                if user is None or (user.kind != "macro" and not self.is_executed(user)):
+                    yield place, user
+                elif user.key not in seen:
                     seen.add(user.key)
                     todo.append(user)
-        return None
 
     def _users(self, function: Definition) -> Iterator[tuple[Place, Definition | None]]:
         """Yield what names a function or macro: other functions and macros, or no function."""

@@ -100,7 +100,7 @@ class Mentions:
         generic = [path for folder in target.generic for path in source.walk(folder)]
         ours = (*self.index.own_files, *(p for p in generic if p.endswith((".c", ".h"))))
         found = dict.fromkeys((target.header, *ours))
-        near = (*target.ours, *target.generic)
+        near = target.built_from
         todo = list(found)
         for path in todo:
             for one in self.index.included(path):

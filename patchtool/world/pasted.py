@@ -14,7 +14,7 @@ from functools import cached_property
 from patchtool.c.index import Index, expand, split_arguments
 from patchtool.c.scan import Definition, callee_before, first_of_line, places, strip_comments
 from patchtool.model import Place
-from patchtool.world.closure import in_directive
+from patchtool.world.closure import in_directive, macros_with
 
 _DEFINE = re.compile(rb"\s*#\s*define\s+(\w+)(?:\(([^()]*)\))?")
 _PASTED = re.compile(r"\w+(?:\s*##\s*\w+)+")
@@ -39,8 +39,7 @@ class Pasting:
 
     def __init__(self, index: Index, files: Iterable[str]) -> None:
         self._index, self._files = index, tuple(files)
-        near = (*index.target.ours, *index.target.generic)
-        self._near = [path for path in self._files if path.startswith(near)]
+        self._near = [path for path in self._files if path.startswith(index.target.built_from)]
         self._calls: dict[bytes, list[tuple[list[bytes], frozenset[bytes]]]] = {}
 
     def uses(self, names: Iterable[str]) -> Iterator[tuple[Place, str, str]]:
@@ -186,16 +185,7 @@ class Pasting:
     def _around(self, names: frozenset[str]) -> Iterator[Definition]:
         """Yield the macros that name one of some others in what they stand for."""
         words = frozenset(name.encode() for name in names)
-        for path in self._near:
-            data = self._index.text(path) or b""
-            near = [
-                at
-                for word in self._index.words_in(path) & words
-                for at in places(data, word)
-                if in_directive(data, at)
-            ]
-            file = self._index.file(path) if near else None
-            yield from file.macros_around(sorted(near)) if file is not None else ()
+        return macros_with(self._index, self._near, words)
 
     @cached_property
     def _shapes(self) -> tuple[tuple[str, str, tuple[Chain, ...]], ...]:
