@@ -109,10 +109,21 @@ def test_a_directive_that_is_continued(head):
     assert including(head + LEVEL)[0] != "covered"
 
 
-def test_a_caller_in_a_header():
-    """What a C file takes in may call what is static there."""
-    caller = b"void devil(struct kvm_vcpu *vcpu)\n{\n\tinit_kvm_tdp_mmu(vcpu);\n}\n"
+CALLER = b"void devil(struct kvm_vcpu *vcpu)\n{\n\tinit_kvm_tdp_mmu(vcpu);\n}\n"
+MACRO = b"#define DEVIL(v) init_kvm_tdp_mmu(v)\n"
+LATE = b"void devil(struct kvm_vcpu *vcpu)\n{\n\tDEVIL(vcpu);\n}\n"
+TABLE = b"void (*devil_hook)(struct kvm_vcpu *) = init_kvm_tdp_mmu;\n"
+
+
+@pytest.mark.parametrize(
+    ("header", "code"), [(CALLER, b""), (MACRO, LATE), (TABLE, b"")], ids=["call", "macro", "table"]
+)
+def test_a_caller_in_a_header(header, code):
+    """What a C file takes in may call what is static there, or keep its address."""
     tree = fixture("role-regs-fixed")
-    late = {MAIN: tree[MAIN] + b'\n#include "devil.h"\n', "arch/x86/kvm/mmu/devil.h": caller}
-    assert check({**tree, MAIN: tree[MAIN] + caller}).verdict == "unknown"
+    late = {
+        MAIN: tree[MAIN] + b'\n#include "devil.h"\n' + code,
+        "arch/x86/kvm/mmu/devil.h": header,
+    }
+    assert check({**tree, MAIN: tree[MAIN] + header + code}).verdict == "unknown"
     assert check({**tree, **late}).verdict == "unknown"

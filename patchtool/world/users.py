@@ -12,11 +12,13 @@ import re
 from collections.abc import Iterable, Iterator
 
 from patchtool.c.index import Index, is_static
-from patchtool.c.scan import Definition, FileIndex, opens_line, places, strip_comments
+from patchtool.c.scan import Definition, FileIndex, before, opens_line, places, strip_comments
 from patchtool.model import Place
 
 _PROTOTYPE = re.compile(rb"\s*\([^;{}=]*\)[^;{}=()]*(?:__\w+\s*(?:\([^()]*\)\s*)?)*;")
 _EXPORTED = re.compile(rb"\b(?:EXPORT_\w+|STACK_FRAME_NON_STANDARD\w*|BTF_ID\w*)\s*\([\w\s,]*\Z")
+_OTHER = re.compile(rb"(?:\b(?:struct|union|enum)|\.|->)\Z")
+"""What stands before a tag or a member, which may have the name of a function."""
 _LEAD = 80
 
 
@@ -51,11 +53,12 @@ def users(
                     if not is_itself and word in strip_comments(one.text):
                         yield place, one
                 continue
-            if alone and path != function.file:
-                continue  # a parameter of a macro, say
+            if path != function.file and _OTHER.search(before(file.data, at)) is not None:
+                continue
             macros = list(file.macros_around([at]))
             if macros:
-                yield from ((place, one) for one in macros if one.name != function.name)
+                named = (one for one in macros if function.name not in (one.parameters or ()))
+                yield from ((place, one) for one in named if one.name != function.name)
             elif not _is_harmless(file, at, len(word)):
                 yield place, None
 
