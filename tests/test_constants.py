@@ -111,6 +111,30 @@ def test_address_of_an_object(verdict, parts):
     assert level(HOST, *parts, what="host.level", declared=HOST) == verdict
 
 
+READER = "static int told(struct host *h, int n)\n{{\n\t{}\n\treturn h->other;\n}}\n"
+GIVER = "int late(int n)\n{{\n\tstruct host *p;\n\n\t{}\n\treturn told({}, n);\n}}\n"
+
+
+@pytest.mark.parametrize(
+    ("above", "body", "first", "given", "is_constant"),
+    [
+        ("", "", "", "&host", True),
+        ("", "", "p = &host;", "p", True),
+        ("", "h->level = n;", "", "&host", False),
+        ("#define THIS h->level\n", "THIS = n;", "", "&host", False),
+        ("#define THIS h->level\n#define SET(v) (THIS = (v))\n", "SET(n);", "", "&host", False),
+        ("#define SAME(h) ((h)->other)\n", "n = n;", "", "&host", True),
+        ("", "h->level = n;", "", "p = &host", False),
+        ("", "h->level = n;", "p = &host;", "p", False),
+    ],
+)
+def test_handed_to_a_reader(above, body, first, given, is_constant):
+    """Who has an address only reads by it if all that he does with it is seen to be that."""
+    parts = above, READER.format(body), GIVER.format(first, given)
+    found = level(HOST, OBJECT, *parts, what="host.level", declared=HOST)
+    assert (found == "covered") is is_constant
+
+
 @pytest.mark.parametrize(
     ("body", "is_constant"),
     [
