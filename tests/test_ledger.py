@@ -541,6 +541,16 @@ ASKING = {
     ),
     "early return": ("static int asks(struct kvm_vcpu *vcpu)\n{\n\treturn READ;\n}",
                      "int x = asks(vcpu);\n\n\tif (x)\n\t\treturn;\n"),
+    "counted": (
+        "static int asks(struct kvm_vcpu *vcpu)\n{\n\tint n = 0;\n\n\twhile (n < READ)\n"
+        "\t\tn++;\n\treturn n;\n}",
+        "if (asks(vcpu) != 4)",
+    ),
+    "in front of one of two": (
+        "static int asks(struct kvm_vcpu *vcpu)\n{\n\treturn READ;\n}\n"
+        "static void again(struct kvm_vcpu *vcpu)\n{\n\tkvm_init_mmu(vcpu);\n}",
+        "if (asks(vcpu))\n\t\tagain(vcpu);\n\tif (vcpu->arch.hflags)",
+    ),
 }  # fmt: skip
 NOT_ASKING = ("asks(vcpu);\n", 'int x = asks(vcpu);\n\n\tpr_info("%d", x);\n')
 
@@ -565,6 +575,16 @@ def test_no_answer_above(statement):
     behind = 'kvm_init_mmu(vcpu);\n\tif (asks(vcpu))\n\t\tpr_info("x");\n'
     text = f"\n{ASKING['int'][0]}\n\nvoid top(struct kvm_vcpu *vcpu)\n{{\n\t{behind}}}\n"
     assert added(text.replace("READ", "vcpu->arch.root_mmu.root_level")).verdict == "covered"
+
+
+def test_an_operation_of_the_name_of_a_function():
+    """What a macro calls by the name of an operation is not the function of that name."""
+    body = "int x = asks(vcpu);\n\n\tif (x)\n\t\tkvm_x86_call(again)(vcpu);\n"
+    again = "void again(struct kvm_vcpu *vcpu)\n{\n\tkvm_init_mmu(vcpu);\n}\n"
+    text = f"\n{ASKING['int'][0]}\n\n{again}\nvoid top(struct kvm_vcpu *vcpu)\n{{\n\t{body}}}\n"
+    text = text.replace("READ", "vcpu->arch.root_mmu.root_level")
+    assert added(text).verdict == "covered"
+    assert added(text.replace("kvm_x86_call(again)", "again")).verdict == "unknown"
 
 
 @pytest.mark.parametrize("macro", ["#define GLUE(a, b) a##b\n", ""])

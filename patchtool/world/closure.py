@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from patchtool.c.index import Index, calls
-from patchtool.c.lower.calls import is_builtin, is_check
+from patchtool.c.lower.calls import DISPATCHERS, is_builtin, is_check
 from patchtool.c.scan import WORDS, Definition, before, first_of_line, places, strip_comments
 from patchtool.c.syntax import names_of
 
@@ -214,7 +214,7 @@ class Closure:
         if lead in _KEYWORDS:
             return
         target = self._index.target
-        if lead.decode() in {*target.dispatchers, "static_call", "static_call_cond"}:
+        if lead.decode() in DISPATCHERS | target.dispatchers:
             yield inside.decode("utf-8", "replace").removeprefix(target.prefix), unit, "member"
         elif lead in (b"guard", b"CC_OUT"):
             return  # a class, which is looked at by its name; an operand of an assembler text

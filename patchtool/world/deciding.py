@@ -16,7 +16,7 @@ from patchtool.c.syntax import Node, text
 from patchtool.world.conditions import dense
 
 _JUMPS = ("return_statement", "goto_statement", "break_statement", "continue_statement")
-_GIVE = ("assignment_expression", "init_declarator", "argument_list")
+_GIVE = ("assignment_expression", "init_declarator", "update_expression", "argument_list")
 _LOOPS = ("while_statement", "for_statement", "do_statement")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _THROUGH = re.compile(r"(?:->|\.)\s*\w+\s*\(")
@@ -24,13 +24,20 @@ _THROUGH = re.compile(r"(?:->|\.)\s*\w+\s*\(")
 _ARRAY = re.compile(r"\**(\w+)\s*\[")
 
 
-def deciding(root: Node, callee: str, tellers: Set[str]) -> frozenset[str]:
+def deciding(
+    root: Node, callee: str, tellers: Set[str], dispatchers: Set[str] = frozenset()
+) -> frozenset[str]:
     """Return which of some functions may decide whether a function calls another one.
 
+    What a macro of DISPATCHERS is given is the name of an operation, and of no function.
     Where it is not called by its name in plain sight, every condition may decide.
     """
     nodes = list(syntax.descendants(root))
-    sites = [one for one in nodes if one.type == "identifier" and text(one) == callee]
+    sites = [
+        one
+        for one in nodes
+        if one.type == "identifier" and text(one) == callee and not _is_given(one, dispatchers)
+    ]
     members = [one for one in nodes if one.type == "field_identifier" and text(one) == callee]
     if members and not sites:
         return frozenset()  # a member of that name, which may lead anywhere
@@ -117,6 +124,8 @@ def _told(nodes: list[Node], tellers: Set[str]) -> dict[str, frozenset[str]]:
             left, value = one.child_by_field_name("left"), one.child_by_field_name("right")
         elif one.type == "init_declarator":
             left, value = one.child_by_field_name("declarator"), one.child_by_field_name("value")
+        elif one.type == "update_expression":
+            left = value = one.child_by_field_name("argument")
         else:
             continue
         if left is None or value is None:
@@ -153,6 +162,13 @@ def _sources(node: Node, tellers: Set[str], told: dict[str, frozenset[str]]) -> 
         if by and (name in words or (not name.isidentifier() and name in plain)):
             found |= by
     return found
+
+
+def _is_given(site: Node, dispatchers: Set[str]) -> bool:
+    """Tell whether a word is the operation that a macro calls."""
+    call = site.parent.parent if site.parent is not None else None
+    callee = call.child_by_field_name("function") if call is not None else None
+    return callee is not None and callee != site and text(callee) in dispatchers
 
 
 def _is_called(site: Node) -> bool:

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Set
 from patchtool.c import syntax
 from patchtool.c.index import calls, is_static
 from patchtool.c.lower import Lowered, Trouble
-from patchtool.c.scan import WORDS, Definition, places, strip_comments
+from patchtool.c.lower.calls import DISPATCHERS
+from patchtool.c.scan import WORDS, Definition, callee_before, places, strip_comments
 from patchtool.model import Place
 from patchtool.world.closure import macros_with
 from patchtool.world.deciding import answering, deciding
@@ -43,21 +44,19 @@ def guards_above(
                 continue
             reading.update(_accessors(tree, function, name))
             if function.key in above and not ledger.is_executed(function):
-                callee = above[function.key][1]
+                callee = next(iter(above[function.key][1]))
                 reason = f"{mention.what} is read where {callee}() is called, or is not"
                 yield Trouble(mention.place, reason, False)
     tellers = _tellers(tree, reading) if above else frozenset()
     told = _Told(tree, tellers, names)
-    for caller, callee in above.values():
-        called = calls(caller.text.partition(b"{")[2]) & tellers - {callee, caller.name}
-        if not called or ledger.is_executed(caller):
-            continue
-        for one in sorted(_decide(tree, caller, callee, tellers) - {caller.name}):
-            if not told.by(one, caller.file):
-                continue
-            place = Place(caller.file, caller.line, 1, caller.name)
-            reason = f"{one}() reads a role where {callee}() is called, or is not"
-            yield Trouble(place, reason, False)
+    for caller, callees in above.values():
+        called = calls(caller.text.partition(b"{")[2]) & tellers - {caller.name}
+        for callee in callees if called and not ledger.is_executed(caller) else ():
+            for one in sorted(_decide(tree, caller, callee, tellers) - {caller.name}):
+                if told.by(one, caller.file):
+                    place = Place(caller.file, caller.line, 1, caller.name)
+                    reason = f"{one}() reads a role where {callee}() is called, or is not"
+                    yield Trouble(place, reason, False)
 
 
 def _decide(tree: Tree, caller: Definition, callee: str, tellers: frozenset[str]) -> frozenset[str]:
@@ -65,39 +64,51 @@ def _decide(tree: Tree, caller: Definition, callee: str, tellers: frozenset[str]
     node = tree.index.node(caller)
     if caller.kind == "macro" or syntax.errors(node):
         return (calls(caller.text) & tellers) - {callee}
-    return deciding(node, callee, tellers)
+    return deciding(node, callee, tellers, DISPATCHERS | tree.index.target.dispatchers)
 
 
 def _leading(
     tree: Tree, starts: dict[tuple[str, str, int], Definition]
-) -> dict[tuple[str, str, int], tuple[Definition, str]]:
-    """Return the functions that lead to an entry, by whatever calls, with what each calls."""
-    found: dict[tuple[str, str, int], tuple[Definition, str]] = {}
+) -> dict[tuple[str, str, int], tuple[Definition, dict[str, None]]]:
+    """Return the functions that lead to an entry, by whatever calls, with all that each calls."""
+    found: dict[tuple[str, str, int], tuple[Definition, dict[str, None]]] = {}
     todo = list(starts.values())
+
+    def leads(one: Definition, callee: str) -> None:
+        if one.key in starts or one.name == callee:
+            return
+        if one.key not in found:
+            found[one.key] = one, {}
+            todo.append(one)
+        found[one.key][1].setdefault(callee)
+
     near = (tree.index.target.header, *tree.index.own_files)
     while todo and len(found) <= MAX_ABOVE:
-        callee = todo.pop()
-        word = callee.name.encode()
+        callee = todo.pop().name
+        word = callee.encode()
         for macro in macros_with(tree.index, near, frozenset((word,))):
-            if macro.key not in found and macro.name != callee.name:
-                found[macro.key] = macro, callee.name
-                todo.append(macro)
-        for _, user in tree.index.users(callee.name):
-            if user.key in found or user.key in starts or user.name == callee.name:
+            leads(macro, callee)
+        for _, user in tree.index.users(callee):
+            if user.key in starts or user.name == callee:
                 continue
             body = strip_comments(user.text.partition(b"{")[2])
             for at in places(body, word):
-                if user.key not in found:
-                    found[user.key] = user, callee.name
-                    todo.append(user)
+                if _is_operation(tree, body, at):
+                    continue
+                leads(user, callee)
                 if body[at + len(word) :].lstrip()[:1] != b"(":  # who is given it may call it
                     start = max(body.rfind(mark, 0, at) for mark in (b";", b"{", b"}"))
                     for name in sorted(calls(body[start + 1 : at])):
                         for one in tree.index.functions(name, user.file):
-                            if one.key not in found and one.key not in starts:
-                                found[one.key] = one, callee.name
-                                todo.append(one)
+                            leads(one, callee)
     return found
+
+
+def _is_operation(tree: Tree, body: bytes, at: int) -> bool:
+    """Tell whether a word is given to what calls the operation of that name, and no function."""
+    found = callee_before(body, at - 1) if body[at - 1 : at] == b"(" else None
+    known = DISPATCHERS | tree.index.target.dispatchers
+    return found is not None and found[1].decode() in known
 
 
 def _accessors(tree: Tree, function: Definition, name: str) -> Iterator[str]:
