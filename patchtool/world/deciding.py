@@ -18,79 +18,140 @@ from patchtool.world.conditions import dense
 _JUMPS = ("return_statement", "goto_statement", "break_statement", "continue_statement")
 _GIVE = ("assignment_expression", "init_declarator", "update_expression", "argument_list")
 _LOOPS = ("while_statement", "for_statement", "do_statement")
+_SPEAKING = frozenset(
+    (*_JUMPS, *_GIVE, "array_declarator", "labeled_statement", "identifier", "field_identifier")
+)
+"""What is looked at of a function, beside conditions."""
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _THROUGH = re.compile(r"(?:->|\.)\s*\w+\s*\(")
 """A call through a pointer: what it points to answers."""
+_Spoken = tuple[frozenset[str], str]
 _ARRAY = re.compile(r"\**(\w+)\s*\[")
 
 
+class _Body:
+    """The nodes of a function, each in front of what it holds, and what each lies in.
+
+    The grammar's own way to what a node lies in begins at the root each time.
+    """
+
+    def __init__(self, root: Node) -> None:
+        self.nodes = list(syntax.descendants(root))
+        self._outer = {inner.id: one for one in self.nodes for inner in one.named_children}
+
+    def above(self, node: Node) -> Iterator[Node]:
+        """Yield what a node lies in, the nearest first."""
+        here = self._outer.get(node.id)
+        while here is not None:
+            yield here
+            here = self._outer.get(here.id)
+
+    def around(self, node: Node) -> Iterator[Node]:
+        """Yield the conditions on which it depends that a node is run."""
+        here = node
+        for outer in self.above(node):
+            condition = outer.child_by_field_name("condition")
+            if condition is not None and condition != here:
+                yield condition
+            if outer.type == "binary_expression" and text(outer.children[1]) in ("&&", "||"):
+                left = outer.child_by_field_name("left")
+                if left is not None and left != here:
+                    yield left
+            here = outer
+
+
 def deciding(
-    root: Node, callee: str, tellers: Set[str], dispatchers: Set[str] = frozenset()
-) -> frozenset[str]:
-    """Return which of some functions may decide whether a function calls another one.
+    root: Node, callees: Set[str], tellers: Set[str], dispatchers: Set[str] = frozenset()
+) -> dict[str, frozenset[str]]:
+    """Return which of some functions may decide whether a function calls each of others.
 
     What a macro of DISPATCHERS is given is the name of an operation, and of no function.
-    Where it is not called by its name in plain sight, every condition may decide.
+    Where one is not called by its name in plain sight, every condition may decide.
     """
-    nodes = list(syntax.descendants(root))
-    sites = [
-        one
-        for one in nodes
-        if one.type == "identifier" and text(one) == callee and not _is_given(one, dispatchers)
-    ]
-    members = [one for one in nodes if one.type == "field_identifier" and text(one) == callee]
-    if members and not sites:
-        return frozenset()  # a member of that name, which may lead anywhere
+    body = _Body(root)
+    nodes = [one for one in body.nodes if one.type in _SPEAKING]
+    sites: dict[str, list[Node]] = {}
+    members: set[str] = set()
+    for one in nodes:
+        if one.type in ("identifier", "field_identifier") and (name := text(one)) in callees:
+            if one.type == "field_identifier":
+                members.add(name)
+            elif not _is_given(one, dispatchers):
+                sites.setdefault(name, []).append(one)
+    nodes = [one for one in nodes if not one.type.endswith("identifier")]
+    found: dict[str, frozenset[str]] = {}
+    for callee in callees:
+        if callee in sites or callee not in members:  # else a member, which may lead anywhere
+            found[callee] = _deciding(body, nodes, sites.get(callee, []), tellers) - {callee}
+    return found
+
+
+def _deciding(
+    body: _Body, nodes: list[Node], sites: list[Node], tellers: Set[str]
+) -> frozenset[str]:
+    """Return which functions may decide whether the calls at some sites are made."""
     if not sites or not all(map(_is_called, sites)):
-        conditions = {one.id: one for any_ in nodes for one in _around(any_)}
-        return _by(conditions, nodes, tellers) - {callee}
+        every = {one.id: one for any_ in body.nodes for one in body.around(any_)}
+        return _by(body, every, nodes, tellers)
     last = max(one.end_byte for one in sites)
-    loops = [one for at in sites for one in _above(at) if one.type in _LOOPS]
+    loops = [one for at in sites for one in body.above(at) if one.type in _LOOPS]
     if any(one.type == "labeled_statement" and one.start_byte < last for one in nodes):
-        last = root.end_byte  # a jump may lead back
+        last = body.nodes[0].end_byte  # a jump may lead back
+    within = [(at, {here.id for here in (at, *body.above(at))}) for at in sites]
     near = [
         one
         for one in nodes
         if (one.start_byte < last or any(_holds(loop, one) for loop in loops))
-        and (one.type not in (*_JUMPS, *_GIVE) or not all(_apart(one, at) for at in sites))
+        and not (
+            one.type in (*_JUMPS, *_GIVE)
+            and all(_apart(body, one, at, below) for at, below in within)
+        )
     ]
     jumps = [one for one in near if one.type in _JUMPS]
-    conditions = {one.id: one for at in (*sites, *jumps) for one in _around(at)}
-    return _by(conditions, near, tellers) - {callee}
+    around = {one.id: one for at in (*sites, *jumps) for one in body.around(at)}
+    return _by(body, around, near, tellers)
 
 
 def answering(root: Node, tellers: Set[str]) -> frozenset[str]:
     """Return on which of some words it may depend what a function returns, or leaves behind."""
-    nodes = list(syntax.descendants(root))
-    jumps = [one for one in nodes if one.type in _JUMPS]
-    found = {one.id: one for jump in jumps for one in (jump, *_around(jump))}
-    told = _told(nodes, tellers)
+    body = _Body(root)
+    jumps = [one for one in body.nodes if one.type in _JUMPS]
+    found = {one.id: one for jump in jumps for one in (jump, *body.around(jump))}
+    told = _told(body, body.nodes, tellers)
     given = {
         word
-        for one in nodes
+        for one in body.nodes
         if one.type == "parameter_declaration"
         for word in _WORD.findall(text(one))[-1:]
     }
     left = (
         by for name, by in told.items() if _WORD.match(name) and _WORD.findall(name)[0] in given
     )
-    return frozenset[str]().union(*left, *(_sources(one, tellers, told) for one in found.values()))
+    return frozenset[str]().union(
+        *left, *(_sources(_spoken(one), tellers, told) for one in found.values())
+    )
 
 
-def _by(conditions: dict[int, Node], nodes: list[Node], tellers: Set[str]) -> frozenset[str]:
-    told = _told(nodes, tellers)
-    return frozenset[str]().union(*(_sources(one, tellers, told) for one in conditions.values()))
+def _by(
+    body: _Body, conditions: dict[int, Node], nodes: list[Node], tellers: Set[str]
+) -> frozenset[str]:
+    told = _told(body, nodes, tellers)
+    return frozenset[str]().union(
+        *(_sources(_spoken(one), tellers, told) for one in conditions.values())
+    )
 
 
 def _holds(outer: Node, inner: Node) -> bool:
     return outer.start_byte <= inner.start_byte and inner.end_byte <= outer.end_byte
 
 
-def _apart(one: Node, site: Node) -> bool:
-    """Tell whether what runs one of two places does not come to the other one behind it."""
-    below = {here.id: here for here in (site, *_above(site))}
+def _apart(body: _Body, one: Node, site: Node, below: Set[int]) -> bool:
+    """Tell whether what runs one of two places does not come to the other one behind it.
+
+    BELOW are the nodes that the other one lies in, itself included.
+    """
     branch = one
-    for outer in _above(one):
+    for outer in body.above(one):
         if outer.id in below:
             other = next(n for n in outer.children if _holds(n, site))
             if outer.type == "if_statement":
@@ -110,7 +171,7 @@ def _leaves(branch: Node) -> bool:
     return branch.type in _JUMPS
 
 
-def _told(nodes: list[Node], tellers: Set[str]) -> dict[str, frozenset[str]]:
+def _told(body: _Body, nodes: list[Node], tellers: Set[str]) -> dict[str, frozenset[str]]:
     """Return which variables and members may hold what is told, and by whom."""
     given: list[tuple[str, list[Node]]] = []
     arrays = {
@@ -131,7 +192,7 @@ def _told(nodes: list[Node], tellers: Set[str]) -> dict[str, frozenset[str]]:
         if left is None or value is None:
             continue
         name = re.sub(r"\[.*|[*() ]", "", dense(text(left)))
-        given.append((name, [value, *_around(one)]))
+        given.append((name, [value, *body.around(one)]))
         taken = re.match(r"&(\w+)$", dense(text(value)))
         if taken is not None:
             pointing.add(name)
@@ -143,20 +204,26 @@ def _told(nodes: list[Node], tellers: Set[str]) -> dict[str, frozenset[str]]:
                 taken = re.match(r"(?:\(.*\))?&(\w+)", words)
                 if (taken is not None and "->" not in words) or words in arrays | pointing:
                     given.append((taken[1] if taken else words, [one.parent]))
+    spoken = [(name, [_spoken(value) for value in values]) for name, values in given]
     told: dict[str, frozenset[str]] = {}
     while True:
         before = dict(told)
-        for name, values in given:
+        for name, values in spoken:
             by = (_sources(value, tellers, told) for value in values)
             told[name] = told.get(name, frozenset()).union(*by)
         if told == before:
             return {name: by for name, by in told.items() if by}
 
 
-def _sources(node: Node, tellers: Set[str], told: dict[str, frozenset[str]]) -> frozenset[str]:
+def _spoken(node: Node) -> _Spoken:
+    """Return the words of an expression, and all of it without blanks."""
+    words = text(node)
+    return frozenset(_WORD.findall(_THROUGH.sub("(", words))), dense(words)
+
+
+def _sources(spoken: _Spoken, tellers: Set[str], told: dict[str, frozenset[str]]) -> frozenset[str]:
     """Return by whom what an expression reads was told."""
-    plain = dense(text(node))
-    words = set(_WORD.findall(_THROUGH.sub("(", text(node))))
+    words, plain = spoken
     found = frozenset(words & tellers)
     for name, by in told.items():
         if by and (name in words or (not name.isidentifier() and name in plain)):
@@ -178,25 +245,3 @@ def _is_called(site: Node) -> bool:
         and call.type == "call_expression"
         and call.child_by_field_name("function") == site
     )
-
-
-def _above(node: Node) -> Iterator[Node]:
-    """Yield what a node lies in, the nearest first."""
-    here = node.parent
-    while here is not None:
-        yield here
-        here = here.parent
-
-
-def _around(node: Node) -> Iterator[Node]:
-    """Yield the conditions on which it depends that a node is run."""
-    here = node
-    for outer in _above(node):
-        condition = outer.child_by_field_name("condition")
-        if condition is not None and condition != here:
-            yield condition
-        if outer.type == "binary_expression" and text(outer.children[1]) in ("&&", "||"):
-            left = outer.child_by_field_name("left")
-            if left is not None and left != here:
-                yield left
-        here = outer

@@ -51,20 +51,25 @@ def guards_above(
     told = _Told(tree, tellers, names)
     for caller, callees in above.values():
         called = calls(caller.text.partition(b"{")[2]) & tellers - {caller.name}
-        for callee in callees if called and not ledger.is_executed(caller) else ():
-            for one in sorted(_decide(tree, caller, callee, tellers) - {caller.name}):
+        if not called or ledger.is_executed(caller):
+            continue
+        for callee, ones in _decide(tree, caller, callees.keys(), tellers).items():
+            for one in sorted(ones - {caller.name}):
                 if told.by(one, caller.file):
                     place = Place(caller.file, caller.line, 1, caller.name)
                     reason = f"{one}() reads a role where {callee}() is called, or is not"
                     yield Trouble(place, reason, False)
 
 
-def _decide(tree: Tree, caller: Definition, callee: str, tellers: frozenset[str]) -> frozenset[str]:
-    """Return which functions that can tell may decide whether a caller calls another one."""
+def _decide(
+    tree: Tree, caller: Definition, callees: Set[str], tellers: frozenset[str]
+) -> dict[str, frozenset[str]]:
+    """Return which functions that can tell may decide whether a caller calls each of others."""
     node = tree.index.node(caller)
     if caller.kind == "macro" or syntax.errors(node):
-        return (calls(caller.text) & tellers) - {callee}
-    return deciding(node, callee, tellers, DISPATCHERS | tree.index.target.dispatchers)
+        known = calls(caller.text) & tellers
+        return {callee: known - {callee} for callee in callees}
+    return deciding(node, callees, tellers, DISPATCHERS | tree.index.target.dispatchers)
 
 
 def _leading(
