@@ -602,6 +602,7 @@ def test_the_recorder_knows_every_question():
         "included",
         "unfound",
         "generated",
+        "compiled_with",
         "texts_with",  # of what own_with finds
         "files_with",
     }

@@ -516,6 +516,13 @@ def test_no_damage_makes_a_gap_silent(judge, fresh, kind):
                 assert fresh(data) == "covered", (seed, what)
 
 
+def test_a_type_that_is_folded_is_told_on_one_line():
+    """What is said of a mail is one line, whatever its headers are."""
+    data = in_parts(part("text/plain", FINE), part("message/external\n -body", ""))
+    with pytest.raises(PatchError, match="of type message/external -body is not there"):
+        read(data.encode(), "x")
+
+
 def test_every_damage_is_refused_or_read_alike():
     """Reading never raises anything but one sentence, whatever the bytes are."""
     for seed in range(COPIES * 4):

@@ -641,6 +641,9 @@ class Index:
 
     # -- who uses a name -----------------------------------------------------------------
 
+    def watch(self, name: str) -> None:
+        """Hear that every mention of a word counts; only an index that records makes use of it."""
+
     def users(self, name: str, only: str | None = None) -> Iterator[tuple[FileIndex, Definition]]:
         """Yield the functions of the target whose text holds a name, with their files.
 

@@ -198,9 +198,13 @@ class Recorder(Index):
         self._asked["typedefs"].add(name)
         return super().typedef(name, here)
 
-    def users(self, name: str, only: str | None = None) -> Iterator[tuple[FileIndex, Definition]]:
+    def watch(self, name: str) -> None:
         """Note a word of which every mention counts."""
         self._asked["used"].add(name)
+
+    def users(self, name: str, only: str | None = None) -> Iterator[tuple[FileIndex, Definition]]:
+        """Note a word of which every mention counts."""
+        self.watch(name)
         return super().users(name, only)
 
     def own_with(self, word: bytes) -> Sequence[str]:

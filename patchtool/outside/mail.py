@@ -375,7 +375,7 @@ def _opened(lines: Sequence[bytes], title: Text, passed: list[Passed]) -> Iterat
     found: list[Text] = []
     seen: set[tuple[bytes, ...]] = set()
     for part in message.walk():
-        kind = part.get_content_type()
+        kind = _on_one_line(part.get_content_type())
         if kind.startswith("message/") and kind not in _WHOLE:
             raise PatchError(f"{title.place(0)}what is in the part of type {kind} is not there")
         if part.is_multipart():
@@ -453,14 +453,14 @@ def _part(part: Message, data: bytes, title: Text, passed: list[Passed]) -> Text
     text = title._replace(first=first)
     if not isinstance(content, bytes):
         raise PatchError(f"{text.place(0)}a part of this mail cannot be decoded")
-    kind = part.get_content_type()
+    kind = _on_one_line(part.get_content_type())
     encoding = str(part.get("Content-Transfer-Encoding", "7bit")).partition(";")[0].strip().lower()
     if encoding not in _ENCODINGS:
         raise PatchError(
             f"{text.place(0)}a part of this mail is encoded as {shortened(encoding)!r}, which is "
             f"unknown; get it anew, raw"
         )
-    charset = str(part.get_param("charset", "")).lower()
+    charset = _on_one_line(str(part.get_param("charset", "")).lower())
     if charset and kind.startswith("text/"):
         content = _in_ascii(content, charset, text)
     name = part.get_filename() or ""
@@ -481,6 +481,11 @@ def _part(part: Message, data: bytes, title: Text, passed: list[Passed]) -> Text
         content = b"".join(_unflowed(b"\n".join(_lines(content)), delete))
         plain = False
     return text._replace(exact=plain and at >= 0, lines=tuple(_lines(content)))
+
+
+def _on_one_line(value: str) -> str:
+    """Return what a header says; one may be folded, or go on with what is no header."""
+    return " ".join(value.split())
 
 
 def _in_ascii(content: bytes, charset: str, text: Text) -> bytes:

@@ -26,6 +26,7 @@ def users(
     index: Index, files: Iterable[str], function: Definition
 ) -> Iterator[tuple[Place, Definition | None]]:
     """Yield what names a function or macro in some files: others, or None for no function."""
+    index.watch(function.name)
     word = function.name.encode()
     alone = is_static(function) and function.file.endswith(".c")
     if alone:  # what is compiled with it may call it, and nothing else

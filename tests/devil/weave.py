@@ -137,8 +137,9 @@ def function(head, body, option):
 def macro(body, option):
     """Write a macro of statements."""
     text = f"{{\n{under(option if option == 'IS_ENABLED()' else 'plain', body, 1)}}}"
-    lines = [line.rstrip("\\") for line in text.splitlines()]
-    store = "#define DEVIL(vcpu, devil_o) do " + " \\\n".join(lines) + " while (0)\n"
+    # A line that is spliced already has its next one begin at once, in the midst of a word.
+    text = re.sub(r"(?<!\\)\n", " \\\n", text)
+    store = f"#define DEVIL(vcpu, devil_o) do {text} while (0)\n"
     idle = "#define DEVIL(vcpu, devil_o) do { } while (0)\n"
     same = {"#ifdef": "two definitions", "#else": "two definitions, #else"}
     if option == "#if 0":
