@@ -5,6 +5,7 @@
 import base64
 import gzip
 import io
+import json
 import os
 import quopri
 import random
@@ -101,6 +102,12 @@ FOLDED = mail(GAP).replace(
     "Subject: [PATCH] KVM: x86/mmu: Do", "Subject: [PATCH]\n\tKVM: x86:\n Do"
 )
 
+ARMOUR = (
+    "-----BEGIN PGP SIGNATURE-----\n\n"
+    + base64.encodebytes(random.Random(1).randbytes(300)).decode()
+    + "-----END PGP SIGNATURE-----\n"
+)
+
 TAKEN = {
     "as it is": mail(GAP),
     "a bare diff": GAP,
@@ -179,6 +186,11 @@ TAKEN = {
     "a part in EBCDIC": in_parts(part("text/plain; charset=cp037", base64.encodebytes(GAP.encode("cp037")).decode(), BASE64)),
     "a header of blanks": mail(GAP).replace("Subject:", f"Content-Type: text/plain{' ' * 300_000}x\nSubject:"),
     "a charset that nobody knows": in_parts(part("text/plain; charset=y", GAP)),
+    "a long file that was renamed": mail(GAP).replace(
+        "---\n", "---\n .../crypto/internal}/jitterentropy.h | 2 +-\n .../{a.c => decompress.c} | 2 +-\n .../decompress.c} | 2 +-\n", 1),
+    "keys, ids and addresses": mail(GAP).replace("Words.", ARMOUR + "".join(f"{n:040x}\n" for n in range(9)) + "".join(
+        f"https://lore.kernel.org/r/CABgObfZqVW3{n:08}uJtYXs-Kd9EhMbG8TnLo5RrAPiFcx@mail.gmail.com\n" for n in range(4))),
+    "an mbox from elsewhere": mail(FINE).replace("\n", " remote from x\n", 1) + mail(GAP).replace(" 00:00:00 ", " 0:00:00 ", 1),
     "flowed and quoted-printable": in_parts(part("text/plain; format=flowed; delsp=yes", quopri.encodestring(
         re.sub("^(?=[ >]|From )", " ", GAP, flags=re.M).encode()).decode(), "Content-Transfer-Encoding: quoted-printable")),
 }  # fmt: skip
@@ -189,6 +201,19 @@ def test_every_form_of_a_patch_is_judged(judge, name):
     """Whatever is around a patch that brings in a gap, both commands find the gap."""
     found = judge(TAKEN[name])
     assert [(status, gaps) for status, gaps, _ in found] == [(1, 2)] * 2, found
+
+
+RANDOM = random.Random(1).randbytes(300)
+
+
+def among(words):
+    """Return a mail with a harmless patch and these words above it."""
+    return mail(FINE).replace("Words.", words)
+
+
+def cut(text, width):
+    """Return a text in lines of a width."""
+    return re.sub(f"(.{{{width}}})", r"\1\n", text)
 
 
 HEAD = GAP.partition("@@")[0]
@@ -281,6 +306,38 @@ REFUSED = {
     "a diff of words": (GAP.replace(f"-{LMA}", f" [-{LMA.strip()}-]\n"), "other lines than its header says"),
     "other signs": (re.sub("^-(?=\\t)", "<", GAP, flags=re.M), "begins neither with a space"),
     "the third of five": ("".join(mail(GAP.replace("@@ -", "@ -") if n == 3 else FINE if n == 1 else ELSEWHERE, f"[PATCH {n}/5] Do") for n in range(1, 6)), 'mail 3, "Do"'),
+    "base64 and no header": (mail(FINE) + mail(coded(mail(GAP)), "KVM: x"), 'mail 2, "KVM: x": these lines are a diff in base64'),
+    "base64 in a cover letter": (mail(coded(GAP), "[PATCH 0/1] All") + mail(FINE, "[PATCH 1/1] One"), "a diff in base64"),
+    "base64 below the signature": (mail(FINE) + coded(GAP), "a diff in base64"),
+    "base64 that is quoted": (among(re.sub("^", "> ", coded(GAP), flags=re.M)), "a diff in base64"),
+    "base64 on one line": (among(base64.b64encode(GAP.encode()).decode()), "a diff in base64"),
+    "base64 on short lines": (among(cut(base64.b64encode(GAP.encode()).decode(), 24)), "a diff in base64"),
+    "base64 for addresses": (among(base64.urlsafe_b64encode(GAP.encode()).decode()), "a diff in base64"),
+    "base64 of UTF-16": (among(base64.encodebytes(GAP.encode("utf-16")).decode()), "a diff in base64"),
+    "base64 of an archive": (among(base64.encodebytes(gzip.compress(GAP.encode(), mtime=0)).decode()), "a compressed file in base64"),
+    "base64 of what nobody knows": (among(base64.encodebytes(RANDOM).decode()), "what is in them is not known"),
+    "base64 between the parts": (in_parts(part("text/plain", FINE)) + coded(GAP), "a diff in base64"),
+    "base64 in a part": (in_parts(part("text/plain", FINE), part("text/plain", coded(GAP))), "a diff in base64"),
+    "two encodings": (mail(FINE) + mail(coded(GAP), "x").replace("Subject", "Content-Transfer-Encoding: 7bit\nContent-Transfer-Encoding: base64\nSubject"), "a diff in base64"),
+    "base32": (among(cut(base64.b32encode(GAP.encode()).decode(), 60)), "a diff in base32"),
+    "hexadecimal": (among(cut(GAP.encode().hex(), 60)), "a diff in hexadecimal"),
+    "base85": (among(cut(base64.b85encode(RANDOM).decode(), 70)), "what is in them is not known"),
+    "yEnc": (among("=ybegin line=128 size=9 name=x.patch\nabc\n=yend size=9"), "attachment 'x.patch'"),
+    "encrypted below a patch": (mail(FINE) + "-----BEGIN PGP MESSAGE-----\n\nhQEMA\n", "is encrypted"),
+    "encrypted beside a patch": (mail(FINE) + mail("-----BEGIN PGP MESSAGE-----\n\nhQEMA\n", "x"), "is encrypted"),
+    "a string of JSON": (mail(FINE) + json.dumps(GAP), "stands behind something else"),
+    "a part of JSON": (in_parts(part("text/plain", FINE), part("application/json", json.dumps({"diff": GAP}))), "stands behind something else"),
+    "a shell archive": (mail(FINE) + re.sub("^", "X", GAP, flags=re.M), "stands behind something else"),
+    "with numbers of lines": (mail(FINE) + "".join(f"{n:6}\t{line}\n" for n, line in enumerate(GAP.split("\n"))), "stands behind something else"),
+    "elements of a page": (mail(FINE) + mail(re.sub("^(.*)$", r"<div>\1</div>", ESCAPED, flags=re.M), "x"), "stands behind something else"),
+    "another form of diff": (mail(f"{FINE}diff -r a/{MMU} b/{MMU}\n92d91\n< {LMA}"), "not in unified form"),
+    "a script for ed": (mail(f"{FINE}diff -e a/{MMU} b/{MMU}\n92d\n"), "not in unified form"),
+    "a hunk that takes in the next file": (ELSEWHERE.replace("@@ -1 +1 @@", "@@ -1,2 +1,2 @@") + PLAIN, "a file begins here"),
+    "a series that is no [PATCH]": (mail(FINE, "[RFC 1/2] A") + mail(re.sub("^", "  ", GAP, flags=re.M), "[RFC 2/2] B"), "although it says so"),
+    "a tag without blanks": (mail(FINE, "[PATCHv2] A") + mail(re.sub("^", "> ", GAP, flags=re.M), "[PATCHv2] B"), "although it says so"),
+    "a blank that is none, in a path": (GAP.replace("x86/kvm/", "x86/kvm\u200b/"), "the character U+200B in its name"),
+    "a letter of another alphabet, in a path": (GAP.replace("kvm/", "k\u03bdm/"), "the character U+03BD in its name"),
+    "a blank in a path": (PLAIN.replace("x86/kvm/", "x86/kvm /"), "the character U+0020 in its name"),
     "a series without its start": (mail(FINE, "[PATCH 1/2] A") + mail(GAP.replace("ext.", "exu."), "[PATCH 2/2] B"), "mail 2"),
 }  # fmt: skip
 
@@ -321,6 +378,19 @@ def test_replies_in_a_thread_are_passed_over_with_a_note(judge):
     assert both(judge(text, FIXED, "-q")) == (0, "")
     words = mail(FINE, "[PATCH 1/1] Fine") + mail("", "Re: [PATCH 1/1] Fine")
     assert both(judge(words)) == (0, "")
+
+
+@pytest.mark.parametrize("mark", ["  ", "\t", "> ", "| "])
+def test_a_mail_that_quotes_a_diff_is_passed_over_with_a_note(judge, mark):
+    """What is no patch by its subject and quotes one is said to hold none."""
+    text = mail(FINE) + mail(re.sub("^", mark, GAP, flags=re.M), "Fwd: a draft")
+    status, err = both(judge(text))
+    assert (status, err.count("\n")) == (0, 1)
+    assert '"Fwd: a draft": note: this mail holds no patch, but a diff that is quoted' in err
+    text = mail(FINE, "[PATCH] Fine") + mail(coded(GAP), "Re: [PATCH] Fine")
+    status, err = both(judge(text))
+    assert (status, err.count("\n")) == (0, 1)
+    assert "note: this mail is a reply" in err
 
 
 def test_what_is_passed_over_is_listed_and_counted(judge):

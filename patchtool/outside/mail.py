@@ -18,14 +18,17 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 from patchtool.errors import PatchError
-from patchtool.outside.outline import Section, Text, holds_diff, outline, shortened
+from patchtool.outside.outline import PACKED, Section, Text, holds_diff, outline, shortened
 from patchtool.target.where import FOLDER, RELEVANT
 
 if TYPE_CHECKING:
     from email.message import Message
 
 _RELEVANT = re.compile(RELEVANT)
-_NEXT = re.compile(rb"^(?=From \S+ .*\d\d:\d\d:\d\d \d{4}(?: [+-]\d{4})?\r?$)", re.MULTILINE)
+_NEXT = re.compile(
+    rb"^(?=From [^\n]*\d.\d\d:\d\d[ \t]+\+?0*(?:9[1-9]|[1-9]\d\d+)[^\n:]*$)", re.MULTILINE
+)
+"""Where a mail of an mbox begins, as git tells it: by the time and the year."""
 _FIELD = re.compile(rb"([A-Za-z][A-Za-z0-9-]*):(.*)", re.DOTALL)
 _OF_MAIL = frozenset(
     (b"from", b"subject", b"date", b"message-id", b"mime-version", b"content-type", b"to")
@@ -50,7 +53,7 @@ _TYPE = (
 )
 _BOUNDARY = rb"(?i)boundary=\"?([^\";\s]+)"
 _NUMBER = r"(?<!\S)(\d{1,4})/(\d{1,4})(?!\S)"
-_QUOTE = rb"(?m)^(?:[ \t]*>|[ \t]+)[ >\t]*(?:diff --git |@@ -\d)"
+_QUOTE = rb"(?m)^(?:[ \t]*[>|]|[ \t]+)[ >|\t]*(?:diff --git |@@ -\d)"
 _STAT = r"\A (\S.*?) +\| +(\d+)(?: [+-]*)?\s*\Z"
 _BASE = rb"(?m)^base-commit: ([0-9a-f]{40}(?:[0-9a-f]{24})?)\s*$"
 _HARMLESS = r"(?:image|audio|video|font)/|application/(?:pgp-signature|(?:x-)?pkcs7-signature|pdf)$"
@@ -58,9 +61,8 @@ _NAMES = (
     r"(?i)\.(?:png|jpe?g|gif|bmp|webp|svg|ico|tiff?|pdf|asc|sig|p7[sc]|wav|og[gv]|mp[34]|woff2?)$"
 )
 """The ends of names that go with those types."""
-_PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"PK\3\4", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf", b"Rar!")
-"""How archives and compressed files begin, whatever a mail calls them."""
-_UUENCODED = rb"begin(?:-base64)? [0-7]{3,4} (.*)$"
+_ATTACHED = rb"(?:begin(?:-base64)? [0-7]{3,4} |=ybegin .*\bname=)(.*)$"
+"""How an attachment begins that stands among the words, as uuencode and yEnc have it."""
 _CONTROL = rb"[\0-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]"
 
 
@@ -122,20 +124,21 @@ class Post(NamedTuple):
 
 
 class _Mail(NamedTuple):
-    """A mail: its header in lower case, its subject, and the texts of its parts."""
+    """A mail: its header in lower case, its subject, and its texts, those with a diff apart."""
 
     fields: dict[bytes, bytes]
     subject: str
     tags: str
     reply: bool
     texts: tuple[Text, ...]
+    words: tuple[Text, ...]
     title: Text
 
     @property
     def promises(self) -> bool:
         """Whether the subject says that here is a patch, and no cover letter."""
-        words = self.tags.upper().split()
-        return not self.reply and not self.cover and "PATCH" in words
+        found = re.search(r"\bPATCH", self.tags.upper()) or _numbers(self.tags) > (0, 0)
+        return not self.reply and not self.cover and bool(found)
 
     def repeated(self, other: _Mail) -> bool:
         """Tell whether another mail says that it is the same patch."""
@@ -167,8 +170,11 @@ def read(data: bytes, name: str) -> Post:
         covers = covers or one.cover
         if one.reply and originals:
             why = "is a reply and no patch of the series"
-            passed.append(Passed(one.title.place(0), "this mail", why, bool(one.texts)))
+            worth = bool(one.texts) or _is_odd(one)
+            passed.append(Passed(one.title.place(0), "this mail", why, worth))
             continue
+        for text in one.words:
+            outline(text, mail=True)
         sections = [part for text in one.texts for part in _sections(text, one)]
         if sections:
             letters.append(Letter(one.texts[0], one.tags, tuple(sections)))
@@ -179,12 +185,29 @@ def read(data: bytes, name: str) -> Post:
         elif one.promises:
             where = one.title.place(0).removesuffix(": ")
             raise PatchError(f"{where} holds no patch, although it says so; {_why_none(data)}")
+        elif not one.cover and any(map(_quotes, (*one.texts, *one.words))):
+            why = "holds no patch, but a diff that is quoted or indented"
+            passed.append(Passed(one.title.place(0), "this mail", why, worth=True))
         else:
             why = "is a cover letter" if one.cover else "holds no patch"
             passed.append(Passed(one.title.place(0), "this mail", why))
     if not letters and not covers:
         raise PatchError(f"{name} holds no patch; {_why_none(data)}")
     return Post(tuple(letters), tuple(passed))
+
+
+def _is_odd(one: _Mail) -> bool:
+    """Tell whether the words of a mail hold what may be a patch, and cannot be read."""
+    try:
+        for text in one.words:
+            outline(text, mail=True)
+    except PatchError:
+        return True
+    return False
+
+
+def _quotes(text: Text) -> bool:
+    return re.search(_QUOTE, b"\n".join(text.lines)) is not None
 
 
 def mark(data: bytes) -> tuple[str, int, int] | None:
@@ -211,7 +234,7 @@ def relevant(path: str) -> bool:
 def _refuse_uuencoded(text: Text) -> None:
     """Refuse words with an attachment of the old kind among them."""
     for at, line in enumerate(text.lines):
-        found = re.match(_UUENCODED, line)
+        found = re.match(_ATTACHED, line)
         if found is not None:
             what = shortened(found.group(1).decode("utf-8", "replace"))
             raise PatchError(
@@ -284,10 +307,14 @@ def _mail(data: bytes, name: str, number: int, line: int, passed: list[Passed]) 
         texts = list(_opened(lines[started:], title._replace(first=line + started), passed))
     else:
         texts = [title._replace(first=line + body, lines=tuple(lines[body:]))]
-        if b"\nbegin" in data:
+        if b"\nbegin" in data or b"\n=ybegin" in data:
             _refuse_uuencoded(texts[0])
-    kept = tuple(text for text in texts if holds_diff(b"\n".join(text.lines)))
-    return _Mail(fields, subject, tags, reply, kept, title)
+    kept = [holds_diff(b"\n".join(text.lines)) for text in texts]
+    diffs, words = (
+        tuple(text for text, holds in zip(texts, kept, strict=True) if holds is wanted)
+        for wanted in (True, False)
+    )
+    return _Mail(fields, subject, tags, reply, diffs, words, title)
 
 
 def _head(lines: Sequence[bytes]) -> tuple[dict[bytes, bytes], int, int]:
@@ -366,13 +393,14 @@ def _words(raw: bytes) -> str:
 
 
 def _opened(lines: Sequence[bytes], title: Text, passed: list[Passed]) -> Iterator[Text]:
-    """Yield the texts of a mail that is encoded, flowed or in several parts."""
+    """Yield the texts of a mail that is encoded, flowed or in several parts, diffs first."""
     import email
 
     data = b"\n".join(lines) + b"\n"
     message = email.message_from_bytes(data)
     html: list[Text] = []
     found: list[Text] = []
+    others: list[Text] = []
     seen: set[tuple[bytes, ...]] = set()
     for part in message.walk():
         kind = _on_one_line(part.get_content_type())
@@ -380,8 +408,10 @@ def _opened(lines: Sequence[bytes], title: Text, passed: list[Passed]) -> Iterat
             raise PatchError(f"{title.place(0)}what is in the part of type {kind} is not there")
         if part.is_multipart():
             _check_defects(part, title)
-            beside = f"{part.preamble or ''}\n{part.epilogue or ''}"
-            if holds_diff(beside.encode("utf-8", "surrogateescape")):
+            outside = f"{part.preamble or ''}\n{part.epilogue or ''}"
+            beside = outside.encode("utf-8", "surrogateescape")
+            others.append(title._replace(exact=False, lines=tuple(_lines(beside))))
+            if holds_diff(beside):
                 raise PatchError(
                     f"{title.place(0)}a diff stands outside of the parts of this mail, where "
                     f"nobody looks; get it anew, raw"
@@ -401,6 +431,7 @@ def _opened(lines: Sequence[bytes], title: Text, passed: list[Passed]) -> Iterat
                 raise PatchError(f"{text.place(0)}this part is encrypted; give the plain text")
             if part.get_filename():
                 passed.append(Passed(text.place(0), "an attachment", "holds no diff"))
+            others.append(text)
         elif text.lines in seen:
             why = "is the same as another part"
             passed.append(Passed(text.place(0), "a part of this mail", why))
@@ -420,7 +451,7 @@ def _opened(lines: Sequence[bytes], title: Text, passed: list[Passed]) -> Iterat
                 f"text does not; give that patch as plain text"
             )
         passed.append(Passed(copy.place(0), "a part of this mail", "is a copy in HTML"))
-    yield from found
+    yield from (*found, *others)
 
 
 def _is_named_otherwise(part: Message) -> bool:
@@ -464,12 +495,12 @@ def _part(part: Message, data: bytes, title: Text, passed: list[Passed]) -> Text
     if charset and kind.startswith("text/"):
         content = _in_ascii(content, charset, text)
     name = part.get_filename() or ""
-    packed = content.startswith(_PACKED) or (name and re.search(_NAMES, name) is None)
+    packed = content.startswith(PACKED) or (name and re.search(_NAMES, name) is None)
     if re.match(_HARMLESS, kind) and not packed:
         if not holds_diff(content):
             passed.append(Passed(text.place(0), "a part of this mail", f"is of type {kind}"))
             return None
-    elif _is_binary(content, kind) or content.startswith(_PACKED):
+    elif _is_binary(content, kind) or content.startswith(PACKED):
         what = part.get_filename() or kind
         raise PatchError(
             f"{text.place(0)}the attachment {what!r} is no text, and what is in it is not "
@@ -559,7 +590,8 @@ def _check_diffstat(sections: Sequence[Section]) -> None:
         if b"|" not in line:
             continue
         found = re.match(_STAT, line.decode("latin-1"))
-        if found is None or "=>" in found.group(1):
+        # A rename is "a/{b => c}/d", of which a long one loses all but its end.
+        if found is None or re.search(r"=>|^\.{3}[^{]*\}", found.group(1)):
             continue
         path, most = found.group(1).strip(), int(found.group(2)[:9])
         # A long path loses its beginning: ".../kvm/mmu/mmu.c".

@@ -20,6 +20,9 @@ from patchtool.target.where import TOPS
 
 NULL = "/dev/null"
 
+PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"PK\3\4", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf", b"Rar!")
+"""How archives and compressed files begin, whatever a mail calls them."""
+
 _HUNK = re.compile(rb"@@ -(\d{1,9})(?:,(\d{1,9}))? \+(\d{1,9})(?:,(\d{1,9}))? @@")
 _START = re.compile(
     rb"^(?:diff --(?:git|cc|combined) |--- [^\n]*\n\+\+\+ |Index: [^\n]*\n=|\*\*\* [^\n]*\n--- "
@@ -39,6 +42,10 @@ _FOOTER = re.compile(rb"--[ \t]*$|[-_*~#]{3,}")
 _PREFIXES = frozenset("abciow12")
 # Most texts need none of these, so they are compiled when they are met.
 _STRAY_HUNK = rb"[ \t]*@@+ -\d"
+_HIDDEN_HUNK = rb"[ \t>|]*[^ \t>|@].*@@ -\d+(?:,\d+)? \+\d+(?:,\d+)? @@"
+_DENSE = rb"[ \t>|]*([!-~]{20,})[ \t\r]*$"
+_COMMAND = rb"\d+(?:,\d+)?(?:d|[ac]$|[acd]\d+(?:,\d+)?$)"
+"""A line of a diff that is neither unified nor has context, or of one for ed."""
 _STRAY_FILE = rb"(?i)[ \t]*diff[ \t]+--?git[ \t]"
 _SPECIAL = re.compile(rb" (?:120000|160000)\r?$")
 _IDS = rb"index ([0-9a-f]+)\.\.([0-9a-f]+)"
@@ -47,6 +54,8 @@ _ONLY = rb"Only in \S+: \S+$"
 _FIELD = rb"(?i)(?:subject|message-id): "
 _DATE = r"\s+(?:\d{4}-\d\d-\d\d |\((?:revision|working|nonexistent))"
 _QUOTED = rb'\\([abtnvfr"\\]|[0-3][0-7]{2})'
+_SHORTEST = 64
+"""How many letters a compressed patch has at least, encoded."""
 _ESCAPES = dict(zip(b'abtnvfr"\\', b'\a\b\t\n\v\f\r"\\', strict=True))
 
 
@@ -133,6 +142,8 @@ class _Outline:
         self._text, self._lines, self._mail = text, text.lines, mail
         self._trees: set[str] = set()
         """What stands in front of the top of the tree in the names of two trees."""
+        self._looked = 0
+        """Behind the last line that was looked into for a patch that is encoded."""
 
     def settled(self, section: Section) -> Section:
         """Return a section whose one name may need what the others tell of their trees."""
@@ -192,11 +203,19 @@ class _Outline:
     def _beside(self, at: int, before: Section | None) -> None:
         """Look at a line that is in no section: it may be no piece of a diff."""
         line = self._lines[at]
+        if len(line) > 19 and b" " not in line.strip(b" \t>|"):
+            self._undressed(at)
         if b"\x1b[" in line:
             # Not all lines of a coloured diff have a colour: those alone would be judged.
             self._fail(at, _COLOURED)
         if line.startswith(b"Only in ") and re.match(_ONLY, line) and not self._mail:
             self._fail(at, "the diff leaves out a whole file; make it anew with `diff -urN`")
+        if line.startswith(b"-----BEGIN PGP MESSAGE-----"):
+            self._fail(at, "what follows is encrypted; give the plain text")
+        if b"@@ -" in line and re.match(_HIDDEN_HUNK, line):
+            self._fail(at, f'the header of a hunk, "@@", stands behind something else; {_RAW}')
+        if line.startswith(b"diff -") and re.match(_COMMAND, self._get(at + 1)):
+            self._fail(at, "this diff is not in unified form; make it anew with `diff -u`")
         if before is None:
             # Words may quote a diff, but one hunk and its lines are more than words.
             if line.startswith(b"@@ ") and _HUNK.match(line) and self._continues(at + 1):
@@ -210,6 +229,22 @@ class _Outline:
             self._fail(at, f'a header that begins like "diff --git" is damaged; {_RAW}')
         if line.startswith((b"+\t", b"-\t")):
             self._fail(at, f"this line of a hunk belongs to none; {_RAW}")
+
+    def _undressed(self, at: int) -> None:
+        """Look into lines without a blank, of which this is the first: one may be encoded."""
+        if at < self._looked:
+            return
+        found: list[bytes] = []
+        while (dense := re.match(_DENSE, self._get(at + len(found)))) is not None:
+            found.append(dense.group(1))
+        self._looked = at + len(found)
+        if sum(map(len, found)) < _SHORTEST:
+            return
+        from patchtool.outside.encoded import why
+
+        wrong = why(found, self._lines[max(at - 8, 0) : at])
+        if wrong:
+            self._fail(at, wrong)
 
     def _continues(self, at: int) -> bool:
         return self._get(at)[:1] in (b" ", b"+", b"-")
@@ -405,6 +440,10 @@ class _Outline:
             if at >= len(self._lines):
                 self._fail(at - 1, f"{what} is shorter than its header says: the text ends; {_RAW}")
             kind = self._lines[at][:1].rstrip(b"\r") or b" "
+            if kind == b"-" and self._lines[at].startswith(b"--- ") and self._begins(at):
+                self._fail(
+                    at, f"{what} is shorter than its header says: a file begins here; {_RAW}"
+                )
             if kind not in (b" ", b"-", b"+", b"\\"):
                 self._odd(at, what)
             old -= kind in (b" ", b"-")
@@ -418,6 +457,11 @@ class _Outline:
         if not changes:
             self._fail(start, f"{what} changes nothing; it was damaged")
         return at
+
+    def _begins(self, at: int) -> bool:
+        """Tell whether three lines are the names of a file and the header of its first hunk."""
+        named = self._get(at + 1).startswith(b"+++ ")
+        return named and _HUNK.match(self._get(at + 2)) is not None
 
     def _odd(self, at: int, what: str) -> NoReturn:
         """Refuse a line that cannot be in a hunk."""

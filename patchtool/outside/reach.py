@@ -281,6 +281,14 @@ def _reason(
         return "is new, and no file that a verdict can rest on"
     if path in made:
         return "was passed over before"
+    odd = re.search(r"[^!-~]", path)
+    if odd is not None:
+        # A mailer or an editor put the letter there.
+        _refuse(
+            section,
+            f"{path} is not in this tree, and no file of a kernel has the character "
+            f"U+{ord(odd.group()):04X} in its name; get the patch anew",
+        )
     # The first folder may be one that git would take away.
     rest = path.partition("/")[2]
     unclear = not re.match(TOPS, path) and (not re.match(TOPS, rest) or included(rest))
