@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Fields that are arrays, that a set-up stores in part, or that one vendor alone stores."""
 
+import re
+
 import pytest
 from edited import check, fixture
 
@@ -55,6 +57,25 @@ def test_accumulation(code, accumulates):
     found = keep(changed(tdp(code)))
     assert (found.accumulated is not None) is accumulates
     assert found.verdict == ("gap" if accumulates else "covered")
+
+
+def test_the_headline_is_about_the_whole_field():
+    """Two elements are stale, and a finding that names one says that it is an example."""
+    code = [f"context->keep[{n}] = role_regs_to_root_level(&regs) + {n};" for n in (1, 3)]
+    demo = {**fixture("demo")}
+    text = demo[MMU].decode()
+    store = "\tcontext->root_level = role_regs_to_root_level(&regs);\n"
+    assert text.count(store) == 1
+    header = (
+        demo[HEADER].decode().replace("struct kvm_mmu {\n", "struct kvm_mmu {\n\tu64 keep[6];\n")
+    )
+    text = text.replace(store, store + "".join(f"\t{line}\n" for line in code))
+    report = check({**demo, MMU: text.encode(), HEADER: header.encode()}, ("keep",))
+    (found,) = [
+        one for one in report.findings if (one.field, one.entry[-1]) == ("keep", "init_kvm_tdp_mmu")
+    ]
+    assert found.message.startswith("keep depends on EFER.LMA, which the compared role does not")
+    assert re.search(r"kept \(for example keep\[[13]\], bits? [\d:]+\)$", found.message)
 
 
 SWEEP = """static void sweep(struct kvm_mmu *context)

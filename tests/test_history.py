@@ -3,6 +3,7 @@
 
 import io
 import json
+import re
 import shutil
 from argparse import ArgumentParser
 
@@ -22,10 +23,12 @@ from patchtool.outside.git import Repository
 from patchtool.report.progress import Progress
 from patchtool.rules import stale_mmu_role as rule
 from patchtool.target.kvm import KVM
+from patchtool.target.paths import ordered
 
 MAIN = "arch/x86/kvm/mmu/mmu.c"
 OLD_MAIN = "arch/x86/kvm/mmu.c"
 UNRELATED = b"\nstatic int unrelated(int a)\n{\n\treturn a + 1;\n}\n"
+OLD_BITS = "(old bits kept)"
 PLAIN = Settings(paranoid=True, cache=False)
 
 
@@ -557,6 +560,55 @@ def test_matrix_fits_the_terminal(repo, capsys, monkeypatch, width):
     row = text.partition("\n\n")[0]
     assert row.count("EFER.LMA") == 3 and row.count("CR4.LA57") == 3
     assert all(f"\n  {name} " in text for name in ("tdp", "soft", "npt", "ept", "nested"))
+
+
+def rows_of(repo, capsys, *revs):
+    """Return what is wrong in some revisions, by path, field and name, as the document has it."""
+    run(table, repo, *revs, "--fields", "all", "--format", "json")
+    return [
+        {(one["path"], one["field"], name) for one in row["paths"] for name in one["missing"]}
+        for row in json.loads(capsys.readouterr().out)["rows"]
+    ]
+
+
+def test_a_set_up_that_only_adds_is_said_to(repo, capsys):
+    """To keep old bits is told apart from a missing input, and from a store that is left out."""
+    put(repo, tree("vcpu-masks-gap"), "gap")
+    (found,) = rows_of(repo, capsys, "HEAD")
+    kept = {path for path, field, name in found if (field, name) == ("pkru_mask", OLD_BITS)}
+    stale = {path for path, field, name in found if (field, name) == ("pkru_mask", "EFER.LMA")}
+    assert kept and kept == stale
+    assert all("not stored" not in name for _, _, name in found)
+    assert run(command, "--fields", "all", repo) == 1
+    parts = capsys.readouterr().out.split("\n\n")
+    told = next(part for part in parts if part.startswith("pkru_mask: old bits kept\n"))
+    assert told.splitlines()[1].split()[3:] == ", ".join(ordered(kept)).split()
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_matrix_of_all_fields_names_them(repo, capsys, monkeypatch, width):
+    """The table has the verdicts, and below it stands each field with what is wrong with it."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    put(repo, tree("vcpu-masks-gap"), "gap")
+    put(repo, tree("role-regs-fixed"), "fixed")
+    git(repo, "tag", "v5.10.200-rc1", "HEAD^")
+    revs = ("v5.10.200-rc1", "HEAD")
+    wrong, _ = rows_of(repo, capsys, *revs)
+    assert run(table, repo, *revs, "--fields", "all") == 1
+    text = capsys.readouterr().out
+    assert all(len(line) <= width for line in text.splitlines())
+    first, listed, *_ = text.split("\n\n")
+    cells = [line.split()[2:] for line in first.splitlines()[1:]]
+    assert {word for row in cells for word in row} <= {"gap", "covered", "-"}
+    assert listed.startswith("v5.10.200-rc1:\n")
+    told, name = set(), ""
+    for line in re.sub(r"\n {8}", " ", listed).splitlines()[1:]:
+        if not line.startswith("    "):
+            name = line.strip()
+            continue
+        paths, fields = (part.split(", ") for part in line.strip().split(": "))
+        told |= {(path, field, name) for path in paths for field in fields}
+    assert told == {(path, field, name.strip("()")) for path, field, name in wrong}
 
 
 def test_matrix(repo, capsys):

@@ -326,8 +326,8 @@ Paths:
   nx                unknown  unknown
   pkru_mask         gap      gap
 
-  -: no set-up on that path stores it; --verbose tells what carries the inputs
-  of what is covered
+  -: no set-up that is skipped on that path stores it; --verbose tells what
+  carries the inputs of what is covered
 
 Assumptions:
   - EFER.LMA=1 implies CR4.PAE=1

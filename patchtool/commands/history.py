@@ -21,7 +21,7 @@ from patchtool.history.flips import (
     history,
     stable_note,
 )
-from patchtool.history.verdicts import State
+from patchtool.history.verdicts import WRONG, State
 from patchtool.outside.git import Repository
 from patchtool.report.layout import columns, table, wrapped
 from patchtool.report.words import listed, safe, sentence
@@ -264,6 +264,8 @@ def _text(found: History, releases: Mapping[str, str], width: int) -> Iterator[s
 def _title(field: str, name: str, several: bool) -> str:
     if not name:
         return "as a whole"
+    if name in WRONG.values():
+        return f"{safe(field)}: {name.strip('()')}"
     return f"{safe(name)} ({safe(field)})" if several else safe(name)
 
 

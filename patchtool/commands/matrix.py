@@ -34,6 +34,12 @@ Check some revisions of a repository, and print for each which inputs the role
 misses on each path."""
 
 
+_FIELDS = 2
+"""Of how many fields the cells of a table can tell; what is wrong with more is listed."""
+_NO_PATH = "-"
+"""Stands where a revision does not have a path."""
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """What became of one input of a revision for which a patch was wanted."""
@@ -203,7 +209,7 @@ def _cells(outcome: Outcome) -> dict[str, str]:
 
 
 def _said(cells: Sequence[Cell]) -> str:
-    missing = dict.fromkeys(name for cell in cells for name in cell.missing)
+    missing = dict.fromkeys(name.strip("()") for cell in cells for name in cell.missing)
     states = [cell.verdict for cell in cells]
     if not missing:
         return worst(tuple(states))  # type: ignore[arg-type]
@@ -211,21 +217,57 @@ def _said(cells: Sequence[Cell]) -> str:
 
 
 def _text(rows: Sequence[Row], width: int) -> Iterator[str]:
-    told = [_cells(row.outcome) for row in rows]
+    fields = {cell.field for row in rows for cell in row.outcome.cells}
+    several = len(fields) > _FIELDS
+    told = [_verdicts(row.outcome) if several else _cells(row.outcome) for row in rows]
     there = {path for one in told for path in one}
     paths = ordered(there)
     lines: list[tuple[str, ...]] = [("revision", "commit", "verdict", *paths)]
     for row, one in zip(rows, told, strict=True):
-        cells = (safe(one.get(path, "-")) for path in paths)
+        cells = (safe(one.get(path, _NO_PATH)) for path in paths)
         lines.append((safe(row.rev), row.commit[:12], row.outcome.verdict, *cells))
     # What a revision is called is known; which commit it is, the document tells.
     short = [(line[0], *line[2:]) for line in lines]
     ways = [(some, gap) for some in (lines, short) for gap in (2, 1)]
     some, gap = next((way for way in ways if fits(way[0], width, way[1])), (lines, 2))
     yield from table(some, width=width, gap=gap)
+    if several:
+        yield from _listed(rows, width)
     yield from _closings(rows, width)
     yield from _results(rows, width)
     yield from legend(paths, width)
+    if any(_NO_PATH in line[3:] for line in lines):
+        yield f"  {_NO_PATH:6}  no such path in that revision"
+
+
+def _verdicts(outcome: Outcome) -> dict[str, str]:
+    """Return the worst verdict of each path."""
+    found: dict[str, list[str]] = {}
+    for cell in outcome.cells:
+        found.setdefault(cell.path, []).append(cell.verdict)
+    return {path: worst(tuple(states)) for path, states in found.items()}  # type: ignore[arg-type]
+
+
+def _listed(rows: Sequence[Row], width: int) -> Iterator[str]:
+    """Yield what is wrong or open in each revision: on which paths, and for which fields."""
+    for row in rows:
+        found: dict[str, dict[str, list[str]]] = {}
+        for cell in row.outcome.cells:
+            names = [*cell.missing, *(["(undecided)"] if cell.verdict == "unknown" else [])]
+            for name in names:
+                found.setdefault(name, {}).setdefault(cell.field, []).append(cell.path)
+        if not found:
+            continue
+        yield ""
+        yield f"{safe(row.rev)}:"
+        for name in sorted(found, key=lambda one: (one.startswith("("), one)):
+            grouped: dict[str, list[str]] = {}
+            for field, some in found[name].items():
+                grouped.setdefault(", ".join(ordered(some)), []).append(field)
+            yield f"  {safe(name.strip('()'))}"
+            for places, fields in grouped.items():
+                words = f"{safe(places)}: {', '.join(map(safe, sorted(fields)))}"
+                yield from wrapped(words, "    ", "        ", width)
 
 
 def _closings(rows: Sequence[Row], width: int) -> Iterator[str]:

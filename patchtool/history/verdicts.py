@@ -7,19 +7,30 @@ commit, whatever functions and lines are called there.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from patchtool.model import SEVERITY, Report, Verdict
+from patchtool.model import SEVERITY, Kind, Report, Verdict
 from patchtool.target.paths import path_of
 
 State = Literal["covered", "gap", "unknown", "not-guarded", "absent", "unreadable"]
 """A verdict, or why a commit has none: the code is not there, or objects are not in this clone."""
 
+WRONG: Mapping[Kind, str] = {
+    "stale": "(a stale value kept)",
+    "accumulates": "(old bits kept)",
+    "partial": "(not stored on every path)",
+}
+"""What stands in place of an input where none is missing, by the kind of gap."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Cell:
-    """The verdict on one field of one path, which has a name of the target's."""
+    """The verdict on one field of one path, which has a name of the target's.
+
+    ``missing`` are inputs, and what else is wrong.
+    """
 
     path: str
     field: str
@@ -72,9 +83,8 @@ def outcome_of(report: Report) -> Outcome:
     for context in report.contexts:
         label = path_of(context)
         for one in context.fields:
-            missing = set(one.missing)
-            if one.verdict == "gap" and not missing:
-                missing = {"(not stored on every path)"}
+            told = {WRONG[kind] for kind in one.kinds if kind != "stale" or not one.missing}
+            missing = {*one.missing, *told}
             other = found.get((label, one.name))
             verdict: Verdict = one.verdict
             if other is not None:

@@ -17,7 +17,7 @@ Open = tuple[tuple[int, ...], tuple[str, ...]]
 """The paths on which something leaves fields open, and these fields."""
 
 ABSENT = "-"
-"""Stands where a path does not store a field."""
+"""Stands where no set-up of a path that is skipped stores a field."""
 
 
 def tables(

@@ -289,7 +289,7 @@ class _Writer:
             yield ""
         hints = []
         if any(text == overview.ABSENT for rows in tables for row in rows for text in row):
-            hints.append(f"{overview.ABSENT}: no set-up on that path stores it")
+            hints.append(f"{overview.ABSENT}: no set-up that is skipped on that path stores it")
         if not self._options.verbose and any(
             one.verdict == "covered" for context in self._contexts for one in context.fields
         ):

@@ -571,15 +571,13 @@ def _finding(context: Context, one: FieldResult, kind: Kind) -> Finding:
             if len(one.missing) < 3
             else ", ".join(one.missing[:-1]) + " and " + one.missing[-1]
         )
-        what = one.member
-        if one.witness is not None and one.witness.element.startswith("["):
-            what += f"{one.witness.element} ({one.witness.differing})"
-        elif one.witness is not None and one.witness.element:
-            what += f" ({one.witness.part(one.member)})"
         message = (
-            f"{what} depends on {names}, which the "
-            "compared role does not determine, so a stale value is kept"
+            f"{one.member} depends on {names}, which the compared role does not determine, so a "
+            "stale value is kept"
         )
+        if one.witness is not None and one.witness.element:
+            # More of its elements may be stale; the witness is about one.
+            message += f" (for example {one.witness.part(one.member)})"
     else:
         message = (
             f"{one.member} is not stored on every path of a full set-up, so a stale value is kept"
