@@ -287,6 +287,31 @@ def test_a_revert_closes(run, tmp_path, name):
     assert {state for state, _ in states(json.loads(out))} == {"closed"}
 
 
+def test_what_is_closed_is_told_in_the_past(run, tmp_path):
+    """Of a tree that is no more no line is quoted, but the one that closes the gap is."""
+    files = files_of(DEMO)
+    fixed = edited(files, [(MMU, GUARD, GUARD.partition("\n\n")[2])])
+    tree = Path(shutil.copytree(FIXED, tmp_path / "linux"))
+    lost = edited(files_of(tree), REGRESSIONS["bit dropped"])
+    for path, text in lost.items():
+        (tree / path).write_text(text, "utf-8")
+    added = LMA.strip("\t\n")
+    for where, patch, words, quoted in (
+        (DEMO, diff(files, fixed), "what the change takes away below this line", "|-        if ("),
+        (tree, diff(lost, files_of(FIXED)), "this change", added),
+    ):
+        status, out, err = run("-", "--tree", where, "-v", data=mail(patch))
+        told = [part for part in out.split("\n\n") if "(closed by the change)" in part]
+        assert (status, err) == (0, "") and told
+        for part in told:
+            head, *rest = part.split("\n")
+            assert "depended on EFER.LMA, which the compared role did not determine" in head
+            assert f"note: it is closed by {words}" in rest[0]
+            assert any(quoted in line for line in rest)
+            assert part.count(": note: ") == 2 and "the role is set here" not in part
+            assert "before the change: set-up of " in part
+
+
 def test_a_new_guard_is_a_new_gap(run):
     """A guard where there was none skips a set-up that was made before."""
     files = files_of(DEMO)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from patchtool.c.index import Index
     from patchtool.outside.source import Source
 
+_FEW = 3
+"""How many lines that were taken away are shown where none has a name that matters."""
 _WORD = re.compile(rb"\w+")
 
 
@@ -68,6 +70,10 @@ class Change:
         end = len(best.text.encode("utf-16-le")) // 2 + 1
         spot = Place(best.path, best.line, first, best.function)
         gone = [line for line in best.gone.split(b"\n") if _mentions(line, words)]
+        if not gone and not best.code:
+            # A guard has none of the names; so few lines can be shown as they are.
+            gone = [line for line in best.gone.split(b"\n") if line.strip()]
+            gone = gone if len(gone) <= _FEW else []
         removed = tuple(line.decode("utf-8", "replace") for line in gone)
         return Anchor(spot, max(end, first + 1), not best.code, removed)
 
@@ -105,7 +111,10 @@ class Change:
             for at in written:
                 yield line(at, code[at], gone)
             if not written and _WORD.search(gone):
-                yield line(max(first - 1, 0), b"", gone)
+                at = max(first - 1, 0)
+                while at > 0 and not texts[at].strip():
+                    at -= 1
+                yield line(at, b"", gone)
 
 
 class Mover:

@@ -113,9 +113,18 @@ class _Collected:
         self.remarks: list[Remark] = []
 
     def add(
-        self, finding: Finding, state: State, report: Report, suffix: str, move: _Move
+        self,
+        finding: Finding,
+        state: State,
+        report: Report,
+        suffix: str,
+        move: _Move,
+        of: Finding | None = None,
     ) -> Finding | None:
-        """Take over a finding with the verdict that it stands for; None if it is known."""
+        """Take over a finding with the verdict that it stands for; None if it is known.
+
+        OF is the one of the report that it is, where it was changed.
+        """
         place = move(finding.place)
         told = finding._replace(
             message=finding.message + suffix,
@@ -126,7 +135,7 @@ class _Collected:
             return None
         self._known.add(told.identity)
         self.states[told] = state
-        by = next((one for one in report.suppressed if one.finding == finding), None)
+        by = next((one for one in report.suppressed if one.finding == (of or finding)), None)
         if by is None:
             self.findings.append(told)
         else:
@@ -240,7 +249,12 @@ class _Series:
                 earlier = partial(self._moved, tree=before.source)
                 words = suffix.replace("brought in", "closed")
                 for one in closed:
-                    self._found.add(one, "closed", old, words, earlier)
+                    past = one._replace(message=self._rule.was(one))
+                    told = self._found.add(past, "closed", old, words, earlier, of=one)
+                    if told is not None and change is not None:
+                        names = [one.field, *_words(one)]
+                        at = change.anchor(told.place, near, names, after.index)
+                        self._anchor(told, at, move)
 
     def _anchor(self, told: Finding | Unknown, anchor: Anchor | None, move: _Move) -> None:
         if anchor is not None:

@@ -127,7 +127,7 @@ def b4_json(report: Report, options: Options) -> str:
             _STATUSES[options.state(one)],
             one.place,
             _message(one, options),
-            [*_comes(options.changed(one)), *_details(one)],
+            [*_comes(one, options), *_details(one)],
         )
         for one in report.findings
     ]
@@ -191,9 +191,10 @@ def _accepted(one: Suppressed, options: Options) -> str:
     return f"{_message(one.finding, options)}; {acceptance(one)}"
 
 
-def _comes(changed: Anchor | None) -> Iterator[str]:
+def _comes(one: Finding, options: Options) -> Iterator[str]:
+    changed = options.changed(one)
     if changed is not None:
-        yield f"{where(changed.place)}: {origin_of(changed)}"
+        yield f"{where(changed.place)}: {origin_of(changed, options.state(one) == 'closed')}"
 
 
 def _details(one: Finding) -> Iterator[str]:

@@ -46,22 +46,24 @@ def quotes(
     if guard is not None:
         yield guard
     if changed is not None:
-        line = files.line(changed.place)
         same = guard is not None and changed.place.line == guard.place.line and (
             changed.place.file == guard.place.file
         )  # fmt: skip
         # A guard that the change itself brought in was shown.
-        if line is not None and (changed.removed or not same):
-            start = len(line) - len(line.lstrip()) + 1
-            place = changed.place._replace(column=start)
-            end = len(line.rstrip()) + 1
-            yield Quote(place, end, line, CHANGED, changed.removed, not changed.gone)
+        if changed.removed or not same:
+            yield from files.changed(changed)
     if finding.missing and not (changed is not None and changed.removed):
         yield from files.role(finding, report)
     if finding.kind == "accumulates":
         yield from files.addition(finding)
     else:
         yield from files.store(finding)
+
+
+def of_change(changed: Anchor | None, read: Read) -> Iterator[Quote]:
+    """Yield the line of a change, with what it took away there."""
+    if changed is not None:
+        yield from _Files(read, ()).changed(changed)
 
 
 CHANGED = "changed"
@@ -106,6 +108,14 @@ class _Files:
         """Return the line of a place, None where the file is shorter."""
         lines = self._of(place.file)[0]
         return lines[place.line - 1] if 0 < place.line <= len(lines) else None
+
+    def changed(self, one: Anchor) -> Iterator[Quote]:
+        """Yield the line of a change, with what it took away there."""
+        line = self.line(one.place)
+        if line is None:
+            return
+        place = one.place._replace(column=len(line) - len(line.lstrip()) + 1)
+        yield Quote(place, len(line.rstrip()) + 1, line, CHANGED, one.removed, not one.gone)
 
     def guard(self, place: Place) -> Quote | None:
         """Return the comparison that skips, as far as it stands on its line."""

@@ -80,7 +80,7 @@ class _Writer:
             changed = self._options.changed(finding)
             if self._options.quiet:
                 if changed is not None:
-                    yield from self._comes(changed)
+                    yield from self._comes(finding, changed)
                 continue
             yield from self._quotes(finding)
             yield from self._notes(finding)
@@ -133,9 +133,10 @@ class _Writer:
         words = f"{message}; {acceptance(one)} [{finding.rule}]"
         yield from self._line(spot, "note", "1;33", words)
 
-    def _comes(self, changed: Anchor) -> Iterator[str]:
+    def _comes(self, finding: Finding, changed: Anchor) -> Iterator[str]:
         spot = where(changed.place, column=True)
-        yield from self._line(spot, "note", "1;36", origin_of(changed))
+        words = origin_of(changed, self._options.state(finding) == "closed")
+        yield from self._line(spot, "note", "1;36", words)
 
     def _quoted(self, place: Place) -> Iterator[str]:
         """Yield the line of a place, where there is one."""
@@ -153,13 +154,19 @@ class _Writer:
         shown = self._options.anchors.get(finding)
         if self._options.read is None:
             if changed is not None:
-                yield from self._comes(changed)
+                yield from self._comes(finding, changed)
             return
-        from patchtool.report.quotes import CHANGED, drawn, quotes
+        from patchtool.report.quotes import CHANGED, drawn, of_change, quotes
 
-        for quote in quotes(finding, self._report, self._options.read, shown):
+        # The lines of what is closed are those of a tree that is no more.
+        closed = self._options.state(finding) == "closed"
+        for quote in (
+            of_change(shown, self._options.read)
+            if closed
+            else quotes(finding, self._report, self._options.read, shown)
+        ):
             if quote.label == CHANGED and shown is not None:
-                yield from self._comes(shown)
+                yield from self._comes(finding, shown)
             elif quote.label:
                 if self._is_wide and (quote.place, quote.label) in self._told:
                     continue
@@ -172,8 +179,9 @@ class _Writer:
 
     def _notes(self, finding: Finding) -> Iterator[str]:
         context, result = finding.context, finding.result
+        before = "before the change: " if self._options.state(finding) == "closed" else ""
         yield from self._wrapped(
-            f"set-up of {safe(context.context)}, reached by {way(context.entry)}",
+            f"{before}set-up of {safe(context.context)}, reached by {way(context.entry)}",
             "    ",
             "        ",
         )
@@ -192,21 +200,21 @@ class _Writer:
             yield from self._wrapped(sentence(str(reason)), "    ", "    ")
 
     def _coverage(self, result: FieldResult) -> Iterator[str]:
-        rows: list[tuple[Cell, ...]] = []
-        plain: list[tuple[str, ...]] = []
-        sources = []
-        for one in (None, *result.inputs):
-            if one is None:
-                texts = (f"input of {safe(result.name)}", "carried by", "read from")
-                colour = "2"
-            else:
-                carriers = ", ".join(_carriers(one, result)) or "nothing"
-                texts = (safe(one.name), carriers, origin(one.name, one.source))
-                colour = "" if one.covered_by else "1;31"
-                sources.append(texts[2])
-            plain.append(texts)
-            rows.append(tuple(self._cell(text, colour) for text in texts))
+        plain = [("input", "carried by", "read from")]
+        for one in result.inputs:
+            carriers = ", ".join(_carriers(one, result)) or "nothing"
+            plain.append((safe(one.name), carriers, origin(one.name, one.source)))
+        sources = [texts[2] for texts in plain[1:]]
         room = self._width - len(_INDENT)
+        named = [(f"input of {safe(result.name)}", *plain[0][1:]), *plain[1:]]
+        wide = [max(map(len, column)) for column in zip(*named, strict=True)]
+        if sum(wide) + 2 * 3 <= room:
+            plain = named
+        colours = ["2", *("" if one.covered_by else "1;31" for one in result.inputs)]
+        rows = [
+            tuple(self._cell(text, colour) for text in texts)
+            for texts, colour in zip(plain, colours, strict=True)
+        ]
         if fits(plain, room, 3) and any(sources):
             yield from table(rows, _INDENT, self._width, 3)
             return
@@ -346,15 +354,17 @@ class _Writer:
     def _reason(
         self, context: Context, result: FieldResult, missing: Sequence[str]
     ) -> Iterator[str]:
-        words = why(result, missing)
+        in_a_table = self._options.verbose and bool(result.inputs)
+        words = beside(result, missing) if in_a_table else why(result, missing)
         if self._is_wide:  # the paths have numbers
             number = self._contexts.index(context) + 1
-            yield from self._wrapped(f"path {number}: {words}", "  ", "    ")
+            named = f"path {number}: {words}" if words else f"path {number}:"
+            yield from self._wrapped(named, "  ", "    ")
         else:
             yield from self._wrapped(f"{_titled(context)}:", "  ", "      ")
             if words:
                 yield from self._wrapped(words, "    ", "    ")
-        if self._options.verbose and result.inputs:
+        if in_a_table:
             yield from self._coverage(result)
 
     def _names(self) -> list[str]:
@@ -463,14 +473,21 @@ def why(result: FieldResult, missing: Sequence[str]) -> str:
         return f"no register decides {name} here"
     ordered = sorted(result.inputs, key=lambda one: one.name not in missing)
     told = [(_told(one, result), listed(_carriers(one, result))) for one in ordered]
-    absent = [safe(m) for m in missing if m not in {one.name for one in result.inputs}]
+    absent = beside(result, missing)
     if absent:
-        are = "is not an input" if len(absent) == 1 else "are not inputs"
         follows = [f"{one} (carried by {by or 'the role as a whole'})" for one, by in told]
-        return f"{listed(absent)} {are} here: {name} follows {listed(follows)}"
+        return f"{absent}: {name} follows {listed(follows)}"
     # "is carried by" once is enough.
     first, *rest = (f"{one} is carried by {by or 'the role as a whole'}" for one, by in told)
     return ", ".join([first, *(text.replace(" is carried by ", " by ", 1) for text in rest)])
+
+
+def beside(result: FieldResult, missing: Sequence[str]) -> str:
+    """Say which of the inputs that are missing elsewhere are none here, "" for none."""
+    absent = [safe(m) for m in missing if m not in {one.name for one in result.inputs}]
+    if not absent:
+        return ""
+    return f"{listed(absent)} {'is not an input' if len(absent) == 1 else 'are not inputs'} here"
 
 
 def _told(one: Input, result: FieldResult) -> str:

@@ -122,8 +122,11 @@ def not_decided(result: FieldResult) -> str:
     return "; ".join((f"{result.name} is not decided", *map(str, result.reasons)))
 
 
-def origin_of(changed: Anchor) -> str:
-    """Return in words what a change has to do with a finding."""
+def origin_of(changed: Anchor, closed: bool = False) -> str:
+    """Return in words what a change has to do with a finding, which may be that it closes it."""
+    if closed:
+        gone = "what the change takes away below this line"
+        return f"it is closed by {gone if changed.gone else 'this change'}"
     if changed.gone:
         return "it comes from what the change takes away below this line"
     return "it comes from this change"

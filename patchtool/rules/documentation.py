@@ -39,7 +39,9 @@ legal register states have the same role and need different values.
 
 It decides the property itself and no list of names: skipping must be a no-op.  Both
 runs are followed symbolically and a solver looks for two states that tell them apart.
-A report always shows such a pair, the witness.""",
+With the finding come the states that show it: a pair with one role and two values, the
+witness; or three, where a full set-up only adds to a field and keeps what the one before
+it left.  A field that a full set-up does not always store is reported as just that.""",
             "Why it matters": """\
 With such a pair the set-up for the second state is skipped and the context keeps what
 belongs to the first.  The guest's page tables are then walked with the wrong number of

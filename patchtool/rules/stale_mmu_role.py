@@ -560,29 +560,40 @@ def _leave_open(unknowns: set[Unknown], context: Context, one: FieldResult, reas
 
 
 def _finding(context: Context, one: FieldResult, kind: Kind) -> Finding:
-    if kind == "accumulates":
-        message = (
-            f"{one.member} keeps bits of an earlier set-up: a full one adds to it and does not "
-            "clear it first"
-        )
-    elif kind == "stale":
-        names = (
-            " and ".join(one.missing)
-            if len(one.missing) < 3
-            else ", ".join(one.missing[:-1]) + " and " + one.missing[-1]
-        )
-        message = (
-            f"{one.member} depends on {names}, which the compared role does not determine, so a "
-            "stale value is kept"
-        )
-        if one.witness is not None and one.witness.element:
-            # More of its elements may be stale; the witness is about one.
-            message += f" (for example {one.witness.part(one.member)})"
-    else:
-        message = (
-            f"{one.member} is not stored on every path of a full set-up, so a stale value is kept"
-        )
     missing = one.missing if kind == "stale" else ()
+    message = _message(one, kind, past=False)
     return Finding(
         RULE, context.place, one.name, missing, message, context.entry, context, one, kind
     )
+
+
+def was(finding: Finding) -> str:
+    """Return what a finding says, of a tree that is no more."""
+    return _message(finding.result, finding.kind, past=True)
+
+
+def _message(one: FieldResult, kind: Kind, past: bool) -> str:
+    if kind == "accumulates":
+        keeps, adds = ("kept", "added") if past else ("keeps", "adds")
+        does = "did" if past else "does"
+        return (
+            f"{one.member} {keeps} bits of an earlier set-up: a full one {adds} to it and {does} "
+            "not clear it first"
+        )
+    is_ = "was" if past else "is"
+    stale = f"so a stale value {is_} kept"
+    if kind == "partial":
+        return f"{one.member} {is_} not stored on every path of a full set-up, {stale}"
+    names = (
+        " and ".join(one.missing)
+        if len(one.missing) < 3
+        else ", ".join(one.missing[:-1]) + " and " + one.missing[-1]
+    )
+    depends, does = ("depended", "did") if past else ("depends", "does")
+    message = (
+        f"{one.member} {depends} on {names}, which the compared role {does} not determine, {stale}"
+    )
+    if one.witness is not None and one.witness.element:
+        # More of its elements may be stale; the witness is about one.
+        message += f" (for example {one.witness.part(one.member)})"
+    return message

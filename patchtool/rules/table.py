@@ -19,7 +19,7 @@ from patchtool.target.record import Target
 
 if TYPE_CHECKING:
     from patchtool.c.index import Index
-    from patchtool.model import Report
+    from patchtool.model import Finding, Report
     from patchtool.rules.documentation import Page
     from patchtool.rules.stale_mmu_role import Examined
     from patchtool.world.entries import Ways
@@ -41,6 +41,9 @@ class _Engine(Protocol):
 
     def examine(self, index: Index, fields: Sequence[str], label: str, rev: str | None) -> Examined:
         """Check a tree, and return the questions as well."""
+
+    def was(self, finding: Finding) -> str:
+        """Return what a finding says, of a tree that is no more."""
 
 
 class Rule(NamedTuple):
@@ -92,6 +95,10 @@ class Rule(NamedTuple):
     ) -> Examined:
         """Check a tree as ``check`` does, and return the questions behind the verdicts too."""
         return self._engine.examine(index, fields or self.fields, label, rev)
+
+    def was(self, finding: Finding) -> str:
+        """Return what a finding of the rule says, of a tree that is no more."""
+        return self._engine.was(finding)
 
     @property
     def _engine(self) -> _Engine:
