@@ -41,6 +41,14 @@ def tree(name):
 
 
 @cache
+def test_every_check_of_a_search_is_told():
+    """Whoever waits for a search hears of each tree that was decided."""
+    told = []
+    source = open_source(tree("demo"))
+    outcome = fix.search(source, progress=lambda done, total: told.append((done, total)))
+    assert told == [(n, 0) for n in range(1, outcome.checks + 1)] and len(told) > 1
+
+
 def search(name):
     """Search the fixes of a miniature."""
     return fix.search(open_source(tree(name)))

@@ -426,6 +426,17 @@ def test_progress_shows_from_the_second_second_on():
     assert slow.waited[0] == 1.0 and all(len(one) < 80 for one in drawn)
 
 
+def test_progress_without_a_total_counts():
+    """Where nobody knows how much there is to do, what is done is counted."""
+    for done, words in ((0, "looking for patches"), (3, "looking for patches, checks done: 3")):
+        stream = Terminal()
+        progress = Progress("checks", stream, Clock(1), looking="looking for patches")
+        progress(done, 0)
+        with progress:
+            progress._thread.join()
+        assert stream.getvalue().split("\r\x1b[K") == ["", words, ""]
+
+
 def test_progress_is_for_terminals_only():
     """Into a file or a pipe nothing is drawn, however long it takes."""
     stream = io.StringIO()

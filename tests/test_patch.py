@@ -2,6 +2,7 @@
 """Git, unidiff and checkpatch take the mails, and the words in them are the report's."""
 
 import argparse
+import dataclasses
 import email
 import re
 import shutil
@@ -322,6 +323,33 @@ def test_what_stays_open_is_told_in_the_last_mail(tmp_path):
     paths = written(copied("args-vs-vcpu-gap", tmp_path / "tree"))
     notes = " ".join(parts(paths[-1])[2].split())
     assert "Not closed: - root_level: CR4.PAE on guest_mmu" in notes and "hsave" in notes
+
+
+def test_what_stays_open_for_one_reason_is_told_once():
+    """Fields of a path, and then paths, for which the same is true have one sentence."""
+    ways = (("a", "mmu", ("e", "a")), ("b", "mmu", ("e", "b")))
+    some = [
+        fix.OpenGap((*way, field), name, reason)
+        for way in ways
+        for field in ("two", "one")
+        for name, reason in (("CR4.PAE", "it is read elsewhere"), ("EFER.LMA", way[0]))
+    ]
+    assert patch.open_gaps(some) == [
+        "one and two: CR4.PAE on 2 paths: it is read elsewhere",
+        "one and two: EFER.LMA on mmu, e() -> a(): a",
+        "one and two: EFER.LMA on mmu, e() -> b(): b",
+    ]
+
+
+def test_an_invalidation_for_two_inputs_reads_well():
+    """What invalidates for either of two inputs says so."""
+    outcome = fix.search(
+        open_source(str(miniatures.folder("vcpu-masks-gap"))), ("guest_rsvd_check",)
+    )
+    (one,) = [one for one in outcome.repairs if one.candidate.kind == "invalidation"]
+    two = dataclasses.replace(one, inputs=("guest CPUID.GBPAGES", "guest vendor"))
+    text = " ".join(patch._change(two).split())
+    assert "so that a change of guest CPUID.GBPAGES or guest vendor makes KVM" in text
 
 
 def test_standard_output_is_a_mailbox(tmp_path, capfdbinary):

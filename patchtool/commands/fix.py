@@ -13,6 +13,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -120,10 +121,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace, source: Source, author: str | None) -> int:
     from patchtool.repair import fix, patch
+    from patchtool.report.progress import Progress
 
     left = partial(_unrecorded, source) if arguments.backport else None
     rule, fields = asked(arguments)
-    outcome = fix.search(source, fields, left, rule)
+    shown = nullcontext() if arguments.quiet else Progress("checks", looking="looking for patches")
+    with shown as progress:
+        outcome = fix.search(source, fields, left, rule, progress)
     if outcome.repairs:
         mails = patch.series(outcome, _settings(arguments, source, outcome, author))
         if arguments.apply:
@@ -394,7 +398,7 @@ def _blames(arguments: argparse.Namespace, source: Source, outcome: Outcome) -> 
     names = [repair.input for repair in outcome.repairs]
     if arguments.fixes:
         return dict.fromkeys(names, _given(arguments.fixes, arguments.tree))
-    derived = _derived(arguments.tree, source, names)
+    derived = _derived(arguments.tree, source, names, arguments.quiet)
     return {
         name: blame
         for name in names
@@ -413,7 +417,7 @@ def _recorded(name: str, source: Source) -> Blame | None:
     return Blame(fact.commit, fact.subject, fact.release, told)
 
 
-def _derived(tree: str, source: Source, names: Sequence[str]) -> dict[str, Blame]:
+def _derived(tree: str, source: Source, names: Sequence[str], quiet: bool) -> dict[str, Blame]:
     """Ask the history of the tree, where it has one that can prove an answer."""
     from patchtool.repair.patch import Blame
 
@@ -424,15 +428,20 @@ def _derived(tree: str, source: Source, names: Sequence[str]) -> dict[str, Blame
         from patchtool.history import flips
     except ImportError:
         return {}
+    from patchtool.report.progress import Progress
+
     found: dict[str, Blame] = {}
     try:
-        for name in names:
-            flip = flips.introduced(repository, source.rev or "HEAD", [name])
-            # With nothing before it, a commit is where the history starts, no more.
-            if (
-                flip is not None
-                and repository.run("rev-list", "--parents", "-1", flip.commit).split()[1:]
-            ):
+        with nullcontext() if quiet else Progress("commits") as progress:
+            settings = flips.Settings(progress=progress)
+            for name in names:
+                flip = flips.introduced(repository, source.rev or "HEAD", [name], settings)
+                # With nothing before it, a commit is where the history starts, no more.
+                if (
+                    flip is None
+                    or not repository.run("rev-list", "--parents", "-1", flip.commit).split()[1:]
+                ):
+                    continue
                 tag = flips.first_tag(repository, flip.commit)
                 release = flips.stable_note(tag).strip("# +") if tag else ""
                 told = (

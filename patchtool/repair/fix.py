@@ -79,13 +79,15 @@ def search(
     fields: Sequence[str] = (),
     left: Callable[[Report], Mapping[str, str]] | None = None,
     rule: Rule = USUAL,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Outcome:
     """Find a series of role bits that closes what bits can close.
 
     FIELDS are those to decide, or the rule's usual ones.  LEFT tells, of the first report,
-    which inputs to leave alone, and why.
+    which inputs to leave alone, and why.  PROGRESS is told how many checks are done, of how
+    many is not known: 0.
     """
-    return _Search(source, rule, fields).run(left)
+    return _Search(source, rule, fields, progress).run(left)
 
 
 def results(report: Report) -> dict[Key, tuple[Context, FieldResult]]:
@@ -112,8 +114,15 @@ class _Task(NamedTuple):
 class _Search:
     """One search: the tree as it is so far, and what was tried."""
 
-    def __init__(self, source: Source, rule: Rule, fields: Sequence[str]) -> None:
+    def __init__(
+        self,
+        source: Source,
+        rule: Rule,
+        fields: Sequence[str],
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
         self._source = source
+        self._progress = progress
         self._rule = rule
         self._fields = fields
         self._edits: dict[str, bytes | None] = {}
@@ -142,8 +151,11 @@ class _Search:
         )
 
     def _check(self, index: Index) -> Report:
+        report = self._rule.check(index, self._fields, self._source.label, self._source.rev)
         self._checks += 1
-        return self._rule.check(index, self._fields, self._source.label, self._source.rev)
+        if self._progress is not None:
+            self._progress(self._checks, 0)
+        return report
 
     def _next(self, index: Index, report: Report) -> _Task | None:
         """Return what to close next.
@@ -284,7 +296,7 @@ class _Search:
         foreign = [source for source in here if source not in elsewhere]
         if bit is not None and elsewhere and foreign:
             return (
-                f"{one.member} follows {foreign[0]} here, and the role bit {bit.member} "
+                f"what is stored follows {foreign[0]} here, and the role bit {bit.member} "
                 f"follows {elsewhere[0]}; no further bit changes that, the role must be "
                 f"calculated from what the set-up uses"
             )

@@ -310,7 +310,7 @@ def _change(repair: Repair) -> str:
         mmus, roles = ("MMU", "role") if len(candidate.contexts) == 1 else ("MMUs", "roles")
         return (
             f"Invalidate the {roles} of {_listed(candidate.contexts)} in {functions}, so that a "
-            f"change of {_listed(repair.inputs)} makes KVM configure the {mmus} anew."
+            f"change of {_listed(repair.inputs, 'or')} makes KVM configure the {mmus} anew."
         )
     wide = f", {candidate.width} bits wide," if candidate.width > 1 else ""
     what = (
@@ -324,8 +324,9 @@ def _change(repair: Repair) -> str:
 _WHY = {
     "member": "Use the extended role, as the base role also identifies shadow pages: a bit "
     "that only steers the configuration would multiply them.",
-    "invalidation": "Invalidate instead of tracking the inputs in the role: they change with "
-    "the model of the vCPU alone, which is rare, and the role stays as small as it is.",
+    "invalidation": "Invalidate instead of tracking the inputs in the role: they change only "
+    "where user space tells the guest of its CPU, which is rare, and the role stays as small as "
+    "it is.",
     "clearing": "No role can help here, as the configuration is not skipped.",
 }
 """Why the change is made where it is."""
@@ -562,22 +563,33 @@ def _selftest(one: Selftest, total: int, settings: Settings) -> Mail:
 
 
 def open_gaps(some: Sequence[OpenGap]) -> list[str]:
-    """Say in one line each what stays open and why, alike gaps of one field together."""
-    found: dict[tuple[str, str, str], list[OpenGap]] = {}
+    """Say in one line each what stays open and why, alike fields and alike paths together."""
+    fields: dict[tuple[str, str, tuple[str, ...], str], list[OpenGap]] = {}
     for one in some:
-        found.setdefault((one.key[3], one.input, one.reason), []).append(one)
+        fields.setdefault(
+            (one.input, one.key[1], one.key[2] or one.key[:1], one.reason), []
+        ).append(one)
+    found: dict[tuple[str, str, str], list[OpenGap]] = {}
+    for (name, _, _, reason), group in fields.items():
+        names = _listed(sorted({one.key[3] for one in group}))
+        found.setdefault((names, name, reason), []).append(group[0])
     return [
-        open_gap(group[0])
-        if len(group) == 1
-        else f"{name}: {f'{what} on ' if what else 'on '}{len(group)} paths: {reason}"
-        for (name, what, reason), group in found.items()
+        _open(names, what, _where(group[0]) if len(group) == 1 else f"{len(group)} paths", reason)
+        for (names, what, reason), group in found.items()
     ]
 
 
 def open_gap(one: OpenGap) -> str:
     """Say in one line what stays open and why."""
-    what = f"{one.input} on " if one.input else ""
-    return f"{one.key[3]}: {what}{one.key[1]}, {_path(one.key)}: {one.reason}"
+    return _open(one.key[3], one.input, _where(one), one.reason)
+
+
+def _open(fields: str, name: str, where: str, reason: str) -> str:
+    return f"{fields}: {f'{name} on ' if name else 'on '}{where}: {reason}"
+
+
+def _where(one: OpenGap) -> str:
+    return f"{one.key[1]}, {_path(one.key)}"
 
 
 def _turn(repair: Repair, key: Key) -> str:
@@ -585,10 +597,10 @@ def _turn(repair: Repair, key: Key) -> str:
     after = results(repair.after)[key][1]
     if after.verdict == "gap" and repair.candidate.kind == "clearing":
         return f"{key[3]} keeps no old bits any more, still {_still(after)}"
-    if after.verdict == "gap" and not after.missing:
-        return f"{key[3]} no longer misses {_listed(repair.inputs)}, still {_still(after)}"
     if after.verdict == "gap":
-        return f"{key[3]} no longer misses {repair.input}, still {_listed(after.missing)}"
+        was = results(repair.before)[key][1]
+        gone = [name for name in repair.inputs if name in set(was.missing) - set(after.missing)]
+        return f"{key[3]} no longer misses {_listed(gone)}, still {_still(after)}"
     return f"{key[3]} gap -> {after.verdict}"
 
 
@@ -655,10 +667,10 @@ def _calls(entry: Sequence[str]) -> str:
     return " -> ".join(f"{name}()" for name in entry)
 
 
-def _listed(parts: Sequence[str]) -> str:
+def _listed(parts: Sequence[str], last: str = "and") -> str:
     if len(parts) < 2:
         return "".join(parts)
-    return f"{', '.join(parts[:-1])} and {parts[-1]}"
+    return f"{', '.join(parts[:-1])} {last} {parts[-1]}"
 
 
 def _wrapped(text: str, first: str = "", rest: str = "") -> str:

@@ -20,8 +20,15 @@ _BAR = 30
 class Progress:
     """Told from time to time how much is done; draws by itself, in a thread."""
 
-    def __init__(self, noun: str, stream: TextIO | None = None, ended: Event | None = None) -> None:
+    def __init__(
+        self,
+        noun: str,
+        stream: TextIO | None = None,
+        ended: Event | None = None,
+        looking: str = "",
+    ) -> None:
         self._noun = noun
+        self._looking = looking or f"looking for {noun} that matter"
         self._stream = sys.stderr if stream is None else stream
         self._ended = Event() if ended is None else ended
         self._state = (0, 0)
@@ -29,7 +36,7 @@ class Progress:
         self._thread: Thread | None = None
 
     def __call__(self, done: int, total: int) -> None:
-        """Note how much of how much is done."""
+        """Note how much of how much is done; a total of 0 is not known."""
         self._state = (done, total)
 
     def __enter__(self) -> Progress:
@@ -57,7 +64,7 @@ class Progress:
             full = _BAR * done // total
             words = f"[{'#' * full}{'.' * (_BAR - full)}] {done}/{total} {self._noun}"
         else:
-            words = f"looking for {self._noun} that matter"
+            words = f"{self._looking}, {self._noun} done: {done}" if done else self._looking
         self._drawn = True
         self._write(f"\r\x1b[K{words}")
 
