@@ -40,6 +40,9 @@ $(VENV)/tools: $(VENV)/ready
 
 # A gap is an answer and no failure of make: only exit status 2 is one.
 check: $(VENV)/ready
+	@test -e $(TREE) || { set -- $$LINUX; \
+		echo "make: there is no \"$$LINUX\"; LINUX is the path of one kernel tree$${2+, spaces and all: call make for each}" >&2; \
+		exit 1; }
 	@status=0; $(BIN)/patchtool check $(TREE) || status=$$?; \
 	case $$status in \
 	0) said="nothing wrong, everything decided";; \
@@ -47,7 +50,7 @@ check: $(VENV)/ready
 	3) said="no gap, but something undecided";; \
 	*) said="could not check";; \
 	esac; \
-	echo "patchtool check $$LINUX: exit status $$status ($$said)"; \
+	echo "patchtool check \"$$LINUX\": exit status $$status ($$said)"; \
 	case $$status in 0|1|3) ;; *) exit $$status;; esac
 
 test: setup

@@ -171,3 +171,17 @@ def test_make_takes_a_path_with_a_space(tree, tmp_path):
     done = run(program("make"), *old, "check", f"BIN={binaries}", given, cwd=HOUSE, env=around)
     assert done.returncode == 0, done.stderr
     assert "exit status 1 (at least one gap)" in done.stdout
+
+
+def test_make_takes_one_tree(tmp_path):
+    """Two trees are none: the sentence quotes what was given, and says what to do."""
+    old = ("-o", "setup", "-o", ".venv/ready")
+    given = "LINUX=fixtures/demo fixtures/unguarded"
+    binaries = f"BIN={Path(sys.executable).parent}"
+    done = run(program("make"), *old, "check", binaries, given, cwd=HOUSE)
+    assert done.returncode == 2 and done.stdout == ""
+    first = done.stderr.splitlines()[0]
+    assert first == (
+        'make: there is no "fixtures/demo fixtures/unguarded"; LINUX is the path of one kernel '
+        "tree, spaces and all: call make for each"
+    )

@@ -108,6 +108,18 @@ def test_check_names_the_commit(tree, capsys):
     assert "upstream" not in capsys.readouterr().out
 
 
+def test_what_no_commit_closed_is_named_beside_what_one_did(tree, capsys, monkeypatch):
+    """Whoever takes the commits that are on record hears what they leave open."""
+    monkeypatch.setenv("COLUMNS", "1000")
+    where = tree("args-vs-vcpu-gap", "5.10.44")
+    assert cli.main(["check", str(where)]) == 1
+    told = capsys.readouterr().out.partition("Closed upstream:\n")[2].partition("\n\n")[0]
+    lines = dict(line.strip("- ").split(": ", 1) for line in told.splitlines() if " by no " in line)
+    assert lines["CR4.PAE by no commit on record"] == "kvm_init_shadow_npt_mmu()"
+    assert cli.main(["matrix", str(where), "HEAD"]) == 1
+    assert "  CR4.PAE by no commit on record: HEAD (npt)\n" in capsys.readouterr().out
+
+
 def test_fix_names_the_commit(tree, capfd):
     """The summary and the notes of a patch say that there is an upstream commit."""
     assert cli.main(["fix", "--stdout", str(tree("demo", "5.14.2"))]) == 0
@@ -133,10 +145,12 @@ def test_a_backport_has_the_form_of_stable(tree, capfd, tmp_path):
     subject = "KVM: x86/mmu: include EFER.LMA in extended mmu_role"
     assert f"\nSubject: [PATCH 5.14.y] {subject}\n" in head
     assert "\nTo: stable@vger.kernel.org" in head
-    assert text.startswith(f"commit {LMA} upstream.\n\n")
     assert not re.search(r"^(Fixes|Cc|Signed-off-by):", text, re.MULTILINE)
     assert "Adjusted" not in text and "nothing was adjusted" in notes
     assert "has another author" in notes
+    # The changelog is upstream's, so there is none to throw away; what was found is below.
+    assert text.rstrip() == f"commit {LMA} upstream."
+    assert "Add efer_lma to" in notes and "state A state B" in notes
     git(where, "am", "--quiet", str(file))
     assert git(where, "log", "-1", "--format=%s") == subject
     assert cli.main(["check", str(where)]) == 0

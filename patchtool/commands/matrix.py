@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from patchtool.commands.arguments import add_question, asked
 from patchtool.commands.history import add_work, legend
 from patchtool.history.flips import Settings, outcomes
-from patchtool.history.verdicts import Cell, Outcome
+from patchtool.history.verdicts import WRONG, Cell, Outcome
 from patchtool.model import SEVERITY, worst
 from patchtool.outside.git import Repository
 from patchtool.report import STATUS
@@ -273,14 +273,21 @@ def _listed(rows: Sequence[Row], width: int) -> Iterator[str]:
 def _closings(rows: Sequence[Row], width: int) -> Iterator[str]:
     """Yield which commits closed upstream what is open, and where."""
     told: dict[str, dict[str, dict[str, None]]] = {}
+    others: dict[str, dict[str, dict[str, None]]] = {}
     for row in rows:
-        for cell, name, by in row.known:
-            words = f"{safe(name)} by {by.named}"
-            told.setdefault(words, {}).setdefault(safe(row.rev), {})[safe(cell.path)] = None
+        known = {(cell, name): by for cell, name, by in row.known}
+        for cell in row.outcome.cells:
+            for name in cell.missing:
+                if name in WRONG.values():
+                    continue
+                by = known.get((cell, name))
+                words = f"{safe(name)} by {by.named if by else 'no commit on record'}"
+                some = (told if by else others).setdefault(words, {})
+                some.setdefault(safe(row.rev), {})[safe(cell.path)] = None
     if told:
         yield ""
         yield "closed upstream:"
-    for words, revs in told.items():
+    for words, revs in (told | others).items() if told else ():
         places = [f"{rev} ({', '.join(ordered(paths))})" for rev, paths in revs.items()]
         yield from wrapped(f"{words}: {', '.join(places)}", "  ", "      ", width)
 

@@ -384,17 +384,18 @@ def _check_folder(tree: str) -> None:
     """Say in one sentence why a folder cannot be a tree."""
     if not tree or "\0" in tree:
         raise InputError(f"{tree!r} is not the name of a folder; give a kernel tree")
+    name = f'"{tree}"' if len(tree.split()) != 1 else tree
     try:
         state = os.stat(tree)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            raise InputError(f"{tree} does not exist; give the folder of a kernel tree") from error
-        raise InputError(f"{tree} cannot be read: {_reason(error)}") from error
+            raise InputError(f"{name} does not exist; give the folder of a kernel tree") from error
+        raise InputError(f"{name} cannot be read: {_reason(error)}") from error
     if not stat.S_ISDIR(state.st_mode):
         unpack = "unpack it and " if ".tar" in os.path.basename(tree) else ""
-        raise InputError(f"{tree} is not a folder; {unpack}give the folder of a kernel tree")
+        raise InputError(f"{name} is not a folder; {unpack}give the folder of a kernel tree")
     if not os.access(tree, os.R_OK | os.X_OK):
-        raise InputError(f"{tree} cannot be read: permission denied; check its permissions")
+        raise InputError(f"{name} cannot be read: permission denied; check its permissions")
 
 
 def read_patch(name: str) -> tuple[bytes, str]:

@@ -267,10 +267,19 @@ def _short(repair: Repair) -> str:
 
 
 def _changelog(repair: Repair, settings: Settings) -> Iterator[str]:
-    """Yield the paragraphs: the change, the problem, an example, who is affected, why so."""
+    """Yield the paragraphs of a commit; what a backport has to say, upstream's author said."""
     backport = settings.backports.get(repair.input)
-    if backport is not None:
-        yield f"commit {backport.commit} upstream."
+    if backport is None:
+        yield from _story(repair, settings)
+        return
+    yield f"commit {backport.commit} upstream."
+    if backport.adjusted:
+        told = "; ".join(backport.adjusted)
+        yield _wrapped(f"[ Adjusted for {settings.series}: {told}. ]", "", "  ")
+
+
+def _story(repair: Repair, settings: Settings) -> Iterator[str]:
+    """Yield the paragraphs: the change, the problem, an example, who is affected, why so."""
     yield _wrapped(_change(repair))
     yield _wrapped(_problem(repair))
     yield from _example(repair)
@@ -293,9 +302,6 @@ def _changelog(repair: Repair, settings: Settings) -> Iterator[str]:
         f"fix' on {settings.tree} decided that {shown}, and generated the change and this "
         "description."
     )
-    if backport is not None and backport.adjusted:
-        told = "; ".join(backport.adjusted)
-        yield _wrapped(f"[ Adjusted for {settings.series}: {told}. ]", "", "  ")
 
 
 def _change(repair: Repair) -> str:
@@ -489,6 +495,13 @@ def _trailers(repair: Repair, settings: Settings) -> str:
 
 def _notes(number: int, outcome: Outcome, repair: Repair, settings: Settings) -> Iterator[str]:
     """Yield what was verified, what stays open, what was not done."""
+    backport = settings.backports.get(repair.input)
+    if backport is not None:
+        yield _wrapped(
+            "The upstream commit has another author: before sending, take From:, the changelog "
+            f"and all tags from it (git log -1 {backport.commit[:12]}), put them below its line "
+            "above, and sign off behind them."
+        )
     yield _items(
         f"Verified by patchtool {__version__}, verdict on the tree before this patch: "
         f"{repair.before.verdict}, after: {repair.after.verdict}.",
@@ -507,14 +520,9 @@ def _notes(number: int, outcome: Outcome, repair: Repair, settings: Settings) ->
     told = [settings.build]
     if not settings.ran:
         told.append("Not run: neither KVM selftests nor kvm-unit-tests.")
-    backport = settings.backports.get(repair.input)
     if backport is not None:
         if not backport.adjusted:
             told.append("The change is that of the upstream commit; nothing was adjusted.")
-        told.append(
-            "The upstream commit has another author: before sending, take From:, the changelog "
-            f"and all tags from it (git log -1 {backport.commit[:12]}), and sign off below them."
-        )
     else:
         told.append(blame.origin if blame else "No Fixes tag: the commit to blame is not known.")
         if repair.input in settings.closed:
@@ -524,6 +532,8 @@ def _notes(number: int, outcome: Outcome, repair: Repair, settings: Settings) ->
     if settings.author is None:
         told.append("No author was known; set From before sending.")
     yield _wrapped(" ".join(told))
+    if backport is not None:
+        yield from _story(repair, settings)
 
 
 def _selftest(one: Selftest, total: int, settings: Settings) -> Mail:

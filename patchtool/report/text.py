@@ -400,14 +400,19 @@ class _Writer:
     def _upstream(self) -> Iterator[str]:
         """Yield which commits closed upstream what is open here, and on which paths."""
         told: dict[str, dict[str, None]] = {}
+        others: dict[str, dict[str, None]] = {}
         for finding in self._report.findings:
-            for one in self._options.known.get((finding.field, finding.entry), ()):
+            known = self._options.known.get((finding.field, finding.entry), ())
+            here = f"{safe(finding.context.initialiser)}()"
+            for name in sorted({*finding.missing} - {one.input for one in known}):
+                others.setdefault(f"{safe(name)} by no commit on record", {})[here] = None
+            for one in known:
                 since = f", in this series since {one.since}" if one.since else ""
                 words = f"{safe(one.input)} by {one.closing.named}{since}"
-                told.setdefault(words, {})[f"{safe(finding.context.initialiser)}()"] = None
+                told.setdefault(words, {})[here] = None
         if told:
             yield "Closed upstream:"
-            for words, ways in told.items():
+            for words, ways in (told | others).items():
                 yield from self._wrapped(f"{words}: {listed(list(ways))}", "  - ", "    ")
             yield ""
 
