@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+_UNION = re.compile(rb"\bunion\b[\s\w]*\Z")
 HEAD = re.compile(rb"\b(?:struct|union)\s+(\w+)\s*\{")
 """Where a record of some tag is defined."""
 CAST = re.compile(
@@ -330,22 +331,25 @@ def returns_pointer(text: bytes, at: int) -> bool:
     return re.search(pattern, text[head:body]) is not None
 
 
-def is_in_union(text: bytes, at: int) -> bool:
-    """Tell whether a member at a place shares its bytes with others."""
-    depth = 0
-    for here in range(at - 1, max(-1, at - 8 * LONGEST), -1):
-        depth += {125: 1, 123: -1}.get(text[here], 0)
-        if depth < 0:
-            ahead = text[max(0, here - NEAR) : here]
-            return re.search(rb"\bunion\s*\w*\s*\Z", ahead) is not None
-    return False
-
-
 def record_around(text: bytes, at: int) -> bytes | None:
     """Return the tag of the record in whose definition a place lies."""
     start = text.rfind(b"\n}", 0, at)
     heads = [m[1] for m in HEAD.finditer(text, max(0, start), at)]
     return heads[0] if heads else None
+
+
+def is_in_union(text: bytes, at: int) -> bool:
+    """Tell whether a member at a place shares its bytes with others, by a union around it."""
+    depth = 0
+    start = text.rfind(b"\n}", 0, at) + 2
+    for brace in reversed(list(re.finditer(rb"[{}]", text[start:at]))):
+        if brace[0] == b"}":
+            depth += 1
+        elif depth:
+            depth -= 1
+        elif _UNION.search(text[start : start + brace.start()]) is not None:
+            return True
+    return False
 
 
 def is_in_string(text: bytes, at: int) -> bool:

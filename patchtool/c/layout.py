@@ -129,7 +129,11 @@ class RecordType:
         return members.member(name).bits
 
     def beside(self, name: str) -> tuple[str, ...]:
-        """Return the members that share their place with one, those of anonymous unions too."""
+        """Return the members that share their place with one, those of anonymous unions too.
+
+        Bit-fields beside each other share none; those of a record that is kept as one vector
+        need not be asked for, where a part is changed with the whole.
+        """
         return self._beside.get(name, ())
 
     @cached_property
@@ -142,7 +146,7 @@ class RecordType:
             elif isinstance(member.type, RecordType):
                 found.update(member.type._beside)
                 groups.append([one.name or "" for one in member.type.flat])
-        if self.kind == "union" and not self.is_word:
+        if self.kind == "union":
             for group in groups:
                 others = tuple(n for other in groups if other is not group for n in other)
                 for name in group:

@@ -26,7 +26,7 @@ from patchtool.c.syntax import names_of
 from patchtool.model import Place
 from patchtool.world.closure import in_directive
 from patchtool.world.entries import Tree
-from patchtool.world.mentions import Mentions
+from patchtool.world.mentions import SHARED, Mentions
 
 MAX_MACROS = 4
 """How deep macros are followed that are given such a pointer."""
@@ -106,6 +106,8 @@ class Holders:
         """What members of a name are, in which such a pointer is kept."""
         self._arrays: set[bytes] = set()
         """The members that are arrays in which such pointers are kept."""
+        self._shared_places: list[tuple[str, int, str]] = []
+        """Where such a record, or a pointer, is declared in a union: path, place, reason."""
         self._amounting: dict[str, Kind] = {}
         """The macros that amount to such a record or pointer."""
 
@@ -121,6 +123,8 @@ class Holders:
                 at = data.find(b"void *%s;" % name)
                 if at >= 0 and (tag := brackets.record_around(data, at)) is not None:
                     outer.add(tag)
+        for path, at, reason in self._shared_places:
+            yield from self._placed(path, self._texts[path], at, reason)
         members = {*embedded, *self._pointing}
         calls = sorted(frozenset().union(*(one.functions for one in self._named.values())))
         for path, data in self._texts.items():
@@ -193,15 +197,20 @@ class Holders:
                 rb"struct %s\s+(\w+)\s*(?:\[[^\]]*\]\s*)*(?:__\w+\s*(?:\([^()]*\)\s*)*)*;"
                 % re.escape(tag)
             )
-            for data in self._texts.values():
+            for path, data in self._texts.items():
                 for found in held.finditer(data) if b"struct " + tag in data else ():
                     outer = brackets.record_around(data, found.start())
                     if outer is not None:
+                        self._note_union(path, data, found.start(1), found[1])
                         members.setdefault(found[1], set()).add(outer)
                         if outer not in tags:
                             tags.add(outer)
                             todo.append(outer)
         return frozenset(tags), members
+
+    def _note_union(self, path: str, data: bytes, at: int, name: bytes) -> None:
+        if brackets.is_in_union(data, at):
+            self._shared_places.append((path, at, f"{name.decode()} {SHARED}"))
 
     @cached_property
     def _tags(self) -> bytes:
@@ -239,6 +248,7 @@ class Holders:
                     continue
                 for name in names:
                     self._pointing.setdefault(name, set()).add(outer)
+                    self._note_union(path, data, one.start(1), name)
         called = rb"struct\s+(?:%s)\s*\*[\s*]*\(\s*\*\s*(?:const\s+)?(\w+)" % self._tags
         found.functions.update(self._compiled(called).findall(data))
         per_cpu = rb"\(\s*struct\s+(?:%s)\s*\*\s*,\s*(\w+)\s*\)" % self._tags

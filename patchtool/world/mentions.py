@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Literal, NamedTuple
 
-from patchtool.c import syntax
+from patchtool.c import brackets, syntax
 from patchtool.c.index import Index, expand, plain
 from patchtool.c.layout import (
     ArrayType,
@@ -31,6 +31,7 @@ from patchtool.c.scan import WORDS, Definition, FileIndex, first_of_line, places
 from patchtool.c.syntax import Node, text
 from patchtool.model import Place
 
+SHARED = "shares its place with other members, in a union"
 Kind = Literal["declaration", "variable", "read", "store", "open"]
 
 _WHOLE = "it is all that a macro stands for"
@@ -434,7 +435,7 @@ class _Site:
                 for one in definitions:
                     if one.start <= at < one.start + len(one.text):
                         if group is file.records:
-                            return self._made("declaration", self._word)
+                            return self._in_record()
                         return self._in_tree(self._book.index.node(one), at - one.start)
         if any(one.start <= at < one.start + len(one.text) for one in file.enums):
             return self._made("declaration", self._word)
@@ -495,6 +496,15 @@ class _Site:
 
     # -- where the word stands ---------------------------------------------------------------
 
+    def _in_record(self) -> Mention:
+        """Judge a declaration: what lies in the place of the member may change it."""
+        data, at = self._file.data, self._at
+        if brackets.is_in_union(data, at):
+            around = brackets.record_around(data, at)
+            if around is not None and around.decode() in self._book.owners(self._name):
+                return self._open(self._word, f"{self._word} {SHARED}")
+        return self._made("declaration", self._word)
+
     def _define(self) -> Definition | None:
         """Return the macro in whose definition the word stands."""
         start = first_of_line(self._file.data, self._at)
@@ -514,6 +524,8 @@ class _Site:
         """Judge a mention in the body of a macro, the pasting of names left out."""
         self._function = macro
         if self._word == macro.name:
+            if self._word == self._name and macro.parameters is None:
+                return self._open(self._word, f"{self._word} is a macro as well as a member")
             return self._made("declaration", self._word)
         body = _spelt_out(plain(re.sub(rb"\s*##\s*", b"", macro.text).replace(b"\n", b" ")))
         for before, behind in _WRAPPINGS:
