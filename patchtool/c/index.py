@@ -114,6 +114,7 @@ class Index:
         self._pasting: dict[str, bool] = {}
         self._pastes: dict[str, dict[str, list[Definition]]] = {}
         self._declarations: dict[tuple[str, str], tuple[str, int, str] | None] = {}
+        self._taken: dict[str, list[tuple[int, str]]] = {}
         self._unfound: dict[str, list[tuple[int, str]]] = {}
         self._includes: dict[str, tuple[str, ...]] = {}
         self._together: dict[str, frozenset[str]] = {}
@@ -326,6 +327,7 @@ class Index:
                         is_followed = path.startswith(self._ours) or self._is_constants(target)
                     if is_followed:
                         targets.append(target)
+                        self._taken.setdefault(path, []).append((match.start(), target))
             known = self._includes[path] = tuple(targets)
         return known
 
@@ -333,6 +335,14 @@ class Index:
         """Return what a file includes by a name in quotes that is not there, or by a macro ("")."""
         self.included(path)
         return self._unfound.get(path, ())
+
+    def taken_into_bodies(self, path: str) -> Iterator[tuple[int, str]]:
+        """Yield where a function of a file takes in another file, and which."""
+        self.included(path)
+        first = (self.raw(path) or b"").find(b"{")
+        for at, target in self._taken.get(path, ()):
+            if at > first and (file := self.file(path)) is not None and file.in_body(at):
+                yield at, target
 
     def _is_constants(self, path: str) -> bool:
         """Tell whether a header is one of plain numbers, as those of registers are."""
@@ -468,15 +478,15 @@ class Index:
     def functions(self, name: str, here: str) -> tuple[Definition, ...]:
         """Return the definitions of a function as seen from a file.
 
-        More than one where build options choose.  Looked for in the file, in what it
-        includes, then in all files of the target.
+        More than one where build options choose, or the linker.  Looked for in the file, in
+        what it includes, then in all files of the target.
         """
         if name in _RESERVED:
             return ()
         found = self.visible(name, here)
-        if found and is_decided(found):
+        if found and is_decided(found) and not any(map(is_weak, found)):
             return found
-        return (*self._external(name), *found)
+        return (*(one for one in self._external(name) if one not in found), *found)
 
     def _external(self, name: str) -> tuple[Definition, ...]:
         """Return the definitions of a function with external linkage, in all of the target."""
@@ -489,9 +499,7 @@ class Index:
                     continue
                 file = self.file(path)
                 assert file is not None
-                hits = [d for d in file.functions.get(name, ()) if not is_static(d)]
-                if hits:
-                    break
+                hits += [d for d in file.functions.get(name, ()) if not is_static(d)]
             self._memo[memo] = tuple(hits)
         return self._memo[memo]
 
@@ -700,6 +708,11 @@ def plain(text: bytes) -> bytes:
 def _blanked(match: re.Match[bytes]) -> bytes:
     """Blank out an annotation, unless it calls a function where a variable ends."""
     return match[0] if b"cleanup" in match[0] else b" " * len(match[0])
+
+
+def is_weak(definition: Definition) -> bool:
+    """Tell whether the linker takes another definition of a function, where there is one."""
+    return b"weak" in definition.text.partition(b"{")[0]
 
 
 def is_decided(found: tuple[Definition, ...]) -> bool:

@@ -6,6 +6,7 @@ In: the runs of a tree.  Out: troubles, with their places; each makes a verdict 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import combinations, islice
 
@@ -13,7 +14,7 @@ from patchtool.c import syntax
 from patchtool.c.index import is_static
 from patchtool.c.lower import Lowered, RoleStore, Trouble
 from patchtool.c.memory import Int, Loc, Value, is_shared
-from patchtool.c.scan import Definition, places
+from patchtool.c.scan import Definition, places, strip_comments
 from patchtool.model import Place, Unknown
 from patchtool.proof import bits
 from patchtool.proof.bits import Cond, Under, Word
@@ -194,16 +195,43 @@ def _is_used(data: bytes, name: str) -> bool:
     return len(list(islice(places(data, name.encode()), 2))) == 2
 
 
+_LISTED = re.compile(rb"^[ \t]*#(?:\\\n|.)*+|\b\w++\s*+\([\w\s,]*+\)\s*+[,;]?", re.M)
+"""What stands in a file that lists names for a macro which its user defines."""
+_FLAGS = re.compile(
+    r"^[ \t]*+((?:ccflags|CFLAGS|CPPFLAGS|KBUILD_CFLAGS)\S*)[ \t]*[:+?]?=(.*)$", re.M
+)
+_HARMLESS_FLAG = re.compile(r"-I.*|-W.*|-iquote|\$\(\w+\)\S*|[\w./]+")
+"""Where headers are, and what is warned of."""
+
+
+def _told_to_compiler(tree: Tree) -> Iterator[Trouble]:
+    """Yield where the target's Makefile tells the compiler more than where headers are."""
+    for name in ("Makefile", "Kbuild"):
+        path = f"{tree.index.target.folder}/{name}"
+        data = tree.index.original(path).decode("utf-8", "replace")
+        for one in _FLAGS.finditer(data.replace("\\\n", "  ")):
+            for flag in one[2].partition("#")[0].split():
+                if _HARMLESS_FLAG.fullmatch(flag) is None:
+                    place = Place(path, data.count("\n", 0, one.start()) + 1)
+                    yield Trouble(place, f"the compiler is told {flag} here", False)
+
+
 def missing_pieces(tree: Tree, runs: list[Lowered], starts: list[Definition]) -> list[Trouble]:
     """Return what is missing in the files that the runs pass through.
 
     A file that ends in the middle, a static initialiser that nothing calls, and a
     declared function that is called and defined nowhere may each hide another way.  So may
-    anything in what a file takes in and is not there.
+    anything in what a file takes in and is not there, or takes in within a function, and what
+    the compiler is told beside the text.
     """
-    found: list[Trouble] = []
+    found: list[Trouble] = [*_told_to_compiler(tree)]
     near = tree.index.target.built_from
     for path in (path for path in tree.objects.files if path.startswith(near)):
+        for at, name in tree.index.taken_into_bodies(path):
+            if _LISTED.sub(b"", strip_comments(tree.index.text(name) or b"")).strip():
+                line = (tree.index.raw(path) or b"").count(b"\n", 0, at) + 1
+                reason = f"{name} is included here, in the middle of a function"
+                found.append(Trouble(Place(path, line), reason, False))
         for at, name in tree.index.unfound(path):
             line = (tree.index.raw(path) or b"").count(b"\n", 0, at) + 1
             what = f'"{name}" is included here and was not found' if name else ""

@@ -65,10 +65,14 @@ _AT_BUILD = re.compile(r"BUILD_BUG_ON\w*|static_assert|EXPORT_SYMBOL\w*")
 _HEARD = re.compile(r"trace_\w+|printk|pr_(?:emerg|alert|crit|err|warn|warning|notice|info|cont)")
 """Those whose arguments are always evaluated; those of the others perhaps."""
 _LOCKS = re.compile(
-    r"(?:raw_)?(?:spin|read|write|mutex|rwlock)_(?:un)?lock(?:_\w+)?|(?:down|up)_(?:read|write)"
-    r"|s?rcu_read_(?:un)?lock(?:_\w+)?|synchronize_s?rcu|guard"
+    r"(?:raw_)?(?:spin|read|write|mutex|rwlock)_(?:un)?lock(?:_(?!irqsave)\w+)?|(?:down|up)_(?:read|write)"
+    r"|s?rcu_read_(?:un)?lock(?:_\w+)?|synchronize_s?rcu|guard|local_irq_(?:restore|enable|disable)"
 )
 """What only takes or drops a lock that its argument leads to."""
+_SAVING = re.compile(
+    r"local_irq_save|local_save_flags|(?:raw_)?(?:spin|read|write)_lock_irqsave(?:_nested)?"
+)
+"""Macros that set the variable which is their last argument to the processor's flags."""
 _PURE = re.compile(
     r"is_power_of_2|ilog2|fls(?:64|_long)?|ffs|__ffs|__fls|ffz|roundup_pow_of_two|IS_ERR\w*|PTR_ERR"
 )
@@ -133,7 +137,12 @@ def is_builtin(name: str, target: Target) -> bool:
     }
     known |= {"memset", "memcpy", "memcmp", "static_call", "sizeof", "offsetof"}
     known |= target.dispatchers | _BY_MEANING
-    return name in known or is_check(name, target) or is_silent(name, target)
+    return (
+        name in known
+        or is_check(name, target)
+        or is_silent(name, target)
+        or _SAVING.fullmatch(name) is not None
+    )
 
 
 class Calls(Expressions):
@@ -302,6 +311,10 @@ class Calls(Expressions):
             return self._value(arguments[0], state)
         if is_check(name, self.index.target) and arguments:
             return self._warning(name, node, arguments, state)
+        if _SAVING.fullmatch(name) and arguments and not needed:
+            flags = self._lvalue(arguments[-1], state)
+            self._wipe(flags, state, self.opaque(node, f"{name}() sets this"))
+            return zero
         if is_silent(name, self.index.target) and not (needed and _PURE.fullmatch(name)):
             if not _AT_BUILD.fullmatch(name):
                 self._spoken(name, node, arguments, state, bool(_HEARD.fullmatch(name)))

@@ -622,9 +622,11 @@ class Expressions(Names):
         return Int(bits.constant(64, size // 8))
 
     def _measured(self, node: Node, state: State) -> CType:
-        """Return the type of which ``sizeof`` takes the size; nothing is evaluated by it."""
+        """Return the type of which ``sizeof`` takes the size; only lengths are evaluated by it."""
         described = node.child_by_field_name("type")
         if described is not None:
+            if has_effects(described):
+                raise Unsupported(node, "the length of an array is computed with an effect")
             return self._described(described)
         value = node.child_by_field_name("value")
         if value is None:
@@ -897,8 +899,11 @@ def _takes_address(node: Node) -> bool:
     return any(p.type == "pointer_expression" and _operator(p) == "&" for p in descendants(node))
 
 
+_EFFECTS = ("call_expression", "assignment_expression", "update_expression", "gnu_asm_expression")
+
+
 def has_effects(node: Node) -> bool:
     """Tell whether evaluating an expression may change memory."""
-    if node.type in ("call_expression", "assignment_expression", "update_expression"):
+    if node.type in _EFFECTS:
         return True
     return any(has_effects(child) for child in node.named_children)

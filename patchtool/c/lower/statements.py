@@ -604,9 +604,13 @@ class Statements(Calls):
     }
 
 
+_JUMPS = ("return_statement", "goto_statement", "gnu_asm_goto_list", "preproc_include")
+"""What goes on elsewhere; what a file holds that is taken in here may do so too."""
+
+
 def _leaves(node: Node) -> bool:
     """Tell whether a statement may go on elsewhere than behind it."""
-    if node.type in ("return_statement", "goto_statement"):
+    if node.type in _JUMPS:
         return True
     return any(map(_leaves, node.children))
 

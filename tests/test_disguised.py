@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a text does that it does not say where one looks for it: none of it is clean."""
+
+import pytest
+from edited import check, fixture
+
+MAIN, HOST = "arch/x86/kvm/mmu/mmu.c", "arch/x86/include/asm/kvm_host.h"
+MAKE, OTHER = "arch/x86/kvm/Makefile", "arch/x86/kvm/other.c"
+SETUP = "static void init_kvm_tdp_mmu("
+GUARD = "\tif (new_role.as_u64 == context->mmu_role.as_u64)\n\t\treturn;\n"
+STORE = "\tcontext->mmu_role.as_u64 = new_role.as_u64;\n\tcontext->shadow_root_level = kvm_mmu_get"
+PLACE = "\tstruct kvm_mmu *mmu;\n"
+MODULES = "kvm-y += mmu/mmu.o\nkvm-intel-y += vmx/nested.o\nkvm-amd-y += svm/nested.o\n"
+DEVIL = "#include <linux/kvm_host.h>\nvoid devil(struct kvm_vcpu *vcpu, int n)\n{\n\t%s\n}\n"
+
+
+def edited(*edits):
+    """Check the fixture with texts replaced, or appended to a file that is perhaps new."""
+    tree = fixture("role-regs-fixed")
+    for path, old, new in edits:
+        text = tree.get(path, b"").decode()
+        assert not old or old in text
+        tree[path] = (text.replace(old, new, 1) if old else text + new).encode()
+    return check(tree)
+
+
+def ahead(code):
+    """Put statements in front of the guard."""
+    return (MAIN, GUARD, code + GUARD)
+
+
+def above(code):
+    """Put definitions in front of the set-up."""
+    return (MAIN, SETUP, f"{code}\n\n{SETUP}")
+
+
+STALE = {
+    "context in a union": [
+        (HOST, "\tstruct kvm_mmu root_mmu;", "\tunion {\n\t\tstruct kvm_mmu root_mmu;\n"
+                                             "\t\tu8 raw[64];\n\t};"),
+        (OTHER, "", DEVIL % "vcpu->arch.raw[n] = 3;")],
+    "record in a union": [
+        ("include/linux/kvm_host.h", "\tstruct kvm_vcpu_arch arch;",
+         "\tunion {\n\t\tstruct {\n\t\t\tstruct kvm_vcpu_arch arch;\n\t\t};\n"
+         "\t\tu64 raw[9];\n\t};"),
+        (OTHER, "", DEVIL % "vcpu->raw[n] = 3;")],
+    "pointer in a union": [
+        (HOST, PLACE, "\tunion {\n\t\tstruct kvm_mmu *mmu;\n\t\tulong where;\n\t};\n"),
+        (OTHER, "", DEVIL % "vcpu->arch.where = n;")],
+    "role in a union": [
+        (HOST, "\tunion kvm_mmu_role mmu_role;",
+         "\tunion {\n\t\tunion kvm_mmu_role mmu_role;\n\t\tu64 key;\n\t};"),
+        (OTHER, "", DEVIL % "vcpu->arch.root_mmu.key = n;")],
+    "field in a union": [
+        (HOST, "\tu8 root_level;",
+         "\tunion {\n\t\tu8 root_level;\n\t\tstruct { u8 low:4; };\n\t};"),
+        (OTHER, "", DEVIL % "vcpu->arch.mmu->low = n;")],
+    "input in a union": [
+        (HOST, "\tu64 efer;", "\tunion {\n\t\tu64 efer;\n\t\tu32 low;\n\t};"),
+        (MAIN, STORE, "\tvcpu->arch.low = vcpu->arch.hflags;\n"
+                      f"\tregs = vcpu_to_role_regs(vcpu);\n{STORE}"),
+        (MAIN, "const u64 efer;", "u64 efer;")],
+    "macro of a bit's name": [
+        (MAIN, "static union kvm_mmu_extended_role kvm_calc",
+         "#define efer_lma cr4_pae\nstatic union kvm_mmu_extended_role kvm_calc")],
+    "macro of a field's name": [
+        above("#define root_level shadow_root_level"),
+        (MAIN, "\tcontext->shadow_root_level = kvm_mmu_get", "\tcontext->ept_ad = kvm_mmu_get")],
+    "macro of a variable's name": [
+        ahead("\tunion kvm_mmu_role other = { .ext.valid = 1 };\n\n#define new_role other\n")],
+    "told to the compiler": [
+        (MAKE, "", "ccflags-y += -I $(srctree)/arch/x86/kvm \\\n\t-DKEEP=1u\n" + MODULES),
+        above("#ifndef KEEP\n#define KEEP ~0u\n#endif"),
+        ahead("\tnew_role.ext.word &= KEEP;\n")],
+    "included in a function": [
+        ahead('#include "trim.h"\n'),
+        ("arch/x86/kvm/mmu/trim.h", "", "new_role.ext.word = 1;\n")],
+    "included in a helper": [
+        above('static void trim(union kvm_mmu_role *r)\n{\n#include "trim.h"\n}'),
+        ahead("\ttrim(&new_role);\n"),
+        ("arch/x86/kvm/mmu/trim.h", "", "r->ext.word = 1;\n")],
+    "weak function": [
+        above("bool __weak same(u64 a, u64 b)\n{\n\treturn a == b;\n}"),
+        (MAIN, GUARD, "\tif (same(new_role.as_u64, context->mmu_role.as_u64))\n\t\treturn;\n"),
+        (OTHER, "", "bool same(u64 a, u64 b)\n{\n\treturn (u32)a == (u32)b;\n}\n")],
+    "one function in two files": [
+        (MAIN, GUARD, "\tif (same(new_role.as_u64, context->mmu_role.as_u64))\n\t\treturn;\n"),
+        ("arch/x86/kvm/one.c", "", "bool same(u64 a, u64 b)\n{\n\treturn a == b;\n}\n"),
+        ("arch/x86/kvm/two.c", "", "bool same(u64 a, u64 b)\n{\n\treturn (u32)a == (u32)b;\n}\n")],
+    "flags of the processor": [
+        ahead("\tspin_lock_irqsave(&vcpu->lock, new_role.as_u64);\n")],
+    "jump of an assembler": [
+        ahead('\tasm goto("jmp %l0" : : : : trim);\n\tgoto keep;\ntrim:\n'
+              "\tnew_role.ext.word = 1;\nkeep:\n")],
+    "length of an array": [ahead("\t(void)sizeof(int[new_role.ext.word = 1]);\n")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STALE)
+def test_nothing_of_it_is_clean(name):
+    """The role loses what carries the level, or the level is changed: a gap, or unknown."""
+    assert edited(*STALE[name]).verdict in ("gap", "unknown")
+
+
+FINE = {
+    "union elsewhere": [
+        (HOST, "\tu32 hflags;", "\tunion {\n\t\tu32 hflags;\n\t\tu8 raw[4];\n\t};")],
+    "union of another record": [
+        (HOST, "struct kvm_mmu {", "union other {\n\tu8 root_level;\n\tu8 raw;\n};\n\n"
+                                   "struct kvm_mmu {")],
+    "places of headers": [
+        (MAKE, "", "ccflags-y += -I $(srctree)/arch/x86/kvm\n"
+                   "ccflags-$(CONFIG_KVM_WERROR) += -Werror\n" + MODULES)],
+    "a list of names": [
+        above('#define OP(name) op_##name();\nstatic void ops(void)\n{\n#include "ops.h"\n}'),
+        ("arch/x86/kvm/mmu/ops.h", "", "#if !defined(OP) || \\\n\t0\n#error\n#endif\n"
+                                         "/* All. */\nOP(one)\nOP(two)\n")],
+    "flags of its own": [
+        ahead("\tunsigned long flags;\n\n\tspin_lock_irqsave(&vcpu->lock, flags);\n"
+              "\tspin_unlock_irqrestore(&vcpu->lock, flags);\n")],
+    "interrupts": [
+        ahead("\tunsigned long flags;\n\n\tlocal_irq_save(flags);\n\tlocal_irq_restore(flags);\n")],
+    "length of an array": [ahead("\tu64 size = sizeof(int[2]) + sizeof(new_role.ext.word = 1);\n")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FINE)
+def test_what_only_looks_like_it(name):
+    """What touches nothing of it is decided."""
+    report = edited(*FINE[name])
+    assert report.verdict == "covered", (report.unknowns, report.findings)
