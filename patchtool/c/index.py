@@ -520,6 +520,10 @@ class Index:
         """Return the definitions of a macro as seen from a file."""
         return self._search("macro", name, here, lambda f: f.macros(name))
 
+    def is_renamed(self, name: str, here: str) -> bool:
+        """Tell whether a name is a macro without parameters: the compiler reads another one."""
+        return any(one.parameters is None for one in Index.macros(self, name, here))
+
     def is_hidden(self, name: str, paths: Iterable[str]) -> bool:
         """Tell whether one of some files has a macro with parameters of the name of a function."""
         files = (self.file(path) for path in paths)

@@ -162,6 +162,17 @@ class Recorder(Index):
         self._asked["macros"].add(name)
         return super().macros(name, here)
 
+    def taken_into_bodies(self, path: str) -> Iterator[tuple[int, str]]:
+        """Return what functions of a file take in; such a function counts anyway."""
+        self.raw(path)
+        return super().taken_into_bodies(path)
+
+    def is_renamed(self, name: str, here: str) -> bool:
+        """Note a macro; those with small letters and without parameters count anyway."""
+        if name.isupper():
+            self._asked["macros"].add(name)
+        return super().is_renamed(name, here)
+
     def is_hidden(self, name: str, paths: Iterable[str]) -> bool:
         """Note a macro."""
         self._asked["macros"].add(name)
@@ -407,6 +418,7 @@ class _View:
             seen = (
                 item.name in self._lens.macros
                 or b"##" in item.raw
+                or _renames(item)
                 or not item.words.isdisjoint(self._members)
             )
             return item.raw if seen or self._mentioned(item) else b""
@@ -436,6 +448,8 @@ class _View:
         words = item.words
         if item.name in self._lens.functions or not words.isdisjoint(self._used):
             return item.raw
+        if b"include" in words:
+            return item.raw
         name = item.name.encode()
         parts: list[bytes] = []
         near = words & (self._members | self._contexts)
@@ -453,6 +467,11 @@ class _View:
                 if _STORING.search(one) and not self._stored.isdisjoint(_WORD.findall(one)):
                     parts.append(one.strip())
         return b"\0".join((name, *parts)) if parts else b""
+
+
+def _renames(macro: _Item) -> bool:
+    """Tell whether a macro may have the name of a member or a variable."""
+    return not macro.name.isupper() and re.search(rb"define\W+\w++(?!\()", macro.raw) is not None
 
 
 def _bytes(names: frozenset[str]) -> frozenset[bytes]:

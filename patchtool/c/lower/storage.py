@@ -307,13 +307,9 @@ class Storage:
             unit = self._frames[-1].unit if self._frames else None
         return Frame(function, unit, number, result, entered)
 
-    def _is_renamed(self, name: str) -> bool:
-        """Tell whether a name is a macro here, so that the compiler reads another one."""
-        return any(one.parameters is None for one in self.index.macros(name, self._here))
-
     def _local(self, name: str, ctype: CType) -> LValue:
         frame = self._frames[-1]
-        if self._is_renamed(name):
+        if self.index.is_renamed(name, self._here):
             raise Unsupported(None, f"{name} is a macro as well as a variable")
         self._numbers += 1
         root = f"{frame.function.name}.{frame.number}.{self._numbers}.{name}"
@@ -414,7 +410,7 @@ class Storage:
             raise Unsupported(
                 node, f"the definition of {what or 'a type'} was not found", missing=True
             )
-        if self._is_renamed(name):
+        if self.index.is_renamed(name, self._here):
             raise Unsupported(node, f"{name} is a macro as well as a member", missing=True)
         known = ctype.by_name.get(name)
         if known is None:
