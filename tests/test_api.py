@@ -59,6 +59,60 @@ def test_schemas_are_schemas(name):
             jsonschema.validate(wrong, schema)
 
 
+def exact(word, rough):
+    """Return the number that a text stands for; one that is a word goes with a small number."""
+    return int(word, 0) if re.fullmatch(r"0x[0-9a-f]+|\d+", word) else rough
+
+
+LARGE = (1 << 63) + 0xF000000000081
+
+
+def enlarged(witness):
+    """Return a witness with numbers that no float can hold."""
+    a, b, host = (
+        tuple((name, LARGE + n) for n, (name, _) in enumerate(pairs))
+        for pairs in (witness.a, witness.b, witness.host)
+    )
+    constants = tuple(one._replace(words="") for one in witness.constants)
+    some = {"values": (LARGE, LARGE + 2), "words": (), "constants": constants}
+    return witness._replace(a=a, b=b, host=host, **some)
+
+
+def test_no_digit_is_lost_by_readers_of_53_bits():
+    """A reader that takes numbers for floats has each value as text, with all its digits."""
+    report = api.check(str(miniatures.folder("vcpu-masks-gap")), fields=("all",))
+    for change in (lambda one: one, enlarged):
+        contexts = tuple(
+            one._replace(
+                fields=tuple(
+                    field._replace(witness=field.witness and change(field.witness))
+                    for field in one.fields
+                )
+            )
+            for one in report.contexts
+        )
+        text = render(report._replace(contexts=contexts), "json", Options())
+        whole = witnesses(fits(text, "check"))
+        read = json.loads(text, parse_int=lambda number: int(float(number)))
+        lost = 0
+        for one, other in zip(whole, witnesses(read), strict=True):
+            assert [int(value, 16) for value in other["hex"]] == one["values"]
+            for mine, theirs in zip(one["inputs"], other["inputs"], strict=True):
+                told = zip(theirs["words"], theirs["values"], strict=True)
+                assert [exact(*pair) for pair in told] == mine["values"]
+            for mine, theirs in zip(one["constants"], other["constants"], strict=True):
+                assert exact(theirs["words"], theirs["value"]) == mine["value"]
+            lost += one["values"] != other["values"]
+        assert bool(lost) is (change is enlarged)
+
+
+def witnesses(body):
+    """Return every witness of a document."""
+    fields = [one for context in body["contexts"] for one in context["fields"]]
+    some = [one for field in fields for one in (*field["witnesses"], field["accumulated"])]
+    return [one for one in some if one is not None]
+
+
 def test_a_schema_that_is_none():
     """Another name is refused, and the sentence lists those that there are."""
     with pytest.raises(UsageError, match="check, history, matrix, rules"):

@@ -108,7 +108,7 @@ def _field(result: FieldResult) -> dict[str, object]:
 def _three_states(witness: Witness) -> dict[str, object]:
     """Return states A, B and C: what a full set-up with C leaves after A, and after B."""
     known = _witness(witness)
-    keys = ("a", "b", "values", "element", "bits", "sources", "inputs", "host", "constants")
+    keys = ("a", "b", "values", "hex", "element", "bits", "sources", "inputs", "host", "constants")
     last = {safe(one.name): one.values[2] for one in rows(witness)}
     return {**{key: known[key] for key in keys}, "c": last}
 
@@ -122,6 +122,8 @@ def _witness(witness: Witness) -> dict[str, object]:
         "bits": None if witness.span is None else list(witness.span),
         "role": key(witness),
         "values": list(witness.values),
+        # Many readers of JSON keep no more than 53 bits of a number.
+        "hex": list(map(hex, witness.values)),
         "differs": [safe(name) for name in witness.differs],
         "compared": [{"member": safe(name), "value": hex(value)} for name, value in witness.role],
         "sources": {safe(one.name): safe(one.source) for one in table},
