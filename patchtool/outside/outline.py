@@ -43,6 +43,7 @@ _PREFIXES = frozenset("abciow12")
 # Most texts need none of these, so they are compiled when they are met.
 _STRAY_HUNK = rb"[ \t]*@@+ -\d"
 _HIDDEN_HUNK = rb"[ \t>|]*[^ \t>|@].*@@ -\d+(?:,\d+)? \+\d+(?:,\d+)? @@"
+_NAMES = rb"\n--- .*\n\+\+\+ .*\n@@ -\d"
 _DENSE = rb"[ \t>|]*([!-~]{20,})[ \t\r]*$"
 _COMMAND = rb"\d+(?:,\d+)?(?:d|[ac]$|[acd]\d+(?:,\d+)?$)"
 """A line of a diff that is neither unified nor has context, or of one for ed."""
@@ -54,6 +55,8 @@ _ONLY = rb"Only in \S+: \S+$"
 _FIELD = rb"(?i)(?:subject|message-id): "
 _DATE = r"\s+(?:\d{4}-\d\d-\d\d |\((?:revision|working|nonexistent))"
 _QUOTED = rb'\\([abtnvfr"\\]|[0-3][0-7]{2})'
+_RARE = (b"\x1b[", b"Only in ", b"-----BEGIN PGP MESSAGE-----", b"diff -e", b"diff -n", b"diff -r")
+"""What a line has that is looked at more closely."""
 _SHORTEST = 64
 """How many letters a compressed patch has at least, encoded."""
 _ESCAPES = dict(zip(b'abtnvfr"\\', b'\a\b\t\n\v\f\r"\\', strict=True))
@@ -142,6 +145,8 @@ class _Outline:
         self._text, self._lines, self._mail = text, text.lines, mail
         self._trees: set[str] = set()
         """What stands in front of the top of the tree in the names of two trees."""
+        whole = b"\n".join(text.lines)
+        self._rare = any(one in whole for one in _RARE)
         self._looked = 0
         """Behind the last line that was looked into for a patch that is encoded."""
 
@@ -203,19 +208,12 @@ class _Outline:
     def _beside(self, at: int, before: Section | None) -> None:
         """Look at a line that is in no section: it may be no piece of a diff."""
         line = self._lines[at]
-        if len(line) > 19 and b" " not in line.strip(b" \t>|"):
+        if b" " not in line[8:20] and len(line) > 19:
             self._undressed(at)
-        if b"\x1b[" in line:
-            # Not all lines of a coloured diff have a colour: those alone would be judged.
-            self._fail(at, _COLOURED)
-        if line.startswith(b"Only in ") and re.match(_ONLY, line) and not self._mail:
-            self._fail(at, "the diff leaves out a whole file; make it anew with `diff -urN`")
-        if line.startswith(b"-----BEGIN PGP MESSAGE-----"):
-            self._fail(at, "what follows is encrypted; give the plain text")
+        if self._rare:
+            self._rarely(at, line)
         if b"@@ -" in line and re.match(_HIDDEN_HUNK, line):
             self._fail(at, f'the header of a hunk, "@@", stands behind something else; {_RAW}')
-        if line.startswith(b"diff -") and re.match(_COMMAND, self._get(at + 1)):
-            self._fail(at, "this diff is not in unified form; make it anew with `diff -u`")
         if before is None:
             # Words may quote a diff, but one hunk and its lines are more than words.
             if line.startswith(b"@@ ") and _HUNK.match(line) and self._continues(at + 1):
@@ -229,6 +227,18 @@ class _Outline:
             self._fail(at, f'a header that begins like "diff --git" is damaged; {_RAW}')
         if line.startswith((b"+\t", b"-\t")):
             self._fail(at, f"this line of a hunk belongs to none; {_RAW}")
+
+    def _rarely(self, at: int, line: bytes) -> None:
+        """Look at a line of a text that has something which few texts have."""
+        if b"\x1b[" in line:
+            # Not all lines of a coloured diff have a colour: those alone would be judged.
+            self._fail(at, _COLOURED)
+        if line.startswith(b"Only in ") and re.match(_ONLY, line) and not self._mail:
+            self._fail(at, "the diff leaves out a whole file; make it anew with `diff -urN`")
+        if line.startswith(b"-----BEGIN PGP MESSAGE-----"):
+            self._fail(at, "what follows is encrypted; give the plain text")
+        if line.startswith(b"diff -") and re.match(_COMMAND, self._get(at + 1)):
+            self._fail(at, "this diff is not in unified form; make it anew with `diff -u`")
 
     def _undressed(self, at: int) -> None:
         """Look into lines without a blank, of which this is the first: one may be encoded."""
@@ -440,10 +450,6 @@ class _Outline:
             if at >= len(self._lines):
                 self._fail(at - 1, f"{what} is shorter than its header says: the text ends; {_RAW}")
             kind = self._lines[at][:1].rstrip(b"\r") or b" "
-            if kind == b"-" and self._lines[at].startswith(b"--- ") and self._begins(at):
-                self._fail(
-                    at, f"{what} is shorter than its header says: a file begins here; {_RAW}"
-                )
             if kind not in (b" ", b"-", b"+", b"\\"):
                 self._odd(at, what)
             old -= kind in (b" ", b"-")
@@ -454,14 +460,14 @@ class _Outline:
             at += 1
         while self._get(at).startswith(b"\\ "):
             at += 1
+        body = b"\n".join(self._lines[start : at + 1])
+        for names in re.finditer(_NAMES, body) if b"\n--- " in body else ():
+            line = start + 1 + body.count(b"\n", 0, names.start())
+            how = "is shorter than its header says: a file begins here"
+            self._fail(line, f"{what} {how}; {_RAW}")
         if not changes:
             self._fail(start, f"{what} changes nothing; it was damaged")
         return at
-
-    def _begins(self, at: int) -> bool:
-        """Tell whether three lines are the names of a file and the header of its first hunk."""
-        named = self._get(at + 1).startswith(b"+++ ")
-        return named and _HUNK.match(self._get(at + 2)) is not None
 
     def _odd(self, at: int, what: str) -> NoReturn:
         """Refuse a line that cannot be in a hunk."""
