@@ -34,6 +34,15 @@ def above(code):
     return (MAIN, SETUP, f"{code}\n\n{SETUP}")
 
 
+RESET = "void kvm_mmu_reset_context(struct kvm_vcpu *vcpu)\n{\n"
+NOTE = (HOST, "\tu32 hflags;", "\tu32 hflags;\n\tu64 note;")
+
+
+def reset(code):
+    """Put statements at the beginning of what resets a context."""
+    return (MAIN, RESET, f"{RESET}\t{code}\n")
+
+
 STALE = {
     "context in a union": [
         (HOST, "\tstruct kvm_mmu root_mmu;", "\tunion {\n\t\tstruct kvm_mmu root_mmu;\n"
@@ -93,6 +102,18 @@ STALE = {
         ahead('\tasm goto("jmp %l0" : : : : trim);\n\tgoto keep;\ntrim:\n'
               "\tnew_role.ext.word = 1;\nkeep:\n")],
     "length of an array": [ahead("\t(void)sizeof(int[new_role.ext.word = 1]);\n")],
+    "key of its own above": [NOTE, reset(
+        "if (vcpu->arch.note == vcpu->arch.cr4)\n\t\treturn;\n"
+        "\tvcpu->arch.note = vcpu->arch.cr4;")],
+    "counter above": [NOTE, reset("if (vcpu->arch.note++ & 1)\n\t\treturn;")],
+    "answer left behind": [
+        NOTE, ahead("\tvcpu->arch.note = new_role.base.level;\n"),
+        reset("if (vcpu->arch.note)\n\t\treturn;")],
+    "answer left behind, by a helper": [
+        NOTE, ahead("\tvcpu->arch.note = new_role.base.level;\n"),
+        (MAIN, RESET, "static bool noted(struct kvm_vcpu *vcpu)\n{\n"
+                      f"\treturn vcpu->arch.note;\n}}\n\n{RESET}"),
+        reset("if (noted(vcpu))\n\t\treturn;")],
 }  # fmt: skip
 
 
@@ -103,6 +124,11 @@ def test_nothing_of_it_is_clean(name):
 
 
 FINE = {
+    "a member that others store": [
+        reset("if (vcpu->arch.hflags == vcpu->arch.cr4)\n\t\treturn;\n"
+              "\tvcpu->arch.hflags = vcpu->arch.cr4;"),
+        (OTHER, "", DEVIL % "vcpu->arch.hflags = n;")],
+    "a note that nobody asks": [NOTE, reset("vcpu->arch.note++;")],
     "union elsewhere": [
         (HOST, "\tu32 hflags;", "\tunion {\n\t\tu32 hflags;\n\t\tu8 raw[4];\n\t};")],
     "union of another record": [

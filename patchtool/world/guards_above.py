@@ -3,7 +3,7 @@
 
 A run begins at an entry; that its callers call it is taken for granted.  A caller that looks
 at a role or at a field of a context first may skip the whole set-up by it, and what the set-up
-itself compares then says nothing.
+itself compares then says nothing.  So may one that looks at a note of the last set-up.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from patchtool.c import syntax
 from patchtool.c.index import calls, is_static
 from patchtool.c.lower import Lowered, Trouble
 from patchtool.c.lower.calls import DISPATCHERS
+from patchtool.c.lower.storage import member_names
 from patchtool.c.scan import WORDS, Definition, callee_before, places, strip_comments
 from patchtool.model import Place
 from patchtool.world.closure import macros_with
@@ -22,7 +23,13 @@ from patchtool.world.deciding import answering, deciding
 from patchtool.world.entries import Tree
 from patchtool.world.ledger import Ledger
 
+_STORED = re.compile(
+    rb"(?:->|\.)\s*(\w+)\s*(?:\[[^\]]*\]\s*)?(?:[-+|&^]|<<|>>)?=(?!=)"
+    rb"|(?:->|\.)\s*(\w+)\s*(?:\+\+|--)"
+)
 _VOID = re.compile(rb"\bvoid\s+\w+\s*\Z")
+_Above = dict[tuple[str, str, int], tuple[Definition, dict[str, None]]]
+"""The functions that lead to an entry, each with all that it calls on the way."""
 MAX_ABOVE = 2_000
 """How many functions above the entries are looked at; kernels have 100."""
 
@@ -47,8 +54,14 @@ def guards_above(
                 callee = next(iter(above[function.key][1]))
                 reason = f"{mention.what} is read where {callee}() is called, or is not"
                 yield Trouble(mention.place, reason, False)
+    keys = _Keys(tree, ledger, above, _left_behind(tree, runs) - names)
+    left = frozenset(filter(keys.is_own, keys.left))
+    for name in sorted(left):
+        for _, user in tree.index.users(name):
+            reading.update(_accessors(tree, user, name))
     tellers = _tellers(tree, reading) if above else frozenset()
-    told = _Told(tree, tellers, names)
+    told = _Told(tree, tellers, names | left)
+    yield from keys.deciding()
     for caller, callees in above.values():
         called = calls(caller.text.partition(b"{")[2]) & tellers - {caller.name}
         if not called or ledger.is_executed(caller):
@@ -59,6 +72,64 @@ def guards_above(
                     place = Place(caller.file, caller.line, 1, caller.name)
                     reason = f"{one}() reads a role where {callee}() is called, or is not"
                     yield Trouble(place, reason, False)
+
+
+def _left_behind(tree: Tree, runs: list[Lowered]) -> frozenset[str]:
+    """Return the members that set-ups store beside contexts, those that select one left out."""
+    found = {
+        member_names(loc)[-1]
+        for run in runs
+        for loc in run.memory
+        if loc.root.kind != "local" and member_names(loc)
+    }
+    return frozenset(found) - tree.held(rb"\*")
+
+
+class _Keys:
+    """What says that a set-up was done before, so that it may be left out.
+
+    It is a member that a set-up leaves behind, LEFT, and that nobody else stores; or one that
+    whoever asks for it stores, and that is spoken of nowhere but on the way to a set-up.
+    """
+
+    def __init__(self, tree: Tree, ledger: Ledger, above: _Above, left: frozenset[str]) -> None:
+        self._tree, self._ledger, self._above, self.left = tree, ledger, above, left
+        self._known: dict[str, bool] = {}
+
+    def is_own(self, name: str) -> bool:
+        """Tell whether a member is kept for set-ups alone."""
+        if name not in self._known:
+            self._known[name] = all(
+                user.key in self._above
+                or self._ledger.is_executed(user)
+                or (name in self.left and name not in _stored_in(user))
+                for _, user in self._tree.index.users(name)
+            )
+        return self._known[name]
+
+    def deciding(self) -> Iterator[Trouble]:
+        """Yield where such a member decides whether a set-up is called."""
+        declared = self._tree.index.words_in(self._tree.index.target.header)
+        for caller, callees in self._above.values():
+            if self._ledger.is_executed(caller):
+                continue
+            words = caller.text.translate(WORDS).decode("utf-8", "replace").split()
+            asked = {one for one in _stored_in(caller) if one.encode() in declared}
+            asked = set(filter(self.is_own, asked | self.left.intersection(words)))
+            if not asked:
+                continue
+            by = _decide(self._tree, caller, callees.keys(), frozenset(asked))
+            for callee, ones in by.items():
+                for one in sorted(ones):
+                    place = Place(caller.file, caller.line, 1, caller.name)
+                    reason = f"{one}, which is kept for set-ups alone, decides whether {callee}()"
+                    yield Trouble(place, f"{reason} is called", False)
+
+
+def _stored_in(function: Definition) -> frozenset[str]:
+    """Return the members that a function or a macro stores to."""
+    found = _STORED.findall(strip_comments(function.text))
+    return frozenset(one.decode() for some in found for one in some if one)
 
 
 def _decide(
@@ -72,11 +143,9 @@ def _decide(
     return deciding(node, callees, tellers, DISPATCHERS | tree.index.target.dispatchers)
 
 
-def _leading(
-    tree: Tree, starts: dict[tuple[str, str, int], Definition]
-) -> dict[tuple[str, str, int], tuple[Definition, dict[str, None]]]:
+def _leading(tree: Tree, starts: dict[tuple[str, str, int], Definition]) -> _Above:
     """Return the functions that lead to an entry, by whatever calls, with all that each calls."""
-    found: dict[tuple[str, str, int], tuple[Definition, dict[str, None]]] = {}
+    found: _Above = {}
     todo = list(starts.values())
 
     def leads(one: Definition, callee: str) -> None:
