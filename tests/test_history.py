@@ -14,7 +14,7 @@ from scratch import fill, git
 from patchtool.c.index import Index
 from patchtool.commands import history as command
 from patchtool.commands import matrix as table
-from patchtool.errors import InputError
+from patchtool.errors import InputError, UsageError
 from patchtool.history import cache, workers
 from patchtool.history.cache import Store
 from patchtool.history.flips import Settings, first_tag, history, introduced
@@ -504,6 +504,17 @@ def test_history_tells_each_input_when_it_opened_and_closed(repo, capsys, monkey
     assert [one["event"] for one in la57["events"]] == ["opened", "closed"]
     assert [one["tag"] for one in la57["events"]] == ["v5.1", "v5.2"]
     assert (la57["open"], la57["since"]) == ([], None)
+
+
+def test_a_range_the_wrong_way_round_is_refused(repo, capsys):
+    """A range without a commit in it tells nothing of any; one of one commit is what it is."""
+    put(repo, tree("demo"), "start")
+    put(repo, tree("role-regs-fixed"), "close")
+    git(repo, "tag", "v1", "HEAD^")
+    with pytest.raises(UsageError, match=r"^HEAD\.\.v1 holds no commit, .* mean v1\.\.HEAD\?$"):
+        run(command, repo, "HEAD..v1")
+    assert run(command, repo, "v1..HEAD") == 0
+    assert run(command, repo, "HEAD..HEAD") == 0
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,12 @@ def coded(text):
     return base64.encodebytes(text.encode()).decode()
 
 
+def in_base64(*texts):
+    """Return a mail in base64, each text with an end of its own."""
+    head = mail("").partition("\n\n")[0]
+    return f"{head}\nContent-Type: text/plain\n{BASE64}\n\n{''.join(map(coded, texts))}"
+
+
 BASE64 = "Content-Transfer-Encoding: base64"
 ESCAPED = GAP.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 STRIPPED = re.sub(r"^ $", "", BODY, flags=re.MULTILINE)
@@ -186,6 +192,9 @@ TAKEN = {
     "a part in EBCDIC": in_parts(part("text/plain; charset=cp037", base64.encodebytes(GAP.encode("cp037")).decode(), BASE64)),
     "a header of blanks": mail(GAP).replace("Subject:", f"Content-Type: text/plain{' ' * 300_000}x\nSubject:"),
     "a charset that nobody knows": in_parts(part("text/plain; charset=y", GAP)),
+    "base64 with a footer of a list": in_base64(GAP) + FOOTER,
+    "base64 in several pieces": in_base64(*re.findall("(?s).{1,100}", GAP)),
+    "an encoding in quotes": in_base64(GAP).replace("base64", '"base64" ;'),
     "a long file that was renamed": mail(GAP).replace(
         "---\n", "---\n .../crypto/internal}/jitterentropy.h | 2 +-\n .../{a.c => decompress.c} | 2 +-\n .../decompress.c} | 2 +-\n", 1),
     "keys, ids and addresses": mail(GAP).replace("Words.", ARMOUR + "".join(f"{n:040x}\n" for n in range(9)) + "".join(
@@ -306,6 +315,8 @@ REFUSED = {
     "a diff of words": (GAP.replace(f"-{LMA}", f" [-{LMA.strip()}-]\n"), "other lines than its header says"),
     "other signs": (re.sub("^-(?=\\t)", "<", GAP, flags=re.M), "begins neither with a space"),
     "the third of five": ("".join(mail(GAP.replace("@@ -", "@ -") if n == 3 else FINE if n == 1 else ELSEWHERE, f"[PATCH {n}/5] Do") for n in range(1, 6)), 'mail 3, "Do"'),
+    "base64 with a patch below": (in_base64(FINE) + GAP, "begins neither with a space"),
+    "base64 with a letter too many": (re.sub("\n(?=.*\n_)", "\n#", in_base64(GAP) + FOOTER, count=1), "base64 is not whole"),
     "base64 and no header": (mail(FINE) + mail(coded(mail(GAP)), "KVM: x"), 'mail 2, "KVM: x": these lines are a diff in base64'),
     "base64 in a cover letter": (mail(coded(GAP), "[PATCH 0/1] All") + mail(FINE, "[PATCH 1/1] One"), "a diff in base64"),
     "base64 below the signature": (mail(FINE) + coded(GAP), "a diff in base64"),
@@ -546,6 +557,7 @@ SECOND = mail(
 MAILS = (
     mail(GAP), SECOND, TAKEN["quilt"], TAKEN["parts in base64"], TAKEN["a copy in HTML"],
     mail(TAKEN["two folders from afar"]), TAKEN["a plain diff"], TAKEN["git's mail in a mail"],
+    TAKEN["base64 with a footer of a list"],
 )  # fmt: skip
 COPIES = 2000 if os.environ.get("CI") else 60
 

@@ -208,7 +208,15 @@ def _ends(repository: Repository, given: str | None) -> tuple[str, tuple[str, ..
         raise UsageError(f"{text!r} is not a range; give A..B or one revision")
     low, dots, high = text.rpartition("..")
     tip = repository.resolve(high or "HEAD")
-    return tip, (repository.resolve(low or "HEAD"),) if dots else ()
+    if not dots:
+        return tip, ()
+    start = repository.resolve(low or "HEAD")
+    if start != tip and not repository.run("rev-list", "--max-count=1", tip, f"^{start}").strip():
+        raise UsageError(
+            f"{text} holds no commit, as {low or 'HEAD'} comes after {high or 'HEAD'}; did you "
+            f"mean {high or 'HEAD'}..{low or 'HEAD'}?"
+        )
+    return tip, (start,)
 
 
 def _listed(

@@ -53,6 +53,9 @@ _TYPE = (
 )
 _BOUNDARY = rb"(?i)boundary=\"?([^\";\s]+)"
 _NUMBER = r"(?<!\S)(\d{1,4})/(\d{1,4})(?!\S)"
+_BASE64 = rb"[A-Za-z0-9+/]*={0,2}\Z"
+_MORE_BASE64 = rb"(?=.{0,80}[0-9A-Z+/])[^\s.:@]{24}"
+"""A line that is no word: below base64 it is more of that, damaged."""
 _QUOTE = rb"(?m)^(?:[ \t]*[>|]|[ \t]+)[ >|\t]*(?:diff --git |@@ -\d)"
 _STAT = r"\A (\S.*?) +\| +(\d+)(?: [+-]*)?\s*\Z"
 _BASE = rb"(?m)^base-commit: ([0-9a-f]{40}(?:[0-9a-f]{24})?)\s*$"
@@ -477,20 +480,24 @@ def _of_diffs(words: bytes) -> set[str]:
 def _part(part: Message, data: bytes, title: Text, passed: list[Passed]) -> Text | None:
     """Return the text of a part, whatever its type; None for what is known to be no patch."""
     raw = part.get_payload(decode=False)
-    content = part.get_payload(decode=True)
     body = raw.encode("utf-8", "surrogateescape") if isinstance(raw, str) else b""
     at = data.find(body) if body.strip() else -1
     first = title.first + (data.count(b"\n", 0, at) if at > 0 else 0)
     text = title._replace(first=first)
-    if not isinstance(content, bytes):
-        raise PatchError(f"{text.place(0)}a part of this mail cannot be decoded")
-    kind = _on_one_line(part.get_content_type())
-    encoding = str(part.get("Content-Transfer-Encoding", "7bit")).partition(";")[0].strip().lower()
+    encoding = str(part.get("Content-Transfer-Encoding", "7bit")).partition(";")[0]
+    encoding = encoding.strip('" \t\r\n').lower()
     if encoding not in _ENCODINGS:
         raise PatchError(
             f"{text.place(0)}a part of this mail is encoded as {shortened(encoding)!r}, which is "
             f"unknown; get it anew, raw"
         )
+    if encoding == "quoted-printable":
+        part.replace_header("Content-Transfer-Encoding", encoding)
+    base64 = encoding == "base64" and isinstance(raw, str)
+    content = _from_base64(body, text) if base64 else part.get_payload(decode=True)
+    if not isinstance(content, bytes):
+        raise PatchError(f"{text.place(0)}a part of this mail cannot be decoded")
+    kind = _on_one_line(part.get_content_type())
     charset = _on_one_line(str(part.get_param("charset", "")).lower())
     if charset and kind.startswith("text/"):
         content = _in_ascii(content, charset, text)
@@ -506,12 +513,31 @@ def _part(part: Message, data: bytes, title: Text, passed: list[Passed]) -> Text
             f"{text.place(0)}the attachment {what!r} is no text, and what is in it is not "
             f"known; give the patch itself"
         )
-    plain = content == body and str(part.get("Content-Transfer-Encoding", "")).lower() != "base64"
+    plain = content == body and encoding != "base64"
     if str(part.get_param("format", "")).lower() == "flowed":
         delete = str(part.get_param("delsp", "")).lower() == "yes"
         content = b"".join(_unflowed(b"\n".join(_lines(content)), delete))
         plain = False
     return text._replace(exact=plain and at >= 0, lines=tuple(_lines(content)))
+
+
+def _from_base64(body: bytes, text: Text) -> bytes:
+    """Return what a body stands for; a list may have put plain words below it, as a footer."""
+    import base64
+
+    lines = [line.strip() for line in body.split(b"\n")]
+    end = next((at for at, line in enumerate(lines) if not re.match(_BASE64, line)), len(lines))
+    below = lines[end:]
+    damaged = f"{text.place(0)}the mail is damaged (its base64 is not whole); get it anew, raw"
+    if any(re.match(_MORE_BASE64, line) for line in below):
+        raise PatchError(damaged)
+    try:
+        # What was put together from several pieces has an end for each.
+        pieces = re.findall(rb"[^=]+=*", b"".join(lines[:end]))
+        content = b"".join(base64.b64decode(piece, validate=True) for piece in pieces)
+    except ValueError as error:
+        raise PatchError(damaged) from error
+    return content + b"".join(b"\n" + line for line in below)
 
 
 def _on_one_line(value: str) -> str:
