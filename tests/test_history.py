@@ -506,6 +506,20 @@ def test_history_tells_each_input_when_it_opened_and_closed(repo, capsys, monkey
     assert (la57["open"], la57["since"]) == ([], None)
 
 
+def test_fields_with_one_history_are_told_together(repo, capsys):
+    """What happened alike to an input of several fields stands once, with all of them."""
+    put(repo, tree("vcpu-masks-gap"), "gap")
+    put(repo, tree("role-regs-fixed"), "fixed")
+    assert run(command, "--fields", "all", repo) == 0
+    text = capsys.readouterr().out
+    titles = re.findall(r"^EFER\.LMA \((.*)\)$", text, re.MULTILINE)
+    named = [field for title in titles for field in title.split(", ")]
+    assert len(named) == len(set(named)) and len(titles) < len(named)
+    assert run(command, "--fields", "all", repo, "--format", "json") == 0
+    body = json.loads(capsys.readouterr().out)
+    assert {one["field"] for one in body["inputs"] if one["input"] == "EFER.LMA"} == set(named)
+
+
 def test_a_range_the_wrong_way_round_is_refused(repo, capsys):
     """A range without a commit in it tells nothing of any; one of one commit is what it is."""
     put(repo, tree("demo"), "start")

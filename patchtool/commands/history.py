@@ -247,11 +247,15 @@ def _text(found: History, releases: Mapping[str, str], width: int) -> Iterator[s
     events = _events(found)
     open_ = {(one.field, one.input): one for one in found.open}
     fields = {field for field, name in (*events, *open_) if name}
+    blocks: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for field, name in dict.fromkeys((*events, *open_)):
-        yield _title(field, name, len(fields) > 1)
-        yield from _rows(events.get((field, name), ()), releases, width)
+        body = [*_rows(events.get((field, name), ()), releases, width)]
         if (field, name) in open_:
-            yield from wrapped(_now(open_[field, name]), "  ", "      ", width)
+            body += wrapped(_now(open_[field, name]), "  ", "      ", width)
+        blocks.setdefault((name, tuple(body)), []).append(field)
+    for (name, lines), some in blocks.items():
+        yield from wrapped(_title(some, name, len(fields) > 1), "", "    ", width)
+        yield from lines
         yield ""
     yield f"verdict at the newest commit: {found.verdict}; {_complete(found)}"
     for note in found.notes:
@@ -261,12 +265,14 @@ def _text(found: History, releases: Mapping[str, str], width: int) -> Iterator[s
     yield from legend((*named, *(path for one in found.open for path in one.paths)), width)
 
 
-def _title(field: str, name: str, several: bool) -> str:
+def _title(fields: Sequence[str], name: str, several: bool) -> str:
+    """Return what happened to what: an input, and the fields to which it happened alike."""
     if not name:
         return "as a whole"
+    told = ", ".join(map(safe, fields))
     if name in WRONG.values():
-        return f"{safe(field)}: {name.strip('()')}"
-    return f"{safe(name)} ({safe(field)})" if several else safe(name)
+        return f"{told}: {name.strip('()')}"
+    return f"{safe(name)} ({told})" if several else safe(name)
 
 
 def _rows(events: Sequence[_Event], releases: Mapping[str, str], width: int) -> Iterator[str]:
