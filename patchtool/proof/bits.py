@@ -260,6 +260,31 @@ def symbols(conditions: Iterable[Cond]) -> frozenset[Symbol]:
     return _met(dict.fromkeys(c for c in conditions if isinstance(c, Term)))
 
 
+class Among:
+    """Some symbols, to be looked for in conditions."""
+
+    def __init__(self, some: Iterable[Symbol]) -> None:
+        self._some = frozenset(some)
+        self._mask = 0
+        for one in self._some:
+            self._mask |= one.mask
+
+    def read_by(self, condition: Cond) -> set[Symbol]:
+        """Return those that are in a condition."""
+        todo = [condition] if isinstance(condition, Term) else []
+        seen = set(todo)
+        found: set[Symbol] = set()
+        while todo:
+            here = todo.pop()
+            if isinstance(here, Symbol) and here in self._some:
+                found.add(here)
+            for one in here.args:
+                if one.mask & self._mask and one not in seen:
+                    seen.add(one)
+                    todo.append(one)
+        return found
+
+
 class Substitution:
     """A replacement of terms, outermost first, that remembers what it has replaced."""
 
@@ -478,10 +503,11 @@ Atom = int | Term | tuple[Word, int]
 class Bits:
     """A vector as pieces of (width, atom), least significant first."""
 
-    __slots__ = ("pieces",)
+    __slots__ = ("_symbols", "pieces")
 
     def __init__(self, pieces: tuple[tuple[int, Atom], ...]) -> None:
         self.pieces = pieces
+        self._symbols: frozenset[Symbol] | None = None
 
     @property
     def width(self) -> int:
@@ -505,12 +531,13 @@ class Bits:
 
     @property
     def symbols(self) -> frozenset[Symbol]:
-        """All symbols in the vector."""
-        found: set[Symbol] = set(_met(atom for _, atom in self.pieces if isinstance(atom, Term)))
-        for width, atom in self.pieces:
-            if isinstance(atom, tuple):
-                found.update(atom[0].bit(atom[1] + i) for i in range(width))
-        return frozenset(found)
+        """All symbols in the vector, which keeps them for the next one who asks."""
+        if self._symbols is None:
+            met = _met(atom for _, atom in self.pieces if isinstance(atom, Term))
+            runs = [(width, atom) for width, atom in self.pieces if isinstance(atom, tuple)]
+            bits = (word.bit(low + i) for width, (word, low) in runs for i in range(width))
+            self._symbols = met.union(bits)
+        return self._symbols
 
     def conditions(self) -> list[Cond]:
         """Return the vector bit by bit."""

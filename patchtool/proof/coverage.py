@@ -14,6 +14,7 @@ an element of which a full run stores some bits and keeps others accumulates.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
@@ -192,37 +193,29 @@ class Decision:
     def _told_apart(self) -> list[Row | None]:
         """Return the bits of the field; None for one that skipping does not matter to."""
         full, kept = self.q.full.conditions(), self.q.kept.conditions()
-        old: Sequence[Symbol | None] = self.q.old or [None] * len(full)
-        own = frozenset(self.q.old)
-        mask = 0
-        for one in own:
-            mask |= one.mask
-        clear = bits.Substitution(dict.fromkeys(own, False))
-        replaced = bits.Substitution(dict.fromkeys(own, self._older))
+        own, older = bits.Among(self.q.old), self._older
+        # Bits that are stored alike differ in what was there before, and not once that is one.
+        replaced = bits.Substitution(dict.fromkeys(self.q.old, older))
+        cleared, known = bits.Substitution({older: False}), dict[Term, Cond]()
         found: list[Row | None] = []
-        for value, held, before in zip(full, kept, old, strict=True):
+        for value, held, before in zip(full, kept, self.q.old or [None] * len(full), strict=True):
             if value is held:
                 found.append(None)
                 continue
             stored: Cond = True
             fresh = left = value
-            read: frozenset[Symbol] = frozenset()
-            if isinstance(value, Term) and value.mask & mask:
-                read = value.symbols & own
-            if before in read and before is not None:
-                if len(read) == 1:
-                    fresh, left = clear(value), replaced(value)
-                else:
-                    fresh = bits.substitute(value, {before: False})
-                    left = bits.substitute(value, {before: self._older})
-                stored = bits.negate(bits.dependence(value, before, {}))
+            read = own.read_by(value)
+            if before is not None and before in read:
+                left = (
+                    replaced(value) if len(read) == 1 else bits.substitute(value, {before: older})
+                )
+                stored, fresh = bits.negate(bits.dependence(left, older, known)), cleared(left)
             if stored is False:
                 found.append(None)
-                continue
-            plain = before is not None and held is before
-            found.append(
-                Row(stored, fresh, left, False) if plain else Row(stored, fresh, None, held)
-            )
+            elif before is not None and held is before:
+                found.append(Row(stored, fresh, left, False))
+            else:
+                found.append(Row(stored, fresh, None, held))
         return found
 
     @cached_property
@@ -272,7 +265,8 @@ class Decision:
         """
         found: dict[frozenset[tuple[str, str]], Row] = {}
         for row in rows:
-            units = map(self.unit, bits.symbols([row.stored, row.fresh]) & self.inputs)
+            read = (c.symbols for c in (row.stored, row.fresh) if isinstance(c, Term))
+            units = map(self.unit, frozenset[Symbol]().union(*read) & self.inputs)
             found.setdefault(frozenset((one.name, one.source) for one in units), row)
         return list(found.values())
 
@@ -668,14 +662,20 @@ class Decision:
         What is masked by what is alike in all runs is not what a state stores.
         """
         mine = [row for row in element if row is not None]
-        if len({row.stored for row in mine}) < 2:
+        conditions = Counter(row.stored for row in mine)
+        if len(conditions) < 2:
             return tuple(dict.fromkeys(mine))
-        masks: dict[Symbol, int] = {}
-        for row in mine:
-            for one in bits.symbols([row.stored]):
-                if self.q.runs.is_constant(one):
-                    masks[one] = masks.get(one, 0) + 1
-        alone = bits.Substitution({one: False for one, count in masks.items() if count == 1})
+        masks = Counter[Symbol]()
+        for stored, count in conditions.items():
+            for one in bits.symbols([stored]):
+                masks[one] += count
+        alone = bits.Substitution(
+            {
+                one: False
+                for one, count in masks.items()
+                if count == 1 and self.q.runs.is_constant(one)
+            }
+        )
         return tuple(dict.fromkeys(row._replace(stored=alone(row.stored)) for row in mine))
 
     def _kept_through(self, rows: tuple[Row, ...], partly: Cond) -> Witnessed | None:

@@ -7,7 +7,7 @@ Out: environments, in which the same term means what each of the runs computes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from patchtool.proof import bits
 from patchtool.proof.bdd import RUNS, Manager
@@ -42,7 +42,9 @@ class Runs:
 
         self.stored, self.is_constant, self.is_context = stored, alike, is_context
         self._cut = cut
-        self._cuts: dict[Term, Cond] = {}
+        self._cuts: dict[Term, Word] = {}
+        self._is_cut: dict[Term, bool] = {}
+        self._without = bits.Substitution({})
         self.manager = Manager()
         self.first, self.other = self._inputs(FIRST), self._inputs(SECOND)
         self.second = self._after(self.first, self.other)
@@ -74,28 +76,31 @@ class Runs:
         """
         if isinstance(condition, bool):
             return condition
-        todo, seen = [condition], {condition}
-        found: dict[Term, Cond] = {}
+        todo = [condition]
         while todo:
-            here = todo.pop()
-            if isinstance(here, Symbol):
-                continue
-            known = self._cuts.get(here)
-            if known is None:
-                constant = all(map(self.is_constant, here.symbols))
-                known = self._cuts[here] = here
-                if constant:
-                    word = Word(f"constant!{len(self._cuts)}")
-                    self._cut.add(word)
-                    known = self._cuts[here] = word.bit()
-            if known is not here:
-                found[here] = known
-                continue
-            for one in here.args:
-                if one not in seen:
-                    seen.add(one)
-                    todo.append(one)
-        return bits.substitute(condition, found)
+            here = todo[-1]
+            if here in self._is_cut:
+                todo.pop()
+            elif isinstance(here, Symbol):
+                self._is_cut[here] = self.is_constant(here)
+            elif waiting := [one for one in here.args if one not in self._is_cut]:
+                todo.extend(waiting)
+            else:
+                parts = [self._is_cut[one] for one in here.args]
+                self._is_cut[here] = all(parts)
+                if not all(parts):
+                    self._cut_out(one for one, cut in zip(here.args, parts, strict=True) if cut)
+        if self._is_cut[condition]:
+            self._cut_out([condition])
+        return self._without(condition)
+
+    def _cut_out(self, constants: Iterable[Term]) -> None:
+        """Have terms that are made of constants replaced from now on."""
+        for one in constants:
+            if one.args and one not in self._cuts:
+                word = self._cuts[one] = Word(f"constant!{len(self._cuts)}")
+                self._cut.add(word)
+                self._without.learn(one, word.bit())
 
     def thirds(self) -> tuple[Environment, Environment]:
         """Return a third run on what the first, and on what the other one left."""
