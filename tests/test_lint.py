@@ -403,6 +403,17 @@ def test_an_older_finding_of_the_field_hides_no_new_one(run, name):
     assert told["stale"]["changed"]["function"] == "kvm_calc_mmu_role_ext"
 
 
+def test_every_field_is_judged_where_none_is_named(run):
+    """A bit that another field needs is no less missed than one of a level."""
+    patch = mail(patch_of(MASKS, [(MMU, *WEAKER["dropped"])]))
+    status, out, err = run("-", "--tree", MASKS, "--format", "json", data=patch)
+    assert (status, err) == (1, "")
+    fields = {one["field"] for one in json.loads(out)["findings"] if one["state"] == "new"}
+    assert "pkru_mask" in fields
+    levels = ("--fields", "root_level,shadow_root_level")
+    assert run("-", "--tree", MASKS, *levels, data=patch) == (0, "", "")
+
+
 @pytest.mark.parametrize(
     "edit",
     [
@@ -413,8 +424,7 @@ def test_an_older_finding_of_the_field_hides_no_new_one(run, name):
 def test_older_findings_alone_are_met_with_silence(run, edit):
     """A field that goes on being stale, and keeping old bits, as it did is nothing new."""
     patch = mail(patch_of(MASKS, [(MMU, *edit)]))
-    options = ("-", "--tree", MASKS, "--fields", "pkru_mask")
-    assert run(*options, data=patch) == (0, "", "")
+    assert run("-", "--tree", MASKS, data=patch) == (0, "", "")
 
 
 def test_each_kind_of_finding_is_closed_by_itself(run):

@@ -166,3 +166,92 @@ def test_a_function_that_all_of_kvm_shares(code, is_fine):
     if code:
         files["virt/kvm/kvm_main.c"] = code.encode()
     assert (ept_ad(check(files, ("ept_ad",)))[0] == "covered") is is_fine
+
+
+LMA = b"\t\text.efer_lma = ____is_efer_lma(regs);\n"
+PAE = b"\t\text.cr4_pae = ____is_cr4_pae(regs);\n"
+TDP = ("kvm_init_mmu", "init_kvm_tdp_mmu")
+REFRESH = """void refresh(struct kvm_vcpu *vcpu, bool sure)
+{
+	struct kvm_mmu *mmu = &vcpu->arch.root_mmu;
+
+	%s
+}
+"""
+
+
+def without(assignment, body, field):
+    """Return the result for a field where a role lost a bit, and other code has a function."""
+    text = FIXED[MMU].replace(assignment, b"", 1) + (REFRESH % body).encode()
+    report = check({**FIXED, MMU: text}, (field,))
+    return next(
+        one
+        for context in report.contexts
+        if context.entry[: len(TDP)] == TDP
+        for one in context.fields
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "if (mmu->mmu_role.base.smm)\n\t\tmmu->root_level = 4;",
+        "if (!mmu->mmu_role.base.smm)\n\t\treturn;\n\tmmu->root_level = 4;\n\t"
+        "mmu->mmu_role.base.smm = 1;",
+        "if (is_smm(vcpu) == mmu->mmu_role.base.smm)\n\t\treturn;\n\t"
+        "mmu->root_level = vcpu->arch.hflags & 7;",
+        "if (!mmu->root_level)\n\t\tmmu->root_level = 4;",
+        "mmu->root_level |= mmu->mmu_role.base.smm;",
+    ],
+)
+def test_a_gap_stands_where_other_code_has_nothing_to_do(body):
+    """What may run in between changes nothing in the states of the witness, and that is told."""
+    result = without(LMA, body, "root_level")
+    assert (result.verdict, result.missing) == ("gap", ("EFER.LMA",)), result.reasons
+    assert "refresh() has nothing to do in the states of the witness" in result.assumptions
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "mmu->root_level = 4;",
+        "mmu->root_level = ~mmu->root_level;",
+        "if (!sure)\n\t\tmmu->root_level = 4;",
+        "if (!is_cr0_pg(mmu) || mmu->mmu_role.base.efer_nx || !mmu->mmu_role.base.efer_nx)\n\t\t"
+        "mmu->root_level = 4;",
+        "if (vcpu->arch.efer == unclear(mmu))\n\t\tmmu->root_level = 4;",
+        "if (mmu->mmu_role.ext.valid)\n\t\tmmu->root_level = 4;",
+    ],
+)
+def test_a_gap_is_in_doubt_where_other_code_may_close_it(body):
+    """What always has something to do, or for a reason that the set-up does not know."""
+    result = without(LMA, body, "root_level")
+    assert result.verdict == "unknown"
+    assert any("refresh()" in one.text for one in result.reasons)
+
+
+SAME = """if (!mmu->mmu_role.base.smm)
+		return;
+	if (!is_cr0_pg(mmu))
+		mmu->gva_to_gpa = nonpaging_gva_to_gpa;
+	else if (is_cr4_pae(mmu))
+		mmu->gva_to_gpa = paging64_gva_to_gpa;
+	else
+		mmu->gva_to_gpa = paging32_gva_to_gpa;"""
+
+
+@pytest.mark.parametrize(
+    ("body", "verdict"),
+    [
+        (SAME, "covered"),
+        ("mmu->mmu_role.ext.cr4_pae = 0;\n\t" + SAME, "covered"),
+        ("mmu->mmu_role.ext.cr4_pae = sure;\n\t" + SAME, "unknown"),
+        (SAME.replace("is_cr4_pae(mmu)", "mmu->mmu_role.ext.cr4_pke"), "unknown"),
+        (SAME.replace("= nonpaging", "= ept"), "unknown"),
+        (SAME.replace("= paging64", "= ept"), "covered"),  # no set-up says so
+    ],
+)
+def test_a_bit_that_no_set_up_sets_is_clear_for_others_too(body, verdict):
+    """A field that is made of the role follows it, though a bit of that is never set."""
+    result = without(PAE, body, "gva_to_gpa")
+    assert result.verdict == verdict, result.reasons

@@ -24,14 +24,17 @@ class _Usual:
         return USUAL.name if self._what == "rule" else ",".join(USUAL.fields)
 
 
-def add_question(parser: argparse.ArgumentParser) -> None:
-    """Add which rule to ask, and of which fields."""
+def add_question(parser: argparse.ArgumentParser, every_field: bool = False) -> None:
+    """Add which rule to ask, and of which fields; EVERY_FIELD where nobody says which."""
     for what, value, text in (
         ("rule", "NAME", "the rule to ask; 'patchtool rules' lists them (default: %(usual)s)"),
         ("fields", "NAME[,NAME...]", "the fields to decide, or all (default: %(usual)s)"),
     ):
-        action = parser.add_argument(f"--{what}", metavar=value, help=text)
-        action.usual = _Usual(what)  # type: ignore[attr-defined]
+        every = every_field and what == "fields"
+        action = parser.add_argument(
+            f"--{what}", metavar=value, help=text, default="all" if every else None
+        )
+        action.usual = "all" if every else _Usual(what)  # type: ignore[attr-defined]
 
 
 def asked(arguments: argparse.Namespace) -> tuple[Rule, tuple[str, ...]]:

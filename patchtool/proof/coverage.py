@@ -77,6 +77,8 @@ class Question(NamedTuple):
     unit_of: Callable[[Symbol], Unit]
     carriers: tuple[Carrier, ...]
     roles: tuple[tuple[str, Bits], ...]
+    left_alone: Cond = True
+    """When other code that may run in front of a skip leaves the context as it is."""
     covered_elsewhere: frozenset[Symbol] = frozenset()
     """Inputs that no two runs can differ in without the role being invalidated."""
     hosts: Callable[[frozenset[Symbol]], Sequence[Sequence[Cond]]] = lambda _: ()
@@ -153,7 +155,7 @@ class Decision:
         self._like = like
         self._unit_of: dict[Symbol, Unit] = {}
         q = question
-        read = q.full.symbols | q.kept.symbols | bits.symbols([q.path, q.skips])
+        read = q.full.symbols | q.kept.symbols | bits.symbols([q.path, q.skips, q.left_alone])
         self._bits: list[Row | None] = self._told_apart() if like is None else like._bits
         self._wrong: list[Row] = []
         """Bits that may be stale, among them one for each set of inputs that makes them so."""
@@ -183,6 +185,7 @@ class Decision:
             Under(q.path, runs.first),
             Under(q.path, runs.second),
             Under(q.skips, guard or runs.second),
+            Under(q.left_alone, guard or runs.second),
         ]
 
     @property
@@ -460,7 +463,7 @@ class Decision:
             first, second = self.q.runs.settled(opaque, values)
             found += [
                 Under(self.q.path, first),
-                Under(bits.both(self.q.path, self.q.skips), second),
+                Under(bits.every((self.q.path, self.q.skips, self.q.left_alone)), second),
                 self._stale_in(self._wrong or self._rows, first, second),
             ]
         return found
@@ -909,7 +912,8 @@ class Decision:
         kept, full = self._compared(second)
         legal = all(bits.evaluate(rule, run) for rule in self._rules for run in runs)
         reached = bits.evaluate(self.q.path, runs[0]) and bits.evaluate(self.q.path, second)
-        if not (legal and reached and bits.evaluate(self.q.skips, second)) or kept == full:
+        skips = bits.evaluate(bits.both(self.q.skips, self.q.left_alone), second)
+        if not (legal and reached and skips) or kept == full:
             return None
         role = tuple((name, value.evaluate(second)) for name, value in self.q.roles)
         shown = list(self.field_units)

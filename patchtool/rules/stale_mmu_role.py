@@ -458,6 +458,17 @@ def _decide_field(
 
             strays, by = keeping(terms, decision, member, strays)
             facts.update(f"{one}() stores what a set-up with that role would" for one in by)
+        if answer.verdict == "gap" and not (answer.history or answer.accumulated or spoilt):
+            from patchtool.rules.upkeep import idle
+
+            apart = idle(terms, decision, member, strays)
+            if apart is not None:
+                alone = Decision(apart[0], decision)
+                found = alone.decide()
+                if found.verdict == "gap":
+                    question, decision, answer, strays = apart[0], alone, found, ()
+                    words = "{}() has nothing to do in the states of the witness"
+                    facts.update(map(words.format, apart[1]))
         spoilt += tuple(Reason(one.reason, one.place) for one in strays)
     unread = () if name in DEFAULT_FIELDS else TARGET.unread
     result = terms.result(name, written, decision, answer, spoilt, invalidated, unread)

@@ -18,7 +18,7 @@ from patchtool.c.scan import Definition
 from patchtool.proof import bits
 from patchtool.proof.bdd import Manager
 from patchtool.proof.bits import Claim, Cond, Denied, Symbol, Term, Under
-from patchtool.proof.coverage import Decision
+from patchtool.proof.coverage import Decision, Question
 from patchtool.proof.solver import can_hold
 from patchtool.rules.question import Terms
 from patchtool.world.ledger import Patch
@@ -93,6 +93,87 @@ def keeping(
     return tuple(left), tuple(by)
 
 
+def idle(
+    terms: Terms, decision: Decision, member: tuple[str, ...], strays: tuple[Stray, ...]
+) -> tuple[Question, tuple[str, ...]] | None:
+    """Return the question in which what stores to a field elsewhere does nothing, and its names.
+
+    Between two set-ups such code may run in the state of the second one.  A field is stale
+    all the same where it finds nothing to do then.  None where that is not known.
+    """
+    functions = dict.fromkeys(one for stray in strays for one in stray.by)
+    if not all(stray.by for stray in strays):
+        return None
+    condition: Cond = True
+    try:
+        for one in functions:
+            condition = bits.both(condition, _is_idle(terms, decision, one, member[0]))
+    except _Unfit:
+        return None
+    question = decision.q._replace(left_alone=condition)
+    return question, tuple(dict.fromkeys(one.name for one in functions))
+
+
+def _is_idle(terms: Terms, decision: Decision, function: Definition, name: str) -> Cond:
+    """Return when a function leaves a context as it is, in the words of the set-up."""
+    ran = run(terms.tree, function)
+    names = (name, *(one.member for one in terms.guard.comparisons))
+    bases = () if ran is None else dict.fromkeys(b for one in names for b in bases_of(ran, one))
+    holder = _holder(terms, decision.q.old[0])
+    if ran is None or not bases or holder is None:
+        raise _Unfit
+    before, after = _Held(ran, changed=False), _Held(ran, changed=True)
+    found: Cond = True
+    for base in bases:
+        kept: dict[Cond, None] = {}
+        for loc, value in ran.memory.items():
+            if not loc.within(base):
+                continue
+            if not isinstance(value, Int):
+                raise _Unfit
+            for at in range(value.bits.width):
+                kept[_is_kept_as(after.bit(loc, at), before.bit(loc, at))] = None
+        idle = bits.every(kept)
+        known: dict[Term, Cond] = {}
+        for one in bits.symbols([idle]):
+            about = one.word.about
+            if isinstance(about, Loc) and about.within(base):
+                about = Loc(holder.root, (*holder.path, *about.path[len(base.path) :]))
+            if not isinstance(about, (Loc, Fact)) or about not in terms.out.words:
+                raise _Unfit
+            known[one] = terms.out.word(about).bit(one.position)
+        found = bits.both(found, bits.substitute(idle, known))
+    return found
+
+
+def _is_kept_as(now: Cond, was: Cond) -> Cond:
+    """Return when a bit is what it was: where the term for it comes down to that one."""
+    if now is was:
+        return True
+    if not isinstance(now, Term):
+        return False
+    if now.op == "ite":
+        ways = [_is_kept_as(one, was) for one in now.args[1:]]
+        return bits.choose_cond(now.args[0], ways[0], ways[1])
+    joined, is_and = (now, True) if now.op == "and" else (now.args[0] if now.args else now, False)
+    if joined.op != "and":
+        return False
+    parts = [one if is_and else bits.negate(one) for one in joined.args]
+    ways = [
+        bits.both(other if is_and else bits.negate(other), _is_kept_as(one, was))
+        for one, other in (parts, reversed(parts))
+    ]
+    return bits.either(ways[0], ways[1])
+
+
+def _holder(terms: Terms, symbol: Symbol) -> Loc | None:
+    """Return the context that a bit of the field belongs to."""
+    about = symbol.word.about
+    if not isinstance(about, Loc):
+        return None
+    return next((one for one in terms.contexts if about.within(one)), None)
+
+
 def _places(terms: Terms, decision: Decision) -> dict[Term, _Bit] | None:
     """Return where in the roles a full run stores the bits that the field is made of."""
     found: dict[Term, _Bit] = {}
@@ -127,10 +208,7 @@ def _rows(terms: Terms, decision: Decision) -> Iterator[_Row]:
     for symbol, row in zip(decision.q.old, decision.told_apart, strict=True):
         if row is None:
             continue
-        about = symbol.word.about
-        holder = next(
-            (c for c in terms.contexts if isinstance(about, Loc) and about.within(c)), None
-        )
+        about, holder = symbol.word.about, _holder(terms, symbol)
         if holder is None or not isinstance(about, Loc):
             raise _Unfit
         yield _Row(about.path[len(holder.path) :], symbol.position, row.stored, row.fresh)
@@ -190,8 +268,11 @@ def _is_in_step(
     for base in bases:
         if not _is_told_apart(terms, ran, base, stored):
             return False
-        before = _in_step_at(terms, decision, ran, base, rows, places, changed=False)
-        after = _in_step_at(terms, decision, ran, base, rows, places, changed=True)
+        settled = bits.Substitution(_settled(terms, decision, ran, base))
+        before, after = (
+            list(map(settled, _in_step_at(terms, decision, ran, base, rows, places, changed)))
+            for changed in (False, True)
+        )
         pairs = dict.fromkeys(zip(before, after, strict=True))
         known, manager = terms.tree.following, Manager()
         for then, now in pairs:
@@ -202,6 +283,31 @@ def _is_in_step(
         if left and can_hold(claims) is not False:
             return False
     return bool(bases)
+
+
+def _settled(terms: Terms, decision: Decision, ran: Lowered, base: Loc) -> dict[Term, Cond]:
+    """Return bits of roles that are the same in all runs that skip, where this run leaves them.
+
+    Nobody else stores to them but a full set-up, which stores the field as well.
+    """
+    stored = frozenset(bit for patch in terms.patches for bit in terms.touched(patch))
+    after, ours = _Held(ran, changed=True), _holder(terms, decision.q.old[0])
+    found: dict[Term, Cond] = {}
+    for cell, value in decision.q.runs.demanded(decision.q.skips).items():
+        about, holder = cell.word.about, _holder(terms, cell)
+        if (
+            not isinstance(value, bool)
+            or not isinstance(about, Loc)
+            or holder != ours
+            or not holder
+        ):
+            continue
+        path = about.path[len(holder.path) :]
+        here = Loc(base.root, (*base.path, *path))
+        was = ran.word(here).bit(cell.position)
+        if (path[0], cell.position) not in stored and after.bit(here, cell.position) is was:
+            found[was] = value
+    return found
 
 
 def _are_apart(terms: Terms, bases: list[Loc]) -> bool:

@@ -128,7 +128,7 @@ class Lowering(Statements):
     def _given_up(self, place: Place, what: str) -> Lowered:
         """Return a run of which nothing is decided, so that nobody looks at what it built."""
         entry = self.out.start
-        out = Lowered(entry)
+        out = Lowered(entry, self._function_numbers)
         out.given_up = True
         out.consulted = self.out.consulted
         out.troubles.append(Trouble(place, f"{entry.name}() {what}", True))

@@ -116,10 +116,14 @@ BY_MORE = "a branch depends on {} by more than a comparison"
 
 
 class Lowered:
-    """What one run of an entry function amounts to."""
+    """What one run of an entry function amounts to.
 
-    def __init__(self, start: Definition) -> None:
+    ADDRESSES are shared by the runs of one tree, so that values of two can be compared.
+    """
+
+    def __init__(self, start: Definition, addresses: dict[str, int]) -> None:
         self.start = start
+        self._addresses = addresses
         self.given_up = False
         """Whether the run took more work than it may, so that it says nothing."""
         self.memory: dict[Loc, Value] = {}
@@ -138,14 +142,14 @@ class Lowered:
         """What a pointer of the surroundings points to, by the name of the root."""
         self.consulted: set[Consulted] = set()
         self.functions: dict[int, str] = {}
+        """The functions whose addresses were met, by what stands for those."""
         self.types: dict[Loc, CType] = {}
 
     def address(self, function: str) -> int:
         """Return the number that stands for the address of a function, one for each name."""
-        known = next((n for n, name in self.functions.items() if name == function), None)
-        if known is None:
-            known = FUNCTION_BASE + 16 * (len(self.functions) + 1)
-            self.functions[known] = function
+        number = FUNCTION_BASE + 16 * (len(self._addresses) + 1)
+        known = self._addresses.setdefault(function, number)
+        self.functions[known] = function
         return known
 
     def word(self, about: Loc | Fact) -> Word:

@@ -85,6 +85,7 @@ class Storage:
         self._expanding: set[tuple[str, str, int]] = set()
         self._constants: dict[tuple[str, str], tuple[Int, frozenset[Consulted]]] = {}
         self._tristates: dict[str, bool] = {}
+        self._function_numbers: dict[str, int] = {}
         self._undefined: dict[str, frozenset[str]] = {}
         self._suspected: set[tuple[str, ...]] = set()
         """Members used on both sides of a passed-over call that may set them: then unknown."""
@@ -93,7 +94,7 @@ class Storage:
 
     def _begin(self, entry: Definition) -> None:
         """Forget the last run."""
-        self.out = Lowered(entry)
+        self.out = Lowered(entry, self._function_numbers)
         self._steps = 0
         self._most_steps = MAX_STEPS
         self._frames: list[Frame] = []
