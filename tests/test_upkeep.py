@@ -255,3 +255,52 @@ def test_a_bit_that_no_set_up_sets_is_clear_for_others_too(body, verdict):
     """A field that is made of the role follows it, though a bit of that is never set."""
     result = without(PAE, body, "gva_to_gpa")
     assert result.verdict == verdict, result.reasons
+
+
+HELPER = b"""static void paging64(struct kvm_mmu *context)
+{
+	context->gva_to_gpa = paging64_gva_to_gpa;
+}
+
+"""
+PASTED = """#define SET(n, mmu) paging##n(mmu)
+void other(struct kvm_mmu *mmu)
+{
+	SET(64, mmu);
+}
+"""
+LONG = b"\telse if (is_cr4_pae(context))\n\t\tcontext->gva_to_gpa = paging64_gva_to_gpa;\n"
+
+
+@pytest.mark.parametrize(
+    ("call", "more", "verdict"),
+    [
+        ("paging64(context);", "", "covered"),
+        ("{ paging64(context); }", "", "covered"),
+        (
+            "paging64(context);",
+            "void other(struct kvm_mmu *mmu)\n{\n\tpaging64(mmu);\n}\n",
+            "unknown",
+        ),
+        ("paging64(context);", "void (*const set)(struct kvm_mmu *) = paging64;\n", "unknown"),
+        ("paging64(context);", PASTED, "unknown"),
+        (
+            "paging64(context);\n\telse if (vcpu->arch.hflags)\n\t\tpaging64(context);",
+            "",
+            "gap",
+        ),
+        ("(vcpu->arch.hflags ? paging64 : paging64)(context);", "", "covered"),
+    ],
+)
+def test_what_is_called_only_where_no_run_comes(call, more, verdict):
+    """A branch that no set-up takes stores nothing, whatever function it calls."""
+    text = (
+        FIXED[MMU]
+        .replace(PAE, b"", 1)
+        .replace(b"static void init_kvm_tdp_mmu", HELPER + b"static void init_kvm_tdp_mmu", 1)
+    )
+    head, _, tail = text.partition(LONG)
+    text = head + f"\telse if (is_cr4_pae(context))\n\t\t{call}\n".encode() + tail + more.encode()
+    report = check({**FIXED, MMU: text}, ("gva_to_gpa",))
+    found = [one for c in report.contexts if c.entry[:2] == TDP for one in c.fields]
+    assert [one.verdict for one in found] == [verdict], report.unknowns

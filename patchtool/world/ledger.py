@@ -15,8 +15,10 @@ from functools import cached_property
 from typing import NamedTuple
 
 from patchtool.c import syntax
+from patchtool.c.index import is_static
 from patchtool.c.lower import Lowered
-from patchtool.c.scan import Definition
+from patchtool.c.lower.records import Point
+from patchtool.c.scan import Definition, FileIndex, places, strip_comments
 from patchtool.model import Account, Place
 from patchtool.world.entries import Tree
 from patchtool.world.holders import Holders
@@ -253,7 +255,53 @@ class Ledger:
                 return None
             name, place = known
             return f", and {name}() uses it outside of the set-ups ({place.file}:{place.line})"
+        if self._is_never_called(function):
+            return None
         return f" in {function.name}(), which is no part of a set-up that was decided"
+
+    def _is_never_called(self, function: Definition) -> bool:
+        """Tell whether a function is named only in branches that no run of a set-up takes."""
+        if not is_static(function) or not function.file.endswith(".c"):
+            return False
+        callers = dict.fromkeys(user for _, user in self._users(function))
+        pasting = self._tree.pasting
+        names = frozenset((function.name,))
+        return bool(callers) and not (
+            any(user is None or not self._never_calls(user, function) for user in callers)
+            or any(pasting.uses(names))
+            or any(pasting.parts(names))
+        )
+
+    def _never_calls(self, user: Definition, function: Definition) -> bool:
+        """Tell whether runs went through a function and took none of its branches with a name."""
+        file = self._tree.index.file(user.file)
+        return (
+            file is not None
+            and user.kind == "function"
+            and self.is_executed(user)
+            and self._called_outside(user) is None
+            and all(
+                self._is_never_run(file, user.start + at)
+                for at in places(strip_comments(user.text), function.name.encode())
+            )
+        )
+
+    def _is_never_run(self, file: FileIndex, at: int) -> bool:
+        """Tell whether text stands in a branch that runs came to and did not take."""
+        here = file.line(at), at - file.data.rfind(b"\n", 0, at)
+        return any(
+            path == file.path and start <= here < end and not is_run
+            for (path, start, end), is_run in self._branches.items()
+        )
+
+    @cached_property
+    def _branches(self) -> dict[tuple[str, Point, Point], bool]:
+        """The branches that runs came to, and whether one of them took it."""
+        found: dict[tuple[str, Point, Point], bool] = {}
+        for lowered in self._runs:
+            for where, is_run in lowered.branches.items():
+                found[where] = found.get(where, False) or is_run
+        return found
 
     def _outsiders(self, function: Definition) -> tuple[Definition, ...]:
         """Return all functions outside of the runs that come to one, none if not known."""

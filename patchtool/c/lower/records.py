@@ -16,6 +16,8 @@ from patchtool.c.syntax import Node
 from patchtool.model import Consulted, Place
 from patchtool.proof.bits import Bits, Cond, Symbol, Word
 
+Point = tuple[int, int]
+"""A line and a column of a file, both from 1."""
 FUNCTION_BASE = 0xFFFF_8000_0000_0000
 
 
@@ -144,6 +146,9 @@ class Lowered:
         self.functions: dict[int, str] = {}
         """The functions whose addresses were met, by what stands for those."""
         self.types: dict[Loc, CType] = {}
+        self.branches: dict[tuple[str, Point, Point], bool] = {}
+        """The branches of if statements, each from its start to its end in a file, and whether
+        it was ever gone through."""
 
     def address(self, function: str) -> int:
         """Return the number that stands for the address of a function, one for each name."""

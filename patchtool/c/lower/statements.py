@@ -303,6 +303,8 @@ class Statements(Calls):
         if alternative is not None and alternative.type == "else_clause":
             named = [n for n in alternative.named_children if n.type != "comment"]
             alternative = named[0] if named else None
+        self._met_branch(consequence, condition is not False)
+        self._met_branch(alternative, condition is not True)
         if condition is True:
             return self._statement(consequence, state)
         if condition is False:
@@ -316,6 +318,16 @@ class Statements(Calls):
         merged = self._merge(live)
         state.become(merged)
         return state
+
+    def _met_branch(self, node: Node | None, is_run: bool) -> None:
+        """Note whether a branch is gone through; text that a macro expands to has no place."""
+        unit = self._units[-1]
+        if node is not None and not unit.fixed:
+            start, end = (
+                (unit.line + row, column + 1) for row, column in (node.start_point, node.end_point)
+            )
+            where = unit.file, start, end
+            self.out.branches[where] = self.out.branches.get(where, False) or is_run
 
     def _return(self, node: Node, state: State) -> State | None:
         values = [n for n in node.named_children if n.type != "comment"]
