@@ -101,3 +101,15 @@
   function: [(field_expression) (call_expression)]
   arguments: (argument_list
     (_) @read))
+
+; memcpy(&copy, &mmu->cpu_role, sizeof(copy)), copy_to_user(address, &mmu->cpu_role, size)
+(call_expression
+  function: (identifier) @callee
+  (#any-of? @callee "memcpy" "__builtin_memcpy" "memmove" "copy_to_user" "__copy_to_user")
+  arguments: (argument_list
+    .
+    (_)
+    .
+    (pointer_expression
+      operator: "&"
+      argument: (_) @read)))

@@ -44,3 +44,11 @@
     (pointer_expression
       operator: "&"
       argument: (_) @read)))
+
+; put_user(mmu->root_level, address): what stands first is read
+(call_expression
+  function: (identifier) @callee
+  (#any-of? @callee "put_user" "__put_user")
+  arguments: (argument_list
+    .
+    (_) @read))

@@ -44,6 +44,9 @@ READS = (
     "trace_set_up({});",
     'pr_debug("%d\\n", {});',
     'snprintf(buffer, 8, "%d", {});',
+    "put_user({}, address);",
+    "memcpy(&x, &{}, sizeof(x));",
+    "copy_to_user(address, &{}, 1);",
     "x = TWICE({});",
     "x = IGNORED({});",
 )

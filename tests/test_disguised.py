@@ -102,6 +102,11 @@ STALE = {
         ahead('\tasm goto("jmp %l0" : : : : trim);\n\tgoto keep;\ntrim:\n'
               "\tnew_role.ext.word = 1;\nkeep:\n")],
     "length of an array": [ahead("\t(void)sizeof(int[new_role.ext.word = 1]);\n")],
+    "copy into a role": [
+        (OTHER, "", DEVIL % "copy_from_user(&vcpu->arch.mmu->mmu_role, buffer, 8);")],
+    "copy by a macro of its own": [
+        (OTHER, "", "#define memcpy(to, from, size) ((from)->word = 0)\n"
+         + DEVIL % "memcpy(&n, &vcpu->arch.mmu->mmu_role.base, 4);")],
     "key of its own above": [NOTE, reset(
         "if (vcpu->arch.note == vcpu->arch.cr4)\n\t\treturn;\n"
         "\tvcpu->arch.note = vcpu->arch.cr4;")],
@@ -124,6 +129,9 @@ def test_nothing_of_it_is_clean(name):
 
 
 FINE = {
+    "what only copies from a role": [
+        (OTHER, "", DEVIL % "copy_to_user(buffer, &vcpu->arch.mmu->mmu_role, 8);\n"
+                            "\tput_user(vcpu->arch.mmu->root_level, level);")],
     "a member that others store": [
         reset("if (vcpu->arch.hflags == vcpu->arch.cr4)\n\t\treturn;\n"
               "\tvcpu->arch.hflags = vcpu->arch.cr4;"),

@@ -795,7 +795,7 @@ class _Site:
                         if here not in found.get(use, ()):
                             continue
                         callee = found.get("callee", [None])[0]
-                        if question == "reading_macro":
+                        if question == "reading_macro" or (use == "read" and callee is not None):
                             if callee is None or self._has_own(text(callee)):
                                 continue
                         elif use == "argument" and self._is_reading(outer, here):

@@ -142,10 +142,13 @@ def initialisers(index: Index, roles: Roles) -> list[Definition]:
 
 
 def _stores_role(index: Index, definition: Definition, roles: Roles, names: set[str]) -> bool:
-    """Tell whether a function stores a role, or a whole word of one."""
+    """Tell whether a function stores a role, or a whole word of one; zero only clears it."""
     pointers = dict(_POINTED.findall(definition.text.decode("utf-8", "replace")))
     for match in syntax.matches("role_store", index.node(definition)):
         for target in match.get("role.target", ()):
+            value = target.parent.child_by_field_name("right") if target.parent else None
+            if value is not None and re.fullmatch(r"0(?:[uU]?[lL]{0,2})", syntax.text(value)):
+                continue
             words = re.findall(r"\w+", syntax.text(target))
             if words and words[0] in pointers:
                 words[:1] = re.findall(r"\w+", pointers[words[0]])

@@ -160,6 +160,15 @@ REFACTORINGS = {
     "invalidation by a literal": [
         ("void kvm_init_mmu(", "void kvm_mmu_after_set_cpuid(struct kvm_vcpu *vcpu)\n{\n"
          "\tvcpu->arch.root_mmu.mmu_role = (union kvm_mmu_role){};\n}\n\nvoid kvm_init_mmu(")],
+    "invalidation by zero": [
+        ("void kvm_init_mmu(", "void kvm_mmu_after_set_cpuid(struct kvm_vcpu *vcpu)\n{\n"
+         "\tvcpu->arch.root_mmu.mmu_role.as_u64 = 0;\n\tkvm_init_mmu(vcpu);\n}\n\n"
+         "void kvm_init_mmu("), ("void kvm_init_mmu(", "void kvm_init_mmu(struct kvm_vcpu *);\n\n"
+         "void kvm_init_mmu(")],
+    "reader that copies": [
+        ("void kvm_init_mmu(", "u64 kvm_mmu_key(struct kvm_vcpu *vcpu)\n{\n\tu64 key;\n\n"
+         "\tmemcpy(&key, &vcpu->arch.root_mmu.mmu_role, sizeof(key));\n"
+         "\treturn key;\n}\n\nvoid kvm_init_mmu(")],
     "re-initialisation of the whole": [
         ("void kvm_init_mmu(", "void kvm_mmu_create(struct kvm_vcpu *vcpu)\n{\n"
          "\tmemset(&vcpu->arch.root_mmu, 0, sizeof(vcpu->arch.root_mmu));\n}\n\n"
