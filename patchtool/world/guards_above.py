@@ -114,7 +114,11 @@ class _Keys:
             if self._ledger.is_executed(caller):
                 continue
             words = caller.text.translate(WORDS).decode("utf-8", "replace").split()
-            asked = {one for one in _stored_in(caller) if one.encode() in declared}
+            asked = {
+                one
+                for one in _stored_in(caller)
+                if one.encode() in declared and _is_read(caller, one)
+            }
             asked = set(filter(self.is_own, asked | self.left.intersection(words)))
             if not asked:
                 continue
@@ -124,6 +128,12 @@ class _Keys:
                     place = Place(caller.file, caller.line, 1, caller.name)
                     reason = f"{one}, which is kept for set-ups alone, decides whether {callee}()"
                     yield Trouble(place, f"{reason} is called", False)
+
+
+def _is_read(function: Definition, member: str) -> bool:
+    """Tell whether a function does more with a member than to store to it."""
+    read = rb"(?:->|\.)\s*%s\b(?!\s*=(?!=))" % member.encode()
+    return re.search(read, function.text) is not None
 
 
 def _stored_in(function: Definition) -> frozenset[str]:
