@@ -4,7 +4,8 @@
 In: a field that is made of bits of the roles alone, and stores to those.  Out: the stores whose
 function, run by itself, leaves the field as a set-up with the changed role would.  Such a
 store takes nothing from a proof: where the field has been in step before, it still is, and a
-run that skips has those bits of the role.
+run that skips has those bits of the role.  It takes nothing from a gap either, in states in
+which it finds nothing to do.
 """
 
 from __future__ import annotations
