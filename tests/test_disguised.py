@@ -102,6 +102,11 @@ STALE = {
         ahead('\tasm goto("jmp %l0" : : : : trim);\n\tgoto keep;\ntrim:\n'
               "\tnew_role.ext.word = 1;\nkeep:\n")],
     "length of an array": [ahead("\t(void)sizeof(int[new_role.ext.word = 1]);\n")],
+    "fill beyond a member": [
+        (OTHER, "", DEVIL % "memset(&vcpu->arch.mmu->gva_to_gpa, 0, n);")],
+    "copy beyond a member": [
+        (OTHER, "", DEVIL % "struct kvm_mmu *mmu = vcpu->arch.mmu;\n\n"
+                            "\tmemcpy(&mmu->gva_to_gpa, buffer, sizeof(*mmu));")],
     "copy into a role": [
         (OTHER, "", DEVIL % "copy_from_user(&vcpu->arch.mmu->mmu_role, buffer, 8);")],
     "copy by a macro of its own": [
@@ -129,6 +134,9 @@ def test_nothing_of_it_is_clean(name):
 
 
 FINE = {
+    "fill of a member": [
+        (OTHER, "", DEVIL % "memset(&vcpu->arch.mmu->gva_to_gpa, 0,\n"
+                            "\t       sizeof(vcpu->arch.mmu->gva_to_gpa));")],
     "what only copies from a role": [
         (OTHER, "", DEVIL % "copy_to_user(buffer, &vcpu->arch.mmu->mmu_role, 8);\n"
                             "\tput_user(vcpu->arch.mmu->root_level, level);")],
