@@ -72,9 +72,9 @@ ASKED = (
     ("lint, elsewhere", "argparse alone", 2.0),
     ("lint, another header", "argparse alone", 4.0),
     ("lint --staged, elsewhere", "argparse alone", 4.0),
-    ("lint, mmu.c", "check", 1.5),
-    ("lint, new gap", "check", 1.5),
-    ("lint, 30 patches", "check", 4.0),
+    ("lint, mmu.c", "check --fields all", 1.3),
+    ("lint, new gap", "check --fields all", 1.5),
+    ("lint, 30 patches", "check --fields all", 4.0),
 )
 """What a command may take, as so many times something else."""
 

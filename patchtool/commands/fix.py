@@ -79,7 +79,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     blame = parser.add_mutually_exclusive_group()
     blame.add_argument("--fixes", metavar="SHA", help="the commit that the patches fix")
     blame.add_argument("--no-fixes", action="store_true", help="leave out Fixes and Cc: stable")
-    add("--recipients", action="store_true", help=f"run the tree's {_MAINTAINERS}: whom to write to")
+    add(
+        "--recipients", action="store_true", help=f"run the tree's {_MAINTAINERS}: whom to write to"
+    )
     add("--build", action="store_true", help="compile the changed tree too, by its own make (slow)")
     add("--selftest", action="store_true", help="add a patch with a KVM selftest to the series")
     add("--kernel", metavar="BZIMAGE", help="run the reproducer on a kernel and tell what it saw")

@@ -263,8 +263,8 @@ class _Series:
     def _base(self, source: Source, after: _Decided) -> _Decided:
         """Decide a tree to tell what is new after it, and no more of it than that takes.
 
-        The ways with a gap are those that matter, as long as they are there before, too;
-        one that is not may have had another name.
+        The ways and fields with a gap are those that matter, as long as they are there before,
+        too; one that is not may have had another name.
         """
         report = after.report
         if self._everything or report.verdict != "gap" or _open(report) or report.remarks:
@@ -274,19 +274,22 @@ class _Series:
         wrong = {one.entry for one in report.contexts if one.verdict != "covered"}
         clean = {one.entry for one in report.contexts} - wrong
         gaps = {key for key, one in _results(report).items() if one.verdict == "gap"}
-        before = self._decide(source, Ways(frozenset(wrong), frozenset(clean)))
+        open_ = {one.name for c in report.contexts for one in c.fields if one.verdict != "covered"}
+        before = self._decide(source, Ways(frozenset(wrong), frozenset(clean)), sorted(open_))
         return before if gaps <= _results(before.report).keys() else self._decide(source)
 
-    def _decide(self, source: Source, ways: Ways | None = None) -> _Decided:
+    def _decide(
+        self, source: Source, ways: Ways | None = None, fields: Sequence[str] = ()
+    ) -> _Decided:
         from patchtool.aside import in_a_copy
         from patchtool.history.lens import Recorder
         from patchtool.lint.suppress import checked
 
-        known = self._index
+        known, asked = self._index, tuple(fields) or self._fields
         report, index = checked(
             source,
             self._rule,
-            self._fields,
+            asked,
             lambda one, target: Recorder(one, target, known),
             ways,
             in_a_copy(source.alone),
@@ -296,7 +299,7 @@ class _Series:
         # A commit is not to blame for what lies on top of it.
         edited = source.kind.endswith("with edits")
         report = report._replace(tree=self._label, rev=None if edited else report.rev)
-        return _Decided(report, source, index, self._rule, self._fields)
+        return _Decided(report, source, index, self._rule, asked)
 
     def _touches(self, after: _Decided, step: Step) -> bool:
         """Tell whether a step changes a function that the verdict after it rests on.
