@@ -104,6 +104,8 @@ STALE = {
     "length of an array": [ahead("\t(void)sizeof(int[new_role.ext.word = 1]);\n")],
     "fill beyond a member": [
         (OTHER, "", DEVIL % "memset(&vcpu->arch.mmu->gva_to_gpa, 0, n);")],
+    "fill by a number that is too large": [
+        (OTHER, "", DEVIL % "memset(&vcpu->arch.mmu->gva_to_gpa, 0, 17);")],
     "copy beyond a member": [
         (OTHER, "", DEVIL % "struct kvm_mmu *mmu = vcpu->arch.mmu;\n\n"
                             "\tmemcpy(&mmu->gva_to_gpa, buffer, sizeof(*mmu));")],
@@ -137,6 +139,8 @@ FINE = {
     "fill of a member": [
         (OTHER, "", DEVIL % "memset(&vcpu->arch.mmu->gva_to_gpa, 0,\n"
                             "\t       sizeof(vcpu->arch.mmu->gva_to_gpa));")],
+    "fill of a member by a number": [
+        (OTHER, "", DEVIL % "memset(&vcpu->arch.mmu->ept_ad, 0, 1);")],
     "what only copies from a role": [
         (OTHER, "", DEVIL % "copy_to_user(buffer, &vcpu->arch.mmu->mmu_role, 8);\n"
                             "\tput_user(vcpu->arch.mmu->root_level, level);")],
