@@ -31,13 +31,14 @@ from patchtool.model import (
     worst,
 )
 from patchtool.proof import bits
-from patchtool.proof.coverage import Decision, Question, Unit
-from patchtool.rules.question import Element, Invalidated, Terms, cell_of
+from patchtool.proof.coverage import Question
+from patchtool.rules.field import Field, decide
+from patchtool.rules.question import Terms, cell_of
 from patchtool.rules.table import STALE_MMU_ROLE
 from patchtool.world.completeness import doubts, garbled_functions, missing_pieces, unreached
 from patchtool.world.entries import Path, Tree, Ways, context_name, find_paths
 from patchtool.world.guards_above import guards_above
-from patchtool.world.ledger import Ledger, Patch, prepare, tell
+from patchtool.world.ledger import Ledger, prepare, tell
 from patchtool.world.rivals import accounting, rival_entries
 from patchtool.world.roles import (
     Roles,
@@ -312,9 +313,9 @@ def _decide(
             seen.append(Seen(context_name(context), name, member, place, is_stored, where))
             bits.allow(MAX_TERMS)
             try:
-                result, question = _decide_field(
-                    terms, name, context, record, member, ledger is not None
-                )
+                field = Field(name, context, record, member)
+                unread = () if name in DEFAULT_FIELDS else TARGET.unread
+                result, question = decide(terms, field, unread, ledger is not None)
             except bits.Outgrown:
                 reason = Reason(f"what is computed for {name} outgrows {MAX_TERMS:,} terms")
                 result, question = FieldResult(name, name, "unknown", reasons=(reason,)), None
@@ -365,136 +366,6 @@ def _holders(roles: Roles, guard: Guard) -> list[tuple[Loc, RecordType, str]]:
                     comparison.context, (comparison.context, roles.contexts[name], name)
                 )
     return list(found.values())
-
-
-def _decide_field(
-    terms: Terms,
-    name: str,
-    context: Loc,
-    record: RecordType,
-    member: tuple[str, ...],
-    carriers: bool,
-) -> tuple[FieldResult | None, Question | None]:
-    """Decide one field and return what was asked; nothing where no run of this path stores it."""
-    path = terms.path
-    written = ".".join(member)
-    terms.begin()
-    elements = terms.elements(context, record, member)
-    if elements is None:
-        reason = Reason(f"the value of {written} is no number")
-        return FieldResult(name, written, "unknown", reasons=(reason,)), None
-    elements = [one for one in elements if path.guard.symbol in one.value.symbols]
-    if not elements:
-        return None, None
-    polarity = path.guard.skips
-    if polarity is None:
-        reason = Reason("which side of the comparison skips depends on more than the roles")
-        return FieldResult(name, written, "unknown", reasons=(reason,)), None
-    spoilt = terms.spoilt(context, member)
-    question = terms.question(elements, polarity)
-    start = bits.from_conditions(question.old)
-    if question.full.identical(start) and question.kept.identical(start) and not spoilt:
-        return None, None
-    absent = terms.absent(question)
-    if absent:
-        return FieldResult(name, written, "unknown", reasons=absent), None
-    strays, hosts = terms.strays(context, member)
-    decision = Decision(question)
-    known = terms.invalidated(decision.units(decision.loose)) if decision.is_mostly_role else {}
-    if known:  # then what is left may be bits of the roles and constants alone
-        equal = frozenset(bit for one in known.values() for bit in one.bits)
-        if decision.loose <= equal:
-            question = question._replace(covered_elsewhere=equal)
-            decision = Decision(question, decision)
-        else:
-            known = {}
-    answer = decision.decide(carriers)
-    if answer.verdict == "covered" and not terms.compares(context, record, member):
-        unclear = decision.unclear
-        if unclear:
-            answer = answer._replace(verdict="unknown", leaning=unclear)
-    invalidated: dict[Unit, Invalidated] = known
-    if answer.verdict == "gap" and not answer.history and answer.missing_units:
-        invalidated = terms.invalidated(answer.missing_units)
-        if invalidated:
-            equal = frozenset(bit for one in invalidated.values() for bit in one.bits)
-            question = question._replace(covered_elsewhere=equal)
-            decision = Decision(question, decision)
-            answer = decision.decide()
-    if answer.verdict == "gap" and not answer.history:
-        doubtful = terms.unclear(answer.missing_units)
-        if doubtful:  # is there a gap without them?
-            equal = frozenset(bit for unit in doubtful for bit in terms.bits_of(unit))
-            question = question._replace(covered_elsewhere=question.covered_elsewhere | equal)
-            decision = Decision(question)
-            answer = decision.decide()
-            spoilt += tuple(doubtful.values()) if answer.verdict == "covered" else ()
-    kept: tuple[Patch, ...] = ()
-    if answer.verdict == "covered" and terms.patches:
-        from patchtool.rules.upkeep import disturbing
-
-        patches, kept = disturbing(terms, decision, terms.patches)
-        patched = terms.question(elements, polarity, patches) if patches else question
-        patched = patched._replace(covered_elsewhere=question.covered_elsewhere)
-        again = Decision(patched).decide(carriers=False) if patches else answer
-        if again.verdict == "covered":
-            question = patched
-        elif again.verdict == "gap":  # it takes what other code stores to a role
-            spoilt += _blamed(terms, question, elements, polarity, patches)
-        else:
-            answer = again
-    if answer.verdict == "covered":
-        spoilt += terms.restless(question)
-    words = "{}() keeps {} in step with {}"
-    facts = {
-        words.format(one.place.function, written, ".".join((one.role, *one.below)))
-        for one in kept
-        if one.value is None
-    }
-    facts.update(hosts)
-    if strays:
-        if answer.verdict == "covered" and not spoilt:
-            from patchtool.rules.upkeep import keeping
-
-            strays, by = keeping(terms, decision, member, strays)
-            facts.update(f"{one}() stores what a set-up with that role would" for one in by)
-        if answer.verdict == "gap" and not (answer.history or answer.accumulated or spoilt):
-            from patchtool.rules.upkeep import idle
-
-            apart = idle(terms, decision, member, strays)
-            if apart is not None:
-                alone = Decision(apart[0], decision)
-                found = alone.decide()
-                if found.verdict == "gap":
-                    question, decision, answer, strays = apart[0], alone, found, ()
-                    words = "{}() has nothing to do in the states of the witness"
-                    facts.update(map(words.format, apart[1]))
-        spoilt += tuple(Reason(one.reason, one.place) for one in strays)
-    unread = () if name in DEFAULT_FIELDS else TARGET.unread
-    result = terms.result(name, written, decision, answer, spoilt, invalidated, unread)
-    if facts:
-        result = result._replace(assumptions=tuple(sorted({*result.assumptions, *facts})))
-    return result, question
-
-
-def _blamed(
-    terms: Terms,
-    question: Question,
-    elements: list[Element],
-    polarity: bool,
-    stores: tuple[Patch, ...],
-) -> tuple[Reason, ...]:
-    """Say which stores to a role take away what carries a field."""
-    found: list[Patch] = []
-    for patches in (*((one,) for one in stores), stores):
-        if found and patches == stores:
-            break  # no more than those that do so alone
-        again = terms.question(elements, polarity, patches)
-        again = again._replace(covered_elsewhere=question.covered_elsewhere)
-        if Decision(again).decide(carriers=False).verdict != "covered":
-            found.extend(patches)
-    words = "{} carries a field and is stored here as well"
-    return tuple(Reason(words.format(".".join((p.role, *p.below))), p.place) for p in found)
 
 
 # -- the report ------------------------------------------------------------------------------
