@@ -220,6 +220,7 @@ def test_a_gap_stands_where_other_code_has_nothing_to_do(body):
         "if (!is_cr0_pg(mmu) || mmu->mmu_role.base.efer_nx || !mmu->mmu_role.base.efer_nx)\n\t\t"
         "mmu->root_level = 4;",
         "if (vcpu->arch.efer == unclear(mmu))\n\t\tmmu->root_level = 4;",
+        "vcpu->arch.efer = 0;\n\tif (mmu->mmu_role.base.smm)\n\t\tmmu->root_level = 4;",
         "if (mmu->mmu_role.ext.valid)\n\t\tmmu->root_level = 4;",
     ],
 )

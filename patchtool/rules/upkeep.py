@@ -25,6 +25,8 @@ from patchtool.rules.question import Terms
 from patchtool.world.ledger import Patch
 from patchtool.world.strays import Stray, bases_of, run
 
+MAX_DEPTH = 200
+"""How deep a term may be nested that tells when a bit is left alone."""
 _Bit = tuple[str, int]
 """A bit of a role: its member of the context, and the position there."""
 
@@ -123,6 +125,9 @@ def _is_idle(terms: Terms, decision: Decision, function: Definition, name: str) 
     holder = _holder(terms, decision.q.old[0])
     if ran is None or not bases or holder is None:
         raise _Unfit
+    beside = [loc for loc in ran.memory if not any(loc.within(base) for base in bases)]
+    if any(loc in terms.out.words for loc in beside):
+        raise _Unfit  # it changes what the set-up reads
     before, after = _Held(ran, changed=False), _Held(ran, changed=True)
     found: Cond = True
     for base in bases:
@@ -133,7 +138,7 @@ def _is_idle(terms: Terms, decision: Decision, function: Definition, name: str) 
             if not isinstance(value, Int):
                 raise _Unfit
             for at in range(value.bits.width):
-                kept[_is_kept_as(after.bit(loc, at), before.bit(loc, at))] = None
+                kept[_is_kept_as(after.bit(loc, at), before.bit(loc, at), {})] = None
         idle = bits.every(kept)
         known: dict[Term, Cond] = {}
         for one in bits.symbols([idle]):
@@ -147,24 +152,29 @@ def _is_idle(terms: Terms, decision: Decision, function: Definition, name: str) 
     return found
 
 
-def _is_kept_as(now: Cond, was: Cond) -> Cond:
-    """Return when a bit is what it was: where the term for it comes down to that one."""
+def _is_kept_as(now: Cond, was: Cond, known: dict[Term, Cond], depth: int = 0) -> Cond:
+    """Return when a bit is what it was: where the term for it comes down to that one.
+
+    KNOWN remembers it for one bit.
+    """
     if now is was:
         return True
-    if not isinstance(now, Term):
+    if not isinstance(now, Term) or not isinstance(was, Symbol) or not now.mask & was.mask:
         return False
-    if now.op == "ite":
-        ways = [_is_kept_as(one, was) for one in now.args[1:]]
-        return bits.choose_cond(now.args[0], ways[0], ways[1])
-    joined, is_and = (now, True) if now.op == "and" else (now.args[0] if now.args else now, False)
-    if joined.op != "and":
-        return False
-    parts = [one if is_and else bits.negate(one) for one in joined.args]
-    ways = [
-        bits.both(other if is_and else bits.negate(other), _is_kept_as(one, was))
-        for one, other in (parts, reversed(parts))
-    ]
-    return bits.either(ways[0], ways[1])
+    if depth > MAX_DEPTH:
+        raise _Unfit
+    if now not in known:
+        known[now] = False
+        joined = now.args[0] if now.op == "not" else now
+        if now.op == "ite":
+            ways = [_is_kept_as(one, was, known, depth + 1) for one in now.args[1:]]
+            known[now] = bits.choose_cond(now.args[0], ways[0], ways[1])
+        elif joined.op == "and":
+            for one, other in (joined.args, joined.args[::-1]):
+                part = one if joined is now else bits.negate(one)
+                way = bits.both(other, _is_kept_as(part, was, known, depth + 1))
+                known[now] = bits.either(known[now], way)
+    return known[now]
 
 
 def _holder(terms: Terms, symbol: Symbol) -> Loc | None:
