@@ -14,6 +14,8 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
+from scratch import by_itself
+
 MMU = "arch/x86/kvm/mmu/mmu.c"
 
 MASKED = """
@@ -94,12 +96,9 @@ class Guest(NamedTuple):
             (where / one.path).write_bytes(one.after)
         target = where / additions[-1].path.removesuffix(".c")
         command = ["make", f"-j{os.cpu_count()}", "-C", where / "tools/testing/selftests/kvm"]
-        # A make that runs the tests would make this one part of its own build.
-        outer = ("MAKELEVEL", "MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES")
-        environment = {name: v for name, v in os.environ.items() if name not in outer}
         made = subprocess.run(
             [*command, target], capture_output=True, text=True, check=False,
-            env={**environment, "LDFLAGS": "-static"},
+            env={**by_itself(), "LDFLAGS": "-static"},
         )  # fmt: skip
         assert made.returncode == 0, made.stderr[-2000:]
         assert "mmu_root_level_test.c" not in made.stderr, "the compiler warned"

@@ -28,6 +28,12 @@ def missing(reason):
     pytest.skip(reason)
 
 
+def by_itself():
+    """Return the environment for a make that is no part of the one which runs the tests."""
+    outer = ("MAKELEVEL", "MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES")
+    return {name: value for name, value in os.environ.items() if name not in outer}
+
+
 def git(where, *args, data=None):
     """Run git in a folder and return what it printed."""
     done = subprocess.run(

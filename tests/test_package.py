@@ -13,7 +13,7 @@ from email.parser import HeaderParser
 from pathlib import Path
 
 import pytest
-from scratch import git, program
+from scratch import by_itself, git, program
 
 HOUSE = Path(__file__).parent.parent
 
@@ -165,7 +165,7 @@ def test_make_takes_a_path_with_a_space(tree, tmp_path):
     shutil.copytree(HOUSE / "fixtures" / "demo", tmp_path / "a tree")
     binaries = Path(sys.executable).parent
     given = f"LINUX={tree.format(place=tmp_path / 'a tree')}"
-    around = {**os.environ, "HOME": str(tmp_path)}
+    around = {**by_itself(), "HOME": str(tmp_path)}
     # What is there is old enough: make must not build the environment anew under our feet.
     old = ("-o", "setup", "-o", ".venv/ready")
     done = run(program("make"), *old, "check", f"BIN={binaries}", given, cwd=HOUSE, env=around)
@@ -178,7 +178,7 @@ def test_make_takes_one_tree(tmp_path):
     old = ("-o", "setup", "-o", ".venv/ready")
     given = "LINUX=fixtures/demo fixtures/unguarded"
     binaries = f"BIN={Path(sys.executable).parent}"
-    done = run(program("make"), *old, "check", binaries, given, cwd=HOUSE)
+    done = run(program("make"), *old, "check", binaries, given, cwd=HOUSE, env=by_itself())
     assert done.returncode == 2 and done.stdout == ""
     first = done.stderr.splitlines()[0]
     assert first == (
