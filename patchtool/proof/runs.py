@@ -42,8 +42,8 @@ class Runs:
 
         self.stored, self.is_constant, self.is_context = stored, alike, is_context
         self._cut = cut
-        self._cuts: dict[Term, Word] = {}
-        self._is_cut: dict[Term, bool] = {}
+        self._replaced: set[Term] = set()
+        self._fixed: dict[Term, bool] = {}
         self._without = bits.Substitution({})
         self.manager = Manager()
         self.first, self.other = self._inputs(FIRST), self._inputs(SECOND)
@@ -79,26 +79,27 @@ class Runs:
         todo = [condition]
         while todo:
             here = todo[-1]
-            if here in self._is_cut:
+            if here in self._fixed:
                 todo.pop()
             elif isinstance(here, Symbol):
-                self._is_cut[here] = self.is_constant(here)
-            elif waiting := [one for one in here.args if one not in self._is_cut]:
+                self._fixed[here] = self.is_constant(here)
+            elif waiting := [one for one in here.args if one not in self._fixed]:
                 todo.extend(waiting)
             else:
-                parts = [self._is_cut[one] for one in here.args]
-                self._is_cut[here] = all(parts)
+                parts = [self._fixed[one] for one in here.args]
+                self._fixed[here] = all(parts)
                 if not all(parts):
-                    self._cut_out(one for one, cut in zip(here.args, parts, strict=True) if cut)
-        if self._is_cut[condition]:
+                    self._cut_out(one for one, fixed in zip(here.args, parts, strict=True) if fixed)
+        if self._fixed[condition]:
             self._cut_out([condition])
         return self._without(condition)
 
     def _cut_out(self, constants: Iterable[Term]) -> None:
         """Have terms that are made of constants replaced from now on."""
         for one in constants:
-            if one.args and one not in self._cuts:
-                word = self._cuts[one] = Word(f"constant!{len(self._cuts)}")
+            if one.args and one not in self._replaced:
+                word = Word(f"constant!{len(self._replaced)}")
+                self._replaced.add(one)
                 self._cut.add(word)
                 self._without.learn(one, word.bit())
 

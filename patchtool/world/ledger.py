@@ -248,9 +248,7 @@ class Ledger:
         if function is None:
             return ", outside of any function"
         if function.kind == "macro" or self.is_executed(function):
-            known = self._callers.get(function.key)
-            if function.key not in self._callers:
-                known = self._callers[function.key] = self._called_outside(function)
+            known = self._called_outside(function)
             if known is None:
                 return None
             name, place = known
@@ -314,9 +312,15 @@ class Ledger:
 
     def _called_outside(self, function: Definition) -> tuple[str, Place] | None:
         """Return who reaches a function that a run went through, and is in none itself."""
-        for place, user in self._reaching(function):
-            return "what is given its address" if user is None else user.name, place
-        return None
+        if function.key not in self._callers:
+            found = next(self._reaching(function), None)
+            if found is None:
+                self._callers[function.key] = None
+            else:
+                place, user = found
+                name = "what is given its address" if user is None else user.name
+                self._callers[function.key] = name, place
+        return self._callers[function.key]
 
     def _reaching(self, function: Definition) -> Iterator[tuple[Place, Definition | None]]:
         """Yield who outside of the runs reaches a function; None for what may be anybody."""
