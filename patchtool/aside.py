@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Protocol, TypeVar
 
@@ -18,6 +18,8 @@ Found = TypeVar("Found")
 
 _DESCRIPTORS = 4_096
 """Files that a process may have open; no more are looked for."""
+_NUMBERS = 256
+"""How many pieces of work are shared out at most: a number is a byte."""
 _WHOLE = b"whole"
 """What ends that which a copy has found; without it the copy was ended before."""
 
@@ -27,6 +29,44 @@ class Aside(Protocol):
 
     def __call__(self, work: Callable[[], Found], /) -> Callable[[], Found]:
         """Begin WORK, or put it off; return what yields its outcome, once."""
+
+
+_shared: set[int] = set()
+"""The descriptors that a copy keeps open: those of what is shared out."""
+
+
+class Shares:
+    """Numbers that this process and its copies share out: each goes to who asks first.
+
+    Who asks again and again is given what is left, so that none waits for a long piece of
+    work while others lie there.  What a copy took that was ended before its end, nobody does.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._left: list[int] = []
+        self._reading: int | None = None
+        numbers = range(min(count, _NUMBERS))
+        try:
+            self._reading, writing = os.pipe()
+        except OSError:
+            self._left = list(numbers)[::-1]
+            return
+        os.write(writing, bytes(numbers))
+        os.close(writing)
+        _shared.add(self._reading)
+
+    def __iter__(self) -> Iterator[int]:
+        while self._reading is not None and (taken := os.read(self._reading, 1)):
+            yield taken[0]
+        while self._left:
+            yield self._left.pop()
+
+    def close(self) -> None:
+        """Give up what is left."""
+        if self._reading is not None:
+            _shared.discard(self._reading)
+            os.close(self._reading)
+            self._reading = None
 
 
 def later(work: Callable[[], Found], /) -> Callable[[], Found]:
@@ -96,8 +136,11 @@ def _work(begin: Callable[[], None], work: Callable[[], object], writing: int) -
         for standard in range(3):  # who reads what is printed waits for all that may print
             os.dup2(nowhere, standard)
         # Nor do pipes of others stay open, or the one to read from, where nobody reads.
-        os.closerange(3, writing)
-        os.closerange(writing + 1, _DESCRIPTORS)
+        first = 3
+        for kept in sorted({writing, *_shared}):
+            os.closerange(first, kept)
+            first = kept + 1
+        os.closerange(first, _DESCRIPTORS)
         begin()
         data = pickle.dumps(work(), pickle.HIGHEST_PROTOCOL)
         with open(writing, "wb") as pipe:

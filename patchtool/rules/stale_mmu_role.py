@@ -6,10 +6,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import zip_longest
 from typing import NamedTuple
 
-from patchtool.aside import Aside, later
+from patchtool.aside import Aside, Shares, later
 from patchtool.c.index import Index
 from patchtool.c.layout import RecordType, Types
 from patchtool.c.lower import MAX_TERMS, Guard, Lowered, Lowering, Trouble
@@ -172,18 +171,16 @@ def _examined(
     if ways is None:  # else the verdicts of some ways are all that is asked for
         everywhere += missing_pieces(tree, runs, starts)
     ledger = None if told is None else Ledger(tree, told(), accounting(runs), accounted)
-    decide = partial(_decided, tree, troubles, wanted, ledger)
-    # The questions behind the verdicts of a copy stay there.
-    others = aside(partial(_answered, tree, decide, paths[::2])) if aside is not later else None
-    decided = decide(paths if others is None else paths[1::2])
+    pieces: list[Callable[[], Decided | _Above]] = []
     if ledger is not None:
-        everywhere += guards_above(tree, ledger, runs, ledger.names)
+        pieces.append(partial(_above, tree, ledger, runs))
+    pieces += (partial(_decide, tree, one, troubles[one.lowered], wanted, ledger) for one in paths)
+    done = _done(pieces, index, aside)
+    decided = [one for one in done if isinstance(one, Decided)]
+    everywhere += (trouble for one in done if isinstance(one, _Above) for trouble in one.troubles)
+    if ledger is not None:
         reason = "a # is spelt %: here, which is not understood"
         everywhere += (Trouble(place, reason, False) for place in ledger.spelt)
-    if others is not None:
-        found, notes = others()
-        index.take(notes)
-        decided = [one for pair in zip_longest(found, decided) for one in pair if one is not None]
     avoided = frozenset[tuple[Place, str]]().union(*(one.avoided for one in decided))
     avoided = avoided.difference(*(one.met for one in decided))
     everywhere += [one for one in hidden if (one.place, one.reason) not in avoided]
@@ -210,22 +207,47 @@ def _examined(
     return Examined(report, asked)
 
 
-def _decided(
-    tree: Tree,
-    troubles: Mapping[Lowered, Sequence[Trouble]],
-    wanted: Sequence[str],
-    ledger: Ledger | None,
-    paths: Sequence[Path],
-) -> list[Decided]:
-    """Decide some paths."""
-    return [_decide(tree, path, troubles[path.lowered], wanted, ledger) for path in paths]
+class _Above(NamedTuple):
+    """What may leave a set-up out above its entry."""
+
+    troubles: tuple[Trouble, ...]
 
 
-def _answered(
-    tree: Tree, decide: Callable[[Sequence[Path]], list[Decided]], paths: Sequence[Path]
-) -> tuple[list[Decided], object]:
-    """Decide some paths in a copy of the process, and return the notes of its index as well."""
-    return [one._replace(asked=()) for one in decide(paths)], tree.index.notes()
+def _above(tree: Tree, ledger: Ledger, runs: list[Lowered]) -> _Above:
+    return _Above(tuple(guards_above(tree, ledger, runs, ledger.names)))
+
+
+_Done = dict[int, Decided | _Above]
+
+
+def _done(
+    pieces: Sequence[Callable[[], Decided | _Above]], index: Index, aside: Aside
+) -> list[Decided | _Above]:
+    """Return what some pieces of work yield, whoever does which."""
+    if aside is later:
+        return [one() for one in pieces]
+    shares = Shares(len(pieces))
+    others = aside(partial(_taken, pieces, shares, index))
+    mine, _ = _taken(pieces, shares, index)
+    found, notes = others()
+    shares.close()
+    index.take(notes)
+    found.update(mine)
+    return [found[n] if n in found else one() for n, one in enumerate(pieces)]
+
+
+def _taken(
+    pieces: Sequence[Callable[[], Decided | _Above]], shares: Shares, index: Index
+) -> tuple[_Done, object]:
+    """Do the pieces that nobody else takes, and return the notes of the index as well.
+
+    The questions behind a verdict are dropped: they cannot leave a copy of the process.
+    """
+    found: _Done = {}
+    for number in shares:
+        one = pieces[number]()
+        found[number] = one._replace(asked=()) if isinstance(one, Decided) else one
+    return found, index.notes()
 
 
 def _settled(

@@ -9,7 +9,7 @@ a jump in front of it, directly or through a variable.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 from patchtool.c import syntax
 from patchtool.c.syntax import Node, text
@@ -25,7 +25,9 @@ _SPEAKING = frozenset(
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _THROUGH = re.compile(r"(?:->|\.)\s*\w+\s*\(")
 """A call through a pointer: what it points to answers."""
-_Spoken = tuple[frozenset[str], str]
+_Words = tuple[frozenset[str], str]
+"""The words of an expression, and all of it without blanks."""
+_Given = list[tuple[str, list[_Words]]]
 _ARRAY = re.compile(r"\**(\w+)\s*\[")
 
 
@@ -46,6 +48,14 @@ class _Body:
             yield here
             here = self._outer.get(here.id)
 
+    def chain(self, node: Node) -> dict[int, Node]:
+        """Return, for each node that one lies in, the child of it on the way down."""
+        found = {}
+        for outer in self.above(node):
+            found[outer.id] = node
+            node = outer
+        return found
+
     def around(self, node: Node) -> Iterator[Node]:
         """Yield the conditions on which it depends that a node is run."""
         here = node
@@ -60,56 +70,70 @@ class _Body:
             here = outer
 
 
-def deciding(
-    root: Node, callees: Set[str], tellers: Set[str], dispatchers: Set[str] = frozenset()
-) -> dict[str, frozenset[str]]:
-    """Return which of some functions may decide whether a function calls each of others.
+class Deciding:
+    """What decides whether a function, ROOT, calls each of some others.
 
     What a macro of DISPATCHERS is given is the name of an operation, and of no function.
     Where one is not called by its name in plain sight, every condition may decide.
     """
-    body = _Body(root)
-    nodes = [one for one in body.nodes if one.type in _SPEAKING]
-    sites: dict[str, list[Node]] = {}
-    members: set[str] = set()
-    for one in nodes:
-        if one.type in ("identifier", "field_identifier") and (name := text(one)) in callees:
-            if one.type == "field_identifier":
-                members.add(name)
-            elif not _is_given(one, dispatchers):
-                sites.setdefault(name, []).append(one)
-    nodes = [one for one in nodes if not one.type.endswith("identifier")]
-    found: dict[str, frozenset[str]] = {}
-    for callee in callees:
-        if callee in sites or callee not in members:  # else a member, which may lead anywhere
-            found[callee] = _deciding(body, nodes, sites.get(callee, []), tellers) - {callee}
-    return found
+
+    def __init__(self, root: Node, callees: Set[str], dispatchers: Set[str] = frozenset()) -> None:
+        body = _Body(root)
+        nodes = [one for one in body.nodes if one.type in _SPEAKING]
+        sites: dict[str, list[Node]] = {}
+        members: set[str] = set()
+        for one in nodes:
+            if one.type in ("identifier", "field_identifier") and (name := text(one)) in callees:
+                if one.type == "field_identifier":
+                    members.add(name)
+                elif not _is_given(one, dispatchers):
+                    sites.setdefault(name, []).append(one)
+        nodes = [one for one in nodes if not one.type.endswith("identifier")]
+        self._deciding = {
+            callee: _deciding(body, nodes, sites.get(callee, []))
+            for callee in callees
+            if callee in sites or callee not in members  # else a member, which may lead anywhere
+        }
+
+    def by(self, tellers: Set[str]) -> dict[str, frozenset[str]]:
+        """Return which of some functions, or members, may decide of each of the others."""
+        return {callee: one.by(tellers) - {callee} for callee, one in self._deciding.items()}
 
 
-def _deciding(
-    body: _Body, nodes: list[Node], sites: list[Node], tellers: Set[str]
-) -> frozenset[str]:
-    """Return which functions may decide whether the calls at some sites are made."""
+class _Spoken:
+    """What some conditions speak of, and what variables hold that was given in front of them."""
+
+    def __init__(self, body: _Body, conditions: Iterable[Node], nodes: list[Node]) -> None:
+        self._conditions = [_spoken(one) for one in conditions]
+        self._given = _given(body, nodes)
+
+    def by(self, tellers: Set[str]) -> frozenset[str]:
+        """Return who of some may decide of the conditions."""
+        told = _told(self._given, tellers)
+        return frozenset[str]().union(*(_sources(one, tellers, told) for one in self._conditions))
+
+
+def _deciding(body: _Body, nodes: list[Node], sites: list[Node]) -> _Spoken:
+    """Return what decides whether the calls at some sites are made."""
     if not sites or not all(map(_is_called, sites)):
         every = {one.id: one for any_ in body.nodes for one in body.around(any_)}
-        return _by(body, every, nodes, tellers)
+        return _Spoken(body, every.values(), nodes)
     last = max(one.end_byte for one in sites)
     loops = [one for at in sites for one in body.above(at) if one.type in _LOOPS]
     if any(one.type == "labeled_statement" and one.start_byte < last for one in nodes):
         last = body.nodes[0].end_byte  # a jump may lead back
-    within = [(at, {here.id for here in (at, *body.above(at))}) for at in sites]
+    chains = [body.chain(at) for at in sites]
     near = [
         one
         for one in nodes
         if (one.start_byte < last or any(_holds(loop, one) for loop in loops))
         and not (
-            one.type in (*_JUMPS, *_GIVE)
-            and all(_apart(body, one, at, below) for at, below in within)
+            one.type in (*_JUMPS, *_GIVE) and all(_apart(body, one, chain) for chain in chains)
         )
     ]
     jumps = [one for one in near if one.type in _JUMPS]
     around = {one.id: one for at in (*sites, *jumps) for one in body.around(at)}
-    return _by(body, around, near, tellers)
+    return _Spoken(body, around.values(), near)
 
 
 def answering(root: Node, tellers: Set[str]) -> frozenset[str]:
@@ -117,7 +141,7 @@ def answering(root: Node, tellers: Set[str]) -> frozenset[str]:
     body = _Body(root)
     jumps = [one for one in body.nodes if one.type in _JUMPS]
     found = {one.id: one for jump in jumps for one in (jump, *body.around(jump))}
-    told = _told(body, body.nodes, tellers)
+    told = _told(_given(body, body.nodes), tellers)
     given = {
         word
         for one in body.nodes
@@ -132,28 +156,19 @@ def answering(root: Node, tellers: Set[str]) -> frozenset[str]:
     )
 
 
-def _by(
-    body: _Body, conditions: dict[int, Node], nodes: list[Node], tellers: Set[str]
-) -> frozenset[str]:
-    told = _told(body, nodes, tellers)
-    return frozenset[str]().union(
-        *(_sources(_spoken(one), tellers, told) for one in conditions.values())
-    )
-
-
 def _holds(outer: Node, inner: Node) -> bool:
     return outer.start_byte <= inner.start_byte and inner.end_byte <= outer.end_byte
 
 
-def _apart(body: _Body, one: Node, site: Node, below: Set[int]) -> bool:
+def _apart(body: _Body, one: Node, chain: Mapping[int, Node]) -> bool:
     """Tell whether what runs one of two places does not come to the other one behind it.
 
-    BELOW are the nodes that the other one lies in, itself included.
+    CHAIN is that of the other one.
     """
     branch = one
     for outer in body.above(one):
-        if outer.id in below:
-            other = next(n for n in outer.children if _holds(n, site))
+        other = chain.get(outer.id)
+        if other is not None:
             if outer.type == "if_statement":
                 alternative = outer.child_by_field_name("alternative")
                 return alternative == other and outer.child_by_field_name("consequence") == branch
@@ -171,8 +186,8 @@ def _leaves(branch: Node) -> bool:
     return branch.type in _JUMPS
 
 
-def _told(body: _Body, nodes: list[Node], tellers: Set[str]) -> dict[str, frozenset[str]]:
-    """Return which variables and members may hold what is told, and by whom."""
+def _given(body: _Body, nodes: list[Node]) -> _Given:
+    """Return which variables and members are given something, each with what decides of it."""
     given: list[tuple[str, list[Node]]] = []
     arrays = {
         found[1]
@@ -204,24 +219,28 @@ def _told(body: _Body, nodes: list[Node], tellers: Set[str]) -> dict[str, frozen
                 taken = re.match(r"(?:\(.*\))?&(\w+)", words)
                 if (taken is not None and "->" not in words) or words in arrays | pointing:
                     given.append((taken[1] if taken else words, [one.parent]))
-    spoken = [(name, [_spoken(value) for value in values]) for name, values in given]
+    return [(name, [_spoken(value) for value in values]) for name, values in given]
+
+
+def _told(given: _Given, tellers: Set[str]) -> dict[str, frozenset[str]]:
+    """Return which variables and members may hold what is told, and by whom."""
     told: dict[str, frozenset[str]] = {}
     while True:
         before = dict(told)
-        for name, values in spoken:
+        for name, values in given:
             by = (_sources(value, tellers, told) for value in values)
             told[name] = told.get(name, frozenset()).union(*by)
         if told == before:
             return {name: by for name, by in told.items() if by}
 
 
-def _spoken(node: Node) -> _Spoken:
+def _spoken(node: Node) -> _Words:
     """Return the words of an expression, and all of it without blanks."""
     words = text(node)
     return frozenset(_WORD.findall(_THROUGH.sub("(", words))), dense(words)
 
 
-def _sources(spoken: _Spoken, tellers: Set[str], told: dict[str, frozenset[str]]) -> frozenset[str]:
+def _sources(spoken: _Words, tellers: Set[str], told: dict[str, frozenset[str]]) -> frozenset[str]:
     """Return by whom what an expression reads was told."""
     words, plain = spoken
     found = frozenset(words & tellers)

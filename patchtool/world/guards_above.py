@@ -19,7 +19,7 @@ from patchtool.c.lower.storage import member_names
 from patchtool.c.scan import WORDS, Definition, callee_before, places, strip_comments
 from patchtool.model import Place
 from patchtool.world.closure import macros_with
-from patchtool.world.deciding import answering, deciding
+from patchtool.world.deciding import Deciding, answering
 from patchtool.world.entries import Tree
 from patchtool.world.ledger import Ledger
 
@@ -27,6 +27,8 @@ _STORED = re.compile(
     rb"(?:->|\.)\s*(\w+)\s*(?:\[[^\]]*\]\s*)?(?:[-+|&^]|<<|>>)?=(?!=)"
     rb"|(?:->|\.)\s*(\w+)\s*(?:\+\+|--)"
 )
+_READ = re.compile(rb"(?:->|\.)\s*(\w+)\b(?!\s*=(?!=))")
+"""A member that is not merely stored to."""
 _VOID = re.compile(rb"\bvoid\s+\w+\s*\Z")
 _Above = dict[tuple[str, str, int], tuple[Definition, dict[str, None]]]
 """The functions that lead to an entry, each with all that it calls on the way."""
@@ -54,7 +56,8 @@ def guards_above(
                 callee = next(iter(above[function.key][1]))
                 reason = f"{mention.what} is read where {callee}() is called, or is not"
                 yield Trouble(mention.place, reason, False)
-    keys = _Keys(tree, ledger, above, _left_behind(tree, runs) - names)
+    deciders = _Deciders(tree)
+    keys = _Keys(tree, ledger, above, _left_behind(tree, runs) - names, deciders)
     left = frozenset(filter(keys.is_own, keys.left))
     for name in sorted(left):
         for _, user in tree.index.users(name):
@@ -66,7 +69,7 @@ def guards_above(
         called = calls(caller.text.partition(b"{")[2]) & tellers - {caller.name}
         if not called or ledger.is_executed(caller):
             continue
-        for callee, ones in _decide(tree, caller, callees.keys(), tellers).items():
+        for callee, ones in deciders.of(caller, callees.keys(), tellers).items():
             for one in sorted(ones - {caller.name}):
                 if told.by(one, caller.file):
                     place = Place(caller.file, caller.line, 1, caller.name)
@@ -92,8 +95,16 @@ class _Keys:
     whoever asks for it stores, and that is spoken of nowhere but on the way to a set-up.
     """
 
-    def __init__(self, tree: Tree, ledger: Ledger, above: _Above, left: frozenset[str]) -> None:
+    def __init__(
+        self,
+        tree: Tree,
+        ledger: Ledger,
+        above: _Above,
+        left: frozenset[str],
+        deciders: _Deciders,
+    ) -> None:
         self._tree, self._ledger, self._above, self.left = tree, ledger, above, left
+        self._deciders = deciders
         self._known: dict[str, bool] = {}
 
     def is_own(self, name: str) -> bool:
@@ -114,15 +125,14 @@ class _Keys:
             if self._ledger.is_executed(caller):
                 continue
             words = caller.text.translate(WORDS).decode("utf-8", "replace").split()
-            asked = {
-                one
-                for one in _stored_in(caller)
-                if one.encode() in declared and _is_read(caller, one)
-            }
-            asked = set(filter(self.is_own, asked | self.left.intersection(words)))
+            kept = _stored_in(caller)
+            if kept:
+                kept &= _read_in(caller)
+            kept = frozenset(one for one in kept if one.encode() in declared)
+            asked = frozenset(filter(self.is_own, kept | self.left.intersection(words)))
             if not asked:
                 continue
-            by = _decide(self._tree, caller, callees.keys(), frozenset(asked))
+            by = self._deciders.of(caller, callees.keys(), asked)
             for callee, ones in by.items():
                 for one in sorted(ones):
                     place = Place(caller.file, caller.line, 1, caller.name)
@@ -130,10 +140,9 @@ class _Keys:
                     yield Trouble(place, f"{reason} is called", False)
 
 
-def _is_read(function: Definition, member: str) -> bool:
-    """Tell whether a function does more with a member than to store to it."""
-    read = rb"(?:->|\.)\s*%s\b(?!\s*=(?!=))" % member.encode()
-    return re.search(read, function.text) is not None
+def _read_in(function: Definition) -> frozenset[str]:
+    """Return the members with which a function does more than to store to them."""
+    return frozenset(one.decode("utf-8", "replace") for one in _READ.findall(function.text))
 
 
 def _stored_in(function: Definition) -> frozenset[str]:
@@ -142,15 +151,27 @@ def _stored_in(function: Definition) -> frozenset[str]:
     return frozenset(one.decode() for some in found for one in some if one)
 
 
-def _decide(
-    tree: Tree, caller: Definition, callees: Set[str], tellers: frozenset[str]
-) -> dict[str, frozenset[str]]:
-    """Return which functions that can tell may decide whether a caller calls each of others."""
-    node = tree.index.node(caller)
-    if caller.kind == "macro" or syntax.errors(node):
-        known = calls(caller.text) & tellers
-        return {callee: known - {callee} for callee in callees}
-    return deciding(node, callees, tellers, DISPATCHERS | tree.index.target.dispatchers)
+class _Deciders:
+    """What decides whether callers call others: each caller is looked through once."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._known: dict[tuple[str, str, int], Deciding] = {}
+
+    def of(
+        self, caller: Definition, callees: Set[str], tellers: frozenset[str]
+    ) -> dict[str, frozenset[str]]:
+        """Return which functions that can tell may decide whether a caller calls each of others."""
+        index = self._tree.index
+        known = self._known.get(caller.key)
+        if known is None:
+            node = index.node(caller)
+            if caller.kind == "macro" or syntax.errors(node):
+                words = calls(caller.text) & tellers
+                return {callee: words - {callee} for callee in callees}
+            known = Deciding(node, callees, DISPATCHERS | index.target.dispatchers)
+            self._known[caller.key] = known
+        return known.by(tellers)
 
 
 def _leading(tree: Tree, starts: dict[tuple[str, str, int], Definition]) -> _Above:
