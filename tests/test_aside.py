@@ -192,3 +192,51 @@ def test_a_revision_is_read_by_two(tmp_path):
     assert said[1].pop("rev") is not None
     assert said[0].pop("rev") is None
     assert said[0] == said[1]
+
+
+def test_what_is_shared_out_is_done_once():
+    """Each piece goes to one of two processes, and both have some."""
+    code = """
+from patchtool.aside import Shares
+shares = Shares(200)
+def work():
+    found = []
+    for one in shares:
+        found.append(one)
+        time.sleep(0.001)
+    return found
+ask = aside(work)
+mine, other = work(), ask()
+print(json.dumps([bool(mine), bool(other), sorted(mine + other) == list(range(200))]))
+"""
+    assert run(code) == [True, True, True]
+
+
+def test_what_an_ended_copy_took_is_done_here():
+    """Who takes a piece and is ended before its end has done nothing."""
+    code = """
+from patchtool.rules.stale_mmu_role import _Above, _done
+def piece():
+    if os.getpid() != begun:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.05)
+    return _Above(("here",))
+class Index:
+    notes = take = lambda *_: None
+print(json.dumps(_done([piece] * 8, Index(), aside)))
+"""
+    assert run(code) == [[["here"]]] * 8
+
+
+def test_without_a_pipe_nothing_is_shared():
+    """Where no descriptor is left, one process does all."""
+    code = """
+from patchtool.aside import Shares
+def none():
+    raise OSError
+os.pipe = none
+shares = Shares(3)
+print(json.dumps([list(shares), list(shares)]))
+shares.close()
+"""
+    assert run(code) == [[0, 1, 2], []]
