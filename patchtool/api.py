@@ -56,7 +56,7 @@ __all__ = [
     "status",
 ]
 
-FIELDS = USUAL.fields
+FIELDS = USUAL.usual
 """The fields that are decided where nobody asks for others."""
 
 
@@ -70,7 +70,7 @@ def check(
     """Decide whether the role of each guarded set-up determines some fields.
 
     TREE is the top folder of a kernel tree, or of any repository where REV names a commit.
-    FIELDS are members of the MMU context, or "all", or nothing for the usual ones.  PATCH is
+    FIELDS are members of the MMU context, or "all", which is what nothing means.  PATCH is
     the path of a patch that is applied first, in memory.  RULE is the name of a rule, one of
     those that ``patchtool rules`` lists.  Raises UsageError where the request makes no sense,
     and InputError where a tree, a revision or a patch cannot be read.
@@ -89,7 +89,7 @@ def check(
 
         source, _ = reach.over(source, *read_patch(patch), top.prefix(tree))
     try:
-        return checked(source, asked, tuple(fields) or asked.fields, Index)[0]
+        return checked(source, asked, tuple(fields) or asked.usual, Index)[0]
     finally:
         source.close()
 

@@ -23,7 +23,7 @@ _MOST = 64 << 10
 SETTINGS: Mapping[str, str] = {
     "tree": "the kernel tree, where a command is not given one",
     "format": "the form of reports",
-    "fields": "the fields to decide, or all",
+    "fields": "the fields to decide",
     "color": "auto, always or never",
     "signoff": "true: fix adds your Signed-off-by",
 }

@@ -445,6 +445,9 @@ def test_progress_is_for_terminals_only():
     assert stream.getvalue() == ""
 
 
+LEVELS = ("--fields", "root_level,shadow_root_level")
+
+
 def run(module, *words):
     """Run a command as the command line does."""
     parser = ArgumentParser()
@@ -479,7 +482,7 @@ def test_history_tells_each_input_when_it_opened_and_closed(repo, capsys, monkey
     ]:
         put(repo, tree(name), subject)
         git(repo, "tag", tag)
-    assert run(command, repo) == 1
+    assert run(command, repo, *LEVELS) == 1
     text = capsys.readouterr().out
     assert all(len(line) <= 80 for line in text.splitlines())
     parts = {part.split("\n")[0]: part.split("\n") for part in text.split("\n\n")}
@@ -494,10 +497,10 @@ def test_history_tells_each_input_when_it_opened_and_closed(repo, capsys, monkey
     assert [line for line in text.splitlines() if line.startswith("Fixes:")] == [
         f'Fixes: {start} ("open one")'
     ]
-    assert run(command, repo, "v5.2") == 0
+    assert run(command, repo, "v5.2", *LEVELS) == 0
     text = capsys.readouterr().out
     assert "Fixes:" not in text and "Cc:" not in text and "closed" in text
-    assert run(command, repo, "v5.2", "--format", "json") == 0
+    assert run(command, repo, "v5.2", *LEVELS, "--format", "json") == 0
     body = json.loads(capsys.readouterr().out)
     assert body["introduced"]["subject"] == "open two" and body["introduced"]["fixes"] is None
     la57 = next(one for one in body["inputs"] if one["input"] == "CR4.LA57")
@@ -590,7 +593,7 @@ def test_matrix_fits_the_terminal(repo, capsys, monkeypatch, width):
     monkeypatch.setenv("COLUMNS", str(width))
     put(repo, tree("args-vs-vcpu-gap"), "gap")
     git(repo, "tag", "v5.10.200-rc1")
-    assert run(table, repo, "v5.10.200-rc1") == 1
+    assert run(table, repo, "v5.10.200-rc1", *LEVELS) == 1
     text = capsys.readouterr().out
     assert all(len(line) <= width for line in text.splitlines())
     row = text.partition("\n\n")[0]
@@ -654,7 +657,7 @@ def test_matrix(repo, capsys):
     put(repo, tree("role-regs-fixed"), "fixed")
     assert run(table, repo, "HEAD~2", "HEAD") == 0
     capsys.readouterr()
-    assert run(table, repo, "HEAD~2", "HEAD~1", "HEAD") == 1
+    assert run(table, repo, "HEAD~2", "HEAD~1", "HEAD", *LEVELS) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split()[2:] == ["verdict", "tdp", "soft", "npt", "ept", "nested"]
     assert lines[2].split()[2:] == ["gap", "EFER.LMA", "covered", "EFER.LMA", "covered", "covered"]

@@ -322,7 +322,7 @@ def test_what_stays_open_is_told_in_the_last_mail(tmp_path):
     """A reader of the series learns which path it does not close, and why."""
     paths = written(copied("args-vs-vcpu-gap", tmp_path / "tree"))
     notes = " ".join(parts(paths[-1])[2].split())
-    assert "Not closed: - root_level: CR4.PAE on guest_mmu" in notes and "hsave" in notes
+    assert "Not closed: - nx and root_level: CR4.PAE on guest_mmu" in notes and "hsave" in notes
 
 
 def test_what_stays_open_for_one_reason_is_told_once():

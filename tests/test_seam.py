@@ -257,6 +257,7 @@ RULE = STALE_MMU_ROLE._replace(
     name="stale-program",
     target=BROOK,
     fields=("mac_mode", "fifo_depth"),
+    usual=("mac_mode", "fifo_depth"),
     holder="struct brook_port",
     summary="The word does not determine what the hardware is programmed with.",
 )

@@ -21,20 +21,17 @@ class _Usual:
     def __str__(self) -> str:
         from patchtool.rules.table import USUAL
 
-        return USUAL.name if self._what == "rule" else ",".join(USUAL.fields)
+        return USUAL.name if self._what == "rule" else ",".join(USUAL.usual)
 
 
-def add_question(parser: argparse.ArgumentParser, every_field: bool = False) -> None:
-    """Add which rule to ask, and of which fields; EVERY_FIELD where nobody says which."""
+def add_question(parser: argparse.ArgumentParser) -> None:
+    """Add which rule to ask, and of which fields."""
     for what, value, text in (
         ("rule", "NAME", "the rule to ask; 'patchtool rules' lists them (default: %(usual)s)"),
-        ("fields", "NAME[,NAME...]", "the fields to decide, or all (default: %(usual)s)"),
+        ("fields", "NAME[,NAME...]", "the fields to decide (default: %(usual)s)"),
     ):
-        every = every_field and what == "fields"
-        action = parser.add_argument(
-            f"--{what}", metavar=value, help=text, default="all" if every else None
-        )
-        action.usual = "all" if every else _Usual(what)  # type: ignore[attr-defined]
+        action = parser.add_argument(f"--{what}", metavar=value, help=text)
+        action.usual = _Usual(what)  # type: ignore[attr-defined]
 
 
 def asked(arguments: argparse.Namespace) -> tuple[Rule, tuple[str, ...]]:
@@ -43,7 +40,7 @@ def asked(arguments: argparse.Namespace) -> tuple[Rule, tuple[str, ...]]:
 
     rule = USUAL if arguments.rule is None else named(arguments.rule)
     if arguments.fields is None:
-        return rule, rule.fields
+        return rule, rule.usual
     names = tuple(name.strip() for name in arguments.fields.split(","))
     for name in names:
         if not (name.isascii() and name.isidentifier()):

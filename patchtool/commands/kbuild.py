@@ -58,7 +58,7 @@ def _checked(top: str, name: str) -> Report:
     from patchtool.outside.source import open_source
     from patchtool.rules.table import USUAL
 
-    report, _ = checked(open_source(top), USUAL, USUAL.fields, Index)
+    report, _ = checked(open_source(top), USUAL, USUAL.usual, Index)
     findings = tuple(one for one in report.findings if one.place.file == name)
     unknowns = tuple(one for one in report.unknowns if one.place.file == name)
     suppressed = tuple(one for one in report.suppressed if one.finding.place.file == name)

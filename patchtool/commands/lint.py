@@ -83,7 +83,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add("--tree", metavar="TREE", help="the kernel tree (default: this folder)")
     add("--rev", metavar="REV", help="apply the patches to a revision instead of the files on disk")
-    add_question(parser, every_field=True)
+    add_question(parser)
     parser.set_defaults(run=run)
 
 

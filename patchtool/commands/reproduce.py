@@ -102,7 +102,7 @@ def _run(arguments: argparse.Namespace, source: Source) -> int:
     from patchtool.rules.table import USUAL
 
     index = Index(source, USUAL.target)
-    report, asked = USUAL.examine(index, label=source.label, rev=source.rev)
+    report, asked = USUAL.examine(index, USUAL.fields, label=source.label, rev=source.rev)
     if arguments.sweep:
         return _sweep(arguments, partial(prediction.predictions, index, report, asked))
     tests, refused = prediction.tests(index, report, asked)

@@ -86,7 +86,7 @@ Progress = Callable[[int, int], None]
 class Settings:
     """How to walk."""
 
-    fields: tuple[str, ...] = USUAL.fields
+    fields: tuple[str, ...] = USUAL.usual
     rule: Rule = USUAL
     jobs: int = 1
     cache: bool = True
@@ -98,7 +98,7 @@ class Settings:
 def history(
     repository: Repository,
     range: str | None = None,  # noqa: A002
-    fields: Sequence[str] = USUAL.fields,
+    fields: Sequence[str] = USUAL.usual,
     settings: Settings | None = None,
 ) -> History:
     """Walk a range, all of HEAD's history by default, and return every flip."""

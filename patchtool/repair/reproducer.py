@@ -22,7 +22,7 @@ from patchtool.rules.table import USUAL
 def tests(source: Source, outcome: Outcome) -> tuple[list[Test], list[str]]:
     """Return the tests that a series makes pass, and why others are left out."""
     index = Index(source, USUAL.target)
-    report, asked = USUAL.examine(index)
+    report, asked = USUAL.examine(index, USUAL.fields)
     found, refused = prediction.tests(index, report, asked)
     open_ = {(gap.key[0], gap.key[1], gap.input) for gap in outcome.open}
     kept, left = [], []

@@ -34,8 +34,8 @@ PAGES: Mapping[str, Page] = {
             "What it finds": """\
 KVM for x86 sets up an MMU context anew only if the role, a key computed from the
 guest's registers, differs from the one stored with the context.  The rule reports a
-cached field (root_level and shadow_root_level; in lint and on request every one) for
-which two legal register states have the same role and need different values.
+cached field, one that such a set-up stores, for which two legal register states have
+the same role and need different values.
 
 It decides the property itself and no list of names: skipping must be a no-op.  Both
 runs are followed symbolically and a solver looks for two states that tell them apart.

@@ -50,10 +50,11 @@ class Rule(NamedTuple):
     """One rule.
 
     ``name`` is what reports print and comments name; ``target`` is the code that it looks
-    at, ``fields`` the members that it decides if none are asked for, ``holder`` the
-    structure that has them.  ``summary`` and ``description`` say what is wrong where it
-    finds something, ``advice`` what to do; ``tags`` are words to look for it by, and
-    ``series`` is what runs of it are called among those of other tools.
+    at, ``fields`` the members that every report begins with, ``usual`` what it decides if no
+    fields are asked for, ``holder`` the structure that has them.  ``summary`` and
+    ``description`` say what is wrong where it finds something, ``advice`` what to do; ``tags``
+    are words to look for it by, and ``series`` is what runs of it are called among those of
+    other tools.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Rule(NamedTuple):
     advice: str
     tags: tuple[str, ...] = ()
     series: str = ""
+    usual: tuple[str, ...] = ("all",)
 
     @property
     def title(self) -> str:
@@ -88,13 +90,13 @@ class Rule(NamedTuple):
         aside: Aside = later,
     ) -> Report:
         """Check a tree, FIELDS or the usual ones; see the module of the rule for the rest."""
-        return self._engine.check(index, fields or self.fields, label, rev, ways, aside)
+        return self._engine.check(index, fields or self.usual, label, rev, ways, aside)
 
     def examine(
         self, index: Index, fields: Sequence[str] = (), label: str = "", rev: str | None = None
     ) -> Examined:
         """Check a tree as ``check`` does, and return the questions behind the verdicts too."""
-        return self._engine.examine(index, fields or self.fields, label, rev)
+        return self._engine.examine(index, fields or self.usual, label, rev)
 
     def was(self, finding: Finding) -> str:
         """Return what a finding of the rule says, of a tree that is no more."""
