@@ -107,6 +107,7 @@ class Index:
         self._units: dict[str, None] = {}
         self._spoken: dict[str, tuple[tuple[str, frozenset[bytes]], ...]] = {}
         self._held: dict[tuple[str, bytes], tuple[str, ...]] = {}
+        self._defining: dict[tuple[str, ...], dict[bytes, list[str]]] = {}
         self._named: dict[str, frozenset[bytes]] = {}
         self._listed: dict[str, FileIndex | None] = {}
         self._spaced: dict[str, frozenset[bytes]] = {}
@@ -519,6 +520,25 @@ class Index:
     def macros(self, name: str, here: str) -> tuple[Definition, ...]:
         """Return the definitions of a macro as seen from a file."""
         return self._search("macro", name, here, lambda f: f.macros(name))
+
+    def macro_words(self, name: bytes, paths: tuple[str, ...]) -> frozenset[bytes] | None:
+        """Return the words of all definitions of a macro in some files; None where it is none."""
+        if paths not in self._defining:
+            found: dict[bytes, list[str]] = {}
+            self._defining[paths] = found
+            for path in paths:
+                for one in self._macro_names(path):
+                    found.setdefault(one, []).append(path)
+        words: set[bytes] = set()
+        for path in self._defining[paths].get(name, ()):
+            data = self.text(path) or b""
+            for at in places(data, name):
+                if _DEFINED.match(data, data.rfind(b"#", 0, at)):
+                    end = data.find(b"\n", at)
+                    while end > 0 and data[end - 1 : end] == b"\\":
+                        end = data.find(b"\n", end + 1)
+                    words.update(data[at : end if end > 0 else None].translate(WORDS).split())
+        return frozenset(words) if name in self._defining[paths] else None
 
     def is_renamed(self, name: str, here: str) -> bool:
         """Tell whether a name is a macro without parameters: the compiler reads another one."""

@@ -162,6 +162,11 @@ class Recorder(Index):
         self._asked["macros"].add(name)
         return super().macros(name, here)
 
+    def macro_words(self, name: bytes, paths: tuple[str, ...]) -> frozenset[bytes] | None:
+        """Note a name that may be that of a macro."""
+        self._asked["macros"].add(name.decode("utf-8", "replace"))
+        return super().macro_words(name, paths)
+
     def taken_into_bodies(self, path: str) -> Iterator[tuple[int, str]]:
         """Return what functions of a file take in; such a function counts anyway."""
         self.raw(path)

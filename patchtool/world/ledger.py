@@ -23,6 +23,7 @@ from patchtool.model import Account, Place
 from patchtool.world.entries import Tree
 from patchtool.world.holders import Holders
 from patchtool.world.mentions import Mention, Mentions
+from patchtool.world.overruns import Overruns, Site
 from patchtool.world.readers import Selection
 from patchtool.world.strays import Stray, Strays
 from patchtool.world.users import users
@@ -61,6 +62,8 @@ class Told(NamedTuple):
     mentions: dict[str, tuple[Mention, ...]]
     wholes: tuple[tuple[Place, Definition | None, str, str], ...]
     """Where a context may be changed as a whole: place, function, context, reason."""
+    addresses: tuple[Site, ...]
+    """Where the address of a member of a context is taken."""
     pasted: tuple[tuple[Place, str, str], ...]
     parts: tuple[tuple[Place, str, str], ...]
     """Names that macros paste, and words that would make one: place, name, macro or words."""
@@ -83,6 +86,7 @@ def tell(tree: Tree, names: Iterable[str]) -> Told:
     return Told(
         {name: mentions.of(name) for name in sorted(names)},
         (*Wholes(tree, mentions).changes(), *Holders(tree, mentions).changes()),
+        tuple(Overruns(tree, mentions).sites()),
         tuple(tree.pasting.uses({*names, *tree.held(), *tree.held(rb"\*")})),
         tuple(tree.pasting.parts(names)),
         tuple(_spelt(tree, mentions)),
@@ -137,6 +141,8 @@ class Ledger:
         for place, function, context, reason in told.wholes:
             if function is None or not self.is_executed(function):
                 self._doubt_whole(place, context, reason)
+        for place, reason in Overruns(tree, self.mentions).found(told.addresses, self.is_executed):
+            self._doubt_whole(place, "", reason)
         for place, name, macro in told.pasted:
             reason = f"{macro}() pastes the name of {name}"
             if name not in self.names:  # a context as a whole, or what says which is in use

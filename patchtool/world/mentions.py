@@ -92,6 +92,8 @@ class Mentions:
         self._found: dict[str, tuple[Mention, ...]] = {}
         self._declared: dict[int, dict[str, list[tuple[Node, Node]]]] = {}
         self._roots: dict[int, Node] = {}
+        self._macro_words: dict[bytes, frozenset[bytes] | None] = {}
+        """The words of macros; none of what is no macro."""
         self._readers: dict[tuple[tuple[str, str, int], int, str], bool] = {}
 
     @cached_property
@@ -110,6 +112,11 @@ class Mentions:
                     if one.startswith(near):
                         todo.append(one)
         return tuple(found)
+
+    @cached_property
+    def _near(self) -> tuple[str, ...]:
+        """The files of its own: the kernel's macros name no variable that they are not given."""
+        return tuple(path for path in self.files if path.startswith(self.index.target.built_from))
 
     def of(self, name: str) -> tuple[Mention, ...]:
         """Return the mentions of one member, those of macros that stand for it included."""
@@ -201,7 +208,7 @@ class Mentions:
             return self.type_of(node.named_children[0], root, here, steps + 1)
         if kind == "identifier":
             found = self.variables(root).get(text(node), [])
-            kinds = [self._declared_type(base, name, here) for base, name in found]
+            kinds = [self.declared_type(base, name, here) for base, name in found]
             if not kinds and not root.has_error:
                 kinds = [_decayed(one) for one in self.of_file_scope(text(node), here)]
             return kinds[0] if kinds and all(k == kinds[0] for k in kinds) else unknown
@@ -248,7 +255,8 @@ class Mentions:
             file, _, declared = found
         return self.types.declared_in(declared, name, file)
 
-    def _declared_type(self, base: Node, declarator: Node, here: str) -> CType:
+    def declared_type(self, base: Node, declarator: Node, here: str) -> CType:
+        """Return the type of a value of what a declaration declares."""
         return _decayed(self.types.declared(declarator, base_type(self.types, base, here), here)[1])
 
     # -- what is only read behind ------------------------------------------------------------
@@ -264,11 +272,16 @@ class Mentions:
             return False
         callee = call.child_by_field_name("function")
         arguments = [n for n in listed.named_children if n.type != "comment"]
-        called = self._called(callee, file) if callee is not None else ()
+        called = self.called(callee, file) if callee is not None else ()
         number = arguments.index(given)
         return bool(called) and all(self._only_reads(one, number, name) for one in called)
 
-    def _called(self, callee: Node, file: FileIndex) -> tuple[Definition, ...]:
+    def has_own(self, name: str, here: str) -> bool:
+        """Tell whether the files of the target define a macro of a name."""
+        ours = self.index.target.ours
+        return any(one.file.startswith(ours) for one in self.index.macros(name, here))
+
+    def called(self, callee: Node, file: FileIndex) -> tuple[Definition, ...]:
         """Return the functions that a call may run; none where that is not known.
 
         One of a template is called by what a macro makes of its name: FNAME(walk)(...).
@@ -306,18 +319,31 @@ class Mentions:
             self._readers[key] = known
         return known
 
-    def _is_named_by_macro(self, function: Definition, variable: str) -> bool:
+    def parameter(self, root: Node, number: int) -> str | None:
+        """Return the name of one of the parameters of a function that is declared once."""
+        node = syntax.function(root)
+        declared = _parameter(node, number) if node is not None else None
+        name = _declared_name(declared) if declared is not None else None
+        return name if name is not None and len(self.variables(root).get(name, ())) == 1 else None
+
+    def is_named_by_macro(self, function: Definition, variable: str) -> bool:
         """Tell whether a macro that a function uses names one of its variables by itself."""
         word = variable.encode()
         todo, seen = set(function.text.translate(WORDS).split()), {word}
         while todo:
             one = todo.pop()
             seen.add(one)
-            for macro in self.index.macros(one.decode(), function.file):
-                inner = set(macro.text.translate(WORDS).split())
-                if word in inner and variable not in (macro.parameters or ()):
-                    return True
-                todo |= inner - seen
+            if one not in self._macro_words:
+                self._macro_words[one] = self.index.macro_words(one, self._near)
+            inner = self._macro_words[one]
+            if inner is None:
+                continue
+            if word in inner and any(
+                variable not in (macro.parameters or ())
+                for macro in self.index.macros(one.decode(), function.file)
+            ):
+                return True
+            todo |= inner - seen
         return False
 
     def reads_behind(self, function: Definition, root: Node, variable: str, name: str) -> bool:
@@ -328,7 +354,7 @@ class Mentions:
         file = self.index.file(function.file)
         if root.has_error or file is None or b"define" in function.text:
             return False
-        if self._is_named_by_macro(function, variable):
+        if self.is_named_by_macro(function, variable):
             return False
         site = _Site(self, file, function.start, variable, name)
         for leaf in syntax.descendants(root):
@@ -822,8 +848,7 @@ class _Site:
 
     def _has_own(self, name: str) -> bool:
         """Tell whether the files of the target define a macro of a name."""
-        ours = self._book.index.target.ours
-        return any(one.file.startswith(ours) for one in self._macros(name))
+        return self._book.has_own(name, self._file.path)
 
     def _given(self, call: Node, callee: Node, depth: int) -> str | None:
         """Say why an argument of a call may be changed by it; None where it is not."""
@@ -889,7 +914,7 @@ class _Site:
         elif here is not None and here.type == "init_declarator" and here.parent is not None:
             base = here.parent.child_by_field_name("type")
             if base is not None:
-                ctype = self._book._declared_type(base, here, path)
+                ctype = self._book.declared_type(base, here, path)
         if isinstance(ctype, RecordType) and ctype.tag not in self._book.owners(self._name):
             if self._name in ctype.by_name:
                 return self._made("variable", self._word)

@@ -10,21 +10,15 @@ kept in one; anything else may change the context.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from patchtool.c import brackets
 from patchtool.c.index import split_arguments
-from patchtool.c.layout import CType, RecordType
-from patchtool.c.lower.expressions import size_of
 from patchtool.c.scan import Definition, FileIndex, before, places
 from patchtool.c.syntax import Node, text
 from patchtool.model import Place
-from patchtool.world.conditions import dense
 from patchtool.world.entries import Tree
 from patchtool.world.mentions import Mentions
 
-_FILLING = (b"memset", b"memcpy", b"memmove", b"copy_from_user", b"__copy_from_user")
-"""What fills as many bytes as its last argument says, from its first on."""
 _BLANKS = b" \t\n"
 _POINTER = re.compile(rb"\s*\*\s*(?:const\s+)?(\w+)")
 
@@ -51,31 +45,6 @@ class Wholes:
                 for function in file.functions.get(file.function_at(at) or "", ()):
                     if function.start <= at < function.start + len(function.text):
                         yield from self._judged(file, function, at, word)
-
-        yield from self._overrun()
-
-    def _overrun(self) -> Iterator[tuple[Place, Definition, str, str]]:
-        """Yield where a member is filled by another size than its own, and so what is behind."""
-        index = self._tree.index
-        contexts = self._tree.roles.contexts.values()
-        members = {name.encode() for one in contexts for name in one.by_name}
-
-        def room(name: str) -> int:
-            types = [one.by_name[name][1] for one in contexts if name in one.by_name]
-            return min(map(_least, types)) // 8
-
-        for path in self._mentions.files:
-            words = index.words_in(path)
-            callees = [] if members.isdisjoint(words) else [n for n in _FILLING if n in words]
-            file = index.file(path) if callees else None
-            for at, name in _calls(file.data, callees) if file is not None else ():
-                assert file is not None
-                found = _overruns(file.data, at + len(name), members, room)
-                for function in file.functions.get(file.function_at(at) or "", ()):
-                    if found and function.start <= at < function.start + len(function.text):
-                        place = Place(path, file.line(at), 1, function.name)
-                        reason = f"{found} is filled by {name.decode()}(), perhaps beyond its end"
-                        yield place, function, "", reason
 
     def _sites(self, file: FileIndex) -> Iterator[tuple[int, str]]:
         """Yield where a context or a pointer to one stands, and no member of it is taken."""
@@ -198,39 +167,6 @@ class Wholes:
         if not found and not name.isupper() and not name.startswith("trace_"):
             return f"{what} is given to {name}(), of which no definition was found"
         return None
-
-
-def _least(ctype: CType) -> int:
-    """Return how many bits a type has at least."""
-    known = size_of(ctype)
-    if known is None and isinstance(ctype, RecordType):
-        each = [_least(one.type) for one in ctype.members if one.bits is None]
-        return max(each, default=0) if ctype.kind == "union" else sum(each)
-    return known or 0
-
-
-def _calls(data: bytes, names: list[bytes]) -> Iterator[tuple[int, bytes]]:
-    for name in names:
-        yield from ((at, name) for at in places(data, name))
-
-
-def _overruns(
-    data: bytes, opened: int, members: set[bytes], room: Callable[[str], int]
-) -> str | None:
-    """Return the member that a call fills which opens at a place, where the size is not its own.
-
-    ROOM tells how many bytes a member has.
-    """
-    end = brackets.end_of(data, opened)
-    listed = split_arguments(data[opened + 1 : end - 1].decode("utf-8", "replace")) if end else []
-    target = dense(listed[0]).removeprefix("&") if listed else ""
-    named = re.search(r"(?:->|\.)(\w+)(?:\[.*\])?$", target)
-    if named is None or named[1].encode() not in members:
-        return None
-    size = dense(listed[-1])
-    if size.isdigit() and int(size) <= room(named[1]) and target.endswith(named[1]):
-        return None
-    return None if size in (f"sizeof({target})", f"sizeof{target}") else target
 
 
 def _next(data: bytes, at: int, count: int = 1) -> bytes:

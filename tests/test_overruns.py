@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Who is given the address of a member may reach what lies behind it, unless he is harmless."""
+
+import pytest
+from edited import check, fixture
+
+HOST, OTHER = "arch/x86/include/asm/kvm_host.h", "arch/x86/kvm/other.c"
+PLACE = "\tgpa_t (*gva_to_gpa)(struct kvm_vcpu *vcpu, gpa_t vaddr);\n"
+MEMBERS = """struct root_info {
+	u64 pgd;
+	u64 keys[2];
+};
+
+"""
+FILE = """#include <linux/kvm_host.h>
+
+{above}
+
+void devil(struct kvm_vcpu *vcpu, void *buffer, int n)
+{{
+	struct kvm_mmu *mmu = vcpu->arch.mmu;
+
+	{code}
+}}
+"""
+
+
+def verdict(code, above=""):
+    """Check a tree in which a context begins with three more members, with code beside it."""
+    tree = fixture("role-regs-fixed")
+    header = tree[HOST].decode().replace("struct kvm_mmu {\n", MEMBERS + "struct kvm_mmu {\n")
+    assert PLACE in header
+    more = "\tu64 pgd;\n\tu64 table[4];\n\tstruct root_info info;\n"
+    tree[HOST] = header.replace(PLACE, PLACE + more).encode()
+    tree[OTHER] = FILE.format(above=above, code=code).encode()
+    return check(tree).verdict
+
+
+BEYOND = {
+    "more than it has": ("memset(&mmu->pgd, 0, 9);", ""),
+    "as much as one is told": ("memset(&vcpu->arch.mmu->pgd, 0, n);", ""),
+    "the size of another": ("memset(&mmu->pgd, 0, sizeof(mmu->table));", ""),
+    "the size of a pointer": ("memset(&mmu->info, 0, sizeof(buffer) * 9);", ""),
+    "not by bytes": ("memset64(&mmu->pgd, 0, 8);", ""),
+    "bits": ("bitmap_zero((unsigned long *)&mmu->pgd, 256);", ""),
+    "whoever": ("whoever(&mmu->pgd);", ""),
+    "whoever, with its size": ("whoever(&mmu->pgd, sizeof(mmu->pgd));", ""),
+    "whoever, with a number": ("whoever(&mmu->info, n);", ""),
+    "whoever, with elements": ("whoever(mmu->table);", ""),
+    "whoever, as another type": ("whoever((void *)&mmu->info);", ""),
+    "what the hardware has": ("get_random_bytes(&mmu->pgd, n);", ""),
+    "what a guest has": ("kvm_read_guest(vcpu->kvm, n, &mmu->pgd, n);", ""),
+    "an array": ("memset(mmu->table, 0, n);", ""),
+    "an array, and on": ("memset(mmu->table + 1, 0, sizeof(mmu->table));", ""),
+    "an array in a record": ("memset(mmu->info.keys, 0, n);", ""),
+    "an element": ("memset(&mmu->table[1], 0, sizeof(mmu->table));", ""),
+    "the next one": ("*(&mmu->pgd + 1) = 0;", ""),
+    "the next one, by a number": ("(&mmu->pgd)[1] = 0;", ""),
+    "bytes behind it": ("*((u8 *)&mmu->pgd + n) = 0;", ""),
+    "wider": ("*(struct root_info *)&mmu->pgd = *(struct root_info *)buffer;", ""),
+    "walk": ("u64 *p = &mmu->pgd;\n\n\twhile (n--)\n\t\t*p++ = 0;", ""),
+    "walk by steps": ("u64 *p = &mmu->pgd;\n\n\tp += n;\n\t*p = 0;", ""),
+    "pointer of a pointer": ("u64 *p = &mmu->pgd, **q = &p;\n\n\tmemset(*q, 0, n);", ""),
+    "pointer in a call": ("u64 *p;\n\n\tmemset(p = &mmu->pgd, 0, n);", ""),
+    "pointer that stays": ("static void *p;\n\n\tp = &mmu->pgd;\n\tmemset(p, 0, n);", ""),
+    "pointer of a file": ("kept = &mmu->pgd;\n\tmemset(kept, 0, n);", "static void *kept;"),
+    "pointer in a record": (
+        "struct { void *p; } box = { &mmu->pgd };\n\n\tmemset(box.p, 0, n);", ""),
+    "number": ("ulong at = (ulong)&mmu->pgd;\n\n\t*(u64 *)(at + 8) = 0;", ""),
+    "helper that fills": (
+        "fill(&mmu->pgd, n);", "static void fill(void *p, int n)\n{\n\tmemset(p, 0, n);\n}"),
+    "helper of a helper": (
+        "fill(&mmu->pgd, n);",
+        "static void more(void *p, int n)\n{\n\tmemset(p, 0, n);\n}\n\n"
+        "static void fill(void *p, int n)\n{\n\tmore(p, n);\n}"),
+    "helper that walks": (
+        "fill(&mmu->pgd, n);",
+        "static void fill(u64 *p, int n)\n{\n\twhile (n--)\n\t\tp[n] = 0;\n}"),
+    "helper that keeps": (
+        "keep(&mmu->pgd);", "static u64 *kept;\nstatic void keep(u64 *p)\n{\n\tkept = p;\n}"),
+    "helper that answers": (
+        "memset(of(mmu), 0, n);", "static void *of(struct kvm_mmu *m)\n{\n\treturn &m->pgd;\n}"),
+    "helper, by a macro of its own": (
+        "step(&mmu->pgd);", "#define NEXT (p = p + 1)\n"
+        "static void step(u64 *p)\n{\n\tNEXT;\n\t*p = 0;\n}"),
+    "a macro that fills": ("FILL(&mmu->pgd, n);", "#define FILL(p, n) memset(p, 0, n)"),
+    "a macro that names it": ("FILL(mmu, n);", "#define FILL(m, n) memset(&(m)->pgd, 0, n)"),
+    "a memset of its own": (
+        "memset(&mmu->pgd, 0, sizeof(mmu->pgd));", "#define memset(p, v, n) __fill(p, v, n * 4)"),
+    "assembler": ('asm volatile("rep stosb" : : "D" (&mmu->pgd), "c" (n), "a" (0));', ""),
+}  # fmt: skip
+WITHIN = {
+    "its own size": ("memset(&mmu->pgd, 0, sizeof(mmu->pgd));", ""),
+    "its own size, from a user": (
+        "if (copy_from_user(&mmu->info, buffer, sizeof(mmu->info)))\n\t\treturn;", ""),
+    "its own size, in secret": ("memzero_explicit(&mmu->pgd, sizeof(mmu->pgd));", ""),
+    "the size of its type": ("memset(&mmu->pgd, 0, sizeof(u64));", ""),
+    "the size of its record": ("memset(&mmu->info, 0, sizeof(struct root_info));", ""),
+    "a number": ("memset(&mmu->pgd, 0, 8);", ""),
+    "an array": ("memset(mmu->table, 0, sizeof(mmu->table));", ""),
+    "an array, by a number": ("memcpy(mmu->table, buffer, 32);", ""),
+    "an element": ("memset(&mmu->table[1], 0, sizeof(mmu->table[1]));", ""),
+    "elements": ("for (n = 0; n < ARRAY_SIZE(mmu->table); n++)\n\t\tmmu->table[n] = 0;", ""),
+    "an array in a record": ("memset(mmu->info.keys, 0, sizeof(mmu->info.keys));", ""),
+    "what is read": ("memcpy(buffer, mmu->table, n);", ""),
+    "what is compared": ("if (!memcmp(mmu->table, buffer, n))\n\t\treturn;", ""),
+    "addresses": ("if (&mmu->info == buffer || !&mmu->pgd)\n\t\treturn;", ""),
+    "its value": ("(&mmu->info)->pgd = *&mmu->pgd;", ""),
+    "pointer": ("struct root_info *p = &mmu->info;\n\n\tp->pgd = n;\n\tp->keys[1] = n;", ""),
+    "pointer and its size": (
+        "struct root_info *p = &mmu->info;\n\n\tmemset(p, 0, sizeof(*p));", ""),
+    "pointer, given later": ("u64 *p;\n\n\tp = n ? &mmu->pgd : mmu->table;\n\t*p = 0;", ""),
+    "whoever takes one of its type": ("whoever(&mmu->info);", ""),
+    "helper that stores": ("put(&mmu->pgd);", "static void put(u64 *p)\n{\n\t*p = 0;\n}"),
+    "helper of a helper": (
+        "put(&mmu->info);",
+        "static void more(u64 *keys)\n{\n\tkeys[1] = 0;\n}\n\n"
+        "static void put(struct root_info *p)\n{\n\tp->pgd = 0;\n\tmore(p->keys);\n}"),
+    "helper that is told the size": (
+        "put(&mmu->info);",
+        "static void put(struct root_info *p)\n{\n\tmemset(p, 0, sizeof(*p));\n}"),
+    "a member of another record": (
+        "memset(&other->pgd, 0, n);", "struct other { u64 pgd; };\n\nstatic struct other *other;"),
+    "its first element": ("*mmu->table = 0;", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_what_may_go_beyond_a_member(name):
+    """A role, or the level, is behind it: a gap, or unknown."""
+    assert verdict(*BEYOND[name]) in ("unknown", "gap")
+
+
+@pytest.mark.parametrize("name", WITHIN)
+def test_what_stays_within_a_member(name):
+    """What fills no more than the member, or only reads, changes nothing."""
+    assert verdict(*WITHIN[name]) == "covered"
