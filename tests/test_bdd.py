@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from symbols import symbol, word
 
+from patchtool.c.lower import records
 from patchtool.proof import bdd, bits, solver
 from patchtool.proof.bdd import Diagrams, Manager, TooLarge
 from patchtool.proof.bits import Alike, Environment, Symbol, Under
-from patchtool.proof.solver import Solver, asked, can_hold
+from patchtool.proof.runs import Runs
+from patchtool.proof.solver import Helpless, Solver, asked, can_hold
 
 NAMES = tuple(map(symbol, ("x@1", "x@2", "y@1", "y@2", "host")))
 LEAVES = st.sampled_from(NAMES) | st.booleans()
@@ -203,3 +205,39 @@ def test_the_solver_is_asked_where_diagrams_give_up(monkeypatch):
     monkeypatch.setattr(bdd, "MAX_NODES", 1)
     monkeypatch.setattr(solver.Solver, "possible", lambda *_: None)
     assert can_hold([bits.both(symbol("x@1"), symbol("y@1"))]) is None
+
+
+def never(number):
+    """Return a condition that cannot hold, which nobody sees without building it."""
+    a, b = (bits.low_bits(4, word(f"{name}{number}")) for name in "ab")
+    differ = bits.negate(bits.equal(bits.add(a, b), bits.add(b, a)))
+    assert not isinstance(differ, bool)
+    return differ
+
+
+def test_a_path_has_its_share_whatever_diagrams_it_begins(monkeypatch):
+    """What the fields of a path have taken is not forgotten with the diagrams of one."""
+    monkeypatch.setattr(solver, "MAX_PATH_STEPS", 500)
+    runs = Runs(lambda _: None, lambda _: False, lambda _: False)
+    kinds = []
+    for number in range(30):
+        runs.manager.outgrown = 1
+        before = runs.manager
+        runs.renew()
+        assert runs.manager is not before
+        kinds.append(asked([never(number)], {}, type, runs.manager))
+    assert kinds[0] is Diagrams and kinds[-1] is Solver
+    assert can_hold([never(0)], runs.manager) is False
+    runs.manager.effort.spent = solver.MAX_PATH_EFFORT
+    runs.renew()
+    assert asked([never(0)], {}, type, runs.manager) is Helpless
+    assert can_hold([never(0)], runs.manager) is None
+
+
+def test_a_run_that_asks_too_much_may_do_anything(monkeypatch):
+    """What cannot hold is told from what can, until that took too much too often."""
+    monkeypatch.setattr(bdd, "MAX_NODES", 2)
+    run = records.Lowered(None, {})
+    told = [run.allows(never(number)) for number in range(records.MAX_OUTGROWN + 2)]
+    assert told == [False] * records.MAX_OUTGROWN + [True] * 2
+    assert not run.allows(False)

@@ -30,6 +30,18 @@ class TooLarge(Exception):
     """The diagrams of a question outgrow their limit."""
 
 
+class Effort:
+    """What all questions about one path have taken, whatever diagrams they were put to."""
+
+    __slots__ = ("spent", "steps")
+
+    def __init__(self) -> None:
+        self.steps = 0
+        """What was computed with diagrams."""
+        self.spent = 0
+        """What a solver has spent, as it counts its steps."""
+
+
 class Manager:
     """The diagrams of some questions, which share what they have in common.
 
@@ -38,11 +50,12 @@ class Manager:
     function is made together with its complement, so that ``f ^ 1`` is the negation of f.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, effort: Effort | None = None) -> None:
+        self.effort = Effort() if effort is None else effort
         self.outgrown = 0
         """Questions for which the diagrams became too large."""
         self.spent = 0
-        """What a solver has spent on those, as it counts its steps."""
+        """What a solver has spent on those."""
         self._levels: dict[Symbol, int] = {}
         self._symbols: list[Symbol] = []
         self._nodes: list[tuple[int, int, int]] = [(1 << 30, 0, 0), (1 << 30, 1, 1)]
@@ -50,6 +63,11 @@ class Manager:
         self._computed: dict[tuple[int, ...], int] = {}
         self._plain = Environment(lambda symbol: symbol)
         self._known: dict[Environment, dict[Term, int]] = {}
+
+    @property
+    def steps(self) -> int:
+        """How much was computed."""
+        return len(self._computed)
 
     @property
     def is_full(self) -> bool:

@@ -57,7 +57,7 @@ class Runs:
     def renew(self) -> None:
         """Begin with empty diagrams where those at hand are full, or were too small."""
         if self.manager.is_full or self.manager.outgrown:
-            self.manager = Manager()
+            self.manager = Manager(self.manager.effort)
 
     def demanded(self, skips: Cond) -> dict[Symbol, Cond]:
         """Return what a run that skips must find in bits of the context, read off its guard."""

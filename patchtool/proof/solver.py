@@ -22,7 +22,12 @@ Result = TypeVar("Result")
 
 MAX_EFFORT = 2_000_000
 """Steps of the solver for one question, about a second; then it gives up."""
-MAX_PATH_EFFORT = 3_000_000
+MAX_FIELD_EFFORT = 3_000_000
+"""Such steps for all questions about one field of a path."""
+MAX_PATH_EFFORT = 6_000_000
+"""And about all of its fields; those of a kernel take up to 4,300,000."""
+MAX_PATH_STEPS = 700_000
+"""What may be computed with diagrams for one path; those of kernels take up to 430,000."""
 EFFORT_OF_A_LINE = 15
 """What it takes to read a term, in such steps."""
 MAX_OUTGROWN = 2
@@ -44,18 +49,27 @@ def asked(
     Diagrams that are SHARED with other questions may be full while the question is small.
     """
     about = Manager() if shared is None else shared
-    managers = [] if about.is_full else [about]
-    if shared is not None and about.outgrown < MAX_OUTGROWN:
-        managers.append(Manager())
+    managers: list[Manager] = []
+    if about.effort.steps < MAX_PATH_STEPS:
+        managers += [] if about.is_full else [about]
+        managers += [Manager()] if shared is not None and about.outgrown < MAX_OUTGROWN else []
     for manager in managers:
+        before = manager.steps
         try:
             return use(Diagrams(claims, switches, manager))
         except TooLarge:
             continue
+        finally:
+            about.effort.steps += manager.steps - before
     about.outgrown += 1
-    if about.spent >= MAX_PATH_EFFORT:
+    if _left(about) <= 0:
         return use(Helpless())
     return use(Solver(claims, switches, about))
+
+
+def _left(about: Manager) -> int:
+    """Return what a solver may still spend."""
+    return min(MAX_FIELD_EFFORT - about.spent, MAX_PATH_EFFORT - about.effort.spent)
 
 
 def can_hold(claims: Sequence[Claim], shared: Manager | None = None) -> bool | None:
@@ -93,7 +107,7 @@ class Solver:
         wanted = [bits.write_out(one) for one in claims]
         forced = [(flag, bits.write_out(c)) for flag, c in (switches or {}).items()]
         text = self._text(wanted, forced)
-        self._about.spent += EFFORT_OF_A_LINE * text.count("\n")
+        self._pay(EFFORT_OF_A_LINE * text.count("\n"))
         self._solver.from_string(text)
 
     def _text(self, wanted: list[Cond], forced: list[tuple[Symbol, Cond]]) -> str:
@@ -161,14 +175,18 @@ class Solver:
 
     def possible(self, assumed: Iterable[Cond] = ()) -> bool | None:
         """Return whether everything can hold at once, None where the solver gives up."""
-        left = MAX_PATH_EFFORT - self._about.spent
+        left = _left(self._about)
         if left <= 0:
             return None
         self._solver.set("rlimit", min(left, MAX_EFFORT))
         before = self._spent()
         result = self._solver.check([self.term(a) for a in assumed])
-        self._about.spent += self._spent() - before + 1
+        self._pay(self._spent() - before + 1)
         return None if result == self._z3.unknown else bool(result == self._z3.sat)
+
+    def _pay(self, steps: int) -> None:
+        self._about.spent += steps
+        self._about.effort.spent += steps
 
     def _spent(self) -> int:
         """Return the work done so far, as z3 counts it."""

@@ -74,20 +74,20 @@ def ways_around(lowered: Lowered) -> Iterator[Trouble]:
         known = stored.get(store.context, False)
         stored[store.context] = bits.either(known, differing(store.path))
     for store in lowered.stores:
-        if _may_miss(differing(store.entered), stored[store.context]):
+        if _may_miss(lowered, differing(store.entered), stored[store.context]):
             reason = "a role is stored under a condition that is no comparison of roles"
             yield Trouble(store.place, reason, store.entered)
     for guard in lowered.guards:
         near = differing(guard.path)
         for comparison in guard.comparisons:
             near = bits.either(near, stored.get(comparison.context, False))
-        if _may_miss(differing(guard.entered), near):
+        if _may_miss(lowered, differing(guard.entered), near):
             reason = "a set-up may be left before its roles are compared"
             yield Trouble(guard.place, reason, guard.entered)
     reached: Cond = False
     for way in (*stored.values(), *(differing(g.path) for g in lowered.guards)):
         reached = bits.either(reached, way)
-    if lowered.guards and _may_miss(True, reached):
+    if lowered.guards and _may_miss(lowered, True, reached):
         start = lowered.start
         place = Place(start.file, start.line, 1, start.name)
         yield Trouble(place, "some ways through it come by no set-up of a context", True)
@@ -178,16 +178,12 @@ def may_change(lowered: Lowered, loc: Loc, value: Value, path: Cond) -> bool:
     before = bits.resize(bits.low_bits(read, word), width).conditions()
     pairs = zip(value.bits.conditions(), before, strict=True)
     changed = (bits.negate(bits.same(now, then)) for now, then in pairs)
-    return any(_is_possible(bits.both(path, one)) for one in dict.fromkeys(changed))
+    return any(lowered.allows(bits.both(path, one)) for one in dict.fromkeys(changed))
 
 
-def _may_miss(entered: Cond, reached: Cond) -> bool:
+def _may_miss(lowered: Lowered, entered: Cond, reached: Cond) -> bool:
     """Tell whether a function may be entered and something in it not be reached."""
-    return _is_possible(bits.both(entered, bits.negate(reached)))
-
-
-def _is_possible(condition: Cond) -> bool:
-    return condition if isinstance(condition, bool) else can_hold([condition]) is not False
+    return lowered.allows(bits.both(entered, bits.negate(reached)))
 
 
 def _is_used(data: bytes, name: str) -> bool:

@@ -14,7 +14,9 @@ from patchtool.c.memory import Fact, Loc, LValue, State, Unclear, Value
 from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node
 from patchtool.model import Consulted, Place
+from patchtool.proof.bdd import Manager
 from patchtool.proof.bits import Bits, Cond, Symbol, Word
+from patchtool.proof.solver import can_hold
 
 Point = tuple[int, int]
 """A line and a column of a file, both from 1."""
@@ -116,6 +118,9 @@ class Trouble(NamedTuple):
 BY_MORE = "a branch depends on {} by more than a comparison"
 """The reason of a trouble with a branch that may be a guard; as a branch it is understood."""
 
+MAX_OUTGROWN = 8
+"""Questions about one run that outgrow diagrams before no more are asked; kernels have none."""
+
 
 class Lowered:
     """What one run of an entry function amounts to.
@@ -149,6 +154,15 @@ class Lowered:
         self.branches: dict[tuple[str, Point, Point], bool] = {}
         """The branches of if statements, each from its start to its end in a file, and whether
         it was ever gone through."""
+        self._asked = Manager()
+
+    def allows(self, condition: Cond) -> bool:
+        """Tell whether a condition may hold; where that takes too much to tell, it may."""
+        if isinstance(condition, bool):
+            return condition
+        if self._asked.outgrown >= MAX_OUTGROWN:
+            return True
+        return can_hold([condition], self._asked) is not False
 
     def address(self, function: str) -> int:
         """Return the number that stands for the address of a function, one for each name."""
