@@ -22,13 +22,12 @@ from patchtool.world.closure import macros_with
 from patchtool.world.deciding import Deciding, answering
 from patchtool.world.entries import Tree
 from patchtool.world.ledger import Ledger
+from patchtool.world.notes import Notes, is_looked_at
 
 _STORED = re.compile(
     rb"(?:->|\.)\s*(\w+)\s*(?:\[[^\]]*\]\s*)?(?:[-+|&^]|<<|>>)?=(?!=)"
     rb"|(?:->|\.)\s*(\w+)\s*(?:\+\+|--)"
 )
-_READ = re.compile(rb"(?:->|\.)\s*(\w+)\b(?!\s*=(?!=))")
-"""A member that is not merely stored to."""
 _VOID = re.compile(rb"\bvoid\s+\w+\s*\Z")
 _Above = dict[tuple[str, str, int], tuple[Definition, dict[str, None]]]
 """The functions that lead to an entry, each with all that it calls on the way."""
@@ -64,7 +63,11 @@ def guards_above(
             reading.update(_accessors(tree, user, name))
     tellers = _tellers(tree, reading) if above else frozenset()
     told = _Told(tree, tellers, names | left)
-    yield from keys.deciding()
+    notes = Notes(tree, ledger.is_executed, above.keys(), deciders.of)
+    yield from keys.deciding(notes)
+    for caller, callees in above.values():
+        if not ledger.is_executed(caller):
+            yield from notes.deciding(caller, callees.keys())
     for caller, callees in above.values():
         called = calls(caller.text.partition(b"{")[2]) & tellers - {caller.name}
         if not called or ledger.is_executed(caller):
@@ -118,17 +121,18 @@ class _Keys:
             )
         return self._known[name]
 
-    def deciding(self) -> Iterator[Trouble]:
+    def deciding(self, notes: Notes) -> Iterator[Trouble]:
         """Yield where such a member decides whether a set-up is called."""
         declared = self._tree.index.words_in(self._tree.index.target.header)
         for caller, callees in self._above.values():
             if self._ledger.is_executed(caller):
                 continue
             words = caller.text.translate(WORDS).decode("utf-8", "replace").split()
-            kept = _stored_in(caller)
-            if kept:
-                kept &= _read_in(caller)
-            kept = frozenset(one for one in kept if one.encode() in declared)
+            kept = frozenset(
+                one
+                for one in notes.keeps(caller)
+                if one.encode() in declared and is_looked_at(caller, one)
+            )
             asked = frozenset(filter(self.is_own, kept | self.left.intersection(words)))
             if not asked:
                 continue
@@ -138,11 +142,6 @@ class _Keys:
                     place = Place(caller.file, caller.line, 1, caller.name)
                     reason = f"{one}, which is kept for set-ups alone, decides whether {callee}()"
                     yield Trouble(place, f"{reason} is called", False)
-
-
-def _read_in(function: Definition) -> frozenset[str]:
-    """Return the members with which a function does more than to store to them."""
-    return frozenset(one.decode("utf-8", "replace") for one in _READ.findall(function.text))
 
 
 def _stored_in(function: Definition) -> frozenset[str]:

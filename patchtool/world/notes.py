@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Notes of the last set-up, by which the next one may be left out.
+
+What leads to a set-up may keep what it was called for, wherever that lies, and leave the set-up
+out while that is the same: then what the set-up itself compares says nothing.  State that
+is kept for something else is read where something else is done; so a note is what a function
+both stores and looks at where it decides whether a set-up is called, and what is read nowhere
+off the way but to print it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Set
+
+from patchtool.c import syntax
+from patchtool.c.lower import Trouble
+from patchtool.c.scan import Definition, callee_before, places, strip_comments
+from patchtool.c.syntax import text
+from patchtool.model import Place
+from patchtool.world.entries import Tree
+from patchtool.world.pasted import opening
+
+_GIVEN = re.compile(
+    rb"(->|\.)?\b([A-Za-z_]\w*+)\s*+(?:\[[^\];]*\]\s*+)*+\)?\s*+"
+    rb"(?:(?:[-+|&^]|<<|>>)?=(?!=)\s*+([^;]*)|(\+\+|--))"
+)
+"""What is stored to, and the value."""
+_HANDED = re.compile(
+    rb"\b(?:WRITE_ONCE|smp_store_mb|(?:__|raw_)?this_cpu_write|swap|(?:try_)?(?:cmp)?xchg(?:_\w+)?"
+    rb"|atomic(?:64|_long)?_set|memcpy|memmove|smp_store_release)"
+    rb"\(\s*&?[\s\w>.\[\]()-]*?(->|\.|\b)([A-Za-z_]\w*)\s*(?:\[[^\];]*\]\s*)*,"
+)
+"""What the kernel's ways to store something are given in front of the value."""
+_STORING = (b"_ONCE(", b"store", b"cpu_write(", b"swap(", b"xchg", b"_set(", b"mem")
+_CONSTANT = re.compile(rb"[\s~|()-]*+(?:(?:[A-Z][A-Z0-9_]*|\d\w*|true|false)\b[\s~|()]*)+")
+_LOOKED_AT = re.compile(rb"\b([A-Za-z_]\w*)\b(?!\s*(?:\[[^\];]*\]\s*)*=(?!=)|\s*\()")
+_VALUED = re.compile(rb"(?:[(!=&|?:]\s*|\breturn\s+)([a-z_]\w*)\(")
+"""What is called for its value."""
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_PRINTS = re.compile("trace_|pr_|printk|seq_printf|WARN")
+_TO_MEMBER = re.compile(rb"(?:->|\.)\w+\s*=\s*\Z")
+_VOID = re.compile(rb"\bvoid\s+\w+\s*\(")
+_Key = tuple[str, str, int]
+Deciders = Callable[[Definition, Set[str], frozenset[str]], Mapping[str, frozenset[str]]]
+
+
+class Notes:
+    """The notes of one tree."""
+
+    def __init__(
+        self,
+        tree: Tree,
+        is_run: Callable[[Definition], bool],
+        above: Set[_Key],
+        by: Deciders,
+    ) -> None:
+        """ABOVE are the functions on the way to a set-up, and BY says what decides there."""
+        self._tree, self._is_run, self._above, self._by = tree, is_run, above, by
+        self._kept: dict[_Key, Mapping[str, list[bytes]]] = {}
+        self._own: dict[str, bool] = {}
+        self._helpers: dict[str, bool] = {}
+        self._files_of: dict[str, list[str]] = {}
+
+    def deciding(self, caller: Definition, callees: Set[str]) -> Iterator[Trouble]:
+        """Yield where a note decides whether a caller calls what leads to a set-up."""
+        asked = self._notes(caller)
+        body = strip_comments(caller.text.partition(b"{")[2])
+        helpers = {
+            name
+            for name in {one.decode() for one in _VALUED.findall(body)}
+            if self._may_answer(name)
+        }
+        found = self._by(caller, callees, asked | helpers) if asked or helpers else {}
+        for callee, ones in found.items():
+            for one in sorted(ones) if not _is_only_kept(caller, callee) else ():
+                note = f"{one}, which is kept and read for set-ups alone,"
+                if one in helpers:
+                    kept = self._answers_by(one)
+                    if not kept:
+                        continue
+                    note = f"{one}(), which keeps {min(kept)} and looks at it,"
+                place = Place(caller.file, caller.line, 1, caller.name)
+                yield Trouble(place, f"{note} decides whether {callee}() is called", False)
+
+    def _defined(self, name: str) -> Iterator[Definition]:
+        """Yield the functions of a name in the files of the target."""
+        index = self._tree.index
+        if not self._files_of:
+            for path in index.own_files:
+                file = index.file(path)
+                for one in file.functions if file is not None else ():
+                    self._files_of.setdefault(one, []).append(path)
+        for path in self._files_of.get(name, ()):
+            file = index.file(path)
+            yield from file.functions.get(name, ()) if file is not None else ()
+
+    def _may_answer(self, name: str) -> bool:
+        """Tell whether a function off the way returns something, and keeps a note."""
+        if name not in self._helpers:
+            self._helpers[name] = any(
+                one.key not in self._above
+                and not self._is_run(one)
+                and _VOID.search(one.text.partition(b"{")[0]) is None
+                and any(is_looked_at(one, n) and self._is_own(n) for n in self._changing(one))
+                for one in self._defined(name)
+            )
+        return self._helpers[name]
+
+    def _answers_by(self, name: str) -> frozenset[str]:
+        """Return the notes by which a function answers that keeps them."""
+        return frozenset(
+            note
+            for one in self._defined(name)
+            for note in self._notes(one)
+            if _answers(self._tree.index.node(one), note)
+        )
+
+    def _notes(self, function: Definition) -> frozenset[str]:
+        """Return the notes that a function looks at and stores."""
+        own = {
+            name
+            for name, values in self._changing(function).items()
+            if is_looked_at(function, name)
+            and self._is_own(name)
+            and not all(self._is_constant(value, function.file) for value in values)
+        }
+        if not own or function.kind != "function":
+            return frozenset(own)
+        return frozenset(own - _local(self._tree.index.node(function)))
+
+    def _changing(self, function: Definition) -> Mapping[str, list[bytes]]:
+        """Return what a function stores to that may outlive it, with what is no number."""
+        kept = self.keeps(function)
+        found = {
+            name: [v for v in some if not _CONSTANT.fullmatch(v)] for name, some in kept.items()
+        }
+        return {name: values for name, values in found.items() if values}
+
+    def keeps(self, function: Definition) -> Mapping[str, list[bytes]]:
+        """Return what a function stores to that may outlive it, with the values.
+
+        What is counted has an empty one.
+        """
+        known = self._kept.get(function.key)
+        if known is None:
+            body = strip_comments(function.text.partition(b"{")[2])
+            head = function.text.partition(b"{")[0]
+            bare: dict[bytes, bool] = {}
+            found: dict[bytes, list[bytes]] = {}
+            stores = [(lead, name, value) for lead, name, value, _ in _GIVEN.findall(body)]
+            if any(one in body for one in _STORING):
+                stores += [(lead, name, b"") for lead, name in _HANDED.findall(body)]
+            for lead, name, value in stores:
+                if not lead and name not in bare:
+                    bare[name] = _is_declared(head, body, name)
+                if lead or not bare[name]:
+                    found.setdefault(name, []).append(value)
+            known = {name.decode(): values for name, values in found.items() if not name.isupper()}
+            self._kept[function.key] = known
+        return known
+
+    def _is_constant(self, value: bytes, here: str) -> bool:
+        """Tell whether a value is the same each time: a number, a name for one, a function."""
+        name = value.strip().decode("utf-8", "replace")
+        return name.isidentifier() and bool(self._tree.index.functions(name, here))
+
+    def _is_own(self, name: str) -> bool:
+        """Tell whether what is kept is read nowhere off the way, but to print it."""
+        if name not in self._own:
+            self._own[name] = all(
+                user.key in self._above
+                or self._is_run(user)
+                or self._is_kept_or_printed(user, name)
+                for _, user in self._tree.index.users(name)
+            )
+        return self._own[name]
+
+    def _is_kept_or_printed(self, user: Definition, name: str) -> bool:
+        """Tell whether a function clears or prints what has a name, or makes it a note itself."""
+        body = strip_comments(user.text.partition(b"{")[2])
+        sites = list(places(body, name.encode()))
+        stores = (_GIVEN.match(body, at) for at in sites)
+        is_set = any(one and _CONSTANT.fullmatch(one[3] or b"") is None for one in stores)
+        looks = (at for at in sites if _LOOKED_AT.match(body, at) is not None)
+        if is_set:
+            return any(True for _ in looks)
+        return all(self._is_printed(body, at) for at in looks)
+
+    def _is_printed(self, body: bytes, at: int) -> bool:
+        """Tell whether a place lies in what a macro is given that does nothing of interest."""
+        start = opening(body, at)
+        while start is not None:
+            callee = callee_before(body, start)
+            name = callee[1].decode() if callee is not None else ""
+            if _PRINTS.match(name) or re.fullmatch(self._tree.index.target.silent, name):
+                return True
+            start = opening(body, start)
+        return False
+
+
+def _is_declared(head: bytes, body: bytes, name: bytes) -> bool:
+    """Tell whether the first mention of a name in a function declares it, and it does not stay."""
+    if any(True for _ in places(head, name)):
+        return True
+    lead = body[: next(places(body, name), 0)].rstrip()
+    if lead[-1:] not in (b"*", b",") and not lead[-1:].isalnum():
+        return False
+    return b"static" not in lead[max(lead.rfind(mark) for mark in (b";", b"{", b"}")) + 1 :]
+
+
+def is_looked_at(function: Definition, name: str) -> bool:
+    """Tell whether a function does more with a name than to store to it."""
+    body = strip_comments(function.text.partition(b"{")[2])
+    return any(_LOOKED_AT.match(body, at) is not None for at in places(body, name.encode()))
+
+
+def _is_only_kept(caller: Definition, callee: str) -> bool:
+    """Tell whether a function is not called, but stored to a member: it is called by others."""
+    body, word = strip_comments(caller.text.partition(b"{")[2]), callee.encode()
+    found = list(places(body, word))
+    return bool(found) and all(
+        _TO_MEMBER.search(body, max(0, at - 80), at) is not None
+        and body[at + len(word) :].lstrip()[:1] == b";"
+        for at in found
+    )
+
+
+def _answers(root: syntax.Node, note: str) -> bool:
+    """Tell whether a function answers by a note: not where it leaves before it would store it."""
+    nodes = list(syntax.descendants(root))
+    told = {note}
+    while True:
+        more = {
+            text(left).lstrip("* ")
+            for one in nodes
+            if one.type in ("init_declarator", "assignment_expression")
+            and (left := one.child_by_field_name("declarator") or one.child_by_field_name("left"))
+            and (value := one.child_by_field_name("value") or one.child_by_field_name("right"))
+            and not told.isdisjoint(_WORD.findall(text(value)))
+        } - told
+        if not more:
+            break
+        told |= more
+    stores = [
+        one.start_byte
+        for one in nodes
+        if one.type == "assignment_expression"
+        and (left := one.child_by_field_name("left"))
+        and note in _WORD.findall(text(left))
+    ]
+    for one in nodes:
+        if one.type not in ("return_statement", "goto_statement", "break_statement"):
+            continue
+        if not told.isdisjoint(_WORD.findall(text(one))):
+            return True
+        here = one.parent
+        while here is not None:
+            condition = here.child_by_field_name("condition")
+            if condition is not None and not told.isdisjoint(_WORD.findall(text(condition))):
+                if not any(one.start_byte < at < here.end_byte for at in stores):
+                    return True
+            here = here.parent
+    return False
+
+
+def _local(root: syntax.Node) -> frozenset[str]:
+    """Return the names that a function declares, and the members of its own objects."""
+    own: set[str] = set()
+    pointers: set[str] = set()
+    nodes = list(syntax.descendants(root))
+    for node in nodes:
+        if node.type not in ("declaration", "parameter_declaration"):
+            continue
+        if any(n.type == "storage_class_specifier" and text(n) == "static" for n in node.children):
+            continue
+        for here in node.children_by_field_name("declarator"):
+            words = _WORD.findall(text(here).partition("=")[0])
+            own.update(words[:1])
+            pointers.update(words[:1] if here.type == "pointer_declarator" else ())
+    members = {
+        word
+        for node in nodes
+        if node.type == "field_expression" and "->" not in (path := text(node))
+        for word in path.split(".")[1:]
+        if path.partition(".")[0] in own - pointers
+    }
+    return frozenset(own | members)
