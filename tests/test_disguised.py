@@ -111,6 +111,14 @@ STALE = {
                             "\tmemcpy(&mmu->gva_to_gpa, buffer, sizeof(*mmu));")],
     "copy into a role": [
         (OTHER, "", DEVIL % "copy_from_user(&vcpu->arch.mmu->mmu_role, buffer, 8);")],
+    "effect in a lock that is held": [
+        ahead("\tmutex_is_locked(new_role.ext.word = 1, &vcpu->mutex);\n")],
+    "effect in a lock, by an expression": [
+        ahead("\tmutex_is_locked((new_role.ext.word = 1, &vcpu->mutex));\n")],
+    "effect in a lock of a reader": [ahead('\tRCU_LOCKDEP_WARN(new_role.ext.word = 1, "x");\n')],
+    "types, by a macro of its own": [
+        above("#define typecheck(type, x) ((x) = 1)"),
+        ahead("\ttypecheck(u64, new_role.as_u64);\n")],
     "copy by a macro of its own": [
         (OTHER, "", "#define memcpy(to, from, size) ((from)->word = 0)\n"
          + DEVIL % "memcpy(&n, &vcpu->arch.mmu->mmu_role.base, 4);")],
@@ -135,7 +143,29 @@ def test_nothing_of_it_is_clean(name):
     assert edited(*STALE[name]).verdict in ("gap", "unknown")
 
 
+CONTEXT = "\tstruct kvm_mmu *context = &vcpu->arch.root_mmu;\n"
+ROLE = "\tunion kvm_mmu_role new_role = kvm_calc_tdp_mmu_root_page_role(vcpu, &regs);\n\n"
+ROOT = "static struct kvm_mmu *root_of(struct kvm_vcpu *vcpu)\n{\n\treturn %s;\n}\n\n"
+PEEK = "static int peek(struct kvm_mmu *mmu)\n{\n\treturn mmu->shadow_root_level;\n}\n\n"
+
+
+def yielded(value):
+    """Let the set-up come by its context by a call, and a reader be given it."""
+    return [above(f"{ROOT % value}{PEEK}"),
+            (MAIN, f"{CONTEXT}\tstruct kvm_mmu_role_regs regs = vcpu_to_role_regs(vcpu);\n{ROLE}",
+             f"\tstruct kvm_mmu *context = root_of(vcpu);\n"
+             f"\tstruct kvm_mmu_role_regs regs = vcpu_to_role_regs(vcpu);\n{ROLE}"
+             "\tpeek(context);\n")]  # fmt: skip
+
+
 FINE = {
+    "types alone": [ahead("\ttypecheck(u64, new_role.as_u64);\n")],
+    "types alone, of a value": [ahead("\tif (!typecheck(u64, new_role.as_u64))\n\t\treturn;\n")],
+    "lock that is held": [
+        ("include/linux/kvm_host.h", "\tstruct kvm_vcpu_arch arch;",
+         "\tstruct kvm_vcpu_arch arch;\n\tstruct mutex mutex;"),
+        ahead("\tWARN_ON_ONCE(!mutex_is_locked(&vcpu->mutex));\n")],
+    "context by a call": yielded("&vcpu->arch.root_mmu"),
     "fill of a member": [
         (OTHER, "", DEVIL % "memset(&vcpu->arch.mmu->gva_to_gpa, 0,\n"
                             "\t       sizeof(vcpu->arch.mmu->gva_to_gpa));")],

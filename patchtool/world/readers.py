@@ -25,6 +25,8 @@ _ADDRESS = re.compile(r"&\s*\(?\s*[\w>.()-]*?(?:->|\.)\s*(\w+)\s*\)?")
 _MEMBER = re.compile(r"[\w>.()\s-]*?(?:->|\.)\s*(\w+)")
 _ONCE = re.compile(r"(?:READ_ONCE)?\((.*)\)")
 """What only stands around an expression."""
+_CALLED = re.compile(r"(\w+)\([\w>.&-]*\)")
+_RETURN = re.compile(rb"\breturn\b\s*([^;]*);")
 _ASSIGNED = re.compile(rb"\s*=(?!=)\s*([^;]*);")
 _EXPORTED = re.compile(rb"\bEXPORT_\w+\s*\(\s*\Z")
 _MOVED = (
@@ -111,9 +113,25 @@ class Selection:
             if member[1] in self.embedded:
                 return frozenset((member[1],))
             return self._selected.get(member[1], self.embedded)
+        called = _CALLED.fullmatch(words)
+        if function is not None and called is not None and depth <= MAX_CALLS:
+            return self._returned(called[1], function.file, depth)
         if function is None or not words.isidentifier() or depth > MAX_CALLS:
             return self.embedded
         return self._variable(words, function, depth)
+
+    def _returned(self, name: str, here: str, depth: int) -> frozenset[str]:
+        """Return the contexts that a call of a function from a file may yield the address of."""
+        index = self._tree.index
+        found: set[str] = set()
+        functions = () if index.macros(name, here) else index.functions(name, here)
+        for one in functions:
+            values = _RETURN.findall(strip_comments(one.text))
+            if one.kind != "function" or not values:
+                return self.embedded
+            for value in values:
+                found |= self.contexts(value.decode("utf-8", "replace"), one, depth + 1)
+        return frozenset(found) if functions else self.embedded
 
     def _variable(self, name: str, function: Definition, depth: int) -> frozenset[str]:
         head, _, body = strip_comments(function.text).partition(b"{")

@@ -57,7 +57,7 @@ REPEATED = (1 << 64) // 255
 
 _SILENT = (
     r"trace_\w+|pr_\w+|printk\w*|dump_stack|BUILD_BUG_ON\w*|static_assert|lockdep_\w+|might_sleep"
-    r"|cond_resched|EXPORT_SYMBOL\w*|smp_[rw]?mb|smp_mb__\w+|barrier|instrumentation_\w+|preempt_\w+"
+    r"|RCU_LOCKDEP_WARN|cond_resched|EXPORT_SYMBOL\w*|smp_[rw]?mb|smp_mb__\w+|barrier|instrumentation_\w+|preempt_\w+"
 )
 """What says something, checks something or orders accesses, where the target does not define it."""
 _AT_BUILD = re.compile(r"BUILD_BUG_ON\w*|static_assert|EXPORT_SYMBOL\w*")
@@ -95,6 +95,8 @@ _BY_MEANING = frozenset(
     {"swap", "xchg", "cmpxchg", "try_cmpxchg", "smp_load_acquire", "smp_store_release",
      "rcu_assign_pointer", *_BIT_OPERATIONS}
 )  # fmt: skip
+_LOCKED = frozenset({"mutex_is_locked", "rwsem_is_locked", "spin_is_locked", "raw_spin_is_locked"})
+"""What tells whether a lock is held, and changes nothing."""
 _OBJECTS = ("identifier", "field_expression", "subscript_expression", "pointer_expression")
 _EXTREMA = {"min": False, "max": True, "min_t": False, "max_t": True, "umin": False, "umax": True}
 
@@ -135,8 +137,8 @@ def is_builtin(name: str, target: Target) -> bool:
         "clamp",
         "clamp_t",
     }
-    known |= {"memset", "memcpy", "memcmp", "static_call", "sizeof", "offsetof"}
-    known |= target.dispatchers | _BY_MEANING
+    known |= {"memset", "memcpy", "memcmp", "static_call", "sizeof", "offsetof", "typecheck"}
+    known |= target.dispatchers | _BY_MEANING | _LOCKED
     return (
         name in known
         or is_check(name, target)
@@ -381,6 +383,11 @@ class Calls(Expressions):
             return self._memcmp(node, arguments, state)
         if name in ("__builtin_constant_p",):
             return zero
+        if name in _LOCKED and len(arguments) == 1:
+            self._value(arguments[0], state)
+            return self.opaque(node, f"whether {text(arguments[0])} is held is not known")
+        if name == "typecheck" and len(arguments) == 2:  # of types alone, when it is compiled
+            return Int(bits.constant(32, 1), True)
         return None
 
     def _told(
