@@ -131,6 +131,20 @@ def test_agrees_with_enumeration(field, role, legal, path):
         assert len(answer.witness.differs) == min(map(len, smallest))
 
 
+def test_each_bit_of_a_kind_has_its_say():
+    """Bits that read the same inputs may go stale by different ones, on hosts that there are."""
+    a, b = INPUTS[:2]
+    h, i = symbol("host1"), symbol("host2")
+    # No host is like this, which takes looking at both constants together.
+    odd = bits.both(bits.same(h, i), bits.choose_cond(h, bits.negate(i), i))
+    odder = bits.both(odd, symbol("host3"))
+    assert not isinstance(odd, bool)
+    by_a = (bits.choose_cond(odd, b, a), bits.choose_cond(odder, b, a))
+    field = vector(*by_a, bits.choose_cond(odd, a, b))
+    answer = Decision(question(field, vector(False))).decide()
+    assert answer.verdict == "gap" and set(answer.missing) == {a.name, b.name}
+
+
 @settings(max_examples=40, deadline=None)
 @given(VECTORS, VECTORS)
 def test_a_compared_field_is_covered(field, role):

@@ -33,9 +33,11 @@ class TooLarge(Exception):
 class Effort:
     """What all questions about one path have taken, whatever diagrams they were put to."""
 
-    __slots__ = ("spent", "steps")
+    __slots__ = ("outgrown", "spent", "steps")
 
     def __init__(self) -> None:
+        self.outgrown = 0
+        """Questions for which the diagrams became too large."""
         self.steps = 0
         """What was computed with diagrams."""
         self.spent = 0

@@ -20,7 +20,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from patchtool.proof import bits
-from patchtool.proof.bdd import RUNS
+from patchtool.proof.bdd import RUNS, TooLarge
 from patchtool.proof.bits import (
     Alike,
     Bits,
@@ -40,6 +40,8 @@ from patchtool.proof.solver import Asked, NoSolver, Result, asked
 MAX_SETS = 32
 AT_ONCE = 64
 """How many bits of a field are put to the same diagrams."""
+APART = 16
+"""And how many where those outgrow their limit: most of them are small."""
 MAX_BITS = 1_000
 
 
@@ -157,6 +159,7 @@ class Decision:
         q = question
         read = q.full.symbols | q.kept.symbols | bits.symbols([q.path, q.skips, q.left_alone])
         self._bits: list[Row | None] = self._told_apart() if like is None else like._bits
+        self._at_once: int = AT_ONCE if like is None else like._at_once
         self._wrong: list[Row] = []
         """Bits that may be stale, among them one for each set of inputs that makes them so."""
         runs = q.runs
@@ -278,15 +281,25 @@ class Decision:
         named = {id(claim): claim for claim in rows.values()}
         told: dict[int, bool | None] = {}
         keys = list(named)
-        for at in range(0, len(keys), AT_ONCE):
-            switches = {one: Word(f"row!{one}").bit() for one in keys[at : at + AT_ONCE]}
+        todo = [keys]
+        while todo:
+            some = todo.pop()
+            if len(some) > self._at_once:
+                todo += (some[at : at + self._at_once] for at in range(0, len(some), self._at_once))
+                continue
+            switches = {one: Word(f"row!{one}").bit() for one in some}
 
             def those(
                 solver: Asked, switches: dict[int, Symbol] = switches
             ) -> dict[int, bool | None]:
                 return {one: solver.possible([switch]) for one, switch in switches.items()}
 
-            told |= self._asked(claims, {s: named[one] for one, s in switches.items()}, those)
+            about = {switch: named[one] for one, switch in switches.items()}
+            try:
+                told |= self._asked(claims, about, those, solve=len(some) <= APART)
+            except TooLarge:
+                self._at_once = APART
+                todo.append(some)
         if None in told.values():
             return None
         return [row for row, claim in rows.items() if told[id(claim)]]
@@ -320,8 +333,9 @@ class Decision:
         claims: Sequence[Claim],
         switches: Mapping[Symbol, Claim],
         use: Callable[[Asked], Result],
+        solve: bool = True,
     ) -> Result:
-        return asked(claims, switches, use, self.q.runs.manager)
+        return asked(claims, switches, use, self.q.runs.manager, solve)
 
     def _can_hold(self, claims: Sequence[Claim]) -> bool | None:
         return self._asked(claims, {}, lambda one: one.possible())
@@ -399,19 +413,11 @@ class Decision:
         if self._follows_roles():
             table = self._table(frozenset()) if carriers else ()
             return Answer("covered", table, support=support)
-        wrong = self._which(self._skipping(), self._roughly(self._rows))
-        if wrong:
-            kinds = {row: self._stale_in([row]) for row in self._kinds(wrong)}
-            solid = self._which(self._skipping(), kinds)
-            if solid == []:
-                kinds = {row: self._stale_in([row]) for row in wrong}
-                solid = self._which(self._skipping(), kinds)
-                wrong = solid
-        else:
-            solid = wrong
+        claims = self._skipping()
+        solid, wrong = self._truly(claims, self._which(claims, self._roughly(self._rows)))
         if wrong is None or solid is None:
             return Answer("unknown", problem="the solver gave up", support=support)
-        if not wrong:
+        if not solid:
             table = self._table(frozenset()) if carriers else ()
             return Answer("covered", table, support=support)
         self._wrong = self._kinds(solid)
@@ -433,12 +439,9 @@ class Decision:
             # A bit that is stale though no such set differs shows that there are more.
             explained = [Denied(tuple(self._same(u.bits) for u in one)) for one in sets]
             others = [*self._skipping(), *(Denied((one,)) for one in explained)]
-            more = self._which(others, self._roughly(r for r in wrong if r not in self._wrong))
-            if more:
-                more = self._which(
-                    others, {row: self._stale_in([row]) for row in self._kinds(more)}
-                )
-            if more is None:
+            rest = (row for row in wrong if row not in self._wrong)
+            more, wrong = self._truly(others, self._which(others, self._roughly(rest)))
+            if more is None or wrong is None:
                 return Answer("unknown", problem="the solver gave up", support=support)
             if not more:
                 break
@@ -448,6 +451,24 @@ class Decision:
             self._switches(),
             lambda one: self._refuted(one, found, support),
         )
+
+    def _truly(
+        self, claims: Sequence[Claim], rows: list[Row] | None
+    ) -> tuple[list[Row] | None, list[Row] | None]:
+        """Return some bits that are stale, of those that may be, and those that still may.
+
+        None are returned only where none is stale, None where nobody can tell.
+        """
+        if not rows:
+            return rows, rows
+        kinds = self._kinds(rows)
+        found = self._which(claims, {row: self._stale_in([row]) for row in kinds})
+        if found:
+            cleared = set(kinds).difference(found)
+            return found, [row for row in rows if row not in cleared]
+        if found is not None and len(kinds) < len(rows):
+            found = self._which(claims, {row: self._stale_in([row]) for row in rows})
+        return found, found
 
     @property
     def _sturdy(self) -> list[Claim]:

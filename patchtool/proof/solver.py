@@ -26,12 +26,14 @@ MAX_FIELD_EFFORT = 3_000_000
 """Such steps for all questions about one field of a path."""
 MAX_PATH_EFFORT = 6_000_000
 """And about all of its fields; those of a kernel take up to 4,300,000."""
-MAX_PATH_STEPS = 700_000
-"""What may be computed with diagrams for one path; those of kernels take up to 430,000."""
+MAX_PATH_STEPS = 4_000_000
+"""What may be computed with diagrams for one path; those of kernels take up to 2,700,000."""
 EFFORT_OF_A_LINE = 15
 """What it takes to read a term, in such steps."""
 MAX_OUTGROWN = 2
-"""Questions about one path that outgrow diagrams before those are tried no longer afresh."""
+"""Questions about one field that outgrow diagrams before those are tried no longer afresh."""
+MAX_PATH_OUTGROWN = 12
+"""Such questions about one path before diagrams are tried no longer; those of kernels have 3."""
 
 
 class NoSolver(Exception):
@@ -43,14 +45,17 @@ def asked(
     switches: Mapping[Symbol, Claim],
     use: Callable[[Asked], Result],
     shared: Manager | None = None,
+    solve: bool = True,
 ) -> Result:
     """Put claims to diagrams, or to a solver where those outgrow their limit.
 
     Diagrams that are SHARED with other questions may be full while the question is small.
+    Unless to SOLVE it is worth its price, what outgrows diagrams raises TooLarge.
     """
     about = Manager() if shared is None else shared
+    effort = about.effort
     managers: list[Manager] = []
-    if about.effort.steps < MAX_PATH_STEPS:
+    if effort.steps < MAX_PATH_STEPS and effort.outgrown < MAX_PATH_OUTGROWN:
         managers += [] if about.is_full else [about]
         managers += [Manager()] if shared is not None and about.outgrown < MAX_OUTGROWN else []
     for manager in managers:
@@ -60,8 +65,11 @@ def asked(
         except TooLarge:
             continue
         finally:
-            about.effort.steps += manager.steps - before
+            effort.steps += manager.steps - before
+    if not solve:
+        raise TooLarge
     about.outgrown += 1
+    effort.outgrown += 1
     if _left(about) <= 0:
         return use(Helpless())
     return use(Solver(claims, switches, about))
