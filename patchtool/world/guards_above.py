@@ -76,8 +76,8 @@ def guards_above(
             for one in sorted(ones - {caller.name}):
                 if told.by(one, caller.file):
                     place = Place(caller.file, caller.line, 1, caller.name)
-                    reason = f"{one}() reads a role where {callee}() is called, or is not"
-                    yield Trouble(place, reason, False)
+                    reason = f"{one}() reads a role or a cached field where {callee}()"
+                    yield Trouble(place, f"{reason} is called, or is not", False)
 
 
 def _left_behind(tree: Tree, runs: list[Lowered]) -> frozenset[str]:
