@@ -43,6 +43,16 @@ def reset(code):
     return (MAIN, RESET, f"{RESET}\t{code}\n")
 
 
+READER = (
+    "static int read_level(struct kvm_vcpu *vcpu)\n{\n\treturn vcpu->arch.mmu->root_level;\n}\n"
+)
+
+
+def told_by(code, asked):
+    """Let a reset be left out by what a reader says that is come by through something else."""
+    return [(MAIN, RESET, f"{READER}{code}\n\n{RESET}\tif ({asked} == 4)\n\t\treturn;\n")]
+
+
 STALE = {
     "context in a union": [
         (HOST, "\tstruct kvm_mmu root_mmu;", "\tunion {\n\t\tstruct kvm_mmu root_mmu;\n"
@@ -125,6 +135,17 @@ STALE = {
     "key of its own above": [NOTE, reset(
         "if (vcpu->arch.note == vcpu->arch.cr4)\n\t\treturn;\n"
         "\tvcpu->arch.note = vcpu->arch.cr4;")],
+    "reader above, by a pasted name": told_by("#define TOLD(x) read_##x(vcpu)", "TOLD(level)"),
+    "reader above, by an operation": told_by(
+        "static const struct ops { int (*ask)(struct kvm_vcpu *vcpu); } ops = "
+        "{ .ask = read_level };", "ops.ask(vcpu)"),
+    "reader above, by a table": told_by(
+        "static int (*const table[])(struct kvm_vcpu *vcpu) = { read_level };", "table[0](vcpu)"),
+    "reader above, by a pointer": told_by(
+        "static int (*ask)(struct kvm_vcpu *vcpu) = read_level;", "ask(vcpu)"),
+    "reader above, by a pointer that is set": told_by(
+        "static int (*ask)(struct kvm_vcpu *vcpu);\n\nvoid set_up(void)\n{\n"
+        "\task = read_level;\n}", "ask(vcpu)"),
     "counter above": [NOTE, reset("if (vcpu->arch.note++ & 1)\n\t\treturn;")],
     "answer left behind": [
         NOTE, ahead("\tvcpu->arch.note = new_role.base.level;\n"),

@@ -28,6 +28,10 @@ _STORED = re.compile(
     rb"(?:->|\.)\s*(\w+)\s*(?:\[[^\]]*\]\s*)?(?:[-+|&^]|<<|>>)?=(?!=)"
     rb"|(?:->|\.)\s*(\w+)\s*(?:\+\+|--)"
 )
+_KEPT_IN = re.compile(
+    rb"(?:\b(\w+)\s*(?:\[[^\];]*\]\s*)*|\(\s*\*\s*(?:const\s+)?(\w+)\s*\)\s*\([^;{}]*\)\s*)=\s*&?\s*\Z"
+)
+"""The member, or the object, to which a function is stored whose name follows."""
 _VOID = re.compile(rb"\bvoid\s+\w+\s*\Z")
 _Above = dict[tuple[str, str, int], tuple[Definition, dict[str, None]]]
 """The functions that lead to an entry, each with all that it calls on the way."""
@@ -61,6 +65,7 @@ def guards_above(
     for name in sorted(left):
         for _, user in tree.index.users(name):
             reading.update(_accessors(tree, user, name))
+    yield from _disguised(tree, ledger, above, reading)
     tellers = _tellers(tree, reading) if above else frozenset()
     told = _Told(tree, tellers, names | left)
     notes = Notes(tree, ledger.is_executed, above.keys(), deciders.of)
@@ -78,6 +83,48 @@ def guards_above(
                     place = Place(caller.file, caller.line, 1, caller.name)
                     reason = f"{one}() reads a role or a cached field where {callee}()"
                     yield Trouble(place, f"{reason} is called, or is not", False)
+
+
+def _disguised(tree: Tree, ledger: Ledger, above: _Above, reading: Set[str]) -> Iterator[Trouble]:
+    """Yield where what reads a role is used on the way by no name of its own.
+
+    By a name that a macro pastes, or through a pointer of file scope that it is kept in.
+    """
+    callers = [(one, callees) for one, callees in above.values() if not ledger.is_executed(one)]
+    found = [(place, f"{macro}() pastes the name of {name}()", macro)
+             for place, name, macro in tree.pasting.uses(reading)]  # fmt: skip
+    for place, said, _ in found:
+        for caller, callees in callers:
+            last = caller.line + caller.text.count(b"\n")
+            if place.file == caller.file and caller.line <= place.line <= last:
+                reason = f"{said}, which reads a role, where {next(iter(callees))}() is called"
+                yield Trouble(place._replace(function=caller.name), reason, False)
+    held = {name: holder for name in sorted(reading) for holder in _holders(tree, name)}
+    for name, holder in held.items():
+        called = re.compile(rb"\b%s\s*(?:\[[^\];]*\]\s*)?\)?\s*\(" % re.escape(holder))
+        for caller, callees in callers:
+            if holder in caller.text and called.search(caller.text) is not None:
+                place = Place(caller.file, caller.line, 1, caller.name)
+                reason = f"{holder.decode()} leads to {name}(), which reads a role, where"
+                yield Trouble(place, f"{reason} {next(iter(callees))}() is called", False)
+
+
+def _holders(tree: Tree, name: str) -> Iterator[bytes]:
+    """Yield the members and objects in which a function is kept."""
+    word = name.encode()
+    for path in tree.index.own_with(word):
+        file = tree.index.file(path)
+        for at in places(file.data, word) if file is not None else ():
+            assert file is not None
+            kept = _KEPT_IN.search(file.data, max(0, at - 160), at)
+            if kept is not None:
+                yield kept[1] or kept[2]
+            if kept is not None or file.function_at(at) is not None:
+                continue
+            for group in file.objects.values():
+                for one in group:
+                    if one.start <= at < one.start + len(one.text):
+                        yield one.name.encode()
 
 
 def _left_behind(tree: Tree, runs: list[Lowered]) -> frozenset[str]:
