@@ -53,6 +53,15 @@ def told_by(code, asked):
     return [(MAIN, RESET, f"{READER}{code}\n\n{RESET}\tif ({asked} == 4)\n\t\treturn;\n")]
 
 
+def kept_in(code, callee):
+    """Let a reset call the set-up through something else, and leave it out by a note."""
+    asked = (
+        "if (vcpu->arch.note == vcpu->arch.cr4)\n\t\treturn;\n\tvcpu->arch.note = vcpu->arch.cr4"
+    )
+    return [NOTE, (MAIN, "\tkvm_init_mmu(vcpu);", f"\t{asked};\n\t{callee}(vcpu);"),
+            (MAIN, RESET, f"{code}\n\n{RESET}")]  # fmt: skip
+
+
 STALE = {
     "context in a union": [
         (HOST, "\tstruct kvm_mmu root_mmu;", "\tunion {\n\t\tstruct kvm_mmu root_mmu;\n"
@@ -146,6 +155,13 @@ STALE = {
     "reader above, by a pointer that is set": told_by(
         "static int (*ask)(struct kvm_vcpu *vcpu);\n\nvoid set_up(void)\n{\n"
         "\task = read_level;\n}", "ask(vcpu)"),
+    "entry in an operation": kept_in(
+        "static const struct ops { void (*kvm_init_mmu)(struct kvm_vcpu *vcpu); } ops = "
+        "{ .kvm_init_mmu = kvm_init_mmu };", "ops.kvm_init_mmu"),
+    "entry in a table": kept_in(
+        "static void (*const table[])(struct kvm_vcpu *vcpu) = { kvm_init_mmu };", "table[0]"),
+    "entry behind a pointer": kept_in(
+        "static void (*init)(struct kvm_vcpu *vcpu) = kvm_init_mmu;", "init"),
     "counter above": [NOTE, reset("if (vcpu->arch.note++ & 1)\n\t\treturn;")],
     "answer left behind": [
         NOTE, ahead("\tvcpu->arch.note = new_role.base.level;\n"),

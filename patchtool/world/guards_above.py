@@ -66,6 +66,11 @@ def guards_above(
         for _, user in tree.index.users(name):
             reading.update(_accessors(tree, user, name))
     yield from _disguised(tree, ledger, above, reading)
+    for start in {run.start.key: run.start for run in runs if run.guards}.values():
+        for holder in _holders(tree, start.name, is_outside=True):
+            place = Place(start.file, start.line, 1, start.name)
+            reason = f"{start.name}() is kept in {holder.decode()}, whose callers are not followed"
+            yield Trouble(place, reason, False)
     tellers = _tellers(tree, reading) if above else frozenset()
     told = _Told(tree, tellers, names | left)
     notes = Notes(tree, ledger.is_executed, above.keys(), deciders.of)
@@ -109,14 +114,16 @@ def _disguised(tree: Tree, ledger: Ledger, above: _Above, reading: Set[str]) -> 
                 yield Trouble(place, f"{reason} {next(iter(callees))}() is called", False)
 
 
-def _holders(tree: Tree, name: str) -> Iterator[bytes]:
-    """Yield the members and objects in which a function is kept."""
+def _holders(tree: Tree, name: str, is_outside: bool = False) -> Iterator[bytes]:
+    """Yield the members and objects in which a function is kept, or those IS_OUTSIDE of any."""
     word = name.encode()
     for path in tree.index.own_with(word):
         file = tree.index.file(path)
         for at in places(file.data, word) if file is not None else ():
             assert file is not None
             kept = _KEPT_IN.search(file.data, max(0, at - 160), at)
+            if is_outside and file.function_at(at) is not None:
+                continue
             if kept is not None:
                 yield kept[1] or kept[2]
             if kept is not None or file.function_at(at) is not None:
