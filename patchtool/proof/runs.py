@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from patchtool.proof import bits
-from patchtool.proof.bdd import RUNS, Manager
+from patchtool.proof.bdd import RUNS, Effort, Manager
 from patchtool.proof.bits import Claim, Cond, Environment, Symbol, Term, Under, Word
 
 FIRST, SECOND = RUNS
@@ -26,7 +26,8 @@ class Runs:
     run left; ``elsewhere`` has those of the first, and a context of its own.
 
     STORED gives, per bit of the context, what a full run leaves there.  IS_CONSTANT tells
-    which symbols are alike in both runs, IS_CONTEXT which belong to the context.
+    which symbols are alike in both runs, IS_CONTEXT which belong to the context.  EFFORT is
+    what all runs of the path take.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Runs:
         stored: Callable[[Symbol], Cond | None],
         is_constant: Callable[[Symbol], bool],
         is_context: Callable[[Symbol], bool],
+        effort: Effort | None = None,
     ) -> None:
         cut: set[Word] = set()
 
@@ -45,7 +47,7 @@ class Runs:
         self._replaced: set[Term] = set()
         self._fixed: dict[Term, bool] = {}
         self._without = bits.Substitution({})
-        self.manager = Manager()
+        self.manager = Manager(effort)
         self.first, self.other = self._inputs(FIRST), self._inputs(SECOND)
         self.second = self._after(self.first, self.other)
         self.elsewhere = self._inputs(FIRST, OTHER)

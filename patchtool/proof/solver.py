@@ -32,8 +32,8 @@ EFFORT_OF_A_LINE = 15
 """What it takes to read a term, in such steps."""
 MAX_OUTGROWN = 2
 """Questions about one field that outgrow diagrams before those are tried no longer afresh."""
-MAX_PATH_OUTGROWN = 12
-"""Such questions about one path before diagrams are tried no longer; those of kernels have 3."""
+MAX_PATH_OUTGROWN = 24
+"""Such questions about one path before diagrams are tried no longer; those of kernels have 6."""
 
 
 class NoSolver(Exception):

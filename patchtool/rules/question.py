@@ -14,6 +14,7 @@ from patchtool.c.lower import Trouble
 from patchtool.c.memory import Fact, Function, Int, Loc, Opaque, Unclear, is_shared, member_of
 from patchtool.model import Constant, FieldResult, Input, Place, Reason, Verdict, Witness
 from patchtool.proof import bits
+from patchtool.proof.bdd import Effort
 from patchtool.proof.bits import Bits, Cond, Symbol, Term, Under, Word
 from patchtool.proof.coverage import Answer, Carrier, Decision, Question, Unit, Witnessed
 from patchtool.proof.runs import Runs
@@ -79,6 +80,7 @@ class Terms:
         self.contexts = tuple({c.context: None for c in path.guard.comparisons})
         self._full = not self.guard.skips
         self._prefixes = tuple(f"{c}." if c.path else f"{c.root.name}->" for c in self.contexts)
+        self._effort = Effort()
         self._runs = self._made_runs({})
         self._others = [g for g in self.out.guards if g.symbol != self.guard.symbol]
         self._passed_by: frozenset[Symbol] = frozenset()
@@ -112,10 +114,11 @@ class Terms:
             lambda symbol: me._left(symbol, patched),
             lambda symbol: me.is_constant(symbol.word),
             lambda symbol: symbol.word.name.startswith(prefixes),
+            self._effort,
         )
 
     def begin(self) -> None:
-        """Begin with another field: it does not pay for what an earlier one took."""
+        """Begin with another field: there is room for it, and its share of the path's effort."""
         self._runs.renew()
 
     # -- what other code stores to a role -----------------------------------------------------

@@ -276,6 +276,7 @@ def _is_in_step(
     if not _are_apart(terms, list(touched)):
         return False
     stored = [one.word.about for one in decision.q.old if isinstance(one.word.about, Loc)]
+    effort = decision.q.runs.manager.effort
     for base in bases:
         if not _is_told_apart(terms, ran, base, stored):
             return False
@@ -285,13 +286,13 @@ def _is_in_step(
             for changed in (False, True)
         )
         pairs = dict.fromkeys(zip(before, after, strict=True))
-        known, manager = terms.tree.following, Manager()
+        known, manager = terms.tree.following, Manager(effort)
         for then, now in pairs:
             if (then, now) not in known:
                 known[then, now] = now is then or _follows(then, now, manager)
         left = [pair[1] for pair in pairs if not known[pair]]
         claims: list[Claim] = [*before, Denied(tuple(left))]
-        if left and can_hold(claims) is not False:
+        if left and can_hold(claims, Manager(effort)) is not False:
             return False
     return bool(bases)
 
