@@ -57,6 +57,17 @@ NOTES = {
         "", OUT),
     "exchanged": (f"if (xchg(&vcpu->note, {KEY}) == {KEY})\n\t\treturn;\n", "", OUT),
     "counted": ("if (vcpu->note++ & 1)\n\t\treturn;\n", "", OUT),
+    "a flag": (
+        "static bool done;\n\n\tif (done)\n\t\treturn;\n\tdone = true;\n", "",
+        of("goto done;\ndone:\n\treturn 0;")),
+    "a flag of the file": (
+        "if (was_done)\n\t\treturn;\n\twas_done = true;\n", "static bool was_done;\n\n"),
+    "a flag of each": (
+        "if (test_and_set_bit(vcpu->arch.hflags & 7, &known))\n\t\treturn;\n",
+        "static unsigned long known;\n\n"),
+    "a flag in a helper": (
+        ASKED, "static bool same(struct kvm_vcpu *vcpu)\n{\n\tstatic bool done;\n\n\tif (done)\n"
+        "\t\treturn true;\n\tdone = true;\n\treturn false;\n}\n\n"),
     "by a local": (
         f"u64 old = vcpu->note;\n\n\tvcpu->note = {KEY};\n\tif (old == {KEY})\n\t\treturn;\n",
         "", OUT),

@@ -32,6 +32,10 @@ _HANDED = re.compile(
     rb"\(\s*&?[\s\w>.\[\]()-]*?(->|\.|\b)([A-Za-z_]\w*)\s*(?:\[[^\];]*\]\s*)*,"
 )
 """What the kernel's ways to store something are given in front of the value."""
+_ADDRESS = re.compile(rb"[(,]\s*&([A-Za-z_]\w*+)\b(?!\s*(?:->|\.|\())")
+"""What a call is given the address of, which is no member."""
+_STATIC = re.compile(rb"[;{}]\s*static\b[^;{}()=]*?\b(\w+)\s*(?:\[[^\];]*\]\s*)*[=;]")
+"""What stays from one call of a function to the next, and belongs to it alone."""
 _STORING = (b"_ONCE(", b"store", b"cpu_write(", b"swap(", b"xchg", b"_set(", b"mem")
 _CONSTANT = re.compile(rb"[\s~|()-]*+(?:(?:[A-Z][A-Z0-9_]*|\d\w*|true|false)\b[\s~|()]*)+")
 _LOOKED_AT = re.compile(rb"\b([A-Za-z_]\w*)\b(?!\s*(?:\[[^\];]*\]\s*)*=(?!=)|\s*\()")
@@ -102,7 +106,7 @@ class Notes:
                 one.key not in self._above
                 and not self._is_run(one)
                 and _VOID.search(one.text.partition(b"{")[0]) is None
-                and any(is_looked_at(one, n) and self._is_own(n) for n in self._changing(one))
+                and any(self._is_note(one, name) for name in self._changing(one))
                 for one in self._defined(name)
             )
         return self._helpers[name]
@@ -121,8 +125,7 @@ class Notes:
         own = {
             name
             for name, values in self._changing(function).items()
-            if is_looked_at(function, name)
-            and self._is_own(name)
+            if self._is_note(function, name)
             and not all(self._is_constant(value, function.file) for value in values)
         }
         if not own or function.kind != "function":
@@ -138,9 +141,10 @@ class Notes:
         return {name: values for name, values in found.items() if values}
 
     def keeps(self, function: Definition) -> Mapping[str, list[bytes]]:
-        """Return what a function stores to that may outlive it, with the values.
+        """Return what a function stores to that may outlive it, with the values of members.
 
-        What is counted has an empty one.
+        What is counted has an empty one, and so has what is no member: a flag that is raised
+        once and never lowered is as good as a key.
         """
         known = self._kept.get(function.key)
         if known is None:
@@ -151,11 +155,12 @@ class Notes:
             stores = [(lead, name, value) for lead, name, value, _ in _GIVEN.findall(body)]
             if any(one in body for one in _STORING):
                 stores += [(lead, name, b"") for lead, name in _HANDED.findall(body)]
+            stores += [(b"", name, b"") for name in _ADDRESS.findall(body)]
             for lead, name, value in stores:
                 if not lead and name not in bare:
                     bare[name] = _is_declared(head, body, name)
                 if lead or not bare[name]:
-                    found.setdefault(name, []).append(value)
+                    found.setdefault(name, []).append(value if lead else b"")
             known = {name.decode(): values for name, values in found.items() if not name.isupper()}
             self._kept[function.key] = known
         return known
@@ -164,6 +169,12 @@ class Notes:
         """Tell whether a value is the same each time: a number, a name for one, a function."""
         name = value.strip().decode("utf-8", "replace")
         return name.isidentifier() and bool(self._tree.index.functions(name, here))
+
+    def _is_note(self, function: Definition, name: str) -> bool:
+        """Tell whether a function looks at what it keeps, and nobody does off the way."""
+        if not is_looked_at(function, name):
+            return False
+        return name.encode() in _STATIC.findall(function.text) or self._is_own(name)
 
     def _is_own(self, name: str) -> bool:
         """Tell whether what is kept is read nowhere off the way, but to print it."""
