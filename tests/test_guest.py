@@ -21,6 +21,7 @@ from scratch import program as program_of
 from patchtool.errors import InputError
 from patchtool.replay import prediction, program, runner
 
+LEVEL = ("--fields", "root_level")
 SECONDS = "--timeout", "400"
 
 GAPS = {"init_kvm_tdp_mmu": "root_mmu", "shadow_mmu_init_context": "guest_mmu"}
@@ -91,7 +92,7 @@ def test_a_made_up_gap(first, function, tmp_path, capsys):
     assert f"root_mmu: 20 of 20 ordered pairs as predicted, {stale['root_mmu']} stale" in out
     assert f"guest_mmu: 12 of 12 ordered pairs as predicted, {stale['guest_mmu']} stale" in out
 
-    assert fix(where, "-o", tmp_path / "out", "-q", "-s", "--no-fixes", "--selftest") == 0
+    assert fix(where, "-o", tmp_path / "out", "-q", "-s", "--no-fixes", "--selftest", *LEVEL) == 0
     patch, test = sorted((tmp_path / "out").iterdir())
     subprocess.run(["git", "apply", patch, test], cwd=where, check=True)
     repaired = first.modules((where / MMU).read_text("utf-8"))

@@ -43,6 +43,9 @@ _VALUED = re.compile(rb"(?:[(!=&|?:]\s*|\breturn\s+)([a-z_]\w*)\(")
 """What is called for its value."""
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _PRINTS = re.compile("trace_|pr_|printk|seq_printf|WARN")
+_MEMBER = re.compile(rb"(?:->|\.)\s*\Z")
+_NEAR = 80
+"""Bytes in front of a name in which the sign is looked for that makes it a member."""
 _TO_MEMBER = re.compile(rb"(?:->|\.)\w+\s*=\s*\Z")
 _VOID = re.compile(rb"\bvoid\s+\w+\s*\(")
 _Key = tuple[str, str, int]
@@ -221,9 +224,16 @@ def _is_declared(head: bytes, body: bytes, name: bytes) -> bool:
 
 
 def is_looked_at(function: Definition, name: str) -> bool:
-    """Tell whether a function does more with a name than to store to it."""
+    """Tell whether a function does more with a member or an object than to store to it.
+
+    What the function declares itself may have the name of a member, and is another thing.
+    """
+    word = name.encode()
     body = strip_comments(function.text.partition(b"{")[2])
-    return any(_LOOKED_AT.match(body, at) is not None for at in places(body, name.encode()))
+    looks = [at for at in places(body, word) if _LOOKED_AT.match(body, at) is not None]
+    if any(_MEMBER.search(body, max(0, at - _NEAR), at) is not None for at in looks):
+        return True
+    return bool(looks) and not _is_declared(function.text.partition(b"{")[0], body, word)
 
 
 def _is_only_kept(caller: Definition, callee: str) -> bool:
