@@ -152,6 +152,9 @@ STALE = {
         "static int (*const table[])(struct kvm_vcpu *vcpu) = { read_level };", "table[0](vcpu)"),
     "reader above, by a pointer": told_by(
         "static int (*ask)(struct kvm_vcpu *vcpu) = read_level;", "ask(vcpu)"),
+    "reader above, by one of two pointers": told_by(
+        "static int (*ask)(struct kvm_vcpu *vcpu) = read_level;\n"
+        "int (*other)(struct kvm_vcpu *vcpu) = read_level;", "ask(vcpu)"),
     "reader above, by a pointer that is set": told_by(
         "static int (*ask)(struct kvm_vcpu *vcpu);\n\nvoid set_up(void)\n{\n"
         "\task = read_level;\n}", "ask(vcpu)"),

@@ -96,16 +96,15 @@ def _disguised(tree: Tree, ledger: Ledger, above: _Above, reading: Set[str]) -> 
     By a name that a macro pastes, or through a pointer of file scope that it is kept in.
     """
     callers = [(one, callees) for one, callees in above.values() if not ledger.is_executed(one)]
-    found = [(place, f"{macro}() pastes the name of {name}()", macro)
-             for place, name, macro in tree.pasting.uses(reading)]  # fmt: skip
-    for place, said, _ in found:
+    for place, name, macro in tree.pasting.uses(reading):
+        said = f"{macro}() pastes the name of {name}(), which reads a role, where"
         for caller, callees in callers:
             last = caller.line + caller.text.count(b"\n")
             if place.file == caller.file and caller.line <= place.line <= last:
-                reason = f"{said}, which reads a role, where {next(iter(callees))}() is called"
+                reason = f"{said} {next(iter(callees))}() is called"
                 yield Trouble(place._replace(function=caller.name), reason, False)
-    held = {name: holder for name in sorted(reading) for holder in _holders(tree, name)}
-    for name, holder in held.items():
+    held = dict.fromkeys((name, one) for name in sorted(reading) for one in _holders(tree, name))
+    for name, holder in held:
         called = re.compile(rb"\b%s\s*(?:\[[^\];]*\]\s*)?\)?\s*\(" % re.escape(holder))
         for caller, callees in callers:
             if holder in caller.text and called.search(caller.text) is not None:
