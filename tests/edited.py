@@ -41,12 +41,12 @@ def fixture(name):
     return {path: data for path, data in miniatures.files(name).items() if path.startswith(kept)}
 
 
-def check(files, fields=rule.DEFAULT_FIELDS):
+def check(files, fields=rule.LEVELS):
     """Check a tree that lies in memory."""
     return check_tree(Files(files), fields)
 
 
-def check_tree(tree, fields=rule.DEFAULT_FIELDS):
+def check_tree(tree, fields=rule.LEVELS):
     """Check what files can be read from."""
     return rule.check(Index(tree, KVM), fields, "tree")
 

@@ -58,7 +58,7 @@ def changed(files, path, *pairs):
 def asked(files):
     """Check a tree; return its index, the report, and the questions behind it."""
     index = Index(Files(files), KVM)
-    return index, *rule.examine(index, rule.DEFAULT_FIELDS, "tree")
+    return index, *rule.examine(index, rule.LEVELS, "tree")
 
 
 def reproduce(*arguments):

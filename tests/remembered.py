@@ -9,7 +9,7 @@ _decide = rule.check
 _known = {}
 
 
-def check(index, fields=rule.DEFAULT_FIELDS, label="", rev=None, ways=None, aside=None):
+def check(index, fields=rule.LEVELS, label="", rev=None, ways=None, aside=None):
     """Check a tree, or return the report on one with the same files; ASIDE changes none."""
     assert ways is None, "only whole checks are remembered"
     digest = hashlib.sha256(repr(tuple(fields)).encode())

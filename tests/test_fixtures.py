@@ -82,7 +82,7 @@ def test_reports(fixture, rewrite):
     file = miniatures.FIXTURES / fixture / "expect.txt"
     expected = miniatures.expected(fixture)
     try:
-        report = decided(fixture, rule.DEFAULT_FIELDS)
+        report = decided(fixture, rule.LEVELS)
     except InputError as error:
         verdict, text = "error", f"{error}\n".replace(str(miniatures.folder(fixture)), fixture)
     else:
@@ -102,9 +102,9 @@ def test_reports(fixture, rewrite):
 @pytest.mark.parametrize("nodes", [1, 100])
 def test_the_solver_reports_the_same(name, nodes, monkeypatch):
     """Where diagrams give up, at once or half-way, the report is the one that they give."""
-    expected = decided(name, rule.DEFAULT_FIELDS)
+    expected = decided(name, rule.LEVELS)
     monkeypatch.setattr(bdd, "MAX_NODES", nodes)
-    assert decided(name, rule.DEFAULT_FIELDS) == expected
+    assert decided(name, rule.LEVELS) == expected
 
 
 def test_an_overlay_has_what_differs_alone():
@@ -116,7 +116,7 @@ def test_an_overlay_has_what_differs_alone():
 
 def test_a_parse_error_is_told_once_at_its_line():
     """What cannot be parsed is told where it is, and not at the calls of its function."""
-    report = decided("broken-syntax", rule.DEFAULT_FIELDS)
+    report = decided("broken-syntax", rule.LEVELS)
     (one,) = report.unknowns
     text = miniatures.files("broken-syntax")[one.place.file].decode().split("\n")
     assert text[one.place.line - 1] == "\text.cr4_pae = ____is_cr4_pae(regs;"

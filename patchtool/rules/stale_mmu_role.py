@@ -50,7 +50,8 @@ from patchtool.world.roles import (
 )
 from patchtool.world.vanishing import Seen, left_alone, vanished
 
-RULE, TARGET, DEFAULT_FIELDS = STALE_MMU_ROLE.name, STALE_MMU_ROLE.target, STALE_MMU_ROLE.fields
+RULE, TARGET, LEVELS = STALE_MMU_ROLE.name, STALE_MMU_ROLE.target, STALE_MMU_ROLE.fields
+"""``LEVELS`` are the members that every report begins with."""
 
 
 class Asked(NamedTuple):
@@ -89,7 +90,7 @@ SUCCESSORS: dict[str, tuple[str, ...]] = {
 
 def check(
     index: Index,
-    fields: Sequence[str] = DEFAULT_FIELDS,
+    fields: Sequence[str] = LEVELS,
     label: str = "",
     rev: str | None = None,
     ways: Ways | None = None,
@@ -142,11 +143,11 @@ def _examined(
     starts = initialisers(index, roles)
     wanted = tuple(dict.fromkeys(fields))
     named = frozenset(wanted)
-    if not named <= set(DEFAULT_FIELDS):
+    if not named <= set(LEVELS):
         known = set_up_members(index, roles, starts)
         named |= known.fields | known.inner
         if "all" in wanted:
-            wanted = (*DEFAULT_FIELDS, *sorted(known.fields - set(DEFAULT_FIELDS)))
+            wanted = (*LEVELS, *sorted(known.fields - set(LEVELS)))
         _require_members(roles, wanted)
     effects = make_effects(index, roles, named, starts, types)
     tree = Tree(index, types, roles, effects, Lowering(index, types, roles.shape, effects))
@@ -194,7 +195,7 @@ def _examined(
         everywhere += _left_alone(tree, runs, wanted, stored)
     if decided and not contexts and ways is None:
         names = ", ".join(wanted)
-        if not set(wanted) & set(DEFAULT_FIELDS):
+        if not set(wanted) & set(LEVELS):
             tags = " or ".join(f"struct {tag}" for tag in roles.contexts)
             raise UsageError(
                 f"--fields {names}: {tags} has it, and no guarded set-up of this tree stores it"
@@ -336,7 +337,7 @@ def _decide(
             bits.allow(MAX_TERMS)
             try:
                 field = Field(name, context, record, member)
-                unread = () if name in DEFAULT_FIELDS else TARGET.unread
+                unread = () if name in LEVELS else TARGET.unread
                 result, question = decide(terms, field, unread, ledger is not None)
             except bits.Outgrown:
                 reason = Reason(f"what is computed for {name} outgrows {MAX_TERMS:,} terms")
@@ -374,7 +375,7 @@ def _left_alone(
                     # Others than levels may be stored in some states alone, in part, or never.
                     known = (context_name(context), name) in stored
                     known = known and not any(loc.within(cell) for loc in lowered.memory)
-                    if known or name in DEFAULT_FIELDS:
+                    if known or name in LEVELS:
                         yield from left_alone(lowered, context, cell, low, width)
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from edited import Files, fixture
 
-from patchtool.rules.stale_mmu_role import DEFAULT_FIELDS
+from patchtool.rules.stale_mmu_role import LEVELS
 
 HOST = "arch/x86/include/asm/kvm_host.h"
 LINUX = "include/linux/kvm_host.h"
@@ -66,7 +66,7 @@ class Base(NamedTuple):
     entry: str = "kvm_init_mmu(vcpu)"
     share: int = 1
     real: Path | None = None
-    fields: tuple = DEFAULT_FIELDS
+    fields: tuple = LEVELS
 
 
 ROLE = r"^\tunion \w+ (?:new_role|root_role) =\s[^;]*;\n"
