@@ -35,8 +35,13 @@ NEAR = 80
 """Bytes that are looked back at, for a call and for an expression."""
 
 
-_PAIRS = {b"(": b")", b"[": b"]", b"{": b"}"}
-_CLOSERS = {value: key for key, value in _PAIRS.items()}
+ANY, PARENTHESES, BRACES = b"()[]{}", b"()", b"{}"
+"""Which brackets count; those of other kinds are bytes like all others."""
+_MARKS = {kinds: re.compile(b"[%s]" % re.escape(kinds)) for kinds in (ANY, PARENTHESES, BRACES)}
+_COMMA = re.compile(rb"[(),]")
+_OF_LIST = re.compile(rb"[()\[\]{};,?]")
+_OPENERS = frozenset((b"(", b"[", b"{"))
+_CLOSERS = frozenset((b")", b"]", b"}"))
 _OF_WORDS = frozenset(i for i in range(256) if re.match(rb"\w", bytes((i,))))
 
 
@@ -92,35 +97,66 @@ def operator_behind(text: bytes, at: int) -> bytes:
     return b"->" if text[right : right + 2] == b"->" else text[right : right + 1]
 
 
+def closing(text: bytes, at: int, kinds: bytes = ANY, most: int | None = None) -> int | None:
+    """Return the place behind the bracket that closes the one at a place; None where none does.
+
+    Of brackets of some KINDS alone, and within MOST bytes.
+    """
+    depth = 0
+    for mark in _MARKS[kinds].finditer(text, at, len(text) if most is None else at + most):
+        depth += 1 if mark[0] in _OPENERS else -1
+        if depth == 0:
+            return mark.end()
+    return None
+
+
+def opening(text: bytes, at: int, kinds: bytes = ANY, most: int | None = None) -> int | None:
+    """Return where the bracket opens that the one at a place closes, as ``closing`` does."""
+    depth = 0
+    for here in range(at, -1 if most is None else max(-1, at - most), -1):
+        mark = text[here : here + 1]
+        if mark not in kinds:
+            continue
+        depth += 1 if mark in _CLOSERS else -1
+        if depth == 0:
+            return here
+    return None
+
+
+def around(text: bytes, at: int, kinds: bytes = ANY, start: int = 0) -> int:
+    """Return where the innermost bracket around a place opens, -1 where none does from START on."""
+    depth = 0
+    for mark in reversed(list(_MARKS[kinds].finditer(text, start, at))):
+        if mark[0] in _CLOSERS:
+            depth += 1
+        elif depth == 0:
+            return mark.start()
+        else:
+            depth -= 1
+    return -1
+
+
+def commas(text: bytes, start: int = 0, end: int | None = None) -> Iterator[int]:
+    """Yield where the commas of a list are, those within parentheses aside."""
+    depth = 0
+    for mark in _COMMA.finditer(text, start, len(text) if end is None else end):
+        if mark[0] != b",":
+            depth += 1 if mark[0] == b"(" else -1
+        elif depth == 0:
+            yield mark.start()
+
+
 def end_of(text: bytes, at: int) -> int | None:
     """Return where the bracket ends that opens at a place, blanks aside; None where none does."""
     here = first_from(text, at)
     if text[here : here + 1] not in (b"(", b"["):
         return None
-    depth = 0
-    for end in range(here, min(len(text), here + 4 * LONGEST)):
-        mark = text[end : end + 1]
-        if mark in _PAIRS:
-            depth += 1
-        elif mark in _CLOSERS:
-            depth -= 1
-            if depth == 0:
-                return end + 1
-    return None
+    return closing(text, here, most=4 * LONGEST)
 
 
 def start_of(text: bytes, at: int) -> int | None:
     """Return where the bracket opens that a place closes."""
-    depth = 0
-    for here in range(at, max(-1, at - 8 * LONGEST), -1):
-        mark = text[here : here + 1]
-        if mark in _CLOSERS:
-            depth += 1
-        elif mark in _PAIRS:
-            depth -= 1
-            if depth == 0:
-                return here
-    return None
+    return opening(text, at, most=8 * LONGEST)
 
 
 def _outwards(text: bytes, at: int, least: int) -> Iterator[tuple[int, bytes]]:
@@ -132,9 +168,9 @@ def _outwards(text: bytes, at: int, least: int) -> Iterator[tuple[int, bytes]]:
             depth += 1
         elif depth == 0:
             yield here, mark
-            if mark in _PAIRS:
+            if mark in _OPENERS:
                 return
-        elif mark in _PAIRS:
+        elif mark in _OPENERS:
             depth -= 1
 
 
@@ -147,7 +183,7 @@ def argument_at(text: bytes, at: int) -> tuple[int, int]:
     for here, mark in _outwards(text, at, max(-1, at - 8 * LONGEST)):
         if mark == b"(":
             return here, number
-        if mark in _PAIRS or mark == b";":
+        if mark in _OPENERS or mark == b";":
             break
         number += mark == b","
     return -1, 0
@@ -156,7 +192,7 @@ def argument_at(text: bytes, at: int) -> tuple[int, int]:
 def bracket_around(text: bytes, at: int) -> bytes:
     """Return the bracket within which a place lies, nothing where a statement begins before it."""
     for here, mark in _outwards(text, at, max(-1, at - 8 * LONGEST)):
-        if mark in _PAIRS:
+        if mark in _OPENERS:
             lead = text[last_before(text, here) :][:1]
             return mark if lead in (b"=", b"(", b",", b"{", b")") and lead else b""
         if mark == b";":
@@ -292,25 +328,23 @@ def conditional_around(text: bytes, start: int, end: int) -> tuple[int, int] | N
     """Return the conditional expression of which a place is an arm; None where it is none."""
     begin, has_question = 0, False
     for here, mark in _outwards(text, start, -1):
-        if mark in _PAIRS or mark in (b";", b",") or _ends_lead(text, here):
+        if mark in _OPENERS or mark in (b";", b",") or _ends_lead(text, here):
             begin = here + 1
             break
         has_question = has_question or mark == b"?"
     first = first_from(text, begin)
-    last, depth = end, 0
-    while last < len(text):
-        mark = text[last : last + 1]
-        if mark in _PAIRS:
+    last, depth = len(text), 0
+    for found in _OF_LIST.finditer(text, end):
+        mark = found[0]
+        if mark in _OPENERS:
             depth += 1
+        elif depth == 0 and mark != b"?":
+            last = found.start()
+            break
         elif mark in _CLOSERS:
-            if depth == 0:
-                break
             depth -= 1
-        elif depth == 0:
-            if mark in (b";", b","):
-                break
-            has_question = has_question or mark == b"?"
-        last += 1
+        else:
+            has_question = has_question or (mark == b"?" and depth == 0)
     last = len(text[:last].rstrip())
     return (first, last) if has_question and (first, last) != (start, end) else None
 
@@ -340,15 +374,12 @@ def record_around(text: bytes, at: int) -> bytes | None:
 
 def is_in_union(text: bytes, at: int) -> bool:
     """Tell whether a member at a place shares its bytes with others, by a union around it."""
-    depth = 0
     start = text.rfind(b"\n}", 0, at) + 2
-    for brace in reversed(list(re.finditer(rb"[{}]", text[start:at]))):
-        if brace[0] == b"}":
-            depth += 1
-        elif depth:
-            depth -= 1
-        elif _UNION.search(text[start : start + brace.start()]) is not None:
+    here = around(text, at, BRACES, start)
+    while here >= 0:
+        if _UNION.search(text[start:here]) is not None:
             return True
+        here = around(text, here, BRACES, start)
     return False
 
 

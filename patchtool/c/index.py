@@ -14,6 +14,7 @@ from posixpath import dirname, join, normpath
 from typing import Protocol, cast
 
 from patchtool.c import syntax
+from patchtool.c.brackets import commas
 from patchtool.c.scan import (
     WORDS,
     Definition,
@@ -778,14 +779,10 @@ def calls(text: bytes) -> frozenset[str]:
 
 def split_arguments(source: str) -> list[str]:
     """Split macro arguments at the commas outside parentheses."""
-    found, depth = [""], 0
-    for character in source:
-        depth += {"(": 1, ")": -1}.get(character, 0)
-        if character == "," and depth == 0:
-            found.append("")
-        else:
-            found[-1] += character
-    return [one.strip() for one in found]
+    # One byte for each letter, so that places in it are those in the source.
+    ends = [*commas(source.encode("ascii", "replace")), len(source)]
+    starts = [0, *(end + 1 for end in ends)]
+    return [source[start:end].strip() for start, end in zip(starts, ends, strict=False)]
 
 
 def expand(macro: Definition, arguments: list[str]) -> str | None:

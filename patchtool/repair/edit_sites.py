@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from patchtool.c import syntax
+from patchtool.c.brackets import BRACES, around
 from patchtool.c.index import Index
 from patchtool.c.layout import IntType, RecordType, Types
 from patchtool.c.scan import Definition, strip_comments
@@ -370,7 +371,7 @@ def _anchors(function: Definition, stores: list[Store]) -> list[Store]:
             before.endswith((b";", b"{", b"}"))
             and plain[plain.rfind(b"\n", 0, at) + 1 : at].isspace()
         ):
-            blocks[block_at(plain, at)] = store
+            blocks[around(plain, at, BRACES)] = store
     return sorted(blocks.values(), key=lambda s: -s.start)[:_MOST_SITES]
 
 
@@ -378,25 +379,12 @@ def _without_directives(plain: bytes) -> bytes:
     return re.sub(rb"^[ \t]*#[^\n]*", lambda m: b" " * len(m.group()), plain, flags=re.M)
 
 
-def block_at(plain: bytes, at: int) -> int:
-    """Return where the innermost block around a place opens."""
-    depth = 0
-    for back in range(at - 1, -1, -1):
-        if plain[back] == 0x7D:
-            depth += 1
-        elif plain[back] == 0x7B:
-            if depth == 0:
-                return back
-            depth -= 1
-    return -1
-
-
 def _implied(function: Definition, store: Store, bit: Bit, read: str) -> bool:
     """Tell whether an assignment is reached only where the bit is 1."""
     plain = strip_comments(function.text)
     at = store.start - function.start
     words = re.escape(read.removeprefix("!!")).encode()
-    opened = plain[: block_at(plain, at)].rstrip()
+    opened = plain[: around(plain, at, BRACES)].rstrip()
     if re.search(rb"\bif\s*\(\s*" + words + rb"\s*\)\Z", opened):
         return True
     left = rb"\bif\s*\(\s*!\s*" + words + rb"\s*\)\s*(?:\{[^{}]*\breturn\b[^{}]*\}|return\b)"

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from patchtool.c import syntax
+from patchtool.c.brackets import BRACES, around
 from patchtool.c.index import Index
 from patchtool.c.layout import RecordType, Types
 from patchtool.c.scan import Definition, strip_comments
@@ -22,7 +23,6 @@ from patchtool.repair.edit_sites import (
     Edit,
     Proposal,
     after_line,
-    block_at,
     calculators,
     find_extended,
 )
@@ -117,7 +117,7 @@ def _always_set(index: Index, report: Report, roles: Roles) -> str | None:
     for function, stores in calculators(index, report, extended):
         for one in stores:
             plain = strip_comments(function.text)
-            outermost = block_at(plain, one.start - function.start) == plain.find(b"{")
+            outermost = around(plain, one.start - function.start, BRACES) == plain.find(b"{")
             is_bit = extended.record.slots[one.member][1] == 1
             if outermost and is_bit and one.value in ("1", "true"):
                 return f"{extended.name}.{one.member}"

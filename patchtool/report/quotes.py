@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from patchtool.c.brackets import PARENTHESES, closing
 from patchtool.c.scan import strip_comments
 from patchtool.errors import PatchtoolError
 from patchtool.model import Anchor, Consulted, Finding, Place, Report
@@ -125,9 +126,10 @@ class _Files:
         plain = self._of(place.file)[1][place.line - 1]
         start = place.column
         if plain[start - 1] == "(":
-            end = _closing(plain, start - 1)
+            # One byte for each letter, so that places in it are those in the line.
+            behind = closing(plain.encode("ascii", "replace"), start - 1, PARENTHESES)
             # The parentheses of an "if" are no part of its condition.
-            start, end = (start + 1, end) if end is not None else (start + 1, len(plain.rstrip()))
+            start, end = start + 1, len(plain.rstrip()) if behind is None else behind - 1
         else:
             end = len(plain.rstrip(" \t{;"))
         return Quote(place._replace(column=start), max(end, start) + 1, line)
@@ -244,16 +246,6 @@ class _Files:
         if text is not None:
             spot = place._replace(column=match.start() + 1)
             yield Quote(spot, match.end() + 1, text, label)
-
-
-def _closing(text: str, at: int) -> int | None:
-    """Return where the parenthesis that opens at a place is closed on its line."""
-    depth = 0
-    for number in range(at, len(text)):
-        depth += {"(": 1, ")": -1}.get(text[number], 0)
-        if depth == 0:
-            return number
-    return None
 
 
 def drawn(quote: Quote, width: int) -> Iterator[tuple[str, str]]:
