@@ -231,6 +231,11 @@ class FieldResult(NamedTuple):
         return tuple(kind for kind, is_so in kinds if is_so)
 
     @property
+    def undecided(self) -> str:
+        """That it is not decided, and why, as a sentence."""
+        return "; ".join((f"{self.name} is not decided", *map(str, self.reasons)))
+
+    @property
     def obligation(self) -> str:
         """What its readers have to heed, as a sentence; "" where it is always stored."""
         if not self.unstored:
@@ -364,3 +369,17 @@ class Report(NamedTuple):
     remarks: tuple[Remark, ...] = ()
     mentions: tuple[Account, ...] = ()
     """Every mention of what the verdicts rest on; empty where they were not looked at."""
+
+    @property
+    def undecided(self) -> tuple[Unknown, ...]:
+        """What was not decided, and where: never nothing for a verdict of ``unknown``."""
+        if self.unknowns:
+            return self.unknowns
+        fields = tuple(
+            Unknown(context.place, one.undecided)
+            for context in self.contexts
+            for one in context.fields
+            if one.verdict == "unknown"
+        )
+        nowhere = Unknown(Place(".", 1), "nothing was decided")
+        return fields or (nowhere,) * (self.verdict == "unknown")

@@ -28,7 +28,6 @@ from patchtool.model import (
     Unknown,
     Verdict,
 )
-from patchtool.target.where import FOLDER
 
 if TYPE_CHECKING:
     from patchtool.history.lens import Lens, Recorder
@@ -267,7 +266,7 @@ class _Series:
         too; one that is not may have had another name.
         """
         report = after.report
-        if self._everything or report.verdict != "gap" or _open(report) or report.remarks:
+        if self._everything or report.verdict != "gap" or report.undecided or report.remarks:
             return self._decide(source)
         from patchtool.world.entries import Ways
 
@@ -375,13 +374,6 @@ class _Series:
         return News(report, found.states, found.anchors)
 
 
-def _open(report: Report) -> bool:
-    """Tell whether a report leaves anything undecided."""
-    return bool(report.unknowns) or any(
-        one.verdict == "unknown" for context in report.contexts for one in context.fields
-    )
-
-
 def _code(data: bytes | None) -> bytes | None:
     """Return a file without comments and blank lines: no verdict rests on those."""
     if data is None:
@@ -477,23 +469,12 @@ def undecided(before: Report, after: Report) -> list[Unknown]:
     if after.verdict in _CLEAN:
         return []
     known = {(one.place.file, one.place.function, one.reason) for one in before.unknowns}
-    found = [
+    return [
         one._replace(reason=f"{one.reason} (as before the change)")
         if (one.place.file, one.place.function, one.reason) in known
         else one
-        for one in after.unknowns
+        for one in after.undecided
     ]
-    if found:
-        return found
-    return [
-        Unknown(context.place, "; ".join((f"{one.name} is not decided", *map(str, one.reasons))))
-        for context in after.contexts
-        for one in context.fields
-        if one.verdict == "unknown"
-    ] or (
-        [Unknown(Place(FOLDER, 1), "nothing was decided")]
-        * (not (after.findings or after.suppressed))
-    )
 
 
 def _key(context: Context, name: str) -> _Key:

@@ -26,10 +26,7 @@ def status(report: Report) -> int:
     """Return the exit status that a report leads to; what the source accepts is no error."""
     if report.verdict != "gap" or report.findings or not report.suppressed:
         return STATUS[report.verdict]
-    open_ = report.unknowns or any(
-        one.verdict == "unknown" for context in report.contexts for one in context.fields
-    )
-    return STATUS["unknown"] if open_ else 0
+    return STATUS["unknown"] if report.undecided else 0
 
 
 def render(report: Report, form: str, options: Options) -> str:

@@ -24,7 +24,6 @@ from patchtool.report.words import (
     said,
     sentence,
     stated,
-    undecided,
     valued,
     way,
     where,
@@ -48,7 +47,7 @@ def terse(report: Report, options: Options) -> str:
     ]
     lines += [
         f"{where(one.place)}: WARNING:UNDECIDED: {said(one.place, one.reason)}"
-        for one in undecided(report)
+        for one in report.undecided
     ]
     if options.verbose:
         lines += [
@@ -86,7 +85,7 @@ def github(report: Report, options: Options) -> str:
             said(one.place, one.reason)
             + (f" ({where(one.place)})" if options.changed(one) else ""),
         )
-        for one in undecided(report)
+        for one in report.undecided
     ]
     commands += [
         _command(
@@ -133,7 +132,7 @@ def b4_json(report: Report, options: Options) -> str:
     ]
     records += [
         _row("warn", one.place, f"undecided: {said(one.place, one.reason)}")
-        for one in undecided(report)
+        for one in report.undecided
     ]
     records += [
         _row(
@@ -167,7 +166,7 @@ def patchwork(report: Report, options: Options) -> str:
         first = _message(new[0], options)
         state, more = "fail", f" (and {len(new) - 1} more)" if len(new) > 1 else ""
         words = first + more
-    elif places := undecided(report):
+    elif places := report.undecided:
         state, words = "warning", f"undecided: {counted(len(places), 'place')} not understood"
     elif report.remarks:
         remark = report.remarks[0]

@@ -26,7 +26,6 @@ from patchtool.report.words import (
     said,
     sentence,
     stated,
-    undecided,
     valued,
     way,
 )
@@ -119,7 +118,7 @@ def _rule(name: str) -> Node:
 
 def _invocation(report: Report, options: Options) -> Node:
     call: dict[str, object] = {
-        "executionSuccessful": not undecided(report),
+        "executionSuccessful": not report.undecided,
         "exitCode": status(report),
         "toolExecutionNotifications": list(_notifications(report)),
     }
@@ -130,7 +129,7 @@ def _invocation(report: Report, options: Options) -> Node:
 
 
 def _notifications(report: Report) -> Iterator[Node]:
-    for one in undecided(report):
+    for one in report.undecided:
         yield {
             "descriptor": {"id": "undecided", "index": 0},
             "level": "error",

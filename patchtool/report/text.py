@@ -33,7 +33,6 @@ from patchtool.report.words import (
     safe,
     said,
     sentence,
-    undecided,
     way,
     where,
 )
@@ -96,7 +95,7 @@ class _Writer:
             yield from self._line(where(remark.place), "warning", "1;35", words)
         if self._options.quiet:
             return
-        if undecided(self._report) or self._report.suppressed or self._report.remarks:
+        if self._report.undecided or self._report.suppressed or self._report.remarks:
             yield ""
         yield from self._verdicts()
         yield from self._undecided()
@@ -258,7 +257,7 @@ class _Writer:
         """Yield what was not understood, and, among many fields, what that leaves open."""
         told: list[overview.Open] = []
         count = 0
-        for unknown in undecided(self._report):
+        for unknown in self._report.undecided:
             opens = list(overview.left_open(unknown, self._contexts)) if self._is_wide else []
             if opens != told:
                 yield from self._left_open(told, count)
@@ -311,7 +310,7 @@ class _Writer:
         if self._is_wide:
             told = {
                 (number, name)
-                for unknown in undecided(self._report)
+                for unknown in self._report.undecided
                 for numbers, names in overview.left_open(unknown, self._contexts)
                 for number in numbers
                 for name in names
@@ -523,7 +522,7 @@ def _summed(report: Report) -> Iterator[str]:
     hit = {(one.place, one.entry) for one in report.findings}
     here = sum((context.place, context.entry) in hit for context in contexts)
     some = f"{having['unknown']} of {total}" if having["unknown"] else ""
-    open_ = undecided(report)
+    open_ = report.undecided
     places = counted(len(open_), "place") + " not understood" if open_ else ""
     if report.findings:
         yield f"{counted(len(report.findings), 'gap')} on {here} of {total}"
@@ -565,7 +564,7 @@ def _change_summed(report: Report, options: Options) -> Iterator[str]:
         for state, words in (("closed", "closed"), ("existing", "not new"))
         if state in states
     ]
-    open_ = undecided(report)
+    open_ = report.undecided
     if open_:
         told.append(f"undecided: {counted(len(open_), 'place')} not understood")
     yield "; ".join(told)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
         Place,
         Report,
         Suppressed,
-        Unknown,
         Witness,
     )
 
@@ -98,28 +97,6 @@ def located(finding: Finding) -> str:
     context = safe(finding.context.context)
     outermost = finding.entry[:1] if finding.entry[:1] != (finding.place.function,) else ()
     return ", ".join(filter(None, [context, f"from {way(outermost)}" if outermost else ""]))
-
-
-def undecided(report: Report) -> tuple[Unknown, ...]:
-    """Return what was not decided and where: never nothing for a verdict of unknown."""
-    from patchtool.model import Place, Unknown
-    from patchtool.target.where import FOLDER
-
-    if report.unknowns or report.verdict != "unknown":
-        return report.unknowns
-    contexts = [
-        Unknown(context.place, not_decided(result))
-        for context in report.contexts
-        for result in context.fields
-        if result.verdict == "unknown"
-    ]
-    nowhere = Unknown(Place(FOLDER, 1), "nothing was decided")
-    return tuple(contexts) or (nowhere,)
-
-
-def not_decided(result: FieldResult) -> str:
-    """Return in words that a field is not decided, and why."""
-    return "; ".join((f"{result.name} is not decided", *map(str, result.reasons)))
 
 
 def origin_of(changed: Anchor, closed: bool = False) -> str:
