@@ -18,15 +18,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from patchtool import __version__
 from patchtool.commands.arguments import add_question, asked
-from patchtool.errors import InputError, PatchtoolError, UsageError, meant
+from patchtool.errors import InputError, PatchtoolError, UsageError, cause, meant
 from patchtool.report import FORMATS, render, status
 
 if TYPE_CHECKING:
     from patchtool.config import Asked
+    from patchtool.lint.introduced import State
     from patchtool.model import Anchor, Finding, Report, Unknown
     from patchtool.outside.mail import Passed
     from patchtool.outside.source import Source
-    from patchtool.report.options import Options, State
+    from patchtool.report.options import Options
     from patchtool.rules.table import Rule
     from patchtool.rules.upstream import Known
 
@@ -537,7 +538,7 @@ def _print(text: str) -> None:
     except OSError as error:
         # What could not be written must not be tried again at the end.
         _discard()
-        raise InputError(f"standard output cannot be written: {_reason(error)}") from error
+        raise InputError(f"standard output cannot be written: {cause(error)}") from error
 
 
 def _discard() -> None:
@@ -577,10 +578,6 @@ def _print_ledger(report: Report) -> None:
         total += f", {accounted(report)}"
     lines.append(f"patchtool: rests on {total}\n")
     sys.stderr.write("".join(lines))
-
-
-def _reason(error: OSError | ValueError) -> str:
-    return str(getattr(error, "strerror", None) or error).lower()
 
 
 def _complain(message: str) -> None:

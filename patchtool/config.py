@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from patchtool.errors import InputError, UsageError
+from patchtool.errors import InputError, UsageError, cause, meant
 
 FILE = ".patchtool.toml"
 
@@ -71,7 +71,7 @@ def _file() -> Iterator[tuple[str, Setting]]:
     try:
         values = tomllib.loads(_text(path))
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {str(error.strerror).lower()}") from error
+        raise InputError(f"{path} cannot be read: {cause(error)}") from error
     except (ValueError, RecursionError) as error:
         # A number of 5,000 digits is a ValueError, too.
         reason = str(error) if isinstance(error, ValueError) else "it is nested too deeply"
@@ -178,11 +178,8 @@ def _known(key: str, origin: str, shown: str = "") -> str:
     name = key.lower()
     if name in SETTINGS:
         return name
-    from difflib import get_close_matches
-
-    close = get_close_matches(name, SETTINGS, 1)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(SETTINGS)}"
-    raise UsageError(f"{origin}: there is no setting {shown or key!r}; {hint}")
+    hint = meant(name, SETTINGS) or f"; there are {', '.join(SETTINGS)}"
+    raise UsageError(f"{origin}: there is no setting {shown or key!r}{hint}")
 
 
 def _checked(name: str, value: str | bool, origin: str) -> Setting:

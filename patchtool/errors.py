@@ -30,6 +30,12 @@ class PatchError(InputError):
     """A patch does not parse, does not apply, or reaches outside the tree."""
 
 
+def cause(error: Exception) -> str:
+    """Return why the system refused something, to stand at the end of a sentence."""
+    said = getattr(error, "strerror", None) or str(error) or "unknown reason"
+    return str(said).lower()
+
+
 def meant(given: str, known: Iterable[str]) -> str:
     """Return a question for what was probably meant, "" where nothing is near."""
     from difflib import get_close_matches

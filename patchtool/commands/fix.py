@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from patchtool.commands.arguments import add_question, asked
-from patchtool.errors import InputError, UsageError
+from patchtool.errors import InputError, UsageError, cause
 from patchtool.outside import files
 
 if TYPE_CHECKING:
@@ -503,7 +503,7 @@ def _recipients(tree: str, outcome: Outcome) -> tuple[tuple[str, ...], tuple[str
             check=False,
         )
     except OSError as error:
-        raise InputError(f"--recipients: perl cannot be run: {error.strerror}") from error
+        raise InputError(f"--recipients: perl cannot be run: {cause(error)}") from error
     if done.returncode != 0:
         reason = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
         raise InputError(f"--recipients: {_MAINTAINERS} failed: {reason or 'no message'}")
@@ -544,7 +544,7 @@ def write(folder: str, mails: Sequence[Mail]) -> list[str]:
         os.makedirs(folder, exist_ok=True)
         there = sorted(os.listdir(folder))
     except OSError as error:
-        raise InputError(f"{folder} cannot be used: {_reason(error)}") from error
+        raise InputError(f"{folder} cannot be used: {cause(error)}") from error
     for mail in mails:
         stem = re.match(r"(?:v\d+-)?\d{4}-", mail.name)
         assert stem is not None
@@ -603,7 +603,3 @@ def _content(path: str) -> bytes | None:
             return file.read()
     except OSError:
         return None
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or "unknown reason").lower()

@@ -11,7 +11,7 @@ import argparse
 import os
 import sys
 
-from patchtool.errors import InputError, UsageError
+from patchtool.errors import InputError, UsageError, cause
 from patchtool.outside import files
 
 KINDS = ("pre-commit", "pre-push", "sendemail-validate")
@@ -74,14 +74,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _folder(tree: str) -> str:
     """Return the folder that git runs hooks from, core.hooksPath obeyed."""
-    from patchtool.outside.git import Repository
+    from patchtool.outside.git import NoRepository, Repository
 
     try:
         with Repository.open(tree) as repository:
             folder = repository.hooks
-    except InputError as error:
-        if "not in a git repository" not in str(error):
-            raise
+    except NoRepository as error:
         raise InputError(
             f"{tree} is not in a git repository, so there is no place for a hook"
         ) from error
@@ -121,7 +119,7 @@ def _uninstall(path: str) -> str:
     try:
         os.unlink(path)
     except OSError as error:
-        raise InputError(f"{path} cannot be removed: {str(error.strerror).lower()}") from error
+        raise InputError(f"{path} cannot be removed: {cause(error)}") from error
     return f"removed {path}"
 
 

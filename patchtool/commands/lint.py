@@ -407,14 +407,12 @@ _SPECIAL = ("120000", "160000")
 
 def _committed(arguments: argparse.Namespace, opened: list[Source]) -> Iterator[list[Step]]:
     """Yield the steps of the index, of a range, or of each branch that is pushed."""
-    from patchtool.outside.git import Repository
+    from patchtool.outside.git import NoRepository, Repository
 
     tree = arguments.tree
     try:
         repository = Repository.open(tree)
-    except InputError as error:
-        if "not in a git repository" not in str(error):
-            raise
+    except NoRepository as error:
         raise InputError(
             f"{tree} is not in a git repository, so there are no commits to lint; give patches"
         ) from error

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from patchtool.world.entries import Ways
 
 State = Literal["new", "existing", "closed"]
+"""What a change has to do with a finding."""
 
 _CLEAN: tuple[Verdict, ...] = ("covered", "not-guarded")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from patchtool.errors import InputError
+from patchtool.errors import InputError, cause
 
 
 def write(path: str, data: bytes, mode: int | None = None) -> None:
@@ -47,8 +47,7 @@ def rewrite(files: Mapping[str, bytes], before: Mapping[str, bytes]) -> None:
 
 def refusal(path: str, error: OSError | ValueError) -> InputError:
     """Return in one sentence that a file cannot be written, and why."""
-    reason = getattr(error, "strerror", None) or str(error) or "unknown reason"
-    return InputError(f"{path} cannot be written: {reason.lower()}")
+    return InputError(f"{path} cannot be written: {cause(error)}")
 
 
 def _replace(

@@ -82,6 +82,10 @@ class TooLarge(InputError):
     """A blob is larger than the caller wants to hold."""
 
 
+class NoRepository(InputError):
+    """A folder lies in no repository."""
+
+
 class Missing(InputError):
     """An object that the repository refers to is not in it."""
 
@@ -118,7 +122,7 @@ class Repository:
         status, out, err = _execute(["-C", where, "rev-parse", *questions], _environment())
         lines = out.decode("utf-8", "surrogateescape").split("\n")
         if status != 0 or len(lines) != 4:
-            raise InputError(_why_not_opened(path, err))
+            raise _not_opened(path, err)
         bare, git_dir, prefix, _ = lines
         places = _places(where, git_dir, prefix, bare)
         return cls(path, places, git_dir, prefix.rstrip("/"), bare == "true")
@@ -459,15 +463,18 @@ def _entries(data: bytes, width: int) -> Iterator[tuple[str, Entry]]:
         at = end + 1 + width
 
 
-def _why_not_opened(path: str, err: str) -> str:
+def _not_opened(path: str, err: str) -> InputError:
     if "dubious ownership" in err:
-        return (
+        return InputError(
             f"{path}: the repository belongs to another user; if you trust it, run "
             f"`git config --global --add safe.directory {os.path.abspath(path)}`"
         )
     if "not a git repository" in err:
-        return f"{path} is not in a git repository; leave out --rev to read the files themselves"
-    return f"{path}: git cannot open the repository: {_first_line(err) or 'unexpected answer'}"
+        return NoRepository(
+            f"{path} is not in a git repository; leave out --rev to read the files themselves"
+        )
+    reason = _first_line(err) or "unexpected answer"
+    return InputError(f"{path}: git cannot open the repository: {reason}")
 
 
 def _first_line(text: str) -> str:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
-from patchtool.errors import InputError, UsageError
+from patchtool.errors import InputError, UsageError, cause
 
 if TYPE_CHECKING:
     from patchtool.outside.git import Entry, Repository
@@ -390,7 +390,7 @@ def _check_folder(tree: str) -> None:
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             raise InputError(f"{name} does not exist; give the folder of a kernel tree") from error
-        raise InputError(f"{name} cannot be read: {_reason(error)}") from error
+        raise InputError(f"{name} cannot be read: {cause(error)}") from error
     if not stat.S_ISDIR(state.st_mode):
         unpack = "unpack it and " if ".tar" in os.path.basename(tree) else ""
         raise InputError(f"{name} is not a folder; {unpack}give the folder of a kernel tree")
@@ -410,8 +410,7 @@ def read_patch(name: str) -> tuple[bytes, str]:
         with open(name, "rb") as file:
             return file.read(), name
     except (OSError, ValueError) as error:
-        reason = str(getattr(error, "strerror", None) or error).lower()
-        raise InputError(f"{name} cannot be read: {reason}; give a patch file") from error
+        raise InputError(f"{name} cannot be read: {cause(error)}; give a patch file") from error
 
 
 def _normal(label: str, path: str) -> str:
@@ -428,12 +427,8 @@ def _named(label: str, path: str) -> str:
     return f"{path or 'the top folder'} in {label}"
 
 
-def _reason(error: OSError) -> str:
-    return (error.strerror or "unknown reason").lower()
-
-
 def _unreadable(label: str, path: str, error: OSError) -> InputError:
-    return InputError(f"{_named(label, path)} cannot be read: {_reason(error)}")
+    return InputError(f"{_named(label, path)} cannot be read: {cause(error)}")
 
 
 def _directory(label: str, path: str) -> InputError:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-from patchtool.errors import InputError
+from patchtool.errors import InputError, cause
 
 _OPTIONS = ("VIRTUALIZATION", "KVM", "KVM_INTEL", "KVM_AMD", "KVM_WERROR")
 _NEEDED = ("Kbuild", "Kconfig", "init", "kernel", "scripts/config", "arch/x86/Makefile")
@@ -71,7 +71,7 @@ def _run(command: Sequence[str], folder: str) -> str:
             command, cwd=folder, env=around, capture_output=True, check=False, text=True
         )
     except OSError as error:
-        raise InputError(f"{command[0]} cannot be run: {error.strerror}") from error
+        raise InputError(f"{command[0]} cannot be run: {cause(error)}") from error
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if "error" in line.lower()]
         reason = (lines or done.stderr.splitlines() or ["no message"])[0]

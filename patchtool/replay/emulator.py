@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from patchtool.errors import InputError
+from patchtool.errors import InputError, cause
 from patchtool.replay.guest import last_words
 from patchtool.replay.tools import end, find, guarded, limited
 
@@ -61,7 +61,7 @@ def boot(kernel: str, initrd: str, machine: Machine, seconds: int) -> str:
                 start_new_session=True,
             )  # fmt: skip
         except OSError as error:
-            raise InputError(f"{QEMU} cannot be run: {(error.strerror or '').lower()}") from error
+            raise InputError(f"{QEMU} cannot be run: {cause(error)}") from error
         try:
             console, told, over = _listened(process, seconds)
         finally:

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterator
 from typing import IO, NamedTuple
 
-from patchtool.errors import InputError
+from patchtool.errors import InputError, cause
 
 WANTED = ("kvm-amd",)
 """What a host needs; what these depend on comes along."""
@@ -50,7 +50,7 @@ def read_kernel(path: str) -> Kernel:
         with open(path, "rb") as file:
             data = file.read()
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {_reason(error)}") from error
+        raise InputError(f"{path} cannot be read: {cause(error)}") from error
     if data[:4] == b"\x7fELF":
         raise InputError(f"{path} is an ELF file; give the bzImage, arch/x86/boot/bzImage")
     if len(data) < 2 * _SECTOR or data[_MAGIC : _MAGIC + 4] != b"HdrS":
@@ -122,7 +122,7 @@ def _found(folder: str) -> Iterator[tuple[str, str]]:
     """Yield the modules below a folder, by name."""
 
     def stop(error: OSError) -> None:
-        raise InputError(f"{error.filename} cannot be read: {_reason(error)}") from error
+        raise InputError(f"{error.filename} cannot be read: {cause(error)}") from error
 
     if not os.path.isdir(folder):
         raise InputError(f"--modules: {folder} is no folder")
@@ -154,7 +154,7 @@ def _unpacked(path: str) -> bytes:
                 file = gzip.GzipFile(fileobj=packed)
             data = file.read(_LARGEST_MODULE + 1)
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
-        raise InputError(f"{path} cannot be read: {_reason(error)}") from error
+        raise InputError(f"{path} cannot be read: {cause(error)}") from error
     if len(data) > _LARGEST_MODULE:
         raise InputError(f"{path} is larger than any module")
     return data
@@ -188,7 +188,3 @@ def _section(data: bytes, wanted: bytes) -> bytes | None:
         if text[name:].split(b"\0", 1)[0] == wanted:
             return data[offset : offset + length]
     return None
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error).lower()

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from patchtool.errors import InputError
+from patchtool.errors import InputError, cause
 from patchtool.replay import emulator, guest, kernel, program, tools
 from patchtool.replay.emulator import Machine
 from patchtool.replay.guest import Transcript
@@ -77,7 +77,7 @@ def boot(
                 file.write(archive)
             console = emulator.boot(os.path.abspath(image), initrd, machine, seconds)
     except OSError as error:
-        raise InputError(f"a temporary folder cannot be used: {error.strerror}") from error
+        raise InputError(f"a temporary folder cannot be used: {cause(error)}") from error
     seen = guest.understood(console)
     return Run(host.release, tuple(folders), machine, seen)
 

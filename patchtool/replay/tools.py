@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from patchtool.errors import InputError
+from patchtool.errors import InputError, cause
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -42,7 +42,7 @@ def static_busybox() -> bytes:
         with open(path, "rb") as file:
             data = file.read()
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {(error.strerror or '').lower()}") from error
+        raise InputError(f"{path} cannot be read: {cause(error)}") from error
     if b"/ld-linux" in data[:4096]:
         raise InputError(f"{path} is not static; Debian's package is {PACKAGES['busybox']}")
     return data
@@ -70,7 +70,7 @@ def run_tool(command: Sequence[str], problem: str) -> bytes:
                 start_new_session=True, env={**os.environ, "LC_ALL": "C"},
             )  # fmt: skip
         except OSError as error:
-            raise InputError(f"{problem}: {(error.strerror or '').lower()}") from error
+            raise InputError(f"{problem}: {cause(error)}") from error
         try:
             out, told = process.communicate(timeout=_SECONDS)
         except TimeoutExpired:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from patchtool.model import Anchor, Finding, Place, Report, Suppressed
 from patchtool.report.words import (
+    SUFFIXES,
     acceptance,
     counted,
     identifier,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 _KINDS = {"new": "ERROR", "existing": "CHECK", "closed": "CHECK"}
 _COMMANDS = {"new": "error", "existing": "notice", "closed": "notice"}
 _STATUSES = {"new": "fail", "existing": "pass", "closed": "pass"}
-_SUFFIXES = {"new": "", "existing": " (not new)", "closed": " (closed by the change)"}
 
 
 def terse(report: Report, options: Options) -> str:
@@ -183,7 +183,7 @@ def patchwork(report: Report, options: Options) -> str:
 def _message(one: Finding, options: Options) -> str:
     around = located(one)
     suffix = f" ({around})" if around else ""
-    return f"{said(one.place, one.message)}{suffix}{_SUFFIXES[options.state(one)]}"
+    return f"{said(one.place, one.message)}{suffix}{SUFFIXES[options.state(one)]}"
 
 
 def _accepted(one: Suppressed, options: Options) -> str:

@@ -5,16 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from patchtool.model import Anchor, Finding, Unknown
 
 if TYPE_CHECKING:
+    from patchtool.lint.introduced import State
     from patchtool.outside.mail import Passed
     from patchtool.rules.upstream import Known
-
-State = Literal["new", "existing", "closed"]
-"""What a change has to do with a finding; without a change every finding is new."""
 
 
 class Options(NamedTuple):
@@ -49,5 +47,5 @@ class Options(NamedTuple):
         return anchor if anchor and (anchor.place.file, anchor.place.line) != there else None
 
     def state(self, finding: Finding) -> State:
-        """Return what the change did to a finding."""
+        """Return what the change did to a finding; without a change every one is new."""
         return self.states.get(finding, "new")

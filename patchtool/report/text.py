@@ -24,6 +24,7 @@ from patchtool.model import (
 from patchtool.report import overview, states
 from patchtool.report.layout import Cell, fits, laid_out, table, wrapped
 from patchtool.report.words import (
+    SUFFIXES,
     acceptance,
     accounted,
     counted,
@@ -45,7 +46,6 @@ _SEVERITIES = {
     "existing": ("note", "1;36"),
     "closed": ("note", "1;32"),
 }
-_SUFFIXES = {"new": "", "existing": " (not new)", "closed": " (closed by the change)"}
 _INDENT = "    "
 _OPEN = {"gap": "1;31", "unknown": "1;33"}
 _VERDICTS = {"gap": "1;31", "unknown": "1;33", "covered": "1;32", "not-guarded": "1;32"}
@@ -121,13 +121,13 @@ class _Writer:
     def _head(self, finding: Finding) -> Iterator[str]:
         state = self._options.state(finding)
         word, colour = _SEVERITIES[state]
-        message = said(finding.place, finding.message) + _SUFFIXES[state]
+        message = said(finding.place, finding.message) + SUFFIXES[state]
         spot = where(finding.place, column=True)
         yield from self._line(spot, word, colour, f"{message} [{finding.rule}]")
 
     def _accepted(self, one: Suppressed) -> Iterator[str]:
         finding = one.finding
-        message = said(finding.place, finding.message) + _SUFFIXES[self._options.state(finding)]
+        message = said(finding.place, finding.message) + SUFFIXES[self._options.state(finding)]
         spot = where(finding.place, column=True)
         words = f"{message}; {acceptance(one)} [{finding.rule}]"
         yield from self._line(spot, "note", "1;33", words)

@@ -7,10 +7,11 @@ line; whatever steers a terminal or reorders a line is spelled out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from patchtool.lint.introduced import State
     from patchtool.model import (
         Anchor,
         FieldResult,
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
         Suppressed,
         Witness,
     )
+
+SUFFIXES: Mapping[State, str] = {
+    "new": "", "existing": " (not new)", "closed": " (closed by the change)",
+}  # fmt: skip
+"""What stands behind a finding, by what a change has to do with it."""
 
 
 def safe(text: str) -> str:
