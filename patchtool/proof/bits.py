@@ -28,7 +28,8 @@ class Term:
         self.op, self.args = op, args
         self.number = next(_NUMBERS)
         for one in args:
-            mask |= one.mask
+            if one.mask != mask:  # numbers as long as these are shared where they can be
+                mask = mask | one.mask if mask else one.mask
         self.mask: int = mask
         """The words that are read, a bit for one or for some; terms have none in common where
         their masks have none."""
@@ -52,18 +53,23 @@ class Symbol(Term):
     ``run`` is "".  Symbols are sorted by ``name``.
     """
 
-    __slots__ = ("_copies", "name", "original", "position", "run", "word")
+    __slots__ = ("_copies", "original", "position", "run", "word")
 
     def __init__(self, word: Word, position: int, run: str, original: Symbol | None) -> None:
         super().__init__("symbol", (), word.mask)
         self.word, self.position, self.run = word, position, run
         self.original = original or self
-        self.name = f"{word.name}#{position}" + (f"@{run}" if run else "")
-        self._copies: dict[str, Symbol] = {}
-        self._symbols = frozenset((self,))
+        self._copies: dict[str, Symbol] | None = None  # most of a word's bits have none
+
+    @property
+    def name(self) -> str:
+        """How a person reads it; no other symbol of the same question has it."""
+        return f"{self.word.name}#{self.position}" + (f"@{self.run}" if self.run else "")
 
     def copy(self, run: str) -> Symbol:
         """Return the copy that belongs to a run, always the same one."""
+        if self._copies is None:
+            self._copies = {}
         found = self._copies.get(run)
         if found is None:
             found = self._copies[run] = Symbol(self.word, self.position, run, self.original)
@@ -119,34 +125,40 @@ def _met(terms: Iterable[Term]) -> frozenset[Symbol]:
     found: set[Symbol] = set()
     while todo:
         here = todo.pop()
-        if here._symbols is not None:
+        if not here.args:
+            assert isinstance(here, Symbol)
+            found.add(here)
+        elif here._symbols is not None:
             found |= here._symbols
-            continue
-        for one in here.args:
-            if one not in seen:
-                seen.add(one)
-                todo.append(one)
+        else:
+            for one in here.args:
+                if one not in seen:
+                    seen.add(one)
+                    todo.append(one)
     return frozenset(found)
 
 
-_TERMS: dict[tuple[object, ...], Term] = {}
+_OPPOSITES: dict[Term, Term] = {}
+_TERMS: dict[str, dict[tuple[Term, ...], Term]] = {"and": {}, "ite": {}}
 _NUMBERS = itertools.count()
 _WORDS = itertools.count()
 
 
 def forget() -> None:
     """Drop the table of shared terms; terms in use stay valid, but are no longer unique."""
-    _TERMS.clear()
+    _OPPOSITES.clear()
+    for known in _TERMS.values():
+        known.clear()
 
 
 def _make(op: str, *args: Term) -> Term:
     allowed = _ALLOWED
     allowed[1] -= 1
-    key = (op, *[one.number for one in args])
-    found = _TERMS.get(key)
+    known = _TERMS[op]
+    found = known.get(args)
     if found is None:
         allowed[0] -= 1
-        found = _TERMS[key] = Term(op, args)
+        found = known[args] = Term(op, args)
     if allowed[0] < 0 or allowed[1] < 0:
         raise Outgrown
     return found
@@ -179,7 +191,15 @@ def negate(a: Cond) -> Cond:
     """Return the opposite of a condition."""
     if isinstance(a, bool):
         return not a
-    return a.args[0] if a.op == "not" else _make("not", a)
+    if a.op == "not":
+        return a.args[0]
+    found = _OPPOSITES.get(a)
+    if found is None:
+        _ALLOWED[0] -= 1
+        found = _OPPOSITES[a] = Term("not", (a,))
+        if _ALLOWED[0] < 0:
+            raise Outgrown
+    return found
 
 
 def both(a: Cond, b: Cond) -> Cond:
@@ -190,7 +210,7 @@ def both(a: Cond, b: Cond) -> Cond:
         return a if b else False
     if a is b:
         return a
-    if negate(a) is b:
+    if (a.op == "not" and a.args[0] is b) or (b.op == "not" and b.args[0] is a):
         return False
     if a.op == "and" and (a.args[0] is b or a.args[1] is b):
         return a
@@ -301,25 +321,33 @@ class Substitution:
 
     def __call__(self, condition: Cond) -> Cond:
         """Return a condition with the terms replaced."""
-        if isinstance(condition, bool):
+        domain, done = self._domain, self._done
+        if isinstance(condition, bool) or not domain & condition.mask:
             return condition
-        done = self._done
+        if condition in done:
+            return done[condition]
         todo = [condition]
         while todo:
             here = todo[-1]
             if here in done:
                 todo.pop()
                 continue
-            if not here.args or not self._domain & here.mask:
-                done[here] = here
-                continue
-            waiting = [a for a in here.args if a not in done]
+            parts: list[Cond] = []
+            waiting = False
+            for one in here.args:
+                if not domain & one.mask:
+                    parts.append(one)
+                elif one in done:
+                    parts.append(done[one])
+                else:
+                    todo.append(one)
+                    waiting = True
             if waiting:
-                todo.extend(waiting)
                 continue
             todo.pop()
-            parts = [done[a] for a in here.args]
-            if here.op == "not":
+            if not parts:
+                done[here] = here
+            elif here.op == "not":
                 done[here] = negate(parts[0])
             elif here.op == "and":
                 done[here] = both(parts[0], parts[1])
@@ -329,7 +357,13 @@ class Substitution:
 
     def vector(self, value: Bits) -> Bits:
         """Return a vector with the terms in it replaced."""
-        return value.map(self)
+        domain = self._domain
+        for _, atom in value.pieces:
+            if not isinstance(atom, int):
+                mask = atom[0].mask if isinstance(atom, tuple) else atom.mask
+                if mask & domain:
+                    return value.map(self)
+        return value
 
 
 def substitute(condition: Cond, known: Mapping[Term, Cond]) -> Cond:
@@ -512,7 +546,10 @@ class Bits:
     @property
     def width(self) -> int:
         """Number of bits."""
-        return sum(width for width, _ in self.pieces)
+        total = 0
+        for width, _ in self.pieces:
+            total += width
+        return total
 
     @property
     def value(self) -> int | None:
@@ -553,16 +590,18 @@ class Bits:
 
     def map(self, change: Callable[[Cond], Cond]) -> Bits:
         """Return the vector with every term of it changed."""
-        parts: list[Bits] = []
+        found: list[tuple[int, Atom]] = []
         for width, atom in self.pieces:
-            piece = Bits(((width, atom),))
-            if not isinstance(atom, int):
-                old = piece.conditions()
-                new = [change(c) for c in old]
-                if new != old:
-                    piece = _runs(from_conditions(new))
-            parts.append(piece)
-        return join(parts)
+            if isinstance(atom, int):
+                found.append((width, atom))
+                continue
+            old = [atom] if isinstance(atom, Term) else _bit_by_bit(width, atom)
+            new = [change(c) for c in old]
+            if new == old:
+                found.append((width, atom))
+            else:
+                found += [(1, int(c) if isinstance(c, bool) else _run(c)) for c in new]
+        return Bits(_merged(found))
 
     def evaluate(self, values: Mapping[Symbol, bool]) -> int:
         """Evaluate the vector concretely."""
@@ -581,10 +620,13 @@ def low_bits(width: int, word: Word) -> Bits:
 
 def from_cond(c: Cond, width: int = 1) -> Bits:
     """Return 0 or 1 in a vector."""
-    low: Atom = int(c) if isinstance(c, bool) else c
     if width == 1:
-        return Bits(((1, low),))
-    return join((Bits(((1, low),)), constant(width - 1, 0)))
+        return Bits(((1, _atom(c)),))
+    return join((Bits(((1, _atom(c)),)), constant(width - 1, 0)))
+
+
+def _atom(c: Cond) -> Atom:
+    return int(c) if isinstance(c, bool) else c
 
 
 def from_conditions(conditions: Iterable[Cond]) -> Bits:
@@ -616,23 +658,31 @@ def _cut(width: int, atom: Atom, low: int, count: int) -> Atom:
 
 def join(parts: Iterable[Bits]) -> Bits:
     """Concatenate vectors, the first one least significant, merging neighbours."""
+    return Bits(_merged(piece for part in parts for piece in part.pieces))
+
+
+def _merged(pieces: Iterable[tuple[int, Atom]]) -> tuple[tuple[int, Atom], ...]:
+    """Return pieces with neighbours made one where they can be."""
     merged: list[tuple[int, Atom]] = []
-    for part in parts:
-        for width, atom in part.pieces:
-            if merged:
-                before, last = merged[-1]
-                if isinstance(atom, int) and isinstance(last, int):
-                    merged[-1] = (before + width, last | atom << before)
-                    continue
-                if (
-                    isinstance(atom, tuple)
-                    and isinstance(last, tuple)
-                    and (last[0], last[1] + before) == atom
-                ):
-                    merged[-1] = (before + width, last)
-                    continue
-            merged.append((width, atom))
-    return Bits(tuple(merged))
+    before, last = 0, None
+    for width, atom in pieces:
+        if isinstance(atom, int):
+            if isinstance(last, int):
+                before, last = before + width, last | atom << before
+                merged[-1] = (before, last)
+                continue
+        elif (
+            isinstance(atom, tuple)
+            and isinstance(last, tuple)
+            and last[0] is atom[0]
+            and last[1] + before == atom[1]
+        ):
+            before += width
+            merged[-1] = (before, last)
+            continue
+        before, last = width, atom
+        merged.append((width, atom))
+    return tuple(merged)
 
 
 def cut(a: Bits, low: int, count: int) -> Bits:
@@ -700,49 +750,50 @@ def _bit_by_bit(width: int, atom: Atom) -> list[Cond]:
 def _bitwise(
     a: Bits, b: Bits, on_cond: Callable[[Cond, Cond], Cond], on_const: Callable[[int, int], int]
 ) -> Bits:
-    result: list[Bits] = []
+    result: list[tuple[int, Atom]] = []
     for width, x, y in _paired(a, b):
         if isinstance(x, int) and isinstance(y, int):
-            result.append(constant(width, on_const(x, y)))
+            result.append((width, on_const(x, y)))
         elif (
             isinstance(y, int)
             and y in (0, (1 << width) - 1)
             and on_cond(True, bool(y)) != on_cond(False, bool(y))
         ):
             keep = on_cond(True, bool(y)) is True
-            piece = Bits(((width, x),))
-            result.append(piece if keep else invert(piece))
+            result += [(width, x)] if keep else invert(Bits(((width, x),))).pieces
         elif width == 1:
-            result.append(from_cond(on_cond(_single(x), _single(y))))
+            result.append((1, _atom(on_cond(_single(x), _single(y)))))
         else:
             pairs = zip(_bit_by_bit(width, x), _bit_by_bit(width, y), strict=True)
-            result.append(from_conditions(on_cond(p, q) for p, q in pairs))
-    return join(result)
+            result += [(1, _atom(on_cond(p, q))) for p, q in pairs]
+    return _runs(Bits(tuple(result)))
 
 
 def bit_and(a: Bits, b: Bits) -> Bits:
     """Return ``a & b``."""
-    return _runs(_bitwise(a, b, both, lambda x, y: x & y))
+    return _bitwise(a, b, both, lambda x, y: x & y)
 
 
 def bit_or(a: Bits, b: Bits) -> Bits:
     """Return ``a | b``."""
-    return _runs(_bitwise(a, b, either, lambda x, y: x | y))
+    return _bitwise(a, b, either, lambda x, y: x | y)
 
 
 def bit_xor(a: Bits, b: Bits) -> Bits:
     """Return ``a ^ b``."""
-    return _runs(_bitwise(a, b, lambda x, y: negate(same(x, y)), lambda x, y: x ^ y))
+    return _bitwise(a, b, lambda x, y: negate(same(x, y)), lambda x, y: x ^ y)
 
 
 def _runs(a: Bits) -> Bits:
     """Turn single symbol bits back into runs of their word."""
-    result: list[Bits] = []
-    for width, atom in a.pieces:
-        if isinstance(atom, Symbol) and not atom.run:
-            atom = (atom.word, atom.position)
-        result.append(Bits(((width, atom),)))
-    return join(result)
+    return Bits(
+        _merged((width, _run(one) if isinstance(one, Term) else one) for width, one in a.pieces)
+    )
+
+
+def _run(term: Term) -> Atom:
+    """Return a term as a piece: a symbol bit as a run of its word."""
+    return (term.word, term.position) if isinstance(term, Symbol) and not term.run else term
 
 
 def invert(a: Bits) -> Bits:
@@ -786,17 +837,17 @@ def choose(c: Cond, a: Bits, b: Bits) -> Bits:
         return a if c else b
     if a is b or a.pieces == b.pieces:
         return a
-    result: list[Bits] = []
+    result: list[tuple[int, Atom]] = []
     for width, x, y in _paired(a, b):
         if x is y or (not isinstance(x, Term) and x == y):
-            result.append(Bits(((width, x),)))
+            result.append((width, x))
             continue
         if width == 1:
-            result.append(from_cond(choose_cond(c, _single(x), _single(y))))
+            result.append((1, _atom(choose_cond(c, _single(x), _single(y)))))
             continue
         pairs = zip(_bit_by_bit(width, x), _bit_by_bit(width, y), strict=True)
-        result.append(from_conditions(choose_cond(c, p, q) for p, q in pairs))
-    return join(result)
+        result += [(1, _atom(choose_cond(c, p, q))) for p, q in pairs]
+    return Bits(_merged(result))
 
 
 def add(a: Bits, b: Bits, carry: Cond = False) -> Bits:
