@@ -90,6 +90,6 @@ OTHERS = (
     "x = READ_ONCE(SET({}, 3));",
     "for (p = &{}; x; x--) ;",
     "x = y ? *(p = &{}) : 1;",
-    "typeof({}) *z = &{};",
+    "typeof({}) *z = &{}; *z = 1;",
 )
 """Where somebody else may store to it, or nobody knows."""

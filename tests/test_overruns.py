@@ -5,6 +5,7 @@ import pytest
 from edited import check, fixture
 
 HOST, OTHER = "arch/x86/include/asm/kvm_host.h", "arch/x86/kvm/other.c"
+OUTER = "include/linux/kvm_host.h"
 PLACE = "\tgpa_t (*gva_to_gpa)(struct kvm_vcpu *vcpu, gpa_t vaddr);\n"
 MEMBERS = """struct root_info {
 	u64 pgd;
@@ -135,3 +136,110 @@ def test_what_may_go_beyond_a_member(name):
 def test_what_stays_within_a_member(name):
     """What fills no more than the member, or only reads, changes nothing."""
     assert verdict(*WITHIN[name]) == "covered"
+
+
+FRONT = (
+    "\tulong words[2];\n\tulong mask;\n\tu64 note;\n\tstruct lapic *apic;\n"
+    "\tstruct root_info info;\n\tstruct mutex lock;\n\tstruct list_head queue;\n"
+)
+BEHIND = "\tu64 last;\n"
+NAMED = """enum word { WORD_LOW, WORD_HIGH };
+
+#define MASK_BIT\t3
+#define FAR_BIT\t\t640
+
+"""
+IN_FRONT = {
+    "more than it has": ("memset(&vcpu->arch.note, 0, sizeof(vcpu->arch) - 32);", ""),
+    "up to another": (
+        "memset(&vcpu->arch.note, 0, offsetof(struct kvm_vcpu_arch, walk_mmu));", ""),
+    "as much as one is told": ("memset(&vcpu->arch.cr4, 0, n);", ""),
+    "through a pointer": (
+        "struct kvm_vcpu_arch *arch = &vcpu->arch;\n\n\tmemset(&arch->note, 0, n);", ""),
+    "of what is around": ("memset(&vcpu->mode, 0, sizeof(*vcpu));", ""),
+    "in parentheses": ("memset(& (vcpu)->arch.note, 0, n);", ""),
+    "of whoever is called": (
+        "memset(&of(vcpu)->arch.note, 0, n);", "struct kvm_vcpu *of(struct kvm_vcpu *v);"),
+    "an array": ("memset(vcpu->arch.words, 0, n);", ""),
+    "an array in a record": ("memcpy(vcpu->arch.info.keys, buffer, n);", ""),
+    "an element": ("vcpu->arch.words[0] = 0;\n\t(&vcpu->arch.words[0])[n] = 0;", ""),
+    "a walk": ("u64 *p = &vcpu->arch.note;\n\n\twhile (n--)\n\t\t*p++ = 0;", ""),
+    "the next ones": ("(&vcpu->arch.note)[n] = 0;", ""),
+    "wider": ("*(struct kvm_vcpu_arch *)&vcpu->arch.words = *(struct kvm_vcpu_arch *)buffer;", ""),
+    "whoever": ("whoever(&vcpu->arch.note, n);", ""),
+    "a bit far away": ("__set_bit(FAR_BIT, &vcpu->arch.mask);", ""),
+    "a bit by number": ("__clear_bit(640, &vcpu->arch.mask);", ""),
+    "whichever bit": ("__set_bit(n, &vcpu->arch.mask);", ""),
+    "bits": ("bitmap_zero(&vcpu->arch.mask, 640);", ""),
+    "a lock of its own": (
+        "mutex_lock_all(&vcpu->arch.lock, n);",
+        "static void mutex_lock_all(void *p, int n)\n{\n\tmemset(p, 0, n);\n}"),
+    "a lock by a macro": (
+        "mutex_lock(&vcpu->arch.lock);", "#define mutex_lock(p) memset(p, 0, 640)"),
+    "what is returned": (
+        "memset(lock_of(vcpu), 0, n);",
+        "static struct mutex *lock_of(struct kvm_vcpu *vcpu)\n{\n\treturn &vcpu->arch.lock;\n}"),
+    "what is returned twice": (
+        "memset(by(vcpu), 0, n);",
+        "static struct mutex *lock_of(struct kvm_vcpu *vcpu)\n{\n\treturn &vcpu->arch.lock;\n}\n\n"
+        "static void *by(struct kvm_vcpu *vcpu)\n{\n\treturn lock_of(vcpu);\n}"),
+    "a macro that names it": ("FILL(vcpu, n);", "#define FILL(v, n) memset(&(v)->arch.note, 0, n)"),
+    "behind what has its type": (
+        "typeof(vcpu->arch.note) x = 0;\n\n\tmemset(&vcpu->arch.note, x, n);", ""),
+    "less than what may be more": (
+        "if (n <= 8) {\n\t\tn = 640;\n\t\tmemset(&vcpu->arch.note, 0, n);\n\t}", ""),
+}  # fmt: skip
+KEPT = {
+    "its own size": ("memset(&vcpu->arch.note, 0, sizeof(vcpu->arch.note));", ""),
+    "of what a guest has": (
+        "kvm_read_guest(vcpu->kvm, n, &vcpu->arch.note, sizeof(vcpu->arch.note));", ""),
+    "elements": ("vcpu->arch.words[1] = vcpu->arch.words[0];", ""),
+    "its value": ("*&vcpu->arch.note = vcpu->arch.note & vcpu->arch.mask;", ""),
+    "a bit": ("__set_bit(3, &vcpu->arch.mask);", ""),
+    "a bit with a name": ("__clear_bit(MASK_BIT, &vcpu->arch.mask);", ""),
+    "a bit of an enumeration": (
+        "mark(vcpu, WORD_HIGH);",
+        "static void mark(struct kvm_vcpu *vcpu, enum word word)\n{\n"
+        "\t__set_bit(word, &vcpu->arch.mask);\n}"),
+    "a bit that is read": ("if (test_bit(n, &vcpu->arch.mask))\n\t\treturn;", ""),
+    "a lock": ("mutex_lock(&vcpu->arch.lock);\n\tmutex_unlock(&vcpu->arch.lock);", ""),
+    "a list": ("list_add_tail(buffer, &vcpu->arch.queue);", ""),
+    "exchanged": ("n = cmpxchg(&vcpu->arch.note, 0, 1);", ""),
+    "what is returned": (
+        "mutex_lock(lock_of(vcpu));",
+        "static struct mutex *lock_of(struct kvm_vcpu *vcpu)\n{\n\treturn &vcpu->arch.lock;\n}"),
+    "behind a pointer": ("memset(&vcpu->arch.apic->note, 0, n);", "struct lapic { u64 note; };"),
+    "of another record": (
+        "memset(&other->note, 0, n);", "struct other { u64 note; };\nstatic struct other *other;"),
+    "behind the contexts": ("memset(&vcpu->arch.last, 0, n);", ""),
+    "no more than there is": (
+        "if (n <= 8)\n\t\tmemset(&vcpu->arch.note, 0, n);", ""),
+    "its type": ("typeof(vcpu->arch.note) *p = &vcpu->arch.note;\n\n\t*p = 1;", ""),
+}  # fmt: skip
+
+
+def around(code, above=""):
+    """Check a tree with more members in front of the contexts, with code beside it."""
+    tree = fixture("role-regs-fixed")
+    first = "struct kvm_vcpu_arch {\n"
+    header = tree[HOST].decode().replace(first, MEMBERS + NAMED + first + FRONT)
+    place = "\tstruct kvm_mmu *walk_mmu;\n"
+    assert place in header
+    tree[HOST] = header.replace(place, place + BEHIND).encode()
+    first = "struct kvm_vcpu {\n"
+    assert first in tree[OUTER].decode()
+    tree[OUTER] = tree[OUTER].decode().replace(first, f"{first}\tint mode;\n").encode()
+    tree[OTHER] = FILE.format(above=above, code=code).encode()
+    return check(tree).verdict
+
+
+@pytest.mark.parametrize("name", IN_FRONT)
+def test_what_begins_in_front_of_a_context(name):
+    """The contexts are behind it, with all that is in them."""
+    assert around(*IN_FRONT[name]) in ("unknown", "gap")
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_what_ends_in_front_of_a_context(name):
+    """What stays within the member changes no context, and the kernel's own does."""
+    assert around(*KEPT[name]) == "covered"

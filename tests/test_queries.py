@@ -98,3 +98,22 @@ def test_every_pattern_is_explained(path):
     assert text.startswith("; ")
     if compiled(path).pattern_count > 1:
         assert len(re.findall(r"(?m)^; .*\n\(", text)) >= 2
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    ["typeof(*p) q;", "typeof(a->b) q;", "__typeof__(a.b[1]) *q;", "typeof(&x) **q = 0;",
+     "typeof(f(a, b)) q;", "list_entry(a, typeof(*work), link);", "typeof(u8) *q;"],
+)  # fmt: skip
+def test_what_stands_behind_a_type_of_an_expression_keeps_its_place(spelt):
+    """Mentions are looked for by their place in the text, and conditions are told by it."""
+    source = f"void f(void) {{ int b; {spelt} last = 1; }}".encode()
+    root = syntax.parse(source)
+    assert not root.has_error
+    at = source.index(b"last")
+    leaf = root.descendant_for_byte_range(at, at + 4)
+    assert leaf is not None
+    assert syntax.text(leaf) == "last"
+    if "*q" in spelt:
+        declared = [one for one in syntax.descendants(root) if one.type == "pointer_declarator"]
+        assert declared

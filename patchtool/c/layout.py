@@ -356,7 +356,7 @@ class Types:
         for declared, width in fields or [(None, None)]:
             bits: int | None = None
             if width is not None:
-                bits = self._bit_width(text(width).lstrip(":").strip(), here, 0)
+                bits = self.number(text(width).lstrip(":").strip(), here)
                 if bits is None:
                     return [_unclear("a bit-field of unknown width")]
             if declared is None:
@@ -368,7 +368,7 @@ class Types:
             )
         return found
 
-    def _bit_width(self, words: str, here: str, depth: int) -> int | None:
+    def number(self, words: str, here: str, depth: int = 0) -> int | None:
         """Return the number that a width or a length is, or that a macro of one gives."""
         words = words.strip()
         while words.startswith("(") and words.endswith(")"):
@@ -379,7 +379,7 @@ class Types:
         if len({one.text.strip() for one in found}) != 1 or found[0].parameters is not None:
             return None
         body = found[0].text.decode("utf-8", "replace")
-        return self._bit_width(body, here, depth + 1) if depth < 8 else None
+        return self.number(body, here, depth + 1) if depth < 8 else None
 
     def declared_in(self, declaration: str, name: str, here: str) -> list[CType]:
         """Return the types that the text of a declaration gives a name, none if it is not read."""
@@ -411,7 +411,7 @@ class Types:
                 if size is not None and size.type == "number_literal":
                     length = literal(text(size))
                 elif size is not None:
-                    length = self._bit_width(text(size), here, 0)
+                    length = self.number(text(size), here)
                 shape.append(("[]", length))
             elif kind.endswith("function_declarator"):
                 shape.append(("()", None))

@@ -79,14 +79,13 @@ _MACROS = re.compile(
 _TYPEOF = re.compile(
     rb"\b(typeof|__typeof__|__typeof|typeof_unqual)\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)"
 )
-_CODES = dict(
-    zip(
-        "->.*[]()& ,+",
-        "\u02d0\u02d1\u02e0\u02e1\u02e2\u02e3\u02e4\u02ec\u02ee\u0374\u037a\u0345",
-        strict=True,
-    )
-)
-"""Letters that stand for what an identifier cannot hold."""
+_LETTERS = "".join(map(chr, range(0x100, 0x250)))
+"""Letters of two bytes, which no kernel writes names with."""
+_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_coded_as: dict[str, bytes] = {}
+"""What stands for an expression in a type, by the expression."""
+_stands_for: dict[str, str] = {}
+_POINTED = re.compile(rb"\s*\*[\s*]*\w")
 _PLAIN_TYPE = re.compile(rb"\s*[\w\s]*\**\s*")
 
 
@@ -127,19 +126,53 @@ def loop_macro(node: Node) -> str:
 
 
 def _coded(match: re.Match[bytes]) -> bytes:
-    if _PLAIN_TYPE.fullmatch(match[2]):
+    """Write a name for the expression within ``typeof()``, as long: the rest keeps its place.
+
+    In front of a pointer it is that of a structure, for else it looks like a product.
+    """
+    is_pointed = _POINTED.match(match.string, match.end()) is not None
+    is_plain = _PLAIN_TYPE.fullmatch(match[2]) and not (is_pointed and match[2].isalnum())
+    if len(match[2]) < 2 or b"\n" in match[2] or is_plain:
         return match[0]
     words = match[2].decode("utf-8", "replace")
-    coded = "".join(_CODES.get(one, one) for one in words)
-    return match[1] + b"(x" + coded.encode() + b")"
+    code = _coded_as.get(words)
+    if code is None:
+        number, name = len(_coded_as), ""
+        if len(match[2]) % 2:
+            number, digit = divmod(number, len(_DIGITS))
+            name = _DIGITS[digit]
+        for _ in range(len(match[2]) // 2):
+            number, letter = divmod(number, len(_LETTERS))
+            name = _LETTERS[letter] + name
+        if number:  # no name is left
+            return match[0]
+        code = _coded_as[words] = name.encode()
+        _stands_for[name] = words
+    if is_pointed:
+        return b"struct".ljust(len(match[1]) + 1) + code + b" "
+    return match[1] + b"(" + code + b")"
+
+
+def is_coded(node: Node) -> bool:
+    """Tell whether a node stands for an expression of which the type alone is taken."""
+    return node.text is not None and node.text.decode("utf-8", "replace") in _stands_for
 
 
 def uncoded(words: str) -> str:
     """Return an expression as it was written within ``typeof()``."""
-    if not any(one in words for one in _CODES.values()):
-        return words
-    back = {code: one for one, code in _CODES.items()}
-    return "".join(back.get(one, one) for one in words[1:])
+    return _stands_for.get(words, words)
+
+
+def measured(node: Node) -> Node | None:
+    """Return the expression, or the type, whose type ``typeof()`` names; None for anything else."""
+    name, inner = node.child_by_field_name("name"), node.child_by_field_name("type")
+    if node.type == "struct_specifier" and name is not None and is_coded(name):
+        return expression(uncoded(text(name)))
+    if node.type != "macro_type_specifier" or name is None or inner is None:
+        return None
+    if text(name) not in ("typeof", "__typeof__", "__typeof", "typeof_unqual"):
+        return None
+    return expression(uncoded(text(inner)))
 
 
 def expression(words: str) -> Node | None:

@@ -221,6 +221,22 @@ KVM = Target(
     # A guest without paging has no page tables, and reset_guest_paging_metadata() leaves alone
     # what describes them.
     unread=("CR0.PG=0",),
+    within={
+        # In assembler, by offsets out of kvm-asm-offsets.c or of its own.
+        "regs": frozenset({"__vmx_vcpu_run", "__svm_vcpu_run", "__svm_sev_es_vcpu_run"}),
+        # KVM_REQUEST_MASK leaves no more bits than there are, as kvm_make_request() is given.
+        "requests": frozenset({"set_bit", "clear_bit"}),
+        # They take a pointer to one word, or to a set of signals.
+        "pkru": frozenset({"fpu_copy_uabi_to_guest_fpstate"}),
+        "efer": frozenset({"rdmsrq_safe"}),
+        "sigset": frozenset({"sigprocmask"}),
+    },
+    counted=frozenset({"kvm_mmio_fragment"}),
+    filling={
+        "kvm_read_guest": (2, 3),
+        "kvm_read_guest_cached": (2, 3),
+        "kvm_vcpu_read_guest": (2, 3),
+    },
     trusted=(
         "code outside KVM's text does not touch the members of KVM's contexts",
         "no object is changed through a pointer to an unrelated type",

@@ -186,6 +186,12 @@ class Target(NamedTuple):
     out of date.  ``phases``, ``uses`` and ``trusted`` are what no text can show: every proof
     takes the last of them for granted, and says so.  In the states ``unread``, each one bit as
     witnesses have it, nobody reads what is kept, but for the fields that a rule asks first.
+
+    ``within`` names, for members of what holds a context, the functions that are given the
+    address of one and go no further than the member, though no text shows it; pointers to
+    records in ``counted`` are moved to the next one only where a count says that there is one,
+    and what is kept in one is gone through as far as it says.  ``filling`` names the functions
+    that fill as many bytes behind one argument as another one says, by their numbers.
     """
 
     name: str
@@ -219,6 +225,9 @@ class Target(NamedTuple):
     trusted: tuple[str, ...] = ()
     uses: tuple[Use, ...] = ()
     unread: tuple[str, ...] = ()
+    within: Mapping[str, frozenset[str]] = {}
+    counted: frozenset[str] = frozenset()
+    filling: Mapping[str, tuple[int, int]] = {}
 
     @property
     def ours(self) -> tuple[str, ...]:

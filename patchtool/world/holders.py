@@ -20,6 +20,7 @@ from typing import Literal, NamedTuple
 
 from patchtool.c import brackets
 from patchtool.c.index import split_arguments
+from patchtool.c.layout import RecordType
 from patchtool.c.lower.calls import is_builtin
 from patchtool.c.scan import Definition, before, first_of_line, places, strip_comments
 from patchtool.c.syntax import names_of
@@ -73,6 +74,15 @@ class Declared(NamedTuple):
     twice: set[bytes]
 
 
+class Front(NamedTuple):
+    """What lies in front of the contexts in a record that holds some."""
+
+    tag: str
+    file: str
+    """The file that declares it."""
+    names: frozenset[str]
+
+
 class Use(NamedTuple):
     """What becomes of an expression: a reason to doubt it, or all of a text is of a kind."""
 
@@ -100,6 +110,7 @@ class Holders:
         self._patterns: dict[bytes, re.Pattern[bytes]] = {}
         self._parameters: frozenset[bytes] = frozenset()
         """Those of the macro at hand: what it calls by one is what it is given."""
+        self._held_in: dict[tuple[str, str], set[bytes]] = {}
         self._opaque: set[bytes] = set()
         """The members of other types in which such a pointer is kept."""
         self._members_of: dict[bytes, str] = {}
@@ -185,6 +196,31 @@ class Holders:
 
     # -- what is such a record, or a pointer to one ------------------------------------------
 
+    def reaching(self) -> frozenset[bytes]:
+        """Return the members that are such a record, or point to one."""
+        inner = {name.encode() for name in (*self._tree.held(), *self._tree.held(rb"\*"))}
+        return frozenset({*inner, *self._records[1], *self._pointing})
+
+    def fronts(self) -> Iterator[Front]:
+        """Yield the members in front of the last one that is a context, or holds one."""
+        if not self._records[0]:
+            return
+        for (tag, path), held in sorted(self._held_in.items()):
+            record = self._tree.types.record(f"struct {tag}", path)
+            for one in self._index.record(f"struct {tag}", path)[:1]:
+                data = strip_comments(one.text)
+                end = max(at for name in held for at in places(data, name))
+                known = record.by_name if isinstance(record, RecordType) else ()
+                yield Front(
+                    tag,
+                    path,
+                    frozenset(
+                        name
+                        for name in known
+                        if name.encode() not in held and next(places(data, name.encode()), 0) < end
+                    ),
+                )
+
     @cached_property
     def _records(self) -> tuple[frozenset[bytes], dict[bytes, set[bytes]]]:
         """Return the tags of the records that hold contexts, and the members that are one."""
@@ -203,6 +239,8 @@ class Holders:
                     if outer is not None:
                         self._note_union(path, data, found.start(1), found[1])
                         members.setdefault(found[1], set()).add(outer)
+                        held_in = self._held_in.setdefault((outer.decode(), path), set())
+                        held_in.add(found[1])
                         if outer not in tags:
                             tags.add(outer)
                             todo.append(outer)

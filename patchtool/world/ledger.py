@@ -21,7 +21,7 @@ from patchtool.c.lower.records import Point
 from patchtool.c.scan import Definition, FileIndex, places, strip_comments
 from patchtool.model import Account, Place
 from patchtool.world.entries import Tree
-from patchtool.world.holders import Holders
+from patchtool.world.holders import Front, Holders
 from patchtool.world.mentions import Mention, Mentions
 from patchtool.world.overruns import Overruns, Site
 from patchtool.world.readers import Selection
@@ -62,8 +62,10 @@ class Told(NamedTuple):
     mentions: dict[str, tuple[Mention, ...]]
     wholes: tuple[tuple[Place, Definition | None, str, str], ...]
     """Where a context may be changed as a whole: place, function, context, reason."""
+    fronts: tuple[Front, ...]
+    """What lies in front of the contexts in what is around them."""
     addresses: tuple[Site, ...]
-    """Where the address of a member of a context is taken."""
+    """Where the address of a member of a context, or of one in front of it, is taken."""
     pasted: tuple[tuple[Place, str, str], ...]
     parts: tuple[tuple[Place, str, str], ...]
     """Names that macros paste, and words that would make one: place, name, macro or words."""
@@ -83,10 +85,14 @@ def prepare(tree: Tree) -> None:
 def tell(tree: Tree, names: Iterable[str]) -> Told:
     """Return what the text of a tree says of some members."""
     mentions = book_of(tree, names)
+    holders = Holders(tree, mentions)
+    wholes = (*Wholes(tree, mentions).changes(), *holders.changes())
+    fronts = tuple(holders.fronts())
     return Told(
         {name: mentions.of(name) for name in sorted(names)},
-        (*Wholes(tree, mentions).changes(), *Holders(tree, mentions).changes()),
-        tuple(Overruns(tree, mentions).sites()),
+        wholes,
+        fronts,
+        tuple(Overruns(tree, mentions, fronts).sites(holders.reaching())),
         tuple(tree.pasting.uses({*names, *tree.held(), *tree.held(rb"\*")})),
         tuple(tree.pasting.parts(names)),
         tuple(_spelt(tree, mentions)),
@@ -141,7 +147,8 @@ class Ledger:
         for place, function, context, reason in told.wholes:
             if function is None or not self.is_executed(function):
                 self._doubt_whole(place, context, reason)
-        for place, reason in Overruns(tree, self.mentions).found(told.addresses, self.is_executed):
+        overruns = Overruns(tree, self.mentions, told.fronts)
+        for place, reason in overruns.found(told.addresses, self.is_executed):
             self._doubt_whole(place, "", reason)
         for place, name, macro in told.pasted:
             reason = f"{macro}() pastes the name of {name}"

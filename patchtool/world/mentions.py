@@ -21,6 +21,7 @@ from patchtool.c.layout import (
     CType,
     PointerType,
     RecordType,
+    Settled,
     Types,
     UnknownType,
     base_type,
@@ -208,7 +209,7 @@ class Mentions:
             return self.type_of(node.named_children[0], root, here, steps + 1)
         if kind == "identifier":
             found = self.variables(root).get(text(node), [])
-            kinds = [self.declared_type(base, name, here) for base, name in found]
+            kinds = [self.declared_type(*one, here, root, steps + 1) for one in found]
             if not kinds and not root.has_error:
                 kinds = [_decayed(one) for one in self.of_file_scope(text(node), here)]
             return kinds[0] if kinds and all(k == kinds[0] for k in kinds) else unknown
@@ -255,11 +256,16 @@ class Mentions:
             file, _, declared = found
         return self.types.declared_in(declared, name, file)
 
-    def declared_type(self, base: Node, declarator: Node, here: str) -> CType:
-        """Return the type of a value of what a declaration declares."""
-        return _decayed(self.types.declared(declarator, base_type(self.types, base, here), here)[1])
-
-    # -- what is only read behind ------------------------------------------------------------
+    def declared_type(
+        self, base: Node, declarator: Node, here: str, root: Node | None = None, steps: int = 0
+    ) -> CType:
+        """Return the type of a value of what a declaration declares, below a ROOT."""
+        known: Settled | None = None
+        expression = syntax.measured(base) if root is not None else None
+        if expression is not None and root is not None:
+            known = Settled(self.type_of(expression, root, here, steps))
+        base_of = known or base_type(self.types, base, here)
+        return _decayed(self.types.declared(declarator, base_of, here)[1])
 
     def is_taken_by_reader(self, given: Node, file: FileIndex, name: str) -> bool:
         """Tell whether an expression is an argument by which its callee only reads.
@@ -605,8 +611,9 @@ class _Site:
         parent = leaf.parent
         if parent is None:
             return self._open(text(leaf), "the text around it cannot be parsed")
+        if syntax.is_coded(leaf):
+            return self._made("read", self._word)  # of which the type alone is taken
         if text(leaf) != self._word and (leaf.named_children or leaf.type.endswith("identifier")):
-            # What stands in typeof() is parsed in another spelling, and shifts what follows.
             return self._open(text(leaf), "the text around it cannot be parsed")
         if leaf.type in ("string_content", "string_literal", "statement_identifier", "comment"):
             return self._made("variable", self._word)

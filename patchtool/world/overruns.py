@@ -2,7 +2,8 @@
 """What is given the address of a member of a context, and may go beyond the end of it.
 
 Who names one member of a context can change those behind it as well: by a copy of more bytes
-than the member has, or through a pointer that it moves.  So every address of a member is
+than the member has, or through a pointer that it moves.  So can who names a member in front of
+the context, of the record that holds it.  So every address of such a member is
 followed outwards to its use: it is compared, kept in a local pointer to what the member is,
 given to a function that does no more than that, or to one of the kernel's that only reads, or
 fills as many bytes as it is told, and is told the size of the member.  Anything else may go
@@ -12,25 +13,27 @@ beyond.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from typing import NamedTuple
 
 from patchtool.c import brackets, syntax
 from patchtool.c.layout import (
     ArrayType,
     CType,
+    IntType,
     PointerType,
     RecordType,
     UnknownType,
     settled,
 )
 from patchtool.c.lower.expressions import size_of
-from patchtool.c.scan import Definition, FileIndex, places
+from patchtool.c.scan import Definition, FileIndex, places, strip_comments
 from patchtool.c.syntax import Node, text
 from patchtool.model import Place
 from patchtool.world.closure import in_directive
-from patchtool.world.conditions import dense
+from patchtool.world.conditions import dense, holding
 from patchtool.world.entries import Tree
+from patchtool.world.holders import Front
 from patchtool.world.mentions import Mentions
 
 MAX_DEPTH = 8
@@ -40,7 +43,8 @@ _REACH = 80
 _READING: Mapping[str, tuple[int, ...]] = {
     "memcmp": (0, 1), "bcmp": (0, 1), "__builtin_memcmp": (0, 1), "ARRAY_SIZE": (0,),
     "memcpy": (1,), "__builtin_memcpy": (1,), "memmove": (1,), "__builtin_memmove": (1,),
-    "copy_to_user": (1,), "__copy_to_user": (1,),
+    "copy_to_user": (1,), "__copy_to_user": (1,), "test_bit": (1,), "OFFSET": (2,),
+    "offsetof": (1,), "offsetofend": (1,),
 }  # fmt: skip
 """The arguments behind which what the kernel has for all of its parts only reads."""
 _FILLING: Mapping[str, tuple[int, int]] = {
@@ -49,7 +53,35 @@ _FILLING: Mapping[str, tuple[int, int]] = {
     "copy_from_user": (0, 2), "__copy_from_user": (0, 2), "get_random_bytes": (0, 1),
 }  # fmt: skip
 """The argument behind which as many bytes are filled as another one says."""
+_OF_ITS_KIND = re.compile(
+    r"(?:raw_)?spin_(?:lock|unlock|trylock)\w*|mutex_(?:lock|unlock|trylock|init|acquire|release)\w*"
+    r"|(?:read|write)_(?:lock|unlock|trylock)\w*|rwlock_init|lockdep_\w+|list_(?:add|del|first|last"
+    r"|empty|move|splice)\w*|INIT_LIST_HEAD|preempt_notifier_\w+|(?:prepare_to|finish)_\w*wait\w*"
+    r"|rcuwait_\w+|swa(?:it|ke)_\w+|swq_\w+|init_swait_\w+"
+)
+"""The kernel's own that takes a record of some type by its address, and no size."""
+_ONE = re.compile(
+    r"(?:try_)?(?:cmp)?xchg(?:64)?(?:_\w+)?|smp_(?:store_release|load_acquire|store_mb)"
+    r"|rdmsr[lq]?_safe|get_user|put_user|atomic\w*|refcount_\w+"
+)
+"""What loads or stores one object of the type behind the pointer that it is given first."""
+_BITS = re.compile(
+    r"(?:arch_)?_{0,3}(?:set|clear|change|test)(?:_and_(?:set|clear|change))?_bit\w*"
+)
+"""What changes one bit, the first argument, of what it is given second."""
+_AFTER_SIGN = re.compile(rb"&\s*(?:\(|\w+\s*(?:->|[.(\[]))[^&;{}]{0,%d}" % _REACH)
+_BELOW = re.compile(rb"(?:\.\w+)*")
+_OF_MEMBER = re.compile(rb"(?:->|\.)(\w+)(?:->|\.)\Z")
+_CAST = re.compile(rb"\(\s*\w[\w\s]*\*\s*\)\s*\Z")
+_LONGEST = 64
+_OF_VARIABLE = re.compile(rb"(?<![\w>.)\]])(\w+)(?:->|\.)\Z")
+_MEMBER = re.compile(rb"(?:->|\.)(\w+)")
 _COMPARING = frozenset({"==", "!=", "<", ">", "<=", ">=", "&&", "||"})
+_AT_MOST = re.compile(r"(?:min\()?(\d+)u?(?:,[^,]*\))?")
+"""A number, or no more than that."""
+_WORD: re.Pattern[str] = re.compile(r"\w+")
+_STORING = ("update_expression", "assignment_expression")
+_LIMIT = re.compile(r"(\w+)(<=?)(\d+)u?")
 _SIZE = re.compile(r"sizeof\(?(.*?)\)?")
 
 
@@ -59,6 +91,8 @@ class Site(NamedTuple):
     path: str
     at: int
     member: str
+    callee: str
+    """Who goes no further than the member, unless the target has one of the name."""
 
 
 class Address(NamedTuple):
@@ -76,44 +110,127 @@ class Address(NamedTuple):
 class Overruns:
     """The uses of addresses of members in one tree."""
 
-    def __init__(self, tree: Tree, mentions: Mentions) -> None:
+    def __init__(self, tree: Tree, mentions: Mentions, fronts: Iterable[Front] = ()) -> None:
+        """FRONTS are what lies in front of the contexts in what is around them."""
         self._index, self._mentions = tree.index, mentions
         self._types = tree.types
+        self._filling = {**_FILLING, **tree.index.target.filling}
         self._contexts = tree.roles.contexts
+        self._fronts = {one.tag: one for one in fronts}
         self._known: dict[tuple[tuple[str, str, int], str, int, bool, bool], str | None] = {}
         """What is wrong with the uses of a pointer, by function and variable."""
 
-    def sites(self) -> Iterator[Site]:
-        """Yield where the address of a member is taken, by the text alone."""
+    def _names_in(self, tag: str) -> Iterable[str]:
+        """Return the members of a record of which the addresses are followed."""
+        if tag in self._contexts:
+            return self._contexts[tag].by_name
+        return self._fronts[tag].names if tag in self._fronts else ()
+
+    def _type_in(self, tag: str, name: str) -> CType:
+        """Return the type of such a member."""
+        record: CType | None = self._contexts.get(tag)
+        if record is None:
+            record = self._types.record(f"struct {tag}", self._fronts[tag].file)
+        return record.by_name[name][1] if isinstance(record, RecordType) else UnknownType("")
+
+    def sites(self, reaching: Set[bytes]) -> Iterator[Site]:
+        """Yield where the address of a member is taken, by the text alone.
+
+        REACHING are the members that are such a record, or point to one.
+        """
         types = [
-            (name.encode(), ctype)
-            for one in self._contexts.values()
-            for name, (_, ctype) in one.by_name.items()
+            (name.encode(), self._type_in(tag, name))
+            for tag in (*self._contexts, *self._fronts)
+            for name in self._names_in(tag)
         ]
-        members = {name for name, _ in types}
+        names = {name for name, _ in types}
         held = {name for name, ctype in types if _holds_array(ctype)}
         deep = {name for name, ctype in types if _holds_array(getattr(ctype, "element", ctype))}
-        for name in sorted(members):
+        pointers = names - {name for name, ctype in types if not isinstance(ctype, PointerType)}
+        bits: dict[bytes, int] = {}
+        for name, ctype in types:
+            if isinstance(ctype, IntType | PointerType | ArrayType):
+                bits[name] = min(bits.get(name, _LONGEST), size_of(ctype) or 1)
+        for name in sorted(names):
             self._index.watch(name.decode())
         near = self._index.target.built_from
         for path in self._mentions.files:
-            words = members & self._index.words_in(path) if path.startswith(near) else ()
-            file = self._index.file(path) if words else None
-            for word in sorted(words) if file is not None else ():
-                assert file is not None
-                for at in places(file.data, word):
-                    if file.data[at - 1 : at] not in (b">", b"."):
-                        continue
+            words = names & self._index.words_in(path) if path.startswith(near) else frozenset()
+            data = strip_comments(self._index.text(path) or b"") if words else b""
+            found = {
+                (at, word)
+                for at, word in _addresses(data, words)
+                if not (word in pointers and data.startswith(b"->", at + len(word)))
+            }
+            for word in held & words:
+                for at in places(data, word):
                     end = at + len(word)
-                    is_array = word in held and (word in deep or file.data[end : end + 1] != b"[")
-                    if is_array or _is_address(file.data, at):
-                        yield Site(path, at, word.decode())
+                    if data[at - 1 : at] in (b">", b".") and (
+                        word in deep or data[end : end + 1] != b"["
+                    ):
+                        found.add((at, word))
+            for at, word in sorted(found):
+                outer = _OF_MEMBER.search(data, max(0, at - _REACH), at)
+                if outer is None or outer[1] in reaching:
+                    if outer or not self._is_of_another(path, data, at):
+                        callee = self._harmless(path, data, at, word, bits.get(word, 0))
+                        yield Site(path, at, word.decode(), callee)
+
+    def _harmless(self, path: str, data: bytes, at: int, word: bytes, bits: int) -> str:
+        """Return which of the kernel's own an address is given to that goes no further, if any.
+
+        A scalar has so many BITS, and what may be a record none.
+        """
+        end, is_record = at + len(word), not bits
+        below = _BELOW.match(data, end) if is_record else None
+        end = below.end() if below is not None else end
+        if data[end : end + 1] not in (b",", b")"):
+            return ""
+        sign = brackets.last_before(data, brackets.start_of_member(data, at))
+        if data[sign : sign + 1] != b"&":
+            return ""
+        cast = _CAST.search(data, max(0, sign - _REACH), sign)
+        lead = brackets.last_before(data, cast.start() if cast is not None else sign)
+        opened, number = brackets.argument_at(data, sign)
+        if data[lead : lead + 1] not in (b"(", b",") or opened < 0:
+            return ""
+        name = (brackets.callee(data, opened) or b"").decode()
+        if number in _READING.get(name, ()):
+            is_known = True
+        elif _BITS.fullmatch(name) and number == 1:
+            bit = data[opened + 1 : data.find(b",", opened)].decode("utf-8", "replace")
+            value = self._types.number(bit, path)
+            is_known = value is not None and value < bits
+        elif cast is not None:
+            is_known = False
+        elif is_record:
+            is_known = _OF_ITS_KIND.fullmatch(name) is not None
+        else:
+            is_known = number == 0 and _ONE.fullmatch(name) is not None
+        return name if is_known else ""
+
+    def _is_of_another(self, path: str, data: bytes, at: int) -> bool:
+        """Tell by the text alone whether a member is that of a variable of another type."""
+        found = _OF_VARIABLE.search(data, max(0, at - _REACH), at)
+        file = self._index.file(path) if found is not None else None
+        inside = file.function_at(at) if file is not None else None
+        if found is None or file is None or inside is None:
+            return False
+        declared = re.compile(
+            rb"\b(?:struct|union)\s+(\w+)(?:[\s*]|\bconst\b|\b__\w+)*\b%s\b" % found[1]
+        )
+        tags = [
+            tag.decode() for one in file.functions[inside] for tag in declared.findall(one.text)
+        ]
+        return bool(tags) and {*self._contexts, *self._fronts}.isdisjoint(tags)
 
     def found(
         self, sites: Iterable[Site], is_run: Callable[[Definition], bool]
     ) -> Iterator[tuple[Place, str]]:
         """Yield where more than a member may be changed, and how: in no function that IS_RUN."""
-        for path, at, word in sites:
+        for path, at, word, callee in sites:
+            if callee and not self._is_own(callee, path):
+                continue
             file = self._index.file(path)
             if file is not None and not file.is_blank(at):
                 yield from self._judged(file, at, word, is_run)
@@ -130,6 +247,8 @@ class Overruns:
                 start = at - one.start
                 leaf = root.descendant_for_byte_range(start, start + len(word))
                 member = leaf.parent if leaf is not None else None
+                if leaf is not None and syntax.is_coded(leaf):
+                    continue
                 if leaf is None or member is None or text(leaf) != word:
                     reason: str | None = f"the text around {word} cannot be parsed"
                 elif member.type != "field_expression":
@@ -156,12 +275,27 @@ class Overruns:
             held = settled(held.target)
         name = text(field)
         if isinstance(held, RecordType):
-            if held.tag not in self._contexts or name not in held.by_name:
+            if name not in self._names_in(held.tag):
                 return None
+            ctype = self._type_in(held.tag, name)
+        elif self._is_in_another(argument, root, function):
+            return None
         else:
-            known = [one for one in self._contexts.values() if name in one.by_name]
-            held = known[0]
-        return self._of_object(member, held.by_name[name][1], root, function, 0)
+            tags = (*self._contexts, *self._fronts)
+            ctype = self._type_in(next(t for t in tags if name in self._names_in(t)), name)
+        return self._of_object(member, ctype, root, function, 0)
+
+    def _is_in_another(self, holder: Node, root: Node, function: Definition) -> bool:
+        """Tell whether an object lies in a record of which no more than the tag is known."""
+        here: Node | None = holder
+        while here is not None:
+            ctype = self._mentions.type_of(here, root, function.file)
+            if isinstance(ctype, PointerType):
+                ctype = settled(ctype.target)
+            if isinstance(ctype, UnknownType) and ctype.name.startswith(("struct ", "union ")):
+                return True
+            here = here.child_by_field_name("argument")
+        return False
 
     def _of_object(
         self, here: Node, ctype: CType, root: Node, function: Definition, depth: int
@@ -245,6 +379,10 @@ class Overruns:
                 reason = self._kept(outer, here, what, address, root, function, depth)
                 if reason is not None or kind == "init_declarator":
                     return reason
+            elif kind == "update_expression" and self._is_counted(address.ctype):
+                pass
+            elif kind == "return_statement":
+                return self._returned(what, address, function, depth)
             elif kind == "argument_list" and outer.parent is not None:
                 return self._given(outer, here, what, address, function, depth)
             else:
@@ -300,6 +438,11 @@ class Overruns:
         while target is not None and target.type == "pointer_declarator":
             target = target.child_by_field_name("declarator")
         elsewhere = f"{what} is kept in what is not followed"
+        if target is not None and target.type == "field_expression":
+            record = target.child_by_field_name("argument")
+            ctype = self._mentions.type_of(record, root, function.file) if record else None
+            if isinstance(ctype, PointerType) and self._is_counted(settled(ctype.target)):
+                return None
         if target is None or target.type != "identifier":
             return elsewhere
         name = text(target)
@@ -320,7 +463,7 @@ class Overruns:
         reason: str | None = f"{name} of {function.name}() is not understood"
         if len(declared) == 1 and not root.has_error and depth < MAX_DEPTH:
             base, declarator = declared[0]
-            pointer = self._mentions.declared_type(base, declarator, function.file)
+            pointer = self._mentions.declared_type(base, declarator, function.file, root)
             address = self._pointing(address, pointer)
             reason = None
             if self._mentions.is_named_by_macro(function, name):
@@ -331,6 +474,31 @@ class Overruns:
                         reason = self._of_address(leaf, address, root, function, depth + 1)
         self._known[key] = reason
         return reason
+
+    def _is_counted(self, ctype: CType) -> bool:
+        """Tell whether an object is one of those of which a count tells how many there are."""
+        return isinstance(ctype, RecordType) and ctype.tag in self._index.target.counted
+
+    def _returned(
+        self, what: str, address: Address, function: Definition, depth: int
+    ) -> str | None:
+        """Say how an address is used by those that a function returns it to."""
+        if depth >= MAX_DEPTH:
+            return f"{what} is returned further than is followed"
+        for _, user in self._index.users(function.name):
+            root = self._index.node(user)
+            for leaf in syntax.descendants(root):
+                if leaf.type != "identifier" or text(leaf) != function.name:
+                    continue
+                call = leaf.parent
+                if user.key == function.key or _is_declarator(leaf):
+                    continue
+                if call is None or call.type != "call_expression":
+                    return f"{what} is returned by {function.name}(), which is no call here"
+                reason = self._of_address(call, address, root, user, depth + 1)
+                if reason is not None:
+                    return reason
+        return None
 
     # -- calls -------------------------------------------------------------------------------
 
@@ -355,12 +523,17 @@ class Overruns:
         if not self._mentions.has_own(name, function.file):
             if number in _READING.get(name, ()):
                 return None
-            filled, size = _FILLING.get(name, (None, 0))
+            filled, size = self._filling.get(name, (None, 0))
             if number == filled and size < len(arguments):
                 if self._fits(arguments[size], given, address, function):
                     return None
                 return f"{what} is filled by {name}(), perhaps beyond its end"
         called = self._mentions.called(callee, file)
+        if not self._is_own(name, function.file):
+            if name in self._index.target.within.get(_last_member(given), ()):
+                return None
+            if self._is_within(name, number, arguments, address, function):
+                return None
         for one in called:
             inner = self._index.node(one)
             variable = self._mentions.parameter(inner, number)
@@ -375,11 +548,66 @@ class Overruns:
             return f"{what} is given to {name}(), of which no definition was found"
         return None
 
+    def _is_own(self, name: str, here: str) -> bool:
+        """Tell whether a function or a macro is defined in the target, and not the kernel's own."""
+        near = self._index.target.built_from
+        ones = (*self._index.macros(name, here), *self._index.functions(name, here))
+        return any(one.file.startswith(near) for one in ones)
+
+    def _is_within(
+        self,
+        name: str,
+        number: int,
+        arguments: list[Node],
+        address: Address,
+        function: Definition,
+    ) -> bool:
+        """Tell whether one of the kernel's own stays within an object that it is given."""
+        is_plain = not (address.is_untyped or address.is_array)
+        if isinstance(address.ctype, RecordType | UnknownType) and is_plain:
+            return _OF_ITS_KIND.fullmatch(name) is not None
+        if _BITS.fullmatch(name) is not None and number == 1 and not address.is_array:
+            return self._is_bit_within(arguments[0], address, function)
+        return is_plain and number == 0 and _ONE.fullmatch(name) is not None
+
+    def _is_bit_within(self, bit: Node, address: Address, function: Definition) -> bool:
+        """Tell whether a number is that of a bit of an object, by its value or by its type."""
+        name = text(bit)
+        value = self._types.number(name, function.file)
+        if value is not None:
+            return value < address.room * 8
+        declared = self._mentions.variables(self._index.node(function)).get(name)
+        if declared is not None:
+            return all(base.type == "enum_specifier" for base, _ in declared)
+        return bool(self._index.enumerators(name, function.file))
+
+    def _is_at_most(self, size: Node, room: int, function: Definition) -> bool:
+        """Tell whether a branch is taken only where a variable is small, which stays so."""
+        name = text(size)
+        limits = (
+            _LIMIT.fullmatch(one) for one in holding(self._index.node(function), size.start_byte)
+        )
+        if not any(
+            one and one[1] == name and int(one[3]) - (one[2] == "<") <= room for one in limits
+        ):
+            return False
+        here = size.parent
+        while here is not None:
+            condition = here.child_by_field_name("condition")
+            if condition is not None and name in _WORD.findall(text(condition)):
+                stores = (one for one in syntax.descendants(here) if one.type in _STORING)
+                return not any(name in _WORD.findall(text(one)) for one in stores)
+            here = here.parent
+        return False
+
     def _fits(self, size: Node, given: Node, address: Address, function: Definition) -> bool:
         """Tell whether so many bytes are in an object: a number, its own size, or a type's."""
         spelt = dense(text(size))
-        if re.fullmatch(r"\d+", spelt):
-            return int(spelt) <= address.room
+        least = _AT_MOST.fullmatch(spelt)
+        if least is not None:
+            return int(least[1]) <= address.room
+        if size.type == "identifier" and self._is_at_most(size, address.room, function):
+            return True
         found = _SIZE.fullmatch(spelt)
         if size.type != "sizeof_expression" or found is None:
             return False
@@ -410,6 +638,14 @@ def _holds_array(ctype: CType) -> bool:
     return isinstance(ctype, ArrayType)
 
 
+def _addresses(data: bytes, names: Set[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield where the address may be taken of a member with one of some names, and the name."""
+    for sign in _AFTER_SIGN.finditer(data):
+        for one in _MEMBER.finditer(data, *sign.span()):
+            if one[1] in names and _is_address(data, one.start(1)):
+                yield one.start(1), one[1]
+
+
 def _is_address(data: bytes, at: int) -> bool:
     """Tell whether the address may be taken of what a member at a place belongs to."""
     if data.rfind(b"&", max(0, at - _REACH), at) < 0:
@@ -421,6 +657,11 @@ def _is_address(data: bytes, at: int) -> bool:
             break
         start = left
     return data[left : left + 1] == b"&" and data[left - 1 : left] != b"&"
+
+
+def _last_member(address: Node) -> str:
+    """Return the last name in an expression."""
+    return str(_WORD.findall(text(address))[-1])
 
 
 def _least(ctype: CType) -> int:

@@ -262,13 +262,7 @@ class Statements(Calls):
 
     def _typeof(self, node: Node, state: State) -> Settled | None:
         """Return the type that ``typeof(x)`` stands for."""
-        name = node.child_by_field_name("name")
-        inner = node.child_by_field_name("type")
-        if node.type != "macro_type_specifier" or name is None or inner is None:
-            return None
-        if text(name) not in ("typeof", "__typeof__", "__typeof", "typeof_unqual"):
-            return None
-        expression = syntax.expression(syntax.uncoded(text(inner)))
+        expression = syntax.measured(node)
         if expression is None:
             return None
         ctype = self._type_named(expression.named_children[0])
