@@ -545,6 +545,14 @@ def test_status_of_history(repo, capsys, name, status):
     assert run(command, repo) == status
 
 
+@pytest.mark.parametrize(("which", "words"), [(command, []), (table, ["v5.14"])])
+def test_a_folder_without_history(tmp_path, which, words):
+    """The advice names no option that the command does not have."""
+    with pytest.raises(InputError, match=r"is not in a git repository; give a folder") as told:
+        run(which, tmp_path, *words)
+    assert "--rev" not in str(told.value)
+
+
 def test_a_range_alone_is_one_of_this_folder(repo, capsys, monkeypatch):
     """A..B in the place of a tree is a range here; a folder of that name is a folder."""
     put(repo, tree("role-regs-fixed"), "start")

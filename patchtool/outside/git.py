@@ -470,9 +470,7 @@ def _not_opened(path: str, err: str) -> InputError:
             f"`git config --global --add safe.directory {os.path.abspath(path)}`"
         )
     if "not a git repository" in err:
-        return NoRepository(
-            f"{path} is not in a git repository; leave out --rev to read the files themselves"
-        )
+        return NoRepository(f"{path} is not in a git repository; give a folder that is in one")
     reason = _first_line(err) or "unexpected answer"
     return InputError(f"{path}: git cannot open the repository: {reason}")
 

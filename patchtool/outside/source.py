@@ -368,9 +368,14 @@ def _open_worktree(tree: str) -> Source:
 
 
 def _open_revision(tree: str, rev: str) -> Source:
-    from patchtool.outside.git import Repository
+    from patchtool.outside.git import NoRepository, Repository
 
-    repository = Repository.open(tree)
+    try:
+        repository = Repository.open(tree)
+    except NoRepository as error:
+        raise InputError(
+            f"{tree} is not in a git repository; leave out --rev to read the files themselves"
+        ) from error
     source = Revision(repository, rev, tree)
     if not source.has_folder:
         raise InputError(
