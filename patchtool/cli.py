@@ -118,6 +118,12 @@ class _Parser(argparse.ArgumentParser):
 class _Help(argparse.RawDescriptionHelpFormatter):
     """Formats a help text: paragraphs for the width of the terminal, lists as they are."""
 
+    def add_argument(self, action: argparse.Action) -> None:
+        """Take an argument in; commands are indented once more, for which argparse has no room."""
+        super().add_argument(action)
+        if isinstance(action, argparse._SubParsersAction):
+            self._action_max_length += self._indent_increment
+
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         from textwrap import fill
 
@@ -331,14 +337,12 @@ def _fill_fix(parser: _Parser) -> None:
 def _fill_history(parser: _Parser) -> None:
     from patchtool.commands import history
 
-    parser.description = history.ABOUT
     history.configure(parser)
 
 
 def _fill_matrix(parser: _Parser) -> None:
     from patchtool.commands import matrix
 
-    parser.description = matrix.ABOUT
     matrix.configure(parser)
 
 

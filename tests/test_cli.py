@@ -481,6 +481,20 @@ def test_help_is_for_newcomers():
         assert "examples:\n  patchtool check" in done.stdout
         assert "exit status:\n  0  " in done.stdout
         assert max(map(len, done.stdout.splitlines())) <= 80
+    lines = patchtool("--help").stdout.splitlines()
+    for name, (summary, _) in cli._COMMANDS.items():
+        assert any(line.split(maxsplit=1) == [name, summary] for line in lines), name
+
+
+def test_who_gives_a_verdict_tells_its_statuses(capsys):
+    """The help of each command whose exit status is an answer says which is which."""
+    silent = {"hook", "rules", "explain"}
+    for name in cli._COMMANDS.keys() - silent:
+        assert cli.main([name, "--help"]) == 0
+        told = capsys.readouterr().out
+        assert [n for n in range(4) if f"\n  {n}  " in told.partition("exit status:")[2]] == [
+            0, 1, 2, 3,
+        ], name  # fmt: skip
 
 
 def test_version_names_the_parts():

@@ -34,6 +34,13 @@ def add_question(parser: argparse.ArgumentParser) -> None:
         action.usual = _Usual(what)  # type: ignore[attr-defined]
 
 
+def add_form(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add how to print WHAT a command prints, where text and JSON are all that there is."""
+    forms = ("text", "json")
+    words = f"the form of the {what}: {' or '.join(forms)} (default: text)"
+    parser.add_argument("--format", choices=forms, default="text", metavar="FORMAT", help=words)
+
+
 def asked(arguments: argparse.Namespace) -> tuple[Rule, tuple[str, ...]]:
     """Return the rule to ask and the fields to decide; UsageError where there are none such."""
     from patchtool.rules.table import USUAL, named

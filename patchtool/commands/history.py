@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from patchtool.commands.arguments import add_question, asked
+from patchtool.commands.arguments import add_form, add_question, asked
 from patchtool.history.flips import (
     Flip,
     History,
@@ -27,11 +27,11 @@ from patchtool.report.layout import columns, table, wrapped
 from patchtool.report.words import listed, safe, sentence
 from patchtool.target.paths import PATHS, ordered
 
-ABOUT = """\
+_ABOUT = """\
 Walk the history of a repository and tell for each input of a field which commits
 opened a gap, because the role no longer determines it, and which closed it."""
 
-STATUSES = """\
+_STATUSES = """\
 examples:
   patchtool history linux v5.13..v5.17   a range
   patchtool history v5.13..              the same up to HEAD, in this folder
@@ -57,12 +57,18 @@ _STATUS: Mapping[State, int] = {
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.description, parser.epilog = ABOUT, STATUSES
+    parser.description, parser.epilog = _ABOUT, _STATUSES
     add = parser.add_argument
-    add("tree", nargs="?", default=".", metavar="TREE", help="a git repository with a kernel")
-    add("range", nargs="?", metavar="RANGE", help="A..B, or one revision (default: HEAD)")
+    add(
+        "tree",
+        nargs="?",
+        default=".",
+        metavar="TREE",
+        help="a git repository with a kernel (default: this folder)",
+    )
+    add("range", nargs="?", metavar="RANGE", help="A..B, or all up to one revision (default: HEAD)")
     add_question(parser)
-    add("--format", choices=("text", "json"), default="text", help="the form of the answer")
+    add_form(parser, "answer")
     add_work(parser)
     add("--paranoid", action="store_true", help="decide every commit and compare: slow")
     add("-v", "--verbose", action="store_true", help="say on standard error what it cost")

@@ -16,16 +16,29 @@ if TYPE_CHECKING:
     from patchtool.model import Report, Verdict
 
 _ABOUT = """\
-Check as part of a kernel build: make C=2 CHECK="patchtool kbuild" FOLDER-OR-OBJECT.
-The compiler's options are accepted and passed over."""
+Check as part of a kernel build, as the checker that make calls for each file.  A
+build is not stopped by what is found, unless --error asks for it.
+
+  make C=2 CHECK="patchtool kbuild" arch/x86/kvm/mmu/mmu.o"""
+
+_STATUSES = """\
+exit status:
+  0  nothing wrong in the file, or --error is not given
+  1  with --error: at least one gap
+  2  the request or the input is at fault; standard error says how
+  3  with --error: no gap, but something could not be decided"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command; all others are the compiler's."""
-    parser.description = _ABOUT
-    parser.add_argument("--error", action="store_true", help="exit 1 for a gap, 3 if undecided")
+    parser.description, parser.epilog = _ABOUT, _STATUSES
+    parser.add_argument(
+        "--error", action="store_true", help="stop the build at a gap, or if undecided"
+    )
     words = parser.add_argument("words", nargs="*", metavar="WORD")
-    words.help = "what the build gives a checker: the compiler's options and a file"
+    words.help = (
+        "what make gives a checker: the compiler's options, which do not matter, and a file"
+    )
     # From here on nothing begins like an option, so that all words arrive.
     parser.prefix_chars = "+"
     parser.set_defaults(run=run, usage=parser.print_help)

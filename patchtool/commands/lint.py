@@ -67,7 +67,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add(
         "--series",
         action="store_true",
-        help="PATCH is one mail of a series; those before it are taken from its folder",
+        help="PATCH is one mail of a series; the others are taken from its folder",
     )
     add("--range", metavar="A..B", help="the commits of a range")
     add("--staged", action="store_true", help="what the next commit would hold")

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from patchtool.commands.arguments import add_question, asked
+from patchtool.commands.arguments import add_form, add_question, asked
 from patchtool.commands.history import add_work, legend
 from patchtool.history.flips import Settings, outcomes
 from patchtool.history.verdicts import WRONG, Cell, Outcome
@@ -29,10 +29,19 @@ if TYPE_CHECKING:
     from patchtool.repair.fix import Key
     from patchtool.rules.upstream import Closing
 
-ABOUT = """\
+_ABOUT = """\
 Check some revisions of a repository, and print for each which inputs the role
 misses on each path."""
 
+_STATUSES = """\
+example:
+  patchtool matrix linux v5.14 v5.15 v5.16
+
+exit status:
+  0  no revision has a gap, and everything was decided
+  1  at least one revision has a gap
+  2  the request or the input is at fault; standard error says how
+  3  no gap, but something could not be decided"""
 
 _FIELDS = 2
 """Of how many fields the cells of a table can tell; what is wrong with more is listed."""
@@ -67,11 +76,12 @@ class Row:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
+    parser.description, parser.epilog = _ABOUT, _STATUSES
     add = parser.add_argument
     add("tree", metavar="TREE", help="a git repository with a kernel")
     add("revs", nargs="+", metavar="REV", help="commits, tags or branches")
     add_question(parser)
-    add("--format", choices=("text", "json"), default="text", help="the form of the table")
+    add_form(parser, "table")
     add(
         "--write-patches",
         metavar="DIR",

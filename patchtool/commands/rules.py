@@ -7,6 +7,7 @@ import argparse
 import json
 import sys
 
+from patchtool.commands.arguments import add_form
 from patchtool.report.words import identifier
 from patchtool.rules.documentation import HEADINGS
 from patchtool.rules.table import RULES
@@ -17,9 +18,7 @@ _ABOUT = "List the rules; 'patchtool explain RULE' prints the page of one."
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.description = _ABOUT
-    parser.add_argument(
-        "--format", choices=("text", "json"), default="text", help="the form of the list"
-    )
+    add_form(parser, "list")
     parser.set_defaults(run=run)
 
 
