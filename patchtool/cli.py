@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from patchtool import __version__
 from patchtool.commands.arguments import add_question, asked
-from patchtool.errors import InputError, PatchtoolError, UsageError, cause, meant
+from patchtool.errors import PatchtoolError, UsageError, meant
 from patchtool.report import FORMATS, render, status
+from patchtool.report.layout import discard, show
 
 if TYPE_CHECKING:
     from patchtool.config import Asked
@@ -184,14 +185,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     _prepare_streams()
     try:
         status = _run(argv)
-        _print("")
+        show("")
     except PatchtoolError as error:
         _complain(str(error))
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        _discard()
+        discard()
         return PIPE_CLOSED
     except BaseException as error:
         # A crash is no gap, so it may not look like one.
@@ -477,7 +478,7 @@ def _deliver(
     if arguments.verbose and states is None:
         _print_ledger(report)
     if arguments.output in (None, "-"):
-        _print(text)
+        show(text)
     else:
         from patchtool.outside.files import write
 
@@ -531,22 +532,6 @@ def _tell(passed: Sequence[Passed], arguments: argparse.Namespace) -> None:
         note(sentence(f"{one.place}note: {one.what} {one.reason}"))
     if arguments.verbose:
         note(f"patchtool: {counted(len(passed), 'thing')} passed over")
-
-
-def _print(text: str) -> None:
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        # What could not be written must not be tried again at the end.
-        _discard()
-        raise InputError(f"standard output cannot be written: {cause(error)}") from error
-
-
-def _discard() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _colour(when: str, to_stdout: bool) -> bool:
@@ -604,7 +589,7 @@ def _print_versions() -> int:
         except PackageNotFoundError:
             lines.append(f"{name} is not installed")
     lines.append(_git_version())
-    _print("".join(f"{line}\n" for line in lines))
+    show("".join(f"{line}\n" for line in lines))
     return 0
 
 

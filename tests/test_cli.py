@@ -15,6 +15,7 @@ import pytest
 from scratch import commit, git, repository
 
 from patchtool import cli
+from patchtool.errors import InputError
 from patchtool.model import Consulted, Report
 from patchtool.outside import files
 from patchtool.rules import stale_mmu_role as rule
@@ -153,7 +154,7 @@ def test_a_write_that_fails_leaves_nothing(monkeypatch, tmp_path):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(cli.InputError, match=r"report\.txt cannot be written: no space left"):
+    with pytest.raises(InputError, match=r"report\.txt cannot be written: no space left"):
         files.write(str(tmp_path / "report.txt"), b"text")
     assert list(tmp_path.iterdir()) == []
 
@@ -167,11 +168,24 @@ def test_output_that_cannot_be_written(where, tree, capsys, monkeypatch):
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_a_full_disk_is_an_error():
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--version",),
+        ("explain", "--help"),
+        ("rules",),
+        ("explain",),
+        ("check", FIXED, "--fields", "root_level", "--format", "json"),
+        ("kbuild", DEMO / MMU),
+        ("fix", DEMO, "--fields", "root_level", "--stdout"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_full_disk_is_an_error(words):
     """Standard output that takes nothing is an error and no silence."""
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "patchtool", "--version"],
+            [sys.executable, "-m", "patchtool", *map(str, words)],
             stdout=full,
             stderr=subprocess.PIPE,
             check=False,
@@ -283,7 +297,7 @@ def test_colour_on_a_real_terminal(tmp_path):
 
 def test_output_fits_any_encoding():
     """What a terminal cannot show is spelled out instead of ending the program."""
-    script = "from patchtool import cli; cli._prepare_streams(); cli._print('l\xednux')"
+    script = "from patchtool import cli; cli._prepare_streams(); cli.show('l\xednux')"
     done = subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
+from patchtool.report.layout import columns, show
 from patchtool.rules.documentation import as_text
 from patchtool.rules.table import RULES, named
 
@@ -22,10 +22,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print a page or the list and return the exit status."""
     if arguments.rule is None:
-        sys.stdout.write("".join(f"{name}: {rule.page.title}\n" for name, rule in RULES.items()))
+        show("".join(f"{name}: {rule.page.title}\n" for name, rule in RULES.items()))
         return 0
     page = named(arguments.rule).page
-    from patchtool.report.layout import columns
-
-    sys.stdout.write(as_text(page, min(columns(), 88)))
+    show(as_text(page, min(columns(), 88)))
     return 0

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -123,6 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace, source: Source, author: str | None) -> int:
     from patchtool.repair import fix, patch
+    from patchtool.report.layout import show
     from patchtool.report.progress import Progress
 
     left = partial(_unrecorded, source) if arguments.backport else None
@@ -135,11 +135,11 @@ def _run(arguments: argparse.Namespace, source: Source, author: str | None) -> i
         if arguments.apply:
             told = _apply(arguments.tree, outcome)
         elif arguments.stdout:
-            _print("".join(mail.text for mail in mails))
+            show("".join(mail.text for mail in mails), exact=True)
             told = []
         else:
             told = write(arguments.output, mails)
-        _print("".join(f"{line}\n" for line in told))
+        show("".join(f"{line}\n" for line in told), exact=True)
     if not arguments.quiet:
         from patchtool.report.layout import note
 
@@ -525,17 +525,6 @@ def _build(tree: str, outcome: Outcome) -> str:
 
 
 # -- output --------------------------------------------------------------------------------
-
-
-def _print(text: str) -> None:
-    data = text.encode("utf-8", "surrogateescape")
-    sys.stdout.flush()
-    buffer = getattr(sys.stdout, "buffer", None)
-    if buffer is None:
-        sys.stdout.write(text)
-    else:
-        buffer.write(data)
-        buffer.flush()
 
 
 def write(folder: str, mails: Sequence[Mail]) -> list[str]:

@@ -23,7 +23,7 @@ from patchtool.history.flips import (
 )
 from patchtool.history.verdicts import WRONG, State
 from patchtool.outside.git import Repository
-from patchtool.report.layout import columns, table, wrapped
+from patchtool.report.layout import columns, show, table, wrapped
 from patchtool.report.words import listed, safe, sentence
 from patchtool.target.paths import PATHS, ordered
 
@@ -113,9 +113,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.verbose:
         sys.stderr.write(_cost(found))
     if arguments.format == "json":
-        sys.stdout.write(_document(found, releases))
+        show(_document(found, releases))
     else:
-        sys.stdout.write("".join(f"{line}\n" for line in _text(found, releases, columns())))
+        show("".join(f"{line}\n" for line in _text(found, releases, columns())))
     return _STATUS[found.verdict]
 
 

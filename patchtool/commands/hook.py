@@ -13,6 +13,7 @@ import sys
 
 from patchtool.errors import InputError, UsageError, cause
 from patchtool.outside import files
+from patchtool.report.layout import show
 
 KINDS = ("pre-commit", "pre-push", "sendemail-validate")
 
@@ -68,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     for kind in kinds:
         path = os.path.join(folder, kind)
         told = _install(path, kind) if arguments.action == "install" else _uninstall(path)
-        sys.stdout.write(f"{told}\n")
+        show(f"{told}\n")
     return 0
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -58,9 +57,10 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     report = _checked(top, name)
     from patchtool.report import render, status
+    from patchtool.report.layout import show
     from patchtool.report.options import Options
 
-    sys.stdout.write(render(report, "text", Options(quiet=True)))
+    show(render(report, "text", Options(quiet=True)))
     return status(report) if "--error" in words else 0
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING
@@ -168,6 +167,7 @@ def _suppressions(arguments: argparse.Namespace) -> int:
     from patchtool.c.index import Index
     from patchtool.lint.suppress import find, judged
     from patchtool.outside.source import open_source
+    from patchtool.report.layout import show
     from patchtool.report.words import safe, sentence
     from patchtool.rules.table import RULES
 
@@ -183,7 +183,7 @@ def _suppressions(arguments: argparse.Namespace) -> int:
     for one, wrong in judged(found, report.findings, RULES):
         word = "error" if wrong else "note"
         text = wrong or f"accepted: {one.reason}"
-        sys.stdout.write(f"{safe(one.file)}:{one.line}: {word}: {sentence(text)} [suppression]\n")
+        show(f"{safe(one.file)}:{one.line}: {word}: {sentence(text)} [suppression]\n")
         status = status or int(bool(wrong))
     return status
 

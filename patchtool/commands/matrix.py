@@ -19,7 +19,7 @@ from patchtool.history.verdicts import WRONG, Cell, Outcome
 from patchtool.model import SEVERITY, worst
 from patchtool.outside.git import Repository
 from patchtool.report import STATUS
-from patchtool.report.layout import columns, fits, table, wrapped
+from patchtool.report.layout import columns, fits, show, table, wrapped
 from patchtool.report.words import safe
 from patchtool.target.paths import ordered, path_of
 
@@ -113,9 +113,9 @@ def run(arguments: argparse.Namespace) -> int:
         some = f"{len(rows)} revisions, {counts.decided} decided"
         sys.stderr.write(f"patchtool: {some}, the others known\n")
     if arguments.format == "json":
-        sys.stdout.write(_document(rows))
+        show(_document(rows))
     else:
-        sys.stdout.write("".join(f"{line}\n" for line in _text(rows, columns())))
+        show("".join(f"{line}\n" for line in _text(rows, columns())))
     # An unreadable or absent tree raises, so that every row has a verdict.
     verdicts = tuple(v for row in rows if (v := row.outcome.verdict) in SEVERITY)
     return STATUS[worst(verdicts)]  # type: ignore[arg-type]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from typing import TYPE_CHECKING
 
 from patchtool.errors import UsageError
@@ -175,6 +174,7 @@ def _refusal(one: Refusal) -> str:
 def _write(arguments: argparse.Namespace, source: Source, tests: Sequence[Test]) -> None:
     """Write the program, whole or not at all, and say where it belongs."""
     from patchtool.replay import program
+    from patchtool.report.layout import show
     from patchtool.report.words import counted
 
     harness, reason = (None, "--plain") if arguments.plain else program.find_harness(source)
@@ -182,7 +182,7 @@ def _write(arguments: argparse.Namespace, source: Source, tests: Sequence[Test])
     folder = arguments.output or "."
     path = os.path.join(folder, f"{program.NAME}.c")
     _save(path, text)
-    sys.stdout.write(f"{path}\n")
+    show(f"{path}\n")
     if arguments.quiet:
         return
     told = [
@@ -218,9 +218,10 @@ def _save(path: str, text: str) -> None:
 
 
 def _print(lines: Iterable[str]) -> None:
+    from patchtool.report.layout import show
     from patchtool.report.words import safe
 
-    sys.stdout.write("".join(f"{safe(line)}\n" for line in lines))
+    show("".join(f"{safe(line)}\n" for line in lines))
 
 
 def _tell(lines: Sequence[str]) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 
 from patchtool.commands.arguments import add_form
+from patchtool.report.layout import show
 from patchtool.report.words import identifier
 from patchtool.rules.documentation import HEADINGS
 from patchtool.rules.table import RULES
@@ -25,9 +25,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the list and return the exit status."""
     if arguments.format == "json":
-        sys.stdout.write(_document())
+        show(_document())
     else:
-        sys.stdout.write("".join(f"{name}: {rule.page.title}\n" for name, rule in RULES.items()))
+        show("".join(f"{name}: {rule.page.title}\n" for name, rule in RULES.items()))
     return 0
 
 

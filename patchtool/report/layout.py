@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Lines and tables for a given number of columns; words are never split.
+"""Lines and tables for a given number of columns, and the way they take to the person.
 
-In: texts and cells.  Out: lines.  What has no room in the width goes on a line of its
-own, and only a single word that is wider than all of it sticks out.
+In: texts and cells.  Out: lines; words are never split.  What has no room in the width goes on
+a line of its own, and only a single word that is wider than all of it sticks out.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from patchtool.errors import InputError, cause
 
 WIDTH = 80
 """How wide to write where nobody says how much room there is."""
@@ -42,6 +44,32 @@ def wrapped(text: str, first: str = "", rest: str = "", width: int = WIDTH) -> I
         line += word if empty else f" {word}"
         empty = False
     yield line
+
+
+def show(text: str, exact: bool = False) -> None:
+    """Write a text to standard output, whole; EXACT: with those bytes that were no UTF-8.
+
+    Raises InputError where it cannot be written; who reads from a broken pipe is told by
+    BrokenPipeError.
+    """
+    try:
+        binary = getattr(sys.stdout, "buffer", None) if exact else None
+        if binary is None:
+            sys.stdout.write(text)
+        else:
+            sys.stdout.flush()
+            binary.write(text.encode("utf-8", "surrogateescape"))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        discard()
+        raise InputError(f"standard output cannot be written: {cause(error)}") from error
+
+
+def discard() -> None:
+    """Let standard output lead nowhere: what could not be written is not tried again at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def note(text: str) -> None:
