@@ -605,6 +605,39 @@ def test_a_type_that_is_folded_is_told_on_one_line():
         read(data.encode(), "x")
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        *(
+            f"Content-Type: text/plain; charset={one}"
+            for one in ("a\0b", "idna", "punycode", "undefined", "utf-7", "utf-16", "\udcff", '"')
+        ),
+        "Content-Type: text/plain; charset*=utf-8''%ff",
+        "Content-Type: text/plain; charset*0=ut; charset*",
+        "Content-Type: text/plain; name*0=a; name*",
+        "Content-Type: multipart/mixed; charset=undefined",
+        "Subject: =?\udcff?q?a?=",
+        "Subject: =?undefined?q?a?=",
+    ],
+)
+@pytest.mark.parametrize("body", [GAP, GAP + "\udcfe\n"], ids=["ASCII", "more"])
+def test_a_header_that_lies_is_refused_or_does_not_matter(header, body):
+    """What a mail says of its letters hides no diff, and is no reason to fail."""
+    words = f"From: a <b@c>\nMIME-Version: 1.0\n{header}\nContent-Transfer-Encoding: 8bit\n\n"
+    try:
+        post = read(f"{words}x\n---\n{body}".encode("utf-8", "surrogateescape"), "mail")
+    except PatchError:
+        return
+    assert [one.path for letter in post.letters for one in letter.sections] == [MMU]
+
+
+def test_parts_within_parts_without_end():
+    """A mail whose parts are nested too deeply is damaged."""
+    head = "".join(f"Content-Type: multipart/mixed; boundary=b{n}\n\n--b{n}\n" for n in range(999))
+    with pytest.raises(PatchError, match="the mail is damaged"):
+        read(f"From: a <b@c>\n{head}\n{GAP}".encode(), "mail")
+
+
 def test_every_damage_is_refused_or_read_alike():
     """Reading never raises anything but one sentence, whatever the bytes are."""
     for seed in range(COPIES * 4):

@@ -382,12 +382,12 @@ def _words(raw: bytes) -> str:
     """Return a header on one line; encoded words are decoded."""
     text = " ".join(raw.decode("utf-8", "replace").split())
     if "=?" in text:
-        from email.errors import HeaderParseError
+        from email.errors import MessageError
         from email.header import decode_header, make_header
 
         try:
             return " ".join(str(make_header(decode_header(text))).split())
-        except (HeaderParseError, LookupError, ValueError):
+        except (MessageError, LookupError, ValueError):
             return text
     return text
 
@@ -397,15 +397,12 @@ def _words(raw: bytes) -> str:
 
 def _opened(lines: Sequence[bytes], title: Text, passed: list[Passed]) -> Iterator[Text]:
     """Yield the texts of a mail that is encoded, flowed or in several parts, diffs first."""
-    import email
-
     data = b"\n".join(lines) + b"\n"
-    message = email.message_from_bytes(data)
     html: list[Text] = []
     found: list[Text] = []
     others: list[Text] = []
     seen: set[tuple[bytes, ...]] = set()
-    for part in message.walk():
+    for part in _parts(data, title):
         kind = _on_one_line(part.get_content_type())
         if kind.startswith("message/") and kind not in _WHOLE:
             raise PatchError(f"{title.place(0)}what is in the part of type {kind} is not there")
@@ -457,6 +454,22 @@ def _opened(lines: Sequence[bytes], title: Text, passed: list[Passed]) -> Iterat
     yield from (*found, *others)
 
 
+def _parts(data: bytes, title: Text) -> list[Message]:
+    """Return a mail and its parts, each in front of what it holds; no header of them is odd."""
+    import email
+
+    try:
+        parts = list(email.message_from_bytes(data).walk())
+        for part in parts:
+            part.get_params()
+            part.get_filename()
+    except (TypeError, ValueError, RecursionError) as error:
+        # Where the email package has not thought of a header it fails somewhere inside.
+        words = f"{title.place(0)}the mail is damaged (its header); get it anew, raw"
+        raise PatchError(words) from error
+    return parts
+
+
 def _is_named_otherwise(part: Message) -> bool:
     """Tell whether a part has the name of something else than a page."""
     name = part.get_filename() or ""
@@ -479,8 +492,7 @@ def _of_diffs(words: bytes) -> set[str]:
 
 def _part(part: Message, data: bytes, title: Text, passed: list[Passed]) -> Text | None:
     """Return the text of a part, whatever its type; None for what is known to be no patch."""
-    raw = part.get_payload(decode=False)
-    body = raw.encode("utf-8", "surrogateescape") if isinstance(raw, str) else b""
+    body = _body(part)
     at = data.find(body) if body.strip() else -1
     first = title.first + (data.count(b"\n", 0, at) if at > 0 else 0)
     text = title._replace(first=first)
@@ -493,8 +505,7 @@ def _part(part: Message, data: bytes, title: Text, passed: list[Passed]) -> Text
         )
     if encoding == "quoted-printable":
         part.replace_header("Content-Transfer-Encoding", encoding)
-    base64 = encoding == "base64" and isinstance(raw, str)
-    content = _from_base64(body, text) if base64 else part.get_payload(decode=True)
+    content = _from_base64(body, text) if encoding == "base64" else part.get_payload(decode=True)
     if not isinstance(content, bytes):
         raise PatchError(f"{text.place(0)}a part of this mail cannot be decoded")
     kind = _on_one_line(part.get_content_type())
@@ -519,6 +530,17 @@ def _part(part: Message, data: bytes, title: Text, passed: list[Passed]) -> Text
         content = b"".join(_unflowed(b"\n".join(_lines(content)), delete))
         plain = False
     return text._replace(exact=plain and at >= 0, lines=tuple(_lines(content)))
+
+
+def _body(part: Message) -> bytes:
+    """Return what a part holds as it stands in the mail, whatever its header says of letters."""
+    from copy import copy
+
+    bare = copy(part)
+    del bare["Content-Type"]
+    bare["Content-Type"] = "text/plain; charset=latin-1"
+    raw = bare.get_payload(decode=False)
+    return raw.encode("latin-1") if isinstance(raw, str) else b""
 
 
 def _from_base64(body: bytes, text: Text) -> bytes:
@@ -551,11 +573,11 @@ def _in_ascii(content: bytes, charset: str, text: Text) -> bytes:
         if _SAMPLE.decode(charset).encode() == _SAMPLE:
             return content
         return content.decode(charset).encode()
-    except LookupError:
-        # Nobody knows "charset=y", which some mails have; git does not ask.
-        return content
     except UnicodeError as error:
         raise PatchError(f"{text.place(0)}a part of this mail is no {charset}") from error
+    except (LookupError, ValueError):
+        # Nobody knows "charset=y", which some mails have; git does not ask.
+        return content
 
 
 def _is_binary(content: bytes, kind: str) -> bool:
