@@ -159,6 +159,25 @@ def test_a_write_that_fails_leaves_nothing(monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_lies_in_the_way_is_not_ours(tmp_path):
+    """A file that has the name of what is written first is told of, and left alone."""
+    path = tmp_path / "report.txt"
+    rival = tmp_path / f"report.txt.{os.getpid()}.tmp"
+    rival.write_bytes(b"theirs")
+    with pytest.raises(InputError, match=r"report\.txt cannot be written: file exists"):
+        files.write(str(path), b"text")
+    assert (rival.read_bytes(), path.exists()) == (b"theirs", False)
+
+
+@pytest.mark.parametrize(("mode", "kept"), [(None, 0o600), (0o755, 0o755)])
+def test_a_file_keeps_its_mode(tmp_path, mode, kept):
+    """What nobody else may read stays so when it is written again."""
+    path = tmp_path / "report.txt"
+    path.touch(0o600)
+    files.write(str(path), b"text", mode)
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"text", kept)
+
+
 @pytest.mark.parametrize("where", ["no/such/folder/x", "", "linux", "nul\0"])
 def test_output_that_cannot_be_written(where, tree, capsys, monkeypatch):
     """A place where no file can be is told in one sentence."""

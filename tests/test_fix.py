@@ -21,6 +21,7 @@ from patchtool.model import Place, Reason, Unknown
 from patchtool.outside.source import Overlay, open_source
 from patchtool.repair import clearing, edit_sites, fix, invalidating
 from patchtool.repair.input_access import value_of
+from patchtool.repair.patch import Mail
 from patchtool.repair.register_access import parse_bit
 from patchtool.rules import stale_mmu_role as rule
 from patchtool.target.kvm import KVM
@@ -653,6 +654,26 @@ def test_apply_is_all_or_nothing(cloned, monkeypatch):
         run(cloned, "--apply")
     assert {p: (cloned / p).read_bytes() for p in before} == before
     assert git(cloned, "status", "--porcelain") == ""
+
+
+def test_a_patch_that_is_there_is_not_lost(tmp_path, monkeypatch):
+    """Where a later patch of a series cannot be written, an equal one from before stays."""
+    mails = [Mail("0001-a.patch", "one"), Mail("0002-b.patch", "two")]
+    command.write(str(tmp_path), mails[:1])
+
+    real = os.replace
+
+    def full(source, target):
+        if target.endswith("0002-b.patch"):
+            raise OSError(28, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(PatchtoolError, match=r"0002-b\.patch cannot be written: no space left"):
+        command.write(str(tmp_path), mails)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [
+        ("0001-a.patch", "one")
+    ]
 
 
 def test_a_folder_with_other_patches_is_refused(tmp_path):

@@ -534,18 +534,20 @@ def write(folder: str, mails: Sequence[Mail]) -> list[str]:
         there = sorted(os.listdir(folder))
     except OSError as error:
         raise InputError(f"{folder} cannot be used: {cause(error)}") from error
+    paths = {mail.name: os.path.join(folder, mail.name) for mail in mails}
+    done = {mail.name for mail in mails if _content(paths[mail.name]) == mail.data}
     for mail in mails:
         stem = re.match(r"(?:v\d+-)?\d{4}-", mail.name)
         assert stem is not None
         for name in there:
-            same = name == mail.name and _content(os.path.join(folder, name)) == mail.data
+            same = name == mail.name and name in done
             if name.startswith(stem.group()) and name.endswith(".patch") and not same:
                 raise UsageError(
                     f"{folder} already holds {name}; choose another folder with -o "
                     f"or mark a new version with --reroll-count N"
                 )
-    files.write_new({os.path.join(folder, mail.name): mail.data for mail in mails})
-    return [os.path.join(folder, mail.name) for mail in mails]
+    files.write_new({paths[mail.name]: mail.data for mail in mails if mail.name not in done})
+    return list(paths.values())
 
 
 def _apply(tree: str, outcome: Outcome) -> list[str]:

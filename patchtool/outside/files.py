@@ -14,7 +14,7 @@ from patchtool.errors import InputError, cause
 
 
 def write(path: str, data: bytes, mode: int | None = None) -> None:
-    """Write a file, with a MODE if one is given.
+    """Write a file, with a MODE if one is given; else one that is there keeps its own.
 
     Through a link its target is written; a pipe or a device, which cannot be replaced, is
     written to.  Raises InputError; who reads from a broken pipe is told by BrokenPipeError.
@@ -58,19 +58,19 @@ def _replace(
 ) -> None:
     """Write files; where one fails, put back what was there BEFORE, NAMES tell how to call them."""
     mark = f".{os.getpid()}.tmp"
-    at, done = next(iter(files), ""), list[str]()
+    at, made, done = next(iter(files), ""), list[str](), list[str]()
     try:
         for at, data in files.items():
             with open(at + mark, "xb") as file:
+                made.append(at)
                 file.write(data)
-            kept = os.stat(at).st_mode & 0o7777 if before and at in before else mode
-            if kept is not None:
-                os.chmod(at + mark, kept)
+            if mode is not None or os.path.exists(at):
+                os.chmod(at + mark, mode if mode is not None else os.stat(at).st_mode & 0o7777)
         for at in files:
             os.replace(at + mark, at)
             done.append(at)
     except BaseException as error:
-        for path in files:
+        for path in made:
             if os.path.lexists(path + mark):
                 os.unlink(path + mark)
         for path in done if before is not None else ():
