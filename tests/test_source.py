@@ -10,6 +10,7 @@ import pytest
 from scratch import commit, fill, git, repository
 
 from patchtool.errors import InputError, PatchError, UsageError
+from patchtool.outside import source
 from patchtool.outside import source as room
 from patchtool.outside.reach import over
 from patchtool.outside.source import Overlay, Revision, WorkTree, open_source, read_patch
@@ -364,6 +365,15 @@ def test_a_patch_that_cannot_be_used_is_told(tmp_path):
         read_patch(str(tmp_path / "nope"))
     with pytest.raises(PatchError, match=r"p:3: hunk 1 of arch/x86/kvm/a\.c does not apply"):
         over(open_source(str(tmp_path / "tree")), patch, "p", "")
+
+
+def test_a_patch_without_end_is_refused(tmp_path, monkeypatch):
+    """No more is read than any patch has."""
+    monkeypatch.setattr(source, "MAX_PATCH", 1 << 20)
+    with pytest.raises(InputError, match="/dev/zero is larger than 1 MiB"):
+        read_patch("/dev/zero")
+    (tmp_path / "patch").write_bytes(b"a" * (1 << 20))
+    assert len(read_patch(str(tmp_path / "patch"))[0]) == 1 << 20
 
 
 def test_a_plain_folder_costs_no_imports(tmp_path):

@@ -46,7 +46,8 @@ def companions(path: str) -> tuple[list[Letter], list[Letter]]:
 def _letters(paths: list[str]) -> list[Letter]:
     letters: list[Letter] = []
     for path in paths:
-        with open(path, "rb") as file, suppress(PatchError):
+        # It may be gone by now.
+        with suppress(OSError, PatchError), open(path, "rb") as file:
             letters += read(file.read(_MOST_BYTES), path).letters
     return letters
 
@@ -55,7 +56,11 @@ def _beside(path: str) -> Iterator[tuple[str, int]]:
     """Yield the files of the same kind in the folder of a file, with their times."""
     folder, name = os.path.split(os.path.abspath(path))
     suffix = os.path.splitext(name)[1]
-    with os.scandir(folder) as entries:
+    try:
+        found = os.scandir(folder)
+    except OSError:
+        return  # one may read a file in a folder that one may not list
+    with found as entries:
         for number, entry in enumerate(entries):
             if number >= _MOST_FILES:
                 return

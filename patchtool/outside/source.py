@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 MAX_FILE = 8 * 1024 * 1024
 """The most bytes that a source file may have; the largest in a kernel has half of it."""
 
+MAX_PATCH = 256 << 20
+"""The most bytes that what is handed over as patches may have; a release is a third of it."""
+
 _MAX_LINKS = 40
 """How many symbolic links one path may pass, as in Linux."""
 
@@ -411,11 +414,17 @@ def read_patch(name: str) -> tuple[bytes, str]:
 
             if sys.stdin is None:
                 raise InputError("standard input is closed; give a patch file")
-            return sys.stdin.buffer.read(), "standard input"
-        with open(name, "rb") as file:
-            return file.read(), name
+            data, name = sys.stdin.buffer.read(MAX_PATCH + 1), "standard input"
+        else:
+            with open(name, "rb") as file:
+                data = file.read(MAX_PATCH + 1)
     except (OSError, ValueError) as error:
         raise InputError(f"{name} cannot be read: {cause(error)}; give a patch file") from error
+    if len(data) > MAX_PATCH:
+        raise InputError(
+            f"{name} is larger than {MAX_PATCH >> 20} MiB; give the patches one by one"
+        )
+    return data, name
 
 
 def _normal(label: str, path: str) -> str:
