@@ -4,6 +4,8 @@
 import pytest
 from edited import check, fixture
 
+from patchtool.outside import reach
+
 MAIN = "arch/x86/kvm/mmu/mmu.c"
 STORE = b"void devil(struct kvm_vcpu *vcpu)\n{\n\tvcpu->arch.root_mmu.root_level = 1;\n}\n"
 
@@ -127,3 +129,10 @@ def test_a_caller_in_a_header(header, code):
     }
     assert check({**tree, MAIN: tree[MAIN] + header + code}).verdict == "unknown"
     assert check({**tree, **late}).verdict == "unknown"
+
+
+def test_what_no_file_takes_in():
+    """A change to a page or a list is told from its name alone; any other name is looked for."""
+    names = "README", "COPYING", "MAINTAINERS", "net/core/dev.c", "tools/include/linux/types.h"
+    assert not any(map(reach.includable, names))
+    assert all(map(reach.includable, ("include/linux/types.h", "include/README.h", "lib/devil")))

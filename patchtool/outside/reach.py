@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _UNINCLUDED = (
     ".c", ".S", ".rs", ".py", ".sh", ".pl", ".awk", ".rst", ".txt", ".yaml", ".json", ".svg",
     ".dts", ".dtsi", ".dtso", ".config", "defconfig", "Makefile", "Kbuild", "Kconfig",
-    "MAINTAINERS", "CREDITS", ".mailmap", ".gitignore",
+    "MAINTAINERS", "CREDITS", "README", "COPYING", ".mailmap", ".gitignore",
 )  # fmt: skip
 """The ends of the paths of files that no file of another folder includes."""
 
