@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from symbols import symbol, word
 
 from patchtool.proof import bdd, bits
-from patchtool.proof.coverage import Carrier, Decision, Question, Unit
+from patchtool.proof.compared import Carrier, Question, Unit
+from patchtool.proof.coverage import Decision
 from patchtool.proof.runs import Runs
 
 INPUTS = tuple(symbol(f"r#{i}") for i in range(5))

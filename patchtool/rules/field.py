@@ -16,7 +16,8 @@ from patchtool.c.memory import Loc
 from patchtool.model import FieldResult, Reason
 from patchtool.proof import bits
 from patchtool.proof.bits import Symbol
-from patchtool.proof.coverage import Answer, Decision, Question, Unit
+from patchtool.proof.compared import Question, Unit
+from patchtool.proof.coverage import Answer, Decision
 from patchtool.rules.question import Element, Invalidated, Terms
 from patchtool.world.ledger import Patch
 from patchtool.world.strays import Stray

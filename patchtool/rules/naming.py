@@ -17,7 +17,7 @@ from patchtool.c.layout import CType, RecordType, holder_of
 from patchtool.c.lower import Lowered
 from patchtool.c.memory import Fact, Loc, member_of
 from patchtool.proof.bits import Symbol, Word
-from patchtool.proof.coverage import Unit
+from patchtool.proof.compared import Unit
 from patchtool.target.record import Named
 from patchtool.world.entries import Tree
 from patchtool.world.hosts import parameter_of

@@ -16,9 +16,11 @@ from patchtool.model import Constant, FieldResult, Input, Place, Reason, Verdict
 from patchtool.proof import bits
 from patchtool.proof.bdd import Effort
 from patchtool.proof.bits import Bits, Cond, Symbol, Term, Under, Word
-from patchtool.proof.coverage import Answer, Carrier, Decision, Question, Unit, Witnessed
+from patchtool.proof.compared import Carrier, Question, Unit
+from patchtool.proof.coverage import Answer, Decision
 from patchtool.proof.runs import Runs
 from patchtool.proof.solver import can_hold
+from patchtool.proof.witness import Witnessed
 from patchtool.rules.naming import Names
 from patchtool.world import hosts
 from patchtool.world.constants import host_constant, unclear_change

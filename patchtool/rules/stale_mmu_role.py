@@ -30,7 +30,7 @@ from patchtool.model import (
     worst,
 )
 from patchtool.proof import bits
-from patchtool.proof.coverage import Question
+from patchtool.proof.compared import Question
 from patchtool.rules.field import Field, decide
 from patchtool.rules.question import Terms, cell_of
 from patchtool.rules.table import STALE_MMU_ROLE

@@ -19,7 +19,8 @@ from patchtool.c.scan import Definition
 from patchtool.proof import bits
 from patchtool.proof.bdd import Manager
 from patchtool.proof.bits import Claim, Cond, Denied, Symbol, Term, Under
-from patchtool.proof.coverage import Decision, Question
+from patchtool.proof.compared import Question
+from patchtool.proof.coverage import Decision
 from patchtool.proof.solver import can_hold
 from patchtool.rules.question import Terms
 from patchtool.world.ledger import Patch
