@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The command line: arguments in, a report out, the verdict as exit status.
+"""The command line, and the command ``check``.
 
-A command is a function that adds its parser and a function that runs it; what a
-command needs is imported when it runs.  Findings go to standard output or to the file
-that -o names, everything else to standard error.
+In: the words of a command line.  Out: findings on standard output or in the file that -o
+names, everything else on standard error, and the exit status.  A command is a function that
+adds its arguments and a function that runs it; what it needs is imported when it runs.
 """
 
 from __future__ import annotations

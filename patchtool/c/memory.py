@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Values, locations and states of one symbolic run.
 
-A location is a named root and an access path; unions of words and bit-fields are one
-cell of bits.  A location that was never written holds a word that is about itself, so
-whatever a run reads from its surroundings shows up under its C access path.
+In: stores and loads of C.  Out: what memory holds, as terms.  A location is a named root and
+an access path; unions of words and bit-fields are one cell of bits.  A location that was never
+written holds a word that is about itself, so whatever a run reads from its surroundings shows
+up under its C access path.
 """
 
 from __future__ import annotations

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Arguments that mean the same for every command."""
+"""Arguments that mean the same for every command.
+
+In: a parser, or what it has parsed.  Out: the arguments in it, or what they ask for.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``patchtool explain``: what a rule finds, why it matters, and what it cannot see."""
+"""``patchtool explain``: what a rule finds, why it matters, and what it cannot see.
+
+In: the name of a rule.  Out: its page; without a name, the list of rules.
+"""
 
 from __future__ import annotations
 

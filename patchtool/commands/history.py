@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The command ``history``: which commits opened and closed a gap."""
+"""``patchtool history``: which commits opened and closed a gap.
+
+In: parsed arguments.  Out: for each field and input what happened to it, as text or JSON, and
+the exit status: that of the newest commit.
+"""
 
 from __future__ import annotations
 

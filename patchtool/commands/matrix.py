@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The command ``matrix``: one row for each revision."""
+"""``patchtool matrix``: one row for each revision.
+
+In: parsed arguments.  Out: a table or JSON, patches in a folder where they are asked for, and
+the exit status: that of the worst row.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``patchtool rules``: every rule, for people and for programs."""
+"""``patchtool rules``: every rule, for people and for programs.
+
+In: the table of rules.  Out: a line for each, or one JSON document.
+"""
 
 from __future__ import annotations
 

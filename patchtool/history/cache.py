@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What earlier runs found out, kept under the person's cache folder.
 
-One file per key, written whole and renamed into place, so that two runs may share the
-folder and anyone may delete it.  What cannot be read or written is as good as absent.
+In: values of JSON by kind and key.  Out: the same values, in a later run.  One file per key,
+written whole and renamed into place, so that two runs may share the folder and anyone may
+delete it.  What cannot be read or written is as good as absent.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The one way to write files: whole or not at all, and of several all or none.
 
-Each is written beside its place first and then moved into it.  Whatever goes wrong is an
-InputError in one sentence, and leaves nothing behind.
+In: paths and bytes.  Out: files, each written beside its place first and then moved into it.
+Whatever goes wrong is an InputError in one sentence, and leaves nothing behind.
 """
 
 from __future__ import annotations

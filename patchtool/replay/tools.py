@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The programs of others that a run needs, and how they are kept within bounds."""
+"""The programs of others that a run needs, and how they are kept within bounds.
+
+In: the name of a program, or a command.  Out: where the program lies, or what it printed.  One
+that is not there, fails, or takes too long is an InputError in one sentence.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The short forms: one line or one record per finding, for hooks and bots.
 
+In: a report.  Out: its text in one of these forms.
+
 terse       as checkpatch prints it, silent when there is nothing to say
 github      workflow commands that become annotations
 b4-json     the rows of b4's check protocol, ``[]`` when there is nothing to say

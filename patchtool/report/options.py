@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How to print a report: colour, how much, where the run took place, what a change did."""
+"""How to print a report: colour, how much, where the run took place, what a change did.
+
+In: the wishes of the command line, and what a lint found out beside the report.  Out: one
+record that every form of a report is given.
+"""
 
 from __future__ import annotations
 

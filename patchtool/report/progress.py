@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """One line on a terminal that says how far a long run is.
 
-It shows from the second second on, only where standard error is a terminal, and is gone
-when the run ends.
+In: now and then, how much is done of how much.  Out: a line that shows from the second second
+on, only where standard error is a terminal, and is gone when the run ends.
 """
 
 from __future__ import annotations

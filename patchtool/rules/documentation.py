@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What each rule is about, in words for people: the one text behind help and docs."""
+"""What each rule is about, in words for people: the one text behind help and docs.
+
+In: a page of the table below.  Out: the page for a terminal, or for the documentation.
+"""
 
 from __future__ import annotations
 

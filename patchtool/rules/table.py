@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The rules: what each looks at, decides and says.  The one place that lists them.
 
-Reports, suppressions, help and documentation ask here; none of them names a rule.  The
-engine and the page of a rule are imported when they are asked for.
+In: the name of a rule.  Out: its record, which leads to its engine and to its page; both are
+imported when they are asked for.  Reports, suppressions, help and documentation ask here; none
+of them names a rule.
 """
 
 from __future__ import annotations
