@@ -503,22 +503,7 @@ def _ranged(
     from patchtool.lint.introduced import Step
 
     at_top = _holds_kernel(repository, repository.prefix, end, *known)
-    if known:
-        log = repository.ask(
-            [f"^{one}" for one in known],
-            "log", "--first-parent", "-m", "--reverse", "--no-renames", "--name-only", "-z",
-            "--format=%x01%H %P%x02%s%x02", end, "--stdin",
-        )  # fmt: skip
-    else:
-        names = repository.run("ls-tree", "-r", "--name-only", "-z", "--full-tree", end)
-        log = f"\1{end}\2\2{names}"
-    found = []
-    for record in log.split("\1")[1:]:
-        ids, subject, listed = record.split("\2", 2)
-        paths = [name.strip("\n") for name in listed.split("\0")]
-        kept = [path for path in paths if path and (relevant(path) or reach.includable(path))]
-        if kept:
-            found.append((ids.split(), subject, kept))
+    found = _touching(repository, end, known)
     touched = [path for _, _, paths in found for path in paths]
     if not at_top and not _move(arguments, repository, touched, end, *known):
         return
@@ -545,6 +530,32 @@ def _ranged(
             partial(opened_at, commit),
             frozenset(path for path in below if path in own or included(path)),
         )
+
+
+def _touching(
+    repository: Repository, end: str, known: tuple[str, ...]
+) -> list[tuple[list[str], str, list[str]]]:
+    """Return the new commits that may matter: their ids and parents, subjects, and paths.
+
+    Where nothing is known, this is the end alone with all that it has.
+    """
+    if known:
+        log = repository.ask(
+            [f"^{one}" for one in known],
+            "log", "--first-parent", "-m", "--reverse", "--no-renames", "--name-only", "-z",
+            "--format=%x01%H %P%x02%s%x02", end, "--stdin",
+        )  # fmt: skip
+    else:
+        names = repository.run("ls-tree", "-r", "--name-only", "-z", "--full-tree", end)
+        log = f"\1{end}\2\2{names}"
+    found = []
+    for record in log.split("\1")[1:]:
+        ids, subject, listed = record.split("\2", 2)
+        paths = [name.strip("\n") for name in listed.split("\0")]
+        kept = [path for path in paths if path and (relevant(path) or reach.includable(path))]
+        if kept:
+            found.append((ids.split(), subject, kept))
+    return found
 
 
 def _revision(tree: str, repository: Repository, commit: str) -> Source:
@@ -590,24 +601,7 @@ def _staged(
     """Yield one step: from the last commit to the index."""
     if repository.bare:
         raise UsageError(f"{arguments.tree} is a bare repository: nothing can be staged there")
-    question = ("diff-index", "--cached", "--no-renames", "-z", "--raw", "--no-abbrev")
-    try:
-        raw = repository.run(*question, "HEAD").split("\0")
-    except InputError:
-        # Before the first commit there is no HEAD.
-        if repository.head is not None:
-            raise
-        raw = repository.run(*question, repository.empty_tree).split("\0")
-    changed: dict[str, tuple[str, str]] = {}
-    for line, path in zip(raw[::2], raw[1::2], strict=False):
-        _, mode, _, oid, kind = line.split(" ")
-        if relevant(path) or reach.includable(path):
-            if kind.startswith("U"):
-                raise InputError(
-                    f"{path} is not merged yet, so the index does not say what the next commit "
-                    f"would hold; resolve the conflict and add the file"
-                )
-            changed[path] = mode, oid
+    changed = _changed(repository)
     if not changed:
         return
     from patchtool.lint.introduced import Step
@@ -635,6 +629,29 @@ def _staged(
         return
     after = Overlay(base, edits)
     yield Step("", lambda: base if head is not None else None, lambda: after, frozenset(edits))
+
+
+def _changed(repository: Repository) -> dict[str, tuple[str, str]]:
+    """Return mode and object id of what the index has otherwise than HEAD, and may matter."""
+    question = ("diff-index", "--cached", "--no-renames", "-z", "--raw", "--no-abbrev")
+    try:
+        raw = repository.run(*question, "HEAD").split("\0")
+    except InputError:
+        # Before the first commit there is no HEAD.
+        if repository.head is not None:
+            raise
+        raw = repository.run(*question, repository.empty_tree).split("\0")
+    changed: dict[str, tuple[str, str]] = {}
+    for line, path in zip(raw[::2], raw[1::2], strict=False):
+        _, mode, _, oid, kind = line.split(" ")
+        if relevant(path) or reach.includable(path):
+            if kind.startswith("U"):
+                raise InputError(
+                    f"{path} is not merged yet, so the index does not say what the next commit "
+                    f"would hold; resolve the conflict and add the file"
+                )
+            changed[path] = mode, oid
+    return changed
 
 
 def _added(repository: Repository, path: str, mode: str, oid: str) -> bytes | None:

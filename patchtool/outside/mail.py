@@ -438,20 +438,23 @@ def _opened(lines: Sequence[bytes], title: Text, passed: list[Passed]) -> Iterat
         else:
             seen.add(text.lines)
             found.append(text)
-    for copy in html:
-        if not found:
-            raise PatchError(
-                f"{copy.place(0)}the patch is there in HTML only; get it as plain text"
-            )
-        lost = _of_diffs(_unmarked(copy.lines)) - _of_diffs(b"\n".join(
-            line for text in found for line in text.lines))  # fmt: skip
-        if lost:
-            raise PatchError(
-                f"{copy.place(0)}this part in HTML holds {shortened(min(lost))!r}, which the plain "
-                f"text does not; give that patch as plain text"
-            )
-        passed.append(Passed(copy.place(0), "a part of this mail", "is a copy in HTML"))
+    for page in html:
+        _check_copy(page, found)
+        passed.append(Passed(page.place(0), "a part of this mail", "is a copy in HTML"))
     yield from (*found, *others)
+
+
+def _check_copy(page: Text, found: Sequence[Text]) -> None:
+    """Refuse a part in HTML that is no copy of the plain texts that were found."""
+    if not found:
+        raise PatchError(f"{page.place(0)}the patch is there in HTML only; get it as plain text")
+    plain = b"\n".join(line for text in found for line in text.lines)
+    lost = _of_diffs(_unmarked(page.lines)) - _of_diffs(plain)
+    if lost:
+        raise PatchError(
+            f"{page.place(0)}this part in HTML holds {shortened(min(lost))!r}, which the plain "
+            f"text does not; give that patch as plain text"
+        )
 
 
 def _parts(data: bytes, title: Text) -> list[Message]:

@@ -124,6 +124,18 @@ class Section(NamedTuple):
         return self.text.lines[self.start : self.end]
 
 
+class _Header(NamedTuple):
+    """What git says of a file above its hunks: its own lines by how they begin, and both names.
+
+    ``end`` is the line behind it.
+    """
+
+    said: dict[bytes, bytes]
+    pair: tuple[bytes, bytes] | None
+    binary: bool
+    end: int
+
+
 def shortened(text: str) -> str:
     """Return a subject that leaves room for the rest of a sentence."""
     return text if len(text) <= 60 else f"{text[:57].rstrip()}..."
@@ -283,29 +295,7 @@ class _Outline:
 
     def _git(self, start: int) -> Section:
         """Return a section that begins with "diff --git"."""
-        at = start + 1
-        said: dict[bytes, bytes] = {}
-        pair: tuple[bytes, bytes] | None = None
-        binary = False
-        while at < len(self._lines) and pair is None and not binary:
-            line = self._lines[at]
-            extended = _EXTENDED.match(line)
-            if extended is not None:
-                said[extended.group().rstrip()] = line
-            elif line.startswith(b"--- "):
-                if not self._get(at + 1).startswith(b"+++ "):
-                    self._fail(at, f'below "---" there is no "+++" that names the file; {_RAW}')
-                pair = line[4:], self._lines[at + 1][4:]
-                at += 1
-            elif line.startswith(b"GIT binary patch"):
-                binary = True
-                at = self._behind_binary(at)
-                break
-            elif line.startswith(b"Binary files ") and re.match(_BINARY, line):
-                binary = True
-            else:
-                break
-            at += 1
+        said, pair, binary, at = self._header(start + 1)
         named = _git_names(_text(self._lines[start][len(b"diff --git ") :]))
         names = self._pair(*pair, git=True) if pair is not None else named
         if pair is not None and {*names} - {None} != {*named}:
@@ -332,6 +322,27 @@ class _Outline:
         return Section(
             self._text, start, end, old, new, hunks, True, copied, binary, special, other
         )
+
+    def _header(self, at: int) -> _Header:
+        """Read what stands between "diff --git" and the first hunk."""
+        said: dict[bytes, bytes] = {}
+        while at < len(self._lines):
+            line = self._lines[at]
+            extended = _EXTENDED.match(line)
+            if extended is not None:
+                said[extended.group().rstrip()] = line
+                at += 1
+                continue
+            if line.startswith(b"--- "):
+                if not self._get(at + 1).startswith(b"+++ "):
+                    self._fail(at, f'below "---" there is no "+++" that names the file; {_RAW}')
+                return _Header(said, (line[4:], self._lines[at + 1][4:]), False, at + 2)
+            if line.startswith(b"GIT binary patch"):
+                return _Header(said, None, True, self._behind_binary(at))
+            if line.startswith(b"Binary files ") and re.match(_BINARY, line):
+                return _Header(said, None, True, at + 1)
+            break
+        return _Header(said, None, False, at)
 
     def _agree(
         self,

@@ -218,41 +218,8 @@ def _functions(report: Report) -> dict[str, Place]:
 
 
 def _flow(report: Report, finding: Finding, witness: Witness) -> Node:
-    """Tell a witness as steps: the set-up for A, then the one for B that is skipped.
-
-    Of an accumulation: the one for C that follows A, and the one that follows B.
-    """
-    guard, entry = finding.context.place, finding.context.entry
-    member = valued(finding.result, witness)
-    role = ", ".join(f"{safe(name)}={value:#x}" for name, value in witness.role)
-    steps: list[tuple[Place, str]] = []
-
-    def state(label: str, number: int) -> None:
-        told = f"State {label}: {stated(witness, number)}"
-        steps.append((functions.get(entry[0], guard) if entry else guard, told))
-        steps.extend(
-            (functions[name], f"{way([name])} is called") for name in entry[1:] if name in functions
-        )
-
-    functions = _functions(report)
-    one, other = witness.said
-    if finding.kind == "accumulates":
-        for number, (label, value) in enumerate((("A", one), ("B", other))):
-            state(label, number)
-            steps.append((guard, "The set-up is not skipped"))
-            state("C", 2)
-            steps.append((guard, f"The set-up is not skipped, and {member} is {value} behind it"))
-    else:
-        state("A", 0)
-        steps.append((guard, f"The full set-up stores {member}={one} and {role}"))
-        state("B", 1)
-        steps.append(
-            (
-                guard,
-                f"{role} again, so the set-up is skipped: {member} stays {one} and should be "
-                f"{other}",
-            )
-        )
+    """Tell a witness as a code flow."""
+    guard = finding.context.place
     return {
         "message": {"text": f"{counted(len(witness.differs), 'input')} changed"},
         "threadFlows": [
@@ -262,11 +229,43 @@ def _flow(report: Report, finding: Finding, witness: Witness) -> Node:
                         "location": _location(place, text),
                         "importance": "essential" if place == guard else "important",
                     }
-                    for place, text in steps
+                    for place, text in _steps(report, finding, witness)
                 ]
             }
         ],
     }
+
+
+def _steps(report: Report, finding: Finding, witness: Witness) -> Iterator[tuple[Place, str]]:
+    """Yield the steps of a witness: the set-up for A, then the one for B that is skipped.
+
+    Of an accumulation: the one for C that follows A, and the one that follows B.
+    """
+    guard, entry = finding.context.place, finding.context.entry
+    functions = _functions(report)
+    member = valued(finding.result, witness)
+    one, other = witness.said
+
+    def state(label: str, number: int) -> Iterator[tuple[Place, str]]:
+        told = f"State {label}: {stated(witness, number)}"
+        yield functions.get(entry[0], guard) if entry else guard, told
+        for name in entry[1:]:
+            if name in functions:
+                yield functions[name], f"{way([name])} is called"
+
+    if finding.kind == "accumulates":
+        for number, (label, value) in enumerate((("A", one), ("B", other))):
+            yield from state(label, number)
+            yield guard, "The set-up is not skipped"
+            yield from state("C", 2)
+            yield guard, f"The set-up is not skipped, and {member} is {value} behind it"
+        return
+    role = ", ".join(f"{safe(name)}={value:#x}" for name, value in witness.role)
+    skipped = f"{role} again, so the set-up is skipped"
+    yield from state("A", 0)
+    yield guard, f"The full set-up stores {member}={one} and {role}"
+    yield from state("B", 1)
+    yield guard, f"{skipped}: {member} stays {one} and should be {other}"
 
 
 def _location(place: Place, text: str = "", end: int = 0) -> Node:
