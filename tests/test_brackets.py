@@ -136,5 +136,6 @@ def test_a_union_around_a_member():
 def test_what_follows_a_name():
     """Blanks and directives may stand between a name and its parenthesis."""
     assert end_of(b"f\n#ifdef X\n (a)", 1) == 15
+    assert end_of(b"f #x\n(a)", 1) is None, "that is no directive"
     assert end_of(b"f a", 1) is None
     assert end_of(b"f {a}", 1) is None

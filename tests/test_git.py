@@ -82,6 +82,19 @@ def test_blobs_come_by_path_and_by_id(top, opened):
     assert opened.blob("HEAD", "Makefile/x") is None
 
 
+def test_what_was_read_is_kept_until_it_is_forgotten(top, opened, monkeypatch):
+    """A tree is asked for once, unless a long walk lets go of it."""
+    asked = []
+    real = opened._object
+    monkeypatch.setattr(opened, "_object", lambda *one: asked.append(one[1]) or real(*one))
+    for _ in range(2):
+        opened.entry("HEAD", "arch/x86/a.c")
+    assert asked == ["commit", "tree", "tree", "tree"]
+    opened.forget()
+    opened.entry("HEAD", "arch/x86/a.c")
+    assert asked == 2 * ["commit", "tree", "tree", "tree"]
+
+
 def test_an_oversized_blob_does_not_spoil_the_stream(opened):
     """After a blob beyond the limit, a wrong kind or a missing object, reading goes on."""
     oid = opened.entry("HEAD", "arch/x86/a.c").oid

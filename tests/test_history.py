@@ -15,7 +15,7 @@ from patchtool.c.index import Index
 from patchtool.commands import history as command
 from patchtool.commands import matrix as table
 from patchtool.errors import InputError, UsageError
-from patchtool.history import cache, workers
+from patchtool.history import cache, lens, workers
 from patchtool.history.cache import Store
 from patchtool.history.flips import Settings, first_tag, history, introduced
 from patchtool.history.lens import Lens, Recorder, Slicer
@@ -223,7 +223,9 @@ def test_shallow_clone(repo, tmp_path):
     git(tmp_path, "clone", "--quiet", "--depth=2", f"file://{repo}", "shallow")
     found = walked(tmp_path / "shallow")
     assert (found.flips, found.introduced, found.complete) == ((), None, False)
-    assert any("--unshallow" in note and "--deepen" in note for note in found.notes)
+    (note,) = (note for note in found.notes if "--unshallow" in note)
+    oldest = git(repo, "rev-parse", "--short=12", "HEAD~1")
+    assert f" ends at {oldest};" in note and "--deepen" in note
     git(tmp_path / "shallow", "fetch", "--quiet", "--unshallow")
     assert walked(tmp_path / "shallow").introduced.subject == "drop"
 
@@ -236,6 +238,15 @@ def test_shallow_clone_that_holds_the_commit(repo, tmp_path):
     git(tmp_path, "clone", "--quiet", "--depth=2", f"file://{repo}", "shallow")
     found = walked(tmp_path / "shallow")
     assert found.introduced.subject == "drop" and not found.complete
+
+
+def test_what_is_gone_is_not_decided(repo):
+    """A commit without KVM decides nothing of what could not be decided before it."""
+    put(repo, tree("broken-syntax"), "puzzle")
+    put(repo, {"Makefile": b""}, "drop KVM")
+    put(repo, tree("broken-syntax"), "puzzle again")
+    put(repo, tree("role-regs-fixed"), "clean-up")
+    assert [(flip.subject, flip.kind) for flip in walked(repo).flips] == [("clean-up", "decided")]
 
 
 def test_partial_clone(repo, tmp_path):
@@ -767,6 +778,17 @@ def test_a_brace_at_the_start_of_a_line_hides_nothing():
     text = b"int wanted(void)\n{\n\tif (x) {\n}\n\tif (y) {\n\t\tz = 1;\n}\n\treturn 1;\n}\n"
     one = slicer.slice("a.c", text)
     assert one.digest != slicer.slice("a.c", text.replace(b"z = 1", b"z = 2")).digest
+
+
+def test_pieces_are_let_go_of_where_they_are_many(monkeypatch):
+    """A long history keeps no more of its text than is allowed, and sees the same without."""
+    monkeypatch.setattr(lens, "_MOST", len(TEXT))
+    slicer = Slicer(LENS, KVM)
+    found = [slicer.slice("arch/x86/kvm/a.c", TEXT.replace(b"5", b"%d" % n)) for n in range(9)]
+    assert sum(len(piece.raw) for piece in slicer._pieces.values()) <= len(TEXT)
+    parsed = slicer.parsed
+    assert slicer.slice("arch/x86/kvm/a.c", TEXT.replace(b"5", b"0")) == found[0]
+    assert slicer.parsed > parsed
 
 
 def test_more_names_see_more():

@@ -12,6 +12,7 @@ from patchtool.c.index import Index
 from patchtool.c.layout import (
     ArrayType,
     IntType,
+    Member,
     PointerType,
     RecordType,
     Types,
@@ -655,6 +656,22 @@ def test_a_strange_comparison_is_not_passed_over():
     out = lowered(PRELUDE + functions([body]), "f0", contexts=("box",))
     assert not out.guards
     assert any("no query recognises" in trouble.reason for trouble in out.troubles)
+
+
+def test_members_beside_each_other():
+    """Members of a union share their place with all others of it, and with none of a structure."""
+    number = IntType(32, False)
+
+    def named(*names):
+        return tuple(Member(name, lambda: number, None) for name in names)
+
+    inner = RecordType("struct", "", named("a", "b"))
+    outer = RecordType("union", "", (Member(None, lambda: inner, None), *named("c", "d")))
+    whole = RecordType("struct", "x", (Member(None, lambda: outer, None), *named("e")))
+    beside = {name: set(whole.beside(name)) for name in "abcde"}
+    assert beside == {
+        "a": {"c", "d"}, "b": {"c", "d"}, "c": {"a", "b", "d"}, "d": {"a", "b", "c"}, "e": set(),
+    }  # fmt: skip
 
 
 ALIKE = [

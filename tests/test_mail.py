@@ -380,6 +380,17 @@ def test_lines_of_encoded_parts_count_roughly(judge):
     assert f"standard input:{first}: line 4 of the decoded text: " in err
 
 
+def test_lines_of_plain_parts_count_exactly(judge):
+    """A part that is not encoded is quoted by the line of the file, whatever its letters are."""
+    words = GAP.replace("@@ -", " @@ -") + "\udce4\n"
+    text = in_parts(
+        part("text/plain; charset=iso-8859-1", words, "Content-Transfer-Encoding: 8bit")
+    )
+    line = text[: text.index(" @@ -")].count("\n") + 1
+    _, err = both(judge(text))
+    assert f"standard input:{line}: " in err and "decoded" not in err
+
+
 def test_replies_in_a_thread_are_passed_over_with_a_note(judge):
     """A reply is no patch of the series, even with a diff; that is said, unless -q."""
     text = mail(FINE, "[PATCH 1/1] Fine") + mail(GAP, "Re: [PATCH 1/1] Fine")

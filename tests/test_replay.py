@@ -660,6 +660,11 @@ def test_a_series_ends_with_the_selftest(tmp_path):
     assert f"\n create mode 100644 {HEADERS}/x86/mmu_root_level_test.c\n" in text
     assert "\nSigned-off-by: A Tester <tester@example.com>\n---\nNot run.\n" in text
     assert max(map(len, text.partition("\ndiff --git")[0].splitlines())) <= 90
+    words = ("-q", "--selftest", "--no-fixes", "--cover-letter")
+    assert fix(tree, "-o", tmp_path / "covered", *words) == 0
+    cover, *_ = sorted((tmp_path / "covered").iterdir())
+    told = cover.read_text("utf-8")
+    assert "Subject: [PATCH 0/2] " in told and "/x86/mmu_root_level_test.c |" in told
     git(tree, "am", "-q", str(first), str(second))
     assert git(tree, "log", "-1", "--format=%s") == subject
     makefile = (tree / HEADERS / "Makefile.kvm").read_text("utf-8")

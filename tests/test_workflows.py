@@ -92,6 +92,20 @@ def test_git_push_stops_at_a_new_gap(checkout, tmp_path):
     assert call("git", "push", "--quiet", "origin", ":main", cwd=checkout).returncode in (0, 1)
 
 
+def test_a_push_brings_what_this_side_does_not_have(checkout, tmp_path):
+    """What another remote has is new to this one all the same, if it is known what that has."""
+    for name in ("origin", "other"):
+        git(tmp_path, "init", "--quiet", "--bare", f"{name}.git")
+        git(checkout, "remote", "add", name, str(tmp_path / f"{name}.git"))
+        git(checkout, "push", "--quiet", name, "main")
+    change(checkout, REGRESSIONS["bit dropped"])
+    commit(checkout, "KVM: drop a bit")
+    git(checkout, "push", "--quiet", "other", "main")
+    install(checkout, "pre-push")
+    done = call("git", "push", "--quiet", "origin", "main:topic", cwd=checkout)
+    assert done.returncode != 0 and "EFER.LMA" in done.stdout + done.stderr
+
+
 def test_git_send_email_stops_at_a_new_gap(checkout, tmp_path):
     """The sendemail-validate hook is run by git send-email itself for every mail."""
     if "git-send-email" not in os.listdir(git(checkout, "--exec-path")):
