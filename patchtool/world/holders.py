@@ -98,9 +98,9 @@ class Holders:
         target = self._index.target
         shared = {path for path in mentions.files if path.rpartition("/")[0] in target.generic}
         self._files = [p for p in mentions.files if p.startswith(target.ours) or p in shared]
-        self._texts = {path: self._index.text(path) or b"" for path in self._files}
+        self.texts = {path: self._index.text(path) or b"" for path in self._files}
         for path in shared:
-            self._texts[path] = strip_comments(self._texts[path])
+            self.texts[path] = strip_comments(self.texts[path])
         self._named = {path: Declared(set(), set(), set()) for path in self._files}
         self._shared = Declared(set(), set(), set())
         """Those of file scope, and the members of other records, that are pointers."""
@@ -127,18 +127,18 @@ class Holders:
         tags, embedded = self._records
         if not tags:
             return
-        for path, data in self._texts.items():
+        for path, data in self.texts.items():
             self._declare(path, data)
         for name, outer in self._pointing.items():
-            for data in self._texts.values():
+            for data in self.texts.values():
                 at = data.find(b"void *%s;" % name)
                 if at >= 0 and (tag := brackets.record_around(data, at)) is not None:
                     outer.add(tag)
         for path, at, reason in self._shared_places:
-            yield from self._placed(path, self._texts[path], at, reason)
+            yield from self._placed(path, self.texts[path], at, reason)
         members = {*embedded, *self._pointing}
         calls = sorted(frozenset().union(*(one.functions for one in self._named.values())))
-        for path, data in self._texts.items():
+        for path, data in self.texts.items():
             found = [*self._typed(data, path), *self._reached(data, path, calls)]
             for name in sorted(self._named[path].variables | members | self._shared.variables):
                 if name in data:
@@ -147,13 +147,13 @@ class Holders:
                 yield from self._placed(path, data, at, reason)
         yield from self._by_macros()
         for name in sorted(self._arrays):
-            for path, data in self._texts.items():
+            for path, data in self.texts.items():
                 for at in places(data, name) if name in data else ():
                     for where, reason in self._loaded(data, at, path):
                         yield from self._placed(path, data, where, reason)
         for name in sorted(self._opaque):
             self._pointing.setdefault(name, set())
-            for path, data in self._texts.items():
+            for path, data in self.texts.items():
                 for at in places(data, name) if name in data else ():
                     for where, reason in self._site(data, at, name, path):
                         yield from self._placed(path, data, where, reason)
@@ -166,7 +166,7 @@ class Holders:
                 if name in done:
                     continue
                 done.add(name)
-                for path, data in self._texts.items():
+                for path, data in self.texts.items():
                     for at in places(data, name.encode()) if name.encode() in data else ():
                         if before(data, at).endswith(b"define"):
                             continue
@@ -233,7 +233,7 @@ class Holders:
                 rb"struct %s\s+(\w+)\s*(?:\[[^\]]*\]\s*)*(?:__\w+\s*(?:\([^()]*\)\s*)*)*;"
                 % re.escape(tag)
             )
-            for path, data in self._texts.items():
+            for path, data in self.texts.items():
                 for found in held.finditer(data) if b"struct " + tag in data else ():
                     outer = brackets.record_around(data, found.start())
                     if outer is not None:
@@ -417,7 +417,7 @@ class Holders:
         step = re.search(rb"(\w+)\s*(?:\[[^\]]*\]\s*)*(?:->|\.)\s*\Z", data[start:at])
         if pointers and step is not None:  # which of the two, by what it is a member of
             outer = self._compiled(rb"struct\s+(\w+)(?:\s*\*[\s*]*|\s+)%s\s*[;\[]" % step[1])
-            texts = (text for text in self._texts.values() if step[1] in text)
+            texts = (text for text in self.texts.values() if step[1] in text)
             tags = {tag for text in texts for tag in outer.findall(text)}
             if tags and tags.isdisjoint(holders):
                 return "pointer" if tags & pointers else None
@@ -438,7 +438,7 @@ class Holders:
 
     def _is_free(self, path: str, at: int, name: bytes) -> bool:
         """Tell whether a macro names a variable of those who use it."""
-        file = self._index.file(path) if in_directive(self._texts[path], at) else None
+        file = self._index.file(path) if in_directive(self.texts[path], at) else None
         around = list(file.macros_around([at])) if file is not None else []
         return bool(around) and all(name.decode() not in (m.parameters or ()) for m in around)
 
@@ -447,7 +447,7 @@ class Holders:
         """The functions, and members of tables, that take such a pointer, and where."""
         found: dict[bytes, set[int]] = {}
         pattern = self._compiled(rb"struct (?:%s) \*" % self._tags)
-        for data in self._texts.values():
+        for data in self.texts.values():
             for one in pattern.finditer(data):
                 start = one.start()
                 if data[start - 6 : start] == b"const ":
@@ -766,7 +766,7 @@ class Holders:
         pattern = self._compiled(rb"struct\s+\w+\s*\*+\s*%s\s*[;\[]" % re.escape(member))
         found = [
             brackets.is_in_union(text, one.start())
-            for text in self._texts.values()
+            for text in self.texts.values()
             if member in text
             for one in pattern.finditer(text)
         ]
@@ -888,7 +888,7 @@ class Holders:
             return
         word = name.encode()
         declared = re.compile(re.escape(word) + rb"\(([^;{}]*)\)")
-        for text in self._texts.values() if name.startswith(self._index.target.calls) else ():
+        for text in self.texts.values() if name.startswith(self._index.target.calls) else ():
             for found in declared.finditer(text) if word in text else ():
                 start = text.rfind(b"\n", 0, found.start()) + 1
                 if text[start : start + 1].isalpha():
@@ -903,7 +903,7 @@ class Holders:
     def _members(self) -> frozenset[bytes]:
         """The names that are declared as pointers to functions."""
         pattern = self._compiled(rb"\(\* ?(\w+)\)\(")
-        return frozenset(name for text in self._texts.values() for name in pattern.findall(text))
+        return frozenset(name for text in self.texts.values() for name in pattern.findall(text))
 
 
 def _by_table(text: bytes, at: int) -> bool:

@@ -92,7 +92,7 @@ def tell(tree: Tree, names: Iterable[str]) -> Told:
         {name: mentions.of(name) for name in sorted(names)},
         wholes,
         fronts,
-        tuple(Overruns(tree, mentions, fronts).sites(holders.reaching())),
+        tuple(Overruns(tree, mentions, fronts).sites(holders.reaching(), holders.texts)),
         tuple(tree.pasting.uses({*names, *tree.held(), *tree.held(rb"\*")})),
         tuple(tree.pasting.parts(names)),
         tuple(_spelt(tree, mentions)),

@@ -117,6 +117,8 @@ class Overruns:
         self._filling = {**_FILLING, **tree.index.target.filling}
         self._contexts = tree.roles.contexts
         self._fronts = {one.tag: one for one in fronts}
+        self._own: dict[str, bool] = {}
+        """Whether a header of the target defines something of a name."""
         self._known: dict[tuple[tuple[str, str, int], str, int, bool, bool], str | None] = {}
         """What is wrong with the uses of a pointer, by function and variable."""
 
@@ -133,30 +135,26 @@ class Overruns:
             record = self._types.record(f"struct {tag}", self._fronts[tag].file)
         return record.by_name[name][1] if isinstance(record, RecordType) else UnknownType("")
 
-    def sites(self, reaching: Set[bytes]) -> Iterator[Site]:
+    def sites(self, reaching: Set[bytes], texts: Mapping[str, bytes]) -> Iterator[Site]:
         """Yield where the address of a member is taken, by the text alone.
 
-        REACHING are the members that are such a record, or point to one.
+        REACHING are the members that are such a record, or point to one; TEXTS are those of
+        some files, without comments.
         """
-        types = [
-            (name.encode(), self._type_in(tag, name))
-            for tag in (*self._contexts, *self._fronts)
-            for name in self._names_in(tag)
-        ]
-        names = {name for name, _ in types}
-        held = {name for name, ctype in types if _holds_array(ctype)}
-        deep = {name for name, ctype in types if _holds_array(getattr(ctype, "element", ctype))}
-        pointers = names - {name for name, ctype in types if not isinstance(ctype, PointerType)}
-        bits: dict[bytes, int] = {}
-        for name, ctype in types:
-            if isinstance(ctype, IntType | PointerType | ArrayType):
-                bits[name] = min(bits.get(name, _LONGEST), size_of(ctype) or 1)
-        for name in sorted(names):
+        tags = (*self._contexts, *self._fronts)
+        types = [(name, self._type_in(tag, name)) for tag in tags for name in self._names_in(tag)]
+        names = frozenset(name.encode() for name, _ in types)
+        held = {name.encode() for name, ctype in types if _holds_array(ctype)}
+        deep = {n.encode() for n, ctype in types if _holds_array(getattr(ctype, "element", ctype))}
+        pointers = names - {n.encode() for n, ctype in types if not isinstance(ctype, PointerType)}
+        for name in names:
             self._index.watch(name.decode())
         near = self._index.target.built_from
         for path in self._mentions.files:
             words = names & self._index.words_in(path) if path.startswith(near) else frozenset()
-            data = strip_comments(self._index.text(path) or b"") if words else b""
+            if not words:
+                continue
+            data = texts.get(path) or strip_comments(self._index.text(path) or b"")
             found = {
                 (at, word)
                 for at, word in _addresses(data, words)
@@ -173,37 +171,47 @@ class Overruns:
                 outer = _OF_MEMBER.search(data, max(0, at - _REACH), at)
                 if outer is None or outer[1] in reaching:
                     if outer or not self._is_of_another(path, data, at):
-                        callee = self._harmless(path, data, at, word, bits.get(word, 0))
-                        yield Site(path, at, word.decode(), callee)
+                        member = word.decode()
+                        kinds = [ctype for name, ctype in types if name == member]
+                        yield Site(path, at, member, self._harmless(path, data, at, member, kinds))
 
-    def _harmless(self, path: str, data: bytes, at: int, word: bytes, bits: int) -> str:
+    def _harmless(
+        self, path: str, data: bytes, at: int, member: str, kinds: Iterable[CType]
+    ) -> str:
         """Return which of the kernel's own an address is given to that goes no further, if any.
 
-        A scalar has so many BITS, and what may be a record none.
+        KINDS are the types that the member may have.
         """
-        end, is_record = at + len(word), not bits
-        below = _BELOW.match(data, end) if is_record else None
+        sizes = [size_of(k) for k in kinds if isinstance(k, IntType | PointerType | ArrayType)]
+        bits, end = min((size or 1 for size in sizes), default=0), at + len(member)
+        below = _BELOW.match(data, end) if not bits else None
         end = below.end() if below is not None else end
+        start = brackets.start_of_member(data, at)
+        sign = brackets.last_before(data, start)
+        is_address = data[sign : sign + 1] == b"&"
         if data[end : end + 1] not in (b",", b")"):
             return ""
-        sign = brackets.last_before(data, brackets.start_of_member(data, at))
-        if data[sign : sign + 1] != b"&":
-            return ""
-        cast = _CAST.search(data, max(0, sign - _REACH), sign)
+        cast = _CAST.search(data, max(0, sign - _REACH), sign) if is_address else None
         lead = brackets.last_before(data, cast.start() if cast is not None else sign)
-        opened, number = brackets.argument_at(data, sign)
+        lead = lead if is_address else sign
+        opened, number = brackets.argument_at(data, start)
         if data[lead : lead + 1] not in (b"(", b",") or opened < 0:
             return ""
         name = (brackets.callee(data, opened) or b"").decode()
-        if number in _READING.get(name, ()):
+        if number in _READING.get(name, ()) or name in self._index.target.within.get(member, ()):
             is_known = True
+        elif number == 0 and name in ("memset", "memzero_explicit") and cast is None:
+            own = rb"[^,;()]*,(?:[^,;()]*,)?\s*sizeof\(\s*%s\s*\)\s*\)" % re.escape(data[start:end])
+            is_known = re.match(own, data[end - 1 :]) is not None
+        elif not is_address:
+            is_known = False
         elif _BITS.fullmatch(name) and number == 1:
             bit = data[opened + 1 : data.find(b",", opened)].decode("utf-8", "replace")
             value = self._types.number(bit, path)
             is_known = value is not None and value < bits
         elif cast is not None:
             is_known = False
-        elif is_record:
+        elif not bits:
             is_known = _OF_ITS_KIND.fullmatch(name) is not None
         else:
             is_known = number == 0 and _ONE.fullmatch(name) is not None
@@ -549,10 +557,21 @@ class Overruns:
         return None
 
     def _is_own(self, name: str, here: str) -> bool:
-        """Tell whether a function or a macro is defined in the target, and not the kernel's own."""
-        near = self._index.target.built_from
-        ones = (*self._index.macros(name, here), *self._index.functions(name, here))
-        return any(one.file.startswith(near) for one in ones)
+        """Tell whether a file, or a header, defines a function or macro of the kernel's name."""
+        if name not in self._own:
+            word, near = name.encode(), self._index.target.built_from
+            self._own[name] = any(
+                self._defines(path, name)
+                for path in self._mentions.files
+                if path.endswith(".h")
+                and path.startswith(near)
+                and word in self._index.words_in(path)
+            )
+        return self._own[name] or self._defines(here, name)
+
+    def _defines(self, path: str, name: str) -> bool:
+        file = self._index.file(path)
+        return file is not None and (name in file.functions or name in file.defines)
 
     def _is_within(
         self,
