@@ -217,7 +217,8 @@ FINE = {
     "a member that others store": [
         reset("if (vcpu->arch.hflags == vcpu->arch.cr4)\n\t\treturn;\n"
               "\tvcpu->arch.hflags = vcpu->arch.cr4;"),
-        (OTHER, "", DEVIL % "vcpu->arch.hflags = n;")],
+        (OTHER, "", DEVIL % "vcpu->arch.hflags = n;"
+         + "\nvoid (*const op)(struct kvm_vcpu *vcpu, int n) = devil;\n")],
     "a note that nobody asks": [NOTE, reset("vcpu->arch.note++;")],
     "union elsewhere": [
         (HOST, "\tu32 hflags;", "\tunion {\n\t\tu32 hflags;\n\t\tu8 raw[4];\n\t};")],

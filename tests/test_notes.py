@@ -38,7 +38,8 @@ def of(code):
     return (
         OTHER,
         "",
-        f"#include <linux/kvm_host.h>\nu64 devil(struct kvm_vcpu *vcpu)\n{{\n\t{code}\n}}\n",
+        f"#include <linux/kvm_host.h>\nu64 devil(struct kvm_vcpu *vcpu)\n{{\n\t{code}\n}}\n\n"
+        "u64 (*const reader)(struct kvm_vcpu *vcpu) = devil;\n",
     )
 
 
@@ -90,6 +91,24 @@ NOTES = {
         "if (!changed(vcpu))\n\t\treturn;\n",
         f"static bool changed(struct kvm_vcpu *vcpu)\n{{\n\tif (vcpu->note != {KEY}) {{\n"
         f"\t\tvcpu->note = {KEY};\n\t\treturn true;\n\t}}\n\treturn false;\n}}\n\n", OUT),
+    "set apart": (
+        f"if (vcpu->note == {KEY})\n\t\treturn;\n\tremember(vcpu);\n",
+        f"static void remember(struct kvm_vcpu *vcpu)\n{{\n\tvcpu->note = {KEY};\n}}\n\n", OUT),
+    "set apart, once": (
+        "if (vcpu->note)\n\t\treturn;\n\tremember(vcpu);\n",
+        "static void remember(struct kvm_vcpu *vcpu)\n{\n\tvcpu->note = 1;\n}\n\n", OUT),
+    "set where it is called": (
+        f"if (vcpu->note == {KEY})\n\t\treturn;\n", "", OUT,
+        (OTHER, "", "#include <linux/kvm_host.h>\nvoid set_cr4(struct kvm_vcpu *vcpu, ulong cr4)\n"
+         "{\n\tvcpu->arch.cr4 = cr4;\n\tkvm_mmu_reset_context(vcpu);\n"
+         "\tvcpu->note = cr4 | 1;\n}\n")),
+    "a flag outside": (
+        "if (vcpu->done)\n\t\treturn;\n\tvcpu->done = true;\n", "",
+        (OUTER, "\tstruct kvm_vcpu_arch arch;", "\tstruct kvm_vcpu_arch arch;\n\tbool done;")),
+    "read by nobody who is called": (
+        LEAVE.format("vcpu->note"), "", OUT,
+        (OTHER, "", "#include <linux/kvm_host.h>\nstatic u64 devil(struct kvm_vcpu *vcpu)\n{\n"
+         "\treturn vcpu->note;\n}\n")),
     "helper of another file": (
         ASKED, "bool same(struct kvm_vcpu *vcpu);\n\n", OUT,
         (OTHER, "", "#include <linux/kvm_host.h>\n"
@@ -103,8 +122,17 @@ STATE = {
         "struct { u64 note; } my = { 0 };\n\n\tmy.note = vcpu->arch.cr4;\n\tif (my.note)\n"
         "\t\tvcpu->arch.hflags = 0;\n", ""),
     "decides of something else": (f"if (vcpu->note != {KEY})\n\t\tvcpu->note = {KEY};\n", "", OUT),
-    "phase": (
-        "if (vcpu->note == 2)\n\t\treturn;\n\tvcpu->note = 1;\n", "", OUT),
+    "phase, of use elsewhere": (
+        "if (vcpu->note == 2)\n\t\treturn;\n\tvcpu->note = 1;\n", "", OUT,
+        of("return vcpu->note == 1;")),
+    "told by a user": (
+        "if (vcpu->run->dirty & 4)\n\t\treturn;\n\tvcpu->run->dirty &= ~8;\n", "",
+        (OUTER, "\tstruct kvm_vcpu_arch arch;",
+         "\tstruct kvm_vcpu_arch arch;\n\tstruct kvm_run *run;"),
+        (OUTER, "struct kvm_vcpu {", "#include <uapi/linux/kvm.h>\n\nstruct kvm_vcpu {"),
+        ("include/uapi/linux/kvm.h", "", "struct kvm_run {\n\t__u64 dirty;\n};\n")),
+    "set by an event": (
+        "if (vcpu->note)\n\t\treturn;\n", "", OUT, of("vcpu->note = 1;\n\treturn 0;")),
     "helper that fails before it keeps": (
         "if (map(vcpu))\n\t\treturn;\n",
         f"static int map(struct kvm_vcpu *vcpu)\n{{\n\tif (vcpu->note != {KEY}) {{\n"

@@ -689,7 +689,7 @@ class Index:
                 continue
             for inside in dict.fromkeys(map(file.function_at, places(file.data, word))):
                 for definition in file.functions.get(inside or "", ()):
-                    if word in strip_comments(definition.text):
+                    if word in definition.text:
                         yield file, definition
 
 

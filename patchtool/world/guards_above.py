@@ -16,7 +16,7 @@ from patchtool.c.index import calls, is_static
 from patchtool.c.lower import Lowered, Trouble
 from patchtool.c.lower.calls import DISPATCHERS
 from patchtool.c.lower.storage import member_names
-from patchtool.c.scan import WORDS, Definition, callee_before, places, strip_comments
+from patchtool.c.scan import WORDS, Definition, callee_before, places
 from patchtool.model import Place
 from patchtool.world.closure import macros_with
 from patchtool.world.deciding import Deciding, answering
@@ -73,7 +73,7 @@ def guards_above(
             yield Trouble(place, reason, False)
     tellers = _tellers(tree, reading) if above else frozenset()
     told = _Told(tree, tellers, names | left)
-    notes = Notes(tree, ledger.is_executed, above.keys(), deciders.of)
+    notes = Notes(tree, ledger.is_executed, above, deciders.of)
     yield from keys.deciding(notes)
     for caller, callees in above.values():
         if not ledger.is_executed(caller):
@@ -199,7 +199,7 @@ class _Keys:
 
 def _stored_in(function: Definition) -> frozenset[str]:
     """Return the members that a function or a macro stores to."""
-    found = _STORED.findall(strip_comments(function.text))
+    found = _STORED.findall(function.text)
     return frozenset(one.decode() for some in found for one in some if one)
 
 
@@ -239,16 +239,17 @@ def _leading(tree: Tree, starts: dict[tuple[str, str, int], Definition]) -> _Abo
             todo.append(one)
         found[one.key][1].setdefault(callee)
 
-    near = (tree.index.target.header, *tree.index.own_files)
+    header = tree.index.target.header
     while todo and len(found) <= MAX_ABOVE:
         callee = todo.pop().name
         word = callee.encode()
+        near = dict.fromkeys((header, *tree.index.own_with(word)))
         for macro in macros_with(tree.index, near, frozenset((word,))):
             leads(macro, callee)
         for _, user in tree.index.users(callee):
             if user.key in starts or user.name == callee:
                 continue
-            body = strip_comments(user.text.partition(b"{")[2])
+            body = user.text.partition(b"{")[2]
             for at in places(body, word):
                 if _is_operation(tree, body, at):
                     continue
@@ -263,7 +264,7 @@ def _leading(tree: Tree, starts: dict[tuple[str, str, int], Definition]) -> _Abo
 
 def _is_operation(tree: Tree, body: bytes, at: int) -> bool:
     """Tell whether a word is given to what calls the operation of that name, and no function."""
-    found = callee_before(body, at - 1) if body[at - 1 : at] == b"(" else None
+    found = callee_before(body, at - 1, at - 80) if body[at - 1 : at] == b"(" else None
     known = DISPATCHERS | tree.index.target.dispatchers
     return found is not None and found[1].decode() in known
 
@@ -347,7 +348,7 @@ def _can_tell(tree: Tree, function: Definition) -> bool:
 
     What it stores to the structure that holds the contexts is looked at as that.
     """
-    head, _, given = strip_comments(function.text.partition(b"{")[0]).partition(b"(")
+    head, _, given = function.text.partition(b"{")[0].partition(b"(")
     if _VOID.search(head) is None:
         return True
     known = {tree.index.target.host, *tree.roles.contexts}

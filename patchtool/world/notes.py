@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Set
+from functools import cached_property
 
 from patchtool.c import syntax
+from patchtool.c.index import is_static
+from patchtool.c.layout import PointerType, RecordType, settled
 from patchtool.c.lower import Trouble
-from patchtool.c.scan import Definition, callee_before, places, strip_comments
+from patchtool.c.scan import WORDS, Definition, before, callee_before, places
 from patchtool.c.syntax import text
 from patchtool.model import Place
 from patchtool.world.entries import Tree
@@ -39,6 +42,8 @@ _STATIC = re.compile(rb"[;{}]\s*static\b[^;{}()=]*?\b(\w+)\s*(?:\[[^\];]*\]\s*)*
 _STORING = (b"_ONCE(", b"store", b"cpu_write(", b"swap(", b"xchg", b"_set(", b"mem")
 _CONSTANT = re.compile(rb"[\s~|()-]*+(?:(?:[A-Z][A-Z0-9_]*|\d\w*|true|false)\b[\s~|()]*)+")
 _LOOKED_AT = re.compile(rb"\b([A-Za-z_]\w*)\b(?!\s*(?:\[[^\];]*\]\s*)*=(?!=)|\s*\()")
+_MEMBERS = re.compile(rb"(?:->|\.)\s*+([A-Za-z_]\w*+)(?!\s*+(?:\[[^\];]*\]\s*+)*=(?!=)|\s*\()")
+"""The members that are more than stored to."""
 _VALUED = re.compile(rb"(?:[(!=&|?:]\s*|\breturn\s+)([a-z_]\w*)\(")
 """What is called for its value."""
 _WORD = re.compile(r"[A-Za-z_]\w*")
@@ -59,20 +64,25 @@ class Notes:
         self,
         tree: Tree,
         is_run: Callable[[Definition], bool],
-        above: Set[_Key],
+        above: Mapping[_Key, tuple[Definition, Mapping[str, None]]],
         by: Deciders,
     ) -> None:
         """ABOVE are the functions on the way to a set-up, and BY says what decides there."""
         self._tree, self._is_run, self._above, self._by = tree, is_run, above, by
         self._kept: dict[_Key, Mapping[str, list[bytes]]] = {}
-        self._own: dict[str, bool] = {}
-        self._helpers: dict[str, bool] = {}
+        self._reader: dict[str, Definition | None] = {}
+        """The first function off the way that reads something."""
+        self._in_vain: dict[str, bool] = {}
+        self._alive: dict[_Key, bool] = {}
+        self._printing: dict[str, bool] = {}
+        self._called: dict[_Key, list[Definition]] = {}
+        self._answering: dict[str, bool] = {}
         self._files_of: dict[str, list[str]] = {}
 
     def deciding(self, caller: Definition, callees: Set[str]) -> Iterator[Trouble]:
         """Yield where a note decides whether a caller calls what leads to a set-up."""
         asked = self._notes(caller)
-        body = strip_comments(caller.text.partition(b"{")[2])
+        body = caller.text.partition(b"{")[2]
         helpers = {
             name
             for name in {one.decode() for one in _VALUED.findall(body)}
@@ -87,6 +97,8 @@ class Notes:
                     if not kept:
                         continue
                     note = f"{one}(), which keeps {min(kept)} and looks at it,"
+                elif caller.kind == "function" and self._is_told(caller, one):
+                    continue
                 place = Place(caller.file, caller.line, 1, caller.name)
                 yield Trouble(place, f"{note} decides whether {callee}() is called", False)
 
@@ -104,15 +116,15 @@ class Notes:
 
     def _may_answer(self, name: str) -> bool:
         """Tell whether a function off the way returns something, and keeps a note."""
-        if name not in self._helpers:
-            self._helpers[name] = any(
+        if name not in self._answering:
+            self._answering[name] = any(
                 one.key not in self._above
                 and not self._is_run(one)
                 and _VOID.search(one.text.partition(b"{")[0]) is None
                 and any(self._is_note(one, name) for name in self._changing(one))
                 for one in self._defined(name)
             )
-        return self._helpers[name]
+        return self._answering[name]
 
     def _answers_by(self, name: str) -> frozenset[str]:
         """Return the notes by which a function answers that keeps them."""
@@ -123,17 +135,83 @@ class Notes:
             if _answers(self._tree.index.node(one), note)
         )
 
+    def _helpers(self, function: Definition) -> list[Definition]:
+        """Return the functions of its file that a function calls and that no run went through."""
+        known = self._called.get(function.key)
+        if known is None:
+            file = self._tree.index.file(function.file)
+            named = self._tree.index.calls_in(function.file).get(function.name, frozenset())
+            known = self._called[function.key] = [
+                one
+                for name in (named & file.functions.keys() if file is not None else ())
+                for one in (file.functions[name] if file is not None else ())
+                if not self._is_run(one)
+            ]
+        return known
+
+    @cached_property
+    def _on_the_way(self) -> Mapping[str, list[tuple[bytes, str]]]:
+        """What is stored on the way to a set-up, by functions of it or by those that they call.
+
+        Each with the values that are no numbers, and where those are given.
+        """
+        found: dict[str, list[tuple[bytes, str]]] = {}
+        for one, _ in self._above.values():
+            for each in (one, *self._helpers(one)):
+                for name, values in self._changing(each).items():
+                    found.setdefault(name, []).extend((value, each.file) for value in values)
+        return found
+
+    @cached_property
+    def _bare(self) -> frozenset[str]:
+        """What is stored on the way that is named by no record: objects of files, and of calls."""
+        ones = (each for one, _ in self._above.values() for each in (one, *self._helpers(one)))
+        kept = (pair for one in ones for pair in self.keeps(one).items())
+        return frozenset(name for name, values in kept if b"" in values)
+
     def _notes(self, function: Definition) -> frozenset[str]:
-        """Return the notes that a function looks at and stores."""
+        """Return the notes that a function looks at, and that are stored on the way.
+
+        What is only raised or lowered is one where this function, or one that it calls, does so.
+        """
+        words = {one.decode() for one in _MEMBERS.findall(function.text)}
+        words.update(
+            self._bare.intersection(
+                function.text.translate(WORDS).decode("utf-8", "replace").split()
+            )
+        )
+        flags = {name for one in (function, *self._helpers(function)) for name in self.keeps(one)}
         own = {
             name
-            for name, values in self._changing(function).items()
+            for name in (self._on_the_way.keys() | flags) & words
             if self._is_note(function, name)
-            and not all(self._is_constant(value, function.file) for value in values)
+            and (
+                name in flags - self._on_the_way.keys()
+                or not all(self._is_constant(*value) for value in self._on_the_way[name])
+            )
         }
         if not own or function.kind != "function":
             return frozenset(own)
         return frozenset(own - _local(self._tree.index.node(function)))
+
+    def _is_told(self, function: Definition, name: str) -> bool:
+        """Tell whether it is user space that a member is shared with."""
+        root, types = self._tree.index.node(function), self._tree.objects
+        held = [
+            argument
+            for one in syntax.descendants(root)
+            if one.type == "field_expression"
+            and (argument := one.child_by_field_name("argument"))
+            and (field := one.child_by_field_name("field"))
+            and text(field) == name
+        ]
+        for one in held:
+            record = types.type_of(one, root, function.file)
+            if isinstance(record, PointerType):
+                record = settled(record.target)
+            if not isinstance(record, RecordType) or "/uapi/" not in record.file:
+                return False
+        return bool(held)
 
     def _changing(self, function: Definition) -> Mapping[str, list[bytes]]:
         """Return what a function stores to that may outlive it, with what is no number."""
@@ -151,7 +229,7 @@ class Notes:
         """
         known = self._kept.get(function.key)
         if known is None:
-            body = strip_comments(function.text.partition(b"{")[2])
+            body = function.text.partition(b"{")[2]
             head = function.text.partition(b"{")[0]
             bare: dict[bytes, bool] = {}
             found: dict[bytes, list[bytes]] = {}
@@ -174,40 +252,107 @@ class Notes:
         return name.isidentifier() and bool(self._tree.index.functions(name, here))
 
     def _is_note(self, function: Definition, name: str) -> bool:
-        """Tell whether a function looks at what it keeps, and nobody does off the way."""
+        """Tell whether a function looks at what is kept, and nobody does off the way."""
         if not is_looked_at(function, name):
             return False
-        return name.encode() in _STATIC.findall(function.text) or self._is_own(name)
+        stays = b"static" in function.text and name.encode() in _STATIC.findall(function.text)
+        if stays or self._is_own(name):
+            return True
+        return name in self._changing(function) and self._is_read_in_vain(name)
+
+    def _is_read_in_vain(self, name: str) -> bool:
+        """Tell whether only functions that nobody comes to read something off the way."""
+        if name not in self._in_vain:
+            first = self._reader.get(name)
+            self._in_vain[name] = not (
+                (first is not None and self._is_alive(first))
+                or any(map(self._is_alive, self._read_elsewhere(name)))
+            )
+        return self._in_vain[name]
+
+    def _is_alive(self, function: Definition) -> bool:
+        """Tell whether a function is named by another one, or where something is initialised."""
+        known = self._alive.get(function.key)
+        if known is None:
+            near, word = self._tree.index.target.built_from, function.name.encode()
+            alone = is_static(function) and function.file.endswith(".c")
+            files = (function.file,) if alone else self._tree.objects.files
+            known = self._alive[function.key] = any(
+                self._is_named(path, word, function)
+                for path in files
+                if path.startswith(near) and word in self._tree.index.words_in(path)
+            )
+        return known
+
+    def _is_named(self, path: str, word: bytes, function: Definition) -> bool:
+        """Tell whether a file names a function other than to declare, to define or to export it."""
+        file = self._tree.index.file(path)
+        for at in places(file.data, word) if file is not None else ():
+            assert file is not None
+            inside = file.function_at(at)
+            if inside is not None and inside != function.name:
+                return True
+            behind = file.data[at + len(word) :][:1]
+            if inside is None and behind != b"(" and before(file.data, at)[-1:] in b"=,&{":
+                return True
+        return False
 
     def _is_own(self, name: str) -> bool:
         """Tell whether what is kept is read nowhere off the way, but to print it."""
-        if name not in self._own:
-            self._own[name] = all(
-                user.key in self._above
-                or self._is_run(user)
-                or self._is_kept_or_printed(user, name)
-                for _, user in self._tree.index.users(name)
-            )
-        return self._own[name]
+        if name not in self._reader:
+            self._reader[name] = next(self._read_elsewhere(name), None)
+        return self._reader[name] is None
+
+    def _read_elsewhere(self, name: str) -> Iterator[Definition]:
+        """Yield the functions off the way that do more with what has a name."""
+        word, seen = name.encode(), set[tuple[str, str]]()
+        for path in self._tree.index.own_with(word):
+            file = self._tree.index.file(path)
+            for at in places(file.data, word) if file is not None else ():
+                inside = file.function_at(at) if file is not None else None
+                if inside is None or (path, inside) in seen or (path, inside) in self._named:
+                    continue
+                seen.add((path, inside))
+                assert file is not None
+                for user in file.functions.get(inside, ()):
+                    if not self._is_run(user) and not self._is_kept_or_printed(user, name):
+                        yield user
+
+    @cached_property
+    def _named(self) -> frozenset[tuple[str, str]]:
+        """The files and names of the functions on the way."""
+        return frozenset(key[:2] for key in self._above)
 
     def _is_kept_or_printed(self, user: Definition, name: str) -> bool:
         """Tell whether a function clears or prints what has a name, or makes it a note itself."""
-        body = strip_comments(user.text.partition(b"{")[2])
+        body = user.text.partition(b"{")[2]
         sites = list(places(body, name.encode()))
         stores = (_GIVEN.match(body, at) for at in sites)
         is_set = any(one and _CONSTANT.fullmatch(one[3] or b"") is None for one in stores)
         looks = (at for at in sites if _LOOKED_AT.match(body, at) is not None)
+        if is_set and any(True for _ in looks):
+            return True
         if is_set:
-            return any(True for _ in looks)
+            return self._is_called_on_the_way(user)
         return all(self._is_printed(body, at) for at in looks)
+
+    def _is_called_on_the_way(self, function: Definition) -> bool:
+        """Tell whether a function on the way to a set-up calls one."""
+        return any(
+            function.name in self._tree.index.calls_in(one.file).get(one.name, ())
+            for one, _ in self._above.values()
+        )
 
     def _is_printed(self, body: bytes, at: int) -> bool:
         """Tell whether a place lies in what a macro is given that does nothing of interest."""
         start = opening(body, at)
         while start is not None:
-            callee = callee_before(body, start)
+            callee = callee_before(body, start, start - _NEAR)
             name = callee[1].decode() if callee is not None else ""
-            if _PRINTS.match(name) or re.fullmatch(self._tree.index.target.silent, name):
+            if name not in self._printing:
+                is_silent = re.fullmatch(self._tree.index.target.silent, name) is not None
+                self._printing[name] = is_silent or _PRINTS.match(name) is not None
+            if self._printing[name]:
                 return True
             start = opening(body, start)
         return False
@@ -229,7 +374,7 @@ def is_looked_at(function: Definition, name: str) -> bool:
     What the function declares itself may have the name of a member, and is another thing.
     """
     word = name.encode()
-    body = strip_comments(function.text.partition(b"{")[2])
+    body = function.text.partition(b"{")[2]
     looks = [at for at in places(body, word) if _LOOKED_AT.match(body, at) is not None]
     if any(_MEMBER.search(body, max(0, at - _NEAR), at) is not None for at in looks):
         return True
@@ -238,7 +383,7 @@ def is_looked_at(function: Definition, name: str) -> bool:
 
 def _is_only_kept(caller: Definition, callee: str) -> bool:
     """Tell whether a function is not called, but stored to a member: it is called by others."""
-    body, word = strip_comments(caller.text.partition(b"{")[2]), callee.encode()
+    body, word = caller.text.partition(b"{")[2], callee.encode()
     found = list(places(body, word))
     return bool(found) and all(
         _TO_MEMBER.search(body, max(0, at - 80), at) is not None

@@ -156,7 +156,7 @@ class Selection:
             return True
         for found in re.finditer(rb"[(,]\s*%s\s*(?=[,)])" % spelt, body):
             opened = found.start() if found[0][:1] == b"(" else opening(body, found.start())
-            callee = callee_before(body, opened) if opened is not None else None
+            callee = callee_before(body, opened, opened - _LEAD) if opened is not None else None
             if callee is None:
                 if opened is None or body[:opened].rstrip().endswith(b'"'):
                     return True  # an operand of inline assembler
