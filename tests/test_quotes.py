@@ -45,6 +45,10 @@ def test_a_long_line_is_cut_around_what_matters(width, at):
     shown = lines(Quote(Place("a.c", 12345, at), at + 9, text), width)
     assert all(len(line) <= width for line in shown)
     assert under(shown) == text[at - 1 : at + 8]
+    kept = shown[0].partition(" | ")[2]
+    left, right = kept.startswith("..."), kept.endswith("...")
+    assert kept[3 * left : len(kept) - 3 * right] in text
+    assert left is not text.startswith(kept[:3]) and right is not text.endswith(kept[-3:])
 
 
 def test_a_hostile_line_cannot_steer_a_terminal():
@@ -90,7 +94,7 @@ def test_check_quotes_guard_role_and_store(tree, capsys):
     guard, role, store = quoted(first)
     now = file.read_text("utf-8").split("\n")
     for number, line, _ in (guard, role, store):
-        assert now[number - 1].strip().startswith(line)
+        assert now[number - 1].strip().startswith(line.removesuffix("..."))
     assert guard[2] == "new_role.as_u64 == context->mmu_role.as_u64"
     assert "ext." in role[2] and "no bit that is compared holds EFER.LMA" in first
     assert store[2] == "context->root_level = role_regs_to_root_level(&regs)"
@@ -160,6 +164,6 @@ def test_what_a_set_up_stores_is_quoted_however_it_stores_it(capsys):
         "pkru_mask is added to here": "mmu->pkru_mask |= (write << 1 | 1) << (bit * 2)",
         "pkru_mask is stored here, which is skipped": "mmu->pkru_mask = 0",
         "root_level is stored here, which is skipped": (
-            "context->root_level = kvm_read_cr4_bits(vcpu, X86_CR4_LA"
+            "context->root_level = kvm_read_cr4_bits(vcpu, X86_CR4..."
         ),
     }

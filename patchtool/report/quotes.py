@@ -23,6 +23,7 @@ from patchtool.rules.table import RULES
 Read = Callable[[str], bytes | None]
 
 _TAB = 8
+_DOTS = "..."
 
 
 class Quote(NamedTuple):
@@ -258,8 +259,8 @@ def drawn(quote: Quote, width: int) -> Iterator[tuple[str, str]]:
     if len(text) > room > 10:
         # What matters stays in sight.
         cut = max(0, min(start - room // 4, len(text) - room)) if end > room else 0
-        text, start, end = text[cut : cut + room], start - cut, min(end - cut, room)
-    gone = [_expanded(line.rstrip(), 1, 1)[0][:room] for line in quote.removed]
+        text, start, end = _cut(text, cut, room), start - cut, min(end - cut, room)
+    gone = [_cut(_expanded(line.rstrip(), 1, 1)[0], 0, room) for line in quote.removed]
     removed = [(f"{blank} |-{line}", "removed") for line in gone]
     if quote.replaced:
         yield from removed
@@ -268,6 +269,15 @@ def drawn(quote: Quote, width: int) -> Iterator[tuple[str, str]]:
     yield f"{blank} | {' ' * start}{mark}", "caret"
     if not quote.replaced:
         yield from removed
+
+
+def _cut(text: str, start: int, room: int) -> str:
+    """Return what there is room for of a line, from a place on; dots stand for the rest."""
+    shown = text[start : start + room]
+    if room > 2 * len(_DOTS):
+        shown = _DOTS + shown[len(_DOTS) :] if start else shown
+        shown = shown[: -len(_DOTS)] + _DOTS if start + room < len(text) else shown
+    return shown
 
 
 def _expanded(text: str, start: int, end: int) -> tuple[str, int, int]:
