@@ -699,6 +699,13 @@ def test_the_index_is_what_counts(run, checkout):
     assert (status, out.count("ERROR:")) == (1, 2)
 
 
+def test_what_the_index_takes_away_is_not_passed_over(run, checkout):
+    """A commit that takes away what makes a kernel of the tree is not silent."""
+    git(checkout, "rm", "--quiet", HOST)
+    status, out, err = run("--staged", "--tree", checkout)
+    assert (status, out) == (2, "") and HOST in err
+
+
 def test_patches_that_the_tree_has_already_are_taken_back(run, checkout):
     """What is about to be sent is mostly committed: the tree is the result then."""
     patch = mail(patch_of(FIXED, REGRESSIONS["bit dropped"]))

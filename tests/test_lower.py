@@ -20,7 +20,18 @@ from patchtool.c.layout import (
     VoidType,
 )
 from patchtool.c.lower import Lowering, RoleShape
-from patchtool.c.memory import Choice, Fact, Function, Int, Loc, Opaque, Pointer, Record, Root
+from patchtool.c.memory import (
+    Choice,
+    Fact,
+    Function,
+    Int,
+    Loc,
+    Opaque,
+    Pointer,
+    Record,
+    Root,
+    member_of,
+)
 from patchtool.proof import bits
 from patchtool.target.kvm import KVM
 from patchtool.world.effects import Effects
@@ -672,6 +683,22 @@ def test_members_beside_each_other():
     assert beside == {
         "a": {"c", "d"}, "b": {"c", "d"}, "c": {"a", "b", "d"}, "d": {"a", "b", "c"}, "e": set(),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("about", "name"),
+    [
+        (Loc(Root("flag", "global")), "flag"),
+        (Loc(Root("flag", "local")), ""),
+        (Loc(Root("box", "pointee"), ("arch", "efer")), "efer"),
+        (Loc(Root("box", "global"), ("arch", "efer")), "efer"),
+        (Fact("argument", "f", "level"), "level"),
+        (Fact("call", "f", "level"), ""),
+    ],
+)
+def test_what_a_word_is_called(about, name):
+    """By its member, an object of file scope by its own name, and an argument by its."""
+    assert member_of(bits.Word("w", about)) == name
 
 
 ALIKE = [

@@ -17,7 +17,7 @@ from oracle import fields
 from scratch import commit, git
 
 from patchtool.commands import fix as command
-from patchtool.errors import PatchError
+from patchtool.errors import PatchError, UsageError
 from patchtool.outside import diff
 from patchtool.outside.source import open_source
 from patchtool.repair import fix, patch
@@ -251,6 +251,15 @@ def test_recorded_facts_are_marked_and_may_be_overruled(tmp_path):
     run(where, "-o", tmp_path / "own", "--fixes", '0123456789ab ("x86: Break it")')
     log = parts(next((tmp_path / "own").iterdir()))[1]
     assert 'Fixes: 0123456789ab ("x86: Break it")\nCc: stable@vger.kernel.org\n' in log
+
+
+def test_a_commit_on_record_needs_no_history(tmp_path):
+    """Of a commit that is on record the subject and the release are known anywhere."""
+    (path,) = written(copied("demo", tmp_path / "tree"), "--fixes", "7dcd57552008")
+    assert 'Fixes: 7dcd57552008 ("x86/kvm/mmu: ' in parts(path)[1]
+    assert "Cc: stable@vger.kernel.org # 4.20+\n" in parts(path)[1]
+    with pytest.raises(UsageError, match="no history to look 0123456789ab up in"):
+        run(tmp_path / "tree", "-o", tmp_path / "none", "--fixes", "0123456789ab")
 
 
 def test_a_given_commit_is_looked_up(tmp_path):

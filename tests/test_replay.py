@@ -19,6 +19,7 @@ from hosted import MMU, SVM, asked, changed, fix, reproduce, with_hosts, written
 from scratch import commit, git
 from scratch import program as program_of
 
+from patchtool import cli
 from patchtool.errors import InputError, UsageError
 from patchtool.outside.source import open_source
 from patchtool.repair import reproducer
@@ -399,6 +400,16 @@ def test_modules_come_in_order(tmp_path):
     assert all(one.data.startswith(b"\x7fELF") for one in found)
 
 
+def test_sources_beside_modules_hold_none(tmp_path):
+    """What a kernel was built from lies in two folders of its modules, and is none of them."""
+    folder = modules(tmp_path / "m")
+    for name in ("build", "source"):
+        (tmp_path / "m" / name).mkdir()
+        (tmp_path / "m" / name / "ccp.ko").write_bytes(module(release="other"))
+    found = kernel.read_modules([folder], "6.1.0-test")
+    assert [one.name for one in found] == ["irqbypass", "kvm", "kvm_amd"]
+
+
 def test_an_earlier_folder_goes_before(tmp_path):
     """A module of one's own is taken instead of the one beside the image."""
     mine = tmp_path / "mine"
@@ -630,6 +641,16 @@ def test_a_run_that_is_asked_for_wrongly(arguments, reason):
     """The kernel and the run go together."""
     with pytest.raises(UsageError, match=reason):
         reproduce(HOUSE / "fixtures/demo", *arguments)
+
+
+@pytest.mark.parametrize("words", ["0", "-1", "3601", "1.5", "², ", ""])
+def test_a_time_that_is_none(words, capsys):
+    """The time for a guest is a number of seconds up to an hour."""
+    arguments = ["reproduce", str(HOUSE / "fixtures/demo"), "--timeout"]
+    assert cli.main([*arguments, words]) == 2
+    assert "is no number of seconds up to 3600" in capsys.readouterr().err
+    assert cli.main([*arguments, "3600", "--run"]) == 2
+    assert "a run needs a kernel" in capsys.readouterr().err
 
 
 def test_the_machine_has_what_the_tests_need():
