@@ -646,10 +646,10 @@ def test_a_run_that_is_asked_for_wrongly(arguments, reason):
 @pytest.mark.parametrize("words", ["0", "-1", "3601", "1.5", "², ", ""])
 def test_a_time_that_is_none(words, capsys):
     """The time for a guest is a number of seconds up to an hour."""
-    arguments = ["reproduce", str(HOUSE / "fixtures/demo"), "--timeout"]
+    arguments = ["reproduce", str(HOUSE / "fixtures/demo"), "--run", "--timeout"]
     assert cli.main([*arguments, words]) == 2
     assert "is no number of seconds up to 3600" in capsys.readouterr().err
-    assert cli.main([*arguments, "3600", "--run"]) == 2
+    assert cli.main([*arguments, "3600"]) == 2
     assert "a run needs a kernel" in capsys.readouterr().err
 
 

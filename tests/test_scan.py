@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import pytest
+from edited import Files
 from effort import growth
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patchtool.c.index import calls
+from patchtool.c.index import Index, calls
 from patchtool.c.scan import first_of_line, may_define, places, scan, strip_comments, unspliced
+from patchtool.target.kvm import KVM
 
 
 def _without_comments(text: bytes) -> bytes:
@@ -183,3 +185,19 @@ def test_places_of_lines():
         assert first_of_line(data, at) == first
     assert first_of_line(data, data.index(b"int b")) == data.index(b"int b")
     assert first_of_line(b"\\\nx", 2) == first_of_line(b"\nx", 0) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "declared"),
+    [
+        ("static struct knob {\n\tint level;\n} knob;", "struct knob knob"),
+        ("struct knob {\n\tint level;\n} __read_mostly knob;", "struct knob knob"),
+        ("struct knob {\n\tint level;\n} other;", None),
+        ("struct other {\n\tint knob_level;\n} knobs;", None),
+    ],
+)
+def test_an_object_that_is_declared_with_its_type(text, declared):
+    """What stands behind the brace of a record is an object of that type."""
+    path = "arch/x86/kvm/a.c"
+    found = Index(Files({path: text.encode()}), KVM).declaration("knob", path)
+    assert found == (None if declared is None else (path, 1, declared))
