@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from scratch import cloned
 
 
 def pytest_addoption(parser):
@@ -36,6 +37,12 @@ def kernels():
     missing = [str(tree) for tree in trees if not tree.is_dir()]
     assert not missing, f"PATCHTOOL_KERNELS names folders that do not exist: {missing}"
     return trees
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """Return a sound miniature kernel in a repository."""
+    return cloned("role-regs-fixed", tmp_path / "linux")
 
 
 @pytest.fixture(scope="session", autouse=True)

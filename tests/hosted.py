@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Fixtures with what a host does when KVM is loaded, and the commands that replay them."""
 
-import argparse
+from functools import partial
 
 from edited import Files, fixture
+from scratch import run
 
 from patchtool.c.index import Index
 from patchtool.commands import fix as fix_command
@@ -11,6 +12,7 @@ from patchtool.commands import reproduce as command
 from patchtool.rules import stale_mmu_role as rule
 from patchtool.target.kvm import KVM
 
+reproduce, fix = partial(run, command), partial(run, fix_command)
 MMU = "arch/x86/kvm/mmu/mmu.c"
 SVM, VMX = "arch/x86/kvm/svm/svm.c", "arch/x86/kvm/vmx/vmx.c"
 
@@ -59,20 +61,6 @@ def asked(files):
     """Check a tree; return its index, the report, and the questions behind it."""
     index = Index(Files(files), KVM)
     return index, *rule.examine(index, rule.LEVELS, "tree")
-
-
-def reproduce(*arguments):
-    """Run the command in this process and return its exit status."""
-    parser = argparse.ArgumentParser()
-    command.configure(parser)
-    return command.run(parser.parse_args([str(one) for one in arguments]))
-
-
-def fix(*arguments):
-    """Run the command in this process and return its exit status."""
-    parser = argparse.ArgumentParser()
-    fix_command.configure(parser)
-    return fix_command.run(parser.parse_args([str(one) for one in arguments]))
 
 
 def written(files, folder):

@@ -1,13 +1,37 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Scratch repositories for the tests, made with the real git."""
+"""Scratch trees and repositories for the tests, and commands that are run on them."""
 
+import argparse
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import miniatures
 import pytest
+
+HOUSE = Path(__file__).parent.parent
+
+
+def run(command, *words):
+    """Run a command of the program in this process and return its exit status."""
+    parser = argparse.ArgumentParser()
+    command.configure(parser)
+    return command.run(parser.parse_args(list(map(str, words))))
+
+
+def call(*command, cwd=None, data=None, text=False, **more):
+    """Run a program with the project in reach and return what came of it."""
+    return subprocess.run(
+        list(map(str, command)),
+        cwd=cwd,
+        input=data,
+        capture_output=True,
+        check=False,
+        text=text,
+        env={**os.environ, "PYTHONPATH": str(HOUSE), **more},
+    )
 
 
 def program(name):
@@ -61,6 +85,17 @@ def repository(where, files):
     fill(where, files)
     commit(where, "first")
     return where
+
+
+def copied(name, where):
+    """Copy a miniature to where it may be changed."""
+    miniatures.write(name, where)
+    return where
+
+
+def cloned(name, where):
+    """Make a repository of a miniature."""
+    return repository(copied(name, where), {})
 
 
 def commit(where, subject):

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from scratch import commit, git, program, repository
+from scratch import call, commit, git, program, repository
 from test_lint import DEMO, FIXED, HOST, HOUSE, LMA, MMU, REGRESSIONS, change, mail, patch_of
 
 from patchtool import cli
@@ -21,27 +21,9 @@ GAP = patch_of(FIXED, REGRESSIONS["bit dropped"])
 REMARK = [(MMU, "ext.valid = 1", "ext.valid = true")]
 
 
-def call(*command, cwd=None, data=None, **more):
-    """Run a program with the project in reach and return what came of it."""
-    return subprocess.run(
-        list(map(str, command)),
-        cwd=cwd,
-        input=data,
-        capture_output=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(HOUSE), **more},
-    )
-
-
 def patchtool(*words, **more):
     """Run the real program."""
     return call(*PROGRAM, *words, **more)
-
-
-@pytest.fixture
-def checkout(tmp_path):
-    """Return a sound miniature kernel in a repository."""
-    return repository(Path(shutil.copytree(FIXED, tmp_path / "linux")), {})
 
 
 # -- nothing of a tree runs --------------------------------------------------------------------

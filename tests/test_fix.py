@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A fix is proved, small and in the idiom of its neighbours, or it says what stays open."""
 
-import argparse
 import os
 import re
-import shutil
 from functools import cache
 
 import miniatures
 import pytest
 import remembered
+import scratch
+from hosted import fix as run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scratch import commit, git
+from scratch import copied, git
 
 from patchtool.c.index import Index
 from patchtool.commands import fix as command
@@ -41,7 +41,6 @@ def tree(name):
     return str(miniatures.folder(name))
 
 
-@cache
 def test_every_check_of_a_search_is_told():
     """Whoever waits for a search hears of each tree that was decided."""
     told = []
@@ -50,22 +49,10 @@ def test_every_check_of_a_search_is_told():
     assert told == [(n, 0) for n in range(1, outcome.checks + 1)] and len(told) > 1
 
 
+@cache
 def search(name):
     """Search the fixes of a miniature."""
     return fix.search(open_source(tree(name)))
-
-
-def copied(name, where):
-    """Copy a miniature to where it may be changed."""
-    shutil.copytree(tree(name), where)
-    return where
-
-
-def run(*arguments):
-    """Run the command in this process and return its exit status."""
-    parser = argparse.ArgumentParser()
-    command.configure(parser)
-    return command.run(parser.parse_args([str(one) for one in arguments]))
 
 
 def expected(name):
@@ -595,10 +582,7 @@ def test_the_tree_is_never_written_to(tmp_path):
 @pytest.fixture
 def cloned(tmp_path):
     """Return the demo as a git repository."""
-    where = copied("demo", tmp_path / "tree")
-    git(where, "init", "--quiet")
-    commit(where, "first")
-    return where
+    return scratch.cloned("demo", tmp_path / "tree")
 
 
 def test_apply_changes_a_clean_tree(cloned):

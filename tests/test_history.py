@@ -5,11 +5,10 @@ import io
 import json
 import re
 import shutil
-from argparse import ArgumentParser
 
 import miniatures
 import pytest
-from scratch import fill, git
+from scratch import fill, git, run
 
 from patchtool.c.index import Index
 from patchtool.commands import history as command
@@ -457,14 +456,6 @@ def test_progress_is_for_terminals_only():
 
 
 LEVELS = ("--fields", "root_level,shadow_root_level")
-
-
-def run(module, *words):
-    """Run a command as the command line does."""
-    parser = ArgumentParser()
-    module.configure(parser)
-    arguments = parser.parse_args(list(map(str, words)))
-    return module.run(arguments)
 
 
 def test_command(repo, capsys):

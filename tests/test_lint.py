@@ -15,7 +15,7 @@ from pathlib import Path
 
 import miniatures
 import pytest
-from scratch import commit, git, repository
+from scratch import commit, git
 from test_report import official
 
 from patchtool import cli
@@ -657,12 +657,6 @@ def test_no_repository_and_no_tree(run, tmp_path):
 
 
 # -- repositories ----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def checkout(tmp_path):
-    """Return a sound miniature kernel in a repository."""
-    return repository(Path(shutil.copytree(FIXED, tmp_path / "linux")), {})
 
 
 def change(tree, edits):

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Git, unidiff and checkpatch take the mails, and the words in them are the report's."""
 
-import argparse
 import dataclasses
 import email
 import re
@@ -13,10 +12,10 @@ import miniatures
 import pytest
 import remembered
 import unidiff
+from hosted import fix as run
 from oracle import fields
-from scratch import commit, git
+from scratch import cloned, commit, copied, git
 
-from patchtool.commands import fix as command
 from patchtool.errors import PatchError, UsageError
 from patchtool.outside import diff
 from patchtool.outside.source import open_source
@@ -36,32 +35,11 @@ def _time(monkeypatch):
     monkeypatch.setattr(rule, "check", remembered.check)
 
 
-def run(*arguments):
-    """Run the command in this process and return its exit status."""
-    parser = argparse.ArgumentParser()
-    command.configure(parser)
-    return command.run(parser.parse_args([str(one) for one in arguments]))
-
-
 def written(where, *arguments):
     """Write the patches of a tree and return them in order."""
     out = where.parent / "out"
     run(where, "-o", out, "--signoff", *arguments)
     return sorted(out.iterdir())
-
-
-def copied(name, where):
-    """Copy a miniature."""
-    miniatures.write(name, where)
-    return where
-
-
-def cloned(name, where):
-    """Make a repository of a miniature."""
-    copied(name, where)
-    git(where, "init", "--quiet")
-    commit(where, "first")
-    return where
 
 
 def parts(path):

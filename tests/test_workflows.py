@@ -5,11 +5,12 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
+import scratch
 from scratch import commit, git, missing, program, repository
 from test_lint import (
     DEMO,
@@ -28,25 +29,7 @@ from test_lint import (
 
 COMMAND = f"{sys.executable} -m patchtool"
 HARMLESS = [(MMU, "ext.valid = 1", "ext.valid = true")]
-
-
-def call(*command, cwd=None, data=None, **more):
-    """Run a program with the project in reach and return what came of it."""
-    return subprocess.run(
-        list(map(str, command)),
-        cwd=cwd,
-        input=data,
-        capture_output=True,
-        check=False,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(HOUSE), **more},
-    )
-
-
-@pytest.fixture
-def checkout(tmp_path):
-    """Return a sound miniature kernel in a repository."""
-    return repository(Path(shutil.copytree(FIXED, tmp_path / "linux")), {})
+call = partial(scratch.call, text=True)
 
 
 def install(tree, *kinds):
