@@ -5,6 +5,7 @@ import io
 import json
 import re
 import shutil
+from itertools import permutations
 
 import miniatures
 import pytest
@@ -18,6 +19,8 @@ from patchtool.history import cache, lens, workers
 from patchtool.history.cache import Store
 from patchtool.history.flips import Settings, first_tag, history, introduced
 from patchtool.history.lens import Lens, Recorder, Slicer
+from patchtool.history.verdicts import outcome_of
+from patchtool.model import Context, FieldResult, Place, Report
 from patchtool.outside.git import Repository
 from patchtool.report.progress import Progress
 from patchtool.rules import stale_mmu_role as rule
@@ -788,6 +791,19 @@ def test_more_names_see_more():
     other = LENS._replace(functions=frozenset({"other"}))
     both = LENS.union(other)
     assert both.functions == {"wanted", "other"} and both.macros == LENS.macros
+
+
+def test_two_ways_of_one_path_are_one_cell():
+    """It misses what either of them misses, and has the worse of their verdicts."""
+
+    def context(entry, verdict, *missing):
+        result = FieldResult("root_level", "root_level", verdict, missing=missing)
+        return Context("init_kvm_tdp_mmu", "root_mmu", (entry,), Place(MAIN, 1), (result,))
+
+    ways = [context("one", "gap", "A"), context("two", "gap", "B"), context("three", "covered")]
+    for some in permutations(ways):
+        (cell,) = outcome_of(Report("tree", None, some, verdict="gap")).cells
+        assert (cell.path, cell.verdict, cell.missing) == ("tdp", "gap", ("A", "B"))
 
 
 def test_store(tmp_path):
