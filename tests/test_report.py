@@ -491,6 +491,19 @@ def test_colour_is_only_paint():
         assert ("\x1b[1;32m" in painted) == (STATUS[REPORTS[name].verdict] == 0)
 
 
+def test_a_change_is_summed_up_by_what_it_does():
+    """What it brings in comes first, then what it closes, what was there, and what is open."""
+    findings = [FINDING._replace(field=f"field{n}") for n in range(6)]
+    kinds = ["existing", "new", "closed", "new", "closed", "closed"]
+    states = dict(zip(findings, kinds, strict=True))
+    report = Report("linux", None, (TDP,), tuple(findings), (UNKNOWN,), verdict="gap")
+    last = render(report, "text", Options(change=True, states=states)).splitlines()[-1]
+    told = "2 gaps brought in; 3 closed; 1 not new; undecided: 1 place not understood"
+    assert last == f"{told} (assumptions above)"
+    nothing = render(REPORTS["covered"], "text", Options(change=True)).splitlines()[-1]
+    assert nothing.startswith("no gap brought in")
+
+
 def test_findings_of_a_change_are_told_apart():
     """A finding that is not new is a note in text and no error anywhere."""
     for state in ("existing", "closed"):
