@@ -120,7 +120,6 @@ static bool FNAME(used)(struct kvm_mmu *mmu)
 	return HAVE_AD(mmu);
 }
 """
-STORED = "void svm_store(struct kvm_vcpu *vcpu)\n{\n\tvcpu->arch.mmu->ept_ad = 1;\n}\n"
 
 
 @pytest.mark.parametrize(

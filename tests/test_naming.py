@@ -17,7 +17,6 @@ from patchtool.target.kvm import KVM
 MASKS, HOST = "arch/x86/kvm/mmu/mmu.c", "arch/x86/include/asm/kvm_host.h"
 BARE = KVM._replace(registers=KVM.registers._replace(names={}, answers=()))
 """The same target, which knows no name but those of registers."""
-FORCED = b"\t\tcontext->rsvd_level = 0;\n"
 
 
 def decided(files, fields=("all",), target=KVM):

@@ -71,7 +71,6 @@ class Base(NamedTuple):
 
 ROLE = r"^\tunion \w+ (?:new_role|root_role) =\s[^;]*;\n"
 GUARD = r"^\tif \([^;{]*\b(?:as_u64|word)\b[^;{]*\)\n\t\treturn;\n"
-STORES_ROLE = r"^\t(?:\w+->(?:mmu_role|cpu_role|root_role)\.\w+ = \w+\.\w+;\n)+"
 STORES_FIELD = (
     r"^\tcontext->(?:root_level|devil_walk\S*) = role[^;]*;\n(?!\tcontext->devil)"
     r"|^\tcontext->root_level = devil[^;]*;\n|^\tif \(!is_paging\(vcpu\)\)\n\t\tcontext->root_level"

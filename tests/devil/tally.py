@@ -26,11 +26,6 @@ class Answer(NamedTuple):
         clean = self.truth == "stale" and self.verdict in CLEAN
         return clean or self.verdict.startswith(CRASH)
 
-    @property
-    def invented(self):
-        """Nothing goes stale, and the verdict is a gap."""
-        return self.truth == "harmless" and self.verdict == "gap"
-
 
 def ask(one):
     """Ask about one combination; a traceback is an answer too, and never a right one."""
