@@ -18,6 +18,7 @@ from patchtool.c.brackets import (
     conditional_around,
     end_of,
     is_in_union,
+    last_before,
     opening,
 )
 from patchtool.c.index import split_arguments
@@ -131,6 +132,14 @@ def test_a_union_around_a_member():
     assert is_in_union(text, text.index(b"a;"))
     assert is_in_union(text, text.index(b"b;"))
     assert not is_in_union(text, text.index(b"c;"))
+
+
+def test_what_stands_in_front():
+    """Blanks are passed, and directives with all the lines that they go on in."""
+    text = b"a;\n#define X \\\n\t1\n\n  b"
+    assert last_before(text, text.index(b"b")) == 1
+    assert last_before(b"a 1\n b", 5) == 2
+    assert last_before(b"\n b", 2) == -1
 
 
 def test_what_follows_a_name():

@@ -12,7 +12,7 @@ import scratch
 from hosted import fix as run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scratch import copied, git
+from scratch import copied, fill, git, program
 
 from patchtool.c.index import Index
 from patchtool.commands import fix as command
@@ -583,6 +583,55 @@ def test_the_tree_is_never_written_to(tmp_path):
 def cloned(tmp_path):
     """Return the demo as a git repository."""
     return scratch.cloned("demo", tmp_path / "tree")
+
+
+LEVELS = ("--fields", "root_level,shadow_root_level")
+KBUILD = """\
+x86_64_defconfig olddefconfig:
+	@test "$(ARCH)" = x86 && touch $(O)/.config
+%.o: %.c
+	@grep -q 'ext.efer_lma =' $< || { echo "mmu.c:1: error: not changed" >&2; exit 1; }
+	@echo "$(SAID)" >&2; mkdir -p $(O)/$(dir $@); cp $< $(O)/$@
+"""
+
+
+def whole(where, makefile):
+    """Make a tree of the demo that looks as if it could be built."""
+    program("make")
+    names = ("Kbuild", "Kconfig", "init/main.c", "kernel/fork.c", "arch/x86/Makefile")
+    config = b'#!/bin/sh\necho "$*" >> "$2"\n'
+    fill(copied("demo", where), {**dict.fromkeys(names, b""), "scripts/config": config})
+    (where / "Makefile").write_text(makefile)
+    (where / "scripts/config").chmod(0o755)
+    return where
+
+
+@pytest.mark.parametrize(
+    ("said", "told"), [("", "no warnings."), ("mmu.c:1: warning: odd", "the compiler warned.")]
+)
+def test_a_patch_may_be_built(tmp_path, monkeypatch, said, told):
+    """The tree's own make is run on a copy with the changes, and the tree stays as it was.
+
+    A make around this one, which would have it warn, does not matter.
+    """
+    monkeypatch.setenv("SAID", said)
+    monkeypatch.setenv("MAKEFLAGS", "-j2 --jobserver-auth=101,102")
+    where = whole(tmp_path / "tree", KBUILD)
+    before = {path: path.read_bytes() for path in where.rglob("*") if path.is_file()}
+    assert run(where, "-o", tmp_path / "out", "--build", *LEVELS) == 0
+    (path,) = (tmp_path / "out").iterdir()
+    words = " ".join(path.read_text().split())
+    assert "Built arch/x86/kvm/mmu/mmu.o (x86_64_defconfig with KVM," in words and told in words
+    assert before == {path: path.read_bytes() for path in where.rglob("*") if path.is_file()}
+
+
+def test_a_build_that_fails_is_told(tmp_path):
+    """The sentence has the compiler's first error; no patch is written."""
+    where = whole(tmp_path / "tree", KBUILD.replace("ext.efer_lma =", "no such thing"))
+    words = r"the build failed at 'arch.*mmu\.o': mmu\.c:1: error: not changed"
+    with pytest.raises(PatchtoolError, match=words):
+        run(where, "-o", tmp_path / "out", "--build", *LEVELS)
+    assert not (tmp_path / "out").exists()
 
 
 def test_apply_changes_a_clean_tree(cloned):

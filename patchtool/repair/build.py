@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from patchtool.errors import InputError, cause
 
 _OPTIONS = ("VIRTUALIZATION", "KVM", "KVM_INTEL", "KVM_AMD", "KVM_WERROR")
+_OUTER = frozenset(("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"))
+"""What a make around this program has set for those below it; they warn of it."""
 _NEEDED = ("Kbuild", "Kconfig", "init", "kernel", "scripts/config", "arch/x86/Makefile")
 
 
@@ -65,7 +67,8 @@ def _run(command: Sequence[str], folder: str) -> str:
     """Run one step of a build and return what it complained about."""
     import subprocess
 
-    around = {**os.environ, "LC_ALL": "C"}
+    around = {name: value for name, value in os.environ.items() if name not in _OUTER}
+    around["LC_ALL"] = "C"
     try:
         done = subprocess.run(
             command, cwd=folder, env=around, capture_output=True, check=False, text=True
