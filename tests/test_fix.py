@@ -17,7 +17,7 @@ from scratch import copied, fill, git, program
 from patchtool.c.index import Index
 from patchtool.commands import fix as command
 from patchtool.errors import PatchtoolError, UsageError
-from patchtool.model import Place, Reason, Unknown
+from patchtool.model import FieldResult, Place, Reason, Unknown, Witness
 from patchtool.outside.source import Overlay, open_source
 from patchtool.repair import clearing, edit_sites, fix, invalidating
 from patchtool.repair.input_access import value_of
@@ -583,6 +583,17 @@ def test_the_tree_is_never_written_to(tmp_path):
 def cloned(tmp_path):
     """Return the demo as a git repository."""
     return scratch.cloned("demo", tmp_path / "tree")
+
+
+def test_what_is_kept_is_not_closed():
+    """A change that leaves a field adding to what it finds has not closed that."""
+    states = Witness((), (), (), (), (), (0, 1))
+    was = FieldResult("f", "f", "gap", accumulated=states)
+    gone = was._replace(verdict="covered", accumulated=None)
+    assert fix._is_closed(was, gone, ())
+    assert not fix._is_closed(was, was, ())
+    assert not fix._is_closed(gone, gone, ())
+    assert not fix._is_closed(was, gone._replace(verdict="unknown"), ())
 
 
 LEVELS = ("--fields", "root_level,shadow_root_level")

@@ -693,6 +693,20 @@ def test_the_index_is_what_counts(run, checkout):
     assert (status, out.count("ERROR:")) == (1, 2)
 
 
+@pytest.mark.parametrize("form", ["text", "terse", "json"])
+def test_a_report_on_nothing_is_written_where_one_is_asked_for(run, tmp_path, form):
+    """Whoever names a file finds one, whatever the change touches."""
+    elsewhere = difference("net/core/dev.c", b"a\n", b"b\n")
+    for name, patch in (
+        ("harmless", patch_of(FIXED, HARMLESS["a comment"])),
+        ("elsewhere", elsewhere),
+    ):
+        target = tmp_path / name
+        words = ("-", "--tree", FIXED, "--format", form, "-o", target)
+        assert run(*words, data=patch) == (0, "", "")
+        assert target.exists() and bool(target.read_bytes()) is (form == "json")
+
+
 def test_what_the_index_takes_away_is_not_passed_over(run, checkout):
     """A commit that takes away what makes a kernel of the tree is not silent."""
     git(checkout, "rm", "--quiet", HOST)
