@@ -17,9 +17,12 @@ from patchtool.c.brackets import (
     commas,
     conditional_around,
     end_of,
+    is_binary,
+    is_cast,
     is_in_union,
     last_before,
     opening,
+    start_of_member,
 )
 from patchtool.c.index import split_arguments
 
@@ -124,6 +127,60 @@ def test_the_conditional_around_an_arm(text, arm, whole):
     at = text.rindex(arm)
     found = conditional_around(text, at, at + len(arm))
     assert (None if found is None else text[slice(*found)]) == whole
+
+
+@pytest.mark.parametrize(
+    ("text", "cast"),
+    [
+        (b"x = (u64)y", True),
+        (b"return (struct s *)p", True),
+        (b"x = -(int)(long)y", True),
+        (b"if (a) (void)f", True),
+        (b"for_each_thing(a) (void)f", True),
+        (b"sizeof(u64)", False),
+        (b"f(u64)y", False),
+        (b"a[1](u64)", False),
+        (b"(f)(u64)", False),
+        (b"x = (y) * z", False),
+    ],
+)
+def test_a_cast_is_no_call(text, cast):
+    """A type in parentheses is a cast where nothing in front is called by them."""
+    assert is_cast(text, text.rindex(b")")) is cast
+
+
+@pytest.mark.parametrize(
+    ("text", "binary"),
+    [
+        (b"a & b", True),
+        (b"a[1] & b", True),
+        (b"f(a) & b", True),
+        (b"x = & b", False),
+        (b"return & b", False),
+        (b"(u64) & b", False),
+        (b"if (a) & b", False),
+        (b"sizeof & b", False),
+        (b"& b", False),
+    ],
+)
+def test_an_operator_with_two_operands(text, binary):
+    """What stands in front tells whether an operator has one operand or two."""
+    assert is_binary(text, text.index(b"& b")) is binary
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        (b"a->b.c", 0),
+        (b"x = a->b[i].c", 4),
+        (b"x = f(a, b)->c", 4),
+        (b"x = ((struct s *)a)->c", 4),
+        (b"= { .c", 5),
+    ],
+)
+def test_where_a_member_access_starts(text, start):
+    """It starts with the object; a designator has none."""
+    assert start_of_member(text, len(text) - 1) == start
 
 
 def test_a_union_around_a_member():
