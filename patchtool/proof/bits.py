@@ -53,18 +53,22 @@ class Symbol(Term):
     ``run`` is "".  Symbols are sorted by ``name``.
     """
 
-    __slots__ = ("_copies", "original", "position", "run", "word")
+    __slots__ = ("_copies", "_name", "original", "position", "run", "word")
 
     def __init__(self, word: Word, position: int, run: str, original: Symbol | None) -> None:
         super().__init__("symbol", (), word.mask)
         self.word, self.position, self.run = word, position, run
         self.original = original or self
-        self._copies: dict[str, Symbol] | None = None  # most of a word's bits have none
+        # Most bits of a word are never copied, nor read by a person.
+        self._copies: dict[str, Symbol] | None = None
+        self._name = ""
 
     @property
     def name(self) -> str:
-        """How a person reads it; no other symbol of the same question has it."""
-        return f"{self.word.name}#{self.position}" + (f"@{self.run}" if self.run else "")
+        """How a person reads it."""
+        if not self._name:
+            self._name = f"{self.word.name}#{self.position}" + (f"@{self.run}" if self.run else "")
+        return self._name
 
     def copy(self, run: str) -> Symbol:
         """Return the copy that belongs to a run, always the same one."""

@@ -551,12 +551,12 @@ class Terms:
         read |= self._passed_by
         changed: dict[Loc, Cond] = {}
         unlike: Cond = False
-        for symbol in sorted(read):
+        for symbol in sorted(one for one in read if one.word.about in self._cells):
             loc = symbol.word.about
-            value = self._cells.get(loc) if isinstance(loc, Loc) else None
-            if value is None or not question.runs.is_context(symbol):
+            if not question.runs.is_context(symbol):
                 continue
             assert isinstance(loc, Loc)
+            value = self._cells[loc]
             if not isinstance(value, Int) or symbol.position >= value.bits.width:
                 changed[loc] = unlike = True
                 continue
@@ -564,8 +564,9 @@ class Terms:
                 self._leaves(loc, value, side)[symbol.position]
                 for side in (not self._full, self._full)
             )
-            other = bits.negate(bits.same(skipped, symbol))
-            changed[loc] = bits.either(changed.get(loc, False), other)
+            if skipped is not symbol:
+                other = bits.negate(bits.same(skipped, symbol))
+                changed[loc] = bits.either(changed.get(loc, False), other)
             unlike = bits.either(unlike, bits.negate(bits.same(skipped, full)))
         words = "a skip may leave another {} than it has found, and the next one reads it"
         runs = question.runs
