@@ -397,6 +397,37 @@ def _function_name(header: bytes) -> bytes | None:
     return None
 
 
+_MARGIN = re.compile(rb"\n([^\w\s#{}()*\";,&\\/])")
+_TEXT = bytes(i for i in range(256) if (i >= 0x20 and i != 0x7F) or i in b"\t\n\v\f\r")
+
+
+def foreign(data: bytes) -> tuple[int, str] | None:
+    """Return where a text with blanks for comments is none of C, and why, as far as bytes tell.
+
+    Half of a merge, a quoted mail and a file in UTF-16 have names in them as well, and
+    definitions behind those would not be found.
+    """
+    if data.translate(None, _TEXT):
+        at = next(at for at, one in enumerate(data) if one not in _TEXT)
+        return at, f"no text of C has the byte 0x{data[at]:02x}"
+    first = _MARGIN.match(b"\n" + data[:1])
+    found = first or _MARGIN.search(data)
+    if found is None:
+        return None
+    at = 0 if first else found.start(1)
+    return at, f"no line of C begins with {found[1].decode('ascii', 'replace')}"
+
+
+def has_open_comment(data: bytes) -> bool:
+    """Tell whether a comment goes on to the end of a text."""
+    if data.rfind(b"/*") <= data.rfind(b"*/"):
+        return False
+    last = b""
+    for found in _STRING_OR_COMMENT.finditer(data):
+        last = found.group()
+    return last.startswith(b"/*") and (len(last) < 4 or not last.endswith(b"*/"))
+
+
 _NO_MARK = bytes(i for i in range(256) if i not in b"{}#/\\\"'")
 _NO_BRACE = bytes(i for i in range(256) if i not in b"{}")
 _QUOTED_BRACE = re.compile(rb"[\"'][^\n]*[{}]")
@@ -443,7 +474,7 @@ class _Scan:
             at = self._until_skip(self._plain_functions(at))
         found = self._found
         found.blanks = sorted(self._blanks)
-        if self._depth != 0 or self._stack or _unfinished(data[self._header :]):
+        if self._depth != 0 or self._stack or unfinished(data[self._header :]):
             found.balanced = False
         return found
 
@@ -665,7 +696,9 @@ class _Scan:
             self._open(word, rest, begin, end)
         elif word in (b"elif", b"else", b"elifdef", b"elifndef") and self._stack:
             self._turn(word, rest, begin, end)
-        elif word == b"endif" and self._stack:
+        elif word in (b"elif", b"else", b"elifdef", b"elifndef", b"endif") and not self._stack:
+            self._found.balanced = False
+        elif word == b"endif":
             branch = self._stack.pop()
             self._off -= not branch.active
             if branch.value is not None:
@@ -718,7 +751,7 @@ class _Scan:
         self._switch_off(end)
 
 
-def _unfinished(tail: bytes) -> bool:
+def unfinished(tail: bytes) -> bool:
     """Tell whether what follows the last item of a file begins another one."""
     rest = strip_comments(tail).strip()
     if not rest or rest.endswith(b";"):

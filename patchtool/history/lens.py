@@ -14,7 +14,14 @@ from typing import NamedTuple, TypeVar, cast
 
 from patchtool.c.index import Index, Readable, calls
 from patchtool.c.layout import Types
-from patchtool.c.scan import Definition, FileIndex, scan
+from patchtool.c.scan import (
+    Definition,
+    FileIndex,
+    foreign,
+    scan,
+    strip_comments,
+    unfinished,
+)
 from patchtool.c.syntax import Node
 from patchtool.model import Report
 from patchtool.target.record import Target
@@ -312,8 +319,11 @@ class _Piece:
         text = body + end
         braces = [m.group(1) for m in _BRACE.finditer(raw + end) if m.group(1)]
         self.net = braces.count(b"{") - braces.count(b"}")
-        self.wild = tail.endswith(b"\\") or any(
-            match.group(1) for match in _OPEN_COMMENT.finditer(raw + end)
+        self.wild = (
+            tail.endswith(b"\\")
+            or any(match.group(1) for match in _OPEN_COMMENT.finditer(raw + end))
+            or foreign(strip_comments(raw)) is not None
+            or (last and unfinished(_DIRECTIVE.sub(b"", body)))
         )
         self.items: tuple[_Item, ...] = ()
         if not (self.wild or self.net):

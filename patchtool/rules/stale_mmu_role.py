@@ -34,7 +34,14 @@ from patchtool.proof.compared import Question
 from patchtool.rules.field import Field, decide
 from patchtool.rules.question import Terms, cell_of
 from patchtool.rules.table import STALE_MMU_ROLE
-from patchtool.world.completeness import doubts, garbled_functions, missing_pieces, unreached
+from patchtool.world.built import not_there
+from patchtool.world.completeness import (
+    broken_files,
+    doubts,
+    garbled_functions,
+    missing_pieces,
+    unreached,
+)
 from patchtool.world.entries import Path, Tree, Ways, context_name, find_paths
 from patchtool.world.guards_above import guards_above
 from patchtool.world.ledger import Ledger, prepare, tell
@@ -172,13 +179,13 @@ def _examined(
     if ways is None:  # else the verdicts of some ways are all that is asked for
         everywhere += missing_pieces(tree, runs, starts)
     ledger = None if told is None else Ledger(tree, told(), accounting(runs), accounted)
-    pieces: list[Callable[[], Decided | _Above]] = []
+    pieces: list[Callable[[], Decided | _Beside]] = []
     if ledger is not None:
-        pieces.append(partial(_above, tree, ledger, runs))
+        pieces += (partial(_above, tree, ledger, runs), partial(_broken, tree))
     pieces += (partial(_decide, tree, one, troubles[one.lowered], wanted, ledger) for one in paths)
     done = _done(pieces, index, aside)
     decided = [one for one in done if isinstance(one, Decided)]
-    everywhere += (trouble for one in done if isinstance(one, _Above) for trouble in one.troubles)
+    everywhere += (trouble for one in done if isinstance(one, _Beside) for trouble in one.troubles)
     if ledger is not None:
         reason = "a # is spelt %: here, which is not understood"
         everywhere += (Trouble(place, reason, False) for place in ledger.spelt)
@@ -190,7 +197,9 @@ def _examined(
     if ledger is not None:
         seen = [field for one in decided for field in one.seen]
         everywhere += vanished(tree, runs, ledger.selection, seen)
-        contexts = [_taking(one, ledger.selection.taken) for one in contexts]
+        absent = not_there(tree)
+        for taken in (ledger.selection.taken, _of_all(contexts, absent) if absent else {}):
+            contexts = [_taking(one, taken) for one in contexts]
         stored = {(one.context, one.field) for one in seen if one.is_stored}
         everywhere += _left_alone(tree, runs, wanted, stored)
     if decided and not contexts and ways is None:
@@ -208,22 +217,26 @@ def _examined(
     return Examined(report, asked)
 
 
-class _Above(NamedTuple):
-    """What may leave a set-up out above its entry."""
+class _Beside(NamedTuple):
+    """What may hide a skip beside the paths: above their entries, or where nobody can read."""
 
     troubles: tuple[Trouble, ...]
 
 
-def _above(tree: Tree, ledger: Ledger, runs: list[Lowered]) -> _Above:
-    return _Above(tuple(guards_above(tree, ledger, runs, ledger.names)))
+def _above(tree: Tree, ledger: Ledger, runs: list[Lowered]) -> _Beside:
+    return _Beside(tuple(guards_above(tree, ledger, runs, ledger.names)))
 
 
-_Done = dict[int, Decided | _Above]
+def _broken(tree: Tree) -> _Beside:
+    return _Beside(tuple(broken_files(tree)))
+
+
+_Done = dict[int, Decided | _Beside]
 
 
 def _done(
-    pieces: Sequence[Callable[[], Decided | _Above]], index: Index, aside: Aside
-) -> list[Decided | _Above]:
+    pieces: Sequence[Callable[[], Decided | _Beside]], index: Index, aside: Aside
+) -> list[Decided | _Beside]:
     """Return what some pieces of work yield, whoever does which."""
     if aside is later:
         return [one() for one in pieces]
@@ -238,7 +251,7 @@ def _done(
 
 
 def _taken(
-    pieces: Sequence[Callable[[], Decided | _Above]], shares: Shares, index: Index
+    pieces: Sequence[Callable[[], Decided | _Beside]], shares: Shares, index: Index
 ) -> tuple[_Done, object]:
     """Do the pieces that nobody else takes, and return the notes of the index as well.
 
@@ -272,6 +285,12 @@ def _taking(context: Context, taken: Mapping[str, str]) -> Context:
         one._replace(assumptions=tuple(sorted({*one.assumptions, text}))) for one in context.fields
     )
     return context._replace(fields=tuple(fields))
+
+
+def _of_all(contexts: Sequence[Context], absent: Sequence[str]) -> dict[str, str]:
+    """Return, for each context, what is taken for true of objects whose files are not there."""
+    told = f"what is built and not there ({', '.join(absent)}) stores to no role and no field"
+    return dict.fromkeys((one.context for one in contexts), told)
 
 
 def _accounted(roles: Roles, wanted: Sequence[str]) -> frozenset[str]:

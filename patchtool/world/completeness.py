@@ -7,19 +7,20 @@ In: the runs of a tree.  Out: troubles, with their places; each makes a verdict 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import combinations, islice
 
 from patchtool.c import syntax
 from patchtool.c.index import is_static
 from patchtool.c.lower import Lowered, RoleStore, Trouble
 from patchtool.c.memory import Int, Loc, Value, is_shared
-from patchtool.c.scan import Definition, places, strip_comments
+from patchtool.c.scan import Definition, foreign, has_open_comment, places, strip_comments
 from patchtool.model import Place, Unknown
 from patchtool.proof import bits
 from patchtool.proof.bits import Cond, Under, Word
 from patchtool.proof.runs import Runs
 from patchtool.proof.solver import can_hold
+from patchtool.world.built import told_to_compiler
 from patchtool.world.constants import host_constant
 from patchtool.world.entries import Tree
 from patchtool.world.roles import missing_functions, undefined_set_ups
@@ -193,23 +194,33 @@ def _is_used(data: bytes, name: str) -> bool:
 
 _LISTED = re.compile(rb"^[ \t]*#(?:\\\n|.)*+|\b\w++\s*+\([\w\s,]*+\)\s*+[,;]?", re.M)
 """What stands in a file that lists names for a macro which its user defines."""
-_FLAGS = re.compile(
-    r"^[ \t]*+((?:ccflags|CFLAGS|CPPFLAGS|KBUILD_CFLAGS)\S*)[ \t]*[:+?]?=(.*)$", re.M
-)
-_HARMLESS_FLAG = re.compile(r"-I.*|-W.*|-iquote|\$\(\w+\)\S*|[\w./]+")
-"""Where headers are, and what is warned of."""
 
 
-def _told_to_compiler(tree: Tree) -> Iterator[Trouble]:
-    """Yield where the target's Makefile tells the compiler more than where headers are."""
-    for name in ("Makefile", "Kbuild"):
-        path = f"{tree.index.target.folder}/{name}"
-        data = tree.index.original(path).decode("utf-8", "replace")
-        for one in _FLAGS.finditer(data.replace("\\\n", "  ")):
-            for flag in one[2].partition("#")[0].split():
-                if _HARMLESS_FLAG.fullmatch(flag) is None:
-                    place = Place(path, data.count("\n", 0, one.start()) + 1)
-                    yield Trouble(place, f"the compiler is told {flag} here", False)
+def _text(tree: Tree) -> list[str]:
+    """Return the paths of the target's text."""
+    near = tree.index.target.built_from
+    return [path for path in tree.objects.files if path.startswith(near)]
+
+
+def broken_files(tree: Tree, paths: Iterable[str] | None = None) -> Iterator[Trouble]:
+    """Yield which of some files, or of all the text, are not C from end to end.
+
+    What such a file stores nobody could find.
+    """
+    for path in _text(tree) if paths is None else paths:
+        file = tree.index.file(path)
+        if file is None:
+            continue
+        odd = foreign(file.data)
+        last = file.data.count(b"\n") or 1
+        if odd is not None:
+            yield Trouble(Place(path, file.line(odd[0])), odd[1], False)
+        elif has_open_comment(tree.index.raw(path) or b""):
+            yield Trouble(Place(path, last), "the file ends in the middle of a comment", False)
+        elif not file.balanced:
+            yield Trouble(Place(path, last), "the file ends in the middle of something", False)
+        elif path.endswith(".c") and not file.data.strip():
+            yield Trouble(Place(path, 1), "there is nothing in this file", False)
 
 
 def missing_pieces(tree: Tree, runs: list[Lowered], starts: list[Definition]) -> list[Trouble]:
@@ -220,9 +231,8 @@ def missing_pieces(tree: Tree, runs: list[Lowered], starts: list[Definition]) ->
     anything in what a file takes in and is not there, or takes in within a function, and what
     the compiler is told beside the text.
     """
-    found: list[Trouble] = [*_told_to_compiler(tree)]
-    near = tree.index.target.built_from
-    for path in (path for path in tree.objects.files if path.startswith(near)):
+    found: list[Trouble] = [*told_to_compiler(tree)]
+    for path in _text(tree):
         for at, name in tree.index.taken_into_bodies(path):
             if _LISTED.sub(b"", strip_comments(tree.index.text(name) or b"")).strip():
                 line = (tree.index.raw(path) or b"").count(b"\n", 0, at) + 1
@@ -236,13 +246,7 @@ def missing_pieces(tree: Tree, runs: list[Lowered], starts: list[Definition]) ->
     files = {c.file for lowered in runs for c in lowered.consulted if c.kind == "function"}
     files |= {start.file for start in starts}
     files |= {definition.file for definition in tree.types.used.values()}
-    for path in sorted(files):
-        file = tree.index.file(path)
-        if file is not None and not file.balanced:
-            last = file.data.count(b"\n") or 1
-            found.append(
-                Trouble(Place(path, last), "the file ends in the middle of something", False)
-            )
+    found += broken_files(tree, sorted(files))
     for start in starts:
         if is_static(start) and not _is_used(tree.index.text(start.file) or b"", start.name):
             place = Place(start.file, start.line, 1, start.name)

@@ -19,11 +19,11 @@ from patchtool.c.scan import Definition, before, places
 from patchtool.c.syntax import Node
 from patchtool.model import Place
 from patchtool.proof.bits import Word
+from patchtool.world.built import modules
 from patchtool.world.conditions import holding
 from patchtool.world.constants import PARAMETER, is_fixed
 from patchtool.world.effects import object_stores
 from patchtool.world.entries import Assigned, Tree
-from patchtool.world.rivals import modules
 from patchtool.world.roles import callers
 
 _DEEPEST = 6

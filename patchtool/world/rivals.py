@@ -8,7 +8,6 @@ kernel: each vendor's code is a module of its own, and only one of them is ever 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from itertools import permutations
 
@@ -18,12 +17,11 @@ from patchtool.c.scan import Definition
 from patchtool.model import Place
 from patchtool.proof import bits
 from patchtool.proof.bits import Cond
+from patchtool.world.built import modules
 from patchtool.world.completeness import may_change
 from patchtool.world.entries import Tree, context_name
 from patchtool.world.roles import callers
 
-_MODULE = re.compile(rb"^([\w-]+?)-(?:y|objs|\$\(\w+\))\s*[+:]?=\s*((?:[^\n\\]|\\.)*)", re.M | re.S)
-_OBJECT = re.compile(rb"[\w/.-]+\.o\b")
 MAX_CALLERS = 6
 
 
@@ -143,26 +141,3 @@ def _vendors(tree: Tree, function: Definition, depth: int) -> frozenset[str]:
     above = callers(tree.index, function.name)
     found = [_vendors(tree, one, depth - 1) for one in above if one.key != function.key]
     return frozenset().union(*found) or frozenset((common,))
-
-
-def modules(tree: Tree) -> dict[str, str]:
-    """Return the module that each file is built into, as its Makefile says.
-
-    Where there is none, a folder is taken for a module, and so is a file beside them.
-    """
-    top = tree.index.target.folder
-    data = tree.index.source.read(f"{top}/Makefile")
-    found: dict[str, str] = {}
-    for match in _MODULE.finditer(data or b""):
-        name = match[1].decode()
-        for one in _OBJECT.findall(match[2]):
-            path = f"{top}/{one.decode()[:-2]}.c"
-            if name != "obj":
-                found[path] = name
-    if data is None:
-        home = tree.roles.here.rpartition("/")[0]
-        for path in tree.index.own_files:
-            folder, _, file = path.rpartition("/")
-            if path != tree.roles.here and (folder != home or home == top):
-                found[path] = file if folder == top else folder
-    return found

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A file that is not C from end to end may hide anything, wherever it lies in KVM's text."""
+
+import pytest
+from edited import check, fixture
+
+from patchtool.history.lens import Lens, Slicer
+from patchtool.target.kvm import KVM
+
+OTHER = "arch/x86/kvm/svm/svm.c"
+WHOLE = b"""#include "mmu.h"
+/* A file with nothing that matters. */
+#ifdef CONFIG_OTHER
+static int other(int n)
+{
+\treturn n;
+}
+#endif
+int svm_level(int n)
+{
+\treturn n + 1;
+}
+"""
+BROKEN = {
+    "brace": WHOLE + b"void f(void)\n{\n\tg();\n",
+    "too many braces": WHOLE + b"}\nint x;\n",
+    "declaration": WHOLE + b"static int g",
+    "parameters": WHOLE + b"static int g(int a,",
+    "condition": WHOLE + b"#if 1\nint x;\n",
+    "condition in front": b"#if 0\n" + WHOLE,
+    "too many conditions": WHOLE + b"#endif\nint x;\n",
+    "other branch": WHOLE + b"#else\nint x;\n",
+    "comment": WHOLE + b"/* int x;\nint y;\n",
+    "conflict": WHOLE + b"<<<<<<< HEAD\nint x;\n=======\nint y;\n>>>>>>> devil\n",
+    "conflict in front": b"<<<<<<< HEAD\nint x;\n=======\nint y;\n>>>>>>> devil\n" + WHOLE,
+    "conflict in a function": WHOLE.replace(b"{\n", b"{\n<<<<<<< HEAD\n", 1),
+    "quoted": b"> " + WHOLE.replace(b"\n", b"\n> "),
+    "patch": b"".join(b"+" + line for line in WHOLE.splitlines(keepends=True)),
+    "zeros": WHOLE[:60] + bytes(40) + WHOLE[60:],
+    "wide": WHOLE.decode().encode("utf-16"),
+    "pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n",
+    "empty": b"/* nothing */\n",
+}
+
+
+@pytest.fixture(scope="module")
+def tree():
+    """Return a tree with another file that has nothing to do with a set-up."""
+    files = {**fixture("role-regs-fixed"), OTHER: WHOLE}
+    assert check(files).verdict == "covered"
+    return files
+
+
+@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize("path", [OTHER, "arch/x86/kvm/svm/other.h", "virt/kvm/kvm_main.c"])
+def test_a_broken_file(tree, name, path):
+    """The verdict is unknown, with the file; only a header may be empty."""
+    report = check({**tree, path: BROKEN[name]})
+    broken = name != "empty" or path.endswith(".c")
+    assert report.verdict == ("unknown" if broken else "covered")
+    assert {one.place.file for one in report.unknowns} == ({path} if broken else set())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        WHOLE,
+        WHOLE + b"MODULE_LICENSE(\"GPL\");\nmodule_init(f)\n",
+        WHOLE + b"static const char end[] = \"/* no comment\";\n// nor /* here\n",
+        WHOLE.replace(b"\n", b"\r\n"),
+        WHOLE + b"\x0cint x;\n",
+        WHOLE + b"static const char *s = \"\xc3\xbc\";\n",
+        WHOLE + b"static int a[] = {\n#if 1\n\t1,\n#else\n\t2,\n#endif\n};\n",
+        WHOLE + b"static const char brace = '{';\n",
+    ],
+)  # fmt: skip
+def test_a_whole_file(tree, text):
+    """What only looks so is not held against a file."""
+    assert check({**tree, OTHER: text}).verdict == "covered"
+
+
+MAKEFILE = b"""# SPDX-License-Identifier: GPL-2.0
+KVM := ../../../virt/kvm
+kvm-y			+= $(KVM)/kvm_main.o mmu/mmu.o # and others.o
+kvm-amd-y		+= svm/svm.o svm/nested.o
+kvm-intel-y		+= vmx/nested.o
+kvm-amd-$(CONFIG_KVM_AMD_SEV) += \\
+	svm/sev.o
+obj-$(CONFIG_KVM)	+= kvm.o
+obj-$(CONFIG_KVM_AMD)	+= kvm-amd.o
+obj-$(CONFIG_KVM_INTEL)	+= kvm-intel.o
+"""
+
+
+def test_a_file_that_is_not_there(tree):
+    """What the Makefile lists and nobody has read is told with the proof."""
+
+    def told(**files):
+        report = check({**tree, "arch/x86/kvm/Makefile": MAKEFILE, **files})
+        assert report.verdict == "covered"
+        lines = {a for c in report.contexts for one in c.fields for a in one.assumptions}
+        return [line for line in lines if "not there" in line]
+
+    assert told() == ["what is built and not there (svm/sev.o) stores to no role and no field"]
+    assert not told(**{"arch/x86/kvm/svm/sev.c": b"int sev;\n"})
+    assert not told(**{"arch/x86/kvm/svm/sev.S": b""})
+
+
+@pytest.mark.parametrize("name", [name for name in BROKEN if name != "empty"])
+def test_a_history_sees_it(name):
+    """A change that breaks a file, or mends it, is not passed by, though it names nothing."""
+    slicer = Slicer(Lens(), KVM)
+    whole = slicer.slice(OTHER, b"")
+    assert slicer.slice(OTHER, BROKEN[name]).digest != whole.digest
