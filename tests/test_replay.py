@@ -511,6 +511,8 @@ def test_what_a_program_prints_is_understood(form):
         ("", "did not start the test; it said nothing"),
         ("[    0.5] Kernel panic - not syncing: no init\nmore", "Kernel panic - not syncing"),
         ("insmod: can't insert 'x': Unknown symbol\n-- refused kvm", "module kvm: Unknown symbol"),
+        (console(end="-- the test ends"), "did not end the test"),
+        (console(end="-- the test ends [ 1.0] BUG"), "did not end the test"),
         (console(end="[ 1.0] BUG: out of memory"), "did not end the test; its last words are: BUG"),
         (console("error: KVM_SET_SREGS: Invalid argument"), "gave up in the guest: KVM_SET_SREGS"),
     ],
@@ -519,6 +521,13 @@ def test_a_guest_that_fails(said, reason):
     """What went wrong is told with the last words of the guest."""
     with pytest.raises(InputError, match=reason):
         guest.understood(said)
+
+
+def test_a_kernel_that_talks_in_between():
+    """What a kernel says on a line of the test's own does not matter behind a number."""
+    said = console(end="-- the test ends 3[    9.1] reboot: Power down")
+    seen = guest.understood(said.replace("host 5", "host 5[    0.4] kvm: loaded"))
+    assert (seen.lines, seen.status, seen.levels) == ((), 3, 5)
 
 
 def test_a_processor_without_svm_is_no_failure():

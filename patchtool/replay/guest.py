@@ -105,13 +105,13 @@ def understood(console: str) -> Transcript:
         return Transcript((Line("all", "", lacks, "not applicable"),), 3, 4)
     if _BEGIN not in lines:
         raise InputError(f"the kernel did not start the test; {last_words(lines)}")
-    levels = next((line for line in lines if line.startswith(_LEVELS)), _LEVELS + " 4")
+    levels = next(filter(None, (_number(line, _LEVELS) for line in lines)), 4)
     said = lines[lines.index(_BEGIN) + 1 :]
-    ends = [i for i, line in enumerate(said) if line.startswith(_END)]
-    if not ends:
+    end = next((at for at, line in enumerate(said) if _number(line, _END) is not None), None)
+    if end is None:
         raise InputError(f"the kernel did not end the test; {last_words(said)}")
     found = []
-    for line in said[: ends[0]]:
+    for line in said[:end]:
         match = _LINE.fullmatch(line)
         if match is not None:
             found.append(
@@ -119,7 +119,13 @@ def understood(console: str) -> Transcript:
             )
         elif line.startswith("error: "):
             raise InputError(f"the test gave up in the guest: {line.removeprefix('error: ')}")
-    return Transcript(tuple(found), int(said[ends[0]].split()[-1]), int(levels.split()[-1]))
+    return Transcript(tuple(found), _number(said[end], _END) or 0, levels)
+
+
+def _number(line: str, mark: str) -> int | None:
+    """Return the number behind a mark, None where none is; the kernel may talk on behind it."""
+    found = re.match(rf"{re.escape(mark)} (\d{{1,3}})(?!\d)", line)
+    return None if found is None else int(found[1])
 
 
 def last_words(lines: Sequence[str]) -> str:
