@@ -95,6 +95,19 @@ def test_what_was_read_is_kept_until_it_is_forgotten(top, opened, monkeypatch):
     assert asked == 2 * ["commit", "tree", "tree", "tree"]
 
 
+@pytest.mark.parametrize(
+    "data",
+    [b"x", b"100644 a", b"100644 a\0", b"9 a\0" + bytes(20), b"\xff a\0" + bytes(20)],
+)
+def test_a_tree_that_git_did_not_write_is_told(top, opened, data):
+    """Git hands out what somebody put there as a tree, whatever it holds."""
+    words = ("hash-object", "-t", "tree", "-w", "--literally", "--stdin")
+    oid = git(top, *words, data=data)
+    with pytest.raises(InputError, match=f"git cannot read object {oid}; try `git fsck`"):
+        opened.tree(oid)
+    assert opened.blob("HEAD", "Makefile") == b""
+
+
 def test_an_oversized_blob_does_not_spoil_the_stream(opened):
     """After a blob beyond the limit, a wrong kind or a missing object, reading goes on."""
     oid = opened.entry("HEAD", "arch/x86/a.c").oid

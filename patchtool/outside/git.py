@@ -166,7 +166,11 @@ class Repository:
     def tree(self, oid: str) -> dict[str, Entry]:
         """Return the entries of one tree object by name, in git's order."""
         if oid not in self._trees:
-            self._trees[oid] = dict(_entries(self._object(oid, "tree"), len(oid) // 2))
+            data = self._object(oid, "tree")
+            try:
+                self._trees[oid] = dict(_entries(data, len(oid) // 2))
+            except ValueError as error:
+                raise self._damaged(oid) from error
         return self._trees[oid]
 
     def blob(self, rev: str, path: str, limit: int | None = None) -> bytes | None:
@@ -316,7 +320,7 @@ class Repository:
         if header[1:] == ["missing"] or (not header and self.is_partial):
             raise Missing(self._why_missing(oid))
         if len(header) != 3:
-            raise InputError(f"{self.path}: git cannot read object {oid}; try `git fsck`")
+            raise self._damaged(oid)
         size = int(header[2])
         if header[1] != kind or (limit is not None and size > limit):
             self.close()
@@ -349,6 +353,9 @@ class Repository:
         assert asking is not None
         assert answers is not None
         return asking, answers
+
+    def _damaged(self, oid: str) -> InputError:
+        return InputError(f"{self.path}: git cannot read object {oid}; try `git fsck`")
 
     def _why_missing(self, oid: str) -> str:
         if self.is_partial:
@@ -452,13 +459,18 @@ def _common_dir(git_dir: str) -> str:
 
 
 def _entries(data: bytes, width: int) -> Iterator[tuple[str, Entry]]:
-    """Yield the entries of a raw tree object: mode, space, name, NUL, binary id."""
+    """Yield the entries of a raw tree object: mode, space, name, NUL, binary id.
+
+    Raises ValueError for what git would not have written.
+    """
     at = 0
     while at < len(data):
         space = data.index(b" ", at)
         end = data.index(b"\0", space)
         oid = data[end + 1 : end + 1 + width].hex()
         mode = int(data[at:space], 8)
+        if len(oid) != 2 * width:
+            raise ValueError("the last id is short")
         yield os.fsdecode(data[space + 1 : end]), Entry(mode, oid)
         at = end + 1 + width
 
