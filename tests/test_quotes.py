@@ -10,6 +10,7 @@ import pytest
 from patchtool import cli
 from patchtool.model import Place
 from patchtool.outside import diff
+from patchtool.report import quotes
 from patchtool.report.quotes import Quote, drawn
 
 MAIN = "arch/x86/kvm/mmu/mmu.c"
@@ -58,6 +59,13 @@ def test_a_hostile_line_cannot_steer_a_terminal():
     shown = lines(Quote(Place("a.c", 1, at), at + 5, text))
     assert all(line.isprintable() for line in shown)
     assert under(shown) == "x = 1"
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, None), (1, "a"), (3, "c"), (4, None)])
+def test_the_line_of_a_place(number, text):
+    """It is any line that the file has, the first and the last one too."""
+    found = quotes.line(Place("a.c", number), {"a.c": b"a\nb\nc"}.get)
+    assert (None if found is None else found.text) == text
 
 
 def test_a_place_behind_the_end_of_its_line_is_drawn():

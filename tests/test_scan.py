@@ -9,7 +9,7 @@ from effort import growth
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patchtool.c.index import Index, calls
+from patchtool.c.index import Index, _rarely, calls
 from patchtool.c.scan import first_of_line, may_define, places, scan, strip_comments, unspliced
 from patchtool.target.kvm import KVM
 
@@ -201,3 +201,36 @@ def test_an_object_that_is_declared_with_its_type(text, declared):
     path = "arch/x86/kvm/a.c"
     found = Index(Files({path: text.encode()}), KVM).declaration("knob", path)
     assert found == (None if declared is None else (path, 1, declared))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"#define knob 1 + LEVEL\n", {b"knob", b"1", b"LEVEL"}),
+        (b"int a;\n# define knob \\\n\tLEVEL\nint b;\n", {b"knob", b"LEVEL"}),
+        (b"#define knob a\n#define knob b", {b"knob", b"a", b"b"}),
+        (b"#define other knob\n", None),
+    ],
+)
+def test_the_words_of_a_macro(text, words):
+    """They are those of all its definitions, wherever in a file one stands."""
+    path = "arch/x86/kvm/a.h"
+    found = Index(Files({path: text}), KVM).macro_words(b"knob", (path,))
+    assert found == (None if words is None else frozenset(words))
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "is_so"),
+    [
+        ("record", b"; struct __odd(a) knob {", True),
+        ("record", b";struct knob {", True),
+        ("record", b"struct other; knob {", False),
+        ("record", b"struct knob;", False),
+        ("object", b"int odd(knob) = 1;", False),
+        ("object", b"int (*knob) [2] = {", False),
+        ("object", b"int knob[2] = {", True),
+    ],
+)
+def test_a_definition_in_an_unusual_spelling(kind, text, is_so):
+    """What stands behind a name tells it, and for a record what stands in front."""
+    assert _rarely(kind, b"knob", text) is is_so
