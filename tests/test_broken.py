@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A file that is not C from end to end may hide anything, wherever it lies in KVM's text."""
+"""A file that is not C as everybody reads it may hide anything, wherever it lies in the text."""
 
 import pytest
 from edited import check, fixture
@@ -112,3 +112,24 @@ def test_a_history_sees_it(name):
     slicer = Slicer(Lens(), KVM)
     whole = slicer.slice(OTHER, b"")
     assert slicer.slice(OTHER, BROKEN[name]).digest != whole.digest
+
+
+def test_a_history_sees_such_a_macro():
+    """Nor is a macro passed by that replaces a word of C."""
+    slicer = Slicer(Lens(), KVM)
+    assert slicer.slice(OTHER, b"#define u64 u8\n").digest != slicer.slice(OTHER, b"").digest
+    assert slicer.slice(OTHER, b"#define OWN u8\n").digest == slicer.slice(OTHER, b"").digest
+
+
+@pytest.mark.parametrize(
+    "name", ["u64", "u32 ", "bool", "NULL", "true", "false", "else", "sizeof(x)", "const", "return"]
+)
+def test_a_word_of_c_that_is_a_macro(tree, name):
+    """What everybody takes for granted may mean another thing behind a macro."""
+    line = f"#define {name} 1\n".encode()
+    report = check({**tree, OTHER: line + WHOLE})
+    assert report.verdict == "unknown"
+    assert {(one.place.file, one.place.line) for one in report.unknowns} == {(OTHER, 1)}
+    assert (
+        check({**tree, OTHER: line.replace(b"define ", b"define x") + WHOLE}).verdict == "covered"
+    )

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar, cast
 
 from patchtool.c.index import Index, Readable, calls
-from patchtool.c.layout import Types
+from patchtool.c.layout import GRANTED, Types
 from patchtool.c.scan import (
     Definition,
     FileIndex,
@@ -432,6 +432,7 @@ class _View:
         if item.kind == "macro":
             seen = (
                 item.name in self._lens.macros
+                or item.name in GRANTED
                 or b"##" in item.raw
                 or _renames(item)
                 or not item.words.isdisjoint(self._members)

@@ -12,6 +12,7 @@ from itertools import combinations, islice
 
 from patchtool.c import syntax
 from patchtool.c.index import is_static
+from patchtool.c.layout import GRANTED
 from patchtool.c.lower import Lowered, RoleStore, Trouble
 from patchtool.c.memory import Int, Loc, Value, is_shared
 from patchtool.c.scan import Definition, foreign, has_open_comment, places, strip_comments
@@ -205,12 +206,17 @@ def _text(tree: Tree) -> list[str]:
 def broken_files(tree: Tree, paths: Iterable[str] | None = None) -> Iterator[Trouble]:
     """Yield which of some files, or of all the text, are not C from end to end.
 
-    What such a file stores nobody could find.
+    What such a file stores nobody could find; nor what a word of C is that a macro replaces.
     """
     for path in _text(tree) if paths is None else paths:
         file = tree.index.file(path)
         if file is None:
             continue
+        for name in sorted(file.defines.keys() & GRANTED):
+            place = Place(path, file.line(file.defines[name][0].start))
+            yield Trouble(
+                place, f"{name} is a macro here, and what it means is not looked up", False
+            )
         odd = foreign(file.data)
         last = file.data.count(b"\n") or 1
         if odd is not None:
