@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from patchtool.c.brackets import PARENTHESES, around, closing, opening
 from patchtool.c.index import Index, calls
 from patchtool.c.lower.calls import DISPATCHERS, is_builtin, is_check
 from patchtool.c.scan import WORDS, Definition, before, first_of_line, places, strip_comments
@@ -202,12 +203,8 @@ class Closure:
         if found[1] == b"]":
             yield "", unit, "an element is called"
             return
-        depth, start = 0, found.start()
-        while start >= 0:
-            depth += {41: 1, 40: -1}.get(body[start], 0)
-            if depth == 0:
-                break
-            start -= 1
+        opened = opening(body, found.start(), PARENTHESES)
+        start = -1 if opened is None else opened
         inside = body[start + 1 : found.start()].strip()
         leading = _CALLED.search(before(body, start))
         lead = leading[1] if leading is not None else b""
@@ -355,15 +352,12 @@ class Closure:
     def _is_valued(self, body: bytes, at: int, here: str) -> bool:
         """Tell whether what stands at a place is given to functions by its value, if to any."""
         start = max(body.rfind(mark, 0, at) for mark in (b";", b"{", b"}"))
-        depth = 0
-        for position in range(at - 1, start, -1):
-            mark = body[position : position + 1]
-            depth += {b")": 1, b"(": -1}.get(mark, 0)
-            if depth < 0:
-                depth = 0
-                called = _CALLED.search(body, max(0, position - 80), position)
-                if called is not None and not self._takes_values(called[1].decode(), here):
-                    return False
+        opened = around(body, at, PARENTHESES, start + 1)
+        while opened >= 0:
+            called = _CALLED.search(body, max(0, opened - 80), opened)
+            if called is not None and not self._takes_values(called[1].decode(), here):
+                return False
+            opened = around(body, opened, PARENTHESES, start + 1)
         return True
 
     def _takes_values(self, name: str, here: str) -> bool:
@@ -380,12 +374,7 @@ def _behind(body: bytes, at: int) -> int:
     rest = len(body) - len(body[at:].lstrip())
     if body[rest : rest + 1] != b"(":
         return at
-    depth = 0
-    for position in range(rest, len(body)):
-        depth += {40: 1, 41: -1}.get(body[position], 0)
-        if depth == 0:
-            return position + 1
-    return len(body)
+    return closing(body, rest, PARENTHESES) or len(body)
 
 
 def _is_given(lead: bytes) -> bool:

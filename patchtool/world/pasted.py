@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from functools import cached_property
 
+from patchtool.c.brackets import PARENTHESES, around, closing
 from patchtool.c.index import Index, expand, split_arguments
 from patchtool.c.scan import Definition, callee_before, first_of_line, places, strip_comments
 from patchtool.model import Place
@@ -159,7 +160,7 @@ class Pasting:
             name = callee[1].decode()
             if self._index.functions(name, path) and not self._index.macros(name, path):
                 break
-            end = _closing(data, start)
+            end = closing(data, start, PARENTHESES, _LONGEST_USE)
             if end is None:
                 break
             found = start, end
@@ -263,28 +264,10 @@ def _parameters(data: bytes, at: int) -> list[bytes]:
 
 def opening(data: bytes, at: int) -> int | None:
     """Return where the parenthesis opens in which a place of a statement lies."""
-    depth = 0
-    for position in range(at - 1, max(-1, at - _LONGEST_USE), -1):
-        mark = data[position]
-        if mark in b")":
-            depth += 1
-        elif mark in b"(":
-            if depth == 0:
-                return position
-            depth -= 1
-        elif mark in b";{}":
-            break
-    return None
-
-
-def _closing(data: bytes, at: int) -> int | None:
-    """Return where the parenthesis that opens at a place is closed, and what follows begins."""
-    depth = 0
-    for position in range(at, min(len(data), at + _LONGEST_USE)):
-        depth += (data[position] == 40) - (data[position] == 41)
-        if depth == 0:
-            return position + 1
-    return None
+    least = max(0, at - _LONGEST_USE + 1)
+    begin = max(data.rfind(mark, least, at) for mark in (b";", b"{", b"}")) + 1
+    found = around(data, at, PARENTHESES, max(least, begin))
+    return found if found >= 0 else None
 
 
 def _splits(name: bytes, known: Set[bytes]) -> Iterator[tuple[bytes, ...]]:
@@ -341,11 +324,8 @@ def _use(text: str, macro: Definition) -> str | None:
     if macro.parameters is None:
         return text[:end]
     end += len(text[end:]) - len(text[end:].lstrip())
-    depth = 0
-    for position in range(end, len(text)):
-        depth += (text[position] == "(") - (text[position] == ")")
-        if depth == 0:
-            return (
-                strip_comments(text[: position + 1].encode()).decode() if position > end else None
-            )
-    return None
+    if text[end : end + 1] != "(":
+        return None
+    # One byte for each letter, so that places in it are those in the text.
+    behind = closing(text.encode("ascii", "replace"), end, PARENTHESES)
+    return None if behind is None else strip_comments(text[:behind].encode()).decode()
