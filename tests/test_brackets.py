@@ -11,6 +11,7 @@ from patchtool.c.brackets import (
     ANY,
     BRACES,
     PARENTHESES,
+    UNQUOTED,
     argument_at,
     around,
     closing,
@@ -103,6 +104,15 @@ def test_arguments(text, arguments):
 def test_commas_of_a_part():
     """A part of a text is a list of its own."""
     assert list(commas(b"f(a, g(b, c), d)", 2, 15)) == [3, 12]
+
+
+def test_strings_may_be_passed_over():
+    """What a string holds counts, or it does not, as is asked."""
+    text = b'f(")", "a\\"(,", b), c'
+    assert closing(text, 1, PARENTHESES) == 4
+    assert closing(text, 1, UNQUOTED) == text.index(b", c")
+    assert list(commas(text, 2, 18, UNQUOTED)) == [5, 14]
+    assert list(commas(b'a, ",", (b, c)', kinds=UNQUOTED)) == [1, 6]
 
 
 def test_the_argument_at_a_place():

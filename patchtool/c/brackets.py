@@ -37,8 +37,12 @@ NEAR = 80
 
 ANY, PARENTHESES, BRACES = b"()[]{}", b"()", b"{}"
 """Which brackets count; those of other kinds are bytes like all others."""
+UNQUOTED = b'()"'
+"""Parentheses, those in strings aside."""
+_STRING = rb'"(?:\\.|[^"\\])*"'
 _MARKS = {kinds: re.compile(b"[%s]" % re.escape(kinds)) for kinds in (ANY, PARENTHESES, BRACES)}
-_COMMA = re.compile(rb"[(),]")
+_MARKS[UNQUOTED] = re.compile(rb"[()]|" + _STRING)
+_COMMAS = {PARENTHESES: re.compile(rb"[(),]"), UNQUOTED: re.compile(rb"[(),]|" + _STRING)}
 _OF_LIST = re.compile(rb"[()\[\]{};,?]")
 _OPENERS = frozenset((b"(", b"[", b"{"))
 _CLOSERS = frozenset((b")", b"]", b"}"))
@@ -104,9 +108,12 @@ def closing(text: bytes, at: int, kinds: bytes = ANY, most: int | None = None) -
     """
     depth = 0
     for mark in _MARKS[kinds].finditer(text, at, len(text) if most is None else at + most):
-        depth += 1 if mark[0] in _OPENERS else -1
-        if depth == 0:
-            return mark.end()
+        if mark[0] in _OPENERS:
+            depth += 1
+        elif mark[0] in _CLOSERS:
+            depth -= 1
+            if depth == 0:
+                return mark.end()
     return None
 
 
@@ -136,14 +143,19 @@ def around(text: bytes, at: int, kinds: bytes = ANY, start: int = 0) -> int:
     return -1
 
 
-def commas(text: bytes, start: int = 0, end: int | None = None) -> Iterator[int]:
-    """Yield where the commas of a list are, those within parentheses aside."""
+def commas(
+    text: bytes, start: int = 0, end: int | None = None, kinds: bytes = PARENTHESES
+) -> Iterator[int]:
+    """Yield where the commas of a list are, those within parentheses, of whatever KINDS, aside."""
     depth = 0
-    for mark in _COMMA.finditer(text, start, len(text) if end is None else end):
-        if mark[0] != b",":
-            depth += 1 if mark[0] == b"(" else -1
-        elif depth == 0:
-            yield mark.start()
+    for mark in _COMMAS[kinds].finditer(text, start, len(text) if end is None else end):
+        if mark[0] == b",":
+            if depth == 0:
+                yield mark.start()
+        elif mark[0] in _OPENERS:
+            depth += 1
+        elif mark[0] in _CLOSERS:
+            depth -= 1
 
 
 def end_of(text: bytes, at: int) -> int | None:

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 from patchtool.c import brackets, syntax
+from patchtool.c.brackets import UNQUOTED
 from patchtool.c.index import Index, expand, plain
 from patchtool.c.layout import (
     ArrayType,
@@ -44,9 +45,7 @@ MAX_STEPS = 24
 
 _DEFINE = re.compile(rb"[ \t]*#[ \t]*define[ \t]+(\w+)")
 _EVENT = re.compile(rb"^(?:TRACE_EVENT\w*|DECLARE_EVENT_CLASS)\s*\(", re.MULTILINE)
-_PARENTHESIS = re.compile(rb'[()]|"(?:\\.|[^"\\])*"')
 _DIRECTIVE = re.compile(rb"^[ \t]*#.*$", re.M)
-_LIST_MARK = re.compile(rb'[(),]|"(?:\\.|[^"\\])*"')
 _LINE_OF_BLANKS = re.compile(rb"\s*else\b")
 _WRAPPINGS = (
     (b"void f(void) { (", b"); }"),
@@ -497,11 +496,12 @@ class _Site:
         """
         data, at = self._file.data, self._at
         heads = list(_EVENT.finditer(data, 0, at))
-        close = _closing(data, heads[-1].end() - 1) if heads else 0
-        if close <= at or self._has_own("TP_PROTO"):
+        close = brackets.closing(data, heads[-1].end() - 1, UNQUOTED) if heads else None
+        if close is None or close <= at or self._has_own("TP_PROTO"):
             return False
         begin = data.find(b"TP_PROTO(", heads[-1].end(), close)
-        listed = data[begin : _closing(data, begin + len(b"TP_PROTO"))] if begin >= 0 else b""
+        end = brackets.closing(data, begin + len(b"TP_PROTO"), UNQUOTED) if begin >= 0 else None
+        listed = data[begin:end] if end is not None else b""
         return any(
             re.search(rb"\b" + self._word.encode() + rb"\s*(?:\[[^\]]*\]\s*)?\Z", one) is not None
             for one in listed.rpartition(b")")[0].split(b",")
@@ -957,29 +957,16 @@ class _Site:
         return text(field) if field is not None and operator and operator.type == "." else ""
 
 
-def _closing(data: bytes, opening: int) -> int:
-    """Return where the parenthesis that opens at a place is closed; 0 where it is not."""
-    depth = 0
-    for found in _PARENTHESIS.finditer(data, opening):
-        depth += {b"(": 1, b")": -1}.get(found.group(), 0)
-        if depth == 0:
-            return found.end()
-    return 0
-
-
 def _blanks(found: re.Match[bytes]) -> bytes:
     return b" " * len(found[0])
 
 
 def _element(data: bytes, start: int, at: int, end: int) -> tuple[int, int]:
     """Return the part of a list around a place, from comma to comma."""
-    depth = 0
-    for found in _LIST_MARK.finditer(data, start, end):
-        if found.group() == b"," and depth == 0:
-            if found.start() >= at:
-                return start, found.start()
-            start = found.end()
-        depth += {b"(": 1, b")": -1}.get(found.group(), 0)
+    for comma in brackets.commas(data, start, end, UNQUOTED):
+        if comma >= at:
+            return start, comma
+        start = comma + 1
     return start, end
 
 
