@@ -215,12 +215,12 @@ print(json.dumps([bool(mine), bool(other), sorted(mine + other) == list(range(20
 def test_what_an_ended_copy_took_is_done_here():
     """Who takes a piece and is ended before its end has done nothing."""
     code = """
-from patchtool.rules.stale_mmu_role import _Above, _done
+from patchtool.rules.stale_mmu_role import _Beside, _done
 def piece():
     if os.getpid() != begun:
         os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(0.05)
-    return _Above(("here",))
+    return _Beside(("here",))
 class Index:
     notes = take = lambda *_: None
 print(json.dumps(_done([piece] * 8, Index(), aside)))
