@@ -629,6 +629,9 @@ def test_a_request_that_makes_no_sense(run):
     for arguments in ([], ["-", "--staged"], ["--range", "A"], ["no-such.patch"], ["-", "-"]):
         status, out, err = run(*arguments, "--tree", FIXED)
         assert (status, out, err.count("\n")) == (2, "", 1)
+    _, _, err = run("--tree", FIXED)
+    ways = ("patches", "--range A..B", "--staged", "--push REMOTE", "--suppressions", "--help")
+    assert all(one in err for one in ways)
 
 
 @pytest.mark.parametrize("words", [["-"], ["--push", "origin"]])

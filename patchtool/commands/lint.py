@@ -91,7 +91,10 @@ def run(arguments: argparse.Namespace) -> int:
     of_commits = arguments.range is not None or arguments.push is not None
     given = [bool(arguments.patches), arguments.range is not None, arguments.push is not None]
     if sum(given) + arguments.staged + arguments.suppressions != 1:
-        raise UsageError("lint takes patches, --range A..B or --staged, and one of them at a time")
+        raise UsageError(
+            "lint takes patches, --range A..B, --staged, --push REMOTE or --suppressions, and one "
+            "of them at a time; see 'patchtool lint --help'"
+        )
     if arguments.suppressions:
         return _suppressions(arguments)
     if arguments.rev is not None and not arguments.patches:
