@@ -603,9 +603,9 @@ class Terms:
             owner = self._owner(word)
             by = self._invalidations.after(member_of(word), owner) if owner is not None else None
             if isinstance(word.about, Fact) and word.about.kind == "guest":
-                by = self._told_all.after_all(self._registers.told)
+                by = self._told_all.after_all(self._registers.told, word.about.other)
             elif by is None and member_of(word) in self._registers.computed:
-                by = self._told_all.after_all((member_of(word),))
+                by = self._told_all.after_all((member_of(word),), owner=owner)
             if by is not None:
                 found[unit] = Invalidated(by, tuple(map(word.bit, range(self._width(word, 64)))))
         return found

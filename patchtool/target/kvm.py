@@ -16,6 +16,7 @@ from patchtool.target.record import (
     Phase,
     Query,
     Registers,
+    Tables,
     Target,
     Use,
 )
@@ -146,6 +147,24 @@ REGISTERS = Registers(
     ),
     numbers=r"cpuid_query_max\w*phyaddr",
     told=("cpuid_entries", "cpu_caps"),
+    tables=Tables(
+        record="kvm_cpuid_entry2",
+        finders=r"\w*find_cpuid_entry\w*|cpuid_entry2_find",
+        feature=r"X86_FEATURE_\w+",
+        # enum cpuid_leafs.
+        words={
+            0: (0x1, "edx"),
+            1: (0x80000001, "edx"),
+            4: (0x1, "ecx"),
+            6: (0x80000001, "ecx"),
+            9: (0x7, "ebx"),
+            16: (0x7, "ecx"),
+            18: (0x7, "edx"),
+        },
+        named=r"\b\w*(?:LEAF|CPUID)_?[A-Z]\w*",
+        host=r"kvm_cpu_cap_\w+|setup_\w+|cpuid_feature\w*|__feature_\w+|F|SF|VENDOR_F",
+        parameter="x86_feature",
+    ),
     computed=frozenset({"reserved_gpa_bits"}),
     births=r"kvm_arch_vcpu_(?:create|init|setup)|(?:kvm|vmx|svm)_(?:create_vcpu|vcpu_create)",
     fixed=frozenset({"boot_cpu_data", "kvm_host", "kvm_x86_ops"}),

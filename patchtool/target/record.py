@@ -71,6 +71,28 @@ class Query(NamedTuple):
     named: Named
 
 
+class Tables(NamedTuple):
+    """How user space tells a guest of its CPU: records that are looked up, bits of registers.
+
+    An element has the tag ``record``, and functions whose names match ``finders`` yield one.
+    A feature is asked for by a macro that matches ``feature``, of which the value is a word of
+    32 bits and a bit; ``words`` gives the leaf and the member that each word is.  Leaves that
+    have a name match ``named``, and what matches ``host`` changes what the host has.  Functions
+    that are told which feature to change have a parameter that is called ``parameter``.
+    """
+
+    record: str = ""
+    finders: str = "(?!)"
+    feature: str = "(?!)"
+    words: Mapping[int, tuple[int, str]] = {}
+    named: str = "(?!)"
+    host: str = "(?!)"
+    parameter: str = ""
+
+
+NO_TABLES = Tables()
+
+
 class Registers(NamedTuple):
     """Registers of the hardware, and what is true of their bits.
 
@@ -105,6 +127,7 @@ class Registers(NamedTuple):
     host_queries: str = "(?!)"
     numbers: str = "(?!)"
     told: tuple[str, ...] = ()
+    tables: Tables = NO_TABLES
     computed: frozenset[str] = frozenset()
     births: str = "(?!)"
     fixed: frozenset[str] = frozenset()

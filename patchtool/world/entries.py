@@ -50,6 +50,8 @@ class Tree:
         self.constants: dict[str, str | None] = {}
         """Why what all share is alike at all times, by the names of words."""
         self.assigned: dict[str, tuple[Assigned, ...]] = {}
+        self.told: dict[tuple[str, ...], list[tuple[Definition, list[int]]]] = {}
+        """Who changes what a guest is told, by what is asked and by the members it is kept in."""
         self.following: dict[tuple[Cond, Cond], bool] = {}
         """Whether the second of two conditions is known to follow from the first."""
 

@@ -13,12 +13,22 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
+from patchtool.c import brackets
 from patchtool.c.index import Index
-from patchtool.c.scan import Definition
+from patchtool.c.layout import ArrayType, RecordType, literal
+from patchtool.c.scan import Definition, places
 from patchtool.c.syntax import Node
 from patchtool.world.invalidation import MAX_CALLS, Invalidations, is_certain
+from patchtool.world.mentions import Mentions
 
 _LABEL = re.compile(rb"\n\w+:[ \t]*\n")
+
+
+_WORD_OF = re.compile(r"\(?\s*(\d+)\s*\*\s*32\s*\+\s*\d+\s*\)?")
+_STORE = rb"\s*(?:(?:[-+|&^]|<<|>>)?=(?!=)|\+\+|--)"
+_ELEMENT = re.compile(rb"\[[^\];]*\]" + _STORE)
+_READING = (b"copy_to_user", 1)
+_NUMBER = re.compile(rb"\b(?:0[xX][0-9a-fA-F]+|\d+)\b")
 
 
 def tellers(index: Index, members: Iterable[str]) -> Iterator[tuple[Definition, list[int]]]:
@@ -39,19 +49,142 @@ def tellers(index: Index, members: Iterable[str]) -> Iterator[tuple[Definition, 
                 yield writer, stores
 
 
+def _changing(index: Index, asked: str) -> Iterator[tuple[Definition, list[int]]]:
+    """Yield the functions that change one feature that a guest is told of, by its name or place.
+
+    ASKED is what it was asked with.
+    """
+    registers = index.target.registers
+    tables = registers.tables
+    harmless = re.compile(f"{registers.guest_queries}|{registers.host_queries}|{tables.host}")
+    for feature in re.findall(tables.feature, asked):
+        word = feature.encode()
+        for _, user in index.users(feature):
+            found: list[int] = []
+            for at in places(user.text, word):
+                opened, _ = brackets.argument_at(user.text, at)
+                callee = brackets.callee(user.text, opened) if opened >= 0 else None
+                name = (callee or b"").decode()
+                if callee is not None and harmless.fullmatch(name) is None:
+                    found.append(brackets.end_of(user.text, opened) or at)
+            if found and not re.fullmatch(registers.births, user.name):
+                yield user, found
+        asking = [index.target.header, *index.own_with(word)]
+        values = next((one for here in asking if (one := index.macros(feature, here))), ())
+        spelt = _WORD_OF.match(values[0].text.decode().strip()) if values else None
+        if spelt is not None and int(spelt[1]) in tables.words:
+            yield from _storing(index, *tables.words[int(spelt[1])])
+
+
+def _storing(index: Index, leaf: int, register: str) -> Iterator[tuple[Definition, list[int]]]:
+    """Yield the functions that may store to a register of a leaf that a guest is told of."""
+    tables, told = index.target.registers.tables, index.target.registers.told
+    tag, member, handle = (one.encode() for one in (tables.record, register, index.target.handle))
+    pointer = re.compile(rb"struct\s+%s\s*\*\s*(?:const\s+)?(\w+)" % tag)
+    finder = re.compile(rb"\b(?:%s)\(([^;{}]*)" % tables.finders.encode())
+    whole = re.compile(
+        rb"(?:->|\.)(?:%s)\s*\[[^;]*\]\s*\.\s*%s%s" % ("|".join(told).encode(), member, _STORE)
+    )
+    for _, user in index.users(register):
+        head, _, body = user.text.partition(b"{")
+        if handle not in user.text:
+            continue
+        at = len(head) + 1
+        found = [at + one.end() for one in whole.finditer(body)]
+        names = set(pointer.findall(user.text))
+        yielded = finder.search(body) is not None or any(one.encode() in body for one in told)
+        for name in sorted(names if yielded else ()):
+            used = rb"\b%s\s*->\s*%s%s|&\s*%s\s*->\s*%s\b" % (name, member, _STORE, name, member)
+            found += [at + one.end() for one in re.finditer(used, body)]
+        given = frozenset[int]().union(*map(_numbers, finder.findall(body)))
+        is_other = bool(given) and leaf not in given
+        is_named = re.search(tables.named.encode(), body) is not None
+        if found and not is_other and not (is_named and leaf not in _numbers(body)):
+            yield user, found
+
+
+def _numbers(body: bytes) -> frozenset[int]:
+    """Return the numbers that stand in a text."""
+    found = (literal(one.decode()) for one in _NUMBER.findall(body))
+    return frozenset(one for one in found if one is not None)
+
+
+def _is_filled(body: bytes, at: int, name: bytes, is_array: bool) -> bool:
+    """Tell whether an element of a member is stored to, or the address of an array is used."""
+    end = at + len(name)
+    if body[end : end + 1] == b"[":
+        return _ELEMENT.match(body, end) is not None
+    opened, number = brackets.argument_at(body, at)
+    callee = brackets.callee(body, opened) if opened >= 0 else None
+    return is_array and callee not in (b"sizeof", b"ARRAY_SIZE") and (callee, number) != _READING
+
+
 class Told(Invalidations):
     """The stores that invalidate the roles of one context behind changes of what is told."""
 
-    def after_all(self, members: Iterable[str]) -> str | None:
+    def after_all(
+        self, members: Iterable[str], asked: str = "", owner: str | None = None
+    ) -> str | None:
         """Return the function that invalidates the role after every store to some members.
 
-        A member that no function stores to is none of this tree.
+        A member that no function stores to is none of this tree.  ASKED is what a guest is
+        asked with, and OWNER the record of the members, where something else than to store to
+        one by its name may change it.
         """
-        names = [
-            self._somewhere_behind(writer, stores, 0)
-            for writer, stores in tellers(self._tree.index, members)
-        ]
+        members = list(members)
+        found = [*tellers(self._tree.index, members)]
+        if owner is not None and not self._are_all(members, owner, found):
+            return None
+        if asked:
+            key = asked, *members
+            if key not in self._tree.told:
+                changing = _changing(self._tree.index, asked)
+                self._tree.told[key] = [*changing, *self._filling(members)]
+            found += self._tree.told[key]
+        names = [self._somewhere_behind(writer, stores, 0) for writer, stores in found]
         return names[0] if names and None not in names else None
+
+    def _filling(self, members: list[str]) -> Iterator[tuple[Definition, list[int]]]:
+        """Yield the functions that store to elements of a member, or use the address of an array.
+
+        One that is told which feature to change is looked at by its callers.
+        """
+        index = self._tree.index
+        host = self._tree.types.record(f"struct {index.target.host}", index.target.header)
+        known = host.by_name if isinstance(host, RecordType) else {}
+        parameter = index.target.registers.tables.parameter.encode()
+        for member in members:
+            name = member.encode()
+            is_array = member in known and isinstance(known[member][1], ArrayType)
+            for _, user in index.users(member):
+                head, _, body = user.text.partition(b"{")
+                found = [
+                    len(head) + 1 + at
+                    for at in places(body, name)
+                    if body[at - 1 : at] in (b">", b".") and _is_filled(body, at, name, is_array)
+                ]
+                is_born = re.fullmatch(index.target.registers.births, user.name) is not None
+                if found and not is_born and not (parameter and parameter in head):
+                    yield user, found
+
+    def _are_all(
+        self, members: list[str], owner: str, found: list[tuple[Definition, list[int]]]
+    ) -> bool:
+        """Tell whether nothing but some functions may store to some members."""
+        known = {writer.key for writer, _ in found}
+        births = self._tree.index.target.registers.births
+        owners = dict.fromkeys(members, frozenset((owner,)))
+        mentions = Mentions(self._tree.index, self._tree.types, owners)
+        return all(
+            one.kind in ("read", "declaration", "variable")
+            or (
+                one.kind == "store"
+                and one.function is not None
+                and (one.function.key in known or re.fullmatch(births, one.function.name))
+            )
+            for member in members
+            for one in mentions.of(member)
+        )
 
     @cached_property
     def _handle(self) -> re.Pattern[str]:
