@@ -102,6 +102,14 @@ NOTES = {
         (OTHER, "", "#include <linux/kvm_host.h>\nvoid set_cr4(struct kvm_vcpu *vcpu, ulong cr4)\n"
          "{\n\tvcpu->arch.cr4 = cr4;\n\tkvm_mmu_reset_context(vcpu);\n"
          "\tvcpu->note = cr4 | 1;\n}\n")),
+    "by its address": (
+        f"if (vcpu->note == {KEY})\n\t\treturn;\n\tput(&vcpu->note, {KEY});\n",
+        "void put(u64 *where, u64 key);\n\n", OUT,
+        (OTHER, "", "#include <linux/kvm_host.h>\nvoid put(u64 *where, u64 key)\n{\n"
+         "\t*where = key;\n}\n")),
+    "by a macro of its own": (
+        f"if (vcpu->note == {KEY})\n\t\treturn;\n\tSET_NOTE(vcpu->note, {KEY});\n",
+        "#define SET_NOTE(x, key) ((x) = (key))\n\n", OUT),
     "a flag outside": (
         "if (vcpu->done)\n\t\treturn;\n\tvcpu->done = true;\n", "",
         (OUTER, "\tstruct kvm_vcpu_arch arch;", "\tstruct kvm_vcpu_arch arch;\n\tbool done;")),
@@ -115,6 +123,11 @@ NOTES = {
          + HELPER.format("vcpu->note").replace("static ", ""))),
 }  # fmt: skip
 STATE = {
+    "of use where it is shared": (
+        LEAVE.format("vcpu->note"), "", OUT,
+        ("virt/kvm/kvm_main.c", "", "#include <linux/kvm_host.h>\n"
+         "u64 devil(struct kvm_vcpu *vcpu)\n{\n\treturn vcpu->note + 1;\n}\n\n"
+         "u64 (*const reader)(struct kvm_vcpu *vcpu) = devil;\n")),
     "used elsewhere": (
         LEAVE.format("vcpu->note"), "", OUT, of("return vcpu->note + 1;")),
     "of its own": (f"u64 note = {KEY};\n\n\tif (note == {KEY})\n\t\tnote = 0;\n", ""),

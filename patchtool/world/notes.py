@@ -30,16 +30,19 @@ _GIVEN = re.compile(
 )
 """What is stored to, and the value."""
 _HANDED = re.compile(
-    rb"\b(?:WRITE_ONCE|smp_store_mb|(?:__|raw_)?this_cpu_write|swap|(?:try_)?(?:cmp)?xchg(?:_\w+)?"
-    rb"|atomic(?:64|_long)?_set|memcpy|memmove|smp_store_release)"
-    rb"\(\s*&?[\s\w>.\[\]()-]*?(->|\.|\b)([A-Za-z_]\w*)\s*(?:\[[^\];]*\]\s*)*,"
+    rb"\b(?:[A-Z_]*[A-Z]\w*|smp_store_mb|(?:__|raw_)?this_cpu_write|swap|\w*get_user)"
+    rb"\(\s*[\s\w>.\[\]()-]*?(->|\.|\b)([A-Za-z_]\w*)\s*(?:\[[^\];]*\]\s*)*,"
 )
-"""What the kernel's ways to store something are given in front of the value."""
+"""What macros are given by its name, in front of something else: those may store to it."""
+_ADDRESSED = re.compile(
+    rb"(?<!&)&\(?(?!&)[A-Za-z_][\w>.\[\]()-]*?(?:->|\.)(\w++)(?!\s*+(?:->|\.|\())"
+)
+"""A member of which the address is taken."""
 _ADDRESS = re.compile(rb"[(,]\s*&([A-Za-z_]\w*+)\b(?!\s*(?:->|\.|\())")
 """What a call is given the address of, which is no member."""
 _STATIC = re.compile(rb"[;{}]\s*static\b[^;{}()=]*?\b(\w+)\s*(?:\[[^\];]*\]\s*)*[=;]")
 """What stays from one call of a function to the next, and belongs to it alone."""
-_STORING = (b"_ONCE(", b"store", b"cpu_write(", b"swap(", b"xchg", b"_set(", b"mem")
+_MACRO = re.compile(rb"[A-Z]\(|store_mb\(|cpu_write\(|swap\(|get_user\(")
 _CONSTANT = re.compile(rb"[\s~|()-]*+(?:(?:[A-Z][A-Z0-9_]*|\d\w*|true|false)\b[\s~|()]*)+")
 _LOOKED_AT = re.compile(rb"\b([A-Za-z_]\w*)\b(?!\s*(?:\[[^\];]*\]\s*)*=(?!=)|\s*\()")
 _MEMBERS = re.compile(rb"(?:->|\.)\s*+([A-Za-z_]\w*+)(?!\s*+(?:\[[^\];]*\]\s*+)*=(?!=)|\s*\()")
@@ -234,8 +237,9 @@ class Notes:
             bare: dict[bytes, bool] = {}
             found: dict[bytes, list[bytes]] = {}
             stores = [(lead, name, value) for lead, name, value, _ in _GIVEN.findall(body)]
-            if any(one in body for one in _STORING):
+            if _MACRO.search(body) is not None:
                 stores += [(lead, name, b"") for lead, name in _HANDED.findall(body)]
+            stores += [(b".", name, b"") for name in _ADDRESSED.findall(body)]
             stores += [(b"", name, b"") for name in _ADDRESS.findall(body)]
             for lead, name, value in stores:
                 if not lead and name not in bare:
@@ -306,7 +310,9 @@ class Notes:
     def _read_elsewhere(self, name: str) -> Iterator[Definition]:
         """Yield the functions off the way that do more with what has a name."""
         word, seen = name.encode(), set[tuple[str, str]]()
-        for path in self._tree.index.own_with(word):
+        for path in (*self._tree.index.own_with(word), *self._shared):
+            if word not in self._tree.index.words_in(path):
+                continue
             file = self._tree.index.file(path)
             for at in places(file.data, word) if file is not None else ():
                 inside = file.function_at(at) if file is not None else None
@@ -317,6 +323,12 @@ class Notes:
                 for user in file.functions.get(inside, ()):
                     if not self._is_run(user) and not self._is_kept_or_printed(user, name):
                         yield user
+
+    @cached_property
+    def _shared(self) -> tuple[str, ...]:
+        """The files that are built into the target and lie elsewhere."""
+        near = tuple(f"{folder}/" for folder in self._tree.index.target.generic)
+        return tuple(path for path in self._tree.objects.files if path.startswith(near))
 
     @cached_property
     def _named(self) -> frozenset[tuple[str, str]]:
