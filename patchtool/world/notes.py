@@ -192,10 +192,20 @@ class Notes:
                 name in flags - self._on_the_way.keys()
                 or not all(self._is_constant(*value) for value in self._on_the_way[name])
             )
+            and (name in flags or not self._is_read_there(name))
         }
         if not own or function.kind != "function":
             return frozenset(own)
         return frozenset(own - _local(self._tree.index.node(function)))
+
+    def _is_read_there(self, name: str) -> bool:
+        """Tell whether a run of a set-up goes through a function that speaks of something."""
+        word = name.encode()
+        for file in self._tree.index.files_with(word):
+            for inside in {file.function_at(at) for at in places(file.data, word)}:
+                if any(map(self._is_run, file.functions.get(inside or "", ()))):
+                    return True
+        return False
 
     def _is_told(self, function: Definition, name: str) -> bool:
         """Tell whether it is user space that a member is shared with."""
