@@ -78,6 +78,7 @@ class Notes:
         self._in_vain: dict[str, bool] = {}
         self._alive: dict[_Key, bool] = {}
         self._printing: dict[str, bool] = {}
+        self._changed: dict[_Key, Mapping[str, list[bytes]]] = {}
         self._called: dict[_Key, list[Definition]] = {}
         self._answering: dict[str, bool] = {}
         self._files_of: dict[str, list[str]] = {}
@@ -228,11 +229,12 @@ class Notes:
 
     def _changing(self, function: Definition) -> Mapping[str, list[bytes]]:
         """Return what a function stores to that may outlive it, with what is no number."""
-        kept = self.keeps(function)
-        found = {
-            name: [v for v in some if not _CONSTANT.fullmatch(v)] for name, some in kept.items()
-        }
-        return {name: values for name, values in found.items() if values}
+        known = self._changed.get(function.key)
+        if known is None:
+            kept = self.keeps(function).items()
+            found = {n: [v for v in some if not _CONSTANT.fullmatch(v)] for n, some in kept}
+            known = self._changed[function.key] = {n: some for n, some in found.items() if some}
+        return known
 
     def keeps(self, function: Definition) -> Mapping[str, list[bytes]]:
         """Return what a function stores to that may outlive it, with the values of members.
