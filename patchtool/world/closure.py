@@ -412,7 +412,9 @@ def macros_with(
     """Yield the macros of some files that hold one of some words."""
     for path in paths:
         held = index.words_in(path) & words
-        data = (index.text(path) or b"") if held else b""
+        if not held:
+            continue
+        data = index.text(path) or b""
         near = sorted(at for word in held for at in places(data, word) if in_directive(data, at))
         file = index.file(path) if near else None
         yield from file.macros_around(near) if file is not None else ()

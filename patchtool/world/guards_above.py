@@ -120,7 +120,8 @@ def _holders(tree: Tree, name: str, is_outside: bool = False) -> Iterator[bytes]
         file = tree.index.file(path)
         for at in places(file.data, word) if file is not None else ():
             assert file is not None
-            kept = _KEPT_IN.search(file.data, max(0, at - 160), at)
+            lead = file.data[max(0, at - 160) : at]
+            kept = _KEPT_IN.search(lead) if lead.rstrip(b" \t\n&").endswith(b"=") else None
             if is_outside and file.function_at(at) is not None:
                 continue
             if kept is not None:

@@ -125,7 +125,10 @@ class Notes:
                 one.key not in self._above
                 and not self._is_run(one)
                 and _VOID.search(one.text.partition(b"{")[0]) is None
-                and any(self._is_note(one, name) for name in self._changing(one))
+                and any(
+                    is_looked_at(one, name) and self._is_note(one, name)
+                    for name in self._changing(one)
+                )
                 for one in self._defined(name)
             )
         return self._answering[name]
@@ -179,6 +182,7 @@ class Notes:
         What is only raised or lowered is one where this function, or one that it calls, does so.
         """
         words = {one.decode() for one in _MEMBERS.findall(function.text)}
+        members = frozenset(words)
         words.update(
             self._bare.intersection(
                 function.text.translate(WORDS).decode("utf-8", "replace").split()
@@ -189,6 +193,7 @@ class Notes:
             name
             for name in (self._on_the_way.keys() | flags) & words
             if self._is_note(function, name)
+            and (name in members or is_looked_at(function, name))
             and (
                 name in flags - self._on_the_way.keys()
                 or not all(self._is_constant(*value) for value in self._on_the_way[name])
@@ -268,9 +273,7 @@ class Notes:
         return name.isidentifier() and bool(self._tree.index.functions(name, here))
 
     def _is_note(self, function: Definition, name: str) -> bool:
-        """Tell whether a function looks at what is kept, and nobody does off the way."""
-        if not is_looked_at(function, name):
-            return False
+        """Tell whether what a function keeps is looked at by nobody off the way."""
         stays = b"static" in function.text and name.encode() in _STATIC.findall(function.text)
         if stays or self._is_own(name):
             return True

@@ -232,7 +232,12 @@ def _made_by(body: str, given: Sequence[str] | None) -> Iterator[Chain]:
 
 def _make_one_of(chains: Iterable[Chain], names: Iterable[str]) -> bool:
     """Tell whether one of some chains may amount to one of some names."""
-    return any(_makes(chain, name) for chain in chains for name in names)
+    for chain in chains:
+        first, last = chain[0] or "", chain[-1] or ""
+        for name in names:
+            if name.startswith(first) and name.endswith(last) and _makes(chain, name):
+                return True
+    return False
 
 
 def _makes(chain: Chain, name: str) -> bool:
