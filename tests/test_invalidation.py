@@ -84,3 +84,57 @@ def test_on_every_way(path, old, new):
 def test_on_some_ways(path, old, new):
     """A change that the role may survive is a gap."""
     assert verdict(path, old, new) == "gap"
+
+
+HOST, HEADER = "arch/x86/include/asm/kvm_host.h", "arch/x86/kvm/cpuid.h"
+LEVEL = b"\tif (max_tdp_level == 5 && cpuid_maxphyaddr(vcpu) <= 48)"
+ANSWER = b"static inline bool guest_cpuid_is_amd(struct kvm_vcpu *vcpu)\n{\n\treturn %s;\n}\n"
+INNER = b"static inline bool inner(struct kvm_vcpu *v)\n{\n\treturn %s;\n}\n"
+
+
+def asking(answer, in_front=b"", behind=b""):
+    """Return the report on a fixture that asks for the vendor of the guest, answered so."""
+    files = dict(FIXED)
+    files[MMU] = files[MMU].replace(LEVEL, b"\tif (max_tdp_level == 5 && guest_cpuid_is_amd(vcpu))")
+    old = b"\tint maxphyaddr;\n"
+    files[HOST] = files[HOST].replace(old, old + b"\tbool is_amd;\n\tu32 *cpuid_entries;\n")
+    old = b"static inline int cpuid_maxphyaddr("
+    files[HEADER] = files[HEADER].replace(old, in_front + ANSWER % answer + b"\n" + old)
+    store = b"\tvcpu->arch.is_amd = !!entries;\n\tvcpu->arch.cpuid_entries = entries;\n"
+    files[CPUID] = files[CPUID].replace(b"int maxphyaddr)", b"int maxphyaddr, u32 *entries)")
+    files[CPUID] = files[CPUID].replace(STORE.encode(), STORE.encode() + store) + behind
+    return check(files, ["shadow_root_level"])
+
+
+@pytest.mark.parametrize(
+    ("answer", "in_front"),
+    [
+        (b"vcpu->arch.cpuid_entries[0] == 3", b""),
+        (b"vcpu->arch.is_amd", b""),
+        (b"inner(vcpu)", INNER % b"!v->arch.is_amd"),
+    ],
+)
+def test_an_answer_by_what_the_guest_was_told(answer, in_front):
+    """It changes with that alone, behind which the role is invalid."""
+    assert asking(answer, in_front).verdict == "covered"
+
+
+@pytest.mark.parametrize(
+    ("answer", "in_front", "behind"),
+    [
+        (b"vcpu->arch.is_amd && vcpu->arch.hflags & 1", b"", b""),
+        (b"inner(vcpu)", INNER % b"v->arch.hflags & 1", b""),
+        (b"outer(vcpu)", b"", b""),
+        (b"*(bool *)vcpu", b"", b""),
+        (b"vcpu->arch.is_amd", b"",
+         b"void devil(struct kvm_vcpu *vcpu, bool on)\n{\n\tvcpu->arch.is_amd = on;\n}\n"),
+    ],
+    ids=["another member", "by another function", "not in the text", "cast", "stored elsewhere"],
+)  # fmt: skip
+def test_an_answer_by_more(answer, in_front, behind):
+    """What the function is called says nothing of that by which it answers."""
+    flags = b"void flags(struct kvm_vcpu *vcpu, u32 n)\n{\n\tvcpu->arch.hflags = n;\n}\n"
+    report = asking(answer, in_front, behind + flags)
+    assert report.verdict == "unknown"
+    reasons = [r.text for c in report.contexts for one in c.fields for r in one.reasons]
+    assert any("guest_cpuid_is_amd() answers" in reason for reason in reasons)

@@ -87,6 +87,7 @@ class Terms:
         self._others = [g for g in self.out.guards if g.symbol != self.guard.symbol]
         self._passed_by: frozenset[Symbol] = frozenset()
         """What troubles that no run meets are read off."""
+        self._answered_by: dict[str, str | None] = {}
         self._left_in: dict[tuple[Loc, bool], list[Cond]] = {}
         self._cells = {
             loc: value
@@ -604,6 +605,7 @@ class Terms:
             by = self._invalidations.after(member_of(word), owner) if owner is not None else None
             if isinstance(word.about, Fact) and word.about.kind == "guest":
                 by = self._told_all.after_all(self._registers.told, word.about.other)
+                by = None if self._beside(word.about) else by
             elif by is None and member_of(word) in self._registers.computed:
                 by = self._told_all.after_all((member_of(word),), owner=owner)
             if by is not None:
@@ -611,9 +613,9 @@ class Terms:
         return found
 
     def unclear(self, units: Iterable[Unit]) -> dict[Unit, Reason]:
-        """Return the inputs among some that are of the host, and why they may change.
+        """Return the inputs among some of which it is unclear whether they change, and why.
 
-        Nothing is known to store to them, so that no gap may rest on a change of one.
+        No gap may rest on a change of one.
         """
         found: dict[Unit, Reason] = {}
         for unit in units:
@@ -621,7 +623,19 @@ class Terms:
             mention = unclear_change(self.tree, word) if is_shared(word) else None
             if mention is not None:
                 found[unit] = Reason(f"{mention.reason}, so {unit.name} may change", mention.place)
+            elif isinstance(word.about, Fact) and word.about.kind == "guest":
+                reason = self._beside(word.about)
+                if reason is not None and self._told_all.after_all(self._registers.told):
+                    found[unit] = Reason(reason, self.out.reads[word][0])
         return found
+
+    def _beside(self, asked: Fact) -> str | None:
+        """Say by what else than what the guest is told of its CPU a question is answered."""
+        if asked.name not in self._answered_by:
+            self._answered_by[asked.name] = self._told_all.beside(
+                asked.name, self.out.start.file, self._registers.told
+            )
+        return self._answered_by[asked.name]
 
     def bits_of(self, unit: Unit) -> frozenset[Symbol]:
         """Return all bits of the word that an input is."""

@@ -18,8 +18,9 @@ from patchtool.c.index import Index
 from patchtool.c.layout import ArrayType, RecordType, literal
 from patchtool.c.scan import Definition, places
 from patchtool.c.syntax import Node
+from patchtool.world.answers import handle, read_by
 from patchtool.world.invalidation import MAX_CALLS, Invalidations, is_certain
-from patchtool.world.mentions import Mentions
+from patchtool.world.mentions import Mention, Mentions
 
 _LABEL = re.compile(rb"\n\w+:[ \t]*\n")
 
@@ -186,11 +187,37 @@ class Told(Invalidations):
             for one in mentions.of(member)
         )
 
+    def beside(self, name: str, here: str, members: Iterable[str]) -> str | None:
+        """Say what a function answers by that is not told, nor computed from what is.
+
+        MEMBERS are known to be told.  None where there is no more.
+        """
+        read = read_by(self._tree, name, here)
+        if read is None:
+            return f"by what {name}() answers is not understood"
+        owners = frozenset((self._tree.index.target.host, self._tree.index.target.handle))
+        for member in sorted(read.difference(members)):
+            mentions = Mentions(self._tree.index, self._tree.types, {member: owners})
+            if not all(map(self._is_told, mentions.of(member))):
+                return f"{name}() answers by {member} as well, which may change at any time"
+        return None
+
+    def _is_told(self, mention: Mention) -> bool:
+        """Tell whether a mention leaves a member alone, or the role is invalid behind it."""
+        function = mention.function
+        if mention.kind in ("read", "declaration", "variable"):
+            return True
+        if function is None:
+            return False
+        file = self._tree.index.file(function.file)
+        assert file is not None
+        at = file.offset(mention.place.line, mention.place.column) - function.start
+        is_born = re.fullmatch(self._tree.index.target.registers.births, function.name) is not None
+        return is_born or self._somewhere_behind(function, [at], 0) is not None
+
     @cached_property
     def _handle(self) -> re.Pattern[str]:
-        """A pointer to what a context is reached through, and its name."""
-        tag = re.escape(self._tree.index.target.handle)
-        return re.compile(rf"struct\s+{tag}\s*\*\s*(?:const\s+)?(\w+)")
+        return handle(self._tree)
 
     def _certain(self, node: Node, body: Node) -> bool:
         return is_certain(node, body, leaving=True)
