@@ -71,6 +71,10 @@ def test_on_every_way(path, old, new):
         (MMU, MARK, LATER + MARK),
         (MMU, MARK, f"{LATER}\treturn;\n{MARK}"),
         (MMU, MARK, MARK.replace("root_mmu", "guest_mmu")),
+        (MMU, MARK, f"\tBUILD_BUG_ON({MARK.strip()[:-1]});\n"),
+        (MMU, MARK, f"\tBUG_IF(vcpu, {MARK.strip()[:-1]});\n"),
+        (MMU, MARK, f"\t(void)sizeof({MARK.strip()[:-1]});\n"),
+        (CPUID, CALL, f"\tnever({CALL.strip()[:-1]});\n"),
     ],
     ids=[
         "no call", "call under a condition", "call behind a macro", "left before the call",
@@ -78,7 +82,8 @@ def test_on_every_way(path, old, new):
         "global pointer to a vCPU",
         "call in some builds", "call before the change", "in the same line",
         "in the first line", "within the change", "no mark", "mark under a condition",
-        "left before the mark", "another context",
+        "left before the mark", "another context", "compared when it is built",
+        "argument of a macro", "size of a mark", "call in an argument",
     ],
 )  # fmt: skip
 def test_on_some_ways(path, old, new):

@@ -45,6 +45,13 @@ _STORING = (
     "call_expression",
 )
 """What of an expression around a member is evaluated before that is stored to, or is the store."""
+_EVALUATED = frozenset({
+    "function_definition", "compound_statement", "expression_statement", "labeled_statement",
+    "return_statement", "declaration", "init_declarator", "parenthesized_expression",
+    "assignment_expression", "comma_expression", "binary_expression", "unary_expression",
+    "cast_expression", *_BRANCHES,
+})  # fmt: skip
+"""What evaluates all of what stands in it, branches aside: no argument of what may be a macro."""
 _HEAD = ("condition", "initializer")
 """What of a branch or loop is evaluated on every way."""
 
@@ -184,7 +191,10 @@ def is_certain(node: Node, body: Node, leaving: bool = False) -> bool:
         outer = here.parent
         if outer.type in _BRANCHES and all(outer.child_by_field_name(n) != here for n in _HEAD):
             return False
-        if outer.type.startswith("preproc_"):
+        if outer.type == "call_expression":
+            if here != outer.child_by_field_name("function"):
+                return False
+        elif outer.type not in _EVALUATED:
             return False
         if outer.type == "binary_expression" and here == outer.child_by_field_name("right"):
             if syntax.text(outer.children[1]) in ("&&", "||"):
