@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from patchtool.aside import Aside, Shares, later
 from patchtool.c.index import Index
@@ -43,7 +43,7 @@ from patchtool.world.completeness import (
     unreached,
 )
 from patchtool.world.entries import Path, Tree, Ways, context_name, find_paths
-from patchtool.world.guards_above import guards_above
+from patchtool.world.guards_above import Above, guards_above, notes_above
 from patchtool.world.ledger import Ledger, prepare, tell
 from patchtool.world.rivals import accounting, rival_entries
 from patchtool.world.roles import (
@@ -181,7 +181,12 @@ def _examined(
     ledger = None if told is None else Ledger(tree, told(), accounting(runs), accounted)
     pieces: list[Callable[[], Decided | _Beside]] = []
     if ledger is not None:
-        pieces += (partial(_above, tree, ledger, runs), partial(_broken, tree))
+        above = Above(tree, ledger, runs)
+        pieces += (
+            partial(_beside, notes_above, above),
+            partial(_beside, guards_above, above),
+            partial(_beside, broken_files, tree),
+        )
     pieces += (partial(_decide, tree, one, troubles[one.lowered], wanted, ledger) for one in paths)
     done = _done(pieces, index, aside)
     decided = [one for one in done if isinstance(one, Decided)]
@@ -217,18 +222,17 @@ def _examined(
     return Examined(report, asked)
 
 
+Looked = TypeVar("Looked")
+
+
 class _Beside(NamedTuple):
     """What may hide a skip beside the paths: above their entries, or where nobody can read."""
 
     troubles: tuple[Trouble, ...]
 
 
-def _above(tree: Tree, ledger: Ledger, runs: list[Lowered]) -> _Beside:
-    return _Beside(tuple(guards_above(tree, ledger, runs, ledger.names)))
-
-
-def _broken(tree: Tree) -> _Beside:
-    return _Beside(tuple(broken_files(tree)))
+def _beside(look: Callable[[Looked], Iterator[Trouble]], at: Looked) -> _Beside:
+    return _Beside(tuple(look(at)))
 
 
 _Done = dict[int, Decided | _Beside]

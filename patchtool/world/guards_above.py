@@ -33,19 +33,38 @@ _KEPT_IN = re.compile(
 )
 """The member, or the object, to which a function is stored whose name follows."""
 _VOID = re.compile(rb"\bvoid\s+\w+\s*\Z")
-_Above = dict[tuple[str, str, int], tuple[Definition, dict[str, None]]]
+_Leading = dict[tuple[str, str, int], tuple[Definition, dict[str, None]]]
 """The functions that lead to an entry, each with all that it calls on the way."""
 MAX_ABOVE = 2_000
 """How many functions above the entries are looked at; kernels have 100."""
 
 
-def guards_above(
-    tree: Tree, ledger: Ledger, runs: list[Lowered], names: frozenset[str]
-) -> Iterator[Trouble]:
-    """Yield where what leads to an entry reads a role or a field, NAMES, and may skip by it."""
-    above = _leading(tree, {run.start.key: run.start for run in runs if run.guards})
+class Above:
+    """What leads to the entries of some runs, and what it may leave them out by."""
+
+    def __init__(self, tree: Tree, ledger: Ledger, runs: list[Lowered]) -> None:
+        self.tree, self.ledger = tree, ledger
+        self.starts = {run.start.key: run.start for run in runs if run.guards}
+        self.leading = _leading(tree, self.starts)
+        self.deciders = _Deciders(tree)
+        left = _left_behind(tree, runs) - ledger.names
+        self.keys = _Keys(tree, ledger, self.leading, left, self.deciders)
+
+
+def notes_above(above: Above) -> Iterator[Trouble]:
+    """Yield where what leads to an entry looks at a note of the last set-up, and may skip by it."""
+    notes = Notes(above.tree, above.ledger.is_executed, above.leading, above.deciders.of)
+    yield from above.keys.deciding(notes)
+    for caller, callees in above.leading.values():
+        if not above.ledger.is_executed(caller):
+            yield from notes.deciding(caller, callees.keys())
+
+
+def guards_above(here: Above) -> Iterator[Trouble]:
+    """Yield where what leads to an entry reads a role or a field, and may skip by it."""
+    tree, ledger, above, names = here.tree, here.ledger, here.leading, here.ledger.names
     if len(above) > MAX_ABOVE:
-        start = next(run.start for run in runs if run.guards)
+        start = next(iter(here.starts.values()))
         place = Place(start.file, start.line, 1, start.name)
         yield Trouble(place, f"more than {MAX_ABOVE} functions lead to {start.name}()", False)
     reading: set[str] = set()
@@ -59,30 +78,23 @@ def guards_above(
                 callee = next(iter(above[function.key][1]))
                 reason = f"{mention.what} is read where {callee}() is called, or is not"
                 yield Trouble(mention.place, reason, False)
-    deciders = _Deciders(tree)
-    keys = _Keys(tree, ledger, above, _left_behind(tree, runs) - names, deciders)
-    left = frozenset(filter(keys.is_own, keys.left))
+    left = frozenset(filter(here.keys.is_own, here.keys.left))
     for name in sorted(left):
         for _, user in tree.index.users(name):
             reading.update(_accessors(tree, user, name))
     yield from _disguised(tree, ledger, above, reading)
-    for start in {run.start.key: run.start for run in runs if run.guards}.values():
+    for start in here.starts.values():
         for holder in _holders(tree, start.name, is_outside=True):
             place = Place(start.file, start.line, 1, start.name)
             reason = f"{start.name}() is kept in {holder.decode()}, whose callers are not followed"
             yield Trouble(place, reason, False)
     tellers = _tellers(tree, reading) if above else frozenset()
     told = _Told(tree, tellers, names | left)
-    notes = Notes(tree, ledger.is_executed, above, deciders.of)
-    yield from keys.deciding(notes)
-    for caller, callees in above.values():
-        if not ledger.is_executed(caller):
-            yield from notes.deciding(caller, callees.keys())
     for caller, callees in above.values():
         called = calls(caller.text.partition(b"{")[2]) & tellers - {caller.name}
         if not called or ledger.is_executed(caller):
             continue
-        for callee, ones in deciders.of(caller, callees.keys(), tellers).items():
+        for callee, ones in here.deciders.of(caller, callees.keys(), tellers).items():
             for one in sorted(ones - {caller.name}):
                 if told.by(one, caller.file):
                     place = Place(caller.file, caller.line, 1, caller.name)
@@ -90,7 +102,7 @@ def guards_above(
                     yield Trouble(place, f"{reason} is called, or is not", False)
 
 
-def _disguised(tree: Tree, ledger: Ledger, above: _Above, reading: Set[str]) -> Iterator[Trouble]:
+def _disguised(tree: Tree, ledger: Ledger, above: _Leading, reading: Set[str]) -> Iterator[Trouble]:
     """Yield where what reads a role is used on the way by no name of its own.
 
     By a name that a macro pastes, or through a pointer of file scope that it is kept in.
@@ -156,7 +168,7 @@ class _Keys:
         self,
         tree: Tree,
         ledger: Ledger,
-        above: _Above,
+        above: _Leading,
         left: frozenset[str],
         deciders: _Deciders,
     ) -> None:
@@ -227,9 +239,9 @@ class _Deciders:
         return known.by(tellers)
 
 
-def _leading(tree: Tree, starts: dict[tuple[str, str, int], Definition]) -> _Above:
+def _leading(tree: Tree, starts: dict[tuple[str, str, int], Definition]) -> _Leading:
     """Return the functions that lead to an entry, by whatever calls, with all that each calls."""
-    found: _Above = {}
+    found: _Leading = {}
     todo = list(starts.values())
 
     def leads(one: Definition, callee: str) -> None:
