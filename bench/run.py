@@ -24,7 +24,10 @@ from patchtool.outside import diff
 ROOT = Path(__file__).parent.parent
 DEMO = ROOT / "fixtures/demo"
 RULE = Path(__file__).parent / "mmu_role.cocci"
-PARTS = ("arch/x86/kvm", "arch/x86/include", "include/linux", "include/uapi/linux", "include/vdso")
+PARTS = (
+    *("arch/x86/kvm", "arch/x86/include", "virt/kvm"),
+    *("include/linux", "include/uapi/linux", "include/vdso"),
+)
 TOPS = ("Makefile", "Kconfig", "MAINTAINERS")
 LEVELS = "root_level,shadow_root_level"
 IMPORTS = "import argparse, tree_sitter, tree_sitter_c"

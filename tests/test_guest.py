@@ -213,6 +213,7 @@ def test_nothing_is_left_behind(first, tree, number, status, tmp_path):
         [sys.executable, "-m", "patchtool", "reproduce", tree, "--run", "--kernel", first.image],
         env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
         stdout=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # as in front of a person
     )
     emulator = emulator_of(process)
     opened = {_target(one) for one in _listed(f"/proc/{emulator}/fd")}

@@ -9,7 +9,10 @@ from edited import check, fixture, load
 from patchtool.c.scan import scan
 
 FIXTURES = ("demo", "role-regs-fixed", "cpu-role-fixed", "args-vs-vcpu-gap")
-PARTS = ("arch/x86/kvm", "arch/x86/include", "include/linux", "include/uapi/linux", "include/vdso")
+PARTS = (
+    *("arch/x86/kvm", "arch/x86/include", "virt/kvm"),
+    *("include/linux", "include/uapi/linux", "include/vdso"),
+)
 MAIN = ("arch/x86/kvm/mmu/mmu.c", "arch/x86/kvm/mmu.c")
 TOKEN = re.compile(
     r"/\*.*?\*/|//[^\n]*|^[ \t]*\#(?:[^\n\\]|\\.)*|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """By what a function answers that tells of the CPU of a guest.
 
-In: its name.  Out: the members of the vCPU that it reads, itself or through whom it hands that.
+In: its name.  Out: the members of its handle that it reads, itself or through whom it hands that.
 """
 
 from __future__ import annotations
