@@ -179,7 +179,9 @@ def _examined(
     if ways is None:  # else the verdicts of some ways are all that is asked for
         everywhere += missing_pieces(tree, runs, starts)
     ledger = None if told is None else Ledger(tree, told(), accounting(runs), accounted)
-    pieces: list[Callable[[], Decided | _Beside]] = []
+    pieces: list[Callable[[], Decided | _Beside]] = [
+        partial(_decide, tree, one, troubles[one.lowered], wanted, ledger) for one in paths
+    ]
     if ledger is not None:
         above = Above(tree, ledger, runs)
         pieces += (
@@ -187,7 +189,6 @@ def _examined(
             partial(_beside, guards_above, above),
             partial(_beside, broken_files, tree),
         )
-    pieces += (partial(_decide, tree, one, troubles[one.lowered], wanted, ledger) for one in paths)
     done = _done(pieces, index, aside)
     decided = [one for one in done if isinstance(one, Decided)]
     everywhere += (trouble for one in done if isinstance(one, _Beside) for trouble in one.troubles)
