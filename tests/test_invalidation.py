@@ -131,10 +131,14 @@ def test_an_answer_by_what_the_guest_was_told(answer, in_front):
         (b"inner(vcpu)", INNER % b"v->arch.hflags & 1", b""),
         (b"outer(vcpu)", b"", b""),
         (b"*(bool *)vcpu", b"", b""),
+        (b"false", b"#define guest_cpuid_is_amd(v) ((v)->arch.hflags & 1)\n", b""),
         (b"vcpu->arch.is_amd", b"",
          b"void devil(struct kvm_vcpu *vcpu, bool on)\n{\n\tvcpu->arch.is_amd = on;\n}\n"),
     ],
-    ids=["another member", "by another function", "not in the text", "cast", "stored elsewhere"],
+    ids=[
+        "another member", "by another function", "not in the text", "cast", "macro",
+        "stored elsewhere",
+    ],
 )  # fmt: skip
 def test_an_answer_by_more(answer, in_front, behind):
     """What the function is called says nothing of that by which it answers."""

@@ -22,6 +22,11 @@ bool guest_cpuid_has(struct kvm_vcpu *vcpu, unsigned int x86_feature);
 
 """
 SETTING = """
+bool guest_cpuid_has(struct kvm_vcpu *vcpu, unsigned int x86_feature)
+{
+\treturn vcpu->arch.cpu_caps[x86_feature / 32] & (1u << (x86_feature & 31));
+}
+
 void guest_cpu_cap_clear(struct kvm_vcpu *vcpu, unsigned int x86_feature)
 {
 \tvcpu->arch.cpu_caps[x86_feature / 32] &= ~(1u << (x86_feature & 31));

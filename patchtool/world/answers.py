@@ -16,11 +16,14 @@ from patchtool.world.entries import Tree
 def read_by(tree: Tree, name: str, here: str) -> frozenset[str] | None:
     """Return the members of the handle by which a function answers what a guest was told.
 
-    None where it is handed on to what is not in the text, or is used in another way.
+    None where no function has the name, where one hands it on to what is not in the text, or
+    uses it in another way.
     """
     found: set[str] = set()
     seen: set[tuple[str, str, int]] = set()
     todo = list(tree.index.functions(name, here))
+    if not todo or tree.index.macros(name, here):
+        return None
     while todo:
         function = todo.pop()
         if function.key in seen:
