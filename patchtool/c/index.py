@@ -33,7 +33,7 @@ from patchtool.c.scan import (
 from patchtool.target.record import Target
 
 _KEYWORDS = frozenset({"if", "for", "while", "switch", "return", "sizeof", "defined", "typeof"})
-_RESERVED = frozenset(
+RESERVED = frozenset(
     {"auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else",
      "enum", "extern", "float", "for", "goto", "if", "inline", "int", "long", "register",
      "restrict", "return", "short", "signed", "sizeof", "static", "struct", "switch", "typedef",
@@ -483,7 +483,7 @@ class Index:
         More than one where build options choose, or the linker.  Looked for in the file, in
         what it includes, then in all files of the target.
         """
-        if name in _RESERVED:
+        if name in RESERVED:
             return ()
         found = self.visible(name, here)
         if found and is_decided(found) and not any(map(is_weak, found)):

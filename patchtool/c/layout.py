@@ -15,7 +15,7 @@ from functools import cached_property, partial
 from typing import NamedTuple
 
 from patchtool.c import syntax
-from patchtool.c.index import Index
+from patchtool.c.index import RESERVED, Index
 from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node, text
 
@@ -288,16 +288,12 @@ for _bits in (8, 16, 32, 64):
     for _name in (f"s{_bits}", f"__s{_bits}", f"int{_bits}_t"):
         _BASIC[_name] = IntType(_bits, True)
 
-_WORDS = frozenset({
-    "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else",
-    "enum", "extern", "float", "for", "goto", "if", "inline", "int", "long", "register",
-    "restrict", "return", "short", "signed", "sizeof", "static", "struct", "switch", "typedef",
-    "union", "unsigned", "void", "volatile", "while", "_Alignas", "_Alignof", "_Atomic",
-    "_Bool", "_Generic", "_Noreturn", "_Static_assert", "_Thread_local", "asm", "__asm__",
-    "typeof", "__typeof__", "typeof_unqual", "__attribute__", "__auto_type", "__extension__",
-    "__label__", "offsetof", "NULL", "true", "false",
+_FURTHER = frozenset({
+    "_Alignas", "_Alignof", "_Atomic", "_Generic", "_Noreturn", "_Static_assert",
+    "_Thread_local", "asm", "__asm__", "__typeof__", "typeof_unqual", "__attribute__",
+    "__auto_type", "__extension__", "__label__", "offsetof", "NULL", "true", "false",
 })  # fmt: skip
-GRANTED = _WORDS | _BASIC.keys()
+GRANTED = RESERVED | _FURTHER | _BASIC.keys()
 """What has its meaning from C or from the kernel, with no look for a definition of it."""
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from patchtool.aside import Aside, Shares, later
 from patchtool.c.index import Index
@@ -36,7 +36,7 @@ from patchtool.rules.question import Terms, cell_of
 from patchtool.rules.table import STALE_MMU_ROLE
 from patchtool.world.built import not_there
 from patchtool.world.completeness import (
-    broken_files,
+    broken_text,
     doubts,
     garbled_functions,
     missing_pieces,
@@ -185,9 +185,9 @@ def _examined(
     if ledger is not None:
         above = Above(tree, ledger, runs)
         pieces += (
-            partial(_beside, notes_above, above),
-            partial(_beside, guards_above, above),
-            partial(_beside, broken_files, tree),
+            partial(_beside, partial(notes_above, above)),
+            partial(_beside, partial(guards_above, above)),
+            partial(_beside, partial(broken_text, tree)),
         )
     done = _done(pieces, index, aside)
     decided = [one for one in done if isinstance(one, Decided)]
@@ -223,17 +223,14 @@ def _examined(
     return Examined(report, asked)
 
 
-Looked = TypeVar("Looked")
-
-
 class _Beside(NamedTuple):
     """What may hide a skip beside the paths: above their entries, or where nobody can read."""
 
     troubles: tuple[Trouble, ...]
 
 
-def _beside(look: Callable[[Looked], Iterator[Trouble]], at: Looked) -> _Beside:
-    return _Beside(tuple(look(at)))
+def _beside(look: Callable[[], Iterator[Trouble]]) -> _Beside:
+    return _Beside(tuple(look()))
 
 
 _Done = dict[int, Decided | _Beside]

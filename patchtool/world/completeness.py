@@ -203,12 +203,17 @@ def _text(tree: Tree) -> list[str]:
     return [path for path in tree.objects.files if path.startswith(near)]
 
 
-def broken_files(tree: Tree, paths: Iterable[str] | None = None) -> Iterator[Trouble]:
-    """Yield which of some files, or of all the text, are not C from end to end.
+def broken_text(tree: Tree) -> Iterator[Trouble]:
+    """Yield which files of the text are not C from end to end."""
+    return _broken(tree, _text(tree))
+
+
+def _broken(tree: Tree, paths: Iterable[str]) -> Iterator[Trouble]:
+    """Yield which of some files are not C from end to end.
 
     What such a file stores nobody could find; nor what a word of C is that a macro replaces.
     """
-    for path in _text(tree) if paths is None else paths:
+    for path in paths:
         file = tree.index.file(path)
         if file is None:
             continue
@@ -232,10 +237,10 @@ def broken_files(tree: Tree, paths: Iterable[str] | None = None) -> Iterator[Tro
 def missing_pieces(tree: Tree, runs: list[Lowered], starts: list[Definition]) -> list[Trouble]:
     """Return what is missing in the files that the runs pass through.
 
-    A file that ends in the middle, a static initialiser that nothing calls, and a
-    declared function that is called and defined nowhere may each hide another way.  So may
-    anything in what a file takes in and is not there, or takes in within a function, and what
-    the compiler is told beside the text.
+    Those of the text that end in the middle aside: a file beside it that does, a static
+    initialiser that nothing calls, and a declared function that is called and defined nowhere
+    may each hide another way.  So may anything in what a file takes in and is not there, or takes
+    in within a function, and what the compiler is told beside the text.
     """
     found: list[Trouble] = [*told_to_compiler(tree)]
     for path in _text(tree):
@@ -252,7 +257,7 @@ def missing_pieces(tree: Tree, runs: list[Lowered], starts: list[Definition]) ->
     files = {c.file for lowered in runs for c in lowered.consulted if c.kind == "function"}
     files |= {start.file for start in starts}
     files |= {definition.file for definition in tree.types.used.values()}
-    found += broken_files(tree, sorted(files))
+    found += _broken(tree, sorted(files.difference(_text(tree))))
     for start in starts:
         if is_static(start) and not _is_used(tree.index.text(start.file) or b"", start.name):
             place = Place(start.file, start.line, 1, start.name)

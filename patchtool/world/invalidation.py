@@ -82,7 +82,7 @@ class Invalidations:
         mentions = Mentions(self._tree.index, self._tree.types, {member: frozenset((owner,))})
         name: str | None = None
         for mention in mentions.of(member):
-            if mention.kind in ("read", "declaration", "variable"):
+            if mention.is_idle:
                 continue
             name = self._behind(mention) if mention.kind == "store" else None
             if name is None:

@@ -79,6 +79,11 @@ class Mention(NamedTuple):
     reason: str = ""
     """What is not understood, of an open one."""
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it leaves the member as it is."""
+        return self.kind in ("read", "declaration", "variable")
+
 
 class Mentions:
     """The mentions of the members of one tree, found when they are asked for."""

@@ -23,8 +23,6 @@ from patchtool.world.invalidation import MAX_CALLS, Invalidations, is_certain
 from patchtool.world.mentions import Mention, Mentions
 
 _LABEL = re.compile(rb"\n\w+:[ \t]*\n")
-
-
 _WORD_OF = re.compile(r"\(?\s*(\d+)\s*\*\s*32\s*\+\s*\d+\s*\)?")
 _STORE = rb"\s*(?:(?:[-+|&^]|<<|>>)?=(?!=)|\+\+|--)"
 _ELEMENT = re.compile(rb"\[[^\];]*\]" + _STORE)
@@ -38,7 +36,6 @@ def tellers(index: Index, members: Iterable[str]) -> Iterator[tuple[Definition, 
     Those that run before any set-up are left out; one that stores to two of the members comes
     twice.
     """
-    births = index.target.registers.births
     for member in dict.fromkeys(members):
         stored = re.compile(
             rb"(?:->|\.)\s*%s\s*(?:[-+|&^]|<<|>>)?=(?!=)|\bswap\s*\([^;]*\b%s\b"
@@ -46,8 +43,13 @@ def tellers(index: Index, members: Iterable[str]) -> Iterator[tuple[Definition, 
         )
         for _, writer in index.users(member):
             stores = [match.end() for match in stored.finditer(writer.text)]
-            if stores and not re.fullmatch(births, writer.name):
+            if stores and not _is_born(index, writer):
                 yield writer, stores
+
+
+def _is_born(index: Index, function: Definition) -> bool:
+    """Tell whether a function runs before any set-up."""
+    return re.fullmatch(index.target.registers.births, function.name) is not None
 
 
 def _changing(index: Index, asked: str) -> Iterator[tuple[Definition, list[int]]]:
@@ -68,7 +70,7 @@ def _changing(index: Index, asked: str) -> Iterator[tuple[Definition, list[int]]
                 name = (callee or b"").decode()
                 if callee is not None and harmless.fullmatch(name) is None:
                     found.append(brackets.end_of(user.text, opened) or at)
-            if found and not re.fullmatch(registers.births, user.name):
+            if found and not _is_born(index, user):
                 yield user, found
         asking = [index.target.header, *index.own_with(word)]
         values = next((one for here in asking if (one := index.macros(feature, here))), ())
@@ -80,7 +82,7 @@ def _changing(index: Index, asked: str) -> Iterator[tuple[Definition, list[int]]
 def _storing(index: Index, leaf: int, register: str) -> Iterator[tuple[Definition, list[int]]]:
     """Yield the functions that may store to a register of a leaf that a guest is told of."""
     tables, told = index.target.registers.tables, index.target.registers.told
-    tag, member, handle = (one.encode() for one in (tables.record, register, index.target.handle))
+    tag, member = tables.record.encode(), register.encode()
     pointer = re.compile(rb"struct\s+%s\s*\*\s*(?:const\s+)?(\w+)" % tag)
     finder = re.compile(rb"\b(?:%s)\(([^;{}]*)" % tables.finders.encode())
     whole = re.compile(
@@ -88,7 +90,7 @@ def _storing(index: Index, leaf: int, register: str) -> Iterator[tuple[Definitio
     )
     for _, user in index.users(register):
         head, _, body = user.text.partition(b"{")
-        if handle not in user.text:
+        if index.target.handle.encode() not in user.text:
             continue
         at = len(head) + 1
         found = [at + one.end() for one in whole.finditer(body)]
@@ -164,8 +166,7 @@ class Told(Invalidations):
                     for at in places(body, name)
                     if body[at - 1 : at] in (b">", b".") and _is_filled(body, at, name, is_array)
                 ]
-                is_born = re.fullmatch(index.target.registers.births, user.name) is not None
-                if found and not is_born and not (parameter and parameter in head):
+                if found and not _is_born(index, user) and not (parameter and parameter in head):
                     yield user, found
 
     def _are_all(
@@ -173,15 +174,14 @@ class Told(Invalidations):
     ) -> bool:
         """Tell whether nothing but some functions may store to some members."""
         known = {writer.key for writer, _ in found}
-        births = self._tree.index.target.registers.births
         owners = dict.fromkeys(members, frozenset((owner,)))
         mentions = Mentions(self._tree.index, self._tree.types, owners)
         return all(
-            one.kind in ("read", "declaration", "variable")
+            one.is_idle
             or (
                 one.kind == "store"
                 and one.function is not None
-                and (one.function.key in known or re.fullmatch(births, one.function.name))
+                and (one.function.key in known or _is_born(self._tree.index, one.function))
             )
             for member in members
             for one in mentions.of(member)
@@ -205,15 +205,15 @@ class Told(Invalidations):
     def _is_told(self, mention: Mention) -> bool:
         """Tell whether a mention leaves a member alone, or the role is invalid behind it."""
         function = mention.function
-        if mention.kind in ("read", "declaration", "variable"):
-            return True
-        if function is None:
-            return False
+        if function is None or mention.is_idle:
+            return mention.is_idle
         file = self._tree.index.file(function.file)
         assert file is not None
         at = file.offset(mention.place.line, mention.place.column) - function.start
-        is_born = re.fullmatch(self._tree.index.target.registers.births, function.name) is not None
-        return is_born or self._somewhere_behind(function, [at], 0) is not None
+        return (
+            _is_born(self._tree.index, function)
+            or self._somewhere_behind(function, [at], 0) is not None
+        )
 
     @cached_property
     def _handle(self) -> re.Pattern[str]:
