@@ -150,7 +150,7 @@ def test_a_check_in_a_copy_says_the_same(name, tmp_path):
         said.append((done.stdout, done.stderr))
     assert said[0][0] == said[1][0]
     status = 1 if name.endswith("gap") else 0
-    assert [one for _, one in said] == [f"0 {status}\n", f"2 {status}\n"]
+    assert [one for _, one in said] == [f"0 {status}\n", f"3 {status}\n"]
 
 
 def test_a_walk_knows_what_a_copy_asked(tmp_path):

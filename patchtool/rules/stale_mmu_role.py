@@ -171,6 +171,8 @@ def _examined(
         if stale:
             return Examined(_report(tree, [], list(stale), starts, label, rev))
         return Examined(Report(label, rev, files=index.asked, verdict="not-guarded"))
+    above = Above(tree, runs, accounted) if told is not None else None
+    looked = None if above is None else aside(partial(_looked, partial(notes_above, above), index))
     troubles = {run: (*run.troubles, *doubts(tree, run, starts)) for run in runs}
     for run, more in rival_entries(tree, runs).items():
         troubles[run] = (*troubles[run], *more)
@@ -182,14 +184,16 @@ def _examined(
     pieces: list[Callable[[], Decided | _Beside]] = [
         partial(_decide, tree, one, troubles[one.lowered], wanted, ledger) for one in paths
     ]
-    if ledger is not None:
-        above = Above(tree, ledger, runs)
+    if ledger is not None and above is not None:
         pieces += (
-            partial(_beside, partial(notes_above, above)),
-            partial(_beside, partial(guards_above, above)),
+            partial(_beside, partial(guards_above, above, ledger.mentions)),
             partial(_beside, partial(broken_text, tree)),
         )
     done = _done(pieces, index, aside)
+    if looked is not None:
+        beside, notes = looked()
+        index.take(notes)
+        done.append(beside)
     decided = [one for one in done if isinstance(one, Decided)]
     everywhere += (trouble for one in done if isinstance(one, _Beside) for trouble in one.troubles)
     if ledger is not None:
@@ -231,6 +235,11 @@ class _Beside(NamedTuple):
 
 def _beside(look: Callable[[], Iterator[Trouble]]) -> _Beside:
     return _Beside(tuple(look()))
+
+
+def _looked(look: Callable[[], Iterator[Trouble]], index: Index) -> tuple[_Beside, object]:
+    """Look for what may hide a skip, and return the notes of the index as well."""
+    return _beside(look), index.notes()
 
 
 _Done = dict[int, Decided | _Beside]

@@ -21,8 +21,10 @@ from patchtool.model import Place
 from patchtool.world.closure import macros_with
 from patchtool.world.deciding import Deciding, answering
 from patchtool.world.entries import Tree
-from patchtool.world.ledger import Ledger
+from patchtool.world.ledger import Executed
+from patchtool.world.mentions import Mentions
 from patchtool.world.notes import Notes, is_looked_at
+from patchtool.world.rivals import accounting
 
 _STORED = re.compile(
     rb"(?:->|\.)\s*(\w+)\s*(?:\[[^\]]*\]\s*)?(?:[-+|&^]|<<|>>)?=(?!=)"
@@ -42,39 +44,41 @@ MAX_ABOVE = 2_000
 class Above:
     """What leads to the entries of some runs, and what it may leave them out by."""
 
-    def __init__(self, tree: Tree, ledger: Ledger, runs: list[Lowered]) -> None:
-        self.tree, self.ledger = tree, ledger
+    def __init__(self, tree: Tree, runs: list[Lowered], names: frozenset[str]) -> None:
+        """NAMES are the roles and the fields that are accounted for."""
+        self.tree, self.names = tree, names
+        self.executed = Executed(accounting(runs))
         self.starts = {run.start.key: run.start for run in runs if run.guards}
         self.leading = _leading(tree, self.starts)
         self.deciders = _Deciders(tree)
-        left = _left_behind(tree, runs) - ledger.names
-        self.keys = _Keys(tree, ledger, self.leading, left, self.deciders)
+        left = _left_behind(tree, runs) - names
+        self.keys = _Keys(tree, self.executed, self.leading, left, self.deciders)
 
 
 def notes_above(above: Above) -> Iterator[Trouble]:
     """Yield where what leads to an entry looks at a note of the last set-up, and may skip by it."""
-    notes = Notes(above.tree, above.ledger.is_executed, above.leading, above.deciders.of)
+    notes = Notes(above.tree, above.executed, above.leading, above.deciders.of)
     yield from above.keys.deciding(notes)
     for caller, callees in above.leading.values():
-        if not above.ledger.is_executed(caller):
+        if caller not in above.executed:
             yield from notes.deciding(caller, callees.keys())
 
 
-def guards_above(here: Above) -> Iterator[Trouble]:
+def guards_above(here: Above, mentions: Mentions) -> Iterator[Trouble]:
     """Yield where what leads to an entry reads a role or a field, and may skip by it."""
-    tree, ledger, above, names = here.tree, here.ledger, here.leading, here.ledger.names
+    tree, executed, above, names = here.tree, here.executed, here.leading, here.names
     if len(above) > MAX_ABOVE:
         start = next(iter(here.starts.values()))
         place = Place(start.file, start.line, 1, start.name)
         yield Trouble(place, f"more than {MAX_ABOVE} functions lead to {start.name}()", False)
     reading: set[str] = set()
     for name in sorted(names):
-        for mention in ledger.mentions.of(name):
+        for mention in mentions.of(name):
             function = mention.function
             if mention.kind != "read" or function is None:
                 continue
             reading.update(_accessors(tree, function, name))
-            if function.key in above and not ledger.is_executed(function):
+            if function.key in above and function not in executed:
                 callee = next(iter(above[function.key][1]))
                 reason = f"{mention.what} is read where {callee}() is called, or is not"
                 yield Trouble(mention.place, reason, False)
@@ -82,7 +86,7 @@ def guards_above(here: Above) -> Iterator[Trouble]:
     for name in sorted(left):
         for _, user in tree.index.users(name):
             reading.update(_accessors(tree, user, name))
-    yield from _disguised(tree, ledger, above, reading)
+    yield from _disguised(tree, executed, above, reading)
     for start in here.starts.values():
         for holder in _holders(tree, start.name, is_outside=True):
             place = Place(start.file, start.line, 1, start.name)
@@ -92,7 +96,7 @@ def guards_above(here: Above) -> Iterator[Trouble]:
     told = _Told(tree, tellers, names | left)
     for caller, callees in above.values():
         called = calls(caller.text.partition(b"{")[2]) & tellers - {caller.name}
-        if not called or ledger.is_executed(caller):
+        if not called or caller in executed:
             continue
         for callee, ones in here.deciders.of(caller, callees.keys(), tellers).items():
             for one in sorted(ones - {caller.name}):
@@ -102,12 +106,14 @@ def guards_above(here: Above) -> Iterator[Trouble]:
                     yield Trouble(place, f"{reason} is called, or is not", False)
 
 
-def _disguised(tree: Tree, ledger: Ledger, above: _Leading, reading: Set[str]) -> Iterator[Trouble]:
+def _disguised(
+    tree: Tree, executed: Executed, above: _Leading, reading: Set[str]
+) -> Iterator[Trouble]:
     """Yield where what reads a role is used on the way by no name of its own.
 
     By a name that a macro pastes, or through a pointer of file scope that it is kept in.
     """
-    callers = [(one, callees) for one, callees in above.values() if not ledger.is_executed(one)]
+    callers = [(one, callees) for one, callees in above.values() if one not in executed]
     for place, name, macro in tree.pasting.uses(reading):
         said = f"{macro}() pastes the name of {name}(), which reads a role, where"
         for caller, callees in callers:
@@ -167,12 +173,12 @@ class _Keys:
     def __init__(
         self,
         tree: Tree,
-        ledger: Ledger,
+        executed: Executed,
         above: _Leading,
         left: frozenset[str],
         deciders: _Deciders,
     ) -> None:
-        self._tree, self._ledger, self._above, self.left = tree, ledger, above, left
+        self._tree, self._executed, self._above, self.left = tree, executed, above, left
         self._deciders = deciders
         self._known: dict[str, bool] = {}
 
@@ -181,7 +187,7 @@ class _Keys:
         if name not in self._known:
             self._known[name] = all(
                 user.key in self._above
-                or self._ledger.is_executed(user)
+                or user in self._executed
                 or (name in self.left and name not in _stored_in(user))
                 for _, user in self._tree.index.users(name)
             )
@@ -191,7 +197,7 @@ class _Keys:
         """Yield where such a member decides whether a set-up is called."""
         declared = self._tree.index.words_in(self._tree.index.target.header)
         for caller, callees in self._above.values():
-            if self._ledger.is_executed(caller):
+            if caller in self._executed:
                 continue
             words = caller.text.translate(WORDS).decode("utf-8", "replace").split()
             kept = frozenset(

@@ -116,6 +116,21 @@ def book_of(tree: Tree, names: Iterable[str]) -> Mentions:
     return Mentions(tree.index, tree.types, dict.fromkeys(names, owners))
 
 
+class Executed:
+    """The functions and macros that some runs went through."""
+
+    def __init__(self, runs: Iterable[Lowered]) -> None:
+        self._keys = frozenset(
+            (one.file, one.name, one.line)
+            for lowered in runs
+            for one in lowered.consulted
+            if one.kind in ("function", "macro")
+        )
+
+    def __contains__(self, one: object) -> bool:
+        return isinstance(one, Definition) and (one.file, one.name, one.line) in self._keys
+
+
 class Ledger:
     """The accounts of one tree."""
 
@@ -131,6 +146,7 @@ class Ledger:
         self.mentions.know(told.mentions)
         tree.index.take(told.notes)
         self._runs = list(runs)
+        self._executed = Executed(self._runs)
         self._embedded = tree.held()
         self._starts = {lowered.start.key for lowered in self._runs}
         self._callers: dict[tuple[str, str, int], tuple[str, Place] | None] = {}
@@ -241,19 +257,9 @@ class Ledger:
 
     # -- what was executed -------------------------------------------------------------------
 
-    @cached_property
-    def _executed(self) -> frozenset[tuple[str, str, int]]:
-        """The functions and macros that a run went through: file, name and line."""
-        return frozenset(
-            (one.file, one.name, one.line)
-            for lowered in self._runs
-            for one in lowered.consulted
-            if one.kind in ("function", "macro")
-        )
-
     def is_executed(self, one: Definition) -> bool:
         """Tell whether a run that accounts for what it stores went through a function."""
-        return (one.file, one.name, one.line) in self._executed
+        return one in self._executed
 
     def _outside(self, mention: Mention) -> str | None:
         """Say how a mention is come by outside of the runs; None where it is not."""

@@ -11,7 +11,7 @@ off the way but to print it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Container, Iterator, Mapping, Set
 from functools import cached_property
 
 from patchtool.c import syntax
@@ -66,12 +66,12 @@ class Notes:
     def __init__(
         self,
         tree: Tree,
-        is_run: Callable[[Definition], bool],
+        executed: Container[Definition],
         above: Mapping[_Key, tuple[Definition, Mapping[str, None]]],
         by: Deciders,
     ) -> None:
         """ABOVE are the functions on the way to a set-up, and BY says what decides there."""
-        self._tree, self._is_run, self._above, self._by = tree, is_run, above, by
+        self._tree, self._executed, self._above, self._by = tree, executed, above, by
         self._kept: dict[_Key, Mapping[str, list[bytes]]] = {}
         self._reader: dict[str, Definition | None] = {}
         """The first function off the way that reads something."""
@@ -123,7 +123,7 @@ class Notes:
         if name not in self._answering:
             self._answering[name] = any(
                 one.key not in self._above
-                and not self._is_run(one)
+                and one not in self._executed
                 and _VOID.search(one.text.partition(b"{")[0]) is None
                 and any(
                     is_looked_at(one, name) and self._is_note(one, name)
@@ -152,7 +152,7 @@ class Notes:
                 one
                 for name in (named & file.functions.keys() if file is not None else ())
                 for one in (file.functions[name] if file is not None else ())
-                if not self._is_run(one)
+                if one not in self._executed
             ]
         return known
 
@@ -209,7 +209,7 @@ class Notes:
         word = name.encode()
         for file in self._tree.index.files_with(word):
             for inside in {file.function_at(at) for at in places(file.data, word)}:
-                if any(map(self._is_run, file.functions.get(inside or "", ()))):
+                if any(one in self._executed for one in file.functions.get(inside or "", ())):
                     return True
         return False
 
@@ -336,7 +336,7 @@ class Notes:
                 seen.add((path, inside))
                 assert file is not None
                 for user in file.functions.get(inside, ()):
-                    if not self._is_run(user) and not self._is_kept_or_printed(user, name):
+                    if user not in self._executed and not self._is_kept_or_printed(user, name):
                         yield user
 
     @cached_property
