@@ -134,6 +134,33 @@ def test_one_processor_or_a_thread_or_no_process(monkeypatch):
     assert in_a_copy(list)(os.getpid)() == os.getpid()
 
 
+KEPT_IN_STEP = b"""
+void switch_eptp(struct kvm_vcpu *vcpu, bool ad)
+{
+	vcpu->arch.mmu->ept_ad = ad;
+	vcpu->arch.mmu->mmu_role.base.ad_disabled = !ad;
+}
+"""
+
+
+def test_whoever_takes_what_is_shared_out(tmp_path):
+    """What a verdict rests on is the same whichever process has decided which path."""
+    miniatures.write("role-regs-fixed", tmp_path)
+    with (tmp_path / "arch/x86/kvm/mmu/mmu.c").open("ab") as main:
+        main.write(KEPT_IN_STEP)  # it is run where a path is decided, to see that it is harmless
+    said = []
+    for takes in ("==", "!="):
+        code = "import os, sys\nfrom patchtool import aside, cli\nbegun = os.getpid()\n"
+        code += "os.sched_getaffinity = lambda _: {0, 1}\nall_left = aside.Shares.__iter__\n"
+        code += f"aside.Shares.__iter__ = lambda self: all_left(self) if os.getpid() {takes} begun "
+        code += "else iter(())\ncli.main(sys.argv[1:])"
+        command = [sys.executable, "-c", code, "check", ".", "--verbose", "--fields", "ept_ad"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+        said.append(done.stdout + done.stderr)
+    assert "function switch_eptp" in said[0]
+    assert said[0] == said[1]
+
+
 @pytest.mark.parametrize("name", ["cpu-role-level-gap", "cpu-role-fixed"])
 def test_a_check_in_a_copy_says_the_same(name, tmp_path):
     """A check says the same on one processor and on two, to the last file that it read."""

@@ -17,7 +17,6 @@ from patchtool.c.scan import Definition
 from patchtool.errors import UsageError, meant
 from patchtool.model import (
     Account,
-    Consulted,
     Context,
     FieldResult,
     Finding,
@@ -172,7 +171,7 @@ def _examined(
             return Examined(_report(tree, [], list(stale), starts, label, rev))
         return Examined(Report(label, rev, files=index.asked, verdict="not-guarded"))
     above = Above(tree, runs, accounted) if told is not None else None
-    looked = None if above is None else aside(partial(_looked, partial(notes_above, above), index))
+    looked = None if above is None else aside(partial(_looked, partial(notes_above, above), tree))
     troubles = {run: (*run.troubles, *doubts(tree, run, starts)) for run in runs}
     for run, more in rival_entries(tree, runs).items():
         troubles[run] = (*troubles[run], *more)
@@ -189,10 +188,10 @@ def _examined(
             partial(_beside, partial(guards_above, above, ledger.mentions)),
             partial(_beside, partial(broken_text, tree)),
         )
-    done = _done(pieces, index, aside)
+    done = _done(pieces, tree, aside)
     if looked is not None:
         beside, notes = looked()
-        index.take(notes)
+        tree.take(notes)
         done.append(beside)
     decided = [one for one in done if isinstance(one, Decided)]
     everywhere += (trouble for one in done if isinstance(one, _Beside) for trouble in one.troubles)
@@ -237,34 +236,34 @@ def _beside(look: Callable[[], Iterator[Trouble]]) -> _Beside:
     return _Beside(tuple(look()))
 
 
-def _looked(look: Callable[[], Iterator[Trouble]], index: Index) -> tuple[_Beside, object]:
-    """Look for what may hide a skip, and return the notes of the index as well."""
-    return _beside(look), index.notes()
+def _looked(look: Callable[[], Iterator[Trouble]], tree: Tree) -> tuple[_Beside, object]:
+    """Look for what may hide a skip, and return the notes of the tree as well."""
+    return _beside(look), tree.notes()
 
 
 _Done = dict[int, Decided | _Beside]
 
 
 def _done(
-    pieces: Sequence[Callable[[], Decided | _Beside]], index: Index, aside: Aside
+    pieces: Sequence[Callable[[], Decided | _Beside]], tree: Tree, aside: Aside
 ) -> list[Decided | _Beside]:
     """Return what some pieces of work yield, whoever does which."""
     if aside is later:
         return [one() for one in pieces]
     shares = Shares(len(pieces))
-    others = aside(partial(_taken, pieces, shares, index))
-    mine, _ = _taken(pieces, shares, index)
+    others = aside(partial(_taken, pieces, shares, tree))
+    mine, _ = _taken(pieces, shares, tree)
     found, notes = others()
     shares.close()
-    index.take(notes)
+    tree.take(notes)
     found.update(mine)
     return [found[n] if n in found else one() for n, one in enumerate(pieces)]
 
 
 def _taken(
-    pieces: Sequence[Callable[[], Decided | _Beside]], shares: Shares, index: Index
+    pieces: Sequence[Callable[[], Decided | _Beside]], shares: Shares, tree: Tree
 ) -> tuple[_Done, object]:
-    """Do the pieces that nobody else takes, and return the notes of the index as well.
+    """Do the pieces that nobody else takes, and return the notes of the tree as well.
 
     The questions behind a verdict are dropped: they cannot leave a copy of the process.
     """
@@ -272,7 +271,7 @@ def _taken(
     for number in shares:
         one = pieces[number]()
         found[number] = one._replace(asked=()) if isinstance(one, Decided) else one
-    return found, index.notes()
+    return found, tree.notes()
 
 
 def _settled(
@@ -473,14 +472,9 @@ def _report(
         text = "a stored role is compared, but no branch that skips a set-up was found"
         unknowns.add(Unknown(Place(starts[0].file, starts[0].line, 1, starts[0].name), text))
         verdicts = ["unknown"]
-    ledger: set[Consulted] = set()
-    for lowered in tree.runs.values():
-        ledger.update(lowered.consulted)
-    for tag, definition in tree.types.used.items():
-        ledger.add(Consulted(definition.file, definition.line, "type", tag))
     return Report(
         label, rev, tuple(ordered), tuple(sorted(findings.values())), tuple(sorted(unknowns)),
-        tuple(sorted(ledger)), tree.index.asked, worst(tuple(verdicts)),
+        tuple(sorted(tree.consulted)), tree.index.asked, worst(tuple(verdicts)),
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from patchtool.c import syntax
 from patchtool.c.index import Index, is_static
@@ -18,6 +18,7 @@ from patchtool.c.layout import Types
 from patchtool.c.lower import Guard, Lowered, Lowering
 from patchtool.c.memory import Fact, Int, Loc, Pointer, Root
 from patchtool.c.scan import Definition, strip_comments
+from patchtool.model import Consulted
 from patchtool.proof import bits
 from patchtool.proof.bits import Cond
 from patchtool.world.effects import Effects
@@ -54,6 +55,27 @@ class Tree:
         """Who changes what a guest is told, by what is asked and by the members it is kept in."""
         self.following: dict[tuple[Cond, Cond], bool] = {}
         """Whether the second of two conditions is known to follow from the first."""
+        self._elsewhere: set[Consulted] = set()
+        """What copies of this process have consulted."""
+
+    @property
+    def consulted(self) -> frozenset[Consulted]:
+        """The definitions that all that was run and looked at until now rests on."""
+        found = self._elsewhere.union(*(lowered.consulted for lowered in self.runs.values()))
+        found.update(
+            Consulted(one.file, one.line, "type", tag) for tag, one in self.types.used.items()
+        )
+        return frozenset(found)
+
+    def notes(self) -> object:
+        """Return what this tree has to be told in the process of which this one is a copy."""
+        return self.index.notes(), self.consulted
+
+    def take(self, notes: object) -> None:
+        """Take over what a copy of this process has read and consulted, as its notes tell."""
+        asked, consulted = cast(tuple[object, frozenset[Consulted]], notes)
+        self.index.take(asked)
+        self._elsewhere |= consulted
 
     @property
     def objects(self) -> Mentions:

@@ -72,7 +72,7 @@ class Told(NamedTuple):
     spelt: tuple[Place, ...]
     """Where a sign is spelt in a way that is read nowhere: ``%:`` for ``#``."""
     notes: object
-    """What the index was asked for it."""
+    """What was read and consulted for it."""
 
 
 def prepare(tree: Tree) -> None:
@@ -96,7 +96,7 @@ def tell(tree: Tree, names: Iterable[str]) -> Told:
         tuple(tree.pasting.uses({*names, *tree.held(), *tree.held(rb"\*")})),
         tuple(tree.pasting.parts(names)),
         tuple(_spelt(tree, mentions)),
-        tree.index.notes(),
+        tree.notes(),
     )
 
 
@@ -144,7 +144,7 @@ class Ledger:
         self._tree = tree
         self.mentions = book_of(tree, names)
         self.mentions.know(told.mentions)
-        tree.index.take(told.notes)
+        tree.take(told.notes)
         self._runs = list(runs)
         self._executed = Executed(self._runs)
         self._embedded = tree.held()
