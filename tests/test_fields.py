@@ -5,6 +5,7 @@ import shutil
 
 import miniatures
 import pytest
+from edited import check, fixture
 from oracle import compare, fields
 
 from patchtool.c.index import Index
@@ -61,3 +62,26 @@ def test_field_that_no_type_has():
     """A field that no context has is refused by name."""
     with pytest.raises(UsageError, match="no_such_field"):
         decided("guard-swapped-fixed", ("no_such_field",))
+
+
+@pytest.mark.parametrize(
+    ("type_", "host", "is_fine"),
+    [("bool", "tdp_enabled", True), ("bool", "other", False), ("int", "tdp_enabled", False)],
+)
+def test_a_context_is_in_use_on_some_hosts_alone(type_, host, is_fine):
+    """What the set-up of nested_mmu reads without TDP alone, no such set-up ever reads."""
+    files = fixture("role-regs-fixed")
+    path = "arch/x86/kvm/mmu/mmu.c"
+    text = files[path].decode()
+    for old, new in (
+        ("g_context->root_level = new_role.base.level;",
+         f"g_context->root_level = {host} & 1 ? 4 : vcpu->arch.hflags & 3;"),
+        ("bool tdp_enabled;", f"bool other __read_mostly;\n{type_} tdp_enabled;"),
+    ):  # fmt: skip
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    report = check({**files, path: text.encode()}, ("root_level",))
+    verdicts = {c.context: c.verdict for c in report.contexts if c.context != "root_mmu"}
+    assert verdicts["nested_mmu"] == ("covered" if is_fine else "gap")
+    told = {one for c in report.contexts for f in c.fields for one in f.assumptions}
+    assert any(one.startswith("nested_mmu is used for nested TDP") for one in told) == is_fine

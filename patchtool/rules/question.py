@@ -360,8 +360,9 @@ class Terms:
         return Unit(name.text, name.c, (symbol,))
 
     def _legal(self, inputs: frozenset[Symbol]) -> list[Cond]:
-        """Return the architectural facts about the registers among some symbols."""
-        return [condition for condition, _ in self._facts(inputs)]
+        """Return what no run can have otherwise, of some symbols."""
+        facts = (*self._facts(inputs), *self._uses(inputs))
+        return [condition for condition, _ in facts]
 
     def _facts(self, inputs: frozenset[Symbol]) -> Iterator[tuple[Cond, str]]:
         """Yield the architectural facts about the registers among some symbols, in words too."""
@@ -383,6 +384,20 @@ class Terms:
         for word in sorted(ranged):
             low, high, words = self._registers.ranges[member_of(word)]
             yield _between(word, self._width(word), low, high), words
+
+    def _uses(self, symbols: Iterable[Symbol]) -> Iterator[tuple[Cond, str]]:
+        """Yield what holds of the hosts on which the context is in use, of some symbols."""
+        context = context_name(self.guard.context)
+        uses = [use for use in self.tree.index.target.uses if use.context == context]
+        for one in sorted({one.word for one in symbols if is_shared(one.word)}) if uses else ():
+            for use in uses:
+                if one.name == use.host and self._is_truth(one):
+                    yield one.bit(), use.text
+
+    def _is_truth(self, word: Word) -> bool:
+        """Tell whether an object of the host is declared to be true or false, no number."""
+        declared = self.tree.index.declaration(word.name, self.out.start.file)
+        return declared is not None and re.search(r"\bbool\b", declared[2]) is not None
 
     def _width(self, word: Word, default: int = 32) -> int:
         """Return how many bits of a word of the surroundings are read."""
@@ -704,6 +719,7 @@ class Terms:
             found.update(self.tree.index.target.trusted)
         found.update(self._constant_reason(one.word) or "" for one in decision.host)
         found.update(text for _, text in self._facts(decision.inputs))
+        found.update(text for _, text in self._uses(decision.host))
         for unit, one in invalidated.items():
             by = f"a change of {unit.name} invalidates the role ({one.by}())"
             found.add(by if one.by else one.phase)

@@ -230,6 +230,12 @@ KVM = Target(
         ),
     ),
     uses=(
+        # Nested NPT takes npt_enabled, nested EPT takes enable_ept.
+        Use(
+            context="guest_mmu",
+            host="tdp_enabled",
+            text="guest_mmu is used for nested TDP alone, which KVM offers with tdp_enabled",
+        ),
         # Only nested_{svm,ept}_init_mmu_context() let walk_mmu point to it.
         Use(
             context="nested_mmu",
