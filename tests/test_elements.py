@@ -163,3 +163,19 @@ def test_a_level_that_is_left_alone():
     edit = level, "\tif (is_cr0_pg(context))\n\t" + level
     report = changed(edit, fields=("root_level",))
     assert keep(report, "root_level").verdict != "covered"
+
+
+def test_an_input_has_one_row():
+    """Of a word more bits may have to differ than the field reads: it is one input still."""
+    found = keep(
+        changed(
+            tdp(["context->keep[0] = vcpu->arch.hflags & 64 ? 4 : 3;"]),
+            ("role.base.smm = is_smm(vcpu);", ""),
+            ("role.base.guest_mode = is_guest_mode(vcpu);",
+             "role.base.guest_mode = (vcpu->arch.hflags & 96) != 0;"),
+        )
+    )  # fmt: skip
+    told = [(one.name, one.span) for one in found.inputs]
+    assert told == [("vcpu->arch.hflags", (6, 5))] and found.missing == ("vcpu->arch.hflags",)
+    (given,) = found.witness.inputs
+    assert given.values[0] & 96 and given.values[1] & 96 and given.values[0] != given.values[1]

@@ -153,8 +153,9 @@ class Witnesses(Carried):
         if not (legal and reached and skips) or kept == full:
             return None
         role = tuple((name, value.evaluate(second)) for name, value in self.q.roles)
-        shown = list(self.field_units)
-        shown += [u for u in differing if u not in shown]
+        # An input may differ in more bits than the field reads.
+        by_name = {(u.name, u.source): u for u in (*self.field_units, *differing)}
+        shown = list(by_name.values())
         numbers = [tuple(_value(u, run) for u in shown) for run in runs]
         names = tuple(sorted({u.name for u in differing}))
         host = tuple((unit, _value(unit, rest)) for unit in self.units(self.host))

@@ -120,8 +120,8 @@ def _names(witnesses: Sequence[Witness]) -> dict[Key, str]:
     for witness in witnesses:
         plain = [name for name, _ in witness.a]
         for name, source in zip(plain, witness.sources, strict=True):
-            read = f" in {origin(name, source)}" if plain.count(name) > 1 else ""
-            names.setdefault((name, source), f"{safe(name)}{read}")
+            read = origin(name, source) if plain.count(name) > 1 else ""
+            names.setdefault((name, source), f"{safe(name)}{f' in {read}' if read else ''}")
     return names
 
 

@@ -754,8 +754,10 @@ class Terms:
         if spoilt:
             verdict = "unknown"
             reasons.extend(spoilt)
-        known = dict(answer.inputs)
-        told = {**known, **{one: () for one in answer.missing_units if one not in known}}
+        # Of an input that is missed more bits may differ than the field reads.
+        missed = {(unit.name, unit.source) for unit in answer.missing_units}
+        told = {unit: by for unit, by in answer.inputs if (unit.name, unit.source) not in missed}
+        told |= dict.fromkeys(answer.missing_units, ())
         inputs = tuple(
             Input(
                 unit.name,
