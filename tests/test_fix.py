@@ -243,6 +243,111 @@ def test_what_cannot_be_written_is_said(path, old, new, words):
     assert gap.input == "MAXPHYADDR" and words in gap.reason, gap.reason
 
 
+EPT = "arch/x86/kvm/vmx/nested.c"
+CAPS = b"to_vmx(vcpu)->nested.msrs.ept_caps & VMX_EPT_EXECUTE_ONLY_BIT,"
+SHADES = b"""static int shade_of(u32 palette)
+{
+	if (palette & (1u << 9))
+		return SHADE_BLACK;
+	return palette & (1u << 4) ? SHADE_DARK : SHADE_LIGHT;
+}
+
+static void nested_ept_init"""
+
+
+def handed(*more):
+    """Return a kernel of which one set-up is handed what no role carries."""
+    files = dict(miniatures.files("cpu-role-fixed"))
+    edits = [
+        (HOST, b"struct kvm_mmu {\n", b"enum shade {\n\tSHADE_NONE,\n\tSHADE_LIGHT,\n\t"
+         b"SHADE_DARK,\n\tSHADE_BLACK,\n};\n\nstruct kvm_mmu {\n\tu64 keep;\n"),
+        ("arch/x86/kvm/vmx/vmx.h", b"struct {\n\t\t\tu32",
+         b"struct nested_vmx_msrs {\n\t\t\tu32 palette;\n\t\t\tu32"),
+        ("arch/x86/kvm/mmu.h", b"bool execonly,\n", b"bool execonly, int shade,\n"),
+        (MMU, b"(struct kvm_vcpu *vcpu, bool execonly,\n",
+         b"(struct kvm_vcpu *vcpu, bool execonly, int shade,\n"),
+        (MMU, b"\t\tcontext->gva_to_gpa = ept_gva_to_gpa;\n",
+         b"\t\tcontext->gva_to_gpa = ept_gva_to_gpa;\n"
+         b"\t\tcontext->keep = 1ull << shade | execonly;\n"),
+        (EPT, b"static void nested_ept_init", SHADES),
+        (EPT, b"kvm_init_shadow_ept_mmu(vcpu, " + CAPS,
+         b"kvm_init_shadow_ept_mmu(vcpu, " + CAPS + b" shade,"),
+        (EPT, b"_init_mmu_context(struct kvm_vcpu *vcpu)\n{\n",
+         b"_init_mmu_context(struct kvm_vcpu *vcpu)\n{\n"
+         b"\tint shade = shade_of(to_vmx(vcpu)->nested.msrs.palette);\n\n"),
+        *more,
+    ]  # fmt: skip
+    for path, old, new in edits:
+        assert old in files[path], (path, old)
+        files[path] = files[path].replace(old, new, 1)
+    return Overlay(open_source(tree("cpu-role-fixed")), files)
+
+
+def test_what_a_set_up_is_handed_is_told_to_the_role():
+    """A parameter that the input reaches the set-up by is carried, as wide as its values are."""
+    outcome = fix.search(handed(), ("keep",))
+    (repair,) = outcome.repairs
+    assert repair.candidate.kind == "handed"
+    assert repair.inputs == ("to_vmx(vcpu)->nested.msrs.palette",)
+    added, removed = inserted(repair)
+    assert set(added) - {""} == {
+        "unsigned int shade:2;", "new_mode.ext.shade = shade;"
+    } and not removed  # fmt: skip
+    after = next(one.after for one in repair.files if one.path == MMU).decode()
+    assert "level);\n\n\tnew_mode.ext.shade = shade;\n\n\tif (new_mode" in after
+    assert (outcome.first.verdict, outcome.last.verdict, outcome.open) == ("gap", "covered", ())
+
+
+def test_a_calculator_that_is_handed_it_too_tells_the_role():
+    """A bit that is declared and no longer set is set again, where its neighbours are."""
+    gone = (MMU, b"\trole.ext.execonly = execonly;\n", b"")
+    outcome = fix.search(handed(gone), ("keep",))
+    found = {one.candidate.functions[0]: inserted(one) for one in outcome.repairs}
+    assert found["kvm_calc_shadow_ept_root_page_role"] == (["role.ext.execonly = execonly;"], 0)
+    assert len(found) == 2 and outcome.last.verdict == "covered"
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "words"),
+    [
+        # How great the number may be is not known.
+        (EPT, b"SHADE_LIGHT;", b"palette >> 20;", "how many bits shade of "
+         "kvm_init_shadow_ept_mmu() takes is not known"),
+        # There is no room for two more bits.
+        (HOST, b"\t\tunsigned int efer_lma:1;\n",
+         b"\t\tunsigned int efer_lma:1;\n\t\tunsigned int more:27;\n", "store 0 to ext.valid"),
+    ],
+)  # fmt: skip
+def test_what_is_handed_and_has_no_width_is_said(path, old, new, words):
+    """No member is made for a number that it might cut off."""
+    outcome = fix.search(handed((path, old, new)), ("keep",))
+    assert outcome.repairs == ()
+    assert any(words in one.reason for one in outcome.open), outcome.open
+
+
+def test_who_has_no_vcpu_at_hand_is_not_told_to_invalidate():
+    """A template that vCPUs are born with is filled where there are none."""
+    full = (HOST, b"efer_lma:1;\n", b"efer_lma:1;\n\t\tunsigned int more:27;\n")
+    writers = (
+        EPT,
+        b"static int shade_of",
+        b"""void vmx_restore(struct vcpu_vmx *vmx, u32 data)
+{
+	vmx->nested.msrs.palette = data;
+}
+
+void nested_vmx_setup(struct nested_vmx_msrs *msrs)
+{
+	msrs->palette = 1;
+}
+
+static int shade_of""",
+    )
+    reasons = [one.reason for one in fix.search(handed(full, writers), ("keep",)).open]
+    advice = "store 0 to ext.valid of the role of guest_mmu in vmx_restore()"
+    assert reasons and all(one.endswith(advice) for one in reasons), reasons
+
+
 def test_a_number_that_has_no_room_is_said():
     """A word with three bits left takes no number of six; what is left says so."""
     source = changed(

@@ -46,8 +46,9 @@ class Edit:
     text: bytes
 
 
-Kind = Literal["member", "invalidation", "clearing"]
-"""A member of the role; a store that invalidates stored roles; one that clears a field first."""
+Kind = Literal["member", "handed", "invalidation", "clearing"]
+"""A member of the role, which is read, or handed to the set-up; a store that invalidates stored
+roles; one that clears a field first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ def propose(index: Index, report: Report, bit: Bit | Value) -> Proposal:
     if extended is None:
         return Proposal((), "the compared role has no part that only steers configuration")
     declared = bit.member in extended.record.slots
-    declaration = () if declared else _declaration(index, extended, bit)
+    declaration = () if declared else declaration_of(index, extended, bit)
     if not declared and not declaration:
         union = f"the word of union {extended.record.tag}"
         if bit.width == 1:
@@ -233,7 +234,7 @@ def _page_roles(index: Index, roles: Roles) -> set[str]:
     return found
 
 
-def _declaration(index: Index, extended: ExtendedRole, bit: Bit | Value) -> tuple[Edit, ...]:
+def declaration_of(index: Index, extended: ExtendedRole, bit: Bit | Value) -> tuple[Edit, ...]:
     """Return the edits that declare a member; none where the word has no room for it."""
     definition = extended.definition
     plain = strip_comments(definition.text)
@@ -305,14 +306,15 @@ def calculators(
     for one in report.ledger:
         file = index.file(one.file) if one.kind == "function" else None
         for definition in file.functions.get(one.name, ()) if file is not None else ():
-            stores = list(_stores(index, definition, extended))
+            stores = list(stores_in(index, definition, extended))
             if stores:
                 found.append((definition, stores))
     with_siblings = [f for f in found if any(_SIBLING.fullmatch(s.member) for s in f[1])]
     yield from with_siblings or found
 
 
-def _stores(index: Index, definition: Definition, extended: ExtendedRole) -> Iterator[Store]:
+def stores_in(index: Index, definition: Definition, extended: ExtendedRole) -> Iterator[Store]:
+    """Yield the assignments of a function to members of the extended role."""
     plain = strip_comments(definition.text)
     for found in syntax.matches("role_calculator", index.node(definition)):
         holder, operator, member, value, statement = (
@@ -347,7 +349,7 @@ def _lines(
     else:
         reads = bit.spellings(index, function)
     for read in reads:
-        for store in _anchors(function, beside or stores):
+        for store in anchors(function, beside or stores):
             implied = isinstance(bit, Bit) and _implied(function, store, bit, read)
             value = "1" if implied else read
             statement = f"{store.prefix}{bit.member} = {value};"
@@ -359,7 +361,7 @@ def _lines(
             yield _Line(function.name, statement, Edit(function.file, at, 0, text))
 
 
-def _anchors(function: Definition, stores: list[Store]) -> list[Store]:
+def anchors(function: Definition, stores: list[Store]) -> list[Store]:
     """Return the assignments to stand beside, the last of each block, the last block first."""
     plain = _without_directives(strip_comments(function.text))
     blocks: dict[int, Store] = {}

@@ -5,9 +5,9 @@ In: a source and the fields to decide.  Out: repairs in the order of a series, e
 with the report before and after it, and every gap that stays open with the reason.
 A candidate counts only once a check of the tree with it has said what it closes.
 
-An input gets a member of the role, as wide as it is; where that cannot be, or where user
-space tells a guest of its CPU, the stored roles are made invalid behind a change of it.  A
-field that keeps old bits is cleared first.
+An input gets a member of the role, as wide as it is, or as what a set-up is handed of it;
+where that cannot be, or where user space tells a guest of its CPU, the stored roles are made
+invalid behind a change of it.  A field that keeps old bits is cleared first.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import NamedTuple
 from patchtool.c.index import Index
 from patchtool.model import SEVERITY, Context, FieldResult, Report
 from patchtool.outside.source import Overlay, Source
-from patchtool.repair import clearing, edit_sites, invalidating
+from patchtool.repair import clearing, edit_sites, handed, invalidating
 from patchtool.repair.edit_sites import Candidate, Proposal
 from patchtool.repair.input_access import value_of
 from patchtool.repair.register_access import parse_bit
@@ -227,6 +227,7 @@ class _Search:
             texts += [one for one in others if invalidating.is_told(index, one)]
             yield lambda: invalidating.propose(index, report, name, texts)
         yield lambda: _member(index, report, name)
+        yield lambda: handed.propose(index, report, name, c)
         if not told and re.search(r"->|\.", c):
             yield lambda: invalidating.propose(index, report, name, texts)
 
@@ -243,7 +244,7 @@ class _Search:
         if _is_worse(before, after):
             return None
         inputs: tuple[str, ...] = (name,)
-        if candidate.kind == "invalidation":
+        if candidate.kind in ("handed", "invalidation"):
             inputs = tuple(sorted(_found(was, results(after))))
             if name not in inputs:
                 return None

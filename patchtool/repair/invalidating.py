@@ -78,7 +78,10 @@ def propose(index: Index, report: Report, name: str, texts: Sequence[str]) -> Pr
 def advice(index: Index, report: Report, name: str, text: str) -> str:
     """Say what to do where no candidate helps against the change of an input, that TEXT reads."""
     below = _always_set(index, report, find_roles(index, Types(index)))
-    writers = [f"{one.name}()" for one in _writers(index, _held_in(index, text))]
+    changing = list(_writers(index, _held_in(index, text)))
+    # What sets up a template that vCPUs are born with has none at hand.
+    near = [one for one in changing if _has_handle(index, one)] or changing
+    writers = [f"{one.name}()" for one in near]
     missing = {c.context for c in report.contexts for one in c.fields if name in one.missing}
     contexts = [context for context in _contexts(index, report) if context in missing]
     where = f"in {' and '.join(writers)}" if writers else "wherever it changes"
@@ -136,6 +139,17 @@ def _roles_of(roles: Roles, below: str) -> Iterator[str]:
 def _writers(index: Index, members: Sequence[str]) -> Iterator[Definition]:
     """Yield the functions that store some members, those that bring a vCPU up aside."""
     yield from {one.key: one for one, _ in tellers(index, members)}.values()
+
+
+def _has_handle(index: Index, function: Definition) -> bool:
+    """Tell whether a function is given a vCPU, or what a vCPU is part of."""
+    handle = f"struct {index.target.handle}"
+    held = re.compile(rb"\b%s\s+\w+\s*;" % handle.encode())
+    return any(
+        one.type == handle
+        or any(held.search(record.text) for record in index.record(one.type, function.file))
+        for one in parameters(function)
+    )
 
 
 def _behind(index: Index, writers: Sequence[Definition]) -> Iterator[Definition]:

@@ -263,7 +263,8 @@ def _subject(repair: Repair, settings: Settings) -> str:
 def _short(repair: Repair) -> str:
     """Return an input as a subject has room for it."""
     is_c = re.search(r"->|\(", repair.input) is not None
-    return repair.candidate.member if is_c else repair.input
+    handed = repair.candidate.kind == "handed"
+    return repair.candidate.member if is_c or handed else repair.input
 
 
 def _changelog(repair: Repair, settings: Settings) -> Iterator[str]:
@@ -324,18 +325,25 @@ def _change(repair: Repair) -> str:
         if candidate.declares
         else f"Set {candidate.member} of {candidate.union} in {functions}"
     )
-    return f"{what}, so that a change of {candidate.title} makes KVM configure the MMU anew."
+    changed = _listed(repair.inputs, "or") if candidate.kind == "handed" else candidate.title
+    return f"{what}, so that a change of {changed} makes KVM configure the MMU anew."
 
 
+_EXTENDED = (
+    "Use the extended role, as the base role also identifies shadow pages: a bit that only "
+    "steers the configuration would multiply them."
+)
 _WHY = {
-    "member": "Use the extended role, as the base role also identifies shadow pages: a bit "
-    "that only steers the configuration would multiply them.",
+    "member": _EXTENDED,
+    "handed": _EXTENDED,
     "invalidation": "Invalidate instead of tracking the inputs in the role: they change only "
     "where user space tells the guest of its CPU, which is rare, and the role stays as small as "
     "it is.",
     "clearing": "No role can help here, as the configuration is not skipped.",
 }
 """Why the change is made where it is."""
+_MEMBERS = {"member", "handed"}
+"""The kinds of change that let the role carry more."""
 
 
 def _problem(repair: Repair) -> str:
@@ -459,7 +467,7 @@ def _unaffected(repair: Repair) -> list[str]:
     """Return the paths that were covered before, each with the reason."""
     found: list[str] = []
     fields = _fields(repair)
-    if repair.candidate.kind != "member":
+    if repair.candidate.kind not in _MEMBERS:
         return found
     for key, (_, one) in results(repair.before).items():
         if one.verdict == "covered" and one.name == fields[0]:
@@ -630,7 +638,7 @@ def _cover(outcome: Outcome, settings: Settings) -> Mail:
     inputs = _listed([name for repair in outcome.repairs for name in repair.inputs])
     kinds = {repair.candidate.kind for repair in outcome.repairs}
     subject = f"KVM: x86/mmu: Track {inputs} in the extended MMU role"
-    if kinds != {"member"}:
+    if not kinds <= _MEMBERS:
         subject = "KVM: x86/mmu: Fix what a skipped configuration leaves stale"
     elif len(subject) > WIDTH:
         subject = "KVM: x86/mmu: Complete the extended MMU role"
@@ -639,7 +647,7 @@ def _cover(outcome: Outcome, settings: Settings) -> Mail:
             f"KVM skips the configuration of an MMU when the newly calculated role equals "
             f"the stored one. On this tree the role does not determine {inputs}; each "
             f"patch adds one of them and was checked by itself."
-            if kinds == {"member"}
+            if kinds <= _MEMBERS
             else "KVM skips the configuration of an MMU when the newly calculated role equals "
             "the stored one, and some of what is configured then does not fit the state. Each "
             "patch closes one cause and was checked by itself."
