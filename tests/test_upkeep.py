@@ -180,9 +180,9 @@ REFRESH = """void refresh(struct kvm_vcpu *vcpu, bool sure)
 """
 
 
-def without(assignment, body, field):
-    """Return the result for a field where a role lost a bit, and other code has a function."""
-    text = FIXED[MMU].replace(assignment, b"", 1) + (REFRESH % body).encode()
+def without(assignment, body, field, other=b""):
+    """Return the result for a field with an OTHER assignment to a role, and a function more."""
+    text = FIXED[MMU].replace(assignment, other, 1) + (REFRESH % body).encode()
     report = check({**FIXED, MMU: text}, (field,))
     return next(
         one
@@ -255,6 +255,22 @@ SAME = """if (!mmu->mmu_role.base.smm)
 def test_a_bit_that_no_set_up_sets_is_clear_for_others_too(body, verdict):
     """A field that is made of the role follows it, though a bit of that is never set."""
     result = without(PAE, body, "gva_to_gpa")
+    assert result.verdict == verdict, result.reasons
+
+
+@pytest.mark.parametrize(
+    ("body", "verdict"),
+    [
+        (SAME, "covered"),
+        (SAME.replace("is_cr4_pae(mmu)", "is_cr0_pg(mmu)"), "covered"),
+        (SAME.replace("is_cr4_pae(mmu)", "mmu->mmu_role.ext.cr4_pke"), "unknown"),
+        ("mmu->mmu_role.ext.cr4_pae = sure;\n\t" + SAME, "unknown"),
+        ("mmu->mmu_role.ext.cr0_pg = sure;\n\t" + SAME, "unknown"),
+    ],
+)
+def test_a_bit_that_is_set_as_another_is_as_that_for_others_too(body, verdict):
+    """A field that is made of the role follows it, though two bits of that are always alike."""
+    result = without(PAE, body, "gva_to_gpa", b"\t\text.cr4_pae = 1;\n")
     assert result.verdict == verdict, result.reasons
 
 

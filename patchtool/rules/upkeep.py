@@ -281,7 +281,7 @@ def _is_in_step(
     for base in bases:
         if not _is_told_apart(terms, ran, base, stored):
             return False
-        settled = bits.Substitution(_settled(terms, decision, ran, base))
+        settled = bits.Substitution(_settled(terms, decision, ran, base, places))
         before, after = (
             list(map(settled, _in_step_at(terms, decision, ran, base, rows, places, changed)))
             for changed in (False, True)
@@ -298,28 +298,39 @@ def _is_in_step(
     return bool(bases)
 
 
-def _settled(terms: Terms, decision: Decision, ran: Lowered, base: Loc) -> dict[Term, Cond]:
+def _settled(
+    terms: Terms, decision: Decision, ran: Lowered, base: Loc, places: Mapping[Term, _Bit]
+) -> dict[Term, Cond]:
     """Return bits of roles that are the same in all runs that skip, where this run leaves them.
 
-    Nobody else stores to them but a full set-up, which stores the field as well.
+    They are constants, or what another bit of the roles is as well.  Nobody else stores to them
+    but a full set-up, which stores the field as well.
     """
     stored = frozenset(bit for patch in terms.patches for bit in terms.touched(patch))
     after, ours = _Held(ran, changed=True), _holder(terms, decision.q.old[0])
+
+    def left_alone(path: tuple[str, ...], position: int) -> Symbol | None:
+        """Return what stands in a bit of a role all through this run."""
+        here = Loc(base.root, (*base.path, *path))
+        was = ran.word(here).bit(position)
+        is_left = (path[0], position) not in stored and after.bit(here, position) is was
+        return was if is_left else None
+
     found: dict[Term, Cond] = {}
     for cell, value in decision.q.runs.demanded(decision.q.skips).items():
         about, holder = cell.word.about, _holder(terms, cell)
-        if (
-            not isinstance(value, bool)
-            or not isinstance(about, Loc)
-            or holder != ours
-            or not holder
-        ):
+        if not isinstance(about, Loc) or holder != ours or not holder:
             continue
         path = about.path[len(holder.path) :]
-        here = Loc(base.root, (*base.path, *path))
-        was = ran.word(here).bit(cell.position)
-        if (path[0], cell.position) not in stored and after.bit(here, cell.position) is was:
-            found[was] = value
+        settled: Cond | None = value if isinstance(value, bool) else None
+        for one in (value, bits.negate(value)) if isinstance(value, Term) else ():
+            place = places.get(one) if isinstance(one, Term) else None
+            if place is not None and place != (path[0], cell.position):
+                twin = left_alone(place[:1], place[1])
+                settled = twin if one is value or twin is None else bits.negate(twin)
+        was = left_alone(path, cell.position) if settled is not None else None
+        if was is not None and settled is not None:
+            found[was] = settled
     return found
 
 
