@@ -15,9 +15,9 @@ from typing import Literal, NamedTuple
 Verdict = Literal["covered", "gap", "unknown", "not-guarded"]
 """What was decided: proved, refuted, undecided, or nothing there to skip."""
 
-Kind = Literal["stale", "accumulates", "partial"]
-"""How a field goes wrong: a skip leaves it stale; a full set-up keeps bits of an earlier one;
-a full set-up does not store it on every path."""
+Kind = Literal["stale", "unlike", "accumulates", "partial"]
+"""How a field goes wrong: a skip leaves it stale; one stores it otherwise than a full set-up, in
+one state; a full set-up keeps bits of an earlier one; or does not store it on every path."""
 
 SEVERITY: Mapping[Verdict, int] = {"gap": 3, "unknown": 2, "covered": 1, "not-guarded": 0}
 """Which verdict stands for a group: the worst one."""
@@ -91,7 +91,7 @@ class Constant(NamedTuple):
 
 
 class Witness(NamedTuple):
-    """Two legal states that share a role and differ in the field.
+    """Two legal states that share a role and differ in the field, or one in both places.
 
     ``a`` and ``b`` hold the values of the same inputs in the same order; ``role`` is
     the value of every compared role word, in the order of the comparison, and
@@ -219,14 +219,27 @@ class FieldResult(NamedTuple):
     """The states, in words, in which no set-up stores it, so that no reader may use it then."""
 
     @property
+    def pairs(self) -> tuple[Witness, ...]:
+        """The witnesses in which two states differ."""
+        found = (self.witness, *self.others)
+        return tuple(one for one in found if one is not None and one.differs)
+
+    @property
+    def unlike(self) -> Witness | None:
+        """One state, in which a skip alone leaves another value than a full set-up."""
+        found = (self.witness, *self.others)
+        return next((one for one in found if one is not None and not one.differs), None)
+
+    @property
     def kinds(self) -> tuple[Kind, ...]:
         """The kinds of gap that it has."""
         if self.verdict != "gap":
             return ()
-        stale = bool(self.missing) or self.witness is not None
-        adds = self.accumulated is not None
+        stale = bool(self.missing) or bool(self.pairs)
+        unlike, adds = self.unlike is not None, self.accumulated is not None
         kinds: tuple[tuple[Kind, bool], ...] = (
-            ("stale", stale), ("accumulates", adds), ("partial", not stale and not adds)
+            ("stale", stale), ("unlike", unlike), ("accumulates", adds),
+            ("partial", not stale and not unlike and not adds),
         )  # fmt: skip
         return tuple(kind for kind, is_so in kinds if is_so)
 
@@ -284,7 +297,11 @@ class Finding(NamedTuple):
     @property
     def witness(self) -> Witness | None:
         """The states that show it."""
-        return self.result.accumulated if self.kind == "accumulates" else self.result.witness
+        if self.kind == "accumulates":
+            return self.result.accumulated
+        if self.kind == "unlike":
+            return self.result.unlike
+        return next(iter(self.result.pairs), None)
 
 
 class Unknown(NamedTuple):

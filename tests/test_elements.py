@@ -165,6 +165,43 @@ def test_a_level_that_is_left_alone():
     assert keep(report, "root_level").verdict != "covered"
 
 
+@pytest.mark.parametrize(
+    ("before", "behind", "kinds"),
+    [
+        # What is stored in front of the guard is what a full set-up would leave.
+        ("context->keep[0] = new_role.ext.efer_lma ? 4 : 3;",
+         "context->keep[0] = ____is_efer_lma(&regs) ? 4 : 3;", ()),
+        # It is not, whatever the registers were and are.
+        ("context->keep[0] = 4;", "context->keep[0] = 3;", ("unlike",)),
+        ("context->keep[0] = 4;", "context->keep[0] = vcpu->arch.hflags & 64 ? 4 : 3;",
+         ("unlike",)),
+        # In other elements a register makes a difference.
+        ("context->keep[0] = 4;",
+         "context->keep[0] = 3; context->keep[1] = vcpu->arch.hflags & 64;", ("stale", "unlike")),
+    ],
+)  # fmt: skip
+def test_a_skip_that_stores_as_well(before, behind, kinds):
+    """A skip that stores the field otherwise than a full set-up takes no other state for that."""
+    guard = (
+        "\tif (new_role.as_u64 == context->mmu_role.as_u64)\n\t\treturn;\n\n"
+        "\tcontext->mmu_role.as_u64 = new_role.as_u64;\n\tcontext->shadow_root_level = kvm_mmu_get"
+    )
+    found = keep(
+        changed(
+            (guard, f"\t{before}\n{guard}"),
+            tdp([behind]),
+            ("role.base.smm = is_smm(vcpu);", ""),
+        )
+    )
+    assert found.kinds == kinds and found.verdict == ("gap" if kinds else "covered")
+    if "unlike" in kinds:
+        one = found.unlike
+        assert one.a == one.b and one.values == (4, 3) and not one.differs
+        assert one.element == "[0]"
+    assert all(one.a != one.b for one in found.pairs)
+    assert bool(found.missing) == ("stale" in kinds)
+
+
 def test_an_input_has_one_row():
     """Of a word more bits may have to differ than the field reads: it is one input still."""
     found = keep(

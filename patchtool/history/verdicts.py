@@ -19,6 +19,7 @@ State = Literal["covered", "gap", "unknown", "not-guarded", "absent", "unreadabl
 
 WRONG: Mapping[Kind, str] = {
     "stale": "(a stale value kept)",
+    "unlike": "(left otherwise by a skip)",
     "accumulates": "(old bits kept)",
     "partial": "(not stored on every path)",
 }

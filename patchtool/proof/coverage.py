@@ -7,7 +7,8 @@ unknown, per field; and which role members carry each input.  Knows no C.
 
 The property: for all legal inputs I1 and I2, if a full run with I1 leaves a context on
 which the run with I2 skips, then what a full run with I2 would store in the field is what
-the field holds after skipping; and what a full run stores the inputs alone decide.  A bit
+the field holds after skipping; and what a full run stores the inputs alone decide.  Where a
+run that skips stores the field as well, I1 and I2 may even be the same.  A bit
 that a full run leaves alone in some state is not stored there, and nothing of it is stale;
 an element of which a full run stores some bits and keeps others accumulates.
 """
@@ -90,8 +91,50 @@ class Decision(Witnesses):
         if self._follows_roles():
             table = self._table(frozenset()) if carriers else ()
             return Answer("covered", table, support=support)
+        unlike = self._unlike()
+        if unlike is None:
+            return Answer("unknown", problem="the solver gave up", support=support)
+        if not unlike:
+            return self._stale_of(self._rows, carriers, support)
+        self._wrong = list(unlike)
+        alike = [self._same(unit.bits) for unit in self.all_units]
+        alone = self._asked(
+            [*self._skipping(), *alike, self._differs],
+            self._switches(),
+            lambda one: self._witness(one, ()),
+        )
+        opaque = sorted(n for n in self.inputs if n.word.opaque)
+        if alone is None or (opaque and self._leans(alone)):
+            return Answer("unknown", leaning=tuple(opaque), support=support)
+        self._wrong = []
+        rest = tuple(row for row in self._rows if row not in unlike)
+        answer = self._stale_of(rest, True, support)
+        if answer.verdict == "unknown":
+            return answer
+        if answer.witness is None:
+            return answer._replace(verdict="gap", witness=alone)
+        return answer._replace(more=(*answer.more, alone))
+
+    def _unlike(self) -> tuple[Row, ...] | None:
+        """Return the bits that a skip alone leaves otherwise, in one and the same state.
+
+        A run that skips has to store them itself for that.  None where it is not decided.
+        """
+        rows = [row for row in self._rows if row.left is None]
+        if not rows:
+            return ()
+        alike = [self._same(unit.bits) for unit in self.all_units]
+        found = self._which(
+            [*self._skipping(), *alike], {row: self._stale_in([row]) for row in rows}
+        )
+        return None if found is None else tuple(found)
+
+    def _stale_of(
+        self, rows: tuple[Row, ...], carriers: bool, support: frozenset[Symbol]
+    ) -> Answer:
+        """Decide which inputs make some bits of the field stale."""
         claims = self._skipping()
-        solid, wrong = self._truly(claims, self._which(claims, self._roughly(self._rows)))
+        solid, wrong = self._truly(claims, self._which(claims, self._roughly(rows)))
         if wrong is None or solid is None:
             return Answer("unknown", problem="the solver gave up", support=support)
         if not solid:

@@ -284,6 +284,9 @@ class _Search:
             if one.accumulated is not None:
                 why = self._failed.get(one.member) or "clearing it elsewhere does not reach here"
                 yield OpenGap(key, "", f"a full set-up keeps bits of an earlier one; {why}")
+            if one.unlike is not None:
+                yield OpenGap(key, "", "a set-up that is skipped stores it as well, and otherwise; "
+                              "store the same whether it is skipped or not")  # fmt: skip
             if "partial" in one.kinds:
                 told = "; ".join(map(str, one.reasons))
                 words = told or "a full set-up does not store it on every path"

@@ -626,6 +626,8 @@ def _still(after: FieldResult) -> str:
     """Say what stays wrong with a field."""
     if after.missing:
         return f"misses {_listed(after.missing)}"
+    if after.unlike is not None:
+        return "is stored otherwise by a set-up that is skipped"
     return "keeps old bits" if after.accumulated is not None else "is not always stored"
 
 

@@ -257,8 +257,7 @@ def _loadable(field: FieldResult, kind: Kind) -> Iterator[str]:
 
 def _pairs(field: FieldResult, kind: Kind) -> Iterator[tuple[State, State]]:
     """Yield the pairs that may show a gap: the witness, then the paging modes."""
-    witness = field.witness
-    if witness is not None:
+    for witness in field.pairs[:1]:
         a, b = (_loaded(kind, side, witness.sources) for side in (witness.a, witness.b))
         if a is not None and b is not None and a != b:
             yield named(a, "state A"), named(b, "state B")

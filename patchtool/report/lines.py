@@ -209,6 +209,11 @@ def _details(one: Finding) -> Iterator[str]:
                 yield f"state {label}: {state}: {valued(result, witness)}={value} behind C"
             yield f"state C: {stated(witness, 2)}: a full set-up, which adds to what it finds"
         return
+    if one.kind == "unlike" and witness is not None:
+        yield f"state A: {stated(witness, 0)}"
+        for label, value in zip(("is", "is not"), witness.said, strict=True):
+            yield f"{valued(result, witness)}={value} where the set-up {label} skipped"
+        return
     for given in result.inputs:
         read = origin(given.name, given.source)
         carriers = ", ".join(map(safe, given.covered_by)) or "nothing"

@@ -89,7 +89,7 @@ def fingerprint(finding: Finding) -> str:
         finding.field,
         *finding.entry,
         *finding.missing,
-        *([finding.kind] if finding.kind == "accumulates" else []),
+        *([finding.kind] if finding.kind in ("accumulates", "unlike") else []),
     )
     text = "\0".join(parts).encode("utf-8", "surrogatepass")
     return f"{hashlib.sha256(text).hexdigest()[:16]}:1"
@@ -239,6 +239,7 @@ def _flow(report: Report, finding: Finding, witness: Witness) -> Node:
 def _steps(report: Report, finding: Finding, witness: Witness) -> Iterator[tuple[Place, str]]:
     """Yield the steps of a witness: the set-up for A, then the one for B that is skipped.
 
+    Of a set-up that stores the field where it is skipped, too: the one for A, twice.
     Of an accumulation: the one for C that follows A, and the one that follows B.
     """
     guard, entry = finding.context.place, finding.context.entry
@@ -263,6 +264,11 @@ def _steps(report: Report, finding: Finding, witness: Witness) -> Iterator[tuple
     role = ", ".join(f"{safe(name)}={value:#x}" for name, value in witness.role)
     skipped = f"{role} again, so the set-up is skipped"
     yield from state("A", 0)
+    if finding.kind == "unlike":
+        yield guard, f"The full set-up stores {member}={other} and {role}"
+        yield from state("A", 0)
+        yield guard, f"{skipped}: {member} is {one} behind it and should be {other}"
+        return
     yield guard, f"The full set-up stores {member}={one} and {role}"
     yield from state("B", 1)
     yield guard, f"{skipped}: {member} stays {one} and should be {other}"

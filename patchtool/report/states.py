@@ -72,6 +72,23 @@ def history(witness: Witness) -> Shown:
     return Shown((shown,), _alike(names, kept, witness))
 
 
+def single(witness: Witness) -> Shown:
+    """Return the one state that a set-up for which is skipped, and is not."""
+    names, known = _names((witness,)), _of(witness)
+    shown = [Row(("witness", "A"), _HEAD), *(Row((names[key], known[key][0])) for key in names)]
+    return Shown((shown,), "")
+
+
+def apart(result: FieldResult, witness: Witness) -> str:
+    """Say what a set-up leaves that is skipped, and one that is not."""
+    one, other = witness.said
+    roles = " and ".join(f"{safe(word)}={value:#x}" for word, value in witness.role)
+    return (
+        f"A set-up for A that is skipped, behind another one with {roles}, leaves "
+        f"{valued(result, witness)} at {one}, and one that is not skipped at {other}."
+    )
+
+
 def kept(result: FieldResult, witness: Witness) -> str:
     """Say what a full set-up keeps of the one before it."""
     one, other = witness.said

@@ -189,12 +189,16 @@ class _Writer:
                 yield ""
                 yield from self._history(result, result.accumulated)
             return
+        if finding.kind == "unlike" and result.unlike is not None:
+            yield ""
+            yield from self._state(result, result.unlike)
+            return
         if result.inputs:
             yield ""
             yield from self._coverage(result)
-        if result.witness is not None:
+        if result.pairs:
             yield ""
-            yield from self._states(result, (result.witness, *result.others))
+            yield from self._states(result, result.pairs)
         for reason in result.reasons:
             yield from self._wrapped(sentence(str(reason)), "    ", "    ")
 
@@ -237,6 +241,15 @@ class _Writer:
         for words in states.of_hosts(witnesses):
             yield from self._wrapped(words, _INDENT, f"{_INDENT}    ")
         yield from self._wrapped(states.skipped(result, witnesses), _INDENT, _INDENT)
+
+    def _state(self, result: FieldResult, witness: Witness) -> Iterator[str]:
+        """Yield the state in which a skip alone makes a difference."""
+        found = states.single(witness)
+        for rows in found.tables:
+            yield from self._rows(rows)
+        for words in states.of_hosts((witness,)):
+            yield from self._wrapped(words, _INDENT, f"{_INDENT}    ")
+        yield from self._wrapped(states.apart(result, witness), _INDENT, _INDENT)
 
     def _history(self, result: FieldResult, witness: Witness) -> Iterator[str]:
         """Yield three states, the last of which leaves what the one before it decides."""

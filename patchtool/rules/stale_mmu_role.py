@@ -510,6 +510,12 @@ def _message(one: FieldResult, kind: Kind, past: bool) -> str:
             "not clear it first"
         )
     is_ = "was" if past else "is"
+    if kind == "unlike":
+        leaves = "left" if past else "leaves"
+        return (
+            f"a set-up that {is_} skipped {leaves} {one.member} otherwise than one that {is_} not, "
+            "in one and the same state"
+        )
     stale = f"so a stale value {is_} kept"
     if kind == "partial":
         return f"{one.member} {is_} not stored on every path of a full set-up, {stale}"
@@ -522,7 +528,8 @@ def _message(one: FieldResult, kind: Kind, past: bool) -> str:
     message = (
         f"{one.member} {depends} on {names}, which the compared role {does} not determine, {stale}"
     )
-    if one.witness is not None and one.witness.element:
+    for witness in one.pairs[:1]:
         # More of its elements may be stale; the witness is about one.
-        message += f" (for example {one.witness.part(one.member)})"
+        if witness.element:
+            message += f" (for example {witness.part(one.member)})"
     return message
