@@ -248,6 +248,29 @@ def test_a_given_commit_is_looked_up(tmp_path):
     assert f'Fixes: {oid[:12]} ("first")\n' in parts(path)[1]
 
 
+@pytest.mark.parametrize(("tags", "line"), [
+    ({}, "Cc: stable@vger.kernel.org\n"),
+    ({"v5.13": "HEAD~1"}, ""),
+    ({"v5.13": "HEAD~1", "v5.14-rc1": "HEAD"}, "Cc: stable@vger.kernel.org # 5.14+\n"),
+    ({"before": "HEAD~1"}, "Cc: stable@vger.kernel.org\n"),
+])  # fmt: skip
+def test_what_no_release_has_is_not_for_stable(tmp_path, monkeypatch, tags, line):
+    """A commit between the last release and the next one is fixed before that is made."""
+    monkeypatch.undo()  # who walks along a history notes what each check reads
+    where = cloned("guard-swapped-fixed", tmp_path / "tree")
+    mmu = where / "arch/x86/kvm/mmu/mmu.c"
+    bit = "\text.efer_lma = ____is_efer_lma(regs);\n"
+    assert bit in mmu.read_text()
+    mmu.write_text(mmu.read_text().replace(bit, ""))
+    git(where, "commit", "-qam", "drop the bit")
+    for name, at in tags.items():
+        git(where, "tag", name, at)
+    (path,) = written(where)
+    log, notes = parts(path)[1:3]
+    assert '("drop the bit")\n' + line + "Signed-off-by" in log
+    assert ("no tagged release has that commit" in " ".join(notes.split())) == (not line)
+
+
 def test_a_commit_that_begins_the_history_is_not_blamed(tmp_path):
     """An import of a whole tree introduced nothing."""
     (path,) = written(cloned("demo", tmp_path / "tree"))

@@ -446,10 +446,11 @@ def _derived(tree: str, source: Source, names: Sequence[str], quiet: bool) -> di
                     continue
                 tag = flips.first_tag(repository, flip.commit)
                 release = flips.stable_note(tag).strip("# +") if tag else ""
+                new = flips.is_unreleased(repository, flip.commit)
                 told = (
                     "Fixes is derived: the first commit at which equal roles allow a stale field."
-                )
-                found[name] = Blame(flip.commit, flip.subject, release, told)
+                ) + (" No Cc: stable, as no tagged release has that commit." if new else "")
+                found[name] = Blame(flip.commit, flip.subject, release, told, new)
     except InputError:
         # A history that cannot be read proves nothing.
         return found

@@ -43,6 +43,8 @@ class Blame:
     release: str
     origin: str
     """How it is known: a sentence for the notes."""
+    unreleased: bool = False
+    """Whether no release has it, so that no stable series needs the patch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -492,7 +494,7 @@ def _trailers(repair: Repair, settings: Settings) -> str:
     if blame is not None and repair.input not in settings.backports:
         lines.append(f'Fixes: {blame.commit[:12]} ("{blame.subject}")')
         since = f" # {blame.release}+" if blame.release else ""
-        lines.append(f"Cc: {_STABLE}{since}")
+        lines += [] if blame.unreleased else [f"Cc: {_STABLE}{since}"]
     if settings.signoff and settings.author:
         lines.append(f"Signed-off-by: {settings.author}")
     return "".join(f"{line}\n" for line in lines)
