@@ -43,8 +43,9 @@ the same role and need different values.
 It decides the property itself and no list of names: skipping must be a no-op.  Both
 runs are followed symbolically and a solver looks for two states that tell them apart.
 With the finding come the states that show it: a pair with one role and two values, the
-witness; or three, where a full set-up only adds to a field and keeps what the one before
-it left.  A field that a full set-up does not always store is reported as just that.""",
+witness; just one, where a set-up that is skipped stores the field as well, and otherwise;
+or three, where a full set-up only adds to a field and keeps what the one before it left.
+A field that a full set-up does not always store is reported as just that.""",
             "Why it matters": """\
 With such a pair the set-up for the second state is skipped and the context keeps what
 belongs to the first.  The guest's page tables are then walked with the wrong number of
@@ -72,11 +73,12 @@ where the role is computed:
     role.ext.efer_lma = !!(regs->efer & EFER_LMA);
 
 The base role stays as it is: it identifies shadow pages, and each of its bits
-multiplies what they cost.  An input of several bits gets a member of its width.  What
-user space tells a guest of its CPU gets none where the function behind it can make the
-stored roles invalid, and a field that is only added to is cleared first.  Comparing the
-field as well before returning closes the gap too and is recognised.  A fix is written
-only after a check of the fixed tree.""",
+multiplies what they cost.  An input of several bits gets a member of its width, and one
+that a set-up knows by an argument alone gets what it is handed.  What user space tells a
+guest of its CPU gets none where the function behind it can make the stored roles
+invalid, and a field that is only added to is cleared first.  Comparing the field as well
+before returning closes the gap too and is recognised.  A fix is written only after a
+check of the fixed tree.""",
             "Limits": """\
 Legal states are those that the architecture allows, such as EFER.LMA=1 only with
 CR0.PG=1; the facts in use are printed.  What is set at module load is alike in both
