@@ -214,11 +214,6 @@ FINE = {
     "what only copies from a role": [
         (OTHER, "", DEVIL % "copy_to_user(buffer, &vcpu->arch.mmu->mmu_role, 8);\n"
                             "\tput_user(vcpu->arch.mmu->root_level, level);")],
-    "a member that others store": [
-        reset("if (vcpu->arch.hflags == vcpu->arch.cr4)\n\t\treturn;\n"
-              "\tvcpu->arch.hflags = vcpu->arch.cr4;"),
-        (OTHER, "", DEVIL % "vcpu->arch.hflags = n;"
-         + "\nvoid (*const op)(struct kvm_vcpu *vcpu, int n) = devil;\n")],
     "a note that nobody asks": [NOTE, reset("vcpu->arch.note++;")],
     "union elsewhere": [
         (HOST, "\tu32 hflags;", "\tunion {\n\t\tu32 hflags;\n\t\tu8 raw[4];\n\t};")],

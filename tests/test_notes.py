@@ -122,7 +122,89 @@ NOTES = {
         (OTHER, "", "#include <linux/kvm_host.h>\n"
          + HELPER.format("vcpu->note").replace("static ", ""))),
 }  # fmt: skip
+LEFT = f"if (vcpu->arch.note == {KEY})\n\t\treturn;\n"
+TELLER = (
+    "static {0} tell({1})\n{{\n\t{2} = vcpu->note == "
+    + KEY
+    + ";\n\tvcpu->note = "
+    + KEY
+    + ";\n}}\n\n"
+)
+NEAR = {
+    "set by whoever": (
+        LEFT, "", ARCH,
+        (OTHER, "", f"#include <linux/kvm_host.h>\nvoid put(struct kvm_vcpu *vcpu)\n{{\n"
+         f"\tvcpu->arch.note = {KEY};\n}}\n"
+         "void outer(struct kvm_vcpu *vcpu)\n{\n\tput(vcpu);\n}\n")),
+    "set by whoever is called, once": (
+        "if (vcpu->arch.note)\n\t\treturn;\n", "", ARCH,
+        (OTHER, "", "#include <linux/kvm_host.h>\nvoid put(struct kvm_vcpu *vcpu)\n{\n"
+         "\tvcpu->arch.note = 1;\n}\nvoid outer(struct kvm_vcpu *vcpu)\n{\n\tput(vcpu);\n}\n")),
+    "set by others too": (
+        LEAVE.format("vcpu->arch.hflags"), "", (OTHER, "",
+         "#include <linux/kvm_host.h>\nvoid devil(struct kvm_vcpu *vcpu, int n)\n{\n"
+         "\tvcpu->arch.hflags = n;\n}\n\n"
+         "void (*const op)(struct kvm_vcpu *vcpu, int n) = devil;\n")),
+    "read by what only the way calls": (
+        "if (is_same(vcpu))\n\t\treturn;\n\tvcpu->arch.note = vcpu->arch.cr4;\n",
+        "bool is_same(struct kvm_vcpu *vcpu);\n\n", ARCH,
+        (OTHER, "", "#include <linux/kvm_host.h>\nbool is_same(struct kvm_vcpu *vcpu)\n{\n"
+         "\treturn vcpu->arch.note == vcpu->arch.cr4;\n}\n")),
+    "left behind a pointer": (
+        "bool is_same;\n\n\ttell(vcpu, &is_same);\n\tif (is_same)\n\t\treturn;\n",
+        TELLER.format("void", "struct kvm_vcpu *vcpu, bool *is_same", "*is_same"), OUT),
+    "left in a record": (
+        "struct told told;\n\n\ttell(vcpu, &told);\n\tif (told.is_same)\n\t\treturn;\n",
+        "struct told { bool is_same; };\n" + TELLER.format(
+            "void", "struct kvm_vcpu *vcpu, struct told *told", "told->is_same"), OUT),
+    "left in an array": (
+        "bool told[1];\n\n\ttell(vcpu, told);\n\tif (told[0])\n\t\treturn;\n",
+        TELLER.format("void", "struct kvm_vcpu *vcpu, bool *told", "told[0]"), OUT),
+    "by a macro": (
+        "if (SAME(vcpu))\n\t\treturn;\n",
+        "#define SAME(v) ({ bool same = (v)->note == (v)->arch.cr4; "
+        "(v)->note = (v)->arch.cr4; same; })\n\n", OUT),
+    "by a function behind a pointer": (
+        "if (teller(vcpu))\n\t\treturn;\n", HELPER.format("vcpu->note")
+        + "static bool (*teller)(struct kvm_vcpu *vcpu) = same;\n\n", OUT),
+    "in a bitmap": (
+        "if (test_bit(vcpu->arch.cr4 & 63, vcpu->seen))\n\t\treturn;\n"
+        "\t__set_bit(vcpu->arch.cr4 & 63, vcpu->seen);\n", "",
+        (OUTER, "\tstruct kvm_vcpu_arch arch;", "\tstruct kvm_vcpu_arch arch;\n\tulong seen[1];")),
+    "in what indexes": (
+        f"if (xa_load(&keys, 0) == xa_mk_value({KEY}))\n\t\treturn;\n"
+        f"\txa_store(&keys, 0, xa_mk_value({KEY}), 0);\n", "static DEFINE_XARRAY(keys);\n\n"),
+    "in a register of the host": (
+        f"if (native_read_msr(1) == {KEY})\n\t\treturn;\n\tnative_write_msr(1, {KEY});\n", ""),
+    "in a register, by a helper": (
+        "if (same(vcpu))\n\t\treturn;\n",
+        f"static bool same(struct kvm_vcpu *vcpu)\n{{\n\tu64 old;\n\n\trdmsrl(0x123, old);\n"
+        f"\twrmsrl(0x123, {KEY});\n\treturn old == {KEY};\n}}\n\n"),
+    "in the task": (LEAVE.format("current->thread.cr2"), ""),
+    "in a list": (
+        "if (!list_empty(&kept))\n\t\treturn;\n\tlist_add(&vcpu->arch.list, &kept);\n",
+        "static LIST_HEAD(kept);\n\n"),
+    "a branch that is patched": (
+        "if (static_branch_unlikely(&done))\n\t\treturn;\n\tstatic_branch_enable(&done);\n",
+        "static DEFINE_STATIC_KEY_FALSE(done);\n\n"),
+}  # fmt: skip
 STATE = {
+    "of the guest, laid out": (
+        "if (vcpu->block->note == 2)\n\t\treturn;\n\tvcpu->block->note = vcpu->arch.cr4;\n", "",
+        (OUTER, "\tstruct kvm_vcpu_arch arch;",
+         "\tstruct kvm_vcpu_arch arch;\n\tstruct block *block;"),
+        (OUTER, "struct kvm_vcpu {",
+         "struct block {\n\tu64 note;\n} __packed;\n\nstruct kvm_vcpu {")),
+    "given to what knows the task": ("if (signal_pending(current))\n\t\treturn;\n", ""),
+    "of memory": (
+        "void *page = kmalloc(4096, 0);\n\n\tif (!page || IS_ERR(page))\n\t\treturn;\n", ""),
+    "of a bit that others read": (
+        "if (test_bit(3, &vcpu->note))\n\t\treturn;\n", "", OUT,
+        of("return vcpu->note + 1;")),
+    "checked by what keeps nothing": (
+        "if (!is_valid(vcpu))\n\t\treturn;\n", "static bool is_valid(struct kvm_vcpu *vcpu)\n{\n"
+        "\treturn !(vcpu->arch.cr4 & 8);\n}\n\n",
+        of("return vcpu->arch.cr4;")),
     "of use where it is shared": (
         LEAVE.format("vcpu->note"), "", OUT,
         ("virt/kvm/kvm_main.c", "", "#include <linux/kvm_host.h>\n"
@@ -158,6 +240,12 @@ STATE = {
 def test_a_note_may_leave_a_set_up_out(name):
     """What the set-up compares says nothing where it is not asked."""
     assert verdict(*NOTES[name]) == "unknown"
+
+
+@pytest.mark.parametrize("name", NEAR)
+def test_what_decides_right_above_an_entry(name):
+    """It is not known for state of something else, whoever keeps it."""
+    assert verdict(*NEAR[name]) == "unknown"
 
 
 @pytest.mark.parametrize("name", STATE)

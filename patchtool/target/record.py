@@ -201,7 +201,8 @@ class Target(NamedTuple):
     are headers of such that are come by through headers that are not followed.
 
     ``silent`` and ``checking`` are regular expressions for the names of macros: those that
-    do nothing of interest, and those that yield their first argument.  A macro in
+    do nothing of interest, and those that yield their first argument; ``asked`` is one for
+    functions outside of the target that answer by nothing that it keeps.  A macro in
     ``dispatchers`` calls the operation that its argument names, as ``static_call`` does;
     ``prefix`` may stand before the names of operations there.  ``vendors`` are the
     beginnings of the paths of modules of which a host loads one.  ``calls`` are beginnings
@@ -238,6 +239,7 @@ class Target(NamedTuple):
     options: Options = NO_OPTIONS
     silent: str = "(?!)"
     checking: str = "(?!)"
+    asked: str = "(?!)"
     dispatchers: frozenset[str] = frozenset()
     prefix: str = ""
     vendors: tuple[str, ...] = ()

@@ -23,6 +23,7 @@ from patchtool.world.deciding import Deciding, answering
 from patchtool.world.entries import Tree
 from patchtool.world.ledger import Executed
 from patchtool.world.mentions import Mentions
+from patchtool.world.near import Near
 from patchtool.world.notes import Notes, is_looked_at
 from patchtool.world.rivals import accounting
 
@@ -57,11 +58,13 @@ class Above:
 
 def notes_above(above: Above) -> Iterator[Trouble]:
     """Yield where what leads to an entry looks at a note of the last set-up, and may skip by it."""
-    notes = Notes(above.tree, above.executed, above.leading, above.deciders.of)
+    known = above.tree, above.executed, above.leading, above.deciders.of
+    notes, near = Notes(*known), Near(*known, above.starts.values())
     yield from above.keys.deciding(notes)
     for caller, callees in above.leading.values():
         if caller not in above.executed:
-            yield from notes.deciding(caller, callees.keys())
+            looking = near if near.is_near(caller) else notes
+            yield from looking.deciding(caller, callees.keys())
 
 
 def guards_above(here: Above, mentions: Mentions) -> Iterator[Trouble]:

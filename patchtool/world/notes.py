@@ -40,12 +40,14 @@ _ADDRESSED = re.compile(
 """A member of which the address is taken."""
 _ADDRESS = re.compile(rb"[(,]\s*&([A-Za-z_]\w*+)\b(?!\s*(?:->|\.|\())")
 """What a call is given the address of, which is no member."""
-_STATIC = re.compile(rb"[;{}]\s*static\b[^;{}()=]*?\b(\w+)\s*(?:\[[^\];]*\]\s*)*[=;]")
+_FILLED = re.compile(rb"\b(?:\w*_bit|bitmap_\w+|mem\w+|copy_\w+)\([^;()]*(?:->|\.)(\w+)\s*[,)]")
+"""A member that is filled as bytes or bits, by its name: an array."""
+STATIC = re.compile(rb"[;{}]\s*static\b[^;{}()=]*?\b(\w+)\s*(?:\[[^\];]*\]\s*)*[=;]")
 """What stays from one call of a function to the next, and belongs to it alone."""
 _MACRO = re.compile(rb"[A-Z]\(|store_mb\(|cpu_write\(|swap\(|get_user\(")
-_CONSTANT = re.compile(rb"[\s~|()-]*+(?:(?:[A-Z][A-Z0-9_]*|\d\w*|true|false)\b[\s~|()]*)+")
-_LOOKED_AT = re.compile(rb"\b([A-Za-z_]\w*)\b(?!\s*(?:\[[^\];]*\]\s*)*=(?!=)|\s*\()")
-_MEMBERS = re.compile(rb"(?:->|\.)\s*+([A-Za-z_]\w*+)(?!\s*+(?:\[[^\];]*\]\s*+)*=(?!=)|\s*\()")
+CONSTANT = re.compile(rb"[\s~|()-]*+(?:(?:[A-Z][A-Z0-9_]*|\d\w*|true|false)\b[\s~|()]*)+")
+LOOKED_AT = re.compile(rb"\b([A-Za-z_]\w*)\b(?!\s*(?:\[[^\];]*\]\s*)*=(?!=)|\s*\()")
+MEMBERS = re.compile(rb"(?:->|\.)\s*+([A-Za-z_]\w*+)(?!\s*+(?:\[[^\];]*\]\s*+)*=(?!=)|\s*\()")
 """The members that are more than stored to."""
 _VALUED = re.compile(rb"(?:[(!=&|?:]\s*|\breturn\s+)([a-z_]\w*)\(")
 """What is called for its value."""
@@ -55,8 +57,8 @@ _MEMBER = re.compile(rb"(?:->|\.)\s*\Z")
 _NEAR = 80
 """Bytes in front of a name in which the sign is looked for that makes it a member."""
 _TO_MEMBER = re.compile(rb"(?:->|\.)\w+\s*=\s*\Z")
-_VOID = re.compile(rb"\bvoid\s+\w+\s*\(")
-_Key = tuple[str, str, int]
+VOID = re.compile(rb"\bvoid\s+\w+\s*\(")
+Key = tuple[str, str, int]
 Deciders = Callable[[Definition, Set[str], frozenset[str]], Mapping[str, frozenset[str]]]
 
 
@@ -67,19 +69,19 @@ class Notes:
         self,
         tree: Tree,
         executed: Container[Definition],
-        above: Mapping[_Key, tuple[Definition, Mapping[str, None]]],
+        above: Mapping[Key, tuple[Definition, Mapping[str, None]]],
         by: Deciders,
     ) -> None:
         """ABOVE are the functions on the way to a set-up, and BY says what decides there."""
         self._tree, self._executed, self._above, self._by = tree, executed, above, by
-        self._kept: dict[_Key, Mapping[str, list[bytes]]] = {}
+        self._kept: dict[Key, Mapping[str, list[bytes]]] = {}
         self._reader: dict[str, Definition | None] = {}
         """The first function off the way that reads something."""
         self._in_vain: dict[str, bool] = {}
-        self._alive: dict[_Key, bool] = {}
+        self._alive: dict[Key, bool] = {}
         self._printing: dict[str, bool] = {}
-        self._changed: dict[_Key, Mapping[str, list[bytes]]] = {}
-        self._called: dict[_Key, list[Definition]] = {}
+        self._changed: dict[Key, Mapping[str, list[bytes]]] = {}
+        self._called: dict[Key, list[Definition]] = {}
         self._answering: dict[str, bool] = {}
         self._files_of: dict[str, list[str]] = {}
 
@@ -94,7 +96,7 @@ class Notes:
         }
         found = self._by(caller, callees, asked | helpers) if asked or helpers else {}
         for callee, ones in found.items():
-            for one in sorted(ones) if not _is_only_kept(caller, callee) else ():
+            for one in sorted(ones) if not is_only_kept(caller, callee) else ():
                 note = f"{one}, which is kept and read for set-ups alone,"
                 if one in helpers:
                     kept = self._answers_by(one)
@@ -124,7 +126,7 @@ class Notes:
             self._answering[name] = any(
                 one.key not in self._above
                 and one not in self._executed
-                and _VOID.search(one.text.partition(b"{")[0]) is None
+                and VOID.search(one.text.partition(b"{")[0]) is None
                 and any(
                     is_looked_at(one, name) and self._is_note(one, name)
                     for name in self._changing(one)
@@ -139,7 +141,7 @@ class Notes:
             note
             for one in self._defined(name)
             for note in self._notes(one)
-            if _answers(self._tree.index.node(one), note)
+            if answers(self._tree.index.node(one), note)
         )
 
     def _helpers(self, function: Definition) -> list[Definition]:
@@ -181,7 +183,7 @@ class Notes:
 
         What is only raised or lowered is one where this function, or one that it calls, does so.
         """
-        words = {one.decode() for one in _MEMBERS.findall(function.text)}
+        words = {one.decode() for one in MEMBERS.findall(function.text)}
         members = frozenset(words)
         words.update(
             self._bare.intersection(
@@ -202,7 +204,7 @@ class Notes:
         }
         if not own or function.kind != "function":
             return frozenset(own)
-        return frozenset(own - _local(self._tree.index.node(function)))
+        return frozenset(own - local(self._tree.index.node(function)))
 
     def _is_read_there(self, name: str) -> bool:
         """Tell whether a run of a set-up goes through a function that speaks of something."""
@@ -214,7 +216,7 @@ class Notes:
         return False
 
     def _is_told(self, function: Definition, name: str) -> bool:
-        """Tell whether it is user space that a member is shared with."""
+        """Tell whether a member is shared with user space, with a guest or with the hardware."""
         root, types = self._tree.index.node(function), self._tree.objects
         held = [
             argument
@@ -228,16 +230,23 @@ class Notes:
             record = types.type_of(one, root, function.file)
             if isinstance(record, PointerType):
                 record = settled(record.target)
-            if not isinstance(record, RecordType) or "/uapi/" not in record.file:
+            if not isinstance(record, RecordType) or not self._is_laid_out(record):
                 return False
         return bool(held)
+
+    def _is_laid_out(self, record: RecordType) -> bool:
+        """Tell whether a record is laid out for others than the kernel."""
+        if "/uapi/" in record.file:
+            return True
+        found = self._tree.index.record(f"{record.kind} {record.tag}", record.file)
+        return any(b"packed" in one.text for one in found)
 
     def _changing(self, function: Definition) -> Mapping[str, list[bytes]]:
         """Return what a function stores to that may outlive it, with what is no number."""
         known = self._changed.get(function.key)
         if known is None:
             kept = self.keeps(function).items()
-            found = {n: [v for v in some if not _CONSTANT.fullmatch(v)] for n, some in kept}
+            found = {n: [v for v in some if not CONSTANT.fullmatch(v)] for n, some in kept}
             known = self._changed[function.key] = {n: some for n, some in found.items() if some}
         return known
 
@@ -249,11 +258,13 @@ class Notes:
         """
         known = self._kept.get(function.key)
         if known is None:
-            body = function.text.partition(b"{")[2]
-            head = function.text.partition(b"{")[0]
+            body, head = body_of(function), b""
+            if function.kind == "function":
+                head = function.text.partition(b"{")[0]
             bare: dict[bytes, bool] = {}
             found: dict[bytes, list[bytes]] = {}
             stores = [(lead, name, value) for lead, name, value, _ in _GIVEN.findall(body)]
+            stores += [(b".", name, b"") for name in _FILLED.findall(body)]
             if _MACRO.search(body) is not None:
                 stores += [(lead, name, b"") for lead, name in _HANDED.findall(body)]
             stores += [(b".", name, b"") for name in _ADDRESSED.findall(body)]
@@ -274,7 +285,7 @@ class Notes:
 
     def _is_note(self, function: Definition, name: str) -> bool:
         """Tell whether what a function keeps is looked at by nobody off the way."""
-        stays = b"static" in function.text and name.encode() in _STATIC.findall(function.text)
+        stays = b"static" in function.text and name.encode() in STATIC.findall(function.text)
         if stays or self._is_own(name):
             return True
         return name in self._changing(function) and self._is_read_in_vain(name)
@@ -355,8 +366,8 @@ class Notes:
         body = user.text.partition(b"{")[2]
         sites = list(places(body, name.encode()))
         stores = (_GIVEN.match(body, at) for at in sites)
-        is_set = any(one and _CONSTANT.fullmatch(one[3] or b"") is None for one in stores)
-        looks = (at for at in sites if _LOOKED_AT.match(body, at) is not None)
+        is_set = any(one and CONSTANT.fullmatch(one[3] or b"") is None for one in stores)
+        looks = (at for at in sites if LOOKED_AT.match(body, at) is not None)
         if is_set and any(True for _ in looks):
             return True
         if is_set:
@@ -385,6 +396,11 @@ class Notes:
         return False
 
 
+def body_of(function: Definition) -> bytes:
+    """Return what a function does, or what a macro stands for."""
+    return function.text if function.kind == "macro" else function.text.partition(b"{")[2]
+
+
 def _is_declared(head: bytes, body: bytes, name: bytes) -> bool:
     """Tell whether the first mention of a name in a function declares it, and it does not stay."""
     if any(True for _ in places(head, name)):
@@ -402,13 +418,13 @@ def is_looked_at(function: Definition, name: str) -> bool:
     """
     word = name.encode()
     body = function.text.partition(b"{")[2]
-    looks = [at for at in places(body, word) if _LOOKED_AT.match(body, at) is not None]
+    looks = [at for at in places(body, word) if LOOKED_AT.match(body, at) is not None]
     if any(_MEMBER.search(body, max(0, at - _NEAR), at) is not None for at in looks):
         return True
     return bool(looks) and not _is_declared(function.text.partition(b"{")[0], body, word)
 
 
-def _is_only_kept(caller: Definition, callee: str) -> bool:
+def is_only_kept(caller: Definition, callee: str) -> bool:
     """Tell whether a function is not called, but stored to a member: it is called by others."""
     body, word = caller.text.partition(b"{")[2], callee.encode()
     found = list(places(body, word))
@@ -419,7 +435,7 @@ def _is_only_kept(caller: Definition, callee: str) -> bool:
     )
 
 
-def _answers(root: syntax.Node, note: str) -> bool:
+def answers(root: syntax.Node, note: str) -> bool:
     """Tell whether a function answers by a note: not where it leaves before it would store it."""
     nodes = list(syntax.descendants(root))
     told = {note}
@@ -457,7 +473,7 @@ def _answers(root: syntax.Node, note: str) -> bool:
     return False
 
 
-def _local(root: syntax.Node) -> frozenset[str]:
+def local(root: syntax.Node) -> frozenset[str]:
     """Return the names that a function declares, and the members of its own objects."""
     own: set[str] = set()
     pointers: set[str] = set()

@@ -1,0 +1,393 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What decides right above an entry whether it is come to.
+
+Who calls an entry, and who calls him, sets a context up because something has changed.
+There it is not enough to look for what is stored on the way: whatever decides has to be
+known for state of something else.  That is a member, or an object, that is read off the way
+as well, or that nobody keeps but a user or a guest; and a call that answers by such, or by
+what it is given.  A function that only the way to a set-up calls is a part of the way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterable, Iterator, Mapping, Set
+from functools import cached_property
+
+from patchtool.c import syntax
+from patchtool.c.index import calls, is_static
+from patchtool.c.layout import RecordType
+from patchtool.c.lower import Trouble
+from patchtool.c.lower.calls import DISPATCHERS
+from patchtool.c.scan import WORDS, Definition, before, places
+from patchtool.model import Place
+from patchtool.world.deciding import answering
+from patchtool.world.entries import Tree
+from patchtool.world.notes import (
+    CONSTANT,
+    LOOKED_AT,
+    MEMBERS,
+    STATIC,
+    VOID,
+    Deciders,
+    Key,
+    Notes,
+    answers,
+    body_of,
+    is_only_kept,
+    local,
+)
+
+_TASK = "current"
+_OF_TASK = re.compile(rb"\bcurrent\b(?!\s*[,)])")
+"""What runs, of which more is asked than what it is given to knows."""
+FAR = 2
+"""How many calls above an entry all that decides has to be known."""
+_OBJECTS = re.compile(
+    rb"^(?:[a-z_][\w \t*]*?[ \t*](\w+)(?:\[[^\]\n]*\])*[ \t]*(?:=[^\n]*|;)"
+    rb"|(?:static[ \t]+)?[A-Z][A-Z_]*\(([^;{}\n]*)\);)",
+    re.MULTILINE,
+)
+"""What a line declares at file scope, by its name or by a macro that is given it."""
+_SEEN_THROUGH = re.compile(
+    r"sizeof|typeof|__typeof__|offsetof|(?:un)?likely|__builtin_\w+|IS_ERR\w*|(?:ERR_)?PTR(?:_ERR)?\w*"
+    r"|W?WARN\w*|BU(?:G|ILD_BUG)\w*|MMU_WARN\w*|IS_ENABLED|BIT\w*|GENMASK\w*|ARRAY_SIZE|struct_size"
+    r"|array\w*_size|array_index_nospec|pr_\w+|printk\w*|dev_\w+|min\w*|max\w*|clamp\w*|abs\w*|do_div|div\w*"
+    r"|mul_\w+|round\w*|ALIGN\w*|PAGE_ALIGN\w*|IS_ALIGNED|is_power_of_2|order_base_2|ilog2|lower_32_bits"
+    r"|upper_32_bits|swap|READ_ONCE|WRITE_ONCE|ACCESS_ONCE|data_race|smp_\w*mb\w*|smp_load_acquire"
+    r"|smp_store_\w+|barrier\w*|(?:try_)?(?:cmp)?xchg\w*|atomic\w*|refcount_\w+|kref_\w+|\w*_bit(?:_\w+)?"
+    r"|bitmap_\w+|hweight\w*|_?_?ffs\w*|fls\w*|(?:raw_|__)?(?:this|raw)_cpu_\w+|per_cpu\w*|get_cpu\w*"
+    r"|put_cpu\w*|\w*smp_processor_id|s?rcu_\w+|(?:boot|static|this)_cpu_has\w*|cpu_feature_enabled"
+    r"|static_branch_\w+|static_key_\w+|_*copy_(?:from|to)_user\w*|_*(?:get|put)_user|access_ok|u64_to_user_ptr"
+    r"|\w*memdup\w*|\w*alloc\w*|\w*free\w*|__get_free_page\w*|signal_pending\w*|need_resched"
+    r"|\w*xfer_to_\w+_mode\w*|cond_resched\w*|preempt_\w+|local_(?:irq|bh)_\w+|(?:raw_)?spin_\w+|mutex_\w+"
+    r"|(?:read|write)_(?:un)?lock\w*|(?:down|up)_\w+|lockdep_\w+|(?:scoped_)?guard|smp_call_function\w*|on_each_cpu\w*"
+    r"|mem(?:cmp|cpy|set|move|zero\w*)|str\w+|memchr\w*|ktime_\w+|rdtsc\w*|get_online_cpus|for_each_\w+"
+    r"|list_\w+|hlist_\w+|container_of|INIT_\w+|fallthrough|defined|__pa|__va|\w*_pages?(?:_\w+)?|page_\w+|set_memory_\w+|virt_to_\w+|pfn_\w+"
+    r"|(?:cpu|node)mask_\w+|cpumask_\w+|housekeeping_\w+|pvclock_\w+|hypervisor_\w+|kmem_cache_\w+"
+    r"|__user|__attribute__|asm|volatile|module_\w+|u_?int\w*|call_once|k(?:un)?map\w*|sched_info_on|cpu_to_node"
+    r"|\w*canonical_address|__sme_\w+"
+)
+"""What of the kernel answers by what it is given, or by nothing that a set-up could leave."""
+
+
+class Near(Notes):
+    """What decides in the functions right above the entries of one tree."""
+
+    def __init__(
+        self,
+        tree: Tree,
+        executed: Container[Definition],
+        above: Mapping[Key, tuple[Definition, Mapping[str, None]]],
+        by: Deciders,
+        starts: Iterable[Definition],
+    ) -> None:
+        """ABOVE are the functions on the way from others to STARTS; BY says what decides there."""
+        super().__init__(tree, executed, above, by)
+        self._index = tree.index
+        self._levels = {one.name: 0 for one in starts}
+        """How many calls above an entry a function is."""
+        fresh = list(self._levels)
+        for level in range(1, FAR + 1):
+            near = [one for one, called in above.values() if not called.keys().isdisjoint(fresh)]
+            fresh = [one.name for one in near if one.name not in self._levels]
+            self._levels.update(dict.fromkeys(fresh, level))
+        self._alone: dict[str, bool] = {}
+        """Whether what has a name is read by nobody off the way."""
+        self._come_by: dict[Key, bool] = {}
+        self._said: dict[str, str | None] = {}
+        self._stored: dict[str, list[tuple[Definition, bytes]]] = {}
+
+    def is_near(self, function: Definition) -> bool:
+        """Tell whether all that decides in a function has to be known."""
+        return function.name in self._levels
+
+    def deciding(self, caller: Definition, callees: Set[str]) -> Iterator[Trouble]:
+        """Yield where it is not known for harmless what decides whether a set-up is come to."""
+        read, called = self._read(caller), calls(body_of(caller)) - {caller.name}
+        if _OF_TASK.search(body_of(caller)) is not None:
+            read |= {_TASK}
+        for callee, ones in self._by(caller, callees, read | called).items():
+            for one in sorted(ones) if not is_only_kept(caller, callee) else ():
+                said: str | None
+                if one == _TASK:
+                    said = f"{_TASK}, which is none of {self._index.target.short},"
+                elif one in read:
+                    said = self._note(caller, one) if self._stays(caller, one) else None
+                elif self._levels[caller.name] == FAR and self._is_checking(one):
+                    continue
+                else:
+                    said = self._said_by(one, body_of(caller), caller.file)
+                if said is not None:
+                    place = Place(caller.file, caller.line, 1, caller.name)
+                    yield Trouble(place, f"{said} decides whether {callee}() is called", False)
+
+    # -- what a function reads ---------------------------------------------------------------
+
+    def _read(self, function: Definition) -> frozenset[str]:
+        """Return the members and objects of which a function reads more than a constant."""
+        body = body_of(function)
+        found = {*MEMBERS.findall(body), *self._objects.intersection(body.translate(WORDS).split())}
+        if b"static" in body:
+            found.update(STATIC.findall(function.text))
+        return frozenset(one for one in (name.decode() for name in found) if not one.isupper())
+
+    def _kept_alone(self, function: Definition) -> frozenset[str]:
+        """Return the members and objects that a function reads and nobody off the way does."""
+        return frozenset(one for one in self._read(function) if self._stays(function, one))
+
+    def _stays(self, function: Definition, name: str) -> bool:
+        """Tell whether nobody reads off the way what a function reads, as what stays in it."""
+        stays = b"static" in function.text and name.encode() in STATIC.findall(function.text)
+        return stays or self._is_alone(name)
+
+    def _told(self, function: Definition) -> dict[str, str]:
+        """Return what a function calls that answers by a note, or by what is not known."""
+        body = body_of(function)
+        said = {name: self._said_by(name, body, function.file) for name in calls(body)}
+        return {name: one for name, one in said.items() if one is not None}
+
+    def _is_checking(self, name: str) -> bool:
+        """Tell whether functions of a name keep nothing: what they look at may be refused."""
+        found = [*self._defined(name)]
+        return bool(found) and not any(
+            self._is_alone(note)
+            for one in found
+            for each in (one, *self._helpers(one))
+            for note in self.keeps(each)
+        )
+
+    def _said_by(self, name: str, body: bytes, here: str) -> str | None:
+        """Say by which note a call answers, or that it is not known by what."""
+        if name not in self._said:
+            self._said[name] = None  # what calls itself adds nothing
+            self._said[name] = self._of_call(name, body, here)
+        return self._said[name]
+
+    def _of_call(self, name: str, body: bytes, here: str) -> str | None:
+        """Say by what a call answers; one on the way, or that others come by, is state."""
+        functions = [*self._defined(name)]
+        for one in functions:
+            if one.key in self._above or one in self._executed or self._is_come_by(one):
+                continue
+            if (said := self._of_answer(one)) is not None:
+                return said
+        macros = () if functions else self._index.macros(name, here)
+        ours = self._index.target.built_from
+        for one in macros:
+            if one.file.startswith(ours):
+                for note in sorted(self._kept_alone(one)):
+                    if (said := self._note(one, note)) is not None:
+                        return said
+        target = self._index.target
+        known = (target.silent, target.checking, target.asked)
+        if (
+            functions
+            or _SEEN_THROUGH.fullmatch(name) is not None
+            or any(re.fullmatch(one, name) for one in known)
+            or name in DISPATCHERS | target.dispatchers
+            or not re.search(rb"(?<![>.\w])(?<![>.] )%s\s*\(" % name.encode(), body)
+            or any(one.file.startswith(ours) for one in macros)
+        ):
+            return None  # an operation, too, is in the text
+        found = self._index.functions(name, here)
+        if any(one.file.startswith(ours) for one in found):
+            return None
+        return f"{name}(), of which it is not known by what it answers,"
+
+    def _of_answer(self, function: Definition) -> str | None:
+        """Say by which note a function answers that only the way to a set-up calls."""
+        is_void = VOID.search(function.text.partition(b"{")[0]) is not None
+        leaves = self._leaves(function)
+        if is_void and not leaves:
+            return None
+        kept, told = self._kept_alone(function), self._told(function)
+        if not kept and not told:
+            return None
+        node, by = self._index.node(function), kept | told.keys()
+        if not leaves:
+            by = frozenset(
+                one for one in by if any(answers(node, w) for w in (one, *_given(function, one)))
+            )
+        elif not syntax.errors(node):
+            by = answering(node, by)
+        for one in sorted(by):
+            if one in told:
+                return told[one]
+            if self._note(function, one) is not None:
+                return f"{function.name}(), which keeps {one} and looks at it,"
+        return None
+
+    def _leaves(self, function: Definition) -> bool:
+        """Tell whether a function is given where to leave an answer."""
+        given = function.text.partition(b"{")[0].partition(b"(")[2]
+        return any(
+            b"*" in one and self._holding.isdisjoint(one.translate(WORDS).split())
+            for one in given.split(b",")
+        )
+
+    @cached_property
+    def _holding(self) -> frozenset[bytes]:
+        """The words by which a pointer is to no answer: to what holds contexts, say."""
+        target = self._index.target
+        tags = ("const", target.host, target.handle, target.module, *self._tree.roles.contexts)
+        return frozenset(tag.encode() for tag in tags)
+
+    @cached_property
+    def _objects(self) -> frozenset[bytes]:
+        """The names by which lines at file scope may declare objects."""
+        found: set[bytes] = set()
+        for path in self._index.own_files:
+            for name, given in _OBJECTS.findall(self._index.text(path) or b""):
+                found.update((name,) if name else given.translate(WORDS).split())
+        return frozenset(found)
+
+    # -- who reads something -----------------------------------------------------------------
+
+    def _is_alone(self, name: str) -> bool:
+        """Tell whether what has a name is read nowhere off the way, but to print it."""
+        if name not in self._alone:
+            self._alone[name] = not any(map(self._is_come_by, self._reading(name)))
+        return self._alone[name]
+
+    def _reading(self, name: str) -> Iterator[Definition]:
+        """Yield the functions off the way that do more with what has a name than to store it."""
+        word = name.encode()
+        for path in self._paths(word):
+            file = self._index.file(path)
+            seen: set[str] = set()
+            for at in places(file.data, word) if file is not None else ():
+                inside = file.function_at(at) if file is not None else None
+                if (
+                    file is None
+                    or inside is None
+                    or inside in seen
+                    or (path, inside) in self._named
+                ):
+                    continue
+                seen.add(inside)
+                for user in file.functions.get(inside, ()):
+                    if user not in self._executed and self._is_used(user, word):
+                        yield user
+
+    def _paths(self, word: bytes) -> Iterator[str]:
+        """Yield the files of the target, and those built into it, that hold a word."""
+        yield from self._index.own_with(word)
+        yield from (path for path in self._shared if word in self._index.words_in(path))
+
+    def _is_used(self, user: Definition, word: bytes) -> bool:
+        """Tell whether a function does more with what has a name than to store or print it."""
+        body = user.text.partition(b"{")[2]
+        looks = (at for at in places(body, word) if LOOKED_AT.match(body, at) is not None)
+        return not all(self._is_printed(body, at) for at in looks)
+
+    def _is_come_by(self, function: Definition) -> bool:
+        """Tell whether others come by a function than those on the way to a set-up."""
+        known = self._come_by.get(function.key)
+        if known is None:
+            self._come_by[function.key] = False  # what calls itself adds nothing
+            word, near = function.name.encode(), self._index.target.built_from
+            alone = is_static(function) and function.file.endswith(".c")
+            files = (function.file,) if alone else self._tree.objects.files
+            known = self._come_by[function.key] = any(
+                self._is_used_in(path, word, function)
+                for path in files
+                if path.startswith(near) and word in self._index.words_in(path)
+            )
+        return known
+
+    def _is_used_in(self, path: str, word: bytes, function: Definition) -> bool:
+        """Tell whether a file names a function off the way, or where something is initialised."""
+        file = self._index.file(path)
+        for at in places(file.data, word) if file is not None else ():
+            assert file is not None
+            inside = file.function_at(at)
+            if inside is None:
+                if (
+                    file.data[at + len(word) :][:1] != b"("
+                    and before(file.data, at)[-1:] in b"=,&{"
+                ):
+                    return True
+            elif inside != function.name and (path, inside) not in self._named:
+                users = file.functions.get(inside, ())
+                if any(one in self._executed or self._is_come_by(one) for one in users):
+                    return True
+        return False
+
+    # -- whether it is a note ----------------------------------------------------------------
+
+    def _note(self, function: Definition, name: str) -> str | None:
+        """Say that what a function reads is a note; None for what is not kept, or not by a set-up.
+
+        Nobody keeps what is a user's, nor what a function has of its own.  What an event sets
+        that nobody calls, to a number, is none; nor what a set-up reads itself, unless it is
+        kept here.
+        """
+        kept = self._keepers(name)
+        if not kept:
+            return None
+        if function.kind == "function":
+            root = self._index.node(function)
+            if name in local(root) or self._is_told(function, name):
+                return None
+            if self._is_record(function, name):
+                return None  # the members of it are kept
+        here = (function, *self._helpers(function))
+        if not any(name in self.keeps(one) for one in here):
+            if self._is_read_there(name) or all(
+                self._is_constant(value, one.file) and not self._is_called(one)
+                for one, value in kept
+            ):
+                return None
+        return f"{name}, which is kept and read for set-ups alone,"
+
+    def _is_record(self, function: Definition, name: str) -> bool:
+        """Tell whether a member is a record that the target declares."""
+        root, types = self._index.node(function), self._tree.objects
+        held = [
+            types.type_of(one, root, function.file)
+            for one in syntax.descendants(root)
+            if one.type == "field_expression"
+            and (field := one.child_by_field_name("field"))
+            and syntax.text(field) == name
+        ]
+        ours = self._index.target.built_from
+        return bool(held) and all(
+            isinstance(one, RecordType) and one.file.startswith(ours) for one in held
+        )
+
+    def _keepers(self, name: str) -> list[tuple[Definition, bytes]]:
+        """Return who may store to what has a name, and which values."""
+        if name not in self._stored:
+            found = self._stored[name] = []
+            word = name.encode()
+            for path in self._paths(word):
+                file = self._index.file(path)
+                sites = list(places(file.data, word)) if file is not None else []
+                if file is None or not sites:
+                    continue
+                users = [*file.macros_around(sites)]
+                for inside in {file.function_at(at) for at in sites}:
+                    users += file.functions.get(inside or "", ())
+                for user in users:
+                    found += ((user, value) for value in self.keeps(user).get(name, ()))
+        return self._stored[name]
+
+    def _is_constant(self, value: bytes, here: str) -> bool:
+        """Tell whether a value is the same each time: a number, a name for one, a function."""
+        return CONSTANT.fullmatch(value) is not None or super()._is_constant(value, here)
+
+    def _is_called(self, function: Definition) -> bool:
+        """Tell whether a function is called by its name, and not by an event alone."""
+        call = re.compile(rb"(?<![>.\w])%s\s*\(" % function.name.encode())
+        return any(
+            user.key != function.key and call.search(body_of(user)) is not None
+            for _, user in self._index.users(function.name)
+        )
+
+
+def _given(function: Definition, name: str) -> set[str]:
+    """Return the variables that a function gives a macro of some name, which may store to them."""
+    given = re.findall(rb"\b%s\(([^;{}()]*)\)" % name.encode(), body_of(function))
+    words = {word.strip().decode("utf-8", "replace") for one in given for word in one.split(b",")}
+    return {word for word in words if word.isidentifier() and not word.isupper()}
