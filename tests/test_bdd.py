@@ -124,6 +124,19 @@ def test_values_of_a_check_are_a_model(conditions, switched):
         assert diagrams.holds(symbol("switch")) is bits.evaluate(switched, values)
 
 
+@settings(max_examples=300, deadline=None)
+@given(st.lists(CONDITIONS, max_size=4))
+def test_what_has_but_one_value(conditions):
+    """The symbols that are fixed are those with one value in all worlds that are possible."""
+    diagrams = Diagrams(conditions)
+    left = [world for world in WORLDS if all(bits.evaluate(c, world) for c in conditions)]
+    assert diagrams.possible() is bool(left)
+    if left:
+        values = {name: {world[name] for world in left} for name in NAMES}
+        fixed = {name: one for name, (one, *others) in values.items() if not others}
+        assert diagrams.fixed() == fixed
+
+
 def test_what_grows_too_large_is_for_the_solver(monkeypatch):
     """A question beyond the limit is given up by diagrams and answered all the same."""
     numbers = [bits.low_bits(12, word(name)) for name in ("a1", "a2", "b1", "b2")]

@@ -15,6 +15,7 @@ from patchtool.proof import bdd, bits
 from patchtool.proof.compared import Carrier, Question, Unit
 from patchtool.proof.coverage import Decision
 from patchtool.proof.runs import Runs
+from patchtool.proof.solver import Solver
 
 INPUTS = tuple(symbol(f"r#{i}") for i in range(5))
 OLD = {"field": word("ctx->field"), "role": word("ctx->role"), "also": word("ctx->also")}
@@ -341,6 +342,34 @@ def test_states_that_do_not_store():
         kept = bits.choose_cond(stored, four, OLD["field"].bit(0))
         answer = Decision(masked(kept, role=vector(one, two, three, four))).decide()
         assert (answer.verdict, answer.unstored) == ("covered", states)
+
+
+def test_what_no_verdict_rests_on_is_not_worth_the_solver(monkeypatch):
+    """Where diagrams are outgrown it is left open what carries an input and stores a field."""
+    one, two, three = INPUTS[:3]
+    kept = bits.choose_cond(bits.either(one, two), three, OLD["field"].bit(0))
+    asked = masked(kept, role=vector(one, two, three))
+    told = Decision(asked).decide()
+    assert told.verdict == "covered" and told.inputs and told.unstored
+    monkeypatch.setattr(bdd, "MAX_NODES", 1)
+    solved = []
+    monkeypatch.setattr(Solver, "possible", counted(Solver.possible, solved))
+    asked.runs.renew()
+    left = Decision(asked).decide()
+    assert (left.verdict, left.inputs, left.unstored) == ("covered", (), None)
+    of_verdict = len(solved)
+    assert Decision(asked).decide(carriers=False).verdict == "covered"
+    assert len(solved) == 2 * of_verdict
+
+
+def counted(function, calls):
+    """Return a function that notes each of its calls."""
+
+    def noting(*given, **named):
+        calls.append(given)
+        return function(*given, **named)
+
+    return noting
 
 
 def test_a_bit_of_a_number_names_no_state():

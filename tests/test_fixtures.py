@@ -101,10 +101,25 @@ def test_reports(fixture, rewrite):
 )
 @pytest.mark.parametrize("nodes", [1, 100])
 def test_the_solver_reports_the_same(name, nodes, monkeypatch):
-    """Where diagrams give up, at once or half-way, the report is the one that they give."""
-    expected = decided(name, rule.LEVELS)
+    """Where diagrams give up, at once or half-way, all is told that a verdict rests on."""
+    expected = sturdy(decided(name, rule.LEVELS))
     monkeypatch.setattr(bdd, "MAX_NODES", nodes)
-    assert decided(name, rule.LEVELS) == expected
+    assert sturdy(decided(name, rule.LEVELS)) == expected
+
+
+def sturdy(report):
+    """Return a report without what carries an input, which is left out where much is asked."""
+
+    def untold(context):
+        fields = (
+            one._replace(inputs=tuple(each for each in one.inputs if each.name in one.missing))
+            for one in context.fields
+        )
+        return context._replace(fields=tuple(fields))
+
+    contexts = tuple(map(untold, report.contexts))
+    findings = [one.identity for one in report.findings]
+    return contexts, findings, report.unknowns, report.mentions, report.verdict
 
 
 def test_an_overlay_has_what_differs_alone():

@@ -120,6 +120,27 @@ class Manager:
             function = low or high
         return found
 
+    def fixed(self, function: int) -> dict[Symbol, bool]:
+        """Return the symbols with one value wherever a function is true; it must not be false."""
+        known: dict[int, dict[int, bool]] = {1: {}}
+        todo = [function]
+        while todo:
+            here = todo[-1]
+            level, low, high = self._nodes[here]
+            waiting = [one for one in (low, high) if one and one not in known]
+            if waiting:
+                todo += waiting
+                continue
+            todo.pop()
+            if here in known:
+                continue
+            if low and high:
+                other = known[high]
+                known[here] = {at: on for at, on in known[low].items() if other.get(at) is on}
+            else:
+                known[here] = {**known[low or high], level: not low}
+        return {self._symbols[level]: on for level, on in known[function].items()}
+
     def holds(self, function: int, values: Mapping[Symbol, bool]) -> bool:
         """Evaluate a function; a symbol without a value is false."""
         while function > 1:
@@ -304,6 +325,10 @@ class Diagrams:
             fixed[one] = one if model.get(one, False) else bits.negate(one)
         self.add(*fixed.values())
         return {one: model.get(one, False) for one in fixed}
+
+    def fixed(self) -> dict[Symbol, bool]:
+        """Return the symbols of one value wherever everything holds, which must be possible."""
+        return self._manager.fixed(self._all)
 
     def _function(self, condition: Cond) -> int:
         return self._manager.function(Under(condition, self._switched))

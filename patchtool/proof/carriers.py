@@ -11,9 +11,13 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from patchtool.proof import bits
+from patchtool.proof.bdd import TooLarge
 from patchtool.proof.bits import Alike, Cond, Symbol, Term, Under, Word
 from patchtool.proof.compared import AT_ONCE, Carrier, Compared, Unit
 from patchtool.proof.solver import Asked
+
+MAX_OUTGROWN_BEFORE = 8
+"""Questions about a path that outgrow diagrams before no more is said; those of kernels have 6."""
 
 
 class Carried(Compared):
@@ -89,8 +93,15 @@ class Carried(Compared):
     def _table(
         self, missing: frozenset[tuple[str, str]]
     ) -> tuple[tuple[Unit, tuple[str, ...]], ...]:
-        """Return each input of the field with the role members that tell it apart."""
+        """Return each input of the field with the role members that tell it apart.
+
+        No verdict rests on what tells an input apart: where questions about the path outgrow
+        diagrams that is left out, and what is MISSING stays.
+        """
         q, runs = self.q, self.q.runs
+        untold = tuple((u, ()) for u in self.field_units if (u.name, u.source) in missing)
+        if runs.manager.effort.outgrown > MAX_OUTGROWN_BEFORE:
+            return untold
         looked_at = self._rows
         kinds = looked_at if len(looked_at) <= AT_ONCE else self._kinds(looked_at)
         full = tuple(dict.fromkeys(c for row in kinds for c in (row.stored, row.fresh)))
@@ -119,8 +130,6 @@ class Carried(Compared):
                 mine = keys[unit.name, unit.source]
                 alone = [same[j] for j in range(len(units)) if j != mine]
                 alone_tells = solver.possible(alone)
-                if alone_tells is None:
-                    return ()  # too much to say what carries what
                 if not alone_tells:
                     continue
                 if (unit.name, unit.source) in missing:
@@ -133,7 +142,11 @@ class Carried(Compared):
                 found.append((unit, tuple(c[0].name for c in always)))
             return tuple(found)
 
-        return self._asked(claims, switches, rows)
+        try:
+            return self._asked(claims, switches, rows, solve=False)
+        except TooLarge:
+            runs.manager.effort.outgrown += 1
+            return untold
 
     def _together(
         self,

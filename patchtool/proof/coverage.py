@@ -20,10 +20,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from patchtool.proof import bits
+from patchtool.proof.bdd import TooLarge
 from patchtool.proof.bits import Claim, Cond, Denied, Stale, Symbol, Under
 from patchtool.proof.compared import Row, Unit
 from patchtool.proof.runs import FIRST
-from patchtool.proof.solver import Asked, NoSolver
+from patchtool.proof.solver import Asked, NoSolver, drawn
 from patchtool.proof.witness import MAX_SETS, GaveUp, Witnessed, Witnesses
 
 MAX_BITS = 1_000
@@ -346,22 +347,41 @@ class Decision(Witnesses):
         runs = self.q.runs
         never = Under(bits.every(bits.negate(row.stored) for row in rows), runs.first)
         reach = [*self._legal, Under(self.q.path, runs.first)]
-        if self._can_hold([*reach, never]) is False:
+        try:
+            return self._unstored_in(reach, never)
+        except TooLarge:
+            runs.manager.effort.outgrown += 1
+            return None
+
+    def _unstored_in(self, reach: Sequence[Claim], never: Under) -> tuple[str, ...] | None:
+        """Return the bits of inputs without which a condition holds NEVER where others do.
+
+        Raises TooLarge where that outgrows diagrams: no verdict rests on it.
+        """
+        about = self.q.runs.manager
+        fixed = drawn(
+            [*reach, never], {}, lambda one: one.fixed() if one.possible() else None, about
+        )
+        if fixed is None:
             return ()
         single = {unit.bits[0] for unit in self.all_units if len(unit.bits) == 1}
         found: dict[Cond, str] = {}
         for one in sorted(bits.symbols([never.condition]) & single):
             here = one.copy(FIRST)
-            for literal in (here, bits.negate(here)):
-                if self._can_hold([*reach, never, bits.negate(literal)]) is False:
-                    found[literal] = f"{self.unit(one).name}={int(literal is here)}"
-                    if self._can_hold([*reach, Denied((never,)), literal]) is False:
-                        return (found[literal],)
+            if here in fixed:
+                literal = here if fixed[here] else bits.negate(here)
+                found[literal] = f"{self.unit(one).name}={int(fixed[here])}"
+                if self._suffice(reach, never, literal):
+                    return (found[literal],)
         if not found:
             return None
         states = tuple(found.values())
-        is_all = self._can_hold([*reach, Denied((never,)), *found]) is False
-        return states if is_all else (*states, "more")
+        return states if self._suffice(reach, never, *found) else (*states, "more")
+
+    def _suffice(self, reach: Sequence[Claim], never: Under, *literals: Cond) -> bool:
+        """Tell whether a condition holds wherever some literals do."""
+        claims = [*reach, Denied((never,)), *literals]
+        return not drawn(claims, {}, lambda one: one.possible(), self.q.runs.manager)
 
     def _refuted(
         self, solver: Asked, sets: list[tuple[Unit, ...]], support: frozenset[Symbol]

@@ -53,11 +53,31 @@ def asked(
     Unless to SOLVE it is worth its price, what outgrows diagrams raises TooLarge.
     """
     about = Manager() if shared is None else shared
+    try:
+        return drawn(claims, switches, use, about, shared is not None)
+    except TooLarge:
+        if not solve:
+            raise
+    about.outgrown += 1
+    about.effort.outgrown += 1
+    if _left(about) <= 0:
+        return use(Helpless())
+    return use(Solver(claims, switches, about))
+
+
+def drawn(
+    claims: Sequence[Claim],
+    switches: Mapping[Symbol, Claim],
+    use: Callable[[Diagrams], Result],
+    about: Manager,
+    afresh: bool = True,
+) -> Result:
+    """Put claims to diagrams: those of others, then AFRESH; raises TooLarge where neither do."""
     effort = about.effort
     managers: list[Manager] = []
     if effort.steps < MAX_PATH_STEPS and effort.outgrown < MAX_PATH_OUTGROWN:
         managers += [] if about.is_full else [about]
-        managers += [Manager()] if shared is not None and about.outgrown < MAX_OUTGROWN else []
+        managers += [Manager()] if afresh and about.outgrown < MAX_OUTGROWN else []
     for manager in managers:
         before = manager.steps
         try:
@@ -66,13 +86,7 @@ def asked(
             continue
         finally:
             effort.steps += manager.steps - before
-    if not solve:
-        raise TooLarge
-    about.outgrown += 1
-    effort.outgrown += 1
-    if _left(about) <= 0:
-        return use(Helpless())
-    return use(Solver(claims, switches, about))
+    raise TooLarge
 
 
 def _left(about: Manager) -> int:
