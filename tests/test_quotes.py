@@ -110,6 +110,22 @@ def test_check_quotes_guard_role_and_store(tree, capsys):
     assert "^" not in capsys.readouterr().out
 
 
+def test_the_role_is_shown_where_this_set_up_has_it_from(tree, capsys):
+    """A set-up that reads no registers is shown no assignment to the role of another one."""
+    file = tree / MAIN
+    text = file.read_text("utf-8")
+    stored = "context->ept_ad = accessed_dirty;"
+    assert stored in text
+    more = "context->ept_ad = accessed_dirty ^ (vcpu->arch.hflags & 1);"
+    file.write_text(text.replace(stored, more), "utf-8")
+    assert cli.main(["check", str(tree), "--fields", "ept_ad"]) == 1
+    first, _, rest = capsys.readouterr().out.partition("set-up of")
+    assert [above for _, _, above in quoted(first)][1:] == [
+        "role.base.ad_disabled = !accessed_dirty", more.removesuffix(";"),
+    ]  # fmt: skip
+    assert rest.startswith(" guest_mmu")
+
+
 def patch(tree, old, new):
     """Return a patch that changes the main file of a tree."""
     before = (tree / MAIN).read_bytes()

@@ -167,7 +167,7 @@ class _Files:
         """Yield where a set-up adds to what a field holds, in what it calls, in order."""
         word = re.escape(finding.result.member.partition(".")[0])
         pattern = re.compile(rf"\b[\w.>\[\]-]*?(?:->|\.){word}\b[\w.\[\]]*\s*[|&^+-]=[^;]*")
-        for function in self._functions:
+        for function in self._reached(finding):
             for place, text in self.body(function):
                 match = pattern.search(text)
                 whole = self.line(place) if match is not None else None
@@ -175,6 +175,18 @@ class _Files:
                     spot = place._replace(column=match.start() + 1)
                     yield Quote(spot, match.end() + 1, whole, f"{safe(word)} is added to here")
                     return
+
+    def _reached(self, finding: Finding) -> list[str]:
+        """Return the functions on the way to a guard, and what is called there, in their order."""
+        todo = [*finding.entry, finding.place.function]
+        seen = set(todo)
+        while todo:
+            for _, text in self.body(todo.pop()):
+                for name in re.findall(r"\b([A-Za-z_]\w*)\s*\(", text):
+                    if name in self._functions and name not in seen:
+                        seen.add(name)
+                        todo.append(name)
+        return [name for name in self._functions if name in seen]
 
     def _stored(
         self, guard: Place, entry: Sequence[str], pattern: re.Pattern[str]
@@ -219,15 +231,20 @@ class _Files:
         wanted = {name.replace(".", "_").lower(): name for name in finding.missing}
         registers = RULES[finding.rule].target.registers
         bits = {name for name in carriers if registers.is_bit_member(name)} | wanted.keys()
-        names = "|".join(map(re.escape, sorted(bits)))
-        pattern = re.compile(rf"\b[\w.>-]*?(?:->|\.)({names})\s*=(?!=)[^;]*")
-        for function in self._functions:
+        own = {
+            name.rpartition(".")[2] for given in finding.result.inputs for name in given.covered_by
+        }
+        reached = self._reached(finding)
+        # A set-up that reads no registers has its role made of something else.
+        for function, some in ((one, some) for some in (bits, own) for one in reached):
+            names = "|".join(map(re.escape, sorted(some)))
+            pattern = re.compile(rf"\b[\w.>-]*?(?:->|\.)({names})\s*=(?!=)[^;]*")
             found = {
                 match.group(1): (place, match)
                 for place, text in self.body(function)
                 if (match := pattern.search(text)) is not None
             }
-            if not found:
+            if not some or not found:
                 continue
             absent = [name for bit, name in wanted.items() if bit not in found]
             beside = [bit for bit in found if bit not in wanted]
