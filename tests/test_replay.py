@@ -295,7 +295,7 @@ def test_the_command_writes_a_program(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("tree", "reason"),
     [
-        ("role-regs-compare-fixed", "this tree has no gap"),
+        ("role-regs-compare-fixed", "root_level of this tree has no gap, and other fields are not"),
         ("unguarded", "KVM of this tree skips no set-up"),
         ("broken-missing", "something is undecided"),
         ("cpuid-stale-gap", "no gap of this tree is one that a program can show"),

@@ -160,7 +160,7 @@ def _reason(verdict: str, refused: bool) -> str:
     if refused:
         return "no gap of this tree is one that a program can show"
     return {
-        "covered": "this tree has no gap",
+        "covered": "root_level of this tree has no gap, and other fields are not replayed",
         "not-guarded": "KVM of this tree skips no set-up",
     }.get(verdict, "no gap is known and something is undecided; see 'patchtool check'")
 
