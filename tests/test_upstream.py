@@ -181,7 +181,7 @@ def test_a_backport_is_for_what_is_on_record(tree, capfd):
 
 
 def test_matrix_writes_patches_for_each_revision(tree, capfd, tmp_path, monkeypatch):
-    """Each revision has its patches and a word on each: as it is, adjusted, not repairable."""
+    """Each revision has its patches and a word on each: as it is, adjusted, or one of its own."""
     monkeypatch.setenv("COLUMNS", "200")
     where = tree("demo", "5.14.2")
     for name, release in (("masked-word-gap", "5.4.100"), ("args-vs-vcpu-gap", "5.10.44")):
@@ -198,7 +198,8 @@ def test_matrix_writes_patches_for_each_revision(tree, capfd, tmp_path, monkeypa
     out = capfd.readouterr().out
     assert "  v5.14.2: EFER.LMA (tdp, npt): applies as it is, " in out
     assert re.search(r"^  v5\.4\.100: EFER\.LMA \([a-z, ]*\): adjusted \(", out, re.M)
-    assert "  v5.10.44: CR4.PAE (npt): not repairable (" in out
+    assert "  v5.10.44: CR4.PAE (npt): own patch, " in out
+    assert "  v5.10.44: EFER.LMA (npt): own patch, " in out
     assert f"EFER.LMA by {LMA[:12]}" in out and f"CR4.LA57 by {LA57[:12]}" in out
     for release in ("5.14.2", "5.4.100", "5.10.44"):
         patches = sorted((tmp_path / "out" / f"v{release}").iterdir())

@@ -177,7 +177,7 @@ def _summary(outcome: Outcome, source: Source, verbose: bool) -> Iterator[str]:
         for context, way in dict.fromkeys((key[1], key[2] or key[:1]) for key in repair.closed):
             if verbose:
                 yield f"  {context}, {' -> '.join(f'{name}()' for name in way)}"
-        if repair.input in known:
+        if repair.input in known and not repair.is_more:
             yield f"{repair.input}: closed upstream by {known[repair.input].named}"
     for told in map(open_gap, outcome.open) if verbose else open_gaps(outcome.open):
         yield f"not closed: {told}"
@@ -263,7 +263,7 @@ def backports(known: Mapping[str, Closing], outcome: Outcome) -> dict[str, Backp
     return {
         one.input: Backport(by.commit, by.subject, _adjusted(by, one))
         for one in outcome.repairs
-        if (by := known.get(one.input)) is not None
+        if not one.is_more and (by := known.get(one.input)) is not None
     }
 
 

@@ -192,7 +192,7 @@ def _patches(
         files = command.write(where, mails)
     for one, file in zip(outcome.repairs, files, strict=True):
         paths = _paths_of(one.before, one.closed)
-        if one.input not in back:
+        if one.is_more or one.input not in back:
             yield Written(one.input, "own patch", (), file, paths)
         elif back[one.input].adjusted:
             yield Written(one.input, "adjusted", back[one.input].adjusted, file, paths)

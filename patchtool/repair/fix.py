@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from patchtool.c.index import Index
@@ -52,6 +52,8 @@ class Repair:
     files: tuple[FileChange, ...]
     inputs: tuple[str, ...] = ()
     """All inputs that no path misses after it, and some did before."""
+    is_more: bool = False
+    """Whether an earlier one is for that input too, on paths that read it elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,8 @@ class _Task(NamedTuple):
 
     name: str
     is_field: bool = False
+    is_handed: bool = False
+    """Whether set-ups are handed it, where roles follow the vCPU's own."""
 
 
 class _Search:
@@ -128,6 +132,7 @@ class _Search:
         self._edits: dict[str, bytes | None] = {}
         self._checks = 0
         self._failed: dict[str, str] = {}
+        self._handed: set[str] = set()
         self._doubts: list[str] = []
         """What stopped candidates that may have closed something."""
         self._repairs: list[Repair] = []
@@ -137,11 +142,16 @@ class _Search:
         index = Index(self._source, self._rule.target)
         first = report = self._check(index)
         self._failed.update(left(first) if left is not None else {})
+        if left is not None:  # what upstream did for an input it did not do so
+            self._handed.update(_missed(gaps(first)))
         while (task := self._next(index, report)) is not None:
+            if task.is_handed:
+                self._handed.add(task.name)
             repair = self._repair(index, report, task)
             if repair is None:
                 continue
-            self._repairs.append(repair)
+            is_more = any(one.input == repair.input for one in self._repairs)
+            self._repairs.append(replace(repair, is_more=is_more))
             self._failed.setdefault(task.name, "")
             self._edits.update({one.path: one.after for one in repair.files})
             index = Index(Overlay(self._source, self._edits), self._rule.target)
@@ -161,8 +171,8 @@ class _Search:
         """Return what to close next.
 
         A register bit comes first, one that a witness shows alone before others, then what
-        the vCPU keeps, then what is looked up where user space told it; a field that keeps
-        old bits comes last.
+        the vCPU keeps, then what is looked up where user space told it; then a field that
+        keeps old bits, and bits that roles carry as they are elsewhere.
         """
         open_ = gaps(report)
         names = _missed(open_) - self._failed.keys()
@@ -180,7 +190,16 @@ class _Search:
             return _Task(min(names, key=order))
         adding = {one.member for one in open_.values() if one.accumulated is not None}
         adding -= self._failed.keys()
-        return _Task(min(adding), is_field=True) if adding else None
+        if adding:
+            return _Task(min(adding), is_field=True)
+        handed_ = {
+            name
+            for one in open_.values()
+            for name in one.missing
+            if self._foreign(report, one, name) is not None
+        }
+        handed_ -= self._handed
+        return _Task(min(handed_), is_handed=True) if handed_ else None
 
     def _repair(self, index: Index, report: Report, task: _Task) -> Repair | None:
         """Try the candidates for one task; None, and the reason kept, if none helps."""
@@ -205,7 +224,8 @@ class _Search:
         if tried:
             reasons.append(f"none of {tried} candidate{'s' * (tried != 1)} closes it")
             reasons += self._doubts[:1]
-        self._failed[task.name] = "; ".join(dict.fromkeys(reasons))
+        if not task.is_handed:
+            self._failed[task.name] = "; ".join(dict.fromkeys(reasons))
         return None
 
     def _ways(self, index: Index, report: Report, task: _Task) -> Iterator[Callable[[], Proposal]]:
@@ -215,6 +235,9 @@ class _Search:
             yield lambda: clearing.propose(index, report, name)
             return
         bit = parse_bit(name)
+        if bit is not None and task.is_handed:
+            yield lambda: handed.propose_bit(index, report, bit)
+            return
         if bit is not None:
             yield lambda: edit_sites.propose(index, report, bit)
             return
@@ -292,17 +315,22 @@ class _Search:
                 words = told or "a full set-up does not store it on every path"
                 yield OpenGap(key, "", f"{words}; store it on every path of the set-up")
 
+    @staticmethod
+    def _foreign(report: Report, one: FieldResult, name: str) -> tuple[str, str] | None:
+        """Return where a field has a bit from, and where the role bit for it has its own."""
+        bit = parse_bit(name)
+        elsewhere = _carried(report, f".{bit.member}", name) if bit is not None else ()
+        here = [source for source in _uncovered(one, name) if source not in elsewhere]
+        return (here[0], elsewhere[0]) if elsewhere and here else None
+
     def _why(self, index: Index, report: Report, one: FieldResult, name: str) -> str:
         """Say why an input stays open on one path."""
         bit = parse_bit(name)
-        here = tuple(_uncovered(one, name))
-        elsewhere = _carried(report, f".{bit.member}", name) if bit is not None else ()
-        foreign = [source for source in here if source not in elsewhere]
-        if bit is not None and elsewhere and foreign:
+        foreign = self._foreign(report, one, name)
+        if bit is not None and foreign is not None:
             return (
                 f"what is stored follows {foreign[0]} here, and the role bit {bit.member} "
-                f"follows {elsewhere[0]}; no further bit changes that, the role must be "
-                f"calculated from what the set-up uses"
+                f"follows {foreign[1]}; the role must be calculated from what the set-up uses"
             )
         why = self._failed.get(name)
         c = c_text(report, name)

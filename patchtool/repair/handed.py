@@ -31,6 +31,7 @@ from patchtool.repair.edit_sites import (
     stores_in,
 )
 from patchtool.repair.input_access import Value
+from patchtool.repair.register_access import Bit
 from patchtool.world.roles import Roles, find_roles
 
 _NUMBER = re.compile(r"\b(bool|int|unsigned int|u8|u16|u32)\s+(\w+)\s*(?=[,)=;])")
@@ -88,6 +89,30 @@ def propose(index: Index, report: Report, name: str, c: str) -> Proposal:
     return Proposal(tuple(found.values()), "; ".join(dict.fromkeys(reasons)))
 
 
+def propose_bit(index: Index, report: Report, bit: Bit) -> Proposal:
+    """Return the candidates that let a role carry a bit of a register that a set-up is handed.
+
+    The member for that bit may hold the one of the vCPU's own registers: it takes the other
+    value where a set-up uses that, or gets one beside it.
+    """
+    roles = find_roles(index, Types(index))
+    extended = find_extended(index, roles)
+    if extended is None:
+        return Proposal(())
+    found: dict[tuple[Edit, ...], Candidate] = {}
+    for context in report.contexts:
+        site = _site(index, context)
+        if site is None or not any(bit.title in one.missing for one in context.fields):
+            continue
+        register = bit.register.lower()
+        if re.search(rf"\b(?:u32|u64|unsigned long|ulong)\s+{register}\s*[,)=;]", site.before):
+            for member in (bit.member, f"{context.context}_{bit.member}"):
+                value = Value(bit.title, f"!!({register} & {bit.flag})", member, 1, register)
+                for candidate in _candidates(index, roles, extended, site, value):
+                    found[candidate.edits] = candidate
+    return Proposal(tuple(found.values()))
+
+
 def _candidates(
     index: Index, roles: Roles, extended: ExtendedRole, site: _Site, value: Value
 ) -> Iterator[Candidate]:
@@ -98,7 +123,7 @@ def _candidates(
     declared = declaration_of(index, extended, value) if slot is None else ()
     if slot is None and not declared:
         return
-    for where, statement, edit in _lines(index, roles, extended, site, value.member):
+    for where, statement, edit in _lines(index, roles, extended, site, value):
         yield Candidate(
             "handed", value.title, value.member, extended.record.tag,
             f"{extended.name}.{value.member}", (statement,), (where,), slot is None,
@@ -210,12 +235,17 @@ def _enumerated(index: Index, name: str, here: str) -> int | None:
 
 
 def _lines(
-    index: Index, roles: Roles, extended: ExtendedRole, site: _Site, name: str
+    index: Index, roles: Roles, extended: ExtendedRole, site: _Site, value: Value
 ) -> Iterator[tuple[str, str, Edit]]:
-    """Yield where a member can take the value of a variable: function, statement, insertion."""
+    """Yield where a member can take a value: function, statement, insertion.
+
+    That is the value of the variable of its own name, or the C of one.
+    """
+    name, is_bit = value.member, value.member != value.holder
     for call in _CALL.finditer(site.before):
         given = [_unfolded(one) for one in split_arguments(call[2][1:-1])]
-        for callee in index.functions(call[1], site.function.file) if name in given else ():
+        handed = name in given and not is_bit
+        for callee in index.functions(call[1], site.function.file) if handed else ():
             stores = list(stores_in(index, callee, extended))
             named = dict(zip(given, _names(callee), strict=False))
             data = index.original(callee.file)
@@ -230,9 +260,15 @@ def _lines(
     start = data.rfind(b"\n", 0, site.function.start + site.guard) + 1
     indent = data[start : site.function.start + site.guard]
     for role in _compared(roles, extended, site) if not indent.strip() else ():
-        statement = f"{role}.{extended.name}.{name} = {name};"
-        text = indent + statement.encode() + b"\n\n"
-        yield site.function.name, statement, Edit(site.function.file, start, 0, text)
+        statement = f"{role}.{extended.name}.{name} = {value.c if is_bit else name};"
+        text = indent + statement.encode() + b"\n"
+        # It joins assignments to the role that stand there.
+        lines = data[:start].split(b"\n")[-3:]
+        beside = len(lines) == 3 and not any(lines[1:]) and lines[0].strip().startswith(
+            f"{role}.".encode()
+        )  # fmt: skip
+        at, text = (start - 1, text) if beside else (start, text + b"\n")
+        yield site.function.name, statement, Edit(site.function.file, at, 0, text)
 
 
 def _compared(roles: Roles, extended: ExtendedRole, site: _Site) -> Iterator[str]:

@@ -13,7 +13,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from patchtool import __version__
 from patchtool.errors import PatchError
@@ -23,6 +23,8 @@ from patchtool.repair.fix import FileChange, Key, OpenGap, Outcome, Repair, gaps
 
 if TYPE_CHECKING:
     from patchtool.replay.program import Addition
+
+_Known = TypeVar("_Known")
 
 WIDTH = 75
 _NULL = {"sha1": "0" * 40, "sha256": "0" * 64}
@@ -250,7 +252,7 @@ def _prove(mail: Mail, files: Sequence[FileChange | Addition]) -> None:
 
 
 def _subject(repair: Repair, settings: Settings) -> str:
-    backport = settings.backports.get(repair.input)
+    backport = _known(settings.backports, repair)
     if backport is not None:
         return backport.subject
     candidate = repair.candidate
@@ -271,7 +273,7 @@ def _short(repair: Repair) -> str:
 
 def _changelog(repair: Repair, settings: Settings) -> Iterator[str]:
     """Yield the paragraphs of a commit; what a backport has to say, upstream's author said."""
-    backport = settings.backports.get(repair.input)
+    backport = _known(settings.backports, repair)
     if backport is None:
         yield from _story(repair, settings)
         return
@@ -291,7 +293,7 @@ def _story(repair: Repair, settings: Settings) -> Iterator[str]:
     if others:
         yield _items("Not affected:", others)
     yield _wrapped(
-        settings.reaches.get(repair.input)
+        _known(settings.reaches, repair)
         or "Which sequence of events leads from one state to the other was not analysed."
     )
     yield _wrapped(_WHY[repair.candidate.kind])
@@ -489,9 +491,9 @@ def _reason(one: FieldResult, name: str) -> str:
 
 def _trailers(repair: Repair, settings: Settings) -> str:
     lines = []
-    blame = settings.blames.get(repair.input)
+    blame = _known(settings.blames, repair)
     # The tags of a backport are those of the upstream commit.
-    if blame is not None and repair.input not in settings.backports:
+    if blame is not None and _known(settings.backports, repair) is None:
         lines.append(f'Fixes: {blame.commit[:12]} ("{blame.subject}")')
         since = f" # {blame.release}+" if blame.release else ""
         lines += [] if blame.unreleased else [f"Cc: {_STABLE}{since}"]
@@ -505,7 +507,7 @@ def _trailers(repair: Repair, settings: Settings) -> str:
 
 def _notes(number: int, outcome: Outcome, repair: Repair, settings: Settings) -> Iterator[str]:
     """Yield what was verified, what stays open, what was not done."""
-    backport = settings.backports.get(repair.input)
+    backport = _known(settings.backports, repair)
     if backport is not None:
         yield _wrapped(
             "The upstream commit has another author: before sending, take From:, the changelog "
@@ -524,7 +526,7 @@ def _notes(number: int, outcome: Outcome, repair: Repair, settings: Settings) ->
     assumed = _assumptions(repair.after, repair.closed)
     if assumed:
         yield _items("The proof rests on:", assumed)
-    blame = settings.blames.get(repair.input)
+    blame = _known(settings.blames, repair)
     if settings.ran:
         yield _items(settings.ran[0], settings.ran[1:])
     told = [settings.build]
@@ -535,9 +537,10 @@ def _notes(number: int, outcome: Outcome, repair: Repair, settings: Settings) ->
             told.append("The change is that of the upstream commit; nothing was adjusted.")
     else:
         told.append(blame.origin if blame else "No Fixes tag: the commit to blame is not known.")
-        if repair.input in settings.closed:
-            told.append(f"Upstream closed this gap with {settings.closed[repair.input]}.")
-    if repair.input in settings.reaches:
+        closed = _known(settings.closed, repair)
+        if closed is not None:
+            told.append(f"Upstream closed this gap with {closed}.")
+    if _known(settings.reaches, repair) is not None:
         told.append("How the states are reached is on record, not derived from the tree.")
     if settings.author is None:
         told.append("No author was known; set From before sending.")
@@ -639,7 +642,7 @@ def _assumptions(report: Report, closed: Sequence[Key]) -> list[str]:
 
 
 def _cover(outcome: Outcome, settings: Settings) -> Mail:
-    inputs = _listed([name for repair in outcome.repairs for name in repair.inputs])
+    inputs = _listed(list(dict.fromkeys(n for r in outcome.repairs for n in r.inputs)))
     kinds = {repair.candidate.kind for repair in outcome.repairs}
     subject = f"KVM: x86/mmu: Track {inputs} in the extended MMU role"
     if not kinds <= _MEMBERS:
@@ -672,6 +675,11 @@ def _cover(outcome: Outcome, settings: Settings) -> Mail:
         files += settings.selftest.files
         total += 1
     return _mail(0, total, subject, "\n\n".join(parts) + "\n", "", files, settings)
+
+
+def _known(found: Mapping[str, _Known], repair: Repair) -> _Known | None:
+    """Return what is known of an input, for the first of the repairs that are for it."""
+    return None if repair.is_more else found.get(repair.input)
 
 
 # -- words ---------------------------------------------------------------------------------
