@@ -166,6 +166,31 @@ def test_what_no_bit_can_close_stays_open_with_the_reason():
     assert all("hsave" in gap.reason and "vcpu->arch" in gap.reason for gap in outcome.open)
 
 
+def test_what_a_set_up_is_handed_and_leaves_open_is_said(monkeypatch):
+    """A member that takes a proof from another field is no fix, and the reason is told."""
+    real = rule.check
+
+    def check(index, *rest):
+        report = real(index, *rest)
+        if b"new_role.ext." not in index.source.read(MMU):
+            return report
+        reason = Reason("it outgrows all bounds")
+        contexts = [
+            one._replace(fields=tuple(
+                f._replace(verdict="unknown", missing=(), reasons=(reason,)) for f in one.fields
+            )) if "npt" in one.initialiser else one
+            for one in report.contexts
+        ]  # fmt: skip
+        return report._replace(contexts=tuple(contexts))
+
+    monkeypatch.setattr(rule, "check", check)
+    outcome = fix.search(open_source(tree("args-vs-vcpu-bits-gap")))
+    assert outcome.repairs == ()
+    for gap in outcome.open:
+        assert "the role must be calculated from what the set-up uses, but none of" in gap.reason
+        assert "it is not decided: it outgrows all bounds" in gap.reason
+
+
 def test_each_patch_of_a_series_closes_its_own_gap():
     """Every repair takes its input from the missing ones and adds no other."""
     outcome = search("args-vs-vcpu-gap")

@@ -132,7 +132,7 @@ class _Search:
         self._edits: dict[str, bytes | None] = {}
         self._checks = 0
         self._failed: dict[str, str] = {}
-        self._handed: set[str] = set()
+        self._handed: dict[str, str] = {}
         self._doubts: list[str] = []
         """What stopped candidates that may have closed something."""
         self._repairs: list[Repair] = []
@@ -143,10 +143,10 @@ class _Search:
         first = report = self._check(index)
         self._failed.update(left(first) if left is not None else {})
         if left is not None:  # what upstream did for an input it did not do so
-            self._handed.update(_missed(gaps(first)))
+            self._handed.update(dict.fromkeys(_missed(gaps(first)), ""))
         while (task := self._next(index, report)) is not None:
             if task.is_handed:
-                self._handed.add(task.name)
+                self._handed[task.name] = ""
             repair = self._repair(index, report, task)
             if repair is None:
                 continue
@@ -198,7 +198,7 @@ class _Search:
             for name in one.missing
             if self._foreign(report, one, name) is not None
         }
-        handed_ -= self._handed
+        handed_ -= self._handed.keys()
         return _Task(min(handed_), is_handed=True) if handed_ else None
 
     def _repair(self, index: Index, report: Report, task: _Task) -> Repair | None:
@@ -224,8 +224,8 @@ class _Search:
         if tried:
             reasons.append(f"none of {tried} candidate{'s' * (tried != 1)} closes it")
             reasons += self._doubts[:1]
-        if not task.is_handed:
-            self._failed[task.name] = "; ".join(dict.fromkeys(reasons))
+        failed = self._handed if task.is_handed else self._failed
+        failed[task.name] = "; ".join(dict.fromkeys(reasons))
         return None
 
     def _ways(self, index: Index, report: Report, task: _Task) -> Iterator[Callable[[], Proposal]]:
@@ -328,9 +328,11 @@ class _Search:
         bit = parse_bit(name)
         foreign = self._foreign(report, one, name)
         if bit is not None and foreign is not None:
+            tried = self._handed.get(name)
             return (
                 f"what is stored follows {foreign[0]} here, and the role bit {bit.member} "
                 f"follows {foreign[1]}; the role must be calculated from what the set-up uses"
+                f"{f', but {tried}' if tried else ''}"
             )
         why = self._failed.get(name)
         c = c_text(report, name)
