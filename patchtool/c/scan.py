@@ -188,6 +188,14 @@ class FileIndex:
         at = bisect_right(self.bodies, (offset,)) - 1
         return at >= 0 and offset < self.bodies[at][1]
 
+    def file_scope(self) -> Iterator[bytes]:
+        """Yield what stands between functions."""
+        at = 0
+        for start, end, _ in self.spans:
+            yield self.data[at:start]
+            at = end
+        yield self.data[at:]
+
     def function_at(self, offset: int) -> str | None:
         """Return the name of the function around a byte, None at file scope."""
         at = bisect_right(self.spans, offset, key=itemgetter(0)) - 1

@@ -238,7 +238,9 @@ class Near(Notes):
         """The names by which lines at file scope may declare objects."""
         found: set[bytes] = set()
         for path in self._index.own_files:
-            for name, given in _OBJECTS.findall(self._index.text(path) or b""):
+            file = self._index.file(path)
+            outer = b"\n".join(file.file_scope()) if file is not None else b""
+            for name, given in _OBJECTS.findall(outer):
                 found.update((name,) if name else given.translate(WORDS).split())
         return frozenset(found)
 

@@ -42,6 +42,7 @@ _ADDRESS = re.compile(rb"[(,]\s*&([A-Za-z_]\w*+)\b(?!\s*(?:->|\.|\())")
 """What a call is given the address of, which is no member."""
 _FILLED = re.compile(rb"\b(?:\w*_bit|bitmap_\w+|mem\w+|copy_\w+)\([^;()]*(?:->|\.)(\w+)\s*[,)]")
 """A member that is filled as bytes or bits, by its name: an array."""
+_FILLING = (b"_bit(", b"bitmap_", b"mem", b"copy_")
 STATIC = re.compile(rb"[;{}]\s*static\b[^;{}()=]*?\b(\w+)\s*(?:\[[^\];]*\]\s*)*[=;]")
 """What stays from one call of a function to the next, and belongs to it alone."""
 _MACRO = re.compile(rb"[A-Z]\(|store_mb\(|cpu_write\(|swap\(|get_user\(")
@@ -263,12 +264,15 @@ class Notes:
                 head = function.text.partition(b"{")[0]
             bare: dict[bytes, bool] = {}
             found: dict[bytes, list[bytes]] = {}
-            stores = [(lead, name, value) for lead, name, value, _ in _GIVEN.findall(body)]
-            stores += [(b".", name, b"") for name in _FILLED.findall(body)]
+            storing = b";".join([one for one in body.split(b";") if _may_store(one)])
+            stores = [(lead, name, value) for lead, name, value, _ in _GIVEN.findall(storing)]
+            if any(sign in body for sign in _FILLING):
+                stores += [(b".", name, b"") for name in _FILLED.findall(body)]
             if _MACRO.search(body) is not None:
                 stores += [(lead, name, b"") for lead, name in _HANDED.findall(body)]
-            stores += [(b".", name, b"") for name in _ADDRESSED.findall(body)]
-            stores += [(b"", name, b"") for name in _ADDRESS.findall(body)]
+            if b"&" in body:
+                stores += [(b".", name, b"") for name in _ADDRESSED.findall(body)]
+                stores += [(b"", name, b"") for name in _ADDRESS.findall(body)]
             for lead, name, value in stores:
                 if not lead and name not in bare:
                     bare[name] = _is_declared(head, body, name)
@@ -399,6 +403,11 @@ class Notes:
 def body_of(function: Definition) -> bytes:
     """Return what a function does, or what a macro stands for."""
     return function.text if function.kind == "macro" else function.text.partition(b"{")[2]
+
+
+def _may_store(statement: bytes) -> bool:
+    """Tell whether a statement has a sign that stores."""
+    return b"=" in statement or b"++" in statement or b"--" in statement
 
 
 def _is_declared(head: bytes, body: bytes, name: bytes) -> bool:
