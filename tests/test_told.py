@@ -44,7 +44,7 @@ BEHIND = "void kvm_vcpu_after_set_cpuid(struct kvm_vcpu *vcpu, int maxphyaddr);\
 FIND = "struct kvm_cpuid_entry2 *one = kvm_find_cpuid_entry(vcpu, {});\n\n\t"
 
 
-def verdict(read, code="", above=""):
+def verdict(read, code="", above="", *edits):
     """Check the fixture where a level depends on something else that a guest is told."""
     tree = fixture("cpuid-invalidated-fixed")
     entry = "struct kvm_cpuid_entry2 {\n\tu32 eax, ebx, ecx, edx;\n};\n\n"
@@ -57,6 +57,7 @@ def verdict(read, code="", above=""):
             "\tkvm_mmu_after_set_cpuid(vcpu);\n}\n",
             f"\tkvm_mmu_after_set_cpuid(vcpu);\n}}\n{SETTING}",
         ),
+        *edits,
     ):
         text = tree[path].decode()
         assert old in text
@@ -97,6 +98,81 @@ OTHERS = {
         FEATURE, "guest_cpu_cap_clear(vcpu, X86_FEATURE_GBPAGES);\n"
         "\tkvm_vcpu_after_set_cpuid(vcpu, 40);"),
 }  # fmt: skip
+
+
+ASK = "bool guest_cpuid_has(struct kvm_vcpu *vcpu, unsigned int x86_feature)\n{\n"
+ANSWERS = {
+    "an object of the file": ("if (off)\n\t\treturn false;\n", "static bool off;\n"),
+    "an object that stays": ("static int n;\n\n\tif (n++ & 1)\n\t\treturn false;\n", ""),
+    "the time": ("if (jiffies & 1)\n\t\treturn false;\n", ""),
+    "the task": ("if (current->flags & 1)\n\t\treturn false;\n", ""),
+    "the processor": ("if (this_cpu_read(number) & 1)\n\t\treturn false;\n", ""),
+    "what runs": ("if (running()->arch.hflags & 1)\n\t\treturn false;\n", ""),
+    "what a helper has": (
+        "if (is_off())\n\t\treturn false;\n",
+        "static bool off;\nstatic bool is_off(void)\n{\n\treturn off;\n}\n"),
+    "a table that changes": (
+        "if (masks[x86_feature & 1])\n\t\treturn false;\n", "static u8 masks[2];\n"),
+}  # fmt: skip
+CONSTANTS = {
+    "nothing more": ("", ""),
+    "a table": (
+        "if (masks[x86_feature & 1])\n\t\treturn false;\n",
+        "static const u8 masks[2] = { 0, 0 };\n"),
+    "a helper": (
+        "if (is_off(x86_feature))\n\t\treturn false;\n",
+        "static bool is_off(unsigned int x86_feature)\n{\n\treturn x86_feature == 7;\n}\n"),
+    "its own": ("bool off = x86_feature == 7;\n\n\tif (unlikely(off))\n\t\treturn false;\n", ""),
+    "the host": ("if (boot_cpu_has(X86_FEATURE_NX))\n\t\treturn false;\n", ""),
+}  # fmt: skip
+INVALIDATED = "\tkvm_mmu_after_set_cpuid(vcpu);\n}\n"
+PASSED_BY = {
+    "left": "\tif (vcpu->arch.hflags)\n\t\treturn;\n" + INVALIDATED,
+    "jumped over": "\tif (vcpu->arch.hflags)\n\t\tgoto out;\n"
+                   + INVALIDATED.replace("}\n", "out:\n\treturn;\n}\n"),
+    "left with success": "\tif (vcpu->arch.hflags)\n\t\treturn 0;\n" + INVALIDATED,
+}  # fmt: skip
+
+
+def asking(body, above):
+    """Return the edit by which the answer about a feature depends on more."""
+    return CPUID, ASK, f"{above}{ASK}\t{body}\n"
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_an_answer_by_what_nobody_tells(name):
+    """What a guest was told is not all that the answer depends on."""
+    assert verdict(FEATURE, "", "", asking(*ANSWERS[name])) in ("gap", "unknown")
+
+
+@pytest.mark.parametrize("name", CONSTANTS)
+def test_an_answer_by_constants(name):
+    """It changes only where a guest is told something else."""
+    assert verdict(FEATURE, "", "", asking(*CONSTANTS[name])) == "covered"
+
+
+@pytest.mark.parametrize("name", PASSED_BY)
+def test_an_invalidation_that_is_passed_by(name):
+    """Nobody was refused, and the role stays valid."""
+    edit = CPUID, INVALIDATED, PASSED_BY[name]
+    assert verdict(BITS, "", "", edit) in ("gap", "unknown")
+
+
+def test_a_refusal_in_front_of_the_invalidation():
+    """Who refuses says so by a value, and puts back what was there."""
+    setter = "void kvm_set_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries)\n{\n"
+    told = "\tkvm_vcpu_after_set_cpuid(vcpu, 40);\n}\n"
+    edits = (
+        (CPUID, setter, setter.replace("void", "int", 1)),
+        (
+            CPUID,
+            told,
+            "\tif (entries->ebx)\n\t\treturn -22;\n" + told.replace("}", "\treturn 0;\n}"),
+        ),
+    )
+    assert verdict(FEATURE, "", "", *edits) == "covered"
+    silent = (*edits[1][:2], edits[1][2].replace("return -22;", "return 0;"))
+    assert verdict(FEATURE, "", "", edits[0], silent) in ("gap", "unknown")
 
 
 @pytest.mark.parametrize("name", CHANGES)

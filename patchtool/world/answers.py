@@ -12,12 +12,21 @@ from patchtool.c import syntax
 from patchtool.c.scan import Definition
 from patchtool.world.entries import Tree
 
+_STAYING = re.compile(rb"[;{}]\s*static\b")
+"""An object that stays from one call of a function to the next."""
+_ASKING = (
+    r"(?:un)?likely|__builtin_\w+|WARN\w*|BUILD_BUG\w*|sizeof|ARRAY_SIZE|min\w*|max\w*"
+    r"|BIT\w*|\w*test_bit"
+)
+"""What of the kernel answers by what it is given."""
+
 
 def read_by(tree: Tree, name: str, here: str) -> frozenset[str] | None:
     """Return the members of the handle by which a function answers what a guest was told.
 
     None where no function has the name, where one hands it on to what is not in the text, or
-    uses it in another way.
+    uses it in another way; and where one reads what is neither its own, nor a constant, nor
+    reached by what it is given.
     """
     found: set[str] = set()
     seen: set[tuple[str, str, int]] = set()
@@ -39,13 +48,16 @@ def read_by(tree: Tree, name: str, here: str) -> frozenset[str] | None:
 
 def _reads(tree: Tree, function: Definition) -> tuple[set[str], list[Definition]] | None:
     """Return which members of its handle a function uses, and whom it hands that."""
+    called = _called(tree, function)
+    if called is None:
+        return None
     head, _, text = function.text.decode("utf-8", "replace").partition("{")
     handed = handle(tree).search(head)
     if handed is None:
-        return set(), []
+        return set(), called
     name = re.escape(handed[1])
     members = re.findall(rf"\b{name}\s*->\s*(?:arch\s*\.\s*)?(\w+)", text)
-    count, on = len(members), list[Definition]()
+    count, on = len(members), called
     body = syntax.function(tree.index.node(function))
     for match in syntax.matches("call_site", body) if body is not None else ():
         call = match["call.function"][0]
@@ -58,6 +70,53 @@ def _reads(tree: Tree, function: Definition) -> tuple[set[str], list[Definition]
             count += given.count(handed[1])
             on += callees
     return (set(members), on) if count == len(re.findall(rf"\b{name}\b", text)) else None
+
+
+def _called(tree: Tree, function: Definition) -> list[Definition] | None:
+    """Return which functions in the text one calls; None where it reads what is not its own."""
+    index, root = tree.index, tree.index.node(function)
+    found: list[Definition] = []
+    if syntax.errors(root):
+        return None
+    known = re.compile(f"{_ASKING}|{index.target.registers.host_queries}")
+    own = {*tree.objects.variables(root), function.name}
+    nodes = [one for one in syntax.descendants(root) if one.type == "identifier"]
+    if _STAYING.search(function.text) is not None:
+        return None
+    for one in nodes:
+        name, outer = syntax.text(one), one.parent
+        if name in own or name.isupper() or _is_of_macro(one):
+            continue
+        if outer is not None and outer.type == "call_expression":
+            more = index.functions(name, function.file)
+            found += more
+            if more or known.fullmatch(name) or index.macros(name, function.file):
+                continue
+            return None
+        if not (_is_constant(tree, name, function.file)):
+            return None
+    return found
+
+
+def _is_of_macro(node: syntax.Node) -> bool:
+    """Tell whether a name stands in a macro that a function defines: who uses that is looked at."""
+    here = node.parent
+    while here is not None and here.type not in ("preproc_function_def", "preproc_def"):
+        here = here.parent
+    return here is not None
+
+
+def _is_constant(tree: Tree, name: str, here: str) -> bool:
+    """Tell whether a name is that of an enumerator, of a macro, or of an object that is const."""
+    index, word = tree.index, name.encode()
+    if index.enumerators(name, here) or index.macros(name, here) or index.functions(name, here):
+        return True
+    constant = re.compile(rb"\bconst\b[^;={}()]*\b%s\b[^;=]*=" % re.escape(word))
+    return any(
+        constant.search(index.text(path) or b"") is not None
+        for path in tree.objects.files
+        if word in index.words_in(path)
+    )
 
 
 def handle(tree: Tree) -> re.Pattern[str]:

@@ -122,7 +122,7 @@ class Invalidations:
         for match in syntax.matches("role_invalidation", body):
             target, value = match["role.target"][0], match["role.value"][0]
             if target.start_byte >= start and self._invalidates(target, value, through):
-                if self._certain(target, body):
+                if self._certain(target, body, start):
                     return function.name
         for match in syntax.matches("call_site", body):
             call = match["call.function"][0]
@@ -133,7 +133,11 @@ class Invalidations:
             while call.parent is not None and call.parent.type == "parenthesized_expression":
                 call = call.parent
             outer = call.parent
-            if outer is None or outer.type != "call_expression" or not self._certain(outer, body):
+            if (
+                outer is None
+                or outer.type != "call_expression"
+                or not self._certain(outer, body, start)
+            ):
                 continue
             inside: list[str | None] = []
             for one in self._tree.index.functions(name, function.file):
@@ -144,7 +148,8 @@ class Invalidations:
                 return inside[0]
         return None
 
-    def _certain(self, node: Node, body: Node) -> bool:
+    def _certain(self, node: Node, body: Node, start: int) -> bool:
+        """Tell whether every way from a byte on comes by a node."""
         return is_certain(node, body)
 
     def _invalidates(self, target: Node, value: Node, through: str) -> bool:

@@ -17,7 +17,7 @@ from patchtool.c import brackets
 from patchtool.c.index import Index
 from patchtool.c.layout import ArrayType, RecordType, literal
 from patchtool.c.scan import Definition, places
-from patchtool.c.syntax import Node
+from patchtool.c.syntax import Node, descendants, text
 from patchtool.world.answers import handle, read_by
 from patchtool.world.invalidation import MAX_CALLS, Invalidations, is_certain
 from patchtool.world.mentions import Mention, Mentions
@@ -122,6 +122,16 @@ def _is_filled(body: bytes, at: int, name: bytes, is_array: bool) -> bool:
     return is_array and callee not in (b"sizeof", b"ARRAY_SIZE") and (callee, number) != _READING
 
 
+def _is_silent(jump: Node, body: Node) -> bool:
+    """Tell whether a jump leaves a function, and does not tell the caller that it was refused."""
+    returned = body.child_by_field_name("type")
+    if jump.type == "goto_statement":
+        return returned is not None and text(returned) == "void"
+    if jump.type != "return_statement":
+        return False
+    return not jump.named_children or text(jump.named_children[0]) == "0"
+
+
 class Told(Invalidations):
     """The stores that invalidate the roles of one context behind changes of what is told."""
 
@@ -219,8 +229,12 @@ class Told(Invalidations):
     def _handle(self) -> re.Pattern[str]:
         return handle(self._tree)
 
-    def _certain(self, node: Node, body: Node) -> bool:
-        return is_certain(node, body, leaving=True)
+    def _certain(self, node: Node, body: Node, start: int) -> bool:
+        """Tell whether all who do not refuse come by a node: who refuses says so by a value."""
+        return is_certain(node, body, leaving=True) and not any(
+            start <= one.start_byte and one.end_byte <= node.start_byte and _is_silent(one, body)
+            for one in descendants(body)
+        )
 
     def _somewhere_behind(self, writer: Definition, stores: list[int], depth: int) -> str | None:
         """Return what invalidates the role behind a store: in its function, or in who calls it."""
