@@ -4,6 +4,8 @@
 import pytest
 from edited import check, fixture
 
+from patchtool.world.told import Told
+
 MAIN, HOST = "arch/x86/kvm/mmu/mmu.c", "arch/x86/include/asm/kvm_host.h"
 CPUID, HEADER, OTHER = "arch/x86/kvm/cpuid.c", "arch/x86/kvm/cpuid.h", "arch/x86/kvm/other.c"
 LEVEL = "cpuid_maxphyaddr(vcpu) <= 48"
@@ -173,6 +175,25 @@ def test_a_refusal_in_front_of_the_invalidation():
     assert verdict(FEATURE, "", "", *edits) == "covered"
     silent = (*edits[1][:2], edits[1][2].replace("return -22;", "return 0;"))
     assert verdict(FEATURE, "", "", edits[0], silent) in ("gap", "unknown")
+
+
+def test_callers_of_callers_are_looked_at_once(monkeypatch):
+    """Each of some functions is called by all of the next ones, eight calls high."""
+    layers = [[f"f{level}_{number}" for number in range(4)] for level in range(9)]
+    above = "void devil(struct kvm_vcpu *vcpu, u64 n);\n" + "".join(
+        f"void {name}(struct kvm_vcpu *vcpu)\n{{\n"
+        + "".join(f"\t{one}(vcpu);\n" for one in (layers[level - 1] if level else []))
+        + ("" if level else "\tdevil(vcpu, 1);\n")
+        + ("\tkvm_vcpu_after_set_cpuid(vcpu, 40);\n" if level == 7 else "")
+        + "}\n"
+        for level, names in enumerate(layers)
+        for name in names
+    )
+    asked = []
+    looking = Told._calls_of
+    monkeypatch.setattr(Told, "_calls_of", lambda *a: asked.append(a) or looking(*a))
+    verdict(BITS, "vcpu->arch.reserved_gpa_bits = n;", above)
+    assert 0 < len(asked) < 200
 
 
 @pytest.mark.parametrize("name", CHANGES)

@@ -226,6 +226,11 @@ class Told(Invalidations):
         )
 
     @cached_property
+    def _behind_call(self) -> dict[tuple[str, str, int, int, int], str | None]:
+        """What invalidates the role behind a call: by caller, place and depth."""
+        return {}
+
+    @cached_property
     def _handle(self) -> re.Pattern[str]:
         return handle(self._tree)
 
@@ -248,8 +253,15 @@ class Told(Invalidations):
                 return found
         if depth == MAX_CALLS:
             return None
-        names = [self._somewhere_behind(one, [at], depth + 1) for one, at in self._calls_of(writer)]
-        return names[0] if names and None not in names else None
+        name: str | None = None
+        for one, at in self._calls_of(writer):
+            key = (*one.key, at, depth)
+            if key not in self._behind_call:
+                self._behind_call[key] = self._somewhere_behind(one, [at], depth + 1)
+            if self._behind_call[key] is None:
+                return None  # one caller is enough, and there may be a tree of them
+            name = name or self._behind_call[key]
+        return name
 
     def _calls_of(self, function: Definition) -> Iterator[tuple[Definition, int]]:
         """Yield who calls a function, also as an operation of a table, and behind which byte."""
