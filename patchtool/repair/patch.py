@@ -20,6 +20,7 @@ from patchtool.errors import PatchError
 from patchtool.model import FieldResult, Report, Witness
 from patchtool.outside import diff
 from patchtool.repair.fix import FileChange, Key, OpenGap, Outcome, Repair, gaps, results
+from patchtool.repair.register_access import parse_bit
 
 if TYPE_CHECKING:
     from patchtool.replay.program import Addition
@@ -329,7 +330,9 @@ def _change(repair: Repair) -> str:
         if candidate.declares
         else f"Set {candidate.member} of {candidate.union} in {functions}"
     )
-    changed = _listed(repair.inputs, "or") if candidate.kind == "handed" else candidate.title
+    changed = candidate.title
+    if candidate.kind == "handed":
+        changed = _handed(repair) or _listed(repair.inputs, "or")
     return f"{what}, so that a change of {changed} makes KVM configure the MMU anew."
 
 
@@ -363,14 +366,21 @@ def _problem(repair: Repair) -> str:
         )
     skip = "skips" if len(initialisers) == 1 else "skip"
     depend = "depends" if len(fields) == 1 else "depend"
-    inputs = _listed(repair.inputs or (repair.input,))
-    them = inputs if len(repair.inputs) < 2 else "them"
+    handed = _handed(repair)
+    inputs = handed or _listed(repair.inputs or (repair.input,))
+    them = "it" if handed else inputs if len(repair.inputs) < 2 else "them"
     return (
         f"{_listed(initialisers)} {skip} the configuration when the new role equals the "
         f"role that the context holds. {_listed(fields)} {depend} on {inputs}, "
         f"but the role does not determine {them}, so a stale value is kept"
         f"{': ' if effects else ''}{effects}."
     )
+
+
+def _handed(repair: Repair) -> str:
+    """Return in words which bit of a register a set-up is handed; "" where it is none."""
+    is_bit = repair.candidate.kind == "handed" and parse_bit(repair.input) is not None
+    return f"the {repair.input} that the set-up is handed" if is_bit else ""
 
 
 def _example(repair: Repair) -> Iterator[str]:
