@@ -243,3 +243,63 @@ def test_what_begins_in_front_of_a_context(name):
 def test_what_ends_in_front_of_a_context(name):
     """What stays within the member changes no context, and the kernel's own does."""
     assert around(*KEPT[name]) == "covered"
+
+
+BACK = {
+    "by an index": ("(&vcpu->arch.last)[-9] = 0;", ""),
+    "by an index that is told": ("(&vcpu->arch.last)[n] = 0;", ""),
+    "by a number": ("*(&vcpu->arch.last - 9) = 0;", ""),
+    "by bytes": ("memset((void *)&vcpu->arch.last - n, 0, n);", ""),
+    "through a pointer": ("u64 *p = &vcpu->arch.last;\n\n\t*(p - n) = 0;", ""),
+    "through a pointer, given later": ("u64 *p;\n\n\tp = &vcpu->arch.last;\n\tp[-n] = 0;", ""),
+    "through a pointer that is moved": (
+        "u64 *p = &vcpu->arch.last;\n\n\twhile (n--)\n\t\t*--p = 0;", ""),
+    "through a pointer that was moved": (
+        "u8 *p = (u8 *)&vcpu->arch.last;\n\n\tp -= n;\n\t*p = 0;", ""),
+    "by a helper": (
+        "wipe(&vcpu->arch.last, n);",
+        "static void wipe(void *p, int n)\n{\n\tmemset(p - n, 0, n);\n}"),
+    "by a helper's second": (
+        "wipe(n, &vcpu->arch.last);",
+        "static void wipe(int n, u64 *p)\n{\n\twhile (n--)\n\t\t*p-- = 0;\n}"),
+    "in what is around": ("*((char *)&vcpu->last - n) = 0;", ""),
+}  # fmt: skip
+FORTH = {
+    "filled": ("memset(&vcpu->arch.last, 0, n);", ""),
+    "the first one": ("(&vcpu->arch.last)[0] = n;", ""),
+    "subtracted": ("n = vcpu->arch.last - n;", ""),
+    "its value": ("u64 *p = &vcpu->arch.last;\n\n\tn = *p - n;", ""),
+    "a member behind it": (
+        "struct box *p = &vcpu->arch.box;\n\n\t--p->n;\n\tp->words[p->n - 1] = 0;", ""),
+    "given on": (
+        "put(&vcpu->arch.last, n - 1);", "static void put(u64 *p, int n)\n{\n\t*p = n;\n}"),
+    "both": ("n = vcpu->arch.hflags & vcpu->arch.last - n;", ""),
+}  # fmt: skip
+
+
+def behind(code, above):
+    """Check a tree with more members behind the contexts, with code beside it."""
+    tree = fixture("role-regs-fixed")
+    for path, old, new in (
+        (HOST, "\tstruct kvm_mmu *walk_mmu;\n", "\tu64 last;\n\tstruct box box;\n"),
+        (OUTER, "\tstruct kvm_vcpu_arch arch;\n", "\tu64 last;\n"),
+    ):
+        header = tree[path].decode()
+        assert old in header
+        tree[path] = header.replace(old, old + new).encode()
+    box = "struct box {\n\tint n;\n\tu64 words[4];\n};\n\nstruct kvm_vcpu_arch {\n"
+    tree[HOST] = tree[HOST].replace(b"struct kvm_vcpu_arch {\n", box.encode())
+    tree[OTHER] = FILE.format(above=above, code=code).encode()
+    return check(tree).verdict
+
+
+@pytest.mark.parametrize("name", BACK)
+def test_back_from_behind_a_context(name):
+    """Who goes back from a member behind the contexts comes to them."""
+    assert behind(*BACK[name]) == "unknown"
+
+
+@pytest.mark.parametrize("name", FORTH)
+def test_forth_from_behind_a_context(name):
+    """The contexts lie the other way."""
+    assert behind(*FORTH[name]) == "covered"

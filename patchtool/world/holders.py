@@ -81,6 +81,8 @@ class Front(NamedTuple):
     file: str
     """The file that declares it."""
     names: frozenset[str]
+    behind: frozenset[str] = frozenset()
+    """The members behind the first one of these."""
 
 
 class Use(NamedTuple):
@@ -211,14 +213,17 @@ class Holders:
                 data = strip_comments(one.text)
                 end = max(at for name in held for at in places(data, name))
                 known = record.by_name if isinstance(record, RecordType) else ()
+                others = {
+                    name: next(places(data, name.encode()), 0)
+                    for name in known
+                    if name.encode() not in held
+                }
+                start = min(at for name in held for at in places(data, name))
                 yield Front(
                     tag,
                     path,
-                    frozenset(
-                        name
-                        for name in known
-                        if name.encode() not in held and next(places(data, name.encode()), 0) < end
-                    ),
+                    frozenset(name for name, at in others.items() if at < end),
+                    frozenset(name for name, at in others.items() if at > start),
                 )
 
     @cached_property

@@ -20,6 +20,7 @@ from patchtool.c.lower import Lowered
 from patchtool.c.lower.records import Point
 from patchtool.c.scan import Definition, FileIndex, places, strip_comments
 from patchtool.model import Account, Place
+from patchtool.world.backwards import backwards
 from patchtool.world.entries import Tree
 from patchtool.world.holders import Front, Holders
 from patchtool.world.mentions import Mention, Mentions
@@ -88,6 +89,7 @@ def tell(tree: Tree, names: Iterable[str]) -> Told:
     holders = Holders(tree, mentions)
     wholes = (*Wholes(tree, mentions).changes(), *holders.changes())
     fronts = tuple(holders.fronts())
+    wholes += (*backwards(tree.index, holders.texts, fronts),)
     return Told(
         {name: mentions.of(name) for name in sorted(names)},
         wholes,
