@@ -660,8 +660,11 @@ def test_an_invalidation_comes_back_in_a_real_kernel(kernels):
         assert len(valid) == 3
         less = Overlay(source, {MMU: data[:start] + STORE.sub(b"", data[start:end]) + data[end:]})
         genuine, opened = (_missing(one, "guest_rsvd_check") for one in (source, less))
-        repair = fix.search(less, ("guest_rsvd_check",)).repairs[0]
-        assert repair.candidate.kind == "invalidation"
+        outcome = fix.search(less, ("guest_rsvd_check",))
+        # What a kernel left open before may be closed as well.
+        (repair,) = [one for one in outcome.repairs if one.candidate.kind == "invalidation"]
+        others = {name for one in outcome.repairs if one is not repair for name in one.inputs}
+        assert others <= genuine
         assert sorted(repair.candidate.statements) == valid
         assert repair.candidate.functions == ("kvm_mmu_after_set_cpuid",)
         assert set(repair.inputs) == opened - genuine
