@@ -50,6 +50,42 @@ def test_on_every_way(path, old, new):
     assert verdict(path, old, new) == "covered"
 
 
+HELPER = "void kvm_mmu_after_set_cpuid("
+GIVEN = "kvm_forget(&vcpu->arch.root_mmu);"
+
+
+def by_helper(call, body, parameter="struct kvm_mmu *mmu"):
+    """Return the verdict where a helper that is given a context invalidates its role."""
+    data = FIXED[MMU].decode()
+    assert data.count(MARK) == 1 and data.count(HELPER) == 1
+    helper = f"static void kvm_forget({parameter})\n{{\n\t{body}\n}}\n\n"
+    data = data.replace(MARK, f"\t{call}\n").replace(HELPER, helper + HELPER)
+    return check({**FIXED, MMU: data.encode()}).verdict
+
+
+def test_by_a_helper():
+    """It is given the context, and not what holds it."""
+    assert by_helper(GIVEN, "mmu->mmu_role.ext.valid = 0;") == "covered"
+
+
+@pytest.mark.parametrize(
+    ("call", "body"),
+    [
+        (GIVEN, "if (mmu->shadow_root_level)\n\t\tmmu->mmu_role.ext.valid = 0;"),
+        (GIVEN, "mmu->mmu_role.ext.valid = 1;"),
+        (GIVEN, "mmu = 0;\n\tmmu->mmu_role.ext.valid = 0;"),
+        (GIVEN, "if (mmu->shadow_root_level)\n\t\treturn;\n\tmmu->mmu_role.ext.valid = 0;"),
+        (GIVEN, "other->mmu_role.ext.valid = 0;"),
+        (GIVEN.replace("root_mmu", "guest_mmu"), "mmu->mmu_role.ext.valid = 0;"),
+        (f"if (vcpu->arch.hflags)\n\t\t{GIVEN}", "mmu->mmu_role.ext.valid = 0;"),
+    ],
+    ids=["if", "valid", "another", "left", "not it", "another context", "not called"],
+)  # fmt: skip
+def test_by_a_helper_that_may_not(call, body):
+    """The role of the context stays valid on some way."""
+    assert by_helper(call, body) in ("gap", "unknown")
+
+
 @pytest.mark.parametrize(
     ("path", "old", "new"),
     [

@@ -146,7 +146,38 @@ class Invalidations:
                     inside.append(self._on_every_way(one, 0, given, above | {function.key}))
             if inside and None not in inside:
                 return inside[0]
+            number = self._given(outer, through)
+            helpers = self._tree.index.functions(name, function.file) if number is not None else ()
+            if helpers and all(self._leaves_invalid(one, number or 0) for one in helpers):
+                return function.name
         return None
+
+    def _given(self, call: Node, through: str) -> int | None:
+        """Return which argument of a call is the address of the context, come by THROUGH it."""
+        listed = call.child_by_field_name("arguments")
+        for number, one in enumerate(listed.named_children if listed is not None else ()):
+            spelt = syntax.text(one)
+            words = re.findall(r"\w+", spelt)
+            if spelt.startswith("&") and words[:1] == [through] and words[-1] == self._context:
+                return number
+        return None
+
+    def _leaves_invalid(self, function: Definition, number: int) -> bool:
+        """Tell whether a function that is given a context leaves its role invalid, on every way."""
+        names: list[str] = re.findall(r"(\w+)\s*(?:,|\)\s*$)", _parameters(function))
+        root = self._tree.index.node(function)
+        body = syntax.function(root)
+        if body is None or root.has_error or number >= len(names) or _is_set(body, names[number]):
+            return False
+        for match in syntax.matches("role_invalidation", body):
+            target, value = match["role.target"][0], match["role.value"][0]
+            holder, *words = re.findall(r"\w+", syntax.text(target))
+            if holder == names[number] and words and words[0] in self._roles:
+                role, below = words[0], ".".join(words[1:])
+                if self._never_skips(role, below, int(syntax.text(value), 0)):
+                    if is_certain(target, body):
+                        return True
+        return False
 
     def _certain(self, node: Node, body: Node, start: int) -> bool:
         """Tell whether every way from a byte on comes by a node."""
