@@ -184,10 +184,10 @@ def _examined(
         partial(_decide, tree, one, troubles[one.lowered], wanted, ledger) for one in paths
     ]
     if ledger is not None and above is not None:
-        pieces += (
-            partial(_beside, partial(guards_above, above, ledger.mentions)),
-            partial(_beside, partial(broken_text, tree)),
-        )
+        look = partial(_beside, partial(guards_above, above, ledger.mentions))
+        # What takes longest is begun first: of few fields, what is above the entries.
+        pieces.insert(0 if len(wanted) <= len(LEVELS) else len(paths), look)
+        pieces.append(partial(_beside, partial(broken_text, tree)))
     done = _done(pieces, tree, aside)
     if looked is not None:
         beside, notes = looked()
