@@ -446,7 +446,7 @@ def _derived(tree: str, source: Source, names: Sequence[str], quiet: bool) -> di
                     continue
                 tag = flips.first_tag(repository, flip.commit)
                 release = flips.stable_note(tag).strip("# +") if tag else ""
-                new = flips.is_unreleased(repository, flip.commit)
+                new = tag is None and flips.is_behind_release(repository, flip.commit)
                 told = (
                     "Fixes is derived: the first commit at which equal roles allow a stale field."
                 ) + (" No Cc: stable, as no tagged release has that commit." if new else "")

@@ -160,10 +160,8 @@ def first_tag(repository: Repository, commit: str) -> str | None:
     return min(known)[1] if known else None
 
 
-def is_unreleased(repository: Repository, commit: str) -> bool:
-    """Tell whether a commit is behind a release and in none, as far as tags tell."""
-    if first_tag(repository, commit) is not None:
-        return False
+def is_behind_release(repository: Repository, commit: str) -> bool:
+    """Tell whether there was a release before a commit, as far as tags tell."""
     earlier = repository.run("tag", "--list", "--merged", commit, "v[0-9]*")
     return any(_order(tag) is not None for tag in earlier.split())
 

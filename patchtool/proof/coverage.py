@@ -98,9 +98,8 @@ class Decision(Witnesses):
         if not unlike:
             return self._stale_of(self._rows, carriers, support)
         self._wrong = list(unlike)
-        alike = [self._same(unit.bits) for unit in self.all_units]
         alone = self._asked(
-            [*self._skipping(), *alike, self._differs],
+            [*self._in_one_state(), self._differs],
             self._switches(),
             lambda one: self._witness(one, ()),
         )
@@ -124,11 +123,12 @@ class Decision(Witnesses):
         rows = [row for row in self._rows if row.left is None]
         if not rows:
             return ()
-        alike = [self._same(unit.bits) for unit in self.all_units]
-        found = self._which(
-            [*self._skipping(), *alike], {row: self._stale_in([row]) for row in rows}
-        )
+        found = self._which(self._in_one_state(), {row: self._stale_in([row]) for row in rows})
         return None if found is None else tuple(found)
+
+    def _in_one_state(self) -> list[Claim]:
+        """Two runs in one and the same state, the second of which skips."""
+        return [*self._skipping(), *(self._same(unit.bits) for unit in self.all_units)]
 
     def _stale_of(
         self, rows: tuple[Row, ...], carriers: bool, support: frozenset[Symbol]

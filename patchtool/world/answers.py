@@ -76,13 +76,11 @@ def _called(tree: Tree, function: Definition) -> list[Definition] | None:
     """Return which functions in the text one calls; None where it reads what is not its own."""
     index, root = tree.index, tree.index.node(function)
     found: list[Definition] = []
-    if syntax.errors(root):
+    if syntax.errors(root) or _STAYING.search(function.text) is not None:
         return None
     known = re.compile(f"{_ASKING}|{index.target.registers.host_queries}")
     own = {*tree.objects.variables(root), function.name}
     nodes = [one for one in syntax.descendants(root) if one.type == "identifier"]
-    if _STAYING.search(function.text) is not None:
-        return None
     for one in nodes:
         name, outer = syntax.text(one), one.parent
         if name in own or name.isupper() or _is_of_macro(one):
@@ -93,7 +91,7 @@ def _called(tree: Tree, function: Definition) -> list[Definition] | None:
             if more or known.fullmatch(name) or index.macros(name, function.file):
                 continue
             return None
-        if not (_is_constant(tree, name, function.file)):
+        if not _is_constant(tree, name, function.file):
             return None
     return found
 

@@ -16,7 +16,7 @@ from patchtool.c import brackets
 from patchtool.c.index import Index
 from patchtool.c.scan import Definition, FileIndex, places, strip_comments
 from patchtool.model import Place
-from patchtool.world.holders import Front
+from patchtool.world.holders import Front, placed
 
 _TAKEN = re.compile(rb"&(?!&)\s*\(?\s*[A-Za-z_]\w*(?:\([^()]*\))?(?:(?:->|\.)\w+)*(?:->|\.)(\w+)")
 """The address of a member: the member is the last name."""
@@ -32,21 +32,17 @@ def backwards(
     """Yield where one may go back to a context: place, function, context, reason."""
     behind = {name.encode() for one in fronts for name in one.behind}
     for path, data in texts.items():
-        file: FileIndex | None = None
         for one in _TAKEN.finditer(data):
             lead = data[max(0, one.start() - _LEAD) : one.start()].rstrip()
             if one[1] not in behind or _OPERAND.search(lead) is not None:
                 continue
             rest = data[one.end() : one.end() + _LEAD].lstrip()
             reason = _moved(rest)
-            if reason is None and rest[:1] in b";,)":
-                file = file or index.file(path)
-                if file is not None:
-                    reason = _through(file, data, one.start(), lead)
+            if reason is None and rest[:1] in b";,)" and (file := index.file(path)) is not None:
+                reason = _through(file, data, one.start(), lead)
             if reason is not None:
-                file = file or index.file(path)
-                member = one[1].decode()
-                yield from _placed(file, path, data, one.start(), f"{reason} from {member}")
+                told = f"{reason} from {one[1].decode()}"
+                yield from placed(index, path, data, one.start(), told)
 
 
 def _moved(rest: bytes) -> str | None:
@@ -90,22 +86,3 @@ def _goes_back(body: bytes, name: bytes) -> str | None:
         if is_back or is_negative or is_lowered:
             return f"{name.decode()} is moved back"
     return None
-
-
-def _placed(
-    file: FileIndex | None, path: str, data: bytes, at: int, reason: str
-) -> Iterator[tuple[Place, Definition | None, str, str]]:
-    """Yield a reason with the place and the function, or the macro, around it."""
-    if file is None or file.is_blank(at):
-        return
-    name = file.function_at(at)
-    around = [
-        one
-        for one in (file.functions.get(name, ()) if name else file.macros_around([at]))
-        if name is None or one.start <= at < one.start + len(one.text)
-    ]
-    line = data.count(b"\n", 0, at) + 1
-    place = Place(path, line, 1, name or "")
-    yield from ((place, function, "", reason) for function in around)
-    if not around:
-        yield place, None, "", reason

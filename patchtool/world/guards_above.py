@@ -24,7 +24,7 @@ from patchtool.world.entries import Tree
 from patchtool.world.ledger import Executed
 from patchtool.world.mentions import Mentions
 from patchtool.world.near import Near
-from patchtool.world.notes import Notes, is_looked_at
+from patchtool.world.notes import Notes, Way, is_looked_at
 from patchtool.world.rivals import accounting
 
 _STORED = re.compile(
@@ -58,8 +58,8 @@ class Above:
 
 def notes_above(above: Above) -> Iterator[Trouble]:
     """Yield where what leads to an entry looks at a note of the last set-up, and may skip by it."""
-    known = above.tree, above.executed, above.leading, above.deciders.of
-    notes, near = Notes(*known), Near(*known, above.starts.values())
+    way = Way(above.tree, above.executed, above.leading, above.deciders.of)
+    notes, near = Notes(way), Near(way, above.starts.values())
     yield from above.keys.deciding(notes)
     for caller, callees in above.leading.values():
         if caller not in above.executed:

@@ -19,7 +19,7 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 from patchtool.c import brackets
-from patchtool.c.index import split_arguments
+from patchtool.c.index import Index, split_arguments
 from patchtool.c.layout import RecordType
 from patchtool.c.lower.calls import is_builtin
 from patchtool.c.scan import Definition, before, first_of_line, places, strip_comments
@@ -92,6 +92,28 @@ class Use(NamedTuple):
     value: Kind | None = None
 
 
+def placed(
+    index: Index, path: str, data: bytes, at: int, reason: str
+) -> Iterator[tuple[Place, Definition | None, str, str]]:
+    """Yield a reason with its place, and the functions or macros around that, or None for none."""
+    file = index.file(path)
+    if file is None or file.is_blank(at):
+        return
+    line = data.count(b"\n", 0, at) + 1
+    name = file.function_at(at)
+    around = [
+        one
+        for one in file.functions.get(name or "", ())
+        if one.start <= at < one.start + len(one.text)
+    ]
+    if name is None:
+        around = list(file.macros_around([at]))
+    for one in around:
+        yield Place(path, line, 1, one.name), one, "", reason
+    if not around:
+        yield Place(path, line, 1), None, "", reason
+
+
 class Holders:
     """The uses of whole records that hold contexts, in one tree."""
 
@@ -137,7 +159,7 @@ class Holders:
                 if at >= 0 and (tag := brackets.record_around(data, at)) is not None:
                     outer.add(tag)
         for path, at, reason in self._shared_places:
-            yield from self._placed(path, self.texts[path], at, reason)
+            yield from placed(self._index, path, self.texts[path], at, reason)
         members = {*embedded, *self._pointing}
         calls = sorted(frozenset().union(*(one.functions for one in self._named.values())))
         for path, data in self.texts.items():
@@ -146,19 +168,19 @@ class Holders:
                 if name in data:
                     found += self._sites(data, name, path)
             for at, reason in found:
-                yield from self._placed(path, data, at, reason)
+                yield from placed(self._index, path, data, at, reason)
         yield from self._by_macros()
         for name in sorted(self._arrays):
             for path, data in self.texts.items():
                 for at in places(data, name) if name in data else ():
                     for where, reason in self._loaded(data, at, path):
-                        yield from self._placed(path, data, where, reason)
+                        yield from placed(self._index, path, data, where, reason)
         for name in sorted(self._opaque):
             self._pointing.setdefault(name, set())
             for path, data in self.texts.items():
                 for at in places(data, name) if name in data else ():
                     for where, reason in self._site(data, at, name, path):
-                        yield from self._placed(path, data, where, reason)
+                        yield from placed(self._index, path, data, where, reason)
 
     def _by_macros(self) -> Iterator[tuple[Place, Definition | None, str, str]]:
         """Yield what is done with the macros that amount to a record, or to a pointer."""
@@ -174,27 +196,7 @@ class Holders:
                             continue
                         end = brackets.end_of(data, at + len(name)) or at + len(name)
                         for where, reason in self._judged(data, at, end, kind, path):
-                            yield from self._placed(path, data, where, reason)
-
-    def _placed(
-        self, path: str, data: bytes, at: int, reason: str
-    ) -> Iterator[tuple[Place, Definition | None, str, str]]:
-        file = self._index.file(path)
-        if file is None or file.is_blank(at):
-            return
-        line = data.count(b"\n", 0, at) + 1
-        name = file.function_at(at)
-        around = [
-            one
-            for one in file.functions.get(name or "", ())
-            if one.start <= at < one.start + len(one.text)
-        ]
-        if name is None:
-            around = list(file.macros_around([at]))
-        for one in around:
-            yield Place(path, line, 1, one.name), one, "", reason
-        if not around:
-            yield Place(path, line, 1), None, "", reason
+                            yield from placed(self._index, path, data, where, reason)
 
     # -- what is such a record, or a pointer to one ------------------------------------------
 

@@ -147,9 +147,10 @@ class Invalidations:
             if inside and None not in inside:
                 return inside[0]
             number = self._given(outer, through)
-            helpers = self._tree.index.functions(name, function.file) if number is not None else ()
-            if helpers and all(self._leaves_invalid(one, number or 0) for one in helpers):
-                return function.name
+            helpers = self._tree.index.functions(name, function.file)
+            if number is not None and helpers:
+                if all(self._leaves_invalid(one, number) for one in helpers):
+                    return function.name
         return None
 
     def _given(self, call: Node, through: str) -> int | None:

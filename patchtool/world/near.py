@@ -11,7 +11,7 @@ what it is given.  A function that only the way to a set-up calls is a part of t
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Set
 from functools import cached_property
 
 from patchtool.c import syntax
@@ -22,16 +22,15 @@ from patchtool.c.lower.calls import DISPATCHERS
 from patchtool.c.scan import WORDS, Definition, before, places
 from patchtool.model import Place
 from patchtool.world.deciding import answering
-from patchtool.world.entries import Tree
 from patchtool.world.notes import (
     CONSTANT,
     LOOKED_AT,
     MEMBERS,
     STATIC,
     VOID,
-    Deciders,
     Key,
     Notes,
+    Way,
     answers,
     body_of,
     is_only_kept,
@@ -74,22 +73,17 @@ _SEEN_THROUGH = re.compile(
 class Near(Notes):
     """What decides in the functions right above the entries of one tree."""
 
-    def __init__(
-        self,
-        tree: Tree,
-        executed: Container[Definition],
-        above: Mapping[Key, tuple[Definition, Mapping[str, None]]],
-        by: Deciders,
-        starts: Iterable[Definition],
-    ) -> None:
-        """ABOVE are the functions on the way from others to STARTS; BY says what decides there."""
-        super().__init__(tree, executed, above, by)
-        self._index = tree.index
+    def __init__(self, way: Way, starts: Iterable[Definition]) -> None:
+        """STARTS are the entries that the way leads to."""
+        super().__init__(way)
+        self._index = way.tree.index
         self._levels = {one.name: 0 for one in starts}
         """How many calls above an entry a function is."""
         fresh = list(self._levels)
         for level in range(1, FAR + 1):
-            near = [one for one, called in above.values() if not called.keys().isdisjoint(fresh)]
+            near = [
+                one for one, called in way.above.values() if not called.keys().isdisjoint(fresh)
+            ]
             fresh = [one.name for one in near if one.name not in self._levels]
             self._levels.update(dict.fromkeys(fresh, level))
         self._alone: dict[str, bool] = {}

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Container, Iterator, Mapping, Set
 from functools import cached_property
+from typing import NamedTuple
 
 from patchtool.c import syntax
 from patchtool.c.index import is_static
@@ -63,18 +64,23 @@ Key = tuple[str, str, int]
 Deciders = Callable[[Definition, Set[str], frozenset[str]], Mapping[str, frozenset[str]]]
 
 
+class Way(NamedTuple):
+    """The way to the set-ups of a tree."""
+
+    tree: Tree
+    executed: Container[Definition]
+    """What the runs of the set-ups went through."""
+    above: Mapping[Key, tuple[Definition, Mapping[str, None]]]
+    """The functions on the way, each with what it calls there."""
+    by: Deciders
+    """What decides whether they call that."""
+
+
 class Notes:
     """The notes of one tree."""
 
-    def __init__(
-        self,
-        tree: Tree,
-        executed: Container[Definition],
-        above: Mapping[Key, tuple[Definition, Mapping[str, None]]],
-        by: Deciders,
-    ) -> None:
-        """ABOVE are the functions on the way to a set-up, and BY says what decides there."""
-        self._tree, self._executed, self._above, self._by = tree, executed, above, by
+    def __init__(self, way: Way) -> None:
+        self._tree, self._executed, self._above, self._by = way
         self._kept: dict[Key, Mapping[str, list[bytes]]] = {}
         self._reader: dict[str, Definition | None] = {}
         """The first function off the way that reads something."""
