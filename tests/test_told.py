@@ -115,6 +115,15 @@ ANSWERS = {
         "static bool off;\nstatic bool is_off(void)\n{\n\treturn off;\n}\n"),
     "a table that changes": (
         "if (masks[x86_feature & 1])\n\t\treturn false;\n", "static u8 masks[2];\n"),
+    "a macro that is an object": (
+        "if (HIDDEN)\n\t\treturn false;\n", "static bool off;\n#define HIDDEN off\n"),
+    "macros around an object": (
+        "if (IS_HIDDEN(x86_feature))\n\t\treturn false;\n",
+        "static bool off;\n#define HIDDEN off\n#define IS_HIDDEN(nr) ((nr) == 7 && HIDDEN)\n"),
+    "a macro that asks a helper": (
+        "if (HIDDEN)\n\t\treturn false;\n",
+        "static bool off;\nstatic bool is_off(void)\n{\n\treturn off;\n}\n"
+        "#define HIDDEN is_off()\n"),
 }  # fmt: skip
 CONSTANTS = {
     "nothing more": ("", ""),
@@ -125,6 +134,9 @@ CONSTANTS = {
         "if (is_off(x86_feature))\n\t\treturn false;\n",
         "static bool is_off(unsigned int x86_feature)\n{\n\treturn x86_feature == 7;\n}\n"),
     "its own": ("bool off = x86_feature == 7;\n\n\tif (unlikely(off))\n\t\treturn false;\n", ""),
+    "a macro": (
+        "if (IS_HIDDEN(x86_feature))\n\t\treturn false;\n",
+        "#define HIDDEN 7\n#define IS_HIDDEN(nr) ((nr) == HIDDEN)\n"),
     "the host": ("if (boot_cpu_has(X86_FEATURE_NX))\n\t\treturn false;\n", ""),
 }  # fmt: skip
 INVALIDATED = "\tkvm_mmu_after_set_cpuid(vcpu);\n}\n"

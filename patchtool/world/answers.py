@@ -7,8 +7,11 @@ In: its name.  Out: the members of its handle that it reads, itself or through w
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 
 from patchtool.c import syntax
+from patchtool.c.layout import GRANTED
+from patchtool.c.lower.calls import is_check, is_silent
 from patchtool.c.scan import Definition
 from patchtool.world.entries import Tree
 
@@ -19,6 +22,9 @@ _ASKING = (
     r"|BIT\w*|\w*test_bit"
 )
 """What of the kernel answers by what it is given."""
+_WORD = re.compile(r"(?<![\w.])(?<!->)[A-Za-z_]\w*")
+"""A word that is no member."""
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 def read_by(tree: Tree, name: str, here: str) -> frozenset[str] | None:
@@ -76,6 +82,7 @@ def _called(tree: Tree, function: Definition) -> list[Definition] | None:
     """Return which functions in the text one calls; None where it reads what is not its own."""
     index, root = tree.index, tree.index.node(function)
     found: list[Definition] = []
+    more: tuple[Definition, ...] | None
     if syntax.errors(root) or _STAYING.search(function.text) is not None:
         return None
     known = re.compile(f"{_ASKING}|{index.target.registers.host_queries}")
@@ -83,17 +90,50 @@ def _called(tree: Tree, function: Definition) -> list[Definition] | None:
     nodes = [one for one in syntax.descendants(root) if one.type == "identifier"]
     for one in nodes:
         name, outer = syntax.text(one), one.parent
-        if name in own or name.isupper() or _is_of_macro(one):
+        if name in own or _is_of_macro(one):
             continue
-        if outer is not None and outer.type == "call_expression":
-            more = index.functions(name, function.file)
-            found += more
-            if more or known.fullmatch(name) or index.macros(name, function.file):
-                continue
+        if index.macros(name, function.file):
+            more = _expanded(tree, name, function.file, own)
+        elif outer is not None and outer.type == "call_expression":
+            is_known = name.isupper() or known.fullmatch(name) is not None
+            more = index.functions(name, function.file) or (() if is_known else None)
+        else:
+            more = () if name.isupper() or _is_constant(tree, name, function.file) else None
+        if more is None:
             return None
-        if not _is_constant(tree, name, function.file):
-            return None
+        found += more
     return found
+
+
+def _expanded(
+    tree: Tree, name: str, here: str, own: Container[str]
+) -> tuple[Definition, ...] | None:
+    """Return which functions a macro calls; None where it reads what is nobody's OWN."""
+    index = tree.index
+    known = re.compile(f"{_ASKING}|{index.target.registers.host_queries}")
+    ours = index.target.built_from
+    found: list[Definition] = []
+    todo, seen = [name], {name}
+    while todo:
+        name = todo.pop()
+        quiet = is_silent(name, index.target) or is_check(name, index.target)
+        for macro in index.macros(name, here):
+            if (quiet or known.fullmatch(name)) and not macro.file.startswith(ours):
+                continue
+            text = _QUOTED.sub("", macro.text.decode("utf-8", "replace"))
+            for word in _WORD.findall(text):
+                if word in seen or word in (macro.parameters or ()) or word in own:
+                    continue
+                seen.add(word)
+                if index.macros(word, here):
+                    todo.append(word)
+                elif word in GRANTED or word.isupper() or known.fullmatch(word):
+                    continue
+                elif more := index.functions(word, here):
+                    found += more
+                elif not _is_constant(tree, word, here):
+                    return None
+    return tuple(found)
 
 
 def _is_of_macro(node: syntax.Node) -> bool:
@@ -105,9 +145,9 @@ def _is_of_macro(node: syntax.Node) -> bool:
 
 
 def _is_constant(tree: Tree, name: str, here: str) -> bool:
-    """Tell whether a name is that of an enumerator, of a macro, or of an object that is const."""
+    """Tell whether a name is that of an enumerator, a function, or an object that is const."""
     index, word = tree.index, name.encode()
-    if index.enumerators(name, here) or index.macros(name, here) or index.functions(name, here):
+    if index.enumerators(name, here) or index.functions(name, here):
         return True
     constant = re.compile(rb"\bconst\b[^;={}()]*\b%s\b[^;=]*=" % re.escape(word))
     return any(
