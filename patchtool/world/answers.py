@@ -9,19 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 
-from patchtool.c import syntax
+from patchtool.c import library, syntax
 from patchtool.c.layout import GRANTED
-from patchtool.c.lower.calls import is_check, is_silent
 from patchtool.c.scan import Definition
 from patchtool.world.entries import Tree
 
 _STAYING = re.compile(rb"[;{}]\s*static\b")
 """An object that stays from one call of a function to the next."""
-_ASKING = (
-    r"(?:un)?likely|__builtin_\w+|WARN\w*|BUILD_BUG\w*|sizeof|ARRAY_SIZE|min\w*|max\w*"
-    r"|BIT\w*|\w*test_bit"
-)
-"""What of the kernel answers by what it is given."""
 _WORD = re.compile(r"(?<![\w.])(?<!->)[A-Za-z_]\w*")
 """A word that is no member."""
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -85,7 +79,6 @@ def _called(tree: Tree, function: Definition) -> list[Definition] | None:
     more: tuple[Definition, ...] | None
     if syntax.errors(root) or _STAYING.search(function.text) is not None:
         return None
-    known = re.compile(f"{_ASKING}|{index.target.registers.host_queries}")
     own = {*tree.objects.variables(root), function.name}
     nodes = [one for one in syntax.descendants(root) if one.type == "identifier"]
     for one in nodes:
@@ -95,7 +88,7 @@ def _called(tree: Tree, function: Definition) -> list[Definition] | None:
         if index.macros(name, function.file):
             more = _expanded(tree, name, function.file, own)
         elif outer is not None and outer.type == "call_expression":
-            is_known = name.isupper() or known.fullmatch(name) is not None
+            is_known = name.isupper() or library.answers_by_arguments(name, index.target)
             more = index.functions(name, function.file) or (() if is_known else None)
         else:
             more = () if name.isupper() or _is_constant(tree, name, function.file) else None
@@ -109,25 +102,25 @@ def _expanded(
     tree: Tree, name: str, here: str, own: Container[str]
 ) -> tuple[Definition, ...] | None:
     """Return which functions a macro calls; None where it reads what is nobody's OWN."""
-    index = tree.index
-    known = re.compile(f"{_ASKING}|{index.target.registers.host_queries}")
-    ours = index.target.built_from
+    index, target = tree.index, tree.index.target
+    ours = target.built_from
     found: list[Definition] = []
     todo, seen = [name], {name}
     while todo:
         name = todo.pop()
-        quiet = is_silent(name, index.target) or is_check(name, index.target)
+        is_known = library.answers_by_arguments(name, target)
         for macro in index.macros(name, here):
-            if (quiet or known.fullmatch(name)) and not macro.file.startswith(ours):
+            if is_known and not macro.file.startswith(ours):
                 continue
             text = _QUOTED.sub("", macro.text.decode("utf-8", "replace"))
             for word in _WORD.findall(text):
                 if word in seen or word in (macro.parameters or ()) or word in own:
                     continue
                 seen.add(word)
+                is_given = word in GRANTED or word.isupper()
                 if index.macros(word, here):
                     todo.append(word)
-                elif word in GRANTED or word.isupper() or known.fullmatch(word):
+                elif is_given or library.answers_by_arguments(word, target):
                     continue
                 elif more := index.functions(word, here):
                     found += more

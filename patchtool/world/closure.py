@@ -13,9 +13,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from patchtool.c import library
 from patchtool.c.brackets import PARENTHESES, around, closing, opening
 from patchtool.c.index import Index, calls
-from patchtool.c.lower.calls import DISPATCHERS, is_builtin, is_check
 from patchtool.c.scan import WORDS, Definition, before, first_of_line, places, strip_comments
 from patchtool.c.syntax import names_of
 
@@ -211,7 +211,7 @@ class Closure:
         if lead in _KEYWORDS:
             return
         target = self._index.target
-        if lead.decode() in DISPATCHERS | target.dispatchers:
+        if lead.decode() in library.DISPATCHERS | target.dispatchers:
             yield inside.decode("utf-8", "replace").removeprefix(target.prefix), unit, "member"
         elif lead in (b"guard", b"CC_OUT"):
             return  # a class, which is looked at by its name; an operand of an assembler text
@@ -236,7 +236,7 @@ class Closure:
             return False
         if how != "name":
             return True
-        is_known = is_builtin(name, self._index.target) or name in _NOTHING
+        is_known = library.is_builtin(name, self._index.target) or name in _NOTHING
         if is_known and not self._index.defines(name, here):
             return False
         names.add(name)
@@ -363,7 +363,7 @@ class Closure:
     def _takes_values(self, name: str, here: str) -> bool:
         if name.encode() in _KEYWORDS:
             return True
-        is_known = name in names_of("reading_macro") or is_check(name, self._index.target)
+        is_known = name in names_of("reading_macro") or library.is_check(name, self._index.target)
         if is_known and not self._index.defines(name, here):
             return True
         return not self._index.macros(name, here) and bool(self._index.functions(name, here))

@@ -11,10 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Set
 
-from patchtool.c import syntax
+from patchtool.c import library, syntax
 from patchtool.c.index import calls, is_static
 from patchtool.c.lower import Lowered, Trouble
-from patchtool.c.lower.calls import DISPATCHERS
 from patchtool.c.lower.storage import member_names
 from patchtool.c.scan import WORDS, Definition, callee_before, places
 from patchtool.model import Place
@@ -243,7 +242,7 @@ class _Deciders:
             if caller.kind == "macro" or syntax.errors(node):
                 words = calls(caller.text) & tellers
                 return {callee: words - {callee} for callee in callees}
-            known = Deciding(node, callees, DISPATCHERS | index.target.dispatchers)
+            known = Deciding(node, callees, library.DISPATCHERS | index.target.dispatchers)
             self._known[caller.key] = known
         return known.by(tellers)
 
@@ -287,7 +286,7 @@ def _leading(tree: Tree, starts: dict[tuple[str, str, int], Definition]) -> _Lea
 def _is_operation(tree: Tree, body: bytes, at: int) -> bool:
     """Tell whether a word is given to what calls the operation of that name, and no function."""
     found = callee_before(body, at - 1, at - 80) if body[at - 1 : at] == b"(" else None
-    known = DISPATCHERS | tree.index.target.dispatchers
+    known = library.DISPATCHERS | tree.index.target.dispatchers
     return found is not None and found[1].decode() in known
 
 

@@ -18,10 +18,9 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Literal, NamedTuple
 
-from patchtool.c import brackets
+from patchtool.c import brackets, library
 from patchtool.c.index import Index, split_arguments
 from patchtool.c.layout import RecordType
-from patchtool.c.lower.calls import is_builtin
 from patchtool.c.scan import Definition, before, first_of_line, places, strip_comments
 from patchtool.c.syntax import names_of
 from patchtool.model import Place
@@ -37,29 +36,7 @@ MAX_STEPS = 40
 _PLAIN = re.compile(rb"(?:struct|union) \w+ \*(?:const )?\w+ \Z")
 _LEFT = re.compile(rb"(?:(->|\.)\s*)?\b(\w+)\s*(?:\[[^\]]*\]\s*)*\Z")
 _MACRO = re.compile(rb"[ \t]*#[ \t]*define[ \t]+(\w+)(?:\(([\w\s,.]*)\))?")
-_OF_TYPES = frozenset(
-    {b"offsetof", b"offsetofend", b"sizeof", b"sizeof_field", b"FIELD_SIZEOF", b"typeof",
-     b"__typeof__", b"typeof_member", b"__field", b"__alignof__", b"OFFSET", b"BLANK",
-     b"static_assert", b"BUILD_BUG_ON"}
-)  # fmt: skip
-"""What takes a type, and has a number or a type for value."""
 _LONGEST_TAG = 40
-_KEEPING = frozenset(
-    {"WRITE_ONCE", "__this_cpu_write", "rcu_assign_pointer", "smp_store_release", "this_cpu_write"}
-)
-"""What keeps its second argument in its first."""
-_FILLING = frozenset(
-    {"xa_destroy", "xa_empty", "xa_init", "xa_init_flags", "xa_insert", "xa_release", "xa_reserve",
-     "xa_store"}
-)  # fmt: skip
-"""What fills an array by index, and yields none of its elements."""
-_YIELDING = frozenset(
-    {"READ_ONCE", "__this_cpu_read", "likely", "per_cpu", "raw_cpu_read", "rcu_dereference",
-     "rcu_dereference_check", "rcu_dereference_protected", "srcu_dereference", "this_cpu_read",
-     "unlikely", "xchg", "smp_load_acquire", "__per_cpu", "data_race"}
-)  # fmt: skip
-"""What yields the pointer that it is given, of the kernel's own."""
-
 Kind = Literal["record", "pointer", "twice", "binding"]
 """A binding is a pointer that says which context is in use; what it is given to may set it."""
 _POINTED: dict[Kind, Kind] = {"pointer": "record", "twice": "pointer", "binding": "record"}
@@ -314,7 +291,7 @@ class Holders:
                     kind: Kind = "twice" if len(one[1]) > 1 else "pointer"
                     if end is not None:
                         yield from self._judged(data, opened, end, kind, path)
-            elif callee is not None and number and callee not in _OF_TYPES:
+            elif callee is not None and number and callee not in library.OF_TYPES:
                 end = brackets.end_of(data, opened)
                 if end is not None and not brackets.is_declaring(data, opened - len(callee)):
                     start = data.rfind(callee, 0, opened)
@@ -376,7 +353,7 @@ class Holders:
         end = brackets.end_of(data, opened) if callee is not None else None
         if callee is None or end is None:
             return
-        if callee.decode() not in _FILLING and b"for_each" not in callee:
+        if callee.decode() not in library.FILLING_ARRAY and b"for_each" not in callee:
             start = data.rfind(callee, 0, opened)
             yield from self._judged(data, start, end, "pointer", path)
 
@@ -733,7 +710,7 @@ class Holders:
             last = brackets.last_before(text, equals)
             opened = brackets.start_of(text, last) if text[last : last + 1] == b")" else None
             callee = brackets.callee(text, opened) if opened is not None else None
-            if opened is not None and callee is not None and callee.decode() in _YIELDING:
+            if opened is not None and callee is not None and callee.decode() in library.YIELDING:
                 first = text[opened + 1 : last].partition(b",")[0].strip(b"& \t\n")
                 lead = text[: opened + 1] + first + b" "
                 return self._kept(lead + b"=", len(lead), what, kind, path, depth)
@@ -790,16 +767,16 @@ class Holders:
         depth: int,
     ) -> Use | None:
         """Say what a call may do with a record, or a pointer: with its value, or as another."""
-        if callee in brackets.TESTED or callee in _OF_TYPES:
+        if callee in brackets.TESTED or callee in library.OF_TYPES:
             return None
         if kind != "record" and number in self._taking.get(callee, ()):
             return None
         name = callee.decode()
-        if name in _FILLING and number and not self._index.functions(name, path):
+        if name in library.FILLING_ARRAY and number and not self._index.functions(name, path):
             held = re.search(rb"(\w+)\s*,", text[opened:])
             self._arrays.update({held[1]} if held is not None else ())
             return None
-        if name in _KEEPING and number == 1 and not self._index.macros(name, path):
+        if name in library.KEEPING and number == 1 and not self._index.macros(name, path):
             first = text[opened + 1 : text.find(b",", opened)].strip()
             lead = text[: opened + 1] + first + b" "
             return self._kept(lead + b"=", len(lead), first.decode(), kind, path, depth)
@@ -829,11 +806,14 @@ class Holders:
         target = self._index.target
         macros = self._index.macros(name, path)
         is_own = any(one.file.startswith(target.ours) for one in macros)
-        if kind == "binding" and not is_own and number == 0 and name in (*_KEEPING, "xchg"):
+        if kind == "binding" and not is_own and number == 0 and name in (*library.KEEPING, "xchg"):
             return Use(f"is bound to another context by {name}()")
-        if name in _YIELDING and not is_own:
+        if name in library.YIELDING and not is_own:
             return Use(value=kind) if number == 0 else None
-        if name in names_of("pointer_keeper") | names_of("reading_macro") or name in _KEEPING:
+        if (
+            name in names_of("pointer_keeper") | names_of("reading_macro")
+            or name in library.KEEPING
+        ):
             return None
         if name.startswith("trace_"):
             return None
@@ -851,7 +831,7 @@ class Holders:
             if self._index.functions(name, path):
                 return None  # by its value
             return Use(f"is given to {name}() as a whole")
-        if is_builtin(name, target) and name not in ("memset", "memcpy", "swap", "xchg"):
+        if library.is_builtin(name, target) and name not in ("memset", "memcpy", "swap", "xchg"):
             return None
         for head in self._heads(name, path):
             listed = split_arguments(head.partition("(")[2].rpartition(")")[0])

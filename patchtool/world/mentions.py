@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Literal, NamedTuple
 
-from patchtool.c import brackets, syntax
+from patchtool.c import brackets, library, syntax
 from patchtool.c.brackets import UNQUOTED
 from patchtool.c.index import Index, expand, plain
 from patchtool.c.layout import (
@@ -28,7 +28,6 @@ from patchtool.c.layout import (
     base_type,
     settled,
 )
-from patchtool.c.lower.calls import is_check
 from patchtool.c.scan import WORDS, Definition, FileIndex, first_of_line, places
 from patchtool.c.syntax import Node, text
 from patchtool.model import Place
@@ -848,7 +847,7 @@ class _Site:
         if callee is None or self._has_own(text(callee)):
             return False
         target = self._book.index.target
-        if is_check(text(callee), target) or re.fullmatch(target.silent, text(callee)):
+        if library.is_check(text(callee), target) or re.fullmatch(target.silent, text(callee)):
             return True
         return any(
             argument in found.get("read", ()) for found in syntax.rooted("reading_macro", call)

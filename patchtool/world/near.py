@@ -14,11 +14,10 @@ import re
 from collections.abc import Iterable, Iterator, Set
 from functools import cached_property
 
-from patchtool.c import syntax
+from patchtool.c import library, syntax
 from patchtool.c.index import calls, is_static
 from patchtool.c.layout import RecordType
 from patchtool.c.lower import Trouble
-from patchtool.c.lower.calls import DISPATCHERS
 from patchtool.c.scan import WORDS, Definition, before, places
 from patchtool.model import Place
 from patchtool.world.deciding import answering
@@ -48,26 +47,6 @@ _OBJECTS = re.compile(
     re.MULTILINE,
 )
 """What a line declares at file scope, by its name or by a macro that is given it."""
-_SEEN_THROUGH = re.compile(
-    r"sizeof|typeof|__typeof__|offsetof|(?:un)?likely|__builtin_\w+|IS_ERR\w*|(?:ERR_)?PTR(?:_ERR)?\w*"
-    r"|W?WARN\w*|BU(?:G|ILD_BUG)\w*|MMU_WARN\w*|IS_ENABLED|BIT\w*|GENMASK\w*|ARRAY_SIZE|struct_size"
-    r"|array\w*_size|array_index_nospec|pr_\w+|printk\w*|dev_\w+|min\w*|max\w*|clamp\w*|abs\w*|do_div|div\w*"
-    r"|mul_\w+|round\w*|ALIGN\w*|PAGE_ALIGN\w*|IS_ALIGNED|is_power_of_2|order_base_2|ilog2|lower_32_bits"
-    r"|upper_32_bits|swap|READ_ONCE|WRITE_ONCE|ACCESS_ONCE|data_race|smp_\w*mb\w*|smp_load_acquire"
-    r"|smp_store_\w+|barrier\w*|(?:try_)?(?:cmp)?xchg\w*|atomic\w*|refcount_\w+|kref_\w+|\w*_bit(?:_\w+)?"
-    r"|bitmap_\w+|hweight\w*|_?_?ffs\w*|fls\w*|(?:raw_|__)?(?:this|raw)_cpu_\w+|per_cpu\w*|get_cpu\w*"
-    r"|put_cpu\w*|\w*smp_processor_id|s?rcu_\w+|(?:boot|static|this)_cpu_has\w*|cpu_feature_enabled"
-    r"|static_branch_\w+|static_key_\w+|_*copy_(?:from|to)_user\w*|_*(?:get|put)_user|access_ok|u64_to_user_ptr"
-    r"|\w*memdup\w*|\w*alloc\w*|\w*free\w*|__get_free_page\w*|signal_pending\w*|need_resched"
-    r"|\w*xfer_to_\w+_mode\w*|cond_resched\w*|preempt_\w+|local_(?:irq|bh)_\w+|(?:raw_)?spin_\w+|mutex_\w+"
-    r"|(?:read|write)_(?:un)?lock\w*|(?:down|up)_\w+|lockdep_\w+|(?:scoped_)?guard|smp_call_function\w*|on_each_cpu\w*"
-    r"|mem(?:cmp|cpy|set|move|zero\w*)|str\w+|memchr\w*|ktime_\w+|rdtsc\w*|get_online_cpus|for_each_\w+"
-    r"|list_\w+|hlist_\w+|container_of|INIT_\w+|fallthrough|defined|__pa|__va|\w*_pages?(?:_\w+)?|page_\w+|set_memory_\w+|virt_to_\w+|pfn_\w+"
-    r"|(?:cpu|node)mask_\w+|cpumask_\w+|housekeeping_\w+|pvclock_\w+|hypervisor_\w+|kmem_cache_\w+"
-    r"|__user|__attribute__|asm|volatile|module_\w+|u_?int\w*|call_once|k(?:un)?map\w*|sched_info_on|cpu_to_node"
-    r"|\w*canonical_address|__sme_\w+"
-)
-"""What of the kernel answers by what it is given, or by nothing that a set-up could leave."""
 
 
 class Near(Notes):
@@ -167,19 +146,16 @@ class Near(Notes):
             if (said := self._of_answer(one)) is not None:
                 return said
         macros = () if functions else self._index.macros(name, here)
-        ours = self._index.target.built_from
+        target = self._index.target
+        ours = target.built_from
         for one in macros:
             if one.file.startswith(ours):
                 for note in sorted(self._kept_alone(one)):
                     if (said := self._note(one, note)) is not None:
                         return said
-        target = self._index.target
-        known = (target.silent, target.checking, target.asked)
         if (
             functions
-            or _SEEN_THROUGH.fullmatch(name) is not None
-            or any(re.fullmatch(one, name) for one in known)
-            or name in DISPATCHERS | target.dispatchers
+            or library.answers_by_what_it_is_given(name, target)
             or not re.search(rb"(?<![>.\w])(?<![>.] )%s\s*\(" % name.encode(), body)
             or any(one.file.startswith(ours) for one in macros)
         ):

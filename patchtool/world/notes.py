@@ -15,7 +15,7 @@ from collections.abc import Callable, Container, Iterator, Mapping, Set
 from functools import cached_property
 from typing import NamedTuple
 
-from patchtool.c import syntax
+from patchtool.c import library, syntax
 from patchtool.c.index import is_static
 from patchtool.c.layout import PointerType, RecordType, settled
 from patchtool.c.lower import Trouble
@@ -54,7 +54,6 @@ MEMBERS = re.compile(rb"(?:->|\.)\s*+([A-Za-z_]\w*+)(?!\s*+(?:\[[^\];]*\]\s*+)*=
 _VALUED = re.compile(rb"(?:[(!=&|?:]\s*|\breturn\s+)([a-z_]\w*)\(")
 """What is called for its value."""
 _WORD = re.compile(r"[A-Za-z_]\w*")
-_PRINTS = re.compile("trace_|pr_|printk|seq_printf|WARN")
 _MEMBER = re.compile(rb"(?:->|\.)\s*\Z")
 _NEAR = 80
 """Bytes in front of a name in which the sign is looked for that makes it a member."""
@@ -398,8 +397,7 @@ class Notes:
             callee = callee_before(body, start, start - _NEAR)
             name = callee[1].decode() if callee is not None else ""
             if name not in self._printing:
-                is_silent = re.fullmatch(self._tree.index.target.silent, name) is not None
-                self._printing[name] = is_silent or _PRINTS.match(name) is not None
+                self._printing[name] = library.is_printing(name, self._tree.index.target)
             if self._printing[name]:
                 return True
             start = opening(body, start)

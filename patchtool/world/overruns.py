@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from typing import NamedTuple
 
-from patchtool.c import brackets, syntax
+from patchtool.c import brackets, library, syntax
 from patchtool.c.layout import (
     ArrayType,
     CType,
@@ -40,35 +40,6 @@ MAX_DEPTH = 8
 """How many functions an address is followed through."""
 _REACH = 80
 """Bytes in front of a member in which the sign is looked for that takes its address."""
-_READING: Mapping[str, tuple[int, ...]] = {
-    "memcmp": (0, 1), "bcmp": (0, 1), "__builtin_memcmp": (0, 1), "ARRAY_SIZE": (0,),
-    "memcpy": (1,), "__builtin_memcpy": (1,), "memmove": (1,), "__builtin_memmove": (1,),
-    "copy_to_user": (1,), "__copy_to_user": (1,), "test_bit": (1,), "OFFSET": (2,),
-    "offsetof": (1,), "offsetofend": (1,),
-}  # fmt: skip
-"""The arguments behind which what the kernel has for all of its parts only reads."""
-_FILLING: Mapping[str, tuple[int, int]] = {
-    "memset": (0, 2), "__builtin_memset": (0, 2), "memcpy": (0, 2), "__builtin_memcpy": (0, 2),
-    "memmove": (0, 2), "__builtin_memmove": (0, 2), "memzero_explicit": (0, 1),
-    "copy_from_user": (0, 2), "__copy_from_user": (0, 2), "get_random_bytes": (0, 1),
-}  # fmt: skip
-"""The argument behind which as many bytes are filled as another one says."""
-_OF_ITS_KIND = re.compile(
-    r"(?:raw_)?spin_(?:lock|unlock|trylock)\w*|mutex_(?:lock|unlock|trylock|init|acquire|release)\w*"
-    r"|(?:read|write)_(?:lock|unlock|trylock)\w*|rwlock_init|lockdep_\w+|list_(?:add|del|first|last"
-    r"|empty|move|splice)\w*|INIT_LIST_HEAD|preempt_notifier_\w+|(?:prepare_to|finish)_\w*wait\w*"
-    r"|rcuwait_\w+|swa(?:it|ke)_\w+|swq_\w+|init_swait_\w+"
-)
-"""The kernel's own that takes a record of some type by its address, and no size."""
-_ONE = re.compile(
-    r"(?:try_)?(?:cmp)?xchg(?:64)?(?:_\w+)?|smp_(?:store_release|load_acquire|store_mb)"
-    r"|rdmsr[lq]?_safe|get_user|put_user|atomic\w*|refcount_\w+"
-)
-"""What loads or stores one object of the type behind the pointer that it is given first."""
-_BITS = re.compile(
-    r"(?:arch_)?_{0,3}(?:set|clear|change|test)(?:_and_(?:set|clear|change))?_bit\w*"
-)
-"""What changes one bit, the first argument, of what it is given second."""
 _AFTER_SIGN = re.compile(rb"&\s*(?:\(|\w+\s*(?:->|[.(\[]))[^&;{}]{0,%d}" % _REACH)
 _BELOW = re.compile(rb"(?:\.\w+)*")
 _OF_MEMBER = re.compile(rb"(?:->|\.)(\w+)(?:->|\.)\Z")
@@ -114,7 +85,7 @@ class Overruns:
         """FRONTS are what lies in front of the contexts in what is around them."""
         self._index, self._mentions = tree.index, mentions
         self._types = tree.types
-        self._filling = {**_FILLING, **tree.index.target.filling}
+        self._filling = {**library.FILLING, **tree.index.target.filling}
         self._contexts = tree.roles.contexts
         self._fronts = {one.tag: one for one in fronts}
         self._own: dict[str, bool] = {}
@@ -198,23 +169,25 @@ class Overruns:
         if data[lead : lead + 1] not in (b"(", b",") or opened < 0:
             return ""
         name = (brackets.callee(data, opened) or b"").decode()
-        if number in _READING.get(name, ()) or name in self._index.target.within.get(member, ()):
+        if number in library.READING.get(name, ()) or name in self._index.target.within.get(
+            member, ()
+        ):
             is_known = True
         elif number == 0 and name in ("memset", "memzero_explicit") and cast is None:
             own = rb"[^,;()]*,(?:[^,;()]*,)?\s*sizeof\(\s*%s\s*\)\s*\)" % re.escape(data[start:end])
             is_known = re.match(own, data[end - 1 :]) is not None
         elif not is_address:
             is_known = False
-        elif _BITS.fullmatch(name) and number == 1:
+        elif library.OF_BIT.fullmatch(name) and number == 1:
             bit = data[opened + 1 : data.find(b",", opened)].decode("utf-8", "replace")
             value = self._types.number(bit, path)
             is_known = value is not None and value < bits
         elif cast is not None:
             is_known = False
         elif not bits:
-            is_known = _OF_ITS_KIND.fullmatch(name) is not None
+            is_known = library.OF_ITS_KIND.fullmatch(name) is not None
         else:
-            is_known = number == 0 and _ONE.fullmatch(name) is not None
+            is_known = number == 0 and library.OF_ONE.fullmatch(name) is not None
         return name if is_known else ""
 
     def _is_of_another(self, path: str, data: bytes, at: int) -> bool:
@@ -529,7 +502,7 @@ class Overruns:
         arguments = [n for n in listed.named_children if n.type != "comment"]
         number = arguments.index(given)
         if not self._mentions.has_own(name, function.file):
-            if number in _READING.get(name, ()):
+            if number in library.READING.get(name, ()):
                 return None
             filled, size = self._filling.get(name, (None, 0))
             if number == filled and size < len(arguments):
@@ -584,10 +557,10 @@ class Overruns:
         """Tell whether one of the kernel's own stays within an object that it is given."""
         is_plain = not (address.is_untyped or address.is_array)
         if isinstance(address.ctype, RecordType | UnknownType) and is_plain:
-            return _OF_ITS_KIND.fullmatch(name) is not None
-        if _BITS.fullmatch(name) is not None and number == 1 and not address.is_array:
+            return library.OF_ITS_KIND.fullmatch(name) is not None
+        if library.OF_BIT.fullmatch(name) is not None and number == 1 and not address.is_array:
             return self._is_bit_within(arguments[0], address, function)
-        return is_plain and number == 0 and _ONE.fullmatch(name) is not None
+        return is_plain and number == 0 and library.OF_ONE.fullmatch(name) is not None
 
     def _is_bit_within(self, bit: Node, address: Address, function: Definition) -> bool:
         """Tell whether a number is that of a bit of an object, by its value or by its type."""

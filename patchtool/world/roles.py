@@ -12,11 +12,10 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from patchtool.c import syntax
+from patchtool.c import library, syntax
 from patchtool.c.index import Index, calls
 from patchtool.c.layout import RecordType, Types
 from patchtool.c.lower import RoleShape
-from patchtool.c.lower.calls import is_builtin
 from patchtool.c.scan import Definition, FileIndex, before, may_define, places, strip_comments
 from patchtool.errors import InputError
 from patchtool.model import Place
@@ -297,7 +296,7 @@ def _undefined_calls(index: Index, definition: Definition) -> list[str]:
         for name in names
         if not index.functions(name, definition.file)
         and not index.macros(name, definition.file)
-        and not is_builtin(name, index.target)
+        and not library.is_builtin(name, index.target)
         and not re.search(rb"\b" + name.encode() + rb"\b(?!\s*\()", definition.text)
     )
 

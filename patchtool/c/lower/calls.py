@@ -8,10 +8,9 @@ it; what the kernel spells as a macro with a known meaning is taken by its meani
 from __future__ import annotations
 
 import re
-from functools import cache
 from typing import Literal
 
-from patchtool.c import syntax
+from patchtool.c import library, syntax
 from patchtool.c.index import expand
 from patchtool.c.layout import (
     ArrayType,
@@ -55,67 +54,7 @@ MAX_DEPTH = 48
 REPEATED = (1 << 64) // 255
 """A one in each byte of a long."""
 
-_SILENT = (
-    r"trace_\w+|pr_\w+|printk\w*|dump_stack|BUILD_BUG_ON\w*|static_assert|lockdep_\w+|might_sleep"
-    r"|RCU_LOCKDEP_WARN|cond_resched|EXPORT_SYMBOL\w*|smp_[rw]?mb|smp_mb__\w+|barrier|instrumentation_\w+|preempt_\w+"
-)
-"""What says something, checks something or orders accesses, where the target does not define it."""
-_AT_BUILD = re.compile(r"BUILD_BUG_ON\w*|static_assert|EXPORT_SYMBOL\w*")
-"""What evaluates nothing when it runs."""
-_HEARD = re.compile(r"trace_\w+|printk|pr_(?:emerg|alert|crit|err|warn|warning|notice|info|cont)")
-"""Those whose arguments are always evaluated; those of the others perhaps."""
-_LOCKS = re.compile(
-    r"(?:raw_)?(?:spin|read|write|mutex|rwlock)_(?:un)?lock(?:_(?!irqsave)\w+)?|(?:down|up)_(?:read|write)"
-    r"|s?rcu_read_(?:un)?lock(?:_\w+)?|synchronize_s?rcu|guard|local_irq_(?:restore|enable|disable)"
-)
-"""What only takes or drops a lock that its argument leads to."""
-_SAVING = re.compile(
-    r"local_irq_save|local_save_flags|(?:raw_)?(?:spin|read|write)_lock_irqsave(?:_nested)?"
-)
-"""Macros that set the variable which is their last argument to the processor's flags."""
-_PURE = re.compile(
-    r"is_power_of_2|ilog2|fls(?:64|_long)?|ffs|__ffs|__fls|ffz|roundup_pow_of_two|IS_ERR\w*|PTR_ERR"
-)
-"""Functions of the kernel's library that take numbers and only return one."""
-_WARN = r"(?:\w+_)?(?:WARN|BUG)_ON(?:_ONCE)?|WARN(?:_ONCE|_RATELIMIT)?"
-_SAME = frozenset(
-    {"likely", "unlikely", "READ_ONCE", "ACCESS_ONCE", "rcu_dereference", "__builtin_expect",
-     "data_race"}
-)  # fmt: skip
-DISPATCHERS = frozenset({"static_call", "static_call_cond"})
-_POPULATION = re.compile(r"hweight(?:8|16|32|64|_long)|__builtin_popcount(?:l|ll)?")
-_BIT_OPERATIONS = {
-    "test_bit": None, "set_bit": "1", "__set_bit": "1", "clear_bit": "0", "__clear_bit": "0",
-    "change_bit": "!", "__change_bit": "!", "test_and_set_bit": "1", "__test_and_set_bit": "1",
-    "test_and_clear_bit": "0", "__test_and_clear_bit": "0", "assign_bit": "?", "__assign_bit": "?",
-    "arch_test_bit": None, "arch___test_bit": None,
-}  # fmt: skip
-"""What becomes of a bit: nothing, set, cleared, turned round, or made another value."""
-_BY_MEANING = frozenset(
-    {"swap", "xchg", "cmpxchg", "try_cmpxchg", "smp_load_acquire", "smp_store_release",
-     "rcu_assign_pointer", *_BIT_OPERATIONS}
-)  # fmt: skip
-_LOCKED = frozenset({"mutex_is_locked", "rwsem_is_locked", "spin_is_locked", "raw_spin_is_locked"})
-"""What tells whether a lock is held, and changes nothing."""
 _OBJECTS = ("identifier", "field_expression", "subscript_expression", "pointer_expression")
-_EXTREMA = {"min": False, "max": True, "min_t": False, "max_t": True, "umin": False, "umax": True}
-
-
-@cache
-def _names(common: str, own: str) -> re.Pattern[str]:
-    """Return what the names of some macros of the kernel's, and of the target's own, match."""
-    return re.compile(f"{common}|{own}")
-
-
-def is_silent(name: str, target: Target) -> bool:
-    """Tell whether a call of a name changes nothing, where the target does not define it."""
-    quiet = _names(_SILENT, target.silent).fullmatch(name) or _LOCKS.fullmatch(name)
-    return bool(quiet or _PURE.fullmatch(name))
-
-
-def is_check(name: str, target: Target) -> bool:
-    """Tell whether a name is that of a macro that yields its first argument, and may warn."""
-    return _names(_WARN, target.checking).fullmatch(name) is not None
 
 
 def _asked(name: str, target: Target) -> Literal["guest", "host"] | None:
@@ -123,28 +62,6 @@ def _asked(name: str, target: Target) -> Literal["guest", "host"] | None:
     if re.fullmatch(target.registers.guest_queries, name):
         return "guest"
     return "host" if re.fullmatch(target.registers.host_queries, name) else None
-
-
-def is_builtin(name: str, target: Target) -> bool:
-    """Tell whether a name is taken by its meaning, not by its definition."""
-    known = {*_SAME, *_EXTREMA, "container_of", "WRITE_ONCE", "IS_ENABLED", "ARRAY_SIZE"}
-    known |= {
-        "GENMASK",
-        "GENMASK_ULL",
-        "REPEAT_BYTE",
-        "FIELD_GET",
-        "FIELD_PREP",
-        "clamp",
-        "clamp_t",
-    }
-    known |= {"memset", "memcpy", "memcmp", "static_call", "sizeof", "offsetof", "typecheck"}
-    known |= target.dispatchers | _BY_MEANING | _LOCKED
-    return (
-        name in known
-        or is_check(name, target)
-        or is_silent(name, target)
-        or _SAVING.fullmatch(name) is not None
-    )
 
 
 class Calls(Expressions):
@@ -299,9 +216,9 @@ class Calls(Expressions):
 
     def _is_own(self, name: str) -> bool:
         """Tell whether the target itself defines what else is taken by its meaning."""
-        if not is_builtin(name, self.index.target):
+        if not library.is_builtin(name, self.index.target):
             return False
-        if is_silent(name, self.index.target) and self.index.functions(name, self._here):
+        if library.is_silent(name, self.index.target) and self.index.functions(name, self._here):
             return True
         return self.index.defines(name, self._here)
 
@@ -309,19 +226,21 @@ class Calls(Expressions):
         self, name: str, node: Node, arguments: list[Node], state: State, needed: bool
     ) -> Value | None:
         zero = Int(bits.constant(32, 0), True)
-        if name in _SAME and arguments:
+        if name in library.SAME and arguments:
             return self._value(arguments[0], state)
-        if is_check(name, self.index.target) and arguments:
+        if library.is_check(name, self.index.target) and arguments:
             return self._warning(name, node, arguments, state)
-        if _SAVING.fullmatch(name) and arguments and not needed:
+        if library.SAVING.fullmatch(name) and arguments and not needed:
             flags = self._lvalue(arguments[-1], state)
             self._wipe(flags, state, self.opaque(node, f"{name}() sets this"))
             return zero
-        if is_silent(name, self.index.target) and not (needed and _PURE.fullmatch(name)):
-            if not _AT_BUILD.fullmatch(name):
-                self._spoken(name, node, arguments, state, bool(_HEARD.fullmatch(name)))
+        if library.is_silent(name, self.index.target) and not (
+            needed and library.PURE.fullmatch(name)
+        ):
+            if not library.AT_BUILD.fullmatch(name):
+                self._spoken(name, node, arguments, state, bool(library.HEARD.fullmatch(name)))
             return zero
-        if name in _BIT_OPERATIONS and len(arguments) in (2, 3):
+        if name in library.BIT_OPERATIONS and len(arguments) in (2, 3):
             return self._bit_operation(name, node, arguments, state)
         if name == "smp_load_acquire" and len(arguments) == 1:
             source = self._deref(self._value(arguments[0], state), node)
@@ -340,7 +259,7 @@ class Calls(Expressions):
             self._store(first, further, state, node)
             self._store(second, held, state, node)
             return zero
-        if name in _EXTREMA and len(arguments) >= 2:
+        if name in library.EXTREMA and len(arguments) >= 2:
             return self._extremum(name, node, arguments, state)
         if name in ("WRITE_ONCE", "rcu_assign_pointer") and len(arguments) == 2:
             target = self._stored_to(arguments[0], state)
@@ -367,7 +286,7 @@ class Calls(Expressions):
         if name == "REPEAT_BYTE" and len(arguments) == 1:
             byte = self._as_int(self._value(arguments[0], state), node)
             return Int(bits.multiply(bits.resize(byte.bits, 64, byte.signed), REPEATED))
-        if _POPULATION.fullmatch(name) and len(arguments) == 1:
+        if library.POPULATION.fullmatch(name) and len(arguments) == 1:
             counted = self._as_int(self._value(arguments[0], state), node)
             total = bits.constant(32, 0)
             for one in counted.bits.conditions():
@@ -383,7 +302,7 @@ class Calls(Expressions):
             return self._memcmp(node, arguments, state)
         if name in ("__builtin_constant_p",):
             return zero
-        if name in _LOCKED and len(arguments) == 1:
+        if name in library.LOCKED and len(arguments) == 1:
             self._value(arguments[0], state)
             return self.opaque(node, f"whether {text(arguments[0])} is held is not known")
         if name == "typecheck" and len(arguments) == 2:  # of types alone, when it is compiled
@@ -419,7 +338,7 @@ class Calls(Expressions):
             a, b = (self._as_int(self._convert(v, ctype, node), node) for v in (a, b))
         a, b = self._balanced(a, b)
         less = ordered("<", a, b)
-        if _EXTREMA[name]:
+        if library.EXTREMA[name]:
             less = bits.negate(less)
         return self._choose(less, a, b)
 
@@ -445,7 +364,7 @@ class Calls(Expressions):
         place = self._bit_of(pointer, at, node)
         held = self._as_int(self._load(place, state, node), node)
         old = bits.nonzero(held.bits)
-        action = _BIT_OPERATIONS[name]
+        action = library.BIT_OPERATIONS[name]
         if action is not None:
             made: Cond = {"1": True, "0": False, "!": bits.negate(old)}.get(action, False)
             if action == "?":
@@ -653,11 +572,11 @@ class Calls(Expressions):
             if (
                 inner is not None
                 and listed is not None
-                and text(inner) in DISPATCHERS | self.index.target.dispatchers
+                and text(inner) in library.DISPATCHERS | self.index.target.dispatchers
             ):
                 name = text(listed.named_children[0]).removeprefix(self.index.target.prefix)
                 return self._operation(name, node, arguments, state, needed)
-            if inner is not None and _LOCKS.fullmatch(text(inner)):  # guard(mutex)(&lock)
+            if inner is not None and library.LOCKS.fullmatch(text(inner)):  # guard(mutex)(&lock)
                 if not self.index.defines(text(inner), self._here):
                     self._spoken(text(inner), node, arguments, state, True)
                     return Int(bits.constant(32, 0))
@@ -891,7 +810,7 @@ class Calls(Expressions):
         if hidden:
             reason = f"{name}() is a macro as well as a function"
         values = self._in_any_order(arguments, node, state)
-        if not _PURE.fullmatch(name):
+        if not library.PURE.fullmatch(name):
             self._may_be_set(arguments, reason, state)
         held = self._is_whole if needed else self._is_outer
         pointers = list(self._pointers(values))
@@ -901,7 +820,7 @@ class Calls(Expressions):
             self._spoil(Unsupported(node, reason), state)
         if any(self._calls_back(value) for value in values):
             self._spoil(Unsupported(node, reason), state)
-        if not _PURE.fullmatch(name):
+        if not library.PURE.fullmatch(name):
             self._pass(name, (), values, node, state)
         return self._unknown_call(node, reason, values, state, missing=not hidden)
 

@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable, Iterator
 from typing import ClassVar
 
-from patchtool.c import syntax
+from patchtool.c import library, syntax
 from patchtool.c.layout import INT, IntType, PointerType, Settled, VoidType, base_type
 from patchtool.c.lower.arithmetic import ordered
-from patchtool.c.lower.calls import Calls, is_silent
+from patchtool.c.lower.calls import Calls
 from patchtool.c.lower.expressions import has_effects
 from patchtool.c.lower.names import MINUS_ONE
 from patchtool.c.lower.records import Unsupported
@@ -171,7 +171,7 @@ class Statements(Calls):
         callee = call.child_by_field_name("function")
         listed = call.child_by_field_name("arguments")
         name = text(callee) if callee is not None and callee.type == "identifier" else ""
-        if listed is None or is_silent(name, self.index.target):
+        if listed is None or library.is_silent(name, self.index.target):
             return
         values = [Pointer(p.target, p.type, p.lvalue) for p in self._mentioned(listed, state)]
         values += self._addresses(listed, state)

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the kernel's own functions and macros do, told by their names.
+
+Their definitions are assembler, or depend on the build, or are not among the files of the
+target; so what is known of them stands here, by what it is known for: what changes nothing
+(``SILENT``), what is run by its meaning (``is_builtin``), what answers by its arguments alone
+(``answers_by_what_it_is_given``), what reads, fills or keeps what it is given.  Each list says
+what is harmless: a name in none of them is not known.  What a target defines itself is what its
+text says, whatever its name; that is for the caller to ask.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+
+from patchtool.target.record import Target
+
+# -- what changes nothing --------------------------------------------------------------------
+
+_SILENT = (
+    r"trace_\w+|pr_\w+|printk\w*|dump_stack|BUILD_BUG_ON\w*|static_assert|lockdep_\w+|might_sleep"
+    r"|RCU_LOCKDEP_WARN|cond_resched|EXPORT_SYMBOL\w*|smp_[rw]?mb|smp_mb__\w+|barrier|instrumentation_\w+|preempt_\w+"
+)
+"""What says something, checks something or orders accesses."""
+AT_BUILD = re.compile(r"BUILD_BUG_ON\w*|static_assert|EXPORT_SYMBOL\w*")
+"""What evaluates nothing when it runs."""
+HEARD = re.compile(r"trace_\w+|printk|pr_(?:emerg|alert|crit|err|warn|warning|notice|info|cont)")
+"""What of it always evaluates its arguments; the others perhaps."""
+LOCKS = re.compile(
+    r"(?:raw_)?(?:spin|read|write|mutex|rwlock)_(?:un)?lock(?:_(?!irqsave)\w+)?|(?:down|up)_(?:read|write)"
+    r"|s?rcu_read_(?:un)?lock(?:_\w+)?|synchronize_s?rcu|guard|local_irq_(?:restore|enable|disable)"
+)
+"""What only takes or drops a lock that its argument leads to."""
+PURE = re.compile(
+    r"is_power_of_2|ilog2|fls(?:64|_long)?|ffs|__ffs|__fls|ffz|roundup_pow_of_two|IS_ERR\w*|PTR_ERR"
+)
+"""What takes numbers and only returns one."""
+_WARN = r"(?:\w+_)?(?:WARN|BUG)_ON(?:_ONCE)?|WARN(?:_ONCE|_RATELIMIT)?"
+_PRINTS = re.compile("trace_|pr_|printk|seq_printf|WARN")
+
+
+@cache
+def _names(common: str, own: str) -> re.Pattern[str]:
+    """Return what the names of some macros of the kernel's, and of the target's own, match."""
+    return re.compile(f"{common}|{own}")
+
+
+def is_silent(name: str, target: Target) -> bool:
+    """Tell whether a call of a name changes nothing."""
+    quiet = _names(_SILENT, target.silent).fullmatch(name) or LOCKS.fullmatch(name)
+    return bool(quiet or PURE.fullmatch(name))
+
+
+def is_check(name: str, target: Target) -> bool:
+    """Tell whether a name is that of a macro that yields its first argument, and may warn."""
+    return _names(_WARN, target.checking).fullmatch(name) is not None
+
+
+def is_printing(name: str, target: Target) -> bool:
+    """Tell whether what a name is given is only printed, or counted by who traces."""
+    return _PRINTS.match(name) is not None or re.fullmatch(target.silent, name) is not None
+
+
+# -- what is run by its meaning --------------------------------------------------------------
+
+SAVING = re.compile(
+    r"local_irq_save|local_save_flags|(?:raw_)?(?:spin|read|write)_lock_irqsave(?:_nested)?"
+)
+"""What sets the variable that is its last argument to the processor's flags."""
+SAME = frozenset(
+    {"likely", "unlikely", "READ_ONCE", "ACCESS_ONCE", "rcu_dereference", "__builtin_expect",
+     "data_race"}
+)  # fmt: skip
+"""What yields its first argument."""
+DISPATCHERS = frozenset({"static_call", "static_call_cond"})
+"""What calls the operation that it is given by name."""
+POPULATION = re.compile(r"hweight(?:8|16|32|64|_long)|__builtin_popcount(?:l|ll)?")
+"""What counts the bits that are set."""
+BIT_OPERATIONS = {
+    "test_bit": None, "set_bit": "1", "__set_bit": "1", "clear_bit": "0", "__clear_bit": "0",
+    "change_bit": "!", "__change_bit": "!", "test_and_set_bit": "1", "__test_and_set_bit": "1",
+    "test_and_clear_bit": "0", "__test_and_clear_bit": "0", "assign_bit": "?", "__assign_bit": "?",
+    "arch_test_bit": None, "arch___test_bit": None,
+}  # fmt: skip
+"""What becomes of a bit: nothing, set, cleared, turned round, or made another value."""
+EXTREMA = {"min": False, "max": True, "min_t": False, "max_t": True, "umin": False, "umax": True}
+"""What yields the least of its arguments, or the greatest."""
+LOCKED = frozenset({"mutex_is_locked", "rwsem_is_locked", "spin_is_locked", "raw_spin_is_locked"})
+"""What tells whether a lock is held, and changes nothing."""
+_BUILTIN = frozenset(
+    {"ARRAY_SIZE", "FIELD_GET", "FIELD_PREP", "GENMASK", "GENMASK_ULL", "IS_ENABLED",
+     "REPEAT_BYTE", "WRITE_ONCE", "clamp", "clamp_t", "cmpxchg", "container_of", "memcmp",
+     "memcpy", "memset", "offsetof", "rcu_assign_pointer", "sizeof", "smp_load_acquire",
+     "smp_store_release", "static_call", "swap", "try_cmpxchg", "typecheck", "xchg",
+     *SAME, *EXTREMA, *LOCKED, *BIT_OPERATIONS}
+)  # fmt: skip
+
+
+def is_builtin(name: str, target: Target) -> bool:
+    """Tell whether a name is taken by its meaning, not by its definition."""
+    return (
+        name in _BUILTIN
+        or name in target.dispatchers
+        or is_check(name, target)
+        or is_silent(name, target)
+        or SAVING.fullmatch(name) is not None
+    )
+
+
+# -- what answers by its arguments -----------------------------------------------------------
+
+_ASKING = (
+    r"(?:un)?likely|__builtin_\w+|WARN\w*|BUILD_BUG\w*|sizeof|ARRAY_SIZE|min\w*|max\w*"
+    r"|BIT\w*|\w*test_bit"
+)
+_ANSWERING = (
+    r"typeof|__typeof__|offsetof|IS_ERR\w*|(?:ERR_)?PTR(?:_ERR)?\w*"
+    r"|W?WARN\w*|BUG\w*|MMU_WARN\w*|IS_ENABLED|GENMASK\w*|struct_size"
+    r"|array\w*_size|array_index_nospec|pr_\w+|printk\w*|dev_\w+|clamp\w*|abs\w*|do_div|div\w*"
+    r"|mul_\w+|round\w*|ALIGN\w*|PAGE_ALIGN\w*|IS_ALIGNED|is_power_of_2|order_base_2|ilog2|lower_32_bits"
+    r"|upper_32_bits|swap|READ_ONCE|WRITE_ONCE|ACCESS_ONCE|data_race|smp_\w*mb\w*|smp_load_acquire"
+    r"|smp_store_\w+|barrier\w*|(?:try_)?(?:cmp)?xchg\w*|atomic\w*|refcount_\w+|kref_\w+|\w*_bit(?:_\w+)?"
+    r"|bitmap_\w+|hweight\w*|_?_?ffs\w*|fls\w*|(?:raw_|__)?(?:this|raw)_cpu_\w+|per_cpu\w*|get_cpu\w*"
+    r"|put_cpu\w*|\w*smp_processor_id|s?rcu_\w+|(?:boot|static|this)_cpu_has\w*|cpu_feature_enabled"
+    r"|static_branch_\w+|static_key_\w+|_*copy_(?:from|to)_user\w*|_*(?:get|put)_user|access_ok|u64_to_user_ptr"
+    r"|\w*memdup\w*|\w*alloc\w*|\w*free\w*|__get_free_page\w*|signal_pending\w*|need_resched"
+    r"|\w*xfer_to_\w+_mode\w*|cond_resched\w*|preempt_\w+|local_(?:irq|bh)_\w+|(?:raw_)?spin_\w+|mutex_\w+"
+    r"|(?:read|write)_(?:un)?lock\w*|(?:down|up)_\w+|lockdep_\w+|(?:scoped_)?guard|smp_call_function\w*|on_each_cpu\w*"
+    r"|mem(?:cmp|cpy|set|move|zero\w*)|str\w+|memchr\w*|ktime_\w+|rdtsc\w*|get_online_cpus|for_each_\w+"
+    r"|list_\w+|hlist_\w+|container_of|INIT_\w+|fallthrough|defined|__pa|__va|\w*_pages?(?:_\w+)?|page_\w+|set_memory_\w+|virt_to_\w+|pfn_\w+"
+    r"|(?:cpu|node)mask_\w+|cpumask_\w+|housekeeping_\w+|pvclock_\w+|hypervisor_\w+|kmem_cache_\w+"
+    r"|__user|__attribute__|asm|volatile|module_\w+|u_?int\w*|call_once|k(?:un)?map\w*|sched_info_on|cpu_to_node"
+    r"|\w*canonical_address|__sme_\w+"
+)
+
+
+@cache
+def _compiled(*patterns: str) -> re.Pattern[str]:
+    return re.compile("|".join(patterns))
+
+
+def answers_by_arguments(name: str, target: Target) -> bool:
+    """Tell whether a name answers by the values of its arguments, or by the CPU of the host."""
+    return (
+        _compiled(_ASKING, target.registers.host_queries).fullmatch(name) is not None
+        or is_silent(name, target)
+        or is_check(name, target)
+    )
+
+
+def answers_by_what_it_is_given(name: str, target: Target) -> bool:
+    """Tell whether a name answers by what its arguments lead to, or by the machine and the task.
+
+    That is nothing that one set-up could leave for the next, but where it is kept in what the
+    arguments lead to.
+    """
+    own = (target.silent, target.checking, target.asked)
+    return (
+        name in DISPATCHERS
+        or name in target.dispatchers
+        or _compiled(_ASKING, _ANSWERING, *own).fullmatch(name) is not None
+    )
+
+
+# -- what is done with an address ------------------------------------------------------------
+
+READING: Mapping[str, tuple[int, ...]] = {
+    "memcmp": (0, 1), "bcmp": (0, 1), "__builtin_memcmp": (0, 1), "ARRAY_SIZE": (0,),
+    "memcpy": (1,), "__builtin_memcpy": (1,), "memmove": (1,), "__builtin_memmove": (1,),
+    "copy_to_user": (1,), "__copy_to_user": (1,), "test_bit": (1,), "OFFSET": (2,),
+    "offsetof": (1,), "offsetofend": (1,),
+}  # fmt: skip
+"""The arguments behind which only is read."""
+FILLING: Mapping[str, tuple[int, int]] = {
+    "memset": (0, 2), "__builtin_memset": (0, 2), "memcpy": (0, 2), "__builtin_memcpy": (0, 2),
+    "memmove": (0, 2), "__builtin_memmove": (0, 2), "memzero_explicit": (0, 1),
+    "copy_from_user": (0, 2), "__copy_from_user": (0, 2), "get_random_bytes": (0, 1),
+}  # fmt: skip
+"""The argument behind which as many bytes are filled as another one says."""
+OF_ITS_KIND = re.compile(
+    r"(?:raw_)?spin_(?:lock|unlock|trylock)\w*|mutex_(?:lock|unlock|trylock|init|acquire|release)\w*"
+    r"|(?:read|write)_(?:lock|unlock|trylock)\w*|rwlock_init|lockdep_\w+|list_(?:add|del|first|last"
+    r"|empty|move|splice)\w*|INIT_LIST_HEAD|preempt_notifier_\w+|(?:prepare_to|finish)_\w*wait\w*"
+    r"|rcuwait_\w+|swa(?:it|ke)_\w+|swq_\w+|init_swait_\w+"
+)
+"""What takes a record of some type by its address, and no size."""
+OF_ONE = re.compile(
+    r"(?:try_)?(?:cmp)?xchg(?:64)?(?:_\w+)?|smp_(?:store_release|load_acquire|store_mb)"
+    r"|rdmsr[lq]?_safe|get_user|put_user|atomic\w*|refcount_\w+"
+)
+"""What loads or stores one object of the type behind the pointer that it is given first."""
+OF_BIT = re.compile(
+    r"(?:arch_)?_{0,3}(?:set|clear|change|test)(?:_and_(?:set|clear|change))?_bit\w*"
+)
+"""What changes one bit, the first argument, of what it is given second."""
+
+# -- what is done with a pointer -------------------------------------------------------------
+
+OF_TYPES = frozenset(
+    {b"offsetof", b"offsetofend", b"sizeof", b"sizeof_field", b"FIELD_SIZEOF", b"typeof",
+     b"__typeof__", b"typeof_member", b"__field", b"__alignof__", b"OFFSET", b"BLANK",
+     b"static_assert", b"BUILD_BUG_ON"}
+)  # fmt: skip
+"""What takes a type, and has a number or a type for value."""
+KEEPING = frozenset(
+    {"WRITE_ONCE", "__this_cpu_write", "rcu_assign_pointer", "smp_store_release", "this_cpu_write"}
+)
+"""What keeps its second argument in its first."""
+FILLING_ARRAY = frozenset(
+    {"xa_destroy", "xa_empty", "xa_init", "xa_init_flags", "xa_insert", "xa_release", "xa_reserve",
+     "xa_store"}
+)  # fmt: skip
+"""What fills an array by index, and yields none of its elements."""
+YIELDING = frozenset(
+    {"READ_ONCE", "__this_cpu_read", "likely", "per_cpu", "raw_cpu_read", "rcu_dereference",
+     "rcu_dereference_check", "rcu_dereference_protected", "srcu_dereference", "this_cpu_read",
+     "unlikely", "xchg", "smp_load_acquire", "__per_cpu", "data_race"}
+)  # fmt: skip
+"""What yields the pointer that it is given."""
