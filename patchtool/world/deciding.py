@@ -264,3 +264,41 @@ def _is_called(site: Node) -> bool:
         and call.type == "call_expression"
         and call.child_by_field_name("function") == site
     )
+
+
+def answers(root: Node, note: str) -> bool:
+    """Tell whether a function answers by a note: not where it leaves before it would store it."""
+    nodes = list(syntax.descendants(root))
+    told = {note}
+    while True:
+        more = {
+            text(left).lstrip("* ")
+            for one in nodes
+            if one.type in ("init_declarator", "assignment_expression")
+            and (left := one.child_by_field_name("declarator") or one.child_by_field_name("left"))
+            and (value := one.child_by_field_name("value") or one.child_by_field_name("right"))
+            and not told.isdisjoint(_WORD.findall(text(value)))
+        } - told
+        if not more:
+            break
+        told |= more
+    stores = [
+        one.start_byte
+        for one in nodes
+        if one.type == "assignment_expression"
+        and (left := one.child_by_field_name("left"))
+        and note in _WORD.findall(text(left))
+    ]
+    for one in nodes:
+        if one.type not in ("return_statement", "goto_statement", "break_statement"):
+            continue
+        if not told.isdisjoint(_WORD.findall(text(one))):
+            return True
+        here = one.parent
+        while here is not None:
+            condition = here.child_by_field_name("condition")
+            if condition is not None and not told.isdisjoint(_WORD.findall(text(condition))):
+                if not any(one.start_byte < at < here.end_byte for at in stores):
+                    return True
+            here = here.parent
+    return False

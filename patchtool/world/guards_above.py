@@ -20,10 +20,11 @@ from patchtool.model import Place
 from patchtool.world.closure import macros_with
 from patchtool.world.deciding import Deciding, answering
 from patchtool.world.entries import Tree
+from patchtool.world.kept import Kept, Way, is_looked_at
 from patchtool.world.ledger import Executed
 from patchtool.world.mentions import Mentions
 from patchtool.world.near import Near
-from patchtool.world.notes import Notes, Way, is_looked_at
+from patchtool.world.notes import Notes
 from patchtool.world.rivals import accounting
 
 _STORED = re.compile(
@@ -58,8 +59,9 @@ class Above:
 def notes_above(above: Above) -> Iterator[Trouble]:
     """Yield where what leads to an entry looks at a note of the last set-up, and may skip by it."""
     way = Way(above.tree, above.executed, above.leading, above.deciders.of)
-    notes, near = Notes(way), Near(way, above.starts.values())
-    yield from above.keys.deciding(notes)
+    kept = Kept(way)
+    notes, near = Notes(way, kept), Near(way, kept, above.starts.values())
+    yield from above.keys.deciding(kept)
     for caller, callees in above.leading.values():
         if caller not in above.executed:
             looking = near if near.is_near(caller) else notes
@@ -195,19 +197,19 @@ class _Keys:
             )
         return self._known[name]
 
-    def deciding(self, notes: Notes) -> Iterator[Trouble]:
+    def deciding(self, kept: Kept) -> Iterator[Trouble]:
         """Yield where such a member decides whether a set-up is called."""
         declared = self._tree.index.words_in(self._tree.index.target.header)
         for caller, callees in self._above.values():
             if caller in self._executed:
                 continue
             words = caller.text.translate(WORDS).decode("utf-8", "replace").split()
-            kept = frozenset(
+            keys = frozenset(
                 one
-                for one in notes.keeps(caller)
+                for one in kept.by(caller)
                 if one.encode() in declared and is_looked_at(caller, one)
             )
-            asked = frozenset(filter(self.is_own, kept | self.left.intersection(words)))
+            asked = frozenset(filter(self.is_own, keys | self.left.intersection(words)))
             if not asked:
                 continue
             by = self._deciders.of(caller, callees.keys(), asked)

@@ -15,22 +15,20 @@ from collections.abc import Iterable, Iterator, Set
 from functools import cached_property
 
 from patchtool.c import library, syntax
-from patchtool.c.index import calls, is_static
+from patchtool.c.index import calls
 from patchtool.c.layout import RecordType
 from patchtool.c.lower import Trouble
-from patchtool.c.scan import WORDS, Definition, before, places
+from patchtool.c.scan import WORDS, Definition, places
 from patchtool.model import Place
-from patchtool.world.deciding import answering
-from patchtool.world.notes import (
-    CONSTANT,
+from patchtool.world.deciding import answering, answers
+from patchtool.world.kept import (
     LOOKED_AT,
     MEMBERS,
     STATIC,
     VOID,
+    Kept,
     Key,
-    Notes,
     Way,
-    answers,
     body_of,
     is_only_kept,
     local,
@@ -49,13 +47,13 @@ _OBJECTS = re.compile(
 """What a line declares at file scope, by its name or by a macro that is given it."""
 
 
-class Near(Notes):
+class Near:
     """What decides in the functions right above the entries of one tree."""
 
-    def __init__(self, way: Way, starts: Iterable[Definition]) -> None:
+    def __init__(self, way: Way, kept: Kept, starts: Iterable[Definition]) -> None:
         """STARTS are the entries that the way leads to."""
-        super().__init__(way)
-        self._index = way.tree.index
+        self._tree, self._executed, self._above, self._by = way
+        self._index, self._kept = way.tree.index, kept
         self._levels = {one.name: 0 for one in starts}
         """How many calls above an entry a function is."""
         fresh = list(self._levels)
@@ -111,8 +109,7 @@ class Near(Notes):
 
     def _stays(self, function: Definition, name: str) -> bool:
         """Tell whether nobody reads off the way what a function reads, as what stays in it."""
-        stays = b"static" in function.text and name.encode() in STATIC.findall(function.text)
-        return stays or self._is_alone(name)
+        return self._kept.stays(function, name) or self._is_alone(name)
 
     def _told(self, function: Definition) -> dict[str, str]:
         """Return what a function calls that answers by a note, or by what is not known."""
@@ -122,12 +119,12 @@ class Near(Notes):
 
     def _is_checking(self, name: str) -> bool:
         """Tell whether functions of a name keep nothing: what they look at may be refused."""
-        found = [*self._defined(name)]
+        found = [*self._kept.defined(name)]
         return bool(found) and not any(
             self._is_alone(note)
             for one in found
-            for each in (one, *self._helpers(one))
-            for note in self.keeps(each)
+            for each in (one, *self._kept.helpers(one))
+            for note in self._kept.by(each)
         )
 
     def _said_by(self, name: str, body: bytes, here: str) -> str | None:
@@ -139,7 +136,7 @@ class Near(Notes):
 
     def _of_call(self, name: str, body: bytes, here: str) -> str | None:
         """Say by what a call answers; one on the way, or that others come by, is state."""
-        functions = [*self._defined(name)]
+        functions = [*self._kept.defined(name)]
         for one in functions:
             if one.key in self._above or one in self._executed or self._is_come_by(one):
                 continue
@@ -224,67 +221,33 @@ class Near(Notes):
 
     def _reading(self, name: str) -> Iterator[Definition]:
         """Yield the functions off the way that do more with what has a name than to store it."""
-        word = name.encode()
-        for path in self._paths(word):
-            file = self._index.file(path)
-            seen: set[str] = set()
-            for at in places(file.data, word) if file is not None else ():
-                inside = file.function_at(at) if file is not None else None
-                if (
-                    file is None
-                    or inside is None
-                    or inside in seen
-                    or (path, inside) in self._named
-                ):
-                    continue
-                seen.add(inside)
-                for user in file.functions.get(inside, ()):
-                    if user not in self._executed and self._is_used(user, word):
-                        yield user
-
-    def _paths(self, word: bytes) -> Iterator[str]:
-        """Yield the files of the target, and those built into it, that hold a word."""
-        yield from self._index.own_with(word)
-        yield from (path for path in self._shared if word in self._index.words_in(path))
+        for user in self._kept.off_the_way(name):
+            if self._is_used(user, name.encode()):
+                yield user
 
     def _is_used(self, user: Definition, word: bytes) -> bool:
         """Tell whether a function does more with what has a name than to store or print it."""
         body = user.text.partition(b"{")[2]
         looks = (at for at in places(body, word) if LOOKED_AT.match(body, at) is not None)
-        return not all(self._is_printed(body, at) for at in looks)
+        return not all(self._kept.is_printed(body, at) for at in looks)
 
     def _is_come_by(self, function: Definition) -> bool:
         """Tell whether others come by a function than those on the way to a set-up."""
         known = self._come_by.get(function.key)
         if known is None:
             self._come_by[function.key] = False  # what calls itself adds nothing
-            word, near = function.name.encode(), self._index.target.built_from
-            alone = is_static(function) and function.file.endswith(".c")
-            files = (function.file,) if alone else self._tree.objects.files
             known = self._come_by[function.key] = any(
-                self._is_used_in(path, word, function)
-                for path in files
-                if path.startswith(near) and word in self._index.words_in(path)
+                name is None
+                or (
+                    not self._kept.is_on_the_way(file.path, name)
+                    and any(
+                        one in self._executed or self._is_come_by(one)
+                        for one in file.functions.get(name, ())
+                    )
+                )
+                for file, name in self._kept.namers(function)
             )
         return known
-
-    def _is_used_in(self, path: str, word: bytes, function: Definition) -> bool:
-        """Tell whether a file names a function off the way, or where something is initialised."""
-        file = self._index.file(path)
-        for at in places(file.data, word) if file is not None else ():
-            assert file is not None
-            inside = file.function_at(at)
-            if inside is None:
-                if (
-                    file.data[at + len(word) :][:1] != b"("
-                    and before(file.data, at)[-1:] in b"=,&{"
-                ):
-                    return True
-            elif inside != function.name and (path, inside) not in self._named:
-                users = file.functions.get(inside, ())
-                if any(one in self._executed or self._is_come_by(one) for one in users):
-                    return True
-        return False
 
     # -- whether it is a note ----------------------------------------------------------------
 
@@ -300,14 +263,14 @@ class Near(Notes):
             return None
         if function.kind == "function":
             root = self._index.node(function)
-            if name in local(root) or self._is_told(function, name):
+            if name in local(root) or self._kept.is_told(function, name):
                 return None
             if self._is_record(function, name):
                 return None  # the members of it are kept
-        here = (function, *self._helpers(function))
-        if not any(name in self.keeps(one) for one in here):
-            if self._is_read_there(name) or all(
-                self._is_constant(value, one.file) and not self._is_called(one)
+        here = (function, *self._kept.helpers(function))
+        if not any(name in self._kept.by(one) for one in here):
+            if self._kept.is_read_there(name) or all(
+                self._kept.is_constant(value, one.file) and not self._is_called(one)
                 for one, value in kept
             ):
                 return None
@@ -333,7 +296,7 @@ class Near(Notes):
         if name not in self._stored:
             found = self._stored[name] = []
             word = name.encode()
-            for path in self._paths(word):
+            for path in self._kept.paths(word):
                 file = self._index.file(path)
                 sites = list(places(file.data, word)) if file is not None else []
                 if file is None or not sites:
@@ -342,12 +305,8 @@ class Near(Notes):
                 for inside in {file.function_at(at) for at in sites}:
                     users += file.functions.get(inside or "", ())
                 for user in users:
-                    found += ((user, value) for value in self.keeps(user).get(name, ()))
+                    found += ((user, value) for value in self._kept.by(user).get(name, ()))
         return self._stored[name]
-
-    def _is_constant(self, value: bytes, here: str) -> bool:
-        """Tell whether a value is the same each time: a number, a name for one, a function."""
-        return CONSTANT.fullmatch(value) is not None or super()._is_constant(value, here)
 
     def _is_called(self, function: Definition) -> bool:
         """Tell whether a function is called by its name, and not by an event alone."""
