@@ -61,6 +61,32 @@ def test_others(form):
     assert used(form) & {"open", "store"}
 
 
+@pytest.mark.parametrize("calls", [("even", "odd"), ("odd", "even")])
+@pytest.mark.parametrize("where", ["{0}{1}", "{1}{0}"])
+def test_functions_that_call_one_another(where, calls):
+    """Who stores through another function is no reader, whichever of them is looked at first."""
+    uses = "".join(f"\t{one}(&vcpu->arch.mmu->root_level, 4);\n" for one in calls)
+    body = where.format("\tif (n)\n\t\todd(level, n - 1);\n", "\t*level = n;\n")
+    code = (
+        f"""
+static void odd(int *level, int n);
+static void even(int *level, int n)
+{{
+{body}}}
+"""
+        + """
+static void odd(int *level, int n)
+{
+	if (n)
+		even(level, n - 1);
+}
+int user(struct kvm_vcpu *vcpu)
+{
+"""
+    )
+    assert [one.kind for one in mentions(code + uses + "}\n", "root_level")] == ["open"] * 2
+
+
 @pytest.mark.parametrize("form", [*STORES, *OTHERS])
 def test_another_record(form):
     """What is done to a member of the same name in another record is nobody's concern."""

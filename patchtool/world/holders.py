@@ -24,6 +24,7 @@ from patchtool.c.layout import RecordType
 from patchtool.c.scan import Definition, before, first_of_line, places, strip_comments
 from patchtool.c.syntax import names_of
 from patchtool.model import Place
+from patchtool.world.circular import Circular
 from patchtool.world.closure import in_directive
 from patchtool.world.entries import Tree
 from patchtool.world.mentions import SHARED, Mentions
@@ -107,7 +108,7 @@ class Holders:
         """Those of file scope, and the members of other records, that are pointers."""
         self._pointing: dict[bytes, set[bytes]] = {}
         """The members that are pointers to such a record, and the tags they are in."""
-        self._callees: dict[tuple[bytes, int, Kind], Use | None] = {}
+        self._callees = Circular[tuple[bytes, int, Kind], Use | None](None)
         self._patterns: dict[bytes, re.Pattern[bytes]] = {}
         self._parameters: frozenset[bytes] = frozenset()
         """Those of the macro at hand: what it calls by one is what it is given."""
@@ -796,11 +797,9 @@ class Holders:
         """Say what a call of some name may do with what is given to it."""
         if name in self._parameters:
             return None
-        key = (name, number, kind)
-        if key not in self._callees:
-            self._callees[key] = None
-            self._callees[key] = self._taken(name.decode(), number, kind, path, depth)
-        return self._callees[key]
+        return self._callees.of(
+            (name, number, kind), lambda: self._taken(name.decode(), number, kind, path, depth)
+        )
 
     def _taken(self, name: str, number: int, kind: Kind, path: str, depth: int) -> Use | None:
         target = self._index.target

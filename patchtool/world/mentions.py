@@ -31,6 +31,7 @@ from patchtool.c.layout import (
 from patchtool.c.scan import WORDS, Definition, FileIndex, first_of_line, places
 from patchtool.c.syntax import Node, text
 from patchtool.model import Place
+from patchtool.world.circular import Circular
 
 SHARED = "shares its place with other members, in a union"
 Kind = Literal["declaration", "variable", "read", "store", "open"]
@@ -98,7 +99,7 @@ class Mentions:
         self._roots: dict[int, Node] = {}
         self._macro_words: dict[bytes, frozenset[bytes] | None] = {}
         """The words of macros; none of what is no macro."""
-        self._readers: dict[tuple[tuple[str, str, int], int, str], bool] = {}
+        self._readers = Circular[tuple[tuple[str, str, int], int, str], bool](True)
 
     @cached_property
     def files(self) -> tuple[str, ...]:
@@ -310,23 +311,21 @@ class Mentions:
 
     def _only_reads(self, function: Definition, number: int, name: str) -> bool:
         """Tell whether a function only reads behind one of its parameters."""
-        key = (function.key, number, name)
-        known = self._readers.get(key)
-        if known is None:
-            self._readers[key] = True  # what it hands to itself adds nothing
+
+        def find() -> bool:
             root = self.index.node(function)
             node = syntax.function(root)
             declared = _parameter(node, number) if node is not None else None
             variable = _declared_name(declared) if declared is not None else None
-            known = (
+            return (
                 declared is not None
                 and variable is not None
                 and _is_pointer(declared)
                 and len(self.variables(root).get(variable, ())) == 1
                 and self.reads_behind(function, root, variable, name)
             )
-            self._readers[key] = known
-        return known
+
+        return self._readers.of((function.key, number, name), find)
 
     def parameter(self, root: Node, number: int) -> str | None:
         """Return the name of one of the parameters of a function that is declared once."""

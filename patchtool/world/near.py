@@ -20,6 +20,7 @@ from patchtool.c.layout import RecordType
 from patchtool.c.lower import Trouble
 from patchtool.c.scan import WORDS, Definition, places
 from patchtool.model import Place
+from patchtool.world.circular import Circular
 from patchtool.world.deciding import answering, answers
 from patchtool.world.kept import (
     LOOKED_AT,
@@ -65,8 +66,8 @@ class Near:
             self._levels.update(dict.fromkeys(fresh, level))
         self._alone: dict[str, bool] = {}
         """Whether what has a name is read by nobody off the way."""
-        self._come_by: dict[Key, bool] = {}
-        self._said: dict[str, str | None] = {}
+        self._come_by = Circular[Key, bool](False)
+        self._said = Circular[str, str | None](None)
         self._stored: dict[str, list[tuple[Definition, bytes]]] = {}
 
     def is_near(self, function: Definition) -> bool:
@@ -129,10 +130,7 @@ class Near:
 
     def _said_by(self, name: str, body: bytes, here: str) -> str | None:
         """Say by which note a call answers, or that it is not known by what."""
-        if name not in self._said:
-            self._said[name] = None  # what calls itself adds nothing
-            self._said[name] = self._of_call(name, body, here)
-        return self._said[name]
+        return self._said.of(name, lambda: self._of_call(name, body, here))
 
     def _of_call(self, name: str, body: bytes, here: str) -> str | None:
         """Say by what a call answers; one on the way, or that others come by, is state."""
@@ -233,21 +231,18 @@ class Near:
 
     def _is_come_by(self, function: Definition) -> bool:
         """Tell whether others come by a function than those on the way to a set-up."""
-        known = self._come_by.get(function.key)
-        if known is None:
-            self._come_by[function.key] = False  # what calls itself adds nothing
-            known = self._come_by[function.key] = any(
-                name is None
-                or (
-                    not self._kept.is_on_the_way(file.path, name)
-                    and any(
-                        one in self._executed or self._is_come_by(one)
-                        for one in file.functions.get(name, ())
-                    )
-                )
-                for file, name in self._kept.namers(function)
-            )
-        return known
+
+        def find() -> bool:
+            for file, name in self._kept.namers(function):
+                if name is None:
+                    return True
+                if not self._kept.is_on_the_way(file.path, name):
+                    users = file.functions.get(name, ())
+                    if any(one in self._executed or self._is_come_by(one) for one in users):
+                        return True
+            return False
+
+        return self._come_by.of(function.key, find)
 
     # -- whether it is a note ----------------------------------------------------------------
 

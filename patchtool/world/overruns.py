@@ -30,6 +30,7 @@ from patchtool.c.lower.expressions import size_of
 from patchtool.c.scan import Definition, FileIndex, places, strip_comments
 from patchtool.c.syntax import Node, text
 from patchtool.model import Place
+from patchtool.world.circular import Circular
 from patchtool.world.closure import in_directive
 from patchtool.world.conditions import dense, holding
 from patchtool.world.entries import Tree
@@ -90,7 +91,7 @@ class Overruns:
         self._fronts = {one.tag: one for one in fronts}
         self._own: dict[str, bool] = {}
         """Whether a header of the target defines something of a name."""
-        self._known: dict[tuple[tuple[str, str, int], str, int, bool, bool], str | None] = {}
+        self._known = Circular[tuple[tuple[str, str, int], str, int, bool, bool], str | None](None)
         """What is wrong with the uses of a pointer, by function and variable."""
 
     def _names_in(self, tag: str) -> Iterable[str]:
@@ -437,9 +438,11 @@ class Overruns:
     ) -> str | None:
         """Say how what lies behind an object may be changed by a variable that points to it."""
         key = (function.key, name, *address[1:])
-        if key in self._known:
-            return self._known[key]
-        self._known[key] = None  # what it hands to itself adds nothing
+        return self._known.of(key, lambda: self._moved(name, address, root, function, depth))
+
+    def _moved(
+        self, name: str, address: Address, root: Node, function: Definition, depth: int
+    ) -> str | None:
         declared = self._mentions.variables(root).get(name, ())
         reason: str | None = f"{name} of {function.name}() is not understood"
         if len(declared) == 1 and not root.has_error and depth < MAX_DEPTH:
@@ -453,7 +456,6 @@ class Overruns:
                 if reason is None and leaf.type == "identifier" and text(leaf) == name:
                     if not _is_declarator(leaf):
                         reason = self._of_address(leaf, address, root, function, depth + 1)
-        self._known[key] = reason
         return reason
 
     def _is_counted(self, ctype: CType) -> bool:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from operator import or_
 
 from patchtool.c.index import split_arguments
 from patchtool.c.scan import Definition, FileIndex, before, callee_before, places, strip_comments
+from patchtool.world.circular import Circular
 from patchtool.world.conditions import dense, holding, is_own
 from patchtool.world.entries import Tree
 from patchtool.world.mentions import Mention, Mentions
@@ -51,7 +53,7 @@ class Selection:
             name: frozenset(self._bound(name.encode())) or self.embedded
             for name in tree.held(rb"\*")
         }
-        self._given: dict[tuple[tuple[str, str, int], int], frozenset[str]] = {}
+        self._given = Circular[tuple[tuple[str, str, int], int], frozenset[str]](frozenset(), or_)
         self.taken: dict[str, str] = {}
         """What was taken for true of contexts, to leave them out where they are not in use."""
 
@@ -189,9 +191,9 @@ class Selection:
     def _handed(self, function: Definition, number: int, depth: int) -> frozenset[str]:
         """Return the contexts that callers hand to a parameter."""
         key = (function.key, number)
-        if key in self._given:
-            return self._given[key]
-        self._given[key] = frozenset()  # what it hands to itself adds nothing
+        return self._given.of(key, lambda: self._handed_by(function, number, depth))
+
+    def _handed_by(self, function: Definition, number: int, depth: int) -> frozenset[str]:
         found: set[str] = set()
         is_called = False
         word = function.name.encode()
@@ -213,8 +215,7 @@ class Selection:
                         found |= self._in_use(some, one, at - one.start, dense(given[number]))
                     else:
                         found |= self.embedded
-        self._given[key] = frozenset(found) if is_called else self.embedded
-        return self._given[key]
+        return frozenset(found) if is_called else self.embedded
 
     def _in_use(
         self, contexts: frozenset[str], function: Definition, at: int, given: str
