@@ -7,4 +7,4 @@
 (assignment_expression
   left: (field_expression) @role.target
   operator: "="
-  right: (number_literal) @role.value)
+  right: [(number_literal) (false)] @role.value)

@@ -4,6 +4,7 @@
 import pytest
 from edited import check, fixture
 
+from patchtool.world.births import Births
 from patchtool.world.told import Told
 
 MAIN, HOST = "arch/x86/kvm/mmu/mmu.c", "arch/x86/include/asm/kvm_host.h"
@@ -202,8 +203,9 @@ def test_callers_of_callers_are_looked_at_once(monkeypatch):
         for name in names
     )
     asked = []
-    looking = Told._calls_of
-    monkeypatch.setattr(Told, "_calls_of", lambda *a: asked.append(a) or looking(*a))
+    for one, name in ((Told, "_calls_of"), (Births, "calls"), (Told, "_found_behind")):
+        looking = getattr(one, name)
+        monkeypatch.setattr(one, name, lambda *a, by=looking: asked.append(a) or by(*a))
     verdict(BITS, "vcpu->arch.reserved_gpa_bits = n;", above)
     assert 0 < len(asked) < 200
 

@@ -9,7 +9,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from patchtool.c.layout import IntType, RecordType, holder_of
+from patchtool.c.layout import IntType, RecordType
 from patchtool.c.lower import Trouble
 from patchtool.c.memory import Fact, Function, Int, Loc, Opaque, Unclear, is_shared, member_of
 from patchtool.model import Constant, FieldResult, Input, Place, Reason, Verdict, Witness
@@ -25,9 +25,9 @@ from patchtool.rules.naming import Names
 from patchtool.world import hosts
 from patchtool.world.constants import host_constant, unclear_change
 from patchtool.world.entries import Path, Tree, context_name
-from patchtool.world.mentions import variable_type
 
 if TYPE_CHECKING:
+    from patchtool.world.changes import Link
     from patchtool.world.invalidation import Invalidations
     from patchtool.world.ledger import Ledger, Patch
     from patchtool.world.strays import Stray
@@ -616,13 +616,14 @@ class Terms:
             if still is not None:
                 found[unit] = Invalidated("", tuple(map(word.bit, range(64))), *still)
                 continue
-            owner = self._owner(word)
-            by = self._invalidations.after(member_of(word), owner) if owner is not None else None
+            by, links = None, self._links(word)
             if isinstance(word.about, Fact) and word.about.kind == "guest":
                 by = self._told_all.after_all(self._registers.told, word.about.other)
                 by = None if self._beside(word.about) else by
-            elif by is None and member_of(word) in self._registers.computed:
-                by = self._told_all.after_all((member_of(word),), owner=owner)
+            elif links and member_of(word) in self._registers.computed:
+                by = self._told_all.after_all((member_of(word),), owner=links[-1][0])
+            if by is None and links:
+                by = self._invalidations.after(links)
             if by is not None:
                 found[unit] = Invalidated(by, tuple(map(word.bit, range(self._width(word, 64)))))
         return found
@@ -667,15 +668,19 @@ class Terms:
                         return phase.text, one.name
         return None
 
-    def _owner(self, word: Word) -> str | None:
-        """Return the tag of the record that an input is a member of, None where it is none."""
+    def _links(self, word: Word) -> tuple[Link, ...]:
+        """Return the records and members that lead to an input, none where it is no member."""
         loc = word.about
         if not isinstance(loc, Loc) or not loc.path or not loc.path[-1].isidentifier():
-            return None
-        node = self.tree.index.node(self.out.start)
-        here = variable_type(self.tree.types, node, loc.root.name, self.out.start.file)
-        holder = holder_of(here, loc.path)
-        return None if holder is None else holder.tag
+            return ()
+        here = self.out.pointees.get(loc.root.name)
+        links: list[Link] = []
+        for member in loc.path:
+            if not isinstance(here, RecordType) or member not in here.by_name:
+                return ()  # what a pointer leads to may have other names
+            links.append((here.tag, member))
+            here = here.by_name[member][1]
+        return tuple(links)
 
     @cached_property
     def _invalidations(self) -> Invalidations:
@@ -683,7 +688,8 @@ class Terms:
 
         roles = frozenset(one.member for one in self.guard.comparisons)
         name = context_name(self.guard.context)
-        return Invalidations(self.tree, name, roles, self._never_skips)
+        setups = frozenset(self.guard.calls)
+        return Invalidations(self.tree, name, roles, self._never_skips, setups)
 
     @cached_property
     def _told_all(self) -> Told:

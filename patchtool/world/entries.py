@@ -53,6 +53,10 @@ class Tree:
         self.assigned: dict[str, tuple[Assigned, ...]] = {}
         self.told: dict[tuple[str, ...], list[tuple[Definition, list[int]]]] = {}
         """Who changes what a guest is told, by what is asked and by the members it is kept in."""
+        self.calls: dict[
+            tuple[str, str, int], tuple[tuple[Definition, syntax.Node], ...] | None
+        ] = {}
+        """The calls of functions; None where one is used in another way as well."""
         self.following: dict[tuple[Cond, Cond], bool] = {}
         """Whether the second of two conditions is known to follow from the first."""
         self._elsewhere: set[Consulted] = set()

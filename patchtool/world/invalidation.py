@@ -11,13 +11,16 @@ has no place behind which to look, leaves the member uncovered.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from patchtool.c import syntax
+from patchtool.c.layout import RecordType, literal
 from patchtool.c.scan import Definition
-from patchtool.c.syntax import Node
+from patchtool.c.syntax import Node, text
+from patchtool.world.births import Births, arguments_of, is_set, parameter_of
+from patchtool.world.changes import Changes, Link
+from patchtool.world.conditions import dense
 from patchtool.world.entries import Tree
-from patchtool.world.mentions import Mention, Mentions
 
 MAX_CALLS = 8
 """How many calls may lie between a change and the invalidation."""
@@ -33,18 +36,6 @@ _BRANCHES = (
     "switch_statement",
     "conditional_expression",
 )
-_STORING = (
-    "field_expression",
-    "subscript_expression",
-    "pointer_expression",
-    "cast_expression",
-    "parenthesized_expression",
-    "assignment_expression",
-    "update_expression",
-    "argument_list",
-    "call_expression",
-)
-"""What of an expression around a member is evaluated before that is stored to, or is the store."""
 _EVALUATED = frozenset({
     "function_definition", "compound_statement", "expression_statement", "labeled_statement",
     "return_statement", "declaration", "init_declarator", "parenthesized_expression",
@@ -52,6 +43,11 @@ _EVALUATED = frozenset({
     "cast_expression", *_BRANCHES,
 })  # fmt: skip
 """What evaluates all of what stands in it, branches aside: no argument of what may be a macro."""
+_RETURNED = "return"
+"""What stands for the value that a function returns, in place of a variable."""
+_CALL = re.compile(r"(\w+)\((\w+)\)")
+_ADDRESS = re.compile(r"&\(?(\w+)->(\w+)\)?")
+_CONTAINER = re.compile(rb"\bcontainer_of(?:_const)?\s*\(")
 _HEAD = ("condition", "initializer")
 """What of a branch or loop is evaluated on every way."""
 
@@ -65,45 +61,126 @@ class Invalidations:
         context: str,
         roles: frozenset[str],
         never_skips: Callable[[str, str, int], bool],
+        setups: frozenset[str] = frozenset(),
     ) -> None:
         """Take the name of a context and the members of it that are compared.
 
         NEVER_SKIPS tells of a role, a member below it and a number, whether nothing skips
-        where the number stands there.
+        where the number stands there.  SETUPS are the names of functions that lead to a set-up.
         """
         self._tree, self._context, self._roles = tree, context, roles
         self._never_skips = never_skips
+        self._births = Births(tree, setups)
+        self._changes = Changes(tree, self._births)
+        self._by: dict[tuple[tuple[str, str, int], int, str, int, str], str | None] = {}
+        self._known: dict[tuple[tuple[str, str, int], str], str | None] = {}
 
-    def after(self, member: str, owner: str) -> str | None:
+    def after(self, links: tuple[Link, ...]) -> str | None:
         """Return the function that invalidates the role after every change of a member.
 
-        OWNER is the tag of the record that the member belongs to.
+        LINKS lead to the member from what holds it (see ``Changes``).
         """
-        mentions = Mentions(self._tree.index, self._tree.types, {member: frozenset((owner,))})
         name: str | None = None
-        for mention in mentions.of(member):
-            if mention.is_idle:
-                continue
-            name = self._behind(mention) if mention.kind == "store" else None
-            if name is None:
+        for change in self._changes.of(links):
+            by = self._behind(*change, 0) if change is not None else None
+            if by is None:
                 return None
+            name = name or by
+        return name or None
+
+    def _behind(
+        self, function: Definition, end: int, holder: str, depth: int, zero: str = ""
+    ) -> str | None:
+        """Return what invalidates the role on every way behind a byte, in who calls it as well.
+
+        HOLDER is what a context is reached through, ZERO a variable that is 0 there.  "" where
+        nothing has been set up yet.
+        """
+        key = function.key, end, holder, depth, zero
+        if key not in self._by:
+            self._by[key] = self._found_behind(function, end, holder, depth, zero)
+        return self._by[key]
+
+    def _found_behind(
+        self, function: Definition, end: int, holder: str, depth: int, zero: str
+    ) -> str | None:
+        through = self._held_by(function, holder)
+        if through is None:
+            return None
+        found = self._on_every_way(function, end, through, frozenset(), zero)
+        if found is None and self._is_in_front(function, end, through):
+            found = function.name
+        if found is not None:
+            return found
+        if self._births.is_early(function, end - 1):
+            return ""
+        root = self._tree.index.node(function)
+        number = parameter_of(root, through)
+        calls = self._births.calls(function) if number is not None else None
+        if number is None or not calls or depth == MAX_CALLS:
+            return None
+        name: str | None = None
+        succeeds = zero == _RETURNED or _succeeds(root, end)
+        for caller, call in calls:
+            given = arguments_of(call)
+            handed = text(given[number]) if number < len(given) else ""
+            told = _told_by(call) if succeeds else ""
+            by = self._behind(caller, call.end_byte, handed, depth + 1, told)
+            if by is None:
+                return None
+            name = name or by
         return name
 
-    def _behind(self, mention: Mention) -> str | None:
-        """Return what invalidates the role on every way behind a store."""
-        function = mention.function
-        holder = re.match(r"\(*\s*(\w+)\s*(?:->|\.)", mention.what)
-        file = self._tree.index.file(mention.place.file)
-        if function is None or function.kind != "function" or holder is None or file is None:
-            return None
-        at = file.offset(mention.place.line, mention.place.column) - function.start
+    def _is_in_front(self, function: Definition, end: int, through: str) -> bool:
+        """Tell whether the role is made invalid in front of a change, with no call in between."""
         root = self._tree.index.node(function)
-        here = root.descendant_for_byte_range(at, at + 1)
-        if here is None:
+        body = syntax.function(root)
+        if body is None or root.has_error:
+            return False
+        for match in syntax.matches("role_invalidation", body):
+            target, value = match["role.target"][0], match["role.value"][0]
+            if target.end_byte < end and self._invalidates(target, value, through, function):
+                if _is_run_before(target, body, end):
+                    return True
+        return False
+
+    def _held_by(self, function: Definition, expression: str, depth: int = 0) -> str | None:
+        """Return the variable that tells the same holder of contexts as an expression.
+
+        What contains it, and what it contains, are the same; so is a variable that is one of
+        them from its declaration on.  None where that is not known.
+        """
+        key = function.key, expression
+        if key not in self._known:
+            self._known[key] = self._found_holder(function, expression, depth)
+        return self._known[key]
+
+    def _found_holder(self, function: Definition, expression: str, depth: int) -> str | None:
+        spelt = "".join(expression.split())
+        if depth > MAX_CALLS:
             return None
-        while here.parent is not None and here.parent.type in _STORING:
-            here = here.parent
-        return self._on_every_way(function, here.end_byte, holder[1], frozenset())
+        if (called := _CALL.fullmatch(spelt)) is not None:
+            is_container = self._is_container(called[1], function.file)
+            return self._held_by(function, called[2], depth + 1) if is_container else None
+        root = self._tree.index.node(function)
+        if (address := _ADDRESS.fullmatch(spelt)) is not None:
+            node = syntax.expression(f"{address[1]}->{address[2]}")
+            ctype = self._tree.objects.type_of(node, root, function.file) if node else None
+            is_handle = (
+                isinstance(ctype, RecordType) and ctype.tag == self._tree.index.target.handle
+            )
+            return self._held_by(function, address[1], depth + 1) if is_handle else None
+        if not spelt.isidentifier() or is_set(root, spelt):
+            return None
+        declared = self._tree.objects.variables(root).get(spelt, [])
+        if len(declared) == 1 and declared[0][1].type == "init_declarator":
+            return self._held_by(function, text(declared[0][1].children[-1]), depth + 1)
+        return spelt if len(declared) < 2 else None
+
+    def _is_container(self, name: str, here: str) -> bool:
+        """Tell whether a function or macro returns what contains its argument."""
+        found = [*self._tree.index.functions(name, here), *self._tree.index.macros(name, here)]
+        return bool(found) and all(_CONTAINER.search(one.text) is not None for one in found)
 
     def _on_every_way(
         self,
@@ -111,18 +188,22 @@ class Invalidations:
         start: int,
         through: str,
         above: frozenset[tuple[str, str, int]],
+        zero: str = "",
     ) -> str | None:
-        """Return what invalidates a role on every way from a byte on, THROUGH a variable."""
+        """Return what invalidates a role on every way from a byte on, THROUGH a variable.
+
+        That is, on every way on which the variable ZERO is 0.
+        """
         root = self._tree.index.node(function)
         body = syntax.function(root)
         if body is None or root.has_error or function.key in above or len(above) > MAX_CALLS:
             return None
-        if _is_set(body, through):
+        if is_set(body, through):
             return None
         for match in syntax.matches("role_invalidation", body):
             target, value = match["role.target"][0], match["role.value"][0]
-            if target.start_byte >= start and self._invalidates(target, value, through):
-                if self._certain(target, body, start):
+            if target.start_byte >= start and self._invalidates(target, value, through, function):
+                if self._certain(target, body, start, zero):
                     return function.name
         for match in syntax.matches("call_site", body):
             call = match["call.function"][0]
@@ -136,31 +217,32 @@ class Invalidations:
             if (
                 outer is None
                 or outer.type != "call_expression"
-                or not self._certain(outer, body, start)
+                or not self._certain(outer, body, start, zero)
             ):
                 continue
             inside: list[str | None] = []
             for one in self._tree.index.functions(name, function.file):
-                given = _handed(outer, through, one)
+                given = self._handed(outer, through, function, one)
                 if given is not None:
                     inside.append(self._on_every_way(one, 0, given, above | {function.key}))
             if inside and None not in inside:
                 return inside[0]
-            number = self._given(outer, through)
+            number = self._given(outer, through, function)
             helpers = self._tree.index.functions(name, function.file)
             if number is not None and helpers:
                 if all(self._leaves_invalid(one, number) for one in helpers):
                     return function.name
         return None
 
-    def _given(self, call: Node, through: str) -> int | None:
+    def _given(self, call: Node, through: str, function: Definition) -> int | None:
         """Return which argument of a call is the address of the context, come by THROUGH it."""
         listed = call.child_by_field_name("arguments")
         for number, one in enumerate(listed.named_children if listed is not None else ()):
             spelt = syntax.text(one)
             words = re.findall(r"\w+", spelt)
-            if spelt.startswith("&") and words[:1] == [through] and words[-1] == self._context:
-                return number
+            if spelt.startswith("&") and words and words[-1] == self._context:
+                if self._held_by(function, words[0]) == through:
+                    return number
         return None
 
     def _leaves_invalid(self, function: Definition, number: int) -> bool:
@@ -168,40 +250,45 @@ class Invalidations:
         names: list[str] = re.findall(r"(\w+)\s*(?:,|\)\s*$)", _parameters(function))
         root = self._tree.index.node(function)
         body = syntax.function(root)
-        if body is None or root.has_error or number >= len(names) or _is_set(body, names[number]):
+        if body is None or root.has_error or number >= len(names) or is_set(body, names[number]):
             return False
         for match in syntax.matches("role_invalidation", body):
             target, value = match["role.target"][0], match["role.value"][0]
             holder, *words = re.findall(r"\w+", syntax.text(target))
             if holder == names[number] and words and words[0] in self._roles:
                 role, below = words[0], ".".join(words[1:])
-                if self._never_skips(role, below, int(syntax.text(value), 0)):
+                if self._leaves_no_skip(role, below, value):
                     if is_certain(target, body):
                         return True
         return False
 
-    def _certain(self, node: Node, body: Node, start: int) -> bool:
-        """Tell whether every way from a byte on comes by a node."""
-        return is_certain(node, body)
+    def _certain(self, node: Node, body: Node, start: int, zero: str) -> bool:
+        """Tell whether every way from a byte on comes by a node, as long as ZERO is 0."""
+        return is_certain(node, body, start=start, zero=zero)
 
-    def _invalidates(self, target: Node, value: Node, through: str) -> bool:
+    def _invalidates(self, target: Node, value: Node, through: str, function: Definition) -> bool:
         """Tell whether a store THROUGH a variable leaves a role behind which nothing skips."""
         words = re.findall(r"\w+", syntax.text(target))
         held = [at for at, one in enumerate(words) if one in self._roles and at]
-        if not held or words[0] != through or words[held[0] - 1] != self._context:
+        if not held or words[held[0] - 1] != self._context:
             return False
-        below = ".".join(words[held[0] + 1 :])
-        return self._never_skips(words[held[0]], below, int(syntax.text(value), 0))
+        if self._held_by(function, words[0]) != through:
+            return False
+        return self._leaves_no_skip(words[held[0]], ".".join(words[held[0] + 1 :]), value)
 
+    def _leaves_no_skip(self, role: str, below: str, value: Node) -> bool:
+        number = 0 if value.type == "false" else literal(syntax.text(value))
+        return number is not None and self._never_skips(role, below, number)
 
-def _handed(call: Node, variable: str, function: Definition) -> str | None:
-    """Return the parameter of a function that a call hands a variable to."""
-    listed = call.child_by_field_name("arguments")
-    given = [syntax.text(n) for n in listed.named_children] if listed is not None else []
-    names: list[str] = re.findall(r"(\w+)\s*(?:,|\)\s*$)", _parameters(function))
-    if variable not in given or given.index(variable) >= len(names):
+    def _handed(
+        self, call: Node, through: str, caller: Definition, function: Definition
+    ) -> str | None:
+        """Return the parameter of a function that a call hands what a variable is."""
+        names: list[str] = re.findall(r"(\w+)\s*(?:,|\)\s*$)", _parameters(function))
+        for number, one in enumerate(arguments_of(call)):
+            if number < len(names) and self._held_by(caller, text(one)) == through:
+                return names[number]
         return None
-    return names[given.index(variable)]
 
 
 def _parameters(function: Definition) -> str:
@@ -210,34 +297,122 @@ def _parameters(function: Definition) -> str:
     return head[head.find(function.name) :].partition("(")[2].rstrip()
 
 
-def _is_set(body: Node, name: str) -> bool:
-    """Tell whether a variable of a function is made to hold something else."""
-    for one in _of_types(body, ("assignment_expression", "update_expression")):
-        target = one.child_by_field_name("left") or one.child_by_field_name("argument")
-        if target is not None and syntax.text(target) == name:
-            return True
-    return False
+def is_certain(
+    node: Node, body: Node, leaving: bool = False, start: int = 0, zero: str = ""
+) -> bool:
+    """Tell whether every way through a function comes by a node, those that LEAVE it aside.
 
-
-def is_certain(node: Node, body: Node, leaving: bool = False) -> bool:
-    """Tell whether every way through a function comes by a node, those that LEAVE it aside."""
-    if not leaving and any(_passes_by(one, node) for one in syntax.descendants(body)):
+    That is, every way that has come by the byte at START, where the variable ZERO is 0.
+    """
+    behind = [one for one in syntax.descendants(body) if one.start_byte >= start]
+    if zero and any(_stores(one, zero) and one.end_byte <= node.start_byte for one in behind):
+        zero = ""
+    if not leaving and any(_passes_by(one, node) and not _fails(one, zero) for one in behind):
         return False
     here = node
-    while here != body and here.parent is not None:
+    while here != body and here.parent is not None and not _holds(here, start):
         outer = here.parent
         if outer.type in _BRANCHES and all(outer.child_by_field_name(n) != here for n in _HEAD):
-            return False
+            if not _is_taken(outer, here, zero):
+                return False
         if outer.type == "call_expression":
             if here != outer.child_by_field_name("function"):
                 return False
-        elif outer.type not in _EVALUATED:
+        elif outer.type not in _EVALUATED and not _holds(outer, start):
             return False
         if outer.type == "binary_expression" and here == outer.child_by_field_name("right"):
             if syntax.text(outer.children[1]) in ("&&", "||"):
                 return False
         here = outer
     return True
+
+
+def _stores(node: Node, name: str) -> bool:
+    """Tell whether a node is a store to a variable."""
+    if node.type not in ("assignment_expression", "update_expression"):
+        return False
+    target = node.child_by_field_name("left") or node.child_by_field_name("argument")
+    return target is not None and text(target) == name
+
+
+def _is_taken(branch: Node, here: Node, zero: str) -> bool:
+    """Tell whether a part of a branch is run where a variable is 0."""
+    condition = branch.child_by_field_name("condition")
+    if not zero or branch.type != "if_statement" or condition is None:
+        return False
+    is_first = branch.child_by_field_name("consequence") == here
+    return is_first and dense(text(condition)) in (f"(!{zero})", f"({zero}==0)")
+
+
+def _fails(jump: Node, zero: str) -> bool:
+    """Tell whether a jump is one that is not taken where a variable is 0."""
+    here = jump
+    while zero and here.parent is not None:
+        outer = here.parent
+        if outer.type == "if_statement" and outer.child_by_field_name("consequence") == here:
+            condition = outer.child_by_field_name("condition")
+            if condition is not None and (
+                dense(text(condition)) in (f"({zero})", f"({zero}!=0)", f"({zero}<0)")
+            ):
+                return True
+        here = outer
+    return False
+
+
+def _succeeds(root: Node, end: int) -> bool:
+    """Tell whether a function returns 0 on every way from a byte on."""
+    here = root.descendant_for_byte_range(end - 1, end)
+    while here is not None:
+        if here.type in _LOOPS:
+            return False
+        here = here.parent
+    returned = 0
+    for one in syntax.descendants(root):
+        if one.type == "goto_statement":
+            return False
+        if one.type == "return_statement" and one.end_byte > end:
+            if not one.named_children or text(one.named_children[0]) != "0":
+                return False
+            returned += 1
+    return returned > 0
+
+
+def _told_by(call: Node) -> str:
+    """Return the variable that is made what a call returns, or that it is returned as it is."""
+    outer = call.parent
+    if outer is None:
+        return ""
+    if outer.type == "return_statement":
+        return _RETURNED
+    statement = outer.parent
+    left = outer.child_by_field_name("left")
+    is_plain = outer.type == "assignment_expression" and text(outer.children[1]) == "="
+    if not is_plain or left is None or left.type != "identifier" or statement is None:
+        return ""
+    return text(left) if statement.type == "expression_statement" else ""
+
+
+def _holds(node: Node, at: int) -> bool:
+    """Tell whether what ends at a byte is within a block, or one case of a switch."""
+    is_sequence = node.type in ("compound_statement", "case_statement")
+    return is_sequence and node.start_byte < at <= node.end_byte
+
+
+def _is_run_before(node: Node, body: Node, end: int) -> bool:
+    """Tell whether a statement is run right before what ends at a byte, and nothing is called."""
+    statement = node.parent
+    while statement is not None and statement.type == "assignment_expression":
+        statement = statement.parent
+    block = statement.parent if statement is not None else None
+    if statement is None or block is None or statement.type != "expression_statement":
+        return False
+    if not _holds(block, end):
+        return False
+    return not any(
+        one.type in ("call_expression", "labeled_statement", "case_statement", "goto_statement")
+        for one in syntax.descendants(body)
+        if statement.end_byte <= one.start_byte < end
+    )
 
 
 def _passes_by(jump: Node, node: Node) -> bool:
@@ -250,7 +425,3 @@ def _passes_by(jump: Node, node: Node) -> bool:
     while outer is not None and outer.type not in _LEFT_BY[jump.type]:
         outer = outer.parent
     return outer is None or outer.end_byte > node.start_byte
-
-
-def _of_types(node: Node, types: tuple[str, ...]) -> Iterator[Node]:
-    return (one for one in syntax.descendants(node) if one.type in types)

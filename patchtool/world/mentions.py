@@ -34,6 +34,7 @@ from patchtool.model import Place
 from patchtool.world.circular import Circular
 
 SHARED = "shares its place with other members, in a union"
+ALONE = "is named, and is no variable here"
 Kind = Literal["declaration", "variable", "read", "store", "open"]
 
 _WHOLE = "it is all that a macro stands for"
@@ -651,7 +652,7 @@ class _Site:
             return self._followed(leaf, root, depth, lambda: False)
         if self._is_function(leaf, parent):
             return self._made("variable", self._word)
-        return self._open(text(parent), f"{self._word} is named, and is no variable here")
+        return self._open(text(parent), f"{self._word} {ALONE}")
 
     def _is_part_of_a_name(self, leaf: Node) -> bool:
         """Tell whether a macro makes another name of a word, in a declaration: FNAME(word)(...)."""

@@ -234,7 +234,7 @@ class Told(Invalidations):
     def _handle(self) -> re.Pattern[str]:
         return handle(self._tree)
 
-    def _certain(self, node: Node, body: Node, start: int) -> bool:
+    def _certain(self, node: Node, body: Node, start: int, zero: str) -> bool:
         """Tell whether all who do not refuse come by a node: who refuses says so by a value."""
         return is_certain(node, body, leaving=True) and not any(
             start <= one.start_byte and one.end_byte <= node.start_byte and _is_silent(one, body)

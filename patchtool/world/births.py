@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""By whom a function is called, and what is run before anything is set up.
+
+In: a tree.  Out: the calls of a function, operations of tables included, and whether all of
+them belong to the making of what holds the contexts, in which nothing is set up yet.  A
+function that is called at other times as well may belong to it where one of its arguments
+tells the times apart.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from patchtool.c import syntax
+from patchtool.c.scan import Definition, places
+from patchtool.c.syntax import Node, text
+from patchtool.world.conditions import holding
+from patchtool.world.entries import Tree
+from patchtool.world.users import users
+
+_OPERATION = re.compile(rb"\s*\.\s*(\w+)\s*=\s*&?\s*(?:\w+|\w+\(\w+\))\s*,?\s*")
+_TRUTH = {"0": False, "false": False, "1": True, "true": True}
+
+Calls = tuple[tuple[Definition, Node], ...]
+
+
+class Given(NamedTuple):
+    """A parameter, and whether it is something else than 0."""
+
+    number: int
+    holds: bool
+
+
+class Births:
+    """Who calls the functions of one tree, and which of them run before any set-up."""
+
+    def __init__(self, tree: Tree, setups: frozenset[str] = frozenset()) -> None:
+        """SETUPS are the names of functions that lead to a set-up."""
+        self._tree, self._setups = tree, setups
+        self._early: dict[tuple[tuple[str, str, int], Given | None], bool] = {}
+
+    def _is_birth(self, function: Definition, at: int) -> bool:
+        """Tell whether a byte is one of what makes a holder, in front of any set-up there."""
+        births = self._tree.index.target.registers.births
+        return re.fullmatch(births, function.name) is not None and not any(
+            True
+            for name in self._setups
+            for _ in places(function.text[function.text.find(b"{") : at], name.encode())
+        )
+
+    def is_early(self, function: Definition, at: int, given: Given | None = None) -> bool:
+        """Tell whether a byte of a function is run in the making of a holder alone.
+
+        GIVEN tells which calls matter: those in which a parameter is not 0, or is 0.
+        """
+        if self._is_birth(function, at):
+            return True
+        given = given or self._depends(function, at)
+        key = function.key, given
+        if key not in self._early:
+            self._early[key] = False  # who calls itself is not told apart
+            calls = self.calls(function)
+            self._early[key] = bool(calls) and all(
+                self._is_early_call(*one, given) for one in calls or ()
+            )
+        return self._early[key]
+
+    def _is_early_call(self, caller: Definition, call: Node, given: Given | None) -> bool:
+        """Tell whether a call, if it matters, is one in the making of a holder."""
+        wanted: Given | None = None
+        if given is not None:
+            handed = arguments_of(call)
+            value = text(handed[given.number]) if given.number < len(handed) else ""
+            if _TRUTH.get(value, given.holds) != given.holds:
+                return True
+            root = self._tree.index.node(caller)
+            number = parameter_of(root, value)
+            if number is not None and not is_set(root, value):
+                wanted = Given(number, given.holds)
+        return self.is_early(caller, call.start_byte, wanted)
+
+    def _depends(self, function: Definition, at: int) -> Given | None:
+        """Return the parameter that decides whether a byte is run, and what it has to be."""
+        root = self._tree.index.node(function)
+        for one in sorted(holding(root, at)):
+            name = one.removeprefix("!")
+            number = parameter_of(root, name) if name.isidentifier() else None
+            if number is not None and not is_set(root, name):
+                return Given(number, name == one)
+        return None
+
+    def calls(self, function: Definition) -> Calls | None:
+        """Return the calls of a function; None where it is used in another way as well."""
+        if function.key not in self._tree.calls:
+            self._tree.calls[function.key] = self._found(function)
+        return self._tree.calls[function.key]
+
+    def _found(self, function: Definition) -> Calls | None:
+        index = self._tree.index
+        files = self._tree.objects.files
+        names, found = {function.name}, list[tuple[Definition, Node]]()
+        named = list(users(index, files, function))
+        if any(user is not None and user.kind != "function" for _, user in named):
+            return None
+        pasted = self._tree.pasting.uses((function.name,))
+        for place in [
+            *(place for place, user in named if user is None),
+            *(place for place, _, _ in pasted),
+        ]:
+            file = index.file(place.file)
+            lines = (file.data if file is not None else b"").split(b"\n")
+            operation = _OPERATION.fullmatch(lines[place.line - 1])
+            if operation is None:
+                return None
+            name = operation[1].decode()
+            names |= {name, index.target.prefix + name}
+        for name in sorted(names):
+            for _, user in index.users(name):
+                if user.key == function.key:
+                    continue
+                calls = _calls(index.node(user), name)
+                if calls is None:
+                    return None
+                found.extend((user, call) for call in calls)
+        return tuple(found)
+
+
+def _calls(root: Node, name: str) -> list[Node] | None:
+    """Return the calls of a name in a function; None where it stands for something else."""
+    found: list[Node] = []
+    for leaf in syntax.descendants(root):
+        if leaf.named_children or text(leaf) != name:
+            continue
+        here: Node | None = leaf
+        while here is not None and here.parent is not None:
+            outer = here.parent
+            if outer.type == "call_expression" and outer.child_by_field_name("function") == here:
+                found.append(outer)
+                break
+            if outer.type not in (
+                "argument_list", "call_expression", "parenthesized_expression", "field_expression"
+            ):  # fmt: skip
+                return None
+            here = outer
+    return found
+
+
+def arguments_of(call: Node) -> list[Node]:
+    """Return what a call is given."""
+    listed = call.child_by_field_name("arguments")
+    return [one for one in listed.named_children if one.type != "comment"] if listed else []
+
+
+def parameter_of(root: Node, name: str) -> int | None:
+    """Return which parameter of a function has a name."""
+    node = syntax.function(root)
+    declarator = node.child_by_field_name("declarator") if node is not None else None
+    while declarator is not None and declarator.type != "function_declarator":
+        declarator = declarator.child_by_field_name("declarator")
+    listed = declarator.child_by_field_name("parameters") if declarator is not None else None
+    for number, one in enumerate(
+        [one for one in listed.named_children if one.type != "comment"] if listed else ()
+    ):
+        declared = one.child_by_field_name("declarator")
+        if declared is not None and re.findall(r"\w+", text(declared))[-1:] == [name]:
+            return number
+    return None
+
+
+def is_set(root: Node, name: str) -> bool:
+    """Tell whether a variable of a function is made to hold something else, or its address used."""
+    for one in syntax.descendants(root):
+        if one.type in ("assignment_expression", "update_expression"):
+            target = one.child_by_field_name("left") or one.child_by_field_name("argument")
+            if target is not None and text(target) == name:
+                return True
+        elif one.type == "pointer_expression" and text(one).replace(" ", "") == f"&{name}":
+            return True
+    return False

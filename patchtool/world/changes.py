@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Where a member of what holds contexts may change: by its name, or with a record around it.
+
+In: a tree, the records and members by which the member is reached.  Out: each place, as a
+function, a byte behind the change, and the variable by which the holder is known there; or
+nothing at all, where one is not understood.  A pointer into what is held is followed to where
+it was taken: one to a record of the same type that is held by something else is none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from patchtool.c import library, syntax
+from patchtool.c.layout import CType, PointerType, RecordType, settled
+from patchtool.c.scan import Definition
+from patchtool.c.syntax import Node, text
+from patchtool.world.births import Births, arguments_of, is_set, parameter_of
+from patchtool.world.entries import Tree
+from patchtool.world.mentions import ALONE, Mention, Mentions
+
+MAX_CALLS = 4
+"""How many calls a pointer is followed up."""
+
+_STORING = (
+    "field_expression",
+    "subscript_expression",
+    "pointer_expression",
+    "cast_expression",
+    "parenthesized_expression",
+    "assignment_expression",
+    "update_expression",
+    "argument_list",
+    "call_expression",
+)
+"""What of an expression around a member is evaluated before that is stored to, or is the store."""
+_MEMBER = re.compile(rb"\s*(?:->|\.)\s*\w")
+_INCLUDE = re.compile(rb'[ \t]*#[ \t]*include[ \t]*["<][^">]*')
+
+Link = tuple[str, str]
+"""The tag of a record and a member of it."""
+
+
+class Change(NamedTuple):
+    """A place behind which a member may hold something else."""
+
+    function: Definition
+    end: int
+    """The first byte of the function behind the change."""
+    holder: str
+    """The variable of the function that is, or points to, what holds the member."""
+
+
+class _Unclear(Exception):
+    """A use that is not understood."""
+
+
+class Changes:
+    """The changes of the members of one tree."""
+
+    def __init__(self, tree: Tree, births: Births) -> None:
+        self._tree, self._births = tree, births
+
+    def of(self, links: tuple[Link, ...]) -> Iterator[Change | None]:
+        """Yield where a member may change; None for a place that is not understood.
+
+        LINKS lead to it from what holds it, each a member of a record by its value.
+        """
+        host = self._tree.index.target.host
+        for number, (tag, member) in reversed([*enumerate(links)]):
+            is_around = number + 1 < len(links)
+            if is_around and links[number + 1][0] == host:
+                continue  # what holds the contexts as well, and is looked at for their sake
+            mentions = Mentions(self._tree.index, self._tree.types, {member: frozenset((tag,))})
+            for mention in mentions.of(member):
+                if not mention.is_idle and not (is_around and self._is_aside(mention)):
+                    yield from self._changes(mention, links[: number + 1], mentions)
+
+    def _is_aside(self, mention: Mention) -> bool:
+        """Tell whether a mention of a record is one of a member of it, or of another object.
+
+        A member is a mention of its own, or none that matters.
+        """
+        file = self._tree.index.file(mention.place.file)
+        if file is None:
+            return False
+        data = file.data
+        at = file.offset(mention.place.line, mention.place.column)
+        line = data[data.rfind(b"\n", 0, at) + 1 : at]
+        if _INCLUDE.fullmatch(line) is not None:
+            return True
+        lead = data[max(0, at - 2) : at]
+        if not lead.endswith((b"->", b".")):
+            # The name of an object: no part of what is held is reached by it.
+            index, here = self._tree.index, (mention.name, mention.place.file)
+            is_object = bool(index.objects(*here) or index.declaration(*here))
+            return mention.reason.endswith(ALONE) and is_object and not index.macros(*here)
+        return _MEMBER.match(data, at + len(mention.name)) is not None
+
+    def _changes(
+        self, mention: Mention, links: tuple[Link, ...], mentions: Mentions
+    ) -> Iterator[Change | None]:
+        function, file = mention.function, self._tree.index.file(mention.place.file)
+        if function is None or function.kind != "function" or file is None:
+            yield None
+            return
+        at = file.offset(mention.place.line, mention.place.column) - function.start
+        here = self._tree.index.node(function).descendant_for_byte_range(at, at + 1)
+        if here is None or here.parent is None or here.parent.type != "field_expression":
+            yield None
+            return
+        named = here.parent
+        try:
+            is_plain = mention.kind == "store"
+            end = _end(named) if is_plain else self._given_away(named, function, mentions)
+            if end is not None:
+                yield from self._held(function, named, links, end, 0)
+        except _Unclear:
+            yield None
+
+    def _given_away(self, named: Node, function: Definition, mentions: Mentions) -> int | None:
+        """Return behind which byte a record may have changed whose address is taken.
+
+        None where who takes it names its members alone: each of those is a mention of its own.
+        """
+        address = named.parent
+        listed = address.parent if address is not None else None
+        call = listed.parent if listed is not None else None
+        if address is None or address.type != "pointer_expression" or listed is None:
+            raise _Unclear
+        if text(address)[:1] != "&" or call is None:
+            raise _Unclear
+        if listed.type == "init_declarator":
+            names = re.findall(r"\w+", text(listed.children[0]))
+            if not self._only_follows(function, names[-1], mentions):
+                raise _Unclear
+            return None
+        if listed.type != "argument_list":
+            raise _Unclear
+        callee = call.child_by_field_name("function")
+        given = [one for one in listed.named_children if one.type != "comment"]
+        number, name = given.index(address), text(callee) if callee is not None else ""
+        if not self._tree.index.functions(name, function.file):
+            if name in library.FILLING and library.FILLING[name][0] == number:
+                return call.end_byte
+            if number in library.READING.get(name, ()):
+                return None
+            raise _Unclear
+        file = self._tree.index.file(function.file)
+        called = mentions.called(callee, file) if callee is not None and file is not None else ()
+        if not called or not all(self._follows(one, number, mentions) for one in called):
+            raise _Unclear
+        return None
+
+    def _follows(self, function: Definition, number: int, mentions: Mentions) -> bool:
+        """Tell whether a function does no more with a parameter than to name members behind it."""
+        name = mentions.parameter(self._tree.index.node(function), number)
+        return name is not None and self._only_follows(function, name, mentions)
+
+    def _only_follows(self, function: Definition, name: str, mentions: Mentions) -> bool:
+        """Tell whether a function does no more with a pointer than to name members behind it."""
+        root = self._tree.index.node(function)
+        if root.has_error or mentions.is_named_by_macro(function, name):
+            return False
+        for leaf in syntax.descendants(root):
+            if leaf.type != "identifier" or text(leaf) != name or leaf.parent is None:
+                continue
+            outer = leaf.parent
+            if outer.type == "pointer_declarator":
+                continue
+            if outer.type != "field_expression" or text(outer.children[1]) != "->":
+                return False
+        return True
+
+    # -- whose it is -----------------------------------------------------------------------------
+
+    def _held(
+        self, function: Definition, named: Node, links: tuple[Link, ...], end: int, depth: int
+    ) -> Iterator[Change]:
+        """Yield the changes that one of what NAMED leads to amounts to, by what holds it."""
+        root = self._tree.index.node(function)
+        here, rest = named, list(links)
+        objects = self._tree.objects
+        while here.type in ("field_expression", "parenthesized_expression"):
+            if here.type == "parenthesized_expression":
+                here = here.named_children[0]
+                continue
+            base, field = (here.child_by_field_name(one) for one in ("argument", "field"))
+            if base is None or field is None:
+                raise _Unclear
+            tag = _tag(objects.type_of(base, root, function.file))
+            if tag is None or not rest:
+                raise _Unclear
+            if rest[-1] != (tag, text(field)):
+                if not isinstance(objects.type_of(here, root, function.file), RecordType):
+                    raise _Unclear  # a pointer, to whatever
+                return  # a record of the same type, held by something else
+            rest.pop()
+            here = base
+        if here.type not in ("identifier", "call_expression"):
+            raise _Unclear
+        if rest and isinstance(objects.type_of(here, root, function.file), RecordType):
+            return  # an object by itself, held by nothing
+        if not rest:
+            yield Change(function, end, text(here))
+        else:
+            yield from self._pointed(function, text(here), tuple(rest), end, depth)
+
+    def _pointed(
+        self, function: Definition, name: str, links: tuple[Link, ...], end: int, depth: int
+    ) -> Iterator[Change]:
+        """Yield the changes through a variable that points to a record on the way."""
+        root = self._tree.index.node(function)
+        declared = self._tree.objects.variables(root).get(name, [])
+        if depth > MAX_CALLS or len(declared) != 1 or is_set(root, name):
+            raise _Unclear
+        declarator = declared[0][1]
+        if declarator.type == "init_declarator":
+            yield from self._taken(function, declarator.children[-1], links, end, depth)
+            return
+        number = parameter_of(root, name)
+        calls = self._births.calls(function) if number is not None else None
+        if number is None or not calls:
+            raise _Unclear
+        for one, call in calls:
+            given = arguments_of(call)
+            if number >= len(given):
+                raise _Unclear
+            yield from self._taken(one, given[number], links, call.end_byte, depth + 1)
+
+    def _taken(
+        self, function: Definition, value: Node, links: tuple[Link, ...], end: int, depth: int
+    ) -> Iterator[Change]:
+        """Yield the changes through a value that points to a record on the way."""
+        if value.type == "identifier":
+            yield from self._pointed(function, text(value), links, end, depth + 1)
+        elif value.type == "pointer_expression" and text(value)[:1] == "&":
+            inner = value.child_by_field_name("argument")
+            if inner is None:
+                raise _Unclear
+            if inner.type == "identifier":
+                root = self._tree.index.node(function)
+                if _tag(self._tree.objects.type_of(inner, root, function.file)) is None:
+                    raise _Unclear
+                return  # an object by itself, held by nothing
+            yield from self._held(function, inner, links, end, depth)
+        else:
+            raise _Unclear
+
+
+def _tag(ctype: CType) -> str | None:
+    if isinstance(ctype, PointerType):
+        ctype = settled(ctype.target)
+    return ctype.tag if isinstance(ctype, RecordType) else None
+
+
+def _end(named: Node) -> int | None:
+    """Return the byte behind a store to what is named."""
+    here = named
+    while here.parent is not None and here.parent.type in _STORING:
+        here = here.parent
+    return here.end_byte

@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A member of what contains the vCPU, stored to by its name, with a record around it, and early."""
+
+import pytest
+from edited import check, fixture
+
+MMU, BIG = "arch/x86/kvm/mmu/mmu.c", "arch/x86/kvm/vmx/big.c"
+HEADER = "arch/x86/kvm/vmx/big.h"
+TYPES = b"""\
+struct limits {
+	u32 walk_bits;
+	u32 other_bits;
+};
+
+struct big_state {
+	struct limits limits;
+	struct limits *borrowed;
+};
+
+struct big_host {
+	struct limits limits;
+};
+
+struct vcpu_big {
+	struct kvm_vcpu vcpu;
+	struct big_state state;
+};
+
+static inline struct vcpu_big *to_big(struct kvm_vcpu *vcpu)
+{
+	return container_of(vcpu, struct vcpu_big, vcpu);
+}
+"""
+MARK = "big->vcpu.arch.root_mmu.mmu_role.ext.valid = 0;"
+IN_CALLER = MARK.replace("big->vcpu.", "vcpu->")
+STORE = "big->state.limits.walk_bits = data;"
+WHOLE = "memcpy(&big->state.limits, &host.limits, sizeof(big->state.limits));"
+CODE = """\
+// SPDX-License-Identifier: GPL-2.0-only
+#include "big.h"
+
+static struct big_host host;
+
+static u32 *limit_of(struct limits *limits, u32 which)
+{
+	return &limits->other_bits;
+}
+
+static void set_up_limits(struct big_host *from)
+{
+	struct limits *limits = &from->limits;
+
+	limits->walk_bits = 3;
+	limits->walk_bits |= 4;
+}
+
+int __init big_hardware_setup(void)
+{
+	set_up_limits(&host);
+	return 0;
+}
+
+static int restore_limits(struct vcpu_big *big, u32 data)
+{
+	if (data > 4)
+		return -22;
+
+	BEHIND
+	return 0;
+}
+
+static int restore_other(struct vcpu_big *big, u32 data)
+{
+	*limit_of(&big->state.limits, data) = data;
+	return 0;
+}
+
+int big_set_msr(struct kvm_vcpu *vcpu, u32 which, u32 data)
+{
+	struct vcpu_big *big = to_big(vcpu);
+	int ret;
+
+	if (which)
+		return restore_other(big, data);
+	CALL
+}
+
+static void __big_reset(struct kvm_vcpu *vcpu)
+{
+	struct vcpu_big *big = to_big(vcpu);
+
+	EARLY
+}
+
+void big_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
+{
+	if (!init_event)
+		__big_reset(vcpu);
+}
+
+void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
+{
+	kvm_x86_call(vcpu_reset)(vcpu, init_event);
+}
+
+int kvm_arch_vcpu_create(struct kvm_vcpu *vcpu)
+{
+	kvm_vcpu_reset(vcpu, false);
+	kvm_init_mmu(vcpu);
+	return 0;
+}
+
+void kvm_vcpu_init_event(struct kvm_vcpu *vcpu)
+{
+	kvm_vcpu_reset(vcpu, true);
+}
+
+static struct kvm_x86_ops big_ops = {
+	.set_msr = big_set_msr,
+	.vcpu_reset = big_vcpu_reset,
+};
+
+int kvm_set_msr(struct kvm_vcpu *vcpu, u32 which, u32 data)
+{
+	return kvm_x86_call(set_msr)(vcpu, which, data);
+}
+"""
+CALL = "return restore_limits(big, data);"
+OPERATION = ".vcpu_reset = big_vcpu_reset,"
+TRIED = "ret = restore_limits(big, data);\n\t"
+HELPER = "\tvcpu->arch.root_mmu.mmu_role.ext.valid = 0;\n\tkvm_mmu_reset_context(vcpu);\n"
+
+
+def late(body, taken="struct vcpu_big *big"):
+    """Return the text of one more function that may be called at any time."""
+    return f"\nvoid late({taken})\n{{\n\t{body}\n}}\n"
+
+
+def verdict(behind=f"{STORE}\n\t{MARK}", call=CALL, early=WHOLE, edits=(), more=""):
+    """Return the verdict on the fixture with code that stores to the member in some ways."""
+    files = fixture("cpuid-invalidated-fixed")
+    old = b"cpuid_maxphyaddr(vcpu) <= 48"
+    assert files[MMU].count(old) == 1
+    files[MMU] = files[MMU].replace(old, b"to_big(vcpu)->state.limits.walk_bits <= 3")
+    files[MMU] = files[MMU].replace(b'"../cpuid.h"\n', b'"../cpuid.h"\n#include "../vmx/big.h"\n')
+    files[HEADER] = b'#include "../mmu.h"\n\n' + TYPES
+    code = CODE.replace("BEHIND", behind).replace("CALL", call).replace("EARLY", early)
+    for before, after in edits:
+        assert code.count(before) == 1, before
+        code = code.replace(before, after)
+    files[BIG] = (code + more).encode()
+    return check(files, ("shadow_root_level",)).verdict
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        f"{STORE}\n\t{MARK}",
+        f"{MARK}\n\t{STORE}",
+        f"{STORE}\n\t{MARK.replace('= 0', '= false')}",
+        f"{STORE}\n\t{MARK.replace('= 0', '= 0u')}",
+        f"{STORE}\n\t{MARK.replace('ext.valid', 'as_u64')}",
+        f"{STORE}\n\t{MARK.replace('ext.valid', 'ext.word')}",
+        f"struct kvm_vcpu *vcpu = &big->vcpu;\n\n\t{STORE}\n\t{IN_CALLER}",
+        f"{STORE}\n\tkvm_mmu_after_set_cpuid(&big->vcpu);",
+        f"if (big->state.limits.walk_bits != data) {{\n\t\t{STORE}\n\t\t{MARK}\n\t}}",
+        f"{WHOLE}\n\t{MARK}",
+        f"big->state.limits = host.limits;\n\t{MARK}",
+        f"struct limits *limits = &big->state.limits;\n\n\tlimits->walk_bits = data;\n\t{MARK}",
+    ],
+    ids=[
+        "behind", "in front", "false", "suffix", "all", "word", "variable", "helper",
+        "where it changes", "copied", "assigned as a whole", "pointer",
+    ],
+)  # fmt: skip
+def test_invalidated_beside_the_store(behind):
+    """However it is written, no run skips after the member has changed."""
+    assert verdict(behind) == "covered"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        f"{TRIED}{IN_CALLER}\n\treturn ret;",
+        f"{TRIED}if (!ret)\n\t\t{IN_CALLER}\n\treturn ret;",
+        f"{TRIED}if (ret == 0)\n\t\t{IN_CALLER}\n\treturn ret;",
+        f"{TRIED}if (ret)\n\t\treturn ret;\n\t{IN_CALLER}\n\treturn 0;",
+    ],
+    ids=["always", "where it succeeds", "compared", "unless it fails"],
+)
+def test_invalidated_by_the_caller(call):
+    """It looks at whether the store was refused, or does not."""
+    assert verdict(STORE, call) == "covered"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"behind": STORE},
+        {"behind": f"{STORE}\n\tif (big->state.borrowed)\n\t\t{MARK}"},
+        {"behind": f"{STORE}\n\tif (data == 2)\n\t\treturn 0;\n\t{MARK}"},
+        {"behind": f"{STORE}\n\t{MARK.replace('= 0', '= 1')}"},
+        {"behind": f"{STORE}\n\t{MARK.replace('root_mmu', 'guest_mmu')}"},
+        {"behind": f"{STORE}\n\t{MARK.replace('big->vcpu.', 'other->')}"},
+        {"behind": f"{MARK}\n\tkvm_init_mmu(&big->vcpu);\n\t{STORE}"},
+        {"behind": f"if (data)\n\t\t{MARK}\n\t{STORE}"},
+        {"behind": f"if (data)\n\t\t{STORE}\n\telse\n\t\t{MARK}"},
+        {"behind": f"if (data == 2)\n\t\tgoto out;\n\t{MARK}\nout:\n\t{STORE}"},
+        {"behind": STORE, "call": f"{TRIED}if (ret)\n\t\t{IN_CALLER}\n\treturn ret;"},
+        {
+            "behind": STORE,
+            "call": f"{TRIED}if (!ret)\n\t\twhich = 0;\n\telse\n\t\t{IN_CALLER}\n\treturn ret;",
+        },
+        {"behind": STORE, "call": f"{TRIED}if (!ret)\n\t\treturn 0;\n\t{IN_CALLER}\n\treturn ret;"},
+        {
+            "behind": STORE,
+            "call": f"{TRIED}ret = which;\n\tif (!ret)\n\t\t{IN_CALLER}\n\treturn ret;",
+        },
+        {
+            "behind": f"{STORE}\n\tif (data == 2)\n\t\treturn -22;",
+            "call": f"{TRIED}if (!ret)\n\t\t{IN_CALLER}\n\treturn ret;",
+        },
+        {"edits": [("if (!init_event)\n\t\t__", "__")]},
+        {"edits": [("kvm_vcpu_reset(vcpu, true)", "kvm_vcpu_reset(vcpu, false)")]},
+        {"edits": [("kvm_vcpu_reset(vcpu, true)", "kvm_vcpu_reset(vcpu, vcpu->arch.hflags)")]},
+        {"edits": [("\tif (!init_event)", "\tinit_event = false;\n\tif (!init_event)")]},
+        {"edits": [("\tkvm_vcpu_reset(vcpu, false);\n\tkvm_init_mmu(vcpu);\n",
+                    "\tkvm_init_mmu(vcpu);\n\tkvm_vcpu_reset(vcpu, false);\n")]},
+        {"edits": [("*limit_of(&big->state.limits, data) = data;",
+                    "fill(&big->state.limits, data);")]},
+        {"edits": [("return &limits->other_bits;", "return (u32 *)limits;")]},
+        {"edits": [("\tset_up_limits(&host);", "\tset_up_limits(guess);")],
+         "more": late("set_limits(&big->state.limits);")
+         + late("limits->walk_bits = 1;", "struct limits *limits").replace("late", "set_limits")},
+        {"more": late("big->state.limits.walk_bits = 1;")},
+        {"more": late(WHOLE)},
+        {"more": late("big->state.limits = host.limits;")},
+        {"more": late("big->state = *other;")},
+        {"more": late("struct limits *l = &big->state.limits;\n\n\tl->walk_bits = 1;")},
+        {"more": late("limits->walk_bits = 1;", "struct limits *limits")},
+        {"more": late("big->state.borrowed->walk_bits = 1;")},
+        {"more": late("list->big->state.limits.walk_bits = 1;", "struct list *list")
+         + "\nstruct list {\n\tstruct vcpu_big *big;\n};\n"},
+    ],
+    ids=[
+        "nothing", "under a condition", "left in between", "valid", "another context",
+        "another vCPU", "set up in between", "in front under a condition", "in another branch",
+        "jumped to", "where it fails", "unless it succeeds", "left where it succeeds",
+        "of another call", "refused behind the store", "reset at any time", "reset late",
+        "reset at times", "told otherwise", "created after the set-up", "given away", "cast",
+        "helper of another file", "second store", "second copy", "second record",
+        "record around it", "pointer", "no caller", "pointer of a record", "in a list",
+    ],
+)  # fmt: skip
+def test_a_change_that_the_role_survives(change):
+    """One store of it leaves a role that a set-up may take for its own."""
+    assert verdict(**change) in ("gap", "unknown")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"edits": [(OPERATION, ".vcpu_reset = big_op(vcpu_reset),")],
+         "more": "\n#define big_op(name) big_##name\n"},
+        {"more": late("host.limits.walk_bits = 5;\n\tset_up_limits(&host);", "void")},
+        {"more": late("struct limits limits = host.limits;\n\n\tlimits.walk_bits = 5;", "void")},
+        {"more": late("big->state.limits.other_bits = 5;")},
+        {"early": STORE.replace("data", "3")},
+    ],
+    ids=["pasted operation", "host", "copy", "another member", "early store"],
+)  # fmt: skip
+def test_what_is_no_change(change):
+    """It is of something else, or in the making of a vCPU."""
+    assert verdict(**change) == "covered"
