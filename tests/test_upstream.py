@@ -16,6 +16,8 @@ from patchtool.rules import upstream
 from patchtool.target.kvm import KVM
 
 LMA = "b8453cdcf26020030da182f0156d7bf59ae5719f"
+CPUID = "49c6f8756cdffeb9af1fbcb86bacacced26465d7"
+MAXPHYADDR = "de3ccd26fafc707b09792d9b633c8b5b48865315"
 LA57 = "f71a53d1180d5ecc346f0c6a23191d837fe2871b"
 
 
@@ -67,6 +69,15 @@ def tree(tmp_path):
         ("CR4.LA57", "nested", "5.10.48", None),
         ("CR4.LA57", "tdp", "5.6.9", None),
         ("CR4.SMEP", "tdp", "5.14.2", None),
+        ("MAXPHYADDR", "ept", "4.20.1", MAXPHYADDR),
+        ("MAXPHYADDR", "nested", "5.0.1", None),
+        ("guest CPUID.GBPAGES", "npt", "4.20.1", CPUID),
+        ("guest vendor", "soft", "5.10.44", CPUID),
+        ("guest vendor", "ept", "5.10.44", None),
+        ("guest vendor", "tdp", "5.12.17", None),
+        ("guest vendor", "tdp", "5.14.2", None),
+        ("reserved_gpa_bits", "ept", "5.11.5", None),
+        ("reserved_gpa_bits", "ept", "5.12.9", CPUID),
     ],
 )
 def test_a_gap_is_a_recorded_one_where_the_record_is_about_it(name, path, release, expected):
@@ -77,9 +88,11 @@ def test_a_gap_is_a_recorded_one_where_the_record_is_about_it(name, path, releas
 
 def test_facts_are_about_inputs_by_their_names():
     """What is on record is found under the name that a report gives an input."""
-    names = {one.name for one in KVM.registers.names.values()}
+    registers = KVM.registers
+    names = {*registers.computed, *(one.name for one in registers.names.values())}
+    asked = {one.named.name.format("GBPAGES") for one in registers.answers}
     for fact in upstream._facts():
-        assert fact in names or KVM.registers.is_bit(fact), fact
+        assert fact in names | asked or registers.is_bit(fact), fact
 
 
 def test_facts_are_whole():
@@ -167,6 +180,20 @@ def test_a_backport_says_what_was_adjusted(tree, capfd):
     assert "arch/x86/kvm/mmu.c" in told[1] and "upstream in arch/x86/kvm/mmu/mmu.c" in " ".join(
         told[1].split()
     )
+
+
+def test_a_backport_may_invalidate_the_roles(tree, capfd):
+    """What upstream did where user space tells of a CPU is no bit, and is told as it is."""
+    cli.main(["fix", "--backport", "--stdout", str(tree("vcpu-masks-gap", "5.10.44"))])
+    subject = "KVM: x86: Force all MMUs to reinitialize if guest CPUID is modified"
+    out = capfd.readouterr().out
+    (one,) = [part for part in out.split("\nFrom ") if CPUID in part]
+    head, text, _ = mail(one)
+    assert subject in " ".join(head.split())
+    told = " ".join(text.split())
+    assert f"commit {CPUID} upstream." in told
+    assert "upstream kvm_mmu_after_set_cpuid() does" in told
+    assert "sets the bit" not in told and "is called" not in told
 
 
 def test_a_backport_is_for_what_is_on_record(tree, capfd):

@@ -276,7 +276,10 @@ def _adjusted(closed: Closing, repair: Repair) -> tuple[str, ...]:
         told.append(f"the role is set in {' and '.join(files)}, upstream in {closed.file}")
     if list(candidate.functions) != [closed.function]:
         names = " and ".join(f"{name}()" for name in candidate.functions)
-        told.append(f"{names} sets the bit, upstream {closed.function}() does")
+        does = "sets the bit" if closed.member else "makes the roles invalid"
+        told.append(f"{names} {does}, upstream {closed.function}() does")
+    if not closed.member:
+        return tuple(told)
     if candidate.member != closed.member:
         told.append(f"the bit is called {candidate.member}, upstream {closed.member}")
     if not all(re.search(rf"\b{closed.reader}\(", one) for one in candidate.statements):

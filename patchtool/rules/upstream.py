@@ -36,6 +36,7 @@ class Closing:
     paths: Mapping[str, str]
     """The paths that it is the answer for, and from which release on it is."""
     member: str
+    """The bit that it adds to the role, "" where it makes stored roles invalid."""
     file: str
     function: str
     reader: str
