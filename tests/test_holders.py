@@ -78,6 +78,40 @@ static void bind(struct kvm_mmu **m, struct kvm_mmu *to)
 	*m = to;
 }
 """
+CALLED = """
+DEFINE_GUARD(turned, struct kvm_vcpu *, level_of(_T), flags_of(_T))
+DEFINE_GUARD(zeroed, struct kvm_vcpu *, memset(_T, 0, 8), flags_of(_T))
+DEFINE_GUARD(any, void *, memset(_T, 0, 8), )
+
+typedef void *any_t;
+typedef void (*any_fn)(void *p);
+typedef int (*vcpu_fn)(struct kvm_vcpu *v);
+
+struct operations {
+	void (*any)(void *p);
+	int (*level)(struct kvm_vcpu *v);
+};
+
+static struct operations *ops;
+static void (*fills[2])(void *p);
+static int (*levels[2])(struct kvm_vcpu *v);
+static void *parked;
+
+static void zero(void *p)
+{
+	*(u64 *)p = 0;
+}
+
+static void zero_any(any_t p)
+{
+	*(u64 *)p = 0;
+}
+
+static void zero_number(unsigned long at)
+{
+	*(u64 *)at = 0;
+}
+"""
 MACROS = """
 #define ZAP(v) memset(&(v)->arch, 0, sizeof((v)->arch))
 #define ZAP_ALL(v) memset(v, 0, sizeof(*(v)))
@@ -164,6 +198,41 @@ CHANGES = (
     "struct kvm_mmu *o = &vcpu->arch.guest_mmu;\n\n\tswap(vcpu->arch.mmu, o);",
     "struct kvm_mmu **m = &vcpu->arch.mmu;\n\n\tmemset(m[0], 0, count);",
 )
+CALLS_OF_ANY = (
+    "(zero)(vcpu);",
+    "(&zero)(vcpu);",
+    "(*zero)(vcpu);",
+    "((zero))(&vcpu->arch);",
+    "zero_any(vcpu);",
+    "zero_number((unsigned long)vcpu);",
+    "void (*fill)(void *p) = zero;\n\n\tfill(vcpu);",
+    "void (*fill)(void *p) = zero;\n\n\t(*fill)(&vcpu->arch.root_mmu);",
+    "any_fn fill = zero;\n\n\tfill(vcpu);",
+    "any_fn fill = zero;\n\n\t(*fill)(vcpu->arch.mmu);",
+    "fills[count](vcpu);",
+    "fills[0](vcpu->arch.mmu);",
+    "ops->any(vcpu);",
+    "(ops->any)(&vcpu->arch.root_mmu);",
+    "(*ops->any)(vcpu->arch.mmu);",
+    "(count ? zero : zero_any)(vcpu);",
+    "not_declared(vcpu);",
+    "guard(zeroed)(vcpu);",
+    "guard(any)(vcpu);",
+    "guard(not_declared)(vcpu);",
+    "kvm_not_declared(vcpu->arch.mmu);",
+    "xchg(&parked, vcpu);",
+    "cmpxchg(&parked, NULL, vcpu->arch.mmu);",
+    "smp_store_mb(parked, &vcpu->arch.root_mmu);",
+)
+CALLS = (
+    "count = (level_of)(vcpu) + (&level_of)(vcpu) + (*level_of)(vcpu);",
+    "int (*level)(struct kvm_vcpu *v) = level_of;\n\n\tcount = level(vcpu) + (*level)(vcpu);",
+    "vcpu_fn level = level_of;\n\n\tcount = level(vcpu);",
+    "count = levels[count](vcpu);",
+    "count = ops->level(vcpu) + (*ops->level)(vcpu);",
+    "count = (count ? level_of : flags_of)(vcpu);",
+    "guard(turned)(vcpu);",
+)
 USES = (
     "last = vcpu;",
     "struct kvm_vcpu *other = vcpu;\n\n\tcount = other->arch.hflags;",
@@ -207,11 +276,12 @@ def verdict(statement):
     )
     macros = (MACROS if "ZAP" in statement else "") + HELPERS
     macros += BINDING if "bind(" in statement else ""
+    macros += CALLED if statement in (*CALLS, *CALLS_OF_ANY) else ""
     text = f"{AROUND}{macros}\n{head}\n{{\n\t{statement}\n}}\n"
     return check({**TREE, MMU: TREE[MMU] + text.encode()})
 
 
-@pytest.mark.parametrize("statement", CHANGES)
+@pytest.mark.parametrize("statement", [*CHANGES, *CALLS_OF_ANY])
 def test_a_change_of_the_whole(statement):
     """Nobody names a context, and each of them may be another one."""
     report = verdict(statement)
@@ -219,7 +289,7 @@ def test_a_change_of_the_whole(statement):
     assert {one.place.file for one in report.unknowns} == {MMU}
 
 
-@pytest.mark.parametrize("statement", USES)
+@pytest.mark.parametrize("statement", [*USES, *CALLS])
 def test_a_use_of_the_whole(statement):
     """Handing a pointer on, keeping it and copying from it change nothing."""
     report = verdict(statement)

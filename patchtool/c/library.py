@@ -204,10 +204,11 @@ OF_TYPES = frozenset(
      b"static_assert", b"BUILD_BUG_ON"}
 )  # fmt: skip
 """What takes a type, and has a number or a type for value."""
-KEEPING = frozenset(
-    {"WRITE_ONCE", "__this_cpu_write", "rcu_assign_pointer", "smp_store_release", "this_cpu_write"}
-)
-"""What keeps its second argument in its first."""
+KEEPING: Mapping[str, int] = {
+    "WRITE_ONCE": 1, "__this_cpu_write": 1, "cmpxchg": 2, "rcu_assign_pointer": 1,
+    "smp_store_mb": 1, "smp_store_release": 1, "this_cpu_write": 1, "try_cmpxchg": 2, "xchg": 1,
+}  # fmt: skip
+"""What keeps an argument, by its number, in its first."""
 FILLING_ARRAY = frozenset(
     {"xa_destroy", "xa_empty", "xa_init", "xa_init_flags", "xa_insert", "xa_release", "xa_reserve",
      "xa_store"}

@@ -13,6 +13,7 @@ GENERIC = ("virt/kvm",)
 HEADERS = (
     "arch/x86/include/asm/kvm",
     "arch/x86/include/uapi/asm/kvm",
+    "include/kvm/iodev.h",
     "include/linux/kvm",
     "include/uapi/linux/kvm",
 )

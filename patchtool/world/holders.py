@@ -14,7 +14,7 @@ a cast or at ``container_of()``, and at a macro that amounts to any of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Literal, NamedTuple
 
@@ -38,6 +38,8 @@ _PLAIN = re.compile(rb"(?:struct|union) \w+ \*(?:const )?\w+ \Z")
 _LEFT = re.compile(rb"(?:(->|\.)\s*)?\b(\w+)\s*(?:\[[^\]]*\]\s*)*\Z")
 _MACRO = re.compile(rb"[ \t]*#[ \t]*define[ \t]+(\w+)(?:\(([\w\s,.]*)\))?")
 _LONGEST_TAG = 40
+_CALLED = re.compile(rb"[\s(*&]*(?:\w+\s*(?:->|\.)\s*)*(\w+)\s*(?:\[[^\]]*\]\s*)?[\s)]*")
+_TO_FUNCTION = re.compile(rb"(?<=[\w*\s])\(\s*\*\s*(?:const\s+)?(\w+)\s*(?:\[[^\]]*\]\s*)*\)\s*\(")
 Kind = Literal["record", "pointer", "twice", "binding"]
 """A binding is a pointer that says which context is in use; what it is given to may set it."""
 _POINTED: dict[Kind, Kind] = {"pointer": "record", "twice": "pointer", "binding": "record"}
@@ -557,11 +559,9 @@ class Holders:
                 outer = brackets.last_before(text, left)
                 if text[outer : outer + 1] in (b")", b"]") and not brackets.is_cast(text, outer):
                     if brackets.operator_behind(text, right + 1) not in (b"->", b".", b"="):
-                        return (
-                            None
-                            if brackets.is_call(text, outer)
-                            else self._statement(text, right + 1)
-                        )
+                        if brackets.is_call(text, outer):
+                            return self._by_expression(text, outer, 0, kind, path, what)
+                        return self._statement(text, right + 1)
                 start, end = left, right + 1
                 continue
             if lead == b")" and brackets.is_cast(text, left):
@@ -620,7 +620,7 @@ class Holders:
                     if text[outer : outer + 1] == b'"':
                         return self._operand_of(text, opened, what)
                     if text[outer : outer + 1] in (b")", b"]"):
-                        return None  # called through an expression, declared with its types
+                        return self._by_expression(text, outer, number, kind, path, what)
                     if mark != b")":
                         return None  # dropped by a comma
                     start, end = opened, right + 1
@@ -777,20 +777,81 @@ class Holders:
             held = re.search(rb"(\w+)\s*,", text[opened:])
             self._arrays.update({held[1]} if held is not None else ())
             return None
-        if name in library.KEEPING and number == 1 and not self._index.macros(name, path):
+        if library.KEEPING.get(name) == number and not self._is_own(name, path):
             first = text[opened + 1 : text.find(b",", opened)].strip()
             lead = text[: opened + 1] + first + b" "
             return self._kept(lead + b"=", len(lead), first.decode(), kind, path, depth)
-        use = self._given_to(callee, number, kind, path, depth)
-        if use is None or self._is_called_variable(text, opened, callee):
-            return None
-        return use
+        kinds = self._variable_of(text, opened, callee)
+        if kinds:
+            heads = [head for one in kinds for head in self._pointers.get(one, {b""})]
+            known = all(_takes(head.decode("utf-8", "replace"), number) for head in heads)
+            return None if known else Use(f"is given to {name}(), which takes no such pointer")
+        return self._given_to(callee, number, kind, path, depth)
 
-    def _is_called_variable(self, data: bytes, at: int, name: bytes) -> bool:
-        """Tell whether what is called is a variable: it is declared with its types."""
+    def _variable_of(self, data: bytes, at: int, name: bytes) -> set[bytes]:
+        """Return the types by which a variable of some name is declared around a place."""
         start = max(data.rfind(b"\n}", 0, at), 0)
-        return len(list(places(data[start : at + len(name)], name))) > 1 and (
-            re.search(rb"[\w*]\s*\b%s\s*[,);=]" % re.escape(name), data[start:at]) is not None
+        declared = re.compile(rb"(?<!\.)(?<!->)\b([A-Za-z_]\w*)\s+%s\s*[,);=]" % re.escape(name))
+        return {*declared.findall(data, start, at)} - {b"return", b"else"}
+
+    def _by_expression(
+        self, text: bytes, closing: int, number: int, kind: Kind, path: str, what: str
+    ) -> Use | None:
+        """Say what may become of an argument of what is called by no name."""
+        if kind == "record" or self._is_typed(text, closing, number, path):
+            return None
+        return Use(f"{what} is given to what is not known")
+
+    def _is_typed(self, text: bytes, closing: int, number: int, path: str) -> bool:
+        """Tell whether what an expression calls takes a pointer to a record, by its declaration.
+
+        The expression ends with a parenthesis, or with an index.
+        """
+        opened = brackets.start_of(text, closing)
+        if opened is None:
+            return False
+        inner = text[opened + 1 : closing]
+        left = brackets.last_before(text, opened)
+        word = brackets.word_before(text, left)
+        if text[closing : closing + 1] == b"]":
+            inner = word
+        elif word == b"guard":
+            return self._is_guard(inner.strip(), path)
+        elif word and not self._is_dispatcher(word.decode(), path):
+            heads = [*self._declared(text[left + 1 - len(word) : closing + 1])]
+            head = len(inner) + len(word) + 2
+            return bool(heads) and all(_takes(one[head + 1 : -1], number) for one in heads)
+        for arm in re.split(rb"[?:]", inner)[1 if b"?" in inner else 0 :]:
+            called = _CALLED.fullmatch(arm)
+            name = called[1].decode().removeprefix(self._index.target.prefix) if called else ""
+            heads = [*self._heads(name, path)]
+            while not heads and "_" in name:  # an operation of one of several tables
+                name = name.partition("_")[2]
+                heads = [*self._heads(name, path)]
+            if not heads or not all(_takes(_parameters(head), number) for head in heads):
+                return False
+        return True
+
+    def _is_guard(self, name: bytes, path: str) -> bool:
+        """Tell whether a guard is of such a pointer, and does with it what changes no record."""
+        defined = self._compiled(rb"DEFINE_GUARD\(\s*%s\s*,([^,()]*)," % re.escape(name))
+        found = [(text, one) for text in self.texts.values() for one in defined.finditer(text)]
+        for text, one in found:
+            end = brackets.end_of(text, text.find(b"(", one.start()))
+            body = text[one.end() : end]
+            uses = (self._use(body, at, at + 2, "pointer", path, 1) for at in places(body, b"_T"))
+            if not self._is_ours(one[1]) or any(use is not None for use in uses):
+                return False
+        return bool(found)
+
+    def _is_dispatcher(self, name: str, path: str) -> bool:
+        """Tell whether a macro amounts to the operation that it is given by name."""
+        known = library.DISPATCHERS | self._index.target.dispatchers
+        macros = self._index.macros(name, path)
+        return name in known or any(
+            re.search(rf"\b{re.escape(one)}\(", macro.text.decode("utf-8", "replace"))
+            for macro in macros
+            for one in known
         )
 
     def _given_to(self, name: bytes, number: int, kind: Kind, path: str, depth: int) -> Use | None:
@@ -804,8 +865,8 @@ class Holders:
     def _taken(self, name: str, number: int, kind: Kind, path: str, depth: int) -> Use | None:
         target = self._index.target
         macros = self._index.macros(name, path)
-        is_own = any(one.file.startswith(target.ours) for one in macros)
-        if kind == "binding" and not is_own and number == 0 and name in (*library.KEEPING, "xchg"):
+        is_own = self._is_own(name, path)
+        if kind == "binding" and not is_own and number == 0 and name in library.KEEPING:
             return Use(f"is bound to another context by {name}()")
         if name in library.YIELDING and not is_own:
             return Use(value=kind) if number == 0 else None
@@ -832,14 +893,10 @@ class Holders:
             return Use(f"is given to {name}() as a whole")
         if library.is_builtin(name, target) and name not in ("memset", "memcpy", "swap", "xchg"):
             return None
-        for head in self._heads(name, path):
-            listed = split_arguments(head.partition("(")[2].rpartition(")")[0])
-            if number >= len(listed) or ("*" in listed[number] and "struct" not in listed[number]):
-                return Use(f"is given to {name}(), which takes no such pointer")
-            return None
-        if name.startswith(target.calls) or self._is_member(name):
-            return None
-        return Use(f"is given to {name}(), of which no definition was found")
+        heads = [*self._heads(name, path)]
+        if all(_takes(_parameters(head), number) for head in heads):
+            return None if heads else Use(f"is given to {name}(), of which nothing is known")
+        return Use(f"is given to {name}(), which takes no such pointer")
 
     def _worst(
         self, macro: Definition, name: bytes, kind: Kind, path: str, depth: int
@@ -867,35 +924,65 @@ class Holders:
         return values
 
     def _heads(self, name: str, path: str) -> Iterator[str]:
-        """Yield a function from its name on to its parameters, as it is defined or declared."""
-        for one in self._index.functions(name, path):
+        """Yield the heads of what a name may call, from the name on to the parameters.
+
+        Of a function as it is defined, or else declared; and of the pointers of that name.
+        """
+        functions, word = self._index.functions(name, path), name.encode()
+        for one in functions:
             head = one.text.partition(b"{")[0].decode("utf-8", "replace")
             yield head[head.find(name) :]
-            return
-        word = name.encode()
-        declared = re.compile(re.escape(word) + rb"\(([^;{}]*)\)")
-        for text in self.texts.values() if name.startswith(self._index.target.calls) else ():
-            for found in declared.finditer(text) if word in text else ():
-                start = text.rfind(b"\n", 0, found.start()) + 1
-                if text[start : start + 1].isalpha():
-                    yield found[0].decode("utf-8", "replace")
-                    return
+        for parameters in sorted(self._pointers.get(word, ())):
+            yield f"{name}({parameters.decode('utf-8', 'replace')})"
+        if not functions:
+            yield from self._declared(word)
 
-    def _is_member(self, name: str) -> bool:
-        """Tell whether a name is declared as a pointer to a function."""
-        return name.encode() in self._members
+    def _declared(self, spelt: bytes) -> Iterator[str]:
+        """Yield how functions are declared, or defined, by a name or by a macro that makes it."""
+        for text in self.texts.values():
+            for at in places(text, spelt) if spelt in text else ():
+                start = text.rfind(b"\n", 0, at) + 1
+                opened = brackets.first_from(text, at + len(spelt))
+                end = brackets.end_of(text, opened) if text[opened : opened + 1] == b"(" else None
+                if end is not None and text[start : start + 1].isalpha():
+                    yield text[at:end].decode("utf-8", "replace")
+
+    def _is_own(self, name: str, path: str) -> bool:
+        """Tell whether the target defines a macro of the name of one of the kernel's."""
+        ours = self._index.target.ours
+        return any(one.file.startswith(ours) for one in self._index.macros(name, path))
 
     @cached_property
-    def _members(self) -> frozenset[bytes]:
-        """The names that are declared as pointers to functions."""
-        pattern = self._compiled(rb"\(\* ?(\w+)\)\(")
-        return frozenset(name for text in self.texts.values() for name in pattern.findall(text))
+    def _pointers(self) -> Mapping[bytes, set[bytes]]:
+        """What is declared as a pointer to a function, or as many, with the parameters."""
+        found: dict[bytes, set[bytes]] = {}
+        for text in self.texts.values():
+            for one in _TO_FUNCTION.finditer(text):
+                end = brackets.end_of(text, one.end() - 1)
+                left = brackets.last_before(text, one.start())
+                is_declared = text[left : left + 1] == b"*" or (
+                    brackets.word_before(text, left) not in {b"", *brackets.BEFORE}
+                )
+                if end is not None and is_declared:
+                    found.setdefault(one[1], set()).add(text[one.end() : end - 1])
+        return found
 
 
 def _by_table(text: bytes, at: int) -> bool:
     """Tell whether an offset is added that some entry of a table holds."""
     right = brackets.first_from(text, at)
     return re.compile(rb"\+\s*(?:\w+->)?offset\)").match(text, right) is not None
+
+
+def _parameters(head: str) -> str:
+    """Return the parameters of a function, of which the head begins with the name."""
+    return head.partition("(")[2].rpartition(")")[0]
+
+
+def _takes(parameters: str, number: int) -> bool:
+    """Tell whether a parameter is a pointer to a record: which one, the compiler has checked."""
+    listed = split_arguments(parameters)
+    return number < len(listed) and "*" in listed[number] and "struct" in listed[number]
 
 
 def _listed(parameters: bytes | None) -> frozenset[bytes]:
