@@ -14,9 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from patchtool.c import brackets
 from patchtool.c.index import Index
-from patchtool.c.scan import Definition, FileIndex, places, strip_comments
-from patchtool.model import Place
-from patchtool.world.holders import Front, placed
+from patchtool.c.scan import FileIndex, places, strip_comments
+from patchtool.world.holders import Change, Front, placed
 
 _TAKEN = re.compile(rb"&(?!&)\s*\(?\s*[A-Za-z_]\w*(?:\([^()]*\))?(?:(?:->|\.)\w+)*(?:->|\.)(\w+)")
 """The address of a member: the member is the last name."""
@@ -28,8 +27,8 @@ _LEAD = 80
 
 def backwards(
     index: Index, texts: Mapping[str, bytes], fronts: Iterable[Front]
-) -> Iterator[tuple[Place, Definition | None, str, str]]:
-    """Yield where one may go back to a context: place, function, context, reason."""
+) -> Iterator[Change]:
+    """Yield where one may go back to a context."""
     behind = {name.encode() for one in fronts for name in one.behind}
     for path, data in texts.items():
         for one in _TAKEN.finditer(data):

@@ -65,6 +65,15 @@ class Front(NamedTuple):
     """The members behind the first one of these."""
 
 
+class Change(NamedTuple):
+    """Where a context may be changed by who does not name it."""
+
+    place: Place
+    function: Definition | None
+    """The function, or the macro, around it."""
+    reason: str
+
+
 class Use(NamedTuple):
     """What becomes of an expression: a reason to doubt it, or all of a text is of a kind."""
 
@@ -72,9 +81,7 @@ class Use(NamedTuple):
     value: Kind | None = None
 
 
-def placed(
-    index: Index, path: str, data: bytes, at: int, reason: str
-) -> Iterator[tuple[Place, Definition | None, str, str]]:
+def placed(index: Index, path: str, data: bytes, at: int, reason: str) -> Iterator[Change]:
     """Yield a reason with its place, and the functions or macros around that, or None for none."""
     file = index.file(path)
     if file is None or file.is_blank(at):
@@ -89,9 +96,9 @@ def placed(
     if name is None:
         around = list(file.macros_around([at]))
     for one in around:
-        yield Place(path, line, 1, one.name), one, "", reason
+        yield Change(Place(path, line, 1, one.name), one, reason)
     if not around:
-        yield Place(path, line, 1), None, "", reason
+        yield Change(Place(path, line, 1), None, reason)
 
 
 class Holders:
@@ -126,8 +133,8 @@ class Holders:
         self._amounting: dict[str, Kind] = {}
         """The macros that amount to such a record or pointer."""
 
-    def changes(self) -> Iterator[tuple[Place, Definition | None, str, str]]:
-        """Yield where a record may be changed as a whole: place, function, context, reason."""
+    def changes(self) -> Iterator[Change]:
+        """Yield where a record may be changed as a whole."""
         tags, embedded = self._records
         if not tags:
             return
@@ -162,7 +169,7 @@ class Holders:
                     for where, reason in self._site(data, at, name, path):
                         yield from placed(self._index, path, data, where, reason)
 
-    def _by_macros(self) -> Iterator[tuple[Place, Definition | None, str, str]]:
+    def _by_macros(self) -> Iterator[Change]:
         """Yield what is done with the macros that amount to a record, or to a pointer."""
         done: set[str] = set()
         while len(done) < len(self._amounting):

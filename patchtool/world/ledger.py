@@ -22,13 +22,12 @@ from patchtool.c.scan import Definition, FileIndex, places, strip_comments
 from patchtool.model import Account, Place
 from patchtool.world.backwards import backwards
 from patchtool.world.entries import Tree
-from patchtool.world.holders import Front, Holders
+from patchtool.world.holders import Change, Front, Holders
 from patchtool.world.mentions import Mention, Mentions
 from patchtool.world.overruns import Overruns, Site
 from patchtool.world.readers import Selection
 from patchtool.world.strays import Stray, Strays
 from patchtool.world.users import users
-from patchtool.world.wholes import Wholes
 
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|0|[1-9][0-9]*")
 _NOTHING = re.compile(r"(?:\(\s*(?:union|struct)\s+\w+\s*\)\s*)?\{\s*(?:0\s*,?\s*)?\}")
@@ -61,8 +60,8 @@ class Told(NamedTuple):
     """What the text says of some members by itself, before anything is run."""
 
     mentions: dict[str, tuple[Mention, ...]]
-    wholes: tuple[tuple[Place, Definition | None, str, str], ...]
-    """Where a context may be changed as a whole: place, function, context, reason."""
+    wholes: tuple[Change, ...]
+    """Where a context may be changed as a whole."""
     fronts: tuple[Front, ...]
     """What lies in front of the contexts in what is around them."""
     addresses: tuple[Site, ...]
@@ -87,12 +86,10 @@ def tell(tree: Tree, names: Iterable[str]) -> Told:
     """Return what the text of a tree says of some members."""
     mentions = book_of(tree, names)
     holders = Holders(tree, mentions)
-    wholes = (*Wholes(tree, mentions).changes(), *holders.changes())
-    fronts = tuple(holders.fronts())
-    wholes += (*backwards(tree.index, holders.texts, fronts),)
+    changes, fronts = tuple(holders.changes()), tuple(holders.fronts())
     return Told(
         {name: mentions.of(name) for name in sorted(names)},
-        wholes,
+        (*changes, *backwards(tree.index, holders.texts, fronts)),
         fronts,
         tuple(Overruns(tree, mentions, fronts).sites(holders.reaching(), holders.texts)),
         tuple(tree.pasting.uses({*names, *tree.held(), *tree.held(rb"\*")})),
@@ -162,16 +159,16 @@ class Ledger:
         for name in sorted(self.names):
             for mention in told.mentions[name]:
                 self._account(mention, name in roles)
-        for place, function, context, reason in told.wholes:
+        for place, function, reason in told.wholes:
             if function is None or not self.is_executed(function):
-                self._doubt_whole(place, context, reason)
+                self._doubt_whole(place, reason)
         overruns = Overruns(tree, self.mentions, told.fronts)
         for place, reason in overruns.found(told.addresses, self.is_executed):
-            self._doubt_whole(place, "", reason)
+            self._doubt_whole(place, reason)
         for place, name, macro in told.pasted:
             reason = f"{macro}() pastes the name of {name}"
             if name not in self.names:  # a context as a whole, or what says which is in use
-                self._doubt_whole(place, "", reason)
+                self._doubt_whole(place, reason)
                 continue
             self.doubts.append(Doubt(place, reason, name, ""))
             self.accounts.append(Account(place, name, macro, f"open: {reason}"))
@@ -182,10 +179,10 @@ class Ledger:
         self.spelt = told.spelt
         called = self._set_up_by(told)
         for place, name, macro in tree.pasting.uses(called):
-            self._doubt_whole(place, "", f"{macro}() pastes the name of {name}()")
+            self._doubt_whole(place, f"{macro}() pastes the name of {name}()")
         for place, name, words in tree.pasting.parts(called):
             reason = f"{words} stand in the text, which make {name}() where a macro pastes them"
-            self._doubt_whole(place, "", reason)
+            self._doubt_whole(place, reason)
         self.accounts.sort()
 
     def _set_up_by(self, told: Told) -> frozenset[str]:
@@ -246,10 +243,10 @@ class Ledger:
         self._strays.append(Stray(mention.place, reason, mention, by))
         return f"open: {reason}"
 
-    def _doubt_whole(self, place: Place, context: str, reason: str) -> None:
+    def _doubt_whole(self, place: Place, reason: str) -> None:
         roles = sorted(n for held in self._tree.roles.shape.contexts.values() for n in held)
-        self.doubts.append(Doubt(place, reason, roles[0], context))
-        self.accounts.append(Account(place, "", context or "a context", f"open: {reason}"))
+        self.doubts.append(Doubt(place, reason, roles[0], ""))
+        self.accounts.append(Account(place, "", "a context", f"open: {reason}"))
 
     def _doubt(self, mention: Mention, outside: str) -> str:
         reason = mention.reason or f"{mention.what} is stored"
