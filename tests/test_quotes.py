@@ -191,3 +191,49 @@ def test_what_a_set_up_stores_is_quoted_however_it_stores_it(capsys):
             "context->root_level = kvm_read_cr4_bits(vcpu, X86_CR4..."
         ),
     }
+
+
+GUARD = """\
+	if (new_role.as_u64 == context->mmu_role.as_u64)
+		return;
+
+	context->mmu_role.as_u64 = new_role.as_u64;
+	context->shadow_root_level = kvm_mmu_get_tdp_level(vcpu);
+"""
+STORES = GUARD.split("\n\n")[1]
+INSIDE = STORES.replace("\t", "\t\t")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"\tcontext->shadow_root_level = 2;\n{GUARD}",
+        GUARD.replace(
+            "\t\treturn;\n", "\t{\n\t\tcontext->shadow_root_level = 2;\n\t\treturn;\n\t}\n"
+        ),
+        f"\tif (new_role.as_u64 != context->mmu_role.as_u64) {{\n{INSIDE}\t}} else {{\n"
+        "\t\tcontext->shadow_root_level = 2;\n\t}\n",
+    ],
+    ids=["in front", "before the return", "else"],
+)
+def test_the_store_of_a_skip_is_quoted(tree, capsys, monkeypatch, code):
+    """Who reads that a skip stores the field otherwise sees both lines, and which is which."""
+    monkeypatch.setenv("COLUMNS", "120")
+    file = tree / MAIN
+    text = file.read_text("utf-8")
+    before, _, behind = text.partition(GUARD)
+    end = behind.index("\n}\n") + 1
+    rest = "" if "else" in code else behind[:end]
+    file.write_text(before + code + rest + behind[end:], "utf-8")
+    assert cli.main(["check", str(tree), "--fields", "shadow_root_level"]) == 1
+    out = capsys.readouterr().out
+    assert "a set-up that is skipped leaves shadow_root_level otherwise" in out
+    told = dict(re.findall(r"note: (shadow_root_level is .*)\n *\d+ \| +(.*)", out))
+    assert told == {
+        "shadow_root_level is stored here, which is skipped": (
+            "context->shadow_root_level = kvm_mmu_get_tdp_level(vcpu);"
+        ),
+        "shadow_root_level is stored here where the set-up is skipped": (
+            "context->shadow_root_level = 2;"
+        ),
+    }

@@ -192,7 +192,7 @@ def test_a_backport_may_invalidate_the_roles(tree, capfd):
     assert subject in " ".join(head.split())
     told = " ".join(text.split())
     assert f"commit {CPUID} upstream." in told
-    assert "upstream kvm_mmu_after_set_cpuid() does" in told
+    assert "upstream kvm_mmu_after_set_cpuid() in arch/x86/kvm/mmu/mmu.c does" in told
     assert "sets the bit" not in told and "is called" not in told
 
 

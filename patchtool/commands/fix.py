@@ -271,15 +271,17 @@ def _adjusted(closed: Closing, repair: Repair) -> tuple[str, ...]:
     """Return in words where a repair differs from what the upstream commit changed."""
     candidate = repair.candidate
     files = [one.path for one in repair.files if one.path.endswith(".c")]
+    names = " and ".join(f"{name}()" for name in candidate.functions)
     told = []
+    if not closed.member:
+        if files != [closed.file] or list(candidate.functions) != [closed.function]:
+            here = f"{names} in {' and '.join(files)} makes the roles invalid"
+            told.append(f"{here}, upstream {closed.function}() in {closed.file} does")
+        return tuple(told)
     if files != [closed.file]:
         told.append(f"the role is set in {' and '.join(files)}, upstream in {closed.file}")
     if list(candidate.functions) != [closed.function]:
-        names = " and ".join(f"{name}()" for name in candidate.functions)
-        does = "sets the bit" if closed.member else "makes the roles invalid"
-        told.append(f"{names} {does}, upstream {closed.function}() does")
-    if not closed.member:
-        return tuple(told)
+        told.append(f"{names} sets the bit, upstream {closed.function}() does")
     if candidate.member != closed.member:
         told.append(f"the bit is called {candidate.member}, upstream {closed.member}")
     if not all(re.search(rf"\b{closed.reader}\(", one) for one in candidate.statements):

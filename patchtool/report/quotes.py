@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from patchtool.c.brackets import PARENTHESES, closing
+from patchtool.c.brackets import BRACES, PARENTHESES, closing
 from patchtool.c.scan import strip_comments
 from patchtool.errors import PatchtoolError
 from patchtool.model import Anchor, Consulted, Finding, Place, Report
@@ -60,6 +60,8 @@ def quotes(
         yield from files.addition(finding)
     else:
         yield from files.store(finding)
+    if finding.kind == "unlike":
+        yield from files.store_of_skip(finding)
 
 
 def of_change(changed: Anchor | None, read: Read) -> Iterator[Quote]:
@@ -151,10 +153,8 @@ class _Files:
 
     def store(self, finding: Finding) -> Iterator[Quote]:
         """Yield a store that the guard skips, that of a plain number if there is no other."""
-        # A field that is kept in the role is stored with all of the role.
-        word = finding.result.member.partition(".")[0]
+        word, store = _stores(finding)
         name = re.escape(word)
-        store = rf"\b[\w.>\[\]-]*?(?:->|\.){name}(?:\[[^\]]*\])*(?:\.\w+)?\s*=(?!=)\s*(\w*)"
         handed = rf"(?:&\s*)[\w.>\[\]-]*?(?:->|\.){name}\b(?=\s*[,;)])()"
         for pattern, words in ((store, "stored here"), (handed, "handed on here to be stored")):
             found = self._stored(finding.place, finding.entry, re.compile(pattern))
@@ -162,6 +162,41 @@ class _Files:
             if found is not None and text is not None:
                 yield Quote(*found, text, f"{safe(word)} is {words}, which is skipped")
                 return
+
+    def store_of_skip(self, finding: Finding) -> Iterator[Quote]:
+        """Yield a store that is run where the set-up is skipped."""
+        word, store = _stores(finding)
+        pattern = re.compile(store)
+        within, leaves = self._branch(finding.place)
+        own = [one for one in self.body(finding.place.function) if one[0].line not in within]
+        if leaves:
+            inside = [one for one in self.body(finding.place.function) if one[0].line in within]
+            own = [*inside, *(one for one in own if one[0].line < finding.place.line)]
+        callers = [name for name in finding.entry if name != finding.place.function]
+        for place, text in (*own, *(one for name in callers for one in self.body(name))):
+            match = pattern.search(text)
+            whole = self.line(place) if match is not None else None
+            if match is not None and whole is not None:
+                end = text.find(";", match.end())
+                spot = place._replace(column=match.start() + 1)
+                label = f"{safe(word)} is stored here where the set-up is skipped"
+                yield Quote(spot, (end if end >= 0 else len(text)) + 1, whole, label)
+                return
+
+    def _branch(self, guard: Place) -> tuple[range, bool]:
+        """Return the lines of what a guard decides about, and whether that leaves the function."""
+        lines = [text for place, text in self.body(guard.function) if place.line >= guard.line]
+        text = "\n".join(lines).encode("ascii", "replace")
+        opened = text.find(b"(")
+        end = closing(text, opened, PARENTHESES) if opened >= 0 else None
+        if end is None:
+            return range(0), False
+        start = end + len(text[end:]) - len(text[end:].lstrip())
+        until = closing(text, start, BRACES) if text[start : start + 1] == b"{" else None
+        until = until if until is not None else text.find(b";", start) + 1
+        last = guard.line + text[:until].count(b"\n")
+        leaves = re.search(rb"\b(?:return|goto)\b[^;]*;\s*\}?\Z", text[start:until]) is not None
+        return range(guard.line + text[:start].count(b"\n"), last + 1), leaves
 
     def addition(self, finding: Finding) -> Iterator[Quote]:
         """Yield where a set-up adds to what a field holds, in what it calls, in order."""
@@ -192,9 +227,9 @@ class _Files:
         self, guard: Place, entry: Sequence[str], pattern: re.Pattern[str]
     ) -> tuple[Place, int] | None:
         """Look for a store behind the guard, and in what is called there, in order."""
-        behind = [
-            (place, text) for place, text in self.body(guard.function) if place.line > guard.line
-        ]
+        within, leaves = self._branch(guard)
+        start = within[-1] if leaves and within else guard.line
+        behind = [(place, text) for place, text in self.body(guard.function) if place.line > start]
         todo, seen = [behind], {guard.function}
         # A guard may stand in a helper; what is skipped is then in its caller.
         callers = [name for name in entry if name != guard.function]
@@ -264,6 +299,15 @@ class _Files:
         if text is not None:
             spot = place._replace(column=match.start() + 1)
             yield Quote(spot, match.end() + 1, text, label)
+
+
+def _stores(finding: Finding) -> tuple[str, str]:
+    """Return the name of a field, and a pattern of plain stores to it."""
+    # A field that is kept in the role is stored with all of the role.
+    word = finding.result.member.partition(".")[0]
+    name = re.escape(word)
+    element = r"(?:\[[^\]]*\])*(?:\.\w+)?"
+    return word, rf"\b[\w.>\[\]-]*?(?:->|\.){name}{element}\s*=(?!=)\s*(\w*)"
 
 
 def drawn(quote: Quote, width: int) -> Iterator[tuple[str, str]]:
