@@ -606,6 +606,7 @@ def test_an_operation_of_the_name_of_a_function():
     """What a macro calls by the name of an operation is not the function of that name."""
     body = "int x = asks(vcpu);\n\n\tif (x)\n\t\tkvm_x86_call(again)(vcpu);\n"
     again = "void again(struct kvm_vcpu *vcpu)\n{\n\tkvm_init_mmu(vcpu);\n}\n"
+    again += "struct operations {\n\tvoid (*again)(struct kvm_vcpu *vcpu);\n};\n"
     text = f"\n{ASKING['int'][0]}\n\n{again}\nvoid top(struct kvm_vcpu *vcpu)\n{{\n\t{body}}}\n"
     text = text.replace("READ", "vcpu->arch.root_mmu.root_level")
     assert added(text).verdict == "covered"

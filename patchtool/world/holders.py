@@ -14,12 +14,12 @@ a cast or at ``container_of()``, and at a macro that amounts to any of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Literal, NamedTuple
 
 from patchtool.c import brackets, library
-from patchtool.c.index import Index, split_arguments
+from patchtool.c.index import Index
 from patchtool.c.layout import RecordType
 from patchtool.c.scan import Definition, before, first_of_line, places, strip_comments
 from patchtool.c.syntax import names_of
@@ -28,6 +28,7 @@ from patchtool.world.circular import Circular
 from patchtool.world.closure import in_directive
 from patchtool.world.entries import Tree
 from patchtool.world.mentions import SHARED, Mentions
+from patchtool.world.signatures import Signatures, takes
 
 MAX_MACROS = 4
 """How deep macros are followed that are given such a pointer."""
@@ -38,8 +39,8 @@ _PLAIN = re.compile(rb"(?:struct|union) \w+ \*(?:const )?\w+ \Z")
 _LEFT = re.compile(rb"(?:(->|\.)\s*)?\b(\w+)\s*(?:\[[^\]]*\]\s*)*\Z")
 _MACRO = re.compile(rb"[ \t]*#[ \t]*define[ \t]+(\w+)(?:\(([\w\s,.]*)\))?")
 _LONGEST_TAG = 40
-_CALLED = re.compile(rb"[\s(*&]*(?:\w+\s*(?:->|\.)\s*)*(\w+)\s*(?:\[[^\]]*\]\s*)?[\s)]*")
-_TO_FUNCTION = re.compile(rb"(?<=[\w*\s])\(\s*\*\s*(?:const\s+)?(\w+)\s*(?:\[[^\]]*\]\s*)*\)\s*\(")
+_GUARD = re.compile(rb"\bguard\s*\(\s*(\w+)\s*\)\Z")
+_NO_TAKER = "which takes no such pointer"
 Kind = Literal["record", "pointer", "twice", "binding"]
 """A binding is a pointer that says which context is in use; what it is given to may set it."""
 _POINTED: dict[Kind, Kind] = {"pointer": "record", "twice": "pointer", "binding": "record"}
@@ -112,6 +113,7 @@ class Holders:
         self.texts = {path: self._index.text(path) or b"" for path in self._files}
         for path in shared:
             self.texts[path] = strip_comments(self.texts[path])
+        self._signatures = Signatures(self._index, self.texts)
         self._named = {path: Declared(set(), set(), set()) for path in self._files}
         self._shared = Declared(set(), set(), set())
         """Those of file scope, and the members of other records, that are pointers."""
@@ -788,56 +790,21 @@ class Holders:
             first = text[opened + 1 : text.find(b",", opened)].strip()
             lead = text[: opened + 1] + first + b" "
             return self._kept(lead + b"=", len(lead), first.decode(), kind, path, depth)
-        kinds = self._variable_of(text, opened, callee)
-        if kinds:
-            heads = [head for one in kinds for head in self._pointers.get(one, {b""})]
-            known = all(_takes(head.decode("utf-8", "replace"), number) for head in heads)
-            return None if known else Use(f"is given to {name}(), which takes no such pointer")
+        led_to = self._signatures.of_variable(text, opened, callee)
+        if led_to is not None:
+            return None if takes(led_to, number) else Use(f"is given to {name}(), {_NO_TAKER}")
         return self._given_to(callee, number, kind, path, depth)
-
-    def _variable_of(self, data: bytes, at: int, name: bytes) -> set[bytes]:
-        """Return the types by which a variable of some name is declared around a place."""
-        start = max(data.rfind(b"\n}", 0, at), 0)
-        declared = re.compile(rb"(?<!\.)(?<!->)\b([A-Za-z_]\w*)\s+%s\s*[,);=]" % re.escape(name))
-        return {*declared.findall(data, start, at)} - {b"return", b"else"}
 
     def _by_expression(
         self, text: bytes, closing: int, number: int, kind: Kind, path: str, what: str
     ) -> Use | None:
         """Say what may become of an argument of what is called by no name."""
-        if kind == "record" or self._is_typed(text, closing, number, path):
+        guard = _GUARD.search(text, max(0, closing - brackets.NEAR), closing + 1)
+        if guard is not None and self._is_guard(guard[1], path):
+            return None
+        if kind == "record" or self._signatures.expression_takes(text, closing, number, path):
             return None
         return Use(f"{what} is given to what is not known")
-
-    def _is_typed(self, text: bytes, closing: int, number: int, path: str) -> bool:
-        """Tell whether what an expression calls takes a pointer to a record, by its declaration.
-
-        The expression ends with a parenthesis, or with an index.
-        """
-        opened = brackets.start_of(text, closing)
-        if opened is None:
-            return False
-        inner = text[opened + 1 : closing]
-        left = brackets.last_before(text, opened)
-        word = brackets.word_before(text, left)
-        if text[closing : closing + 1] == b"]":
-            inner = word
-        elif word == b"guard":
-            return self._is_guard(inner.strip(), path)
-        elif word and not self._is_dispatcher(word.decode(), path):
-            heads = [*self._declared(text[left + 1 - len(word) : closing + 1])]
-            head = len(inner) + len(word) + 2
-            return bool(heads) and all(_takes(one[head + 1 : -1], number) for one in heads)
-        for arm in re.split(rb"[?:]", inner)[1 if b"?" in inner else 0 :]:
-            called = _CALLED.fullmatch(arm)
-            name = called[1].decode().removeprefix(self._index.target.prefix) if called else ""
-            heads = [*self._heads(name, path)]
-            while not heads and "_" in name:  # an operation of one of several tables
-                name = name.partition("_")[2]
-                heads = [*self._heads(name, path)]
-            if not heads or not all(_takes(_parameters(head), number) for head in heads):
-                return False
-        return True
 
     def _is_guard(self, name: bytes, path: str) -> bool:
         """Tell whether a guard is of such a pointer, and does with it what changes no record."""
@@ -850,16 +817,6 @@ class Holders:
             if not self._is_ours(one[1]) or any(use is not None for use in uses):
                 return False
         return bool(found)
-
-    def _is_dispatcher(self, name: str, path: str) -> bool:
-        """Tell whether a macro amounts to the operation that it is given by name."""
-        known = library.DISPATCHERS | self._index.target.dispatchers
-        macros = self._index.macros(name, path)
-        return name in known or any(
-            re.search(rf"\b{re.escape(one)}\(", macro.text.decode("utf-8", "replace"))
-            for macro in macros
-            for one in known
-        )
 
     def _given_to(self, name: bytes, number: int, kind: Kind, path: str, depth: int) -> Use | None:
         """Say what a call of some name may do with what is given to it."""
@@ -900,10 +857,10 @@ class Holders:
             return Use(f"is given to {name}() as a whole")
         if library.is_builtin(name, target) and name not in ("memset", "memcpy", "swap", "xchg"):
             return None
-        heads = [*self._heads(name, path)]
-        if all(_takes(_parameters(head), number) for head in heads):
-            return None if heads else Use(f"is given to {name}(), of which nothing is known")
-        return Use(f"is given to {name}(), which takes no such pointer")
+        listed = self._signatures.of(name, path)
+        if not listed:
+            return Use(f"is given to {name}(), of which nothing is known")
+        return None if takes(listed, number) else Use(f"is given to {name}(), {_NO_TAKER}")
 
     def _worst(
         self, macro: Definition, name: bytes, kind: Kind, path: str, depth: int
@@ -930,66 +887,16 @@ class Holders:
             self._parameters = outer
         return values
 
-    def _heads(self, name: str, path: str) -> Iterator[str]:
-        """Yield the heads of what a name may call, from the name on to the parameters.
-
-        Of a function as it is defined, or else declared; and of the pointers of that name.
-        """
-        functions, word = self._index.functions(name, path), name.encode()
-        for one in functions:
-            head = one.text.partition(b"{")[0].decode("utf-8", "replace")
-            yield head[head.find(name) :]
-        for parameters in sorted(self._pointers.get(word, ())):
-            yield f"{name}({parameters.decode('utf-8', 'replace')})"
-        if not functions:
-            yield from self._declared(word)
-
-    def _declared(self, spelt: bytes) -> Iterator[str]:
-        """Yield how functions are declared, or defined, by a name or by a macro that makes it."""
-        for text in self.texts.values():
-            for at in places(text, spelt) if spelt in text else ():
-                start = text.rfind(b"\n", 0, at) + 1
-                opened = brackets.first_from(text, at + len(spelt))
-                end = brackets.end_of(text, opened) if text[opened : opened + 1] == b"(" else None
-                if end is not None and text[start : start + 1].isalpha():
-                    yield text[at:end].decode("utf-8", "replace")
-
     def _is_own(self, name: str, path: str) -> bool:
         """Tell whether the target defines a macro of the name of one of the kernel's."""
         ours = self._index.target.ours
         return any(one.file.startswith(ours) for one in self._index.macros(name, path))
-
-    @cached_property
-    def _pointers(self) -> Mapping[bytes, set[bytes]]:
-        """What is declared as a pointer to a function, or as many, with the parameters."""
-        found: dict[bytes, set[bytes]] = {}
-        for text in self.texts.values():
-            for one in _TO_FUNCTION.finditer(text):
-                end = brackets.end_of(text, one.end() - 1)
-                left = brackets.last_before(text, one.start())
-                is_declared = text[left : left + 1] == b"*" or (
-                    brackets.word_before(text, left) not in {b"", *brackets.BEFORE}
-                )
-                if end is not None and is_declared:
-                    found.setdefault(one[1], set()).add(text[one.end() : end - 1])
-        return found
 
 
 def _by_table(text: bytes, at: int) -> bool:
     """Tell whether an offset is added that some entry of a table holds."""
     right = brackets.first_from(text, at)
     return re.compile(rb"\+\s*(?:\w+->)?offset\)").match(text, right) is not None
-
-
-def _parameters(head: str) -> str:
-    """Return the parameters of a function, of which the head begins with the name."""
-    return head.partition("(")[2].rpartition(")")[0]
-
-
-def _takes(parameters: str, number: int) -> bool:
-    """Tell whether a parameter is a pointer to a record: which one, the compiler has checked."""
-    listed = split_arguments(parameters)
-    return number < len(listed) and "*" in listed[number] and "struct" in listed[number]
 
 
 def _listed(parameters: bytes | None) -> frozenset[bytes]:
