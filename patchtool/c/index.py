@@ -13,7 +13,7 @@ from functools import cached_property
 from posixpath import dirname, join, normpath
 from typing import Protocol, cast
 
-from patchtool.c import syntax
+from patchtool.c import library, syntax
 from patchtool.c.brackets import commas
 from patchtool.c.scan import (
     WORDS,
@@ -715,6 +715,7 @@ _QUALIFIER = re.compile(
     rb"|asmlinkage|__visible|notrace|noinstr|__read_mostly|__ro_after_init|__hot|__inline"
     rb"|__no_\w+|__flatten|____cacheline_aligned\w*|__cacheline_aligned\w*|__randomize_layout"
     rb"|__packed|__sched|__used|__deprecated|__private)\b"
+    rb"|\b__free\(%s\)" % library.FREEING
 )
 
 

@@ -37,6 +37,8 @@ PURE = re.compile(
     r"is_power_of_2|ilog2|fls(?:64|_long)?|ffs|__ffs|__fls|ffz|roundup_pow_of_two|IS_ERR\w*|PTR_ERR"
 )
 """What takes numbers and only returns one."""
+FREEING = rb"(?:kv?free(?:_sensitive)?|vfree|bitmap|fput|mmput|put_(?:task|pid|cred|device))"
+"""What ``__free()`` hands an object back to, where a variable that points to it ends."""
 _WARN = r"(?:\w+_)?(?:WARN|BUG)_ON(?:_ONCE)?|WARN(?:_ONCE|_RATELIMIT)?"
 _PRINTS = re.compile("trace_|pr_|printk|seq_printf|WARN")
 

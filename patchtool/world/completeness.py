@@ -14,7 +14,7 @@ from patchtool.c import syntax
 from patchtool.c.index import is_static
 from patchtool.c.layout import GRANTED
 from patchtool.c.lower import Lowered, RoleStore, Trouble
-from patchtool.c.memory import Int, Loc, Value, is_shared
+from patchtool.c.memory import Fact, Int, Loc, Value, is_shared
 from patchtool.c.scan import Definition, foreign, has_open_comment, places, strip_comments
 from patchtool.model import Place, Unknown
 from patchtool.proof import bits
@@ -76,23 +76,38 @@ def ways_around(lowered: Lowered) -> Iterator[Trouble]:
         known = stored.get(store.context, False)
         stored[store.context] = bits.either(known, differing(store.path))
     for store in lowered.stores:
-        if _may_miss(lowered, differing(store.entered), stored[store.context]):
+        entered = bits.both(differing(store.entered), _is_there(lowered, store.context))
+        if _may_miss(lowered, entered, stored[store.context]):
             reason = "a role is stored under a condition that is no comparison of roles"
             yield Trouble(store.place, reason, store.entered)
     for guard in lowered.guards:
         near = differing(guard.path)
         for comparison in guard.comparisons:
             near = bits.either(near, stored.get(comparison.context, False))
-        if _may_miss(lowered, differing(guard.entered), near):
+        entered = bits.both(differing(guard.entered), _is_there(lowered, guard.context))
+        if _may_miss(lowered, entered, near):
             reason = "a set-up may be left before its roles are compared"
             yield Trouble(guard.place, reason, guard.entered)
     reached: Cond = False
     for way in (*stored.values(), *(differing(g.path) for g in lowered.guards)):
         reached = bits.either(reached, way)
-    if lowered.guards and _may_miss(lowered, True, reached):
+    contexts = [*stored, *(g.context for g in lowered.guards)]
+    there: Cond = False
+    for context in contexts:
+        there = bits.either(there, _is_there(lowered, context))
+    if lowered.guards and _may_miss(lowered, there, reached):
         start = lowered.start
         place = Place(start.file, start.line, 1, start.name)
         yield Trouble(place, "some ways through it come by no set-up of a context", True)
+
+
+def _is_there(lowered: Lowered, context: Loc) -> Cond:
+    """Tell when there is a context at all: not where the entry is given no host that holds it."""
+    root = context.root
+    known = lowered.words.get(Fact("is set", root.name))
+    if known is None or root.kind != "pointee" or not context.path or not root.name.isidentifier():
+        return True
+    return known.bit()
 
 
 def foreign_keys(lowered: Lowered) -> Iterator[Trouble]:

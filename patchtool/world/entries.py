@@ -17,7 +17,7 @@ from patchtool.c.index import Index, is_static
 from patchtool.c.layout import Types
 from patchtool.c.lower import Guard, Lowered, Lowering
 from patchtool.c.memory import Fact, Int, Loc, Pointer, Root
-from patchtool.c.scan import Definition, strip_comments
+from patchtool.c.scan import Definition, places, strip_comments
 from patchtool.model import Consulted
 from patchtool.proof import bits
 from patchtool.proof.bits import Cond
@@ -165,6 +165,9 @@ def find_paths(
             continue
         seen.add(here.key)
         inside = callers(tree.index, here.name, here.file)
+        if is_static(here):
+            chosen = {one.key: one for one in (*inside, *_choosers(tree.index, here))}
+            inside = list(chosen.values())
         if is_static(here) and inside and here.file in files:
             pending.extend(inside)
             continue
@@ -200,6 +203,61 @@ def find_paths(
         if ways is None or ways.ask_for(guard.calls)
     ]
     return paths, [lowered for lowered, _ in done]
+
+
+def _choosers(index: Index, function: Definition) -> list[Definition]:
+    """Return the functions of a file that choose one of its own, and call it at once.
+
+    By its name within what is called, ``(x ? f : g)(vcpu)``, or by that of a table.
+    """
+    found: dict[tuple[str, str, int], Definition] = {}
+    for name in (function.name, *tables_of(index, function)):
+        for _, user in index.users(name, function.file):
+            if user.name != function.name and any(
+                map(_is_called_at_once, _named(index, user, name))
+            ):
+                found[user.key] = user
+    return list(found.values())
+
+
+def tables_of(index: Index, function: Definition) -> tuple[str, ...]:
+    """Return the tables of a file that hold a function, and are called through, no more."""
+    file = index.file(function.file)
+    if file is None or not is_static(function):
+        return ()
+    found = []
+    for name, group in file.objects.items():
+        if all(re.search(rb"\b%s\b" % function.name.encode(), one.text) is None for one in group):
+            continue
+        outside = [at for at in places(file.data, name.encode()) if file.function_at(at) is None]
+        if len(group) != 1 or len(outside) != 1 or not is_static(group[0]):
+            continue
+        uses = [
+            one for _, user in index.users(name, file.path) for one in _named(index, user, name)
+        ]
+        if uses and all(map(_is_called_at_once, uses)):
+            found.append(name)
+    return tuple(found)
+
+
+def _named(index: Index, function: Definition, name: str) -> list[syntax.Node]:
+    """Return the places in a function where a name stands for an object or a function."""
+    nodes = syntax.descendants(index.node(function))
+    return [n for n in nodes if n.type == "identifier" and syntax.text(n) == name]
+
+
+def _is_called_at_once(node: syntax.Node) -> bool:
+    """Tell whether what an identifier names, or holds, is called where it stands."""
+    here, outer = node, node.parent
+    kinds = ("parenthesized_expression", "conditional_expression", "subscript_expression")
+    while outer is not None and outer.type in kinds:
+        is_first = here == outer.named_children[0]
+        if is_first != (outer.type != "conditional_expression"):
+            return False  # what is asked, or the number in a table
+        here, outer = outer, outer.parent
+    if outer is None or outer.type != "call_expression":
+        return False
+    return outer.child_by_field_name("function") == here
 
 
 def _has_plain_arguments(definition: Definition) -> bool:

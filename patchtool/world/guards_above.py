@@ -19,7 +19,7 @@ from patchtool.c.scan import WORDS, Definition, callee_before, places
 from patchtool.model import Place
 from patchtool.world.closure import macros_with
 from patchtool.world.deciding import Deciding, answering
-from patchtool.world.entries import Tree
+from patchtool.world.entries import Tree, tables_of
 from patchtool.world.kept import Kept, Way, is_looked_at
 from patchtool.world.ledger import Executed
 from patchtool.world.mentions import Mentions
@@ -92,7 +92,10 @@ def guards_above(here: Above, mentions: Mentions) -> Iterator[Trouble]:
             reading.update(_accessors(tree, user, name))
     yield from _disguised(tree, executed, above, reading)
     for start in here.starts.values():
+        tables = tables_of(tree.index, start)
         for holder in _holders(tree, start.name, is_outside=True):
+            if holder.decode() in tables:
+                continue
             place = Place(start.file, start.line, 1, start.name)
             reason = f"{start.name}() is kept in {holder.decode()}, whose callers are not followed"
             yield Trouble(place, reason, False)

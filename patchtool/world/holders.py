@@ -621,7 +621,8 @@ class Holders:
                         text[left : left + 1] == b"{"
                         or brackets.bracket_around(text, start) == b"{"
                     ):
-                        return None if kind == "record" else Use(f"{what} is kept in a record")
+                        is_kept = kind != "record" and not self._is_listed(text, start)
+                        return Use(f"{what} is kept in a record") if is_kept else None
                     return None  # one of several declarations or statements
                 callee = brackets.callee(text, opened)
                 if callee is None:
@@ -662,11 +663,20 @@ class Holders:
                         start, end = outer, brackets.first_from(text, closing + 1) + 1
                         continue
             if mark == b"}":
-                return None if kind == "record" else Use(f"{what} is kept in a record")
+                is_kept = kind != "record" and not self._is_listed(text, start)
+                return Use(f"{what} is kept in a record") if is_kept else None
             if mark in (b";", b"") or word or lead in (b"{", b"}", b";", b")", b""):
                 return None  # a statement, or a declaration of another type
             return Use(f"{what} is used in a form that is not understood")
         return Use(f"{what} is used in a form that is not understood")
+
+    def _is_listed(self, text: bytes, at: int) -> bool:
+        """Tell whether an expression is an element of a local array of pointers to records."""
+        opened = text.rfind(b"{", 0, at)
+        lead = text[max(0, opened - brackets.NEAR) : opened]
+        pattern = rb"(?:[;{}]|\*/)\s*struct (?:%s) \*\s*(?:const\s+)?\w+\s*\[[^][;]*\]\s*=\s*\Z"
+        listed = self._compiled(pattern % self._tags).search(lead)
+        return listed is not None and not re.search(rb"[;{}]", text[opened + 1 : at])
 
     def _binds(self, text: bytes, start: int, end: int) -> bool:
         """Tell whether an expression is the member that says which context is in use."""

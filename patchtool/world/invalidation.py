@@ -21,6 +21,7 @@ from patchtool.world.births import Births, arguments_of, is_set, parameter_of
 from patchtool.world.changes import Changes, Link
 from patchtool.world.conditions import dense
 from patchtool.world.entries import Tree
+from patchtool.world.pointed import Pointer, pointers
 
 MAX_CALLS = 8
 """How many calls may lie between a change and the invalidation."""
@@ -232,17 +233,55 @@ class Invalidations:
             if number is not None and helpers:
                 if all(self._leaves_invalid(one, number) for one in helpers):
                     return function.name
+        return self._by_pointer(function, body, start, through, zero)
+
+    def _by_pointer(
+        self, function: Definition, body: Node, start: int, through: str, zero: str
+    ) -> str | None:
+        """Return what invalidates a role through a pointer to the context, or in a loop."""
+
+        def is_certain_in(pointer: Pointer, node: Node) -> bool:
+            if node.start_byte < start or not _is_within(node, pointer.region):
+                return False
+            if pointer.loop is None:
+                return self._certain(node, body, start, zero)
+            if pointer.loop.start_byte < start or not is_certain(node, pointer.region):
+                return False
+            return self._certain(pointer.loop, body, start, zero)
+
+        for pointer in pointers(body, lambda one: self._is_address(one, through, function)):
+            for match in syntax.matches("role_invalidation", body):
+                target, value = match["role.target"][0], match["role.value"][0]
+                lead, arrow, rest = dense(text(target)).partition("->")
+                role, _, below = rest.partition(".")
+                if lead == pointer.spelt and arrow and role in self._roles:
+                    if self._leaves_no_skip(role, below, value) and is_certain_in(pointer, target):
+                        return function.name
+            for call in (one for one in syntax.descendants(body) if one.type == "call_expression"):
+                callee = call.child_by_field_name("function")
+                given = [dense(text(one)) for one in arguments_of(call)]
+                if callee is None or pointer.spelt not in given:
+                    continue
+                helpers = self._tree.index.functions(text(callee), function.file)
+                number = given.index(pointer.spelt)
+                if helpers and all(self._leaves_invalid(one, number) for one in helpers):
+                    if is_certain_in(pointer, call):
+                        return function.name
         return None
+
+    def _is_address(self, node: Node, through: str, function: Definition) -> bool:
+        """Tell whether an expression is the address of the context, come by THROUGH a variable."""
+        words = re.findall(r"\w+", text(node))
+        if not text(node).startswith("&") or not words or words[-1] != self._context:
+            return False
+        return self._held_by(function, words[0]) == through
 
     def _given(self, call: Node, through: str, function: Definition) -> int | None:
         """Return which argument of a call is the address of the context, come by THROUGH it."""
         listed = call.child_by_field_name("arguments")
         for number, one in enumerate(listed.named_children if listed is not None else ()):
-            spelt = syntax.text(one)
-            words = re.findall(r"\w+", spelt)
-            if spelt.startswith("&") and words and words[-1] == self._context:
-                if self._held_by(function, words[0]) == through:
-                    return number
+            if self._is_address(one, through, function):
+                return number
         return None
 
     def _leaves_invalid(self, function: Definition, number: int) -> bool:
@@ -390,6 +429,10 @@ def _told_by(call: Node) -> str:
     if not is_plain or left is None or left.type != "identifier" or statement is None:
         return ""
     return text(left) if statement.type == "expression_statement" else ""
+
+
+def _is_within(node: Node, region: Node) -> bool:
+    return region.start_byte <= node.start_byte and node.end_byte <= region.end_byte
 
 
 def _holds(node: Node, at: int) -> bool:

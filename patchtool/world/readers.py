@@ -27,6 +27,7 @@ _ADDRESS = re.compile(r"&\s*\(?\s*[\w>.()-]*?(?:->|\.)\s*(\w+)\s*\)?")
 _MEMBER = re.compile(r"[\w>.()\s-]*?(?:->|\.)\s*(\w+)")
 _ONCE = re.compile(r"(?:READ_ONCE)?\((.*)\)")
 """What only stands around an expression."""
+_AROUND = re.compile(r"\((?:[^()]|\([^()]*\))*\)")
 _CALLED = re.compile(r"(\w+)\([\w>.&-]*\)")
 _RETURN = re.compile(rb"\breturn\b\s*([^;]*);")
 _ASSIGNED = re.compile(rb"\s*=(?!=)\s*([^;]*);")
@@ -36,7 +37,9 @@ _MOVED = (
     rb"|(?<![\w.>])NAME\s*(?:[-+]?=(?!=)|\+\+|--)|(?:\+\+|--)\s*NAME\b"
 )
 _ARGUMENT = re.compile(rb"[(,]\s*[\w.>()-]*\Z")
-_READING = frozenset({b"if", b"while", b"switch", b"return", b"sizeof", b"READ_ONCE"})
+_READING = frozenset(
+    {b"if", b"while", b"switch", b"return", b"sizeof", b"READ_ONCE", b"container_of"}
+)
 _LEAD = 200
 _ADDRESS_OF = re.compile(rb"&\s*\(?\s*(?:[\w\])(]|->|\.(?!\.))*\Z")
 _CALL = re.compile(rb"\s*\(((?:[^();]|\((?:[^()]|\([^()]*\))*\))*)\)")
@@ -126,7 +129,15 @@ class Selection:
         """Return the contexts that a call of a function from a file may yield the address of."""
         index = self._tree.index
         found: set[str] = set()
-        functions = () if index.macros(name, here) else index.functions(name, here)
+        macros = index.macros(name, here)
+        for one in macros:
+            body = dense(one.text.decode("utf-8", "replace"))
+            while _AROUND.fullmatch(body) is not None:
+                body = body[1:-1]
+            found |= self.contexts(body, None, depth + 1)
+        if macros:
+            return frozenset(found)
+        functions = index.functions(name, here)
         for one in functions:
             values = _RETURN.findall(strip_comments(one.text))
             if one.kind != "function" or not values:

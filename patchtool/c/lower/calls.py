@@ -205,9 +205,7 @@ class Calls(Expressions):
         name = text(callee)
         if name in self._frames[-1].variables:
             held = self._load(self._frames[-1].variables[name], state, callee)
-            if isinstance(held, Function):
-                return self._direct(held.name, node, arguments, state, needed)
-            return self._through(node, callee, arguments, state)
+            return self._through(held, node, callee, arguments, state, needed)
         if not self._is_own(name):
             builtin = self._builtin(name, node, arguments, state, needed)
             if builtin is not None:
@@ -350,8 +348,10 @@ class Calls(Expressions):
         ctype = self.types.named(tag, self._here)
         if not isinstance(ctype, RecordType):
             ctype = self.types.record(f"struct {tag.split()[-1]}", self._here)
-        if inner.target.path and inner.target.path[-1] == member:
-            return Pointer(Loc(inner.target.root, inner.target.path[:-1]), ctype)
+        steps = tuple(one.strip() for one in member.split("."))
+        outer, behind = inner.target.path[: -len(steps)], inner.target.path[-len(steps) :]
+        if behind == steps:
+            return Pointer(Loc(inner.target.root, outer), ctype)
         name = f"container_of({address_text(inner)}, struct {tag.split()[-1]}, {member})"
         return self._pointee(name, ctype)
 
@@ -595,19 +595,52 @@ class Calls(Expressions):
                 return self._direct(held.name, node, arguments, state, needed)
             return self._operation(text(member), node, arguments, state, needed)
         try:
-            held = self._value(callee, state)
+            held = None if stores(callee) else self._value(callee, state)
         except Unsupported:
             held = None
+        return self._through(held, node, callee, arguments, state, needed)
+
+    def _through(
+        self,
+        held: Value | None,
+        node: Node,
+        callee: Node,
+        arguments: list[Node],
+        state: State,
+        needed: bool,
+    ) -> Value:
+        """Call through a pointer: one of some functions, or what is not known."""
         if isinstance(held, Function):
             return self._direct(held.name, node, arguments, state, needed)
-        return self._through(node, callee, arguments, state)
-
-    def _through(self, node: Node, callee: Node, arguments: list[Node], state: State) -> Value:
-        """Call through a pointer of which the target is not known."""
+        if isinstance(held, Int) and (ones := self._functions(held)):
+            result: Value | None = None
+            ends: list[State] = []
+            for condition, name in ones:
+                trial = state.fork(condition)
+                value = self._direct(name, node, arguments, trial, needed)
+                result = value if result is None else self._choose(condition, value, result)
+                ends.append(trial)
+            assert result is not None
+            state.memory = self._merge(ends).memory
+            return result
         reason = f"{text(callee)} is called, a pointer of unknown target"
         values = self._in_any_order(arguments, node, state)
         self._spoil(Unsupported(node, reason), state)
         return self._unknown_call(node, reason, values, state)
+
+    def _functions(self, held: Int) -> list[tuple[Cond, str]]:
+        """Return which functions a value may be the address of, and when; none if it may be more.
+
+        Such a value is put together where paths join, of no more than the addresses of functions.
+        """
+        if held.width != 64:
+            return []
+        found: list[tuple[Cond, str]] = [
+            (hit, name)
+            for number, name in sorted(self.out.functions.items())
+            if (hit := bits.equal(held.bits, bits.constant(64, number))) is not False
+        ]
+        return found if found and self._is_all(hit for hit, _ in found) else []
 
     def _in_any_order(self, nodes: list[Node], node: Node, state: State) -> list[Value]:
         """Evaluate arguments, of which C does not say which comes first."""

@@ -513,7 +513,7 @@ class Expressions(Names):
 
     def _subscript(self, node: Node, state: State) -> Value:
         choices = self._choices(node, state)
-        if choices and self._exhausted(choices):
+        if choices and self._is_all(hit for hit, _ in choices):
             result = self._load(choices[-1][1], state, node)
         else:
             result = self.opaque(node, "an array is indexed beyond its end")
@@ -544,10 +544,10 @@ class Expressions(Names):
                 raise Unsupported(node, "a table of too many entries")
         return found
 
-    def _exhausted(self, choices: list[tuple[Cond, LValue]]) -> bool:
-        """Tell whether a subscript names one of its choices whatever the inputs are."""
+    def _is_all(self, hits: Iterable[Cond]) -> bool:
+        """Tell whether one of some choices is made whatever the inputs are."""
         left: Cond = True
-        for hit, _ in choices:
+        for hit in hits:
             left = bits.both(left, bits.negate(hit))
         if isinstance(left, bool):
             return not left

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a maintainer rewrites stays decided; what looks like it and is not, is not clean."""
+
+import pytest
+from edited import check, fixture, verdicts
+
+MAIN, HOST = "arch/x86/kvm/mmu/mmu.c", "arch/x86/include/asm/kvm_host.h"
+BASE, INVALIDATED = "role-regs-fixed", "cpuid-invalidated-fixed"
+SETUP = "static void init_kvm_tdp_mmu("
+GUARD = "\tif (new_role.as_u64 == context->mmu_role.as_u64)\n\t\treturn;\n"
+CONTEXT = "\tstruct kvm_mmu *context = &vcpu->arch.root_mmu;\n"
+ENTRY = "void kvm_init_mmu(struct kvm_vcpu *vcpu)\n{\n"
+WAYS = "\telse if (tdp_enabled)\n\t\tinit_kvm_tdp_mmu(vcpu);\n\telse\n\t\tinit_kvm_softmmu(vcpu);\n"
+QUICK = (
+    "static void quick(struct kvm_vcpu *vcpu)\n{\n\tvcpu->arch.root_mmu.root_level = "
+    "vcpu->arch.hflags & 7;\n}\n\n"
+)
+
+
+def edited(edits, name=BASE):
+    """Return the verdict on a fixture with texts replaced, and whether it is as before."""
+    tree = fixture(name)
+    before = verdicts(check(tree))
+    for path, old, new in edits:
+        text = tree[path].decode()
+        assert old in text, old
+        tree[path] = text.replace(old, new, 1).encode()
+    report = check(tree)
+    return report.verdict, verdicts(report).items() == before.items() and not report.unknowns
+
+
+def ahead(code):
+    """Put statements in front of the guard."""
+    return [(MAIN, GUARD, code + GUARD)]
+
+
+def called(callee, above=""):
+    """Let the entry choose which set-up it calls, behind some definitions."""
+    return [(MAIN, WAYS, f"\telse\n\t\t{callee}(vcpu);\n"), (MAIN, ENTRY, above + ENTRY)]
+
+
+TABLE = "static void (*const setups[])(struct kvm_vcpu *vcpu) = {\n\t%s\n};\n\n"
+WALKER = (
+    "static void init_walker(struct kvm_mmu *mmu)\n{\n"
+    "\tstruct kvm_vcpu *vcpu = container_of(mmu, struct kvm_vcpu, arch.%s);\n\n%s}\n\n"
+)
+
+
+def walker(member, body):
+    """Let a helper of the set-up come back from the context to what holds it."""
+    return [
+        (MAIN, SETUP, WALKER % (member, body) + SETUP),
+        (MAIN, "\tif (!is_cr0_pg(context))", "\tinit_walker(context);\n\tif (!is_cr0_pg(context))"),
+    ]
+
+
+SAME = {
+    "no vCPU at all": ahead("\tif (WARN_ON_ONCE(!vcpu))\n\t\treturn;\n"),
+    "no vCPU, by equality": ahead("\tif (vcpu == NULL)\n\t\treturn;\n"),
+    "no vCPU, at the entry": [(MAIN, ENTRY, f"{ENTRY}\tif (WARN_ON(!vcpu))\n\t\treturn;\n")],
+    "no context": ahead("\tif (WARN_ON_ONCE(!context))\n\t\treturn;\n"),
+    "one of two set-ups": called("(tdp_enabled ? init_kvm_tdp_mmu : init_kvm_softmmu)"),
+    "one of two set-ups, turned round": called(
+        "(!tdp_enabled ? (init_kvm_softmmu) : init_kvm_tdp_mmu)"),
+    "memory that is freed": [
+        (MAIN, CONTEXT, f"{CONTEXT}\tchar *name __free(kfree) = NULL;\n")],
+    "memory that is freed, of a type": [
+        (MAIN, CONTEXT, f"{CONTEXT}\tu64 *some __free(kvfree) = kvmalloc(8, GFP_KERNEL);\n")],
+    "back to the vCPU": walker("root_mmu", "\tmmu->gva_to_gpa = vcpu ? NULL : NULL;\n"),
+    "back to the vCPU, for a field": walker(
+        "root_mmu", "\tmmu->shadow_root_level = kvm_mmu_get_tdp_level(vcpu);\n"),
+    "context by a macro": [
+        (MAIN, CONTEXT, "\tstruct kvm_mmu *context = root_of(vcpu);\n"),
+        (MAIN, SETUP, f"#define root_of(vcpu)\t(&(vcpu)->arch.root_mmu)\n\n{SETUP}")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_decided_as_before(name):
+    """All verdicts are what they were, and nothing is unknown."""
+    assert edited(SAME[name]) == ("covered", True)
+
+
+OTHERS = {
+    "a vCPU in some state": ahead("\tif (WARN_ON_ONCE(vcpu->arch.hflags & 1))\n\t\treturn;\n"),
+    "a register": ahead("\tif (WARN_ON_ONCE(vcpu->arch.efer & EFER_NX))\n\t\treturn;\n"),
+    "no vCPU, or some state": ahead(
+        "\tif (WARN_ON_ONCE(!vcpu || vcpu->arch.hflags & 1))\n\t\treturn;\n"),
+    "no selected context": ahead("\tif (WARN_ON_ONCE(!vcpu->arch.mmu))\n\t\treturn;\n"),
+    "one of two that does nothing": called(
+        "(vcpu->arch.hflags & 8 ? quick : tdp_enabled ? init_kvm_tdp_mmu : init_kvm_softmmu)",
+        "static void quick(struct kvm_vcpu *vcpu)\n{\n}\n\n"),
+    "one of two that stores": called(
+        "(vcpu->arch.hflags & 8 ? quick : tdp_enabled ? init_kvm_tdp_mmu : init_kvm_softmmu)",
+        QUICK),
+    "one that is not known": called("(tdp_enabled ? init_kvm_tdp_mmu : vcpu->arch.init)"),
+    "one that is kept as well": called(
+        "(tdp_enabled ? init_kvm_tdp_mmu : init_kvm_softmmu)",
+        "void (*again)(struct kvm_vcpu *vcpu) = init_kvm_tdp_mmu;\n\n"),
+    "a callback that stores": [
+        (MAIN, CONTEXT, CONTEXT.replace("*context", "*context __free(mmu)")),
+        (MAIN, SETUP, "DEFINE_FREE(mmu, struct kvm_mmu *, _T->root_level = 3)\n\n" + SETUP)],
+    "a role that is cleared at the end": ahead(
+        "\t{\n\t\tunion kvm_mmu_role *p __free(role) = &new_role;\n\n\t\tp->ext.efer_lma = 1;\n"
+        "\t}\n"),
+    "back to the vCPU, from another context": walker(
+        "nested_mmu", "\tvcpu->arch.root_mmu.root_level = 3;\n"),
+    "back to the vCPU, for another context": walker(
+        "root_mmu", "\tvcpu->arch.nested_mmu.root_level = 3;\n"),
+    "another context by a macro": [
+        (MAIN, CONTEXT, "\tstruct kvm_mmu *context = root_of(vcpu);\n"),
+        (MAIN, SETUP, "#define root_of(vcpu)\t((vcpu)->arch.hflags & 1 ? &(vcpu)->arch.root_mmu"
+                      f" : &(vcpu)->arch.nested_mmu)\n\n{SETUP}")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_not_clean(name):
+    """A gap, or unknown."""
+    assert edited(OTHERS[name])[0] in ("gap", "unknown")
+
+
+def test_two_vcpus():
+    """That one vCPU is there says nothing about the set-up of another one."""
+    both = (
+        "void kvm_init_both(struct kvm_vcpu *vcpu, struct kvm_vcpu *old)\n{\n"
+        "\tif (!old)\n\t\treturn;\n\tinit_kvm_nested_mmu(vcpu);\n}\n\n"
+    )
+    assert edited([(MAIN, ENTRY, both + ENTRY)])[0] == "unknown"
+
+
+MARK = "\tvcpu->arch.root_mmu.mmu_role.ext.valid = 0;\n"
+LIST = (
+    "\tstruct kvm_mmu *mmus[] = {\n\t\t&vcpu->arch.root_mmu,\n\t\t&vcpu->arch.nested_mmu,\n\t};\n"
+)
+ALL = "\tfor (%s; %s; %s) {\n\t\t%s\n\t}\n"
+TURNS = ("i = 0", "i < ARRAY_SIZE(mmus)", "i++")
+STORE = "mmus[i]->mmu_role.ext.valid = 0;"
+HELPER = "void kvm_mmu_after_set_cpuid("
+
+
+def loop(turns=TURNS, body=STORE, listed=LIST, above="", between=""):
+    """Let the role be invalidated in a loop over pointers to contexts."""
+    code = f"{listed}\tint i;\n\n{between}{ALL % (*turns, body)}"
+    return edited([(MAIN, MARK, code), (MAIN, HELPER, above + HELPER)], INVALIDATED)[0]
+
+
+def forget(body):
+    """Return a helper that is given a context."""
+    return f"static void forget(struct kvm_mmu *mmu)\n{{\n\t{body}\n}}\n\n"
+
+
+LOCAL = "struct kvm_mmu *mmu = mmus[i];\n\n\t\tmmu->mmu_role.ext.valid = 0;"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"turns": ("int j = 0", "j < ARRAY_SIZE(mmus)", "++j"),
+         "body": STORE.replace("[i]", "[j]")},
+        {"turns": ("i = 0", "i < 2", "i += 1")},
+        {"body": LOCAL},
+        {"body": "forget(mmus[i]);", "above": forget("mmu->mmu_role.ext.valid = 0;")},
+        {"listed": LIST.replace("*mmus", "* const mmus")},
+        {"body": f"if (i)\n\t\t\tvcpu->arch.hflags++;\n\t\t{STORE}"},
+    ],
+    ids=["array", "counter of its own", "number", "local", "helper", "constant", "beside"],
+)  # fmt: skip
+def test_invalidated_in_a_loop(given):
+    """A loop over all pointers of an array comes by each context."""
+    assert loop(**given) == "covered"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"listed": LIST.replace("\t\t&vcpu->arch.root_mmu,\n", "")},
+        {"turns": ("i = 1", *TURNS[1:])},
+        {"turns": ("i = 0", "i < ARRAY_SIZE(mmus) - 1", "i++")},
+        {"turns": ("i = 0", "i < 1", "i++"), "listed": LIST.replace("root", "x").replace(
+            "nested", "root").replace("x_", "nested_")},
+        {"turns": ("i = 0", TURNS[1], "i += 2")},
+        {"turns": ("i = vcpu->arch.hflags", *TURNS[1:])},
+        {"body": f"if (mmus[i] == vcpu->arch.mmu)\n\t\t\tbreak;\n\t\t{STORE}"},
+        {"body": f"{STORE}\n\t\tbreak;", "listed": LIST.replace("root", "x").replace(
+            "nested", "root").replace("x_", "nested_")},
+        {"body": f"if (mmus[i] == vcpu->arch.mmu)\n\t\t\t{STORE}"},
+        {"body": f"if (vcpu->arch.hflags)\n\t\t\ti++;\n\t\t{STORE}"},
+        {"body": STORE.replace("[i]", "[1]")},
+        {"body": STORE.replace("= 0", "= 1")},
+        {"between": "\tmmus[0] = mmus[1];\n"},
+        {"between": "\tmix(mmus);\n",
+         "above": "static void mix(struct kvm_mmu **some)\n{\n\tsome[0] = some[1];\n}\n\n"},
+        {"body": LOCAL.replace("\n\n", "\n\n\t\tif (i)\n\t\t\tmmu = vcpu->arch.mmu;\n")},
+        {"body": "forget(mmus[i]);",
+         "above": forget("if (mmu->root_level)\n\t\tmmu->mmu_role.ext.valid = 0;")},
+        {"between": "\tif (vcpu->arch.hflags)\n\t\treturn;\n"},
+    ],
+    ids=[
+        "left out", "from one", "short", "number", "by two", "from a number", "left", "left later",
+        "some", "moved", "one", "valid", "replaced", "replaced by a helper", "another pointer",
+        "helper", "behind a return",
+    ],
+)  # fmt: skip
+def test_not_invalidated_in_a_loop(given):
+    """One that may leave a context out is no invalidation of it."""
+    assert loop(**given) in ("gap", "unknown")
+
+
+def test_invalidated_through_a_pointer():
+    """A variable that points to the context all the time is as good as that."""
+    mark = "\tstruct kvm_mmu *mmu = &vcpu->arch.root_mmu;\n%s\n\tmmu->mmu_role.ext.valid = 0;\n"
+    assert edited([(MAIN, MARK, mark % "")], INVALIDATED)[0] == "covered"
+    other = "\n\tif (vcpu->arch.hflags)\n\t\tmmu = &vcpu->arch.nested_mmu;"
+    assert edited([(MAIN, MARK, mark % other)], INVALIDATED)[0] in ("gap", "unknown")
