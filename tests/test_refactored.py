@@ -94,6 +94,8 @@ OTHERS = {
         "(vcpu->arch.hflags & 8 ? quick : tdp_enabled ? init_kvm_tdp_mmu : init_kvm_softmmu)",
         QUICK),
     "one that is not known": called("(tdp_enabled ? init_kvm_tdp_mmu : vcpu->arch.init)"),
+    "one that is perhaps none": called(
+        "(vcpu->arch.hflags & 8 ? NULL : tdp_enabled ? init_kvm_tdp_mmu : init_kvm_softmmu)"),
     "one that is kept as well": called(
         "(tdp_enabled ? init_kvm_tdp_mmu : init_kvm_softmmu)",
         "void (*again)(struct kvm_vcpu *vcpu) = init_kvm_tdp_mmu;\n\n"),
@@ -133,6 +135,7 @@ MARK = "\tvcpu->arch.root_mmu.mmu_role.ext.valid = 0;\n"
 LIST = (
     "\tstruct kvm_mmu *mmus[] = {\n\t\t&vcpu->arch.root_mmu,\n\t\t&vcpu->arch.nested_mmu,\n\t};\n"
 )
+TURNED = LIST.replace("root", "x").replace("nested", "root").replace("x_", "nested_")
 ALL = "\tfor (%s; %s; %s) {\n\t\t%s\n\t}\n"
 TURNS = ("i = 0", "i < ARRAY_SIZE(mmus)", "i++")
 STORE = "mmus[i]->mmu_role.ext.valid = 0;"
@@ -178,13 +181,11 @@ def test_invalidated_in_a_loop(given):
         {"listed": LIST.replace("\t\t&vcpu->arch.root_mmu,\n", "")},
         {"turns": ("i = 1", *TURNS[1:])},
         {"turns": ("i = 0", "i < ARRAY_SIZE(mmus) - 1", "i++")},
-        {"turns": ("i = 0", "i < 1", "i++"), "listed": LIST.replace("root", "x").replace(
-            "nested", "root").replace("x_", "nested_")},
+        {"turns": ("i = 0", "i < 1", "i++"), "listed": TURNED},
         {"turns": ("i = 0", TURNS[1], "i += 2")},
         {"turns": ("i = vcpu->arch.hflags", *TURNS[1:])},
         {"body": f"if (mmus[i] == vcpu->arch.mmu)\n\t\t\tbreak;\n\t\t{STORE}"},
-        {"body": f"{STORE}\n\t\tbreak;", "listed": LIST.replace("root", "x").replace(
-            "nested", "root").replace("x_", "nested_")},
+        {"body": f"{STORE}\n\t\tif (i == 0)\n\t\t\tbreak;", "listed": TURNED},
         {"body": f"if (mmus[i] == vcpu->arch.mmu)\n\t\t\t{STORE}"},
         {"body": f"if (vcpu->arch.hflags)\n\t\t\ti++;\n\t\t{STORE}"},
         {"body": STORE.replace("[i]", "[1]")},
