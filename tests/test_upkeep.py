@@ -274,6 +274,30 @@ def test_a_bit_that_is_set_as_another_is_as_that_for_others_too(body, verdict):
     assert result.verdict == verdict, result.reasons
 
 
+DIRECT = b"\trole.base.direct = true;\n"
+OPPOSITE = SAME.replace("!is_cr0_pg(mmu)", "mmu->mmu_role.base.direct")
+
+
+@pytest.mark.parametrize(
+    ("body", "verdict"),
+    [
+        (SAME, "covered"),
+        (OPPOSITE, "covered"),
+        (SAME.replace("!is_cr0_pg(mmu)", "!mmu->mmu_role.base.direct"), "unknown"),
+        ("mmu->mmu_role.base.direct = sure;\n\t" + OPPOSITE, "unknown"),
+        # A run that skips has both bits, so what they hold together does not matter else.
+        ("mmu->mmu_role.ext.cr0_pg = sure;\n\t" + OPPOSITE, "covered"),
+    ],
+)
+def test_a_bit_that_is_set_as_the_opposite_of_another(monkeypatch, body, verdict):
+    """A field that is made of both follows the role by whichever of them somebody reads."""
+    told = b"\trole.base.direct = !____is_cr0_pg(regs);\n"
+    assert DIRECT in FIXED[MMU]
+    monkeypatch.setitem(FIXED, MMU, FIXED[MMU].replace(DIRECT, told, 1))
+    result = without(PAE, body, "gva_to_gpa")
+    assert result.verdict == verdict, result.reasons
+
+
 HELPER = b"""static void paging64(struct kvm_mmu *context)
 {
 	context->gva_to_gpa = paging64_gva_to_gpa;

@@ -193,10 +193,15 @@ def _places(terms: Terms, decision: Decision) -> dict[Term, _Bit] | None:
         for position, one in enumerate(value.conditions()):
             if isinstance(one, Term):
                 found.setdefault(one, (member, comparison.low + position))
-    needed = {one: one if one in found else bits.negate(one) for one in decision.role_bits}
-    if any(one not in found for one in needed.values()):
+    needed = [one if one in found else bits.negate(one) for one in decision.role_bits]
+    if any(one not in found for one in needed):
         return None
-    return {one: found[one] for one in needed.values() if isinstance(one, Term)}
+    chosen: dict[Term, _Bit] = {}
+    for one in sorted((one for one in needed if isinstance(one, Term)), key=found.__getitem__):
+        # Of a bit and its opposite one is enough: where both are stored, they are twins.
+        if bits.negate(one) not in chosen:
+            chosen.setdefault(one, found[one])
+    return chosen
 
 
 def _skip_by(terms: Terms, decision: Decision, places: Mapping[Term, _Bit]) -> bool:
