@@ -86,6 +86,23 @@ def test_a_gap_is_a_recorded_one_where_the_record_is_about_it(name, path, releas
     assert (found.commit if found is not None else None) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "release", "expected"),
+    [
+        ("EFER.LMA", "5.10.198", "7dcd57552008"),
+        ("EFER.LMA", "5.15.4", "7dcd57552008"),
+        ("EFER.LMA", "5.15.5", None),
+        ("EFER.LMA", "6.4.0", None),
+        ("guest vendor", "6.8.12", None),
+        ("CR4.PAE", "5.10.44", "47c42e6b4192"),
+    ],
+)
+def test_who_has_lost_what_closed_a_gap_has_it_from_elsewhere(name, release, expected):
+    """The commit on record is to blame up to the one that closed the gap, and no further."""
+    fact = upstream.blamed(name, source(release))
+    assert (fact.commit if fact is not None else None) == expected
+
+
 def test_facts_are_about_inputs_by_their_names():
     """What is on record is found under the name that a report gives an input."""
     registers = KVM.registers

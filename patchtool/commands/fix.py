@@ -417,7 +417,7 @@ def _recorded(name: str, source: Source) -> Blame | None:
     from patchtool.repair.patch import Blame
     from patchtool.rules import upstream
 
-    fact = upstream.recorded(name, source)
+    fact = upstream.blamed(name, source)
     if fact is None:
         return None
     told = "Fixes and Cc: stable are recorded upstream facts, not derived from this tree."

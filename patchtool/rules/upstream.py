@@ -95,6 +95,23 @@ def recorded(name: str, source: Readable) -> Fact | None:
     return fact
 
 
+def blamed(name: str, source: Readable) -> Fact | None:
+    """Return what is on record about an input, if its commit is to blame for a gap of this tree.
+
+    A tree that is new enough to have what closed it has lost that again, by another commit.
+    """
+    fact, release = recorded(name, source), full_release(source)
+    if fact is None or release is None:
+        return None
+    return None if fact.closed is not None and _has(fact.closed, release) else fact
+
+
+def _has(closed: Closing, release: Release) -> bool:
+    """Tell whether a release is new enough to have a commit."""
+    own = closed.since(release)
+    return release >= parsed(closed.release) or bool(own and release >= parsed(own))
+
+
 def closing(name: str, path: str, source: Readable) -> Closing | None:
     """Return the commit that closed a gap upstream which a tree still has on a path.
 
@@ -106,10 +123,9 @@ def closing(name: str, path: str, source: Readable) -> Closing | None:
         return None
     closed = fact.closed
     begun = closed.paths.get(path)
-    if begun is None or release[:2] < parsed(begun)[:2] or release >= parsed(closed.release):
+    if begun is None or release[:2] < parsed(begun)[:2] or _has(closed, release):
         return None
-    own = closed.since(release)
-    return closed if not own or release < parsed(own) else None
+    return closed
 
 
 def known(report: Report, source: Readable) -> dict[tuple[str, tuple[str, ...]], list[Known]]:
