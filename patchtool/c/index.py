@@ -786,6 +786,19 @@ def split_arguments(source: str) -> list[str]:
     return [source[start:end].strip() for start, end in zip(starts, ends, strict=False)]
 
 
+def parameters(function: Definition) -> list[str]:
+    """Return the parameters of a function as they are declared, or the names of a macro's."""
+    if function.kind == "macro":
+        return [*(function.parameters or ())]
+    head = strip_comments(function.text.partition(b"{")[0]).decode("utf-8", "replace")
+    return split_arguments(head[head.find(function.name) :].partition("(")[2].rpartition(")")[0])
+
+
+def parameter_names(function: Definition) -> list[str]:
+    """Return the names of the parameters of a function; an empty one where there is none."""
+    return [(re.findall(r"\w+", one) or [""])[-1] for one in parameters(function)]
+
+
 def expand(macro: Definition, arguments: list[str]) -> str | None:
     """Replace the parameters of a function-like macro, pasting and quoting included."""
     parameters = macro.parameters or ()

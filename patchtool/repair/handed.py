@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from patchtool.c import syntax
-from patchtool.c.index import Index, split_arguments
+from patchtool.c.index import Index, parameter_names, split_arguments
 from patchtool.c.layout import RecordType, Types
 from patchtool.c.scan import Definition, strip_comments
 from patchtool.model import Context, Report
@@ -178,7 +178,7 @@ def _arguments(
             if call[1] == function.name:
                 texts = map(_unfolded, split_arguments(call[2][1:-1]))
                 sources = ((_value_of(plain[: call.start()], one), caller.file) for one in texts)
-                return dict(zip(_names(function), sources, strict=False))
+                return dict(zip(parameter_names(function), sources, strict=False))
     return {}
 
 
@@ -190,13 +190,6 @@ def _value_of(before: str, name: str) -> str:
     """Return what a variable is set to in some text, once; the name itself where it is not."""
     found = re.findall(rf"\b{re.escape(name)}\s*=(?!=)([^;]*);", before)
     return found[0].strip() if len(found) == 1 else name
-
-
-def _names(function: Definition) -> list[str]:
-    """Return the names of the parameters of a function."""
-    head = strip_comments(function.text.partition(b"{")[0]).decode("utf-8", "replace")
-    listed = head[head.find(function.name) :].partition("(")[2].rpartition(")")[0]
-    return [(re.findall(r"\w+", one) or [""])[-1] for one in split_arguments(listed)]
 
 
 def _most(index: Index, held: _Held) -> int | None:
@@ -247,7 +240,7 @@ def _lines(
         handed = name in given and not is_bit
         for callee in index.functions(call[1], site.function.file) if handed else ():
             stores = list(stores_in(index, callee, extended))
-            named = dict(zip(given, _names(callee), strict=False))
+            named = dict(zip(given, parameter_names(callee), strict=False))
             data = index.original(callee.file)
             for store in anchors(callee, stores):
                 statement = f"{store.prefix}{name} = {named[name]};"

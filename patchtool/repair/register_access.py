@@ -14,10 +14,9 @@ from dataclasses import dataclass
 
 from patchtool.c import syntax
 from patchtool.c.index import Index
+from patchtool.c.index import parameters as declared_parameters
 from patchtool.c.scan import Definition, FileIndex, strip_comments
 from patchtool.c.syntax import Node
-
-_HEAD = re.compile(r"([\w\s*]*?)\b(\w+)\s*\(([^()]*)\)\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +61,8 @@ def parse_bit(name: str) -> Bit | None:
 
 def parameters(definition: Definition) -> tuple[Parameter, ...]:
     """Return the parameters of a function that point to a struct."""
-    _, listed = _signature(definition)
     found = []
-    for one in listed.split(","):
+    for one in declared_parameters(definition):
         match = re.fullmatch(r"\s*(?:const\s+)?(struct\s+\w+)\s*\*\s*(?:const\s+)?(\w+)\s*", one)
         if match:
             found.append(Parameter(" ".join(match.group(1).split()), match.group(2)))
@@ -175,16 +173,10 @@ def _has_flag(index: Index, function: Definition, bit: Bit) -> bool:
     return bool(index.macros(bit.flag, function.file))
 
 
-def _signature(definition: Definition) -> tuple[str, str]:
-    """Return what stands before the name of a function, and its parameters."""
-    head = strip_comments(definition.text.partition(b"{")[0]).decode("utf-8", "replace")
-    match = _HEAD.search(head)
-    return (match.group(1), match.group(3)) if match else ("", "")
-
-
 def _truth(definition: Definition) -> str:
     """Return what makes 0 or 1 of a result: a one-bit member keeps only the lowest bit."""
-    return "" if re.search(r"\bbool\b", _signature(definition)[0]) else "!!"
+    lead = strip_comments(definition.text.partition(b"{")[0]).partition(definition.name.encode())[0]
+    return "" if b"bool" in lead.split() else "!!"
 
 
 def returned(index: Index, definition: Definition) -> tuple[Node, ...]:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable
 
 from patchtool.c import syntax
+from patchtool.c.index import parameter_names
 from patchtool.c.layout import RecordType, literal
 from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node, text
@@ -286,7 +287,7 @@ class Invalidations:
 
     def _leaves_invalid(self, function: Definition, number: int) -> bool:
         """Tell whether a function that is given a context leaves its role invalid, on every way."""
-        names: list[str] = re.findall(r"(\w+)\s*(?:,|\)\s*$)", _parameters(function))
+        names = parameter_names(function)
         root = self._tree.index.node(function)
         body = syntax.function(root)
         if body is None or root.has_error or number >= len(names) or is_set(body, names[number]):
@@ -323,17 +324,11 @@ class Invalidations:
         self, call: Node, through: str, caller: Definition, function: Definition
     ) -> str | None:
         """Return the parameter of a function that a call hands what a variable is."""
-        names: list[str] = re.findall(r"(\w+)\s*(?:,|\)\s*$)", _parameters(function))
+        names = parameter_names(function)
         for number, one in enumerate(arguments_of(call)):
             if number < len(names) and self._held_by(caller, text(one)) == through:
                 return names[number]
         return None
-
-
-def _parameters(function: Definition) -> str:
-    """Return the parameters of a function as they stand, the last parenthesis included."""
-    head = function.text.partition(b"{")[0].decode("utf-8", "replace")
-    return head[head.find(function.name) :].partition("(")[2].rstrip()
 
 
 def is_certain(

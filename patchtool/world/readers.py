@@ -9,10 +9,10 @@ hand to a parameter.  What is not followed may be any of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from operator import or_
 
-from patchtool.c.index import split_arguments
+from patchtool.c.index import parameter_names, split_arguments
 from patchtool.c.scan import Definition, FileIndex, before, callee_before, places, strip_comments
 from patchtool.world.circular import Circular
 from patchtool.world.conditions import dense, holding, is_own
@@ -147,10 +147,10 @@ class Selection:
         return frozenset(found) if functions else self.embedded
 
     def _variable(self, name: str, function: Definition, depth: int) -> frozenset[str]:
-        head, _, body = strip_comments(function.text).partition(b"{")
+        body = strip_comments(function.text).partition(b"{")[2]
         spelt = re.escape(name.encode())
         stored = re.findall(rb"(?<![\w.>])" + spelt + rb"\s*=(?!=)\s*([^;,]*)[;,]", body)
-        given = self._parameter(name, function, head, depth)
+        given = self._parameter(name, function, depth)
         if self._is_moved(name, function, re.sub(rb"\b%s\s*=(?!=)" % spelt, b"", body)):
             return self.embedded
         if not stored:
@@ -186,16 +186,10 @@ class Selection:
                     return True
         return False
 
-    def _parameter(
-        self, name: str, function: Definition, head: bytes, depth: int
-    ) -> frozenset[str] | None:
+    def _parameter(self, name: str, function: Definition, depth: int) -> frozenset[str] | None:
         """Return the contexts that callers hand to a parameter; None where a name is none."""
-        parameters: Iterable[str] = function.parameters or ()
-        if function.kind == "function":
-            listed = head[head.find(function.name.encode()) :].partition(b"(")[2]
-            parameters = split_arguments(listed.decode("utf-8", "replace").rpartition(")")[0])
-        for number, one in enumerate(parameters):
-            if re.search(rf"\b{re.escape(name)}\s*$", one):
+        for number, one in enumerate(parameter_names(function)):
+            if one == name:
                 return self._handed(function, number, depth)
         return None
 

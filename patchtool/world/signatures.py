@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
 from patchtool.c import brackets, library
-from patchtool.c.index import Index, split_arguments
+from patchtool.c.index import Index, parameters, split_arguments
 from patchtool.c.scan import places
 
 _CALLED = re.compile(rb"[\s(*&]*((?:\w+\s*(?:->|\.)\s*)*)(\w+)\s*(?:\[[^\]]*\]\s*)?[\s)]*")
@@ -29,18 +29,16 @@ class Signatures:
         self._index, self._texts = index, texts
         self._operations: dict[tuple[str, int], bool] = {}
 
-    def of(self, name: str, path: str) -> list[str]:
+    def of(self, name: str, path: str) -> list[list[str]]:
         """Return the parameters of what a name may call in a file; none of what is not known.
 
         Of a function as it is defined, or else declared; and of the pointers of that name.
         """
         functions = self._index.functions(name, path)
-        heads = [one.text.partition(b"{")[0].decode("utf-8", "replace") for one in functions]
-        found = [head[head.find(name) :].partition("(")[2].rpartition(")")[0] for head in heads]
-        found += self._pointers.get(name.encode(), ())
+        found = [*map(parameters, functions), *self._pointers.get(name.encode(), ())]
         return found or [*self._declared(name.encode())]
 
-    def of_variable(self, text: bytes, at: int, name: bytes) -> list[str] | None:
+    def of_variable(self, text: bytes, at: int, name: bytes) -> list[list[str]] | None:
         """Return the parameters of what a variable may lead to that is declared with a typedef.
 
         None where none of the name is declared in front of a place.
@@ -48,7 +46,7 @@ class Signatures:
         start = max(text.rfind(b"\n}", 0, at), 0)
         declared = re.compile(rb"(?<!\.)(?<!->)\b([A-Za-z_]\w*)\s+%s\s*[,);=]" % re.escape(name))
         kinds = {*declared.findall(text, start, at)} - brackets.BEFORE
-        return [one for kind in kinds for one in self._pointers.get(kind, ("",))] or None
+        return [one for kind in kinds for one in self._pointers.get(kind, [[]])] or None
 
     def expression_takes(self, text: bytes, closing: int, number: int, path: str) -> bool:
         """Tell whether all that an expression may call takes a pointer to a record.
@@ -99,7 +97,7 @@ class Signatures:
             for one in known
         )
 
-    def _declared(self, spelt: bytes) -> Iterator[str]:
+    def _declared(self, spelt: bytes) -> Iterator[list[str]]:
         """Yield the parameters of functions of a name, or of what a macro makes of some words."""
         for text in self._texts.values():
             for at in places(text, spelt) if spelt in text else ():
@@ -107,12 +105,12 @@ class Signatures:
                 opened = brackets.first_from(text, at + len(spelt))
                 end = brackets.end_of(text, opened) if text[opened : opened + 1] == b"(" else None
                 if end is not None and text[start : start + 1].isalpha():
-                    yield text[opened + 1 : end - 1].decode("utf-8", "replace")
+                    yield split_arguments(text[opened + 1 : end - 1].decode("utf-8", "replace"))
 
     @cached_property
-    def _pointers(self) -> Mapping[bytes, tuple[str, ...]]:
+    def _pointers(self) -> Mapping[bytes, list[list[str]]]:
         """The parameters of what is declared as a pointer to a function, or as many of them."""
-        found: dict[bytes, dict[str, None]] = {}
+        found: dict[bytes, list[list[str]]] = {}
         for text in self._texts.values():
             for one in _TO_FUNCTION.finditer(text):
                 end = brackets.end_of(text, one.end() - 1)
@@ -121,13 +119,13 @@ class Signatures:
                 is_call = not lead and text[left : left + 1] != b"*"
                 if end is not None and not is_call and lead not in brackets.BEFORE:
                     listed = text[one.end() : end - 1].decode("utf-8", "replace")
-                    found.setdefault(one[1], {}).setdefault(listed)
-        return {name: tuple(some) for name, some in found.items()}
+                    found.setdefault(one[1], []).append(split_arguments(listed))
+        return found
 
 
-def takes(parameters: Iterable[str], number: int) -> bool:
+def takes(lists: Iterable[list[str]], number: int) -> bool:
     """Tell whether all of some lists of parameters have a pointer to a record at a place."""
-    lists = [split_arguments(one) for one in parameters]
-    return bool(lists) and all(
-        number < len(one) and "*" in one[number] and "struct" in one[number] for one in lists
+    found = [*lists]
+    return bool(found) and all(
+        number < len(one) and "*" in one[number] and "struct" in one[number] for one in found
     )
