@@ -208,7 +208,7 @@ def find_paths(
 def _choosers(index: Index, function: Definition) -> list[Definition]:
     """Return the functions of a file that choose one of its own, and call it at once.
 
-    By its name within what is called, ``(x ? f : g)(vcpu)``, or by that of a table.
+    By its name within what is called, ``(x ? f : g)(p)``, or by that of a table.
     """
     found: dict[tuple[str, str, int], Definition] = {}
     for name in (function.name, *tables_of(index, function)):
