@@ -17,7 +17,9 @@
     "ffs" "fls" "fls64" "__ffs" "__ffs64" "__fls" "ilog2" "order_base_2" "roundup_pow_of_two"
     "is_power_of_2" "test_bit"
     "printk" "pr_err" "pr_err_ratelimited" "pr_warn" "pr_warn_ratelimited" "pr_info" "pr_debug"
-    "printk_ratelimited" "seq_printf")
+    "printk_ratelimited" "seq_printf" "lockdep_assert" "lockdep_assert_once" "RCU_LOCKDEP_WARN"
+    "VM_WARN_ON" "VM_WARN_ON_ONCE" "VM_BUG_ON" "WARN_RATELIMIT" "BUILD_BUG_ON_MSG"
+    "pr_notice" "pr_err_once" "pr_warn_once" "pr_info_once" "pr_debug_ratelimited")
   arguments: (argument_list
     (_) @read))
 

@@ -62,6 +62,9 @@ SAME = {
     "one of two set-ups": called("(tdp_enabled ? init_kvm_tdp_mmu : init_kvm_softmmu)"),
     "one of two set-ups, turned round": called(
         "(!tdp_enabled ? (init_kvm_softmmu) : init_kvm_tdp_mmu)"),
+    "one of a table": called(
+        "setups[tdp_enabled]", TABLE % "init_kvm_softmmu,\n\tinit_kvm_tdp_mmu,"),
+    "a host constant that is asserted": ahead("\tlockdep_assert_once(tdp_enabled);\n"),
     "memory that is freed": [
         (MAIN, CONTEXT, f"{CONTEXT}\tchar *name __free(kfree) = NULL;\n")],
     "memory that is freed, of a type": [
@@ -93,6 +96,19 @@ OTHERS = {
     "one of two that stores": called(
         "(vcpu->arch.hflags & 8 ? quick : tdp_enabled ? init_kvm_tdp_mmu : init_kvm_softmmu)",
         QUICK),
+    "one of a table, by what a vCPU holds": called(
+        "setups[vcpu->arch.hflags & 1]", TABLE % "init_kvm_softmmu,\n\tinit_kvm_tdp_mmu,"),
+    "one of a table that stores": called(
+        "setups[vcpu->arch.hflags & 1 ? 2 : tdp_enabled]",
+        QUICK + TABLE % "init_kvm_softmmu,\n\tinit_kvm_tdp_mmu,\n\tquick,"),
+    "one of a table that is set": called(
+        "setups[tdp_enabled]", (TABLE % "init_kvm_softmmu,\n\tinit_kvm_tdp_mmu,").replace(
+            "const ", "") + QUICK + "void renew(int n)\n{\n\tsetups[n] = quick;\n}\n\n"),
+    "one of a table that is called elsewhere": [
+        *called("setups[tdp_enabled]", TABLE % "init_kvm_softmmu,\n\tinit_kvm_tdp_mmu,"),
+        (MAIN, "void __init kvm_configure_mmu(", "void again(struct kvm_vcpu *vcpu)\n{\n"
+         "\tif (vcpu->arch.hflags & 1)\n\t\tsetups[1](vcpu);\n}\n\n"
+         "void __init kvm_configure_mmu(")],
     "one that is not known": called("(tdp_enabled ? init_kvm_tdp_mmu : vcpu->arch.init)"),
     "one that is perhaps none": called(
         "(vcpu->arch.hflags & 8 ? NULL : tdp_enabled ? init_kvm_tdp_mmu : init_kvm_softmmu)"),

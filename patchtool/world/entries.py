@@ -240,6 +240,16 @@ def tables_of(index: Index, function: Definition) -> tuple[str, ...]:
     return tuple(found)
 
 
+def callers_by_table(index: Index, function: Definition, line: int) -> list[Definition] | None:
+    """Return who calls a function through the table that a line lies in; None where none does."""
+    file = index.file(function.file)
+    for name in tables_of(index, function) if file is not None else ():
+        for one in file.objects[name] if file is not None else ():
+            if one.line <= line <= one.line + one.text.count(b"\n"):
+                return [user for _, user in index.users(name, function.file)]
+    return None
+
+
 def _named(index: Index, function: Definition, name: str) -> list[syntax.Node]:
     """Return the places in a function where a name stands for an object or a function."""
     nodes = syntax.descendants(index.node(function))

@@ -21,7 +21,7 @@ from patchtool.c.lower.records import Point
 from patchtool.c.scan import Definition, FileIndex, places, strip_comments
 from patchtool.model import Account, Place
 from patchtool.world.backwards import backwards
-from patchtool.world.entries import Tree
+from patchtool.world.entries import Tree, callers_by_table
 from patchtool.world.holders import Change, Front, Holders
 from patchtool.world.mentions import Mention, Mentions
 from patchtool.world.overruns import Overruns, Site
@@ -354,7 +354,15 @@ class Ledger:
 
     def _users(self, function: Definition) -> Iterator[tuple[Place, Definition | None]]:
         """Yield what names a function or macro: other functions and macros, or no function."""
-        return users(self._tree.index, self.mentions.files, function)
+        index = self._tree.index
+        for place, user in users(index, self.mentions.files, function):
+            through = None
+            if user is None and place.file == function.file:
+                through = callers_by_table(index, function, place.line)
+            if through is None:
+                yield place, user
+            for one in through or ():
+                yield place, one
 
     # -- what a field rests on ---------------------------------------------------------------
 
