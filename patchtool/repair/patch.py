@@ -343,9 +343,8 @@ _EXTENDED = (
 _WHY = {
     "member": _EXTENDED,
     "handed": _EXTENDED,
-    "invalidation": "Invalidate instead of tracking the inputs in the role: they change only "
-    "where user space tells the guest of its CPU, which is rare, and the role stays as small as "
-    "it is.",
+    "invalidation": "Invalidate instead of adding to the role: what it lacks changes only where "
+    "user space tells the guest of its CPU, which is rare, and the role stays as small as it is.",
     "clearing": "No role can help here, as the configuration is not skipped.",
 }
 """Why the change is made where it is."""
