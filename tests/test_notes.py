@@ -130,6 +130,21 @@ TELLER = (
     + KEY
     + ";\n}}\n\n"
 )
+KEEPING = f"""\tstatic u64 last;
+\tbool is_same = last == {KEY};
+
+\tlast = {KEY};
+\treturn is_same;"""
+KEEPING_FIELD = KEEPING.replace("\tstatic u64 last;\n", "").replace("last", "vcpu->arch.note")
+OPERATION = """static bool keeper(struct kvm_vcpu *vcpu)
+{{
+{0}
+}}
+
+static struct {{ bool (*same)(struct kvm_vcpu *vcpu); }} operations = {{ .same = keeper }};
+
+"""
+ASK_OPERATION = "if (operations.same(vcpu))\n\t\treturn;\n"
 NEAR = {
     "set by whoever": (
         LEFT, "", ARCH,
@@ -181,6 +196,41 @@ NEAR = {
         f"static bool same(struct kvm_vcpu *vcpu)\n{{\n\tu64 old;\n\n\trdmsrl(0x123, old);\n"
         f"\twrmsrl(0x123, {KEY});\n\treturn old == {KEY};\n}}\n\n"),
     "in the task": (LEAVE.format("current->thread.cr2"), ""),
+    "in an operation": (ASK_OPERATION, OPERATION.format(KEEPING)),
+    "in an operation that is starred": (
+        "if ((*operations.same)(vcpu))\n\t\treturn;\n", OPERATION.format(KEEPING)),
+    "in an operation, by a local": (
+        "bool is_same = operations.same(vcpu);\n\n\tif (is_same)\n\t\treturn;\n",
+        OPERATION.format(KEEPING)),
+    "in what an operation calls": (
+        ASK_OPERATION, f"static bool deep(struct kvm_vcpu *vcpu)\n{{\n{KEEPING}\n}}\n\n"
+        + OPERATION.format("\treturn deep(vcpu);")),
+    "in an operation, beside the contexts": (
+        ASK_OPERATION, OPERATION.format(KEEPING_FIELD), ARCH),
+    "in an element": (
+        "if (elements[0](vcpu))\n\t\treturn;\n", OPERATION.format(KEEPING)
+        + "static bool (*const elements[])(struct kvm_vcpu *) = { keeper };\n\n"),
+    "in a static call": (
+        "if (static_call(kvm_x86_same)(vcpu))\n\t\treturn;\n", OPERATION.format(KEEPING)),
+    "in an operation that nothing is kept for": (
+        "if (vcpu->arch.ops->same(vcpu))\n\t\treturn;\n", ""),
+    "in an operation that others call too": (
+        ASK_OPERATION, OPERATION.format(KEEPING)
+        + "bool other(struct kvm_vcpu *vcpu)\n{\n\treturn operations.same(vcpu);\n}\n\n"),
+    "in an operation, made of what it was": (
+        ASK_OPERATION, OPERATION.format(
+            "\tvcpu->note = vcpu->note ^ vcpu->arch.cr4;\n\treturn vcpu->note;"), OUT),
+    "in one operation, looked at in another": (
+        "if (operations.look(vcpu))\n\t\treturn;\n\toperations.keep(vcpu);\n",
+        f"static bool look(struct kvm_vcpu *vcpu)\n{{\n\treturn vcpu->note == {KEY};\n}}\n"
+        f"static bool keep(struct kvm_vcpu *vcpu)\n{{\n\tvcpu->note = {KEY};\n\treturn 0;\n}}\n"
+        "static struct { bool (*look)(struct kvm_vcpu *vcpu), (*keep)(struct kvm_vcpu *vcpu); } "
+        "operations = { .look = look, .keep = keep };\n\n", OUT),
+    "in what others call too": (
+        "if (keeper(vcpu))\n\t\treturn;\n", OPERATION.format(KEEPING)),
+    "in what is exported": (
+        "if (keeper(vcpu))\n\t\treturn;\n", OPERATION.format(KEEPING).replace("static bool", "bool")
+        + "EXPORT_SYMBOL_GPL(keeper);\n"),
     "in a list": (
         "if (!list_empty(&kept))\n\t\treturn;\n\tlist_add(&vcpu->arch.list, &kept);\n",
         "static LIST_HEAD(kept);\n\n"),
@@ -212,6 +262,23 @@ STATE = {
          "u64 (*const reader)(struct kvm_vcpu *vcpu) = devil;\n")),
     "used elsewhere": (
         LEAVE.format("vcpu->note"), "", OUT, of("return vcpu->note + 1;")),
+    "an operation that keeps nothing": (
+        ASK_OPERATION, OPERATION.format("\treturn vcpu->arch.hflags & 1;"),
+        of("return vcpu->arch.hflags;")),
+    "an operation that does something once": (
+        "if (operations.same(vcpu))\n\t\treturn;\n", OPERATION.format(
+            "\tbool r = 0;\n\n\tif (vcpu->note)\n\t\tgoto out;\n\tif (vcpu->arch.hflags) {\n"
+            "\t\tr = 1;\n\t\tgoto out;\n\t}\n\tvcpu->note = 1;\nout:\n\treturn r;"), OUT,
+        of("return vcpu->arch.hflags;")),
+    "an operation that looks at what it has just stored": (
+        "if (operations.same(vcpu))\n\t\treturn;\n", OPERATION.format(
+            "\tvcpu->note = kmalloc(8, 0);\n\tif (!vcpu->note)\n\t\treturn 1;\n\treturn 0;"), OUT),
+    "an operation that copies": (
+        "struct copied one, two;\n\n\tif (operations.same(vcpu, &one, &two))\n\t\treturn;\n",
+        "struct copied { u64 note; };\n" + OPERATION.format(
+            "\tto->note = from->note;\n\tif (from->note)\n\t\treturn 1;\n\treturn 0;").replace(
+            "keeper(struct kvm_vcpu *vcpu)",
+            "keeper(struct kvm_vcpu *vcpu, struct copied *to, struct copied *from)")),
     "of its own": (f"u64 note = {KEY};\n\n\tif (note == {KEY})\n\t\tnote = 0;\n", ""),
     "of its own record": (
         "struct { u64 note; } my = { 0 };\n\n\tmy.note = vcpu->arch.cr4;\n\tif (my.note)\n"

@@ -134,7 +134,7 @@ _ANSWERING = (
     r"|list_\w+|hlist_\w+|container_of|INIT_\w+|fallthrough|defined|__pa|__va|\w*_pages?(?:_\w+)?|page_\w+|set_memory_\w+|virt_to_\w+|pfn_\w+"
     r"|(?:cpu|node)mask_\w+|cpumask_\w+|housekeeping_\w+|pvclock_\w+|hypervisor_\w+|kmem_cache_\w+"
     r"|__user|__attribute__|asm|volatile|module_\w+|u_?int\w*|call_once|k(?:un)?map\w*|sched_info_on|cpu_to_node"
-    r"|\w*canonical_address|__sme_\w+"
+    r"|\w*canonical_address|__sme_\w+|cr4_read_shadow|(?:__|native_)?read_cr[0-8]"
 )
 
 

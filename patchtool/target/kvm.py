@@ -214,7 +214,7 @@ KVM = Target(
     ),
     silent=r"pgprintk|rmap_printk|vcpu_unimpl|vcpu_debug\w*|kvm_(?:err|info|debug)|kvm_pr_\w+|kvm_mmu_audit",
     checking=r"KVM_BUG(?:_ON\w*)?",
-    asked=r"kvm_vcpu_(?:un)?map|kvm_(?:vcpu_)?(?:read|write)_guest\w*|fpu_\w+|vcpu_(?:load|put)|set_hv_tscchange_cb|rdmsrl_safe",
+    asked=r"kvm_vcpu_(?:un)?map|kvm_(?:vcpu_)?(?:read|write)_guest\w*|fpu_\w+|vcpu_(?:load|put)|set_hv_tscchange_cb|(?:rd|wr)msrl?_safe",
     dispatchers=frozenset({"kvm_x86_call"}),
     prefix="kvm_x86_",
     vendors=("arch/x86/kvm/svm", "arch/x86/kvm/vmx"),

@@ -23,8 +23,9 @@ _SPEAKING = frozenset(
 )
 """What is looked at of a function, beside conditions."""
 _WORD = re.compile(r"[A-Za-z_]\w*")
-_THROUGH = re.compile(r"(?:->|\.)\s*\w+\s*\(")
-"""A call through a pointer: what it points to answers."""
+_THROUGH = re.compile(r"(?:->|\.)\s*(\w+)\s*\(")
+"""A call through a pointer: what it points to answers, and is told by POINTED and the name."""
+POINTED = "->"
 _Words = tuple[frozenset[str], str]
 """The words of an expression, and all of it without blanks."""
 _Given = list[tuple[str, list[_Words]]]
@@ -237,7 +238,8 @@ def _told(given: _Given, tellers: Set[str]) -> dict[str, frozenset[str]]:
 def _spoken(node: Node) -> _Words:
     """Return the words of an expression, and all of it without blanks."""
     words = text(node)
-    return frozenset(_WORD.findall(_THROUGH.sub("(", words))), dense(words)
+    pointed = (POINTED + name for name in _THROUGH.findall(words))
+    return frozenset((*_WORD.findall(_THROUGH.sub("(", words)), *pointed)), dense(words)
 
 
 def _sources(spoken: _Words, tellers: Set[str], told: dict[str, frozenset[str]]) -> frozenset[str]:
@@ -299,6 +301,40 @@ def answers(root: Node, note: str) -> bool:
             condition = here.child_by_field_name("condition")
             if condition is not None and not told.isdisjoint(_WORD.findall(text(condition))):
                 if not any(one.start_byte < at < here.end_byte for at in stores):
-                    return True
+                    if not _is_alike(nodes, one, stores):
+                        return True
             here = here.parent
     return False
+
+
+def _is_alike(nodes: list[Node], jump: Node, stores: list[int]) -> bool:
+    """Tell whether a function answers the same where it jumps as where it comes by some stores.
+
+    It returns a variable at its end, which is given a number where it is declared; whatever
+    gives it another value in front of a store leaves at once, or where that is below zero,
+    and nothing does so behind one.  What is not below zero says alike that all went well.
+    """
+    returns = [one for one in nodes if one.type == "return_statement"]
+    words = _WORD.findall(text(returns[-1])) if jump.type == "goto_statement" and returns else []
+    if len(returns) != 1 or len(words) != 2 or not stores:
+        return False
+    (_, name), is_given = words, False
+    for one in nodes:
+        if one.type == "init_declarator" and text(one.children[0]) == name:
+            is_given = one.children[-1].type == "number_literal"
+        elif one.type == "pointer_expression" and text(one) == f"&{name}":
+            return False
+        elif one.type in ("assignment_expression", "update_expression"):
+            if name not in _WORD.findall(text(one.children[0])) or one.parent is None:
+                continue
+            behind = one.parent.next_named_sibling
+            if one.start_byte < jump.start_byte or one.start_byte > max(stores):
+                return False
+            if behind is not None and behind.type == "if_statement":
+                failed = behind.child_by_field_name("condition")
+                if failed is None or dense(text(failed)) not in (f"({name}<0)", f"({name})"):
+                    return False
+                behind = behind.child_by_field_name("consequence")
+            if behind is None or behind.type != "goto_statement":
+                return False
+    return is_given

@@ -216,8 +216,11 @@ class Kept:
                     if user not in self._executed:
                         yield user
 
-    def namers(self, function: Definition) -> Iterator[tuple[FileIndex, str | None]]:
-        """Yield who names a function: file and function, or None where an object is initialised."""
+    def namers(self, function: Definition) -> Iterator[tuple[FileIndex, str | None, int]]:
+        """Yield who names a function, and where.
+
+        That is a file and a function, or None where an object is initialised.
+        """
         index, word = self._tree.index, function.name.encode()
         near = index.target.built_from
         alone = is_static(function) and function.file.endswith(".c")
@@ -230,10 +233,10 @@ class Kept:
                 inside = file.function_at(at)
                 if inside is not None:
                     if inside != function.name:
-                        yield file, inside
+                        yield file, inside, at
                 elif file.data[at + len(word) :][:1] != b"(":
                     if before(file.data, at)[-1:] in b"=,&{":
-                        yield file, None
+                        yield file, None, at
 
     def is_on_the_way(self, path: str, name: str) -> bool:
         """Tell whether a function of a file is one of those that lead to a set-up."""

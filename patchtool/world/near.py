@@ -11,7 +11,7 @@ what it is given.  A function that only the way to a set-up calls is a part of t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from functools import cached_property
 
 from patchtool.c import library, syntax
@@ -21,7 +21,7 @@ from patchtool.c.lower import Trouble
 from patchtool.c.scan import WORDS, Definition, places
 from patchtool.model import Place
 from patchtool.world.circular import Circular
-from patchtool.world.deciding import answering, answers
+from patchtool.world.deciding import POINTED, answering, answers
 from patchtool.world.kept import (
     LOOKED_AT,
     MEMBERS,
@@ -34,6 +34,7 @@ from patchtool.world.kept import (
     is_only_kept,
     local,
 )
+from patchtool.world.operations import Operations
 
 _TASK = "current"
 _OF_TASK = re.compile(rb"\bcurrent\b(?!\s*[,)])")
@@ -67,7 +68,12 @@ class Near:
         self._alone: dict[str, bool] = {}
         """Whether what has a name is read by nobody off the way."""
         self._come_by = Circular[Key, bool](False)
+        self._called = Circular[Key, bool](False)
+        self._operations = Operations(way.tree)
+        self._elsewhere: dict[str, bool] = {}
+        """Whether others than those on the way call an operation."""
         self._said = Circular[str, str | None](None)
+        self._owned = Circular[Key, str | None](None)
         self._stored: dict[str, list[tuple[Definition, bytes]]] = {}
 
     def is_near(self, function: Definition) -> bool:
@@ -77,18 +83,20 @@ class Near:
     def deciding(self, caller: Definition, callees: Set[str]) -> Iterator[Trouble]:
         """Yield where it is not known for harmless what decides whether a set-up is come to."""
         read, called = self._read(caller), calls(body_of(caller)) - {caller.name}
+        operations = self._operations.called(body_of(caller))
         if _OF_TASK.search(body_of(caller)) is not None:
             read |= {_TASK}
-        for callee, ones in self._by(caller, callees, read | called).items():
+        for callee, ones in self._by(caller, callees, read | called | operations.keys()).items():
             for one in sorted(ones) if not is_only_kept(caller, callee) else ():
-                said: str | None
-                if one == _TASK:
+                said: str | None = None
+                if one in operations:
+                    said = self._said_by_operation(operations[one])
+                elif one == _TASK:
                     said = f"{_TASK}, which is none of {self._index.target.short},"
-                elif one in read:
+                if said is None and one in read:
                     said = self._note(caller, one) if self._stays(caller, one) else None
-                elif self._levels[caller.name] == FAR and self._is_checking(one):
-                    continue
-                else:
+                is_far = self._levels[caller.name] == FAR
+                if said is None and one in called and not (is_far and self._is_checking(one)):
                     said = self._said_by(one, body_of(caller), caller.file)
                 if said is not None:
                     place = Place(caller.file, caller.line, 1, caller.name)
@@ -116,6 +124,8 @@ class Near:
         """Return what a function calls that answers by a note, or by what is not known."""
         body = body_of(function)
         said = {name: self._said_by(name, body, function.file) for name in calls(body)}
+        for word, operation in self._operations.called(body).items():
+            said[word] = self._said_by_operation(operation)
         return {name: one for name, one in said.items() if one is not None}
 
     def _is_checking(self, name: str) -> bool:
@@ -132,13 +142,68 @@ class Near:
         """Say by which note a call answers, or that it is not known by what."""
         return self._said.of(name, lambda: self._of_call(name, body, here))
 
+    def _said_by_operation(self, operation: str) -> str | None:
+        """Say by which note what is called through a pointer answers, or that it is not known."""
+        return self._said.of(POINTED + operation, lambda: self._of_operation(operation))
+
+    def _of_operation(self, operation: str) -> str | None:
+        """Say by what an operation answers, whichever function is kept there."""
+        functions = self._operations.run_by(operation)
+        if not functions:
+            return f"{operation}(), of which it is not known what it runs,"
+        for one in functions:
+            if one.key in self._above or one in self._executed:
+                continue
+            if self._is_called_elsewhere(operation) or self._is_called_by_others(one):
+                said = self._of_own(one)
+            else:
+                said = self._of_answer(one)
+            if said is not None:
+                return said
+        return None
+
+    def _is_called_elsewhere(self, operation: str) -> bool:
+        """Tell whether others call an operation than those on the way to a set-up."""
+        if operation not in self._elsewhere:
+            self._elsewhere[operation] = any(
+                not self._kept.is_on_the_way(path, name)
+                for path, name in self._operations.calling(operation)
+            )
+        return self._elsewhere[operation]
+
+    def _of_own(self, function: Definition) -> str | None:
+        """Say by which note a function answers that it alone keeps and looks at, whoever asks."""
+        return self._owned.of(function.key, lambda: self._find_own(function))
+
+    def _find_own(self, function: Definition) -> str | None:
+        kept = self._kept.by(function)
+        for one in sorted(self._read(function) & kept.keys()):
+            if not self._kept.stays(function, one) and (
+                any(user.key != function.key for user in self._reading(one))
+                or any(user.key != function.key for user, _ in self._keepers(one))
+            ):
+                continue
+            if answers(self._index.node(function), one) and self._note(function, one) is not None:
+                return f"{function.name}(), which keeps {one} and looks at it,"
+        told = {}
+        for name in calls(body_of(function)) - {function.name}:
+            for callee in self._kept.defined(name):
+                if callee.key not in self._above and callee not in self._executed:
+                    if (said := self._of_own(callee)) is not None:
+                        told[name] = said
+        for name in sorted(told):
+            if answers(self._index.node(function), name):
+                return told[name]
+        return None
+
     def _of_call(self, name: str, body: bytes, here: str) -> str | None:
         """Say by what a call answers; one on the way, or that others come by, is state."""
         functions = [*self._kept.defined(name)]
         for one in functions:
-            if one.key in self._above or one in self._executed or self._is_come_by(one):
+            if one.key in self._above or one in self._executed:
                 continue
-            if (said := self._of_answer(one)) is not None:
+            said = self._of_own(one) if self._is_come_by(one) else self._of_answer(one)
+            if said is not None:
                 return said
         macros = () if functions else self._index.macros(name, here)
         target = self._index.target
@@ -154,7 +219,7 @@ class Near:
             or not re.search(rb"(?<![>.\w])(?<![>.] )%s\s*\(" % name.encode(), body)
             or any(one.file.startswith(ours) for one in macros)
         ):
-            return None  # an operation, too, is in the text
+            return None  # an operation is asked about by itself
         found = self._index.functions(name, here)
         if any(one.file.startswith(ours) for one in found):
             return None
@@ -212,10 +277,29 @@ class Near:
     # -- who reads something -----------------------------------------------------------------
 
     def _is_alone(self, name: str) -> bool:
-        """Tell whether what has a name is read nowhere off the way, but to print it."""
+        """Tell whether what has a name is read nowhere off the way, but to print it.
+
+        What is kept in an operation that the way alone calls, and looked at nowhere on the way
+        itself, is no more than that either.
+        """
         if name not in self._alone:
-            self._alone[name] = not any(map(self._is_come_by, self._reading(name)))
+            is_read = any(map(self._is_come_by, self._reading(name)))
+            self._alone[name] = not is_read or self._is_of_operations(name)
         return self._alone[name]
+
+    def _is_of_operations(self, name: str) -> bool:
+        """Tell whether what has a name is spoken of in operations that the way alone calls."""
+        others = self._is_called_by_others
+        return not (
+            name in self._read_above
+            or any(map(others, self._reading(name)))
+            or all(one.key in self._above or others(one) for one, _ in self._keepers(name))
+        )
+
+    @cached_property
+    def _read_above(self) -> frozenset[str]:
+        """The members and objects that functions on the way read."""
+        return frozenset[str]().union(*(self._read(one) for one, _ in self._above.values()))
 
     def _reading(self, name: str) -> Iterator[Definition]:
         """Yield the functions off the way that do more with what has a name than to store it."""
@@ -230,19 +314,32 @@ class Near:
         return not all(self._kept.is_printed(body, at) for at in looks)
 
     def _is_come_by(self, function: Definition) -> bool:
-        """Tell whether others come by a function than those on the way to a set-up."""
+        """Tell whether others come by a function than those on the way, or a table holds it."""
+        return self._come_by.of(function.key, lambda: self._is_named(function, self._is_come_by))
 
-        def find() -> bool:
-            for file, name in self._kept.namers(function):
-                if name is None:
+    def _is_called_by_others(self, function: Definition) -> bool:
+        """Tell the same where a table counts if others than the way call what it is held for."""
+        others = self._is_called_by_others
+        return self._called.of(function.key, lambda: self._is_named(function, others, True))
+
+    def _is_named(
+        self, function: Definition, come_by: Callable[[Definition], bool], is_exact: bool = False
+    ) -> bool:
+        if b"__init" in function.text.partition(b"(")[0].translate(WORDS).split():
+            return True  # what is run as a module is loaded is on no way
+        for file, name, at in self._kept.namers(function):
+            if name is None:
+                operation = self._operations.holder(file, at) if is_exact else None
+                if operation is None or self._is_called_elsewhere(operation):
                     return True
-                if not self._kept.is_on_the_way(file.path, name):
-                    users = file.functions.get(name, ())
-                    if any(one in self._executed or self._is_come_by(one) for one in users):
-                        return True
-            return False
-
-        return self._come_by.of(function.key, find)
+            elif not self._kept.is_on_the_way(file.path, name):
+                users = file.functions.get(name, ())
+                if any(one in self._executed or come_by(one) for one in users):
+                    return True
+        return any(
+            not is_exact or self._is_called_elsewhere(operation)
+            for operation in self._operations.pasted(function)
+        )
 
     # -- whether it is a note ----------------------------------------------------------------
 
@@ -262,6 +359,8 @@ class Near:
                 return None
             if self._is_record(function, name):
                 return None  # the members of it are kept
+            if _is_copied(function, name) or _is_fresh(body_of(function), name.encode()):
+                return None
         here = (function, *self._kept.helpers(function))
         if not any(name in self._kept.by(one) for one in here):
             if self._kept.is_read_there(name) or all(
@@ -310,6 +409,38 @@ class Near:
             user.key != function.key and call.search(body_of(user)) is not None
             for _, user in self._index.users(function.name)
         )
+
+
+def _is_copied(function: Definition, name: str) -> bool:
+    """Tell whether a function takes a member of what it is given, and stores to that of another."""
+    head, _, body = function.text.partition(b"{")
+    given = frozenset(head.partition(b"(")[2].translate(WORDS).split())
+    at = re.compile(rb"\b(\w+)\s*->\s*%s\b(\s*=(?!=))?" % name.encode())
+    found = at.findall(body)
+    stored = {base for base, sign in found if sign}
+    read = {base for base, sign in found if not sign}
+    whole = len(found) == sum(1 for _ in places(body, name.encode()))
+    return whole and bool(stored) and stored.isdisjoint(read) and given >= stored | read
+
+
+def _is_fresh(body: bytes, name: bytes) -> bool:
+    """Tell whether a function stores to something, whatever happens, before it looks at it."""
+    sites = list(places(body, name))
+    if not sites or re.match(rb"\s*=(?!=)", body[sites[0] + len(name) :]) is None:
+        return False
+    if len(sites) > 1 and sites[1] < body.find(b";", sites[0]):
+        return False  # what it is given is made of what it was
+    start = max(body.rfind(mark, 0, sites[0]) for mark in (b";", b"{", b"}"))
+    if re.fullmatch(rb"\s*[\w\s>.*-]*", body[start + 1 : sites[0]]) is None:
+        return False
+    if {b"else", b"do"} & set(body[start + 1 : sites[0]].split()):
+        return False
+    depth = 0
+    for byte in body[sites[0] : sites[-1]]:
+        depth += (byte == ord("{")) - (byte == ord("}"))
+        if depth < 0:
+            return False
+    return b":" not in body[: sites[0]]
 
 
 def _given(function: Definition, name: str) -> set[str]:
