@@ -50,6 +50,25 @@ def test_on_every_way(path, old, new):
     assert verdict(path, old, new) == "covered"
 
 
+@pytest.mark.parametrize(
+    ("store", "expected"),
+    [
+        ("ext.valid = 1;", "unknown"),
+        ("ext.valid = vcpu->arch.hflags & 1;", "unknown"),
+        ("ext.valid = 0;", "covered"),
+        ("as_u64 = 0;", "covered"),
+        ("base.guest_mode = 1;", "covered"),
+    ],
+)
+def test_a_role_that_is_made_valid_again(store, expected):
+    """What an event has made invalid no other code may make valid but a set-up."""
+    code = f"void revive(struct kvm_vcpu *vcpu)\n{{\n\tvcpu->arch.root_mmu.mmu_role.{store}\n}}\n"
+    report = check({**FIXED, MMU: FIXED[MMU] + code.encode()})
+    assert report.verdict == expected
+    words = "makes a role valid again that was made invalid"
+    assert any(words in one.reason for one in report.unknowns) == (expected == "unknown")
+
+
 HELPER = "void kvm_mmu_after_set_cpuid("
 GIVEN = "kvm_forget(&vcpu->arch.root_mmu);"
 

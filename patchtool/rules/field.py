@@ -86,6 +86,8 @@ def decide(
     case = _answered(terms, field, question, spoilt, carriers)
     if case.answer.verdict == "covered" and terms.patches:
         case = _with_patches(terms, field, case, elements, skips)
+    if case.invalidated and terms.patches:
+        case = _with_revived(terms, case)
     if case.answer.verdict == "covered":
         case = case._replace(spoilt=case.spoilt + terms.restless(case.question))
     if strays:
@@ -164,6 +166,18 @@ def _with_patches(
         blamed = _blamed(terms, case.question, elements, skips, patches)
         return case._replace(spoilt=case.spoilt + blamed)
     return case._replace(answer=again)
+
+
+def _with_revived(terms: Terms, case: _Case) -> _Case:
+    """Look whether a role that an event makes invalid stays so until it is set up."""
+    from patchtool.rules.upkeep import reviving
+
+    words = "{} makes a role valid again that was made invalid"
+    spoilt = tuple(
+        Reason(words.format(".".join((one.role, *one.below))), one.place)
+        for one in reviving(terms, case.decision)
+    )
+    return case._replace(spoilt=case.spoilt + spoilt)
 
 
 def _blamed(

@@ -67,6 +67,31 @@ def disturbing(
     return tuple(one for one in touching if one not in kept), tuple(kept)
 
 
+def reviving(terms: Terms, decision: Decision) -> tuple[Patch, ...]:
+    """Return the stores to a role that may make one valid again that an event has made invalid.
+
+    They store to the bits by which that is told what every set-up has there.
+    """
+    fixed: dict[_Bit, bool] = {}
+    for comparison, (member, value) in zip(terms.guard.comparisons, decision.q.roles, strict=True):
+        for position, bit in enumerate(value.conditions()):
+            if isinstance(bit, bool):
+                fixed[member, comparison.low + position] = bit
+    touched = {one: terms.touched(one) & fixed.keys() for one in terms.patches}
+
+    def is_as_set_up(patch: Patch, bit: _Bit) -> bool:
+        low = min(at for _, at in terms.touched(patch))
+        return patch.value is None or bool(patch.value >> (bit[1] - low) & 1) is fixed[bit]
+
+    telling = {bit for one, some in touched.items() for bit in some if not is_as_set_up(one, bit)}
+    found: list[Patch] = []
+    for one, some in touched.items():
+        asked = some & (telling or fixed.keys())
+        if asked and all(is_as_set_up(one, bit) for bit in asked):
+            found.append(one)
+    return tuple(found)
+
+
 def keeping(
     terms: Terms, decision: Decision, member: tuple[str, ...], strays: tuple[Stray, ...]
 ) -> tuple[tuple[Stray, ...], tuple[str, ...]]:
