@@ -26,6 +26,11 @@ struct vcpu_big {
 	struct big_state state;
 };
 
+struct kvm_x86_ops {
+	int (*set_msr)(struct kvm_vcpu *vcpu, u32 which, u32 data);
+	void (*vcpu_reset)(struct kvm_vcpu *vcpu, bool init_event);
+};
+
 static inline struct vcpu_big *to_big(struct kvm_vcpu *vcpu)
 {
 	return container_of(vcpu, struct vcpu_big, vcpu);

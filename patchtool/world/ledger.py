@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from patchtool.c import syntax
 from patchtool.c.index import is_static
+from patchtool.c.layout import literal
 from patchtool.c.lower import Lowered
 from patchtool.c.lower.records import Point
 from patchtool.c.scan import Definition, FileIndex, places, strip_comments
@@ -29,7 +30,6 @@ from patchtool.world.readers import Selection
 from patchtool.world.strays import Stray, Strays
 from patchtool.world.users import users
 
-_NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|0|[1-9][0-9]*")
 _NOTHING = re.compile(r"(?:\(\s*(?:union|struct)\s+\w+\s*\)\s*)?\{\s*(?:0\s*,?\s*)?\}")
 
 
@@ -409,6 +409,6 @@ class Ledger:
 
 def _number(value: str) -> int | None:
     """Return what a literal stores, of a whole record only zero; None where it is not known."""
-    if _NOTHING.fullmatch(value):
+    if value == "false" or _NOTHING.fullmatch(value):
         return 0
-    return int(value, 0) if _NUMBER.fullmatch(value) else None
+    return 1 if value == "true" else literal(value)
