@@ -23,6 +23,24 @@ def decided(name, wanted):
     return rule.check(Index(open_source(str(miniatures.folder(name))), KVM), wanted, name)
 
 
+@pytest.mark.parametrize("name", ["cpu-role-fixed", "cpu-role-level-gap"])
+def test_a_level_in_a_role_by_another_name(name):
+    """What took a field's place is found by the type of a role, whatever the member is called."""
+    files = fixture(name)
+    levels = ("root_level", "shadow_root_level")
+
+    def cells(old, new):
+        report = check({path: data.replace(old, new) for path, data in files.items()}, levels)
+        found = {(c.context, one.name, one.verdict) for c in report.contexts for one in c.fields}
+        return report.verdict, found, [one.reason for one in report.unknowns]
+
+    assert {one[1] for one in cells(b"", b"")[1]} == {*levels}
+    assert cells(b"cpu_role", b"mode_of_paging") == cells(b"", b"")
+    verdict, found, reasons = cells(b"level", b"depth")
+    assert verdict == "unknown" and not found
+    assert "no guarded set-up stores root_level, shadow_root_level" in reasons
+
+
 @pytest.mark.parametrize(
     "name", ["guard-swapped-fixed", "role-regs-fixed", "args-vs-vcpu-gap", "vcpu-masks-gap"]
 )

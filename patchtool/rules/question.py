@@ -128,19 +128,27 @@ class Terms:
 
     @cached_property
     def patches(self) -> tuple[Patch, ...]:
-        """What other code stores to parts of the roles that are compared."""
-        if self.ledger is None:
-            return ()
-        found: dict[Patch, None] = {}
-        for one in self.guard.comparisons:
-            held = self.ledger.patched(context_name(one.context), one.member)
-            found.update(dict.fromkeys(held))
+        """What other code stores to parts of the roles that are compared, but to stop a skip."""
         parts: dict[tuple[str, tuple[str, ...]], list[Patch]] = {}
-        for patch in found:
+        for patch in self._all_patches:
             parts.setdefault((patch.role, patch.below), []).append(patch)
         return tuple(
             patch for part in parts.values() if not all(map(self._stops, part)) for patch in part
         )
+
+    @cached_property
+    def marks(self) -> tuple[Patch, ...]:
+        """What other code stores to the roles to stop a skip."""
+        return tuple(filter(self._stops, self._all_patches))
+
+    @cached_property
+    def _all_patches(self) -> tuple[Patch, ...]:
+        found: dict[Patch, None] = {}
+        for one in self.guard.comparisons if self.ledger is not None else ():
+            assert self.ledger is not None
+            held = self.ledger.patched(context_name(one.context), one.member)
+            found.update(dict.fromkeys(held))
+        return tuple(found)
 
     def _stops(self, patch: Patch) -> bool:
         """Tell whether nothing skips behind a store to a role."""

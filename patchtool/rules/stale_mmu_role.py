@@ -88,10 +88,10 @@ class Examined(NamedTuple):
 
 
 SUCCESSORS: dict[str, tuple[str, ...]] = {
-    "root_level": ("cpu_role", "base", "level"),
-    "shadow_root_level": ("root_role", "level"),
+    "root_level": ("base", "level"),
+    "shadow_root_level": ("level",),
 }
-"""Members that took a field's place in v5.19, as the upstream change names them."""
+"""Members of a role that took a field's place in v5.19; which role, its type tells."""
 
 
 def check(
@@ -211,8 +211,14 @@ def _examined(
             contexts = [_taking(one, taken) for one in contexts]
         stored = {(one.context, one.field) for one in seen if one.is_stored}
         everywhere += _left_alone(tree, runs, wanted, stored)
-    if decided and not contexts and ways is None:
-        names = ", ".join(wanted)
+    owners = roles.contexts.items()
+    lost = [
+        name
+        for name in wanted
+        if not any(_member(record, name, roles, tag) for tag, record in owners)
+    ]
+    if decided and (lost or not contexts) and ways is None:
+        names = ", ".join(wanted if not contexts else lost)
         if not set(wanted) & set(LEVELS):
             tags = " or ".join(f"struct {tag}" for tag in roles.contexts)
             raise UsageError(
@@ -330,12 +336,11 @@ def _member(record: RecordType, name: str, roles: Roles, tag: str) -> tuple[str,
     known = record.by_name.get(name)
     if known is not None:
         return known[0]
-    successor = SUCCESSORS.get(name)
-    if successor is None or successor[0] not in roles.shape.contexts[tag]:
-        return None
-    inner = record.by_name[successor[0]][1]
-    if isinstance(inner, RecordType) and ".".join(successor[1:]) in inner.slots:
-        return successor
+    successor = SUCCESSORS.get(name, ())
+    for role in sorted(roles.shape.contexts[tag]) if successor else ():
+        inner = record.by_name[role][1]
+        if isinstance(inner, RecordType) and ".".join(successor) in inner.slots:
+            return (role, *successor)
     return None
 
 

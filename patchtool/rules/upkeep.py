@@ -77,16 +77,16 @@ def reviving(terms: Terms, decision: Decision) -> tuple[Patch, ...]:
         for position, bit in enumerate(value.conditions()):
             if isinstance(bit, bool):
                 fixed[member, comparison.low + position] = bit
-    touched = {one: terms.touched(one) & fixed.keys() for one in terms.patches}
 
     def is_as_set_up(patch: Patch, bit: _Bit) -> bool:
         low = min(at for _, at in terms.touched(patch))
         return patch.value is None or bool(patch.value >> (bit[1] - low) & 1) is fixed[bit]
 
-    telling = {bit for one, some in touched.items() for bit in some if not is_as_set_up(one, bit)}
+    marks = {one: terms.touched(one) & fixed.keys() for one in terms.marks}
+    telling = {bit for one, some in marks.items() for bit in some if not is_as_set_up(one, bit)}
     found: list[Patch] = []
-    for one, some in touched.items():
-        asked = some & (telling or fixed.keys())
+    for one in terms.patches:
+        asked = terms.touched(one) & (telling or fixed.keys())
         if asked and all(is_as_set_up(one, bit) for bit in asked):
             found.append(one)
     return tuple(found)
