@@ -57,6 +57,12 @@ NOTES = {
         f"if (READ_ONCE(vcpu->note) == {KEY})\n\t\treturn;\n\tWRITE_ONCE(vcpu->note, {KEY});\n",
         "", OUT),
     "exchanged": (f"if (xchg(&vcpu->note, {KEY}) == {KEY})\n\t\treturn;\n", "", OUT),
+    "shown to a user": (
+        LEAVE.format("vcpu->run->padding"), "",
+        (OUTER, "\tstruct kvm_vcpu_arch arch;",
+         "\tstruct kvm_vcpu_arch arch;\n\tstruct kvm_run *run;"),
+        (OUTER, "struct kvm_vcpu {", "#include <uapi/linux/kvm.h>\n\nstruct kvm_vcpu {"),
+        ("include/uapi/linux/kvm.h", "", "struct kvm_run {\n\t__u64 padding;\n};\n")),
     "counted": ("if (vcpu->note++ & 1)\n\t\treturn;\n", "", OUT),
     "a flag": (
         "static bool done;\n\n\tif (done)\n\t\treturn;\n\tdone = true;\n", "",

@@ -157,6 +157,19 @@ class Kept:
         """Tell whether something stays in a function from one call to the next."""
         return b"static" in function.text and name.encode() in STATIC.findall(function.text)
 
+    @cached_property
+    def on_the_way(self) -> Mapping[str, list[tuple[bytes, str]]]:
+        """What is stored on the way to a set-up, by functions of it or by those that they call.
+
+        Each with the values that are no numbers, and where those are given.
+        """
+        found: dict[str, list[tuple[bytes, str]]] = {}
+        for one, _ in self._above.values():
+            for each in (one, *self.helpers(one)):
+                for name, values in self.changing(each).items():
+                    found.setdefault(name, []).extend((value, each.file) for value in values)
+        return found
+
     def is_read_there(self, name: str) -> bool:
         """Tell whether a run of a set-up goes through a function that speaks of something."""
         word = name.encode()
@@ -167,7 +180,11 @@ class Kept:
         return False
 
     def is_told(self, function: Definition, name: str) -> bool:
-        """Tell whether a member is shared with user space, with a guest or with the hardware."""
+        """Tell whether a member is shared with user space, with a guest or with the hardware.
+
+        What user space is shown is a note as well, where more than a number is kept there on
+        the way to a set-up: user space need not change it.
+        """
         root, types = self._tree.index.node(function), self._tree.objects
         held = [
             argument
@@ -181,14 +198,14 @@ class Kept:
             record = types.type_of(one, root, function.file)
             if isinstance(record, PointerType):
                 record = settled(record.target)
-            if not isinstance(record, RecordType) or not self._is_laid_out(record):
+            if not isinstance(record, RecordType) or not self._is_laid_out(record, name):
                 return False
         return bool(held)
 
-    def _is_laid_out(self, record: RecordType) -> bool:
+    def _is_laid_out(self, record: RecordType, name: str) -> bool:
         """Tell whether a record is laid out for others than the kernel."""
         if "/uapi/" in record.file:
-            return True
+            return name not in self.on_the_way
         found = self._tree.index.record(f"{record.kind} {record.tag}", record.file)
         return any(b"packed" in one.text for one in found)
 

@@ -11,7 +11,7 @@ off the way but to print it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Set
 from functools import cached_property
 
 from patchtool.c.lower import Trouble
@@ -96,19 +96,6 @@ class Notes:
         )
 
     @cached_property
-    def _on_the_way(self) -> Mapping[str, list[tuple[bytes, str]]]:
-        """What is stored on the way to a set-up, by functions of it or by those that they call.
-
-        Each with the values that are no numbers, and where those are given.
-        """
-        found: dict[str, list[tuple[bytes, str]]] = {}
-        for one, _ in self._above.values():
-            for each in (one, *self._kept.helpers(one)):
-                for name, values in self._kept.changing(each).items():
-                    found.setdefault(name, []).extend((value, each.file) for value in values)
-        return found
-
-    @cached_property
     def _bare(self) -> frozenset[str]:
         """What is stored on the way that is named by no record: objects of files, and of calls."""
         ones = (each for one, _ in self._above.values() for each in (one, *self._kept.helpers(one)))
@@ -132,12 +119,12 @@ class Notes:
         }
         own = {
             name
-            for name in (self._on_the_way.keys() | flags) & words
+            for name in (self._kept.on_the_way.keys() | flags) & words
             if self._is_note(function, name)
             and (name in members or is_looked_at(function, name))
             and (
-                name in flags - self._on_the_way.keys()
-                or not all(self._kept.is_constant(*value) for value in self._on_the_way[name])
+                name in flags - self._kept.on_the_way.keys()
+                or not all(self._kept.is_constant(*value) for value in self._kept.on_the_way[name])
             )
             and (name in flags or not self._kept.is_read_there(name))
         }
