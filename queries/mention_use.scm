@@ -1,6 +1,6 @@
 ; What may be done with a mention of a member so that the member stays as it is.
 ;
-; world/mentions.py asks, from the mention outwards, for the pattern that takes it: @read, its
+; world/accounts/mentions.py asks, from the mention outwards, for the pattern that takes it: @read, its
 ; value is used and that is all; @value, its value is that of a larger expression, of which
 ; the same is asked; @argument, it goes to whatever the function of @callee is.  What no pattern
 ; takes is open: nothing is listed here as a danger.

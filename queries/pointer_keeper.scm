@@ -1,7 +1,7 @@
 ; Calls that are given a pointer and leave alone what it is to, of macros and functions that the
 ; kernel has for all of its parts: they compare it, keep it, free it, or take its type.
 ;
-; world/holders.py asks for the names alone, and for those of reading_macro.
+; world/accounts/holders.py asks for the names alone, and for those of reading_macro.
 
 ; container_of(vcpu, struct vcpu_vmx, vcpu), kfree(vcpu), smp_call_function_single(cpu, f, vcpu, 1)
 (call_expression

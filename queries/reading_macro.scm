@@ -1,9 +1,9 @@
 ; Calls that leave their arguments as they are, of macros and functions that the kernel has for
 ; all of its parts.
 ;
-; world/mentions.py asks only where the target and its headers define no macro of the name:
+; world/accounts/mentions.py asks only where the target and its headers define no macro of the name:
 ; then it is the kernel's own.  world/closure.py and
-; world/holders.py ask for the names alone.
+; world/accounts/holders.py ask for the names alone.
 
 ; READ_ONCE(mmu->root_level), WARN_ON_ONCE(mmu->root_level < 3), min_t(int, mmu->root_level, 4)
 (call_expression

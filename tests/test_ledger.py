@@ -8,7 +8,7 @@ from forms import OTHERS, READS, STORES
 from patchtool.c.index import Index
 from patchtool.c.layout import Types
 from patchtool.target.kvm import KVM
-from patchtool.world.mentions import Mentions
+from patchtool.world.accounts.mentions import Mentions
 
 MMU = "arch/x86/kvm/mmu/mmu.c"
 FIXED = fixture("role-regs-fixed")

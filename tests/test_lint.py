@@ -29,7 +29,7 @@ from patchtool.outside.reach import Included
 from patchtool.outside.source import WorkTree
 from patchtool.rules import stale_mmu_role as rule
 from patchtool.target.kvm import KVM
-from patchtool.world.mentions import Mentions
+from patchtool.world.accounts.mentions import Mentions
 
 HOUSE = Path(__file__).parent.parent
 FIXED = miniatures.folder("role-regs-fixed")

@@ -4,8 +4,8 @@
 import pytest
 from edited import check, fixture
 
-from patchtool.world.births import Births
-from patchtool.world.told import Told
+from patchtool.world.inputs.births import Births
+from patchtool.world.inputs.told import Told
 
 MAIN, HOST = "arch/x86/kvm/mmu/mmu.c", "arch/x86/include/asm/kvm_host.h"
 CPUID, HEADER, OTHER = "arch/x86/kvm/cpuid.c", "arch/x86/kvm/cpuid.h", "arch/x86/kvm/other.c"

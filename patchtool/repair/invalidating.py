@@ -27,9 +27,9 @@ from patchtool.repair.edit_sites import (
     find_extended,
 )
 from patchtool.repair.register_access import parameters
-from patchtool.world.invalidation import is_certain
+from patchtool.world.inputs.invalidation import is_certain
+from patchtool.world.inputs.told import tellers
 from patchtool.world.roles import Roles, find_roles
-from patchtool.world.told import tellers
 
 _DEPTH = 3
 """How many calls may lie between a change and what runs behind it."""

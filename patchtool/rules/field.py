@@ -19,8 +19,8 @@ from patchtool.proof.bits import Symbol
 from patchtool.proof.compared import Question, Unit
 from patchtool.proof.coverage import Answer, Decision
 from patchtool.rules.question import Element, Invalidated, Terms
-from patchtool.world.ledger import Patch
-from patchtool.world.strays import Stray
+from patchtool.world.accounts.ledger import Patch
+from patchtool.world.accounts.strays import Stray
 
 
 class Field(NamedTuple):

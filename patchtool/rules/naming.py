@@ -20,7 +20,7 @@ from patchtool.proof.bits import Symbol, Word
 from patchtool.proof.compared import Unit
 from patchtool.target.record import Named
 from patchtool.world.entries import Tree
-from patchtool.world.hosts import parameter_of
+from patchtool.world.inputs.hosts import parameter_of
 
 
 class Name(NamedTuple):

@@ -22,16 +22,16 @@ from patchtool.proof.runs import Runs
 from patchtool.proof.solver import can_hold
 from patchtool.proof.witness import Witnessed
 from patchtool.rules.naming import Names
-from patchtool.world import hosts
-from patchtool.world.constants import host_constant, unclear_change
 from patchtool.world.entries import Path, Tree, context_name
+from patchtool.world.inputs import hosts
+from patchtool.world.inputs.constants import host_constant, unclear_change
 
 if TYPE_CHECKING:
-    from patchtool.world.changes import Link
-    from patchtool.world.invalidation import Invalidations
-    from patchtool.world.ledger import Ledger, Patch
-    from patchtool.world.strays import Stray
-    from patchtool.world.told import Told
+    from patchtool.world.accounts.ledger import Ledger, Patch
+    from patchtool.world.accounts.strays import Stray
+    from patchtool.world.inputs.changes import Link
+    from patchtool.world.inputs.invalidation import Invalidations
+    from patchtool.world.inputs.told import Told
 
 
 class Invalidated(NamedTuple):
@@ -692,7 +692,7 @@ class Terms:
 
     @cached_property
     def _invalidations(self) -> Invalidations:
-        from patchtool.world.invalidation import Invalidations
+        from patchtool.world.inputs.invalidation import Invalidations
 
         roles = frozenset(one.member for one in self.guard.comparisons)
         name = context_name(self.guard.context)
@@ -701,7 +701,7 @@ class Terms:
 
     @cached_property
     def _told_all(self) -> Told:
-        from patchtool.world.told import Told
+        from patchtool.world.inputs.told import Told
 
         roles = frozenset(one.member for one in self.guard.comparisons)
         return Told(self.tree, context_name(self.guard.context), roles, self._never_skips)

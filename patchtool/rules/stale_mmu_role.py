@@ -33,6 +33,8 @@ from patchtool.proof.compared import Question
 from patchtool.rules.field import Field, decide
 from patchtool.rules.question import Terms, cell_of
 from patchtool.rules.table import STALE_MMU_ROLE
+from patchtool.world.above.guards_above import Above, guards_above, notes_above
+from patchtool.world.accounts.ledger import Ledger, prepare, tell
 from patchtool.world.built import not_there
 from patchtool.world.completeness import (
     broken_text,
@@ -42,8 +44,6 @@ from patchtool.world.completeness import (
     unreached,
 )
 from patchtool.world.entries import Path, Tree, Ways, context_name, find_paths
-from patchtool.world.guards_above import Above, guards_above, notes_above
-from patchtool.world.ledger import Ledger, prepare, tell
 from patchtool.world.rivals import accounting, rival_entries
 from patchtool.world.roles import (
     Roles,

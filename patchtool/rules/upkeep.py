@@ -23,8 +23,8 @@ from patchtool.proof.compared import Question
 from patchtool.proof.coverage import Decision
 from patchtool.proof.solver import can_hold
 from patchtool.rules.question import Terms
-from patchtool.world.ledger import Patch
-from patchtool.world.strays import Stray, bases_of, run
+from patchtool.world.accounts.ledger import Patch
+from patchtool.world.accounts.strays import Stray, bases_of, run
 
 MAX_DEPTH = 200
 """How deep a term may be nested that tells when a bit is left alone."""

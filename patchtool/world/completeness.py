@@ -22,8 +22,8 @@ from patchtool.proof.bits import Cond, Under, Word
 from patchtool.proof.runs import Runs
 from patchtool.proof.solver import can_hold
 from patchtool.world.built import told_to_compiler
-from patchtool.world.constants import host_constant
 from patchtool.world.entries import Tree
+from patchtool.world.inputs.constants import host_constant
 from patchtool.world.roles import missing_functions, undefined_set_ups
 
 

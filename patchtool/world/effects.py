@@ -16,8 +16,8 @@ from functools import cached_property
 from patchtool.c.index import Index, calls, expand, split_arguments
 from patchtool.c.layout import Types
 from patchtool.c.scan import WORDS, Definition, before, places, strip_comments
+from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.closure import Closure, is_variable
-from patchtool.world.mentions import Mentions
 
 
 def _stores_to(members: Iterable[bytes], lvalues: Iterable[bytes]) -> re.Pattern[bytes]:

@@ -21,8 +21,8 @@ from patchtool.c.scan import Definition, places, strip_comments
 from patchtool.model import Consulted
 from patchtool.proof import bits
 from patchtool.proof.bits import Cond
+from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.effects import Effects
-from patchtool.world.mentions import Mentions
 from patchtool.world.pasted import Pasting
 from patchtool.world.roles import Roles, callers
 

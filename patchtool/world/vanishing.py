@@ -18,9 +18,9 @@ from patchtool.model import Place
 from patchtool.proof import bits
 from patchtool.proof.bits import Bits, Cond, Term
 from patchtool.proof.solver import can_hold
+from patchtool.world.accounts.mentions import Mention, Mentions
+from patchtool.world.accounts.readers import Selection
 from patchtool.world.entries import Tree, context_name
-from patchtool.world.mentions import Mention, Mentions
-from patchtool.world.readers import Selection
 
 _MADE = re.compile(rb"\b\w+\s*\(\s*(\w+)\s*\)\s*\(")
 _PREFIX = re.compile(rb"(\w+)\s*##\s*\w+")

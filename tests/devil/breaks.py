@@ -6,7 +6,7 @@ from itertools import product
 from typing import NamedTuple
 
 from patchtool.rules import question, upkeep
-from patchtool.world import ledger, mentions, strays
+from patchtool.world.accounts import ledger, mentions, strays
 
 from .bases import bases
 from .forms import FORMS

@@ -11,8 +11,8 @@ from patchtool.c.memory import Fact, Loc
 from patchtool.c.scan import WORDS, Definition, places, strip_comments
 from patchtool.model import Place
 from patchtool.proof.bits import Word
+from patchtool.world.accounts.mentions import Mention, Mentions
 from patchtool.world.entries import Tree
-from patchtool.world.mentions import Mention, Mentions
 from patchtool.world.users import users
 
 _TOLD_OF = re.compile(

@@ -21,13 +21,13 @@ from patchtool.c.lower import Lowered
 from patchtool.c.lower.records import Point
 from patchtool.c.scan import Definition, FileIndex, places, strip_comments
 from patchtool.model import Account, Place
-from patchtool.world.backwards import backwards
+from patchtool.world.accounts.backwards import backwards
+from patchtool.world.accounts.holders import Change, Front, Holders
+from patchtool.world.accounts.mentions import Mention, Mentions
+from patchtool.world.accounts.overruns import Overruns, Site
+from patchtool.world.accounts.readers import Selection
+from patchtool.world.accounts.strays import Stray, Strays
 from patchtool.world.entries import Tree, callers_by_table
-from patchtool.world.holders import Change, Front, Holders
-from patchtool.world.mentions import Mention, Mentions
-from patchtool.world.overruns import Overruns, Site
-from patchtool.world.readers import Selection
-from patchtool.world.strays import Stray, Strays
 from patchtool.world.users import users
 
 _NOTHING = re.compile(r"(?:\(\s*(?:union|struct)\s+\w+\s*\)\s*)?\{\s*(?:0\s*,?\s*)?\}")

@@ -30,12 +30,12 @@ from patchtool.c.lower.expressions import size_of
 from patchtool.c.scan import Definition, FileIndex, places, strip_comments
 from patchtool.c.syntax import Node, text
 from patchtool.model import Place
+from patchtool.world.accounts.holders import Front
+from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.circular import Circular
 from patchtool.world.closure import in_directive
 from patchtool.world.conditions import dense, holding
 from patchtool.world.entries import Tree
-from patchtool.world.holders import Front
-from patchtool.world.mentions import Mentions
 
 MAX_DEPTH = 8
 """How many functions an address is followed through."""

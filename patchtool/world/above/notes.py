@@ -17,8 +17,8 @@ from functools import cached_property
 from patchtool.c.lower import Trouble
 from patchtool.c.scan import WORDS, Definition, places
 from patchtool.model import Place
-from patchtool.world.deciding import answers
-from patchtool.world.kept import (
+from patchtool.world.above.deciding import answers
+from patchtool.world.above.kept import (
     CONSTANT,
     GIVEN,
     LOOKED_AT,

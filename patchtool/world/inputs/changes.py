@@ -17,9 +17,9 @@ from patchtool.c import library, syntax
 from patchtool.c.layout import CType, PointerType, RecordType, settled
 from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node, text
-from patchtool.world.births import Births, arguments_of, is_set, parameter_of
+from patchtool.world.accounts.mentions import ALONE, Mention, Mentions
 from patchtool.world.entries import Tree
-from patchtool.world.mentions import ALONE, Mention, Mentions
+from patchtool.world.inputs.births import Births, arguments_of, is_set, parameter_of
 
 MAX_CALLS = 4
 """How many calls a pointer is followed up."""

@@ -24,11 +24,11 @@ from patchtool.c.layout import RecordType
 from patchtool.c.scan import Definition, before, first_of_line, places, strip_comments
 from patchtool.c.syntax import names_of
 from patchtool.model import Place
+from patchtool.world.accounts.mentions import SHARED, Mentions
+from patchtool.world.accounts.signatures import Signatures, takes
 from patchtool.world.circular import Circular
 from patchtool.world.closure import in_directive
 from patchtool.world.entries import Tree
-from patchtool.world.mentions import SHARED, Mentions
-from patchtool.world.signatures import Signatures, takes
 
 MAX_MACROS = 4
 """How deep macros are followed that are given such a pointer."""

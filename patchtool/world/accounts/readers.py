@@ -14,10 +14,10 @@ from operator import or_
 
 from patchtool.c.index import parameter_names, split_arguments
 from patchtool.c.scan import Definition, FileIndex, before, callee_before, places, strip_comments
+from patchtool.world.accounts.mentions import Mention, Mentions
 from patchtool.world.circular import Circular
 from patchtool.world.conditions import dense, holding, is_own
 from patchtool.world.entries import Tree
-from patchtool.world.mentions import Mention, Mentions
 from patchtool.world.pasted import opening
 
 MAX_CALLS = 6

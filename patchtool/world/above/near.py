@@ -20,9 +20,8 @@ from patchtool.c.layout import RecordType
 from patchtool.c.lower import Trouble
 from patchtool.c.scan import WORDS, Definition, places
 from patchtool.model import Place
-from patchtool.world.circular import Circular
-from patchtool.world.deciding import POINTED, answering, answers
-from patchtool.world.kept import (
+from patchtool.world.above.deciding import POINTED, answering, answers
+from patchtool.world.above.kept import (
     LOOKED_AT,
     MEMBERS,
     STATIC,
@@ -34,7 +33,8 @@ from patchtool.world.kept import (
     is_only_kept,
     local,
 )
-from patchtool.world.operations import Operations
+from patchtool.world.above.operations import Operations
+from patchtool.world.circular import Circular
 
 _TASK = "current"
 _OF_TASK = re.compile(rb"\bcurrent\b(?!\s*[,)])")

@@ -18,11 +18,11 @@ from patchtool.c.index import parameter_names
 from patchtool.c.layout import RecordType, literal
 from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node, text
-from patchtool.world.births import Births, arguments_of, is_set, parameter_of
-from patchtool.world.changes import Changes, Link
 from patchtool.world.conditions import dense
 from patchtool.world.entries import Tree
-from patchtool.world.pointed import Pointer, pointers
+from patchtool.world.inputs.births import Births, arguments_of, is_set, parameter_of
+from patchtool.world.inputs.changes import Changes, Link
+from patchtool.world.inputs.pointed import Pointer, pointers
 
 MAX_CALLS = 8
 """How many calls may lie between a change and the invalidation."""

@@ -21,9 +21,9 @@ from patchtool.model import Place
 from patchtool.proof.bits import Word
 from patchtool.world.built import modules
 from patchtool.world.conditions import holding
-from patchtool.world.constants import PARAMETER, is_fixed
 from patchtool.world.effects import object_stores
 from patchtool.world.entries import Assigned, Tree
+from patchtool.world.inputs.constants import PARAMETER, is_fixed
 from patchtool.world.roles import callers
 
 _DEEPEST = 6

@@ -17,14 +17,14 @@ from patchtool.c.lower import Lowered, Trouble
 from patchtool.c.lower.storage import member_names
 from patchtool.c.scan import WORDS, Definition, callee_before, places
 from patchtool.model import Place
+from patchtool.world.above.deciding import Deciding, answering
+from patchtool.world.above.kept import Kept, Way, is_looked_at
+from patchtool.world.above.near import Near
+from patchtool.world.above.notes import Notes
+from patchtool.world.accounts.ledger import Executed
+from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.closure import macros_with
-from patchtool.world.deciding import Deciding, answering
 from patchtool.world.entries import Tree, tables_of
-from patchtool.world.kept import Kept, Way, is_looked_at
-from patchtool.world.ledger import Executed
-from patchtool.world.mentions import Mentions
-from patchtool.world.near import Near
-from patchtool.world.notes import Notes
 from patchtool.world.rivals import accounting
 
 _STORED = re.compile(

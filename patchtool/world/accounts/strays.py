@@ -16,11 +16,11 @@ from patchtool.c.lower import BY_MORE, Lowered
 from patchtool.c.memory import Loc
 from patchtool.c.scan import Definition
 from patchtool.model import Place
+from patchtool.world.accounts.mentions import Mention
+from patchtool.world.accounts.readers import Selection, base_of
 from patchtool.world.conditions import holding, is_own
 from patchtool.world.entries import Tree
-from patchtool.world.hosts import mirrored
-from patchtool.world.mentions import Mention
-from patchtool.world.readers import Selection, base_of
+from patchtool.world.inputs.hosts import mirrored
 
 SHARE = 10
 """Which part of the work of a set-up a function around a store may take."""

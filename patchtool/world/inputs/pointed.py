@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from patchtool.c import syntax
 from patchtool.c.syntax import Node, text
-from patchtool.world.births import is_set
 from patchtool.world.conditions import dense
+from patchtool.world.inputs.births import is_set
 
 _JUMPS = ("break_statement", "continue_statement", "goto_statement", "return_statement")
 _ENDS = re.compile(r"(\w+)<(?:ARRAY_SIZE\((\w+)\)|(\d+))")

@@ -18,9 +18,9 @@ from patchtool.c.index import Index
 from patchtool.c.layout import ArrayType, RecordType, literal
 from patchtool.c.scan import Definition, places
 from patchtool.c.syntax import Node, descendants, text
-from patchtool.world.answers import handle, read_by
-from patchtool.world.invalidation import MAX_CALLS, Invalidations, is_certain
-from patchtool.world.mentions import Mention, Mentions
+from patchtool.world.accounts.mentions import Mention, Mentions
+from patchtool.world.inputs.answers import handle, read_by
+from patchtool.world.inputs.invalidation import MAX_CALLS, Invalidations, is_certain
 
 _LABEL = re.compile(rb"\n\w+:[ \t]*\n")
 _WORD_OF = re.compile(r"\(?\s*(\d+)\s*\*\s*32\s*\+\s*\d+\s*\)?")

@@ -14,7 +14,7 @@ from functools import cached_property
 
 from patchtool.c import library
 from patchtool.c.scan import Definition, FileIndex, before, places
-from patchtool.world.deciding import POINTED
+from patchtool.world.above.deciding import POINTED
 from patchtool.world.entries import Tree
 
 _BY_MEMBER = re.compile(rb"(?:->|\.)\s*(\w+)\s*\(")

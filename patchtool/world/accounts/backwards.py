@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from patchtool.c import brackets
 from patchtool.c.index import Index
 from patchtool.c.scan import FileIndex, places, strip_comments
-from patchtool.world.holders import Change, Front, placed
+from patchtool.world.accounts.holders import Change, Front, placed
 
 _TAKEN = re.compile(rb"&(?!&)\s*\(?\s*[A-Za-z_]\w*(?:\([^()]*\))?(?:(?:->|\.)\w+)*(?:->|\.)(\w+)")
 """The address of a member: the member is the last name."""
