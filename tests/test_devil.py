@@ -94,6 +94,7 @@ REPORTED = [
     ("registers once", "registers", "pointer, moved", "helper", "before the guard", "plain"),
     ("registers once", "stored role", "pointer parked in a global", "here", "before the guard",
      "plain"),
+    ("cpu_role", "context", "function given to a function", "here", "where it skips", "#else"),
 ]  # fmt: skip
 """What was answered with a clean verdict once."""
 

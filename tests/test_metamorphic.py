@@ -11,7 +11,7 @@ from patchtool.c.scan import scan
 FIXTURES = ("demo", "role-regs-fixed", "cpu-role-fixed", "args-vs-vcpu-gap")
 PARTS = (
     *("arch/x86/kvm", "arch/x86/include", "virt/kvm"),
-    *("include/linux", "include/uapi/linux", "include/vdso"),
+    *("include/linux", "include/uapi/linux", "include/vdso", "include/kvm"),
 )
 MAIN = ("arch/x86/kvm/mmu/mmu.c", "arch/x86/kvm/mmu.c")
 TOKEN = re.compile(

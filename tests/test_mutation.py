@@ -17,7 +17,7 @@ SMALL = ("guard-swapped-fixed", "guard-two-fixed")
 LARGE = ("masked-word-fixed", "role-regs-fixed", "cpu-role-fixed")
 PARTS = (
     *("arch/x86/kvm", "arch/x86/include", "include/linux", "include/uapi/linux"),
-    *("include/vdso", "include/asm-generic", "virt/kvm"),
+    *("include/vdso", "include/asm-generic", "include/kvm", "virt/kvm"),
 )
 VIA = {
     "tdp": "init_kvm_tdp_mmu",
