@@ -2,7 +2,7 @@
 """What a call may run and change, where members are come by through addresses and tables."""
 
 import pytest
-from edited import Files, fixture
+from edited import Files, check, fixture
 
 from patchtool.c.index import Index
 from patchtool.target.kvm import KVM
@@ -62,3 +62,61 @@ def test_a_table_leads_into_a_header(body, may_store):
     index, known = closure(caller, {"arch/x86/kvm/vmx/vmx.h": header.encode()}.items())
     (function,) = index.functions("caller", MMU)
     assert known.may_store(function, frozenset({"spare"})) is may_store
+
+
+GIVEN = """
+struct box {
+	void (*run)(struct kvm_mmu *m);
+};
+
+static void drop(struct kvm_mmu *m)
+{
+	m->cpu_role.base.level = 0;
+}
+
+static void idle(struct kvm_mmu *m)
+{
+}
+
+static void each(struct kvm_mmu *m, void (*f)(struct kvm_mmu *m))
+{
+	f(m);
+}
+
+static void by_pointer(struct kvm_mmu *m, struct box *box)
+{
+	box->run(m);
+}
+
+static void by_value(struct kvm_mmu *m, struct box box)
+{
+	box.run(m);
+}
+
+static void init_kvm_tdp_mmu("""
+
+
+@pytest.mark.parametrize("function", ["drop", "idle"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        "each(context, FUNCTION);",
+        "each(context, vcpu->arch.hflags & 1 ? FUNCTION : idle);",
+        "void (*f)(struct kvm_mmu *m) = FUNCTION;\n\n\t\teach(context, f);",
+        "struct box box = { FUNCTION };\n\n\t\teach(context, box.run);",
+        "struct box box = { FUNCTION };\n\n\t\tby_pointer(context, &box);",
+        "struct box box = { FUNCTION };\n\n\t\tby_value(context, box);",
+    ],
+    ids=["itself", "chosen", "variable", "member", "by a record", "by the value of one"],
+)
+def test_a_function_that_is_given_to_a_function(call, function):
+    """What a call is given it may call: it is not passed over for what it does itself."""
+    files = fixture("cpu-role-fixed")
+    text = files[MMU].decode()
+    skip = "context->root_role.word)\n\t\treturn;\n"
+    assert skip in text
+    code = call.replace("FUNCTION", function)
+    text = text.replace(skip, f"context->root_role.word) {{\n\t\t{code}\n\t\treturn;\n\t}}\n", 1)
+    text = text.replace("\nstatic void init_kvm_tdp_mmu(", GIVEN, 1)
+    report = check({**files, MMU: text.encode()})
+    assert (report.verdict == "covered") == (function == "idle"), report.unknowns

@@ -95,6 +95,7 @@ REPORTED = [
     ("registers once", "stored role", "pointer parked in a global", "here", "before the guard",
      "plain"),
     ("cpu_role", "context", "function given to a function", "here", "where it skips", "#else"),
+    ("cpu_role", "context", "function given to a function", "here", "where it skips", "plain"),
 ]  # fmt: skip
 """What was answered with a clean verdict once."""
 

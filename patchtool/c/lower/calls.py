@@ -40,6 +40,7 @@ from patchtool.c.memory import (
     LValue,
     Opaque,
     Pointer,
+    Record,
     State,
     Value,
 )
@@ -749,7 +750,8 @@ class Calls(Expressions):
     ) -> bool:
         """Tell whether a call for its effect alone may be passed over.
 
-        It must not store to what matters, nor be given what it could store that through.
+        It must not store to what matters, nor be given what it could store that through, nor
+        a function that does.
         """
         if any(self.effects.reaches(d.name, d) for d in definitions):
             return False
@@ -757,6 +759,10 @@ class Calls(Expressions):
             return False
         reached = self._within_reach(values, state)
         if any(self._is_bare(p) for p in reached):
+            return False
+        locals_ = {p.target.root for p in reached if p.target.root.kind == "local"}
+        held = (one for loc, one in state.memory.items() if loc.root in locals_)
+        if any(map(self._calls_back, (*values, *held))):
             return False
         return not self._escaped(state)
 
@@ -865,10 +871,16 @@ class Calls(Expressions):
         return pointer.target.root.kind == "pointee"
 
     def _calls_back(self, value: Value) -> bool:
-        """Tell whether a value is a function that may store to what matters."""
-        return isinstance(value, Function) and any(
-            self.effects.reaches(value.name, d)
-            for d in self.index.functions(value.name, self._here)
+        """Tell whether a value is, or holds, a function that may store to what matters."""
+        if isinstance(value, Record):
+            return any(self._calls_back(one) for _, one in value.cells)
+        names = [value.name] if isinstance(value, Function) else []
+        if isinstance(value, Int):
+            names += (name for _, name in self._functions(value))
+        return any(
+            self.effects.reaches(name, one)
+            for name in names
+            for one in self.index.functions(name, self._here)
         )
 
     def _may_be_set(self, arguments: list[Node], reason: str, state: State) -> None:

@@ -27,7 +27,6 @@ from patchtool.world.accounts.mentions import Mention, Mentions
 from patchtool.world.accounts.overruns import Overruns, Site
 from patchtool.world.accounts.readers import Selection
 from patchtool.world.accounts.strays import Stray, Strays
-from patchtool.world.accounts.wholes import Wholes
 from patchtool.world.entries import Tree, callers_by_table
 from patchtool.world.users import users
 
@@ -87,8 +86,7 @@ def tell(tree: Tree, names: Iterable[str]) -> Told:
     """Return what the text of a tree says of some members."""
     mentions = book_of(tree, names)
     holders = Holders(tree, mentions)
-    changes = (*Wholes(tree, mentions).changes(), *holders.changes())
-    fronts = tuple(holders.fronts())
+    changes, fronts = tuple(holders.changes()), tuple(holders.fronts())
     return Told(
         {name: mentions.of(name) for name in sorted(names)},
         (*changes, *backwards(tree.index, holders.texts, fronts)),
