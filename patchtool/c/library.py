@@ -3,7 +3,7 @@
 
 Their definitions are assembler, or depend on the build, or are not among the files of the
 target; so what is known of them stands here, by what it is known for: what changes nothing
-(``SILENT``), what is run by its meaning (``is_builtin``), what answers by its arguments alone
+(``is_silent``), what is run by its meaning (``is_builtin``), what answers by its arguments alone
 (``answers_by_what_it_is_given``), what reads, fills or keeps what it is given.  Each list says
 what is harmless: a name in none of them is not known.  What a target defines itself is what its
 text says, whatever its name; that is for the caller to ask.
@@ -44,20 +44,20 @@ _PRINTS = re.compile("trace_|pr_|printk|seq_printf|WARN")
 
 
 @cache
-def _names(common: str, own: str) -> re.Pattern[str]:
-    """Return what the names of some macros of the kernel's, and of the target's own, match."""
-    return re.compile(f"{common}|{own}")
+def _compiled(*patterns: str) -> re.Pattern[str]:
+    """Return what names match that match one of some patterns."""
+    return re.compile("|".join(patterns))
 
 
 def is_silent(name: str, target: Target) -> bool:
     """Tell whether a call of a name changes nothing."""
-    quiet = _names(_SILENT, target.silent).fullmatch(name) or LOCKS.fullmatch(name)
+    quiet = _compiled(_SILENT, target.silent).fullmatch(name) or LOCKS.fullmatch(name)
     return bool(quiet or PURE.fullmatch(name))
 
 
 def is_check(name: str, target: Target) -> bool:
     """Tell whether a name is that of a macro that yields its first argument, and may warn."""
-    return _names(_WARN, target.checking).fullmatch(name) is not None
+    return _compiled(_WARN, target.checking).fullmatch(name) is not None
 
 
 def is_printing(name: str, target: Target) -> bool:
@@ -76,8 +76,6 @@ SAME = frozenset(
      "data_race"}
 )  # fmt: skip
 """What yields its first argument."""
-DISPATCHERS = frozenset({"static_call", "static_call_cond"})
-"""What calls the operation that it is given by name."""
 POPULATION = re.compile(r"hweight(?:8|16|32|64|_long)|__builtin_popcount(?:l|ll)?")
 """What counts the bits that are set."""
 BIT_OPERATIONS = {
@@ -98,6 +96,11 @@ _BUILTIN = frozenset(
      "smp_store_release", "static_call", "swap", "try_cmpxchg", "typecheck", "xchg",
      *SAME, *EXTREMA, *LOCKED, *BIT_OPERATIONS}
 )  # fmt: skip
+
+
+def dispatchers(target: Target) -> frozenset[str]:
+    """Return what calls the operation that it is given by name."""
+    return target.dispatchers | {"static_call", "static_call_cond"}
 
 
 def is_builtin(name: str, target: Target) -> bool:
@@ -138,11 +141,6 @@ _ANSWERING = (
 )
 
 
-@cache
-def _compiled(*patterns: str) -> re.Pattern[str]:
-    return re.compile("|".join(patterns))
-
-
 def answers_by_arguments(name: str, target: Target) -> bool:
     """Tell whether a name answers by the values of its arguments, or by the CPU of the host."""
     return (
@@ -160,8 +158,7 @@ def answers_by_what_it_is_given(name: str, target: Target) -> bool:
     """
     own = (target.silent, target.checking, target.asked)
     return (
-        name in DISPATCHERS
-        or name in target.dispatchers
+        name in dispatchers(target)
         or _compiled(_ASKING, _ANSWERING, *own).fullmatch(name) is not None
     )
 

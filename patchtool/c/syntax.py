@@ -17,8 +17,8 @@ import tree_sitter_c
 from tree_sitter import Language, Node, Parser, Query, QueryCursor
 
 __all__ = [
-    "Node", "captures", "descendants", "expression", "function", "matches", "names_of", "parse",
-    "query_names", "rooted", "text",
+    "Node", "arguments", "captures", "descendants", "expression", "function", "inner", "matches",
+    "names_of", "parse", "query_names", "rooted", "text",
 ]  # fmt: skip
 
 _LANGUAGE = Language(tree_sitter_c.language())
@@ -217,6 +217,16 @@ def rooted(name: str, node: Node) -> Iterator[dict[str, list[Node]]]:
 def text(node: Node) -> str:
     """Return the C text of a node, undecodable bytes replaced."""
     return (node.text or b"").decode("utf-8", "replace")
+
+
+def inner(node: Node | None) -> list[Node]:
+    """Return the named nodes right below a node, comments aside."""
+    return [one for one in node.named_children if one.type != "comment"] if node else []
+
+
+def arguments(call: Node) -> list[Node]:
+    """Return what a call is given."""
+    return inner(call.child_by_field_name("arguments"))
 
 
 def descendants(node: Node) -> Iterator[Node]:

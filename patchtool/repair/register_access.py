@@ -183,7 +183,7 @@ def returned(index: Index, definition: Definition) -> tuple[Node, ...]:
     """Return the conjuncts of the only expression that a function returns."""
     function = syntax.function(index.node(definition))
     block = function.child_by_field_name("body") if function is not None else None
-    inside = [n for n in block.named_children if n.type != "comment"] if block is not None else []
+    inside = syntax.inner(block)
     # Anything before the return could change what is returned.
     if len(inside) != 1 or inside[0].type != "return_statement" or inside[0].has_error:
         return ()
@@ -192,7 +192,7 @@ def returned(index: Index, definition: Definition) -> tuple[Node, ...]:
 
 def _conjuncts(node: Node) -> Iterator[Node]:
     """Yield what must all be true, without what does not change the truth of it."""
-    inner = [n for n in node.named_children if n.type != "comment"]
+    inner = syntax.inner(node)
     kind = node.type
     if kind in ("return_statement", "parenthesized_expression") and len(inner) == 1:
         yield from _conjuncts(inner[0])

@@ -143,9 +143,10 @@ class Terms:
 
     @cached_property
     def _all_patches(self) -> tuple[Patch, ...]:
+        if self.ledger is None:
+            return ()
         found: dict[Patch, None] = {}
-        for one in self.guard.comparisons if self.ledger is not None else ():
-            assert self.ledger is not None
+        for one in self.guard.comparisons:
             held = self.ledger.patched(context_name(one.context), one.member)
             found.update(dict.fromkeys(held))
         return tuple(found)

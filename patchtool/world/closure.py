@@ -211,7 +211,7 @@ class Closure:
         if lead in _KEYWORDS:
             return
         target = self._index.target
-        if lead.decode() in library.DISPATCHERS | target.dispatchers:
+        if lead.decode() in library.dispatchers(target):
             yield inside.decode("utf-8", "replace").removeprefix(target.prefix), unit, "member"
         elif lead in (b"guard", b"CC_OUT"):
             return  # a class, which is looked at by its name; an operand of an assembler text

@@ -195,7 +195,7 @@ class Calls(Expressions):
         callee = node.child_by_field_name("function")
         listed = node.child_by_field_name("arguments")
         assert callee is not None and listed is not None
-        arguments = [n for n in listed.named_children if n.type != "comment"]
+        arguments = syntax.inner(listed)
         if callee.type == "parenthesized_expression" and len(callee.named_children) == 1:
             callee = callee.named_children[0]
             ctype = self._type_named(callee)
@@ -573,7 +573,7 @@ class Calls(Expressions):
             if (
                 inner is not None
                 and listed is not None
-                and text(inner) in library.DISPATCHERS | self.index.target.dispatchers
+                and text(inner) in library.dispatchers(self.index.target)
             ):
                 name = text(listed.named_children[0]).removeprefix(self.index.target.prefix)
                 return self._operation(name, node, arguments, state, needed)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import ClassVar
 
+from patchtool.c import syntax
 from patchtool.c.layout import (
     ArrayType,
     CType,
@@ -62,7 +63,7 @@ class Expressions(Names):
         return handler(self, node, state)
 
     def _parenthesised(self, node: Node, state: State) -> Value:
-        inner = [n for n in node.named_children if n.type != "comment"]
+        inner = syntax.inner(node)
         if len(inner) == 1:
             if inner[0].type == "compound_statement":
                 return self._statement_expression(inner[0], state)
@@ -70,7 +71,7 @@ class Expressions(Names):
         raise Unsupported(node, "an expression in parentheses is not understood")
 
     def _statement_expression(self, node: Node, state: State) -> Value:
-        children = [n for n in node.named_children if n.type != "comment"]
+        children = syntax.inner(node)
         frame = self._frames[-1]
         outer = dict(frame.variables)
         for child in children[:-1]:
@@ -672,7 +673,7 @@ class Expressions(Names):
     def _lvalue(self, node: Node, state: State) -> LValue:
         kind = node.type
         if kind == "parenthesized_expression":
-            inner = [n for n in node.named_children if n.type != "comment"]
+            inner = syntax.inner(node)
             return self._lvalue(inner[0], state)
         if kind == "identifier":
             name = text(node)

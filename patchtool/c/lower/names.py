@@ -340,7 +340,7 @@ class Names(Guards):
         if not name or (not name.lstrip("_").isupper() and self.index.functions(name, self._here)):
             return None
         given = node.child_by_field_name("arguments")
-        arguments = [n for n in given.named_children if n.type != "comment"] if given else []
+        arguments = syntax.inner(given)
         for place in self._places_to_look():
             macros = self._options(self.index.macros(name, place))
             if len(macros) == 1 and macros[0][1].parameters is not None:

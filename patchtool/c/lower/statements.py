@@ -295,7 +295,7 @@ class Statements(Calls):
         assert condition_node is not None and consequence is not None
         condition = self._branch(condition_node, state)
         if alternative is not None and alternative.type == "else_clause":
-            named = [n for n in alternative.named_children if n.type != "comment"]
+            named = syntax.inner(alternative)
             alternative = named[0] if named else None
         self._met_branch(consequence, condition is not False)
         self._met_branch(alternative, condition is not True)
@@ -324,7 +324,7 @@ class Statements(Calls):
             self.out.branches[where] = self.out.branches.get(where, False) or is_run
 
     def _return(self, node: Node, state: State) -> State | None:
-        values = [n for n in node.named_children if n.type != "comment"]
+        values = syntax.inner(node)
         result = self._frames[-1].result
         value: Value | None = None
         if values:

@@ -74,7 +74,7 @@ class _Body:
 class Deciding:
     """What decides whether a function, ROOT, calls each of some others.
 
-    What a macro of DISPATCHERS is given is the name of an operation, and of no function.
+    What one of some DISPATCHERS is given is the name of an operation, and of no function.
     Where one is not called by its name in plain sight, every condition may decide.
     """
 

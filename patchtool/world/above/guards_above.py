@@ -247,7 +247,7 @@ class _Deciders:
             if caller.kind == "macro" or syntax.errors(node):
                 words = calls(caller.text) & tellers
                 return {callee: words - {callee} for callee in callees}
-            known = Deciding(node, callees, library.DISPATCHERS | index.target.dispatchers)
+            known = Deciding(node, callees, library.dispatchers(index.target))
             self._known[caller.key] = known
         return known.by(tellers)
 
@@ -291,7 +291,7 @@ def _leading(tree: Tree, starts: dict[tuple[str, str, int], Definition]) -> _Lea
 def _is_operation(tree: Tree, body: bytes, at: int) -> bool:
     """Tell whether a word is given to what calls the operation of that name, and no function."""
     found = callee_before(body, at - 1, at - 80) if body[at - 1 : at] == b"(" else None
-    known = library.DISPATCHERS | tree.index.target.dispatchers
+    known = library.dispatchers(tree.index.target)
     return found is not None and found[1].decode() in known
 
 

@@ -36,9 +36,7 @@ class Operations:
     def __init__(self, tree: Tree) -> None:
         self._tree, self._index = tree, tree.index
         target = tree.index.target
-        self._dispatchers = frozenset(
-            one.encode() for one in library.DISPATCHERS | target.dispatchers
-        )
+        self._dispatchers = frozenset(one.encode() for one in library.dispatchers(target))
         self._known: dict[str, tuple[Definition, ...]] = {}
 
     def called(self, body: bytes) -> Mapping[str, str]:

@@ -106,7 +106,7 @@ class Holders:
     """The uses of whole records that hold contexts, in one tree."""
 
     def __init__(self, tree: Tree, mentions: Mentions) -> None:
-        self._tree, self._index = tree, tree.index
+        self._tree, self._index, self._has_own = tree, tree.index, mentions.has_own
         target = self._index.target
         shared = {path for path in mentions.files if path.rpartition("/")[0] in target.generic}
         self._files = [p for p in mentions.files if p.startswith(target.ours) or p in shared]
@@ -796,7 +796,7 @@ class Holders:
             held = re.search(rb"(\w+)\s*,", text[opened:])
             self._arrays.update({held[1]} if held is not None else ())
             return None
-        if library.KEEPING.get(name) == number and not self._is_own(name, path):
+        if library.KEEPING.get(name) == number and not self._has_own(name, path):
             first = text[opened + 1 : text.find(b",", opened)].strip()
             lead = text[: opened + 1] + first + b" "
             return self._kept(lead + b"=", len(lead), first.decode(), kind, path, depth)
@@ -839,7 +839,7 @@ class Holders:
     def _taken(self, name: str, number: int, kind: Kind, path: str, depth: int) -> Use | None:
         target = self._index.target
         macros = self._index.macros(name, path)
-        is_own = self._is_own(name, path)
+        is_own = self._has_own(name, path)
         if kind == "binding" and not is_own and number == 0 and name in library.KEEPING:
             return Use(f"is bound to another context by {name}()")
         if name in library.YIELDING and not is_own:
@@ -896,11 +896,6 @@ class Holders:
         finally:
             self._parameters = outer
         return values
-
-    def _is_own(self, name: str, path: str) -> bool:
-        """Tell whether the target defines a macro of the name of one of the kernel's."""
-        ours = self._index.target.ours
-        return any(one.file.startswith(ours) for one in self._index.macros(name, path))
 
 
 def _by_table(text: bytes, at: int) -> bool:

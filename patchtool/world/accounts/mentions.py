@@ -282,7 +282,7 @@ class Mentions:
         if listed is None or call is None or listed.type != "argument_list":
             return False
         callee = call.child_by_field_name("function")
-        arguments = [n for n in listed.named_children if n.type != "comment"]
+        arguments = syntax.inner(listed)
         called = self.called(callee, file) if callee is not None else ()
         number = arguments.index(given)
         return bool(called) and all(self._only_reads(one, number, name) for one in called)
@@ -664,7 +664,7 @@ class _Site:
         callee = outer.child_by_field_name("declarator")
         if text(one) != self._word or callee is None or callee.type != "identifier":
             return False
-        given = [text(n) for n in listed.named_children if n.type != "comment"]
+        given = [text(n) for n in syntax.inner(listed)]
         return self._are_lost(self._macros(text(callee)), given)
 
     def _are_lost(self, macros: tuple[Definition, ...], given: list[str]) -> bool:
@@ -778,7 +778,7 @@ class _Site:
             return False
         assert address is not None and listed is not None
         name = text(call.children[0])
-        given = [one for one in listed.named_children if one.type != "comment"]
+        given = syntax.inner(listed)
         if name not in ("memset", "__builtin_memset") or self._macros(name) or len(given) != 3:
             return False
         if given[0] != address or address.type != "pointer_expression" or text(given[1]) != "0":
@@ -998,7 +998,7 @@ def _parameter(function: Node, number: int) -> Node | None:
     while declarator is not None and declarator.type != "function_declarator":
         declarator = declarator.child_by_field_name("declarator")
     listed = declarator.child_by_field_name("parameters") if declarator is not None else None
-    ones = [n for n in listed.named_children if n.type != "comment"] if listed is not None else []
+    ones = syntax.inner(listed)
     return ones[number].child_by_field_name("declarator") if number < len(ones) else None
 
 

@@ -501,7 +501,7 @@ class Overruns:
         if call is None or callee is None or file is None:
             return f"{what} is given to what is not known"
         name = text(callee)
-        arguments = [n for n in listed.named_children if n.type != "comment"]
+        arguments = syntax.inner(listed)
         number = arguments.index(given)
         if not self._mentions.has_own(name, function.file):
             if number in library.READING.get(name, ()):

@@ -90,7 +90,7 @@ class Signatures:
 
     def _is_dispatcher(self, name: str, path: str) -> bool:
         """Tell whether a macro amounts to the operation that it is given by name."""
-        known = library.DISPATCHERS | self._index.target.dispatchers
+        known = library.dispatchers(self._index.target)
         return name in known or any(
             re.search(rb"\b%s\(" % one.encode(), macro.text)
             for macro in self._index.macros(name, path)

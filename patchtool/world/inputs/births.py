@@ -13,8 +13,10 @@ import re
 from typing import NamedTuple
 
 from patchtool.c import syntax
+from patchtool.c.index import parameter_names
 from patchtool.c.scan import Definition, places
 from patchtool.c.syntax import Node, text
+from patchtool.world.circular import Circular
 from patchtool.world.conditions import holding
 from patchtool.world.entries import Tree
 from patchtool.world.users import users
@@ -38,7 +40,7 @@ class Births:
     def __init__(self, tree: Tree, setups: frozenset[str] = frozenset()) -> None:
         """SETUPS are the names of functions that lead to a set-up."""
         self._tree, self._setups = tree, setups
-        self._early: dict[tuple[tuple[str, str, int], Given | None], bool] = {}
+        self._early = Circular[tuple[tuple[str, str, int], Given | None], bool](False)
 
     def _is_birth(self, function: Definition, at: int) -> bool:
         """Tell whether a byte is one of what makes a holder, in front of any set-up there."""
@@ -56,26 +58,24 @@ class Births:
         """
         if self._is_birth(function, at):
             return True
-        given = given or self._depends(function, at)
-        key = function.key, given
-        if key not in self._early:
-            self._early[key] = False  # who calls itself is not told apart
+        wanted = given or self._depends(function, at)
+
+        def find() -> bool:
             calls = self.calls(function)
-            self._early[key] = bool(calls) and all(
-                self._is_early_call(*one, given) for one in calls or ()
-            )
-        return self._early[key]
+            return bool(calls) and all(self._is_early_call(*one, wanted) for one in calls or ())
+
+        return self._early.of((function.key, wanted), find)
 
     def _is_early_call(self, caller: Definition, call: Node, given: Given | None) -> bool:
         """Tell whether a call, if it matters, is one in the making of a holder."""
         wanted: Given | None = None
         if given is not None:
-            handed = arguments_of(call)
+            handed = syntax.arguments(call)
             value = text(handed[given.number]) if given.number < len(handed) else ""
             if _TRUTH.get(value, given.holds) != given.holds:
                 return True
             root = self._tree.index.node(caller)
-            number = parameter_of(root, value)
+            number = parameter_of(caller, value)
             if number is not None and not is_set(root, value):
                 wanted = Given(number, given.holds)
         return self.is_early(caller, call.start_byte, wanted)
@@ -85,7 +85,7 @@ class Births:
         root = self._tree.index.node(function)
         for one in sorted(holding(root, at)):
             name = one.removeprefix("!")
-            number = parameter_of(root, name) if name.isidentifier() else None
+            number = parameter_of(function, name)
             if number is not None and not is_set(root, name):
                 return Given(number, name == one)
         return None
@@ -146,35 +146,24 @@ def _calls(root: Node, name: str) -> list[Node] | None:
     return found
 
 
-def arguments_of(call: Node) -> list[Node]:
-    """Return what a call is given."""
-    listed = call.child_by_field_name("arguments")
-    return [one for one in listed.named_children if one.type != "comment"] if listed else []
-
-
-def parameter_of(root: Node, name: str) -> int | None:
+def parameter_of(function: Definition, name: str) -> int | None:
     """Return which parameter of a function has a name."""
-    node = syntax.function(root)
-    declarator = node.child_by_field_name("declarator") if node is not None else None
-    while declarator is not None and declarator.type != "function_declarator":
-        declarator = declarator.child_by_field_name("declarator")
-    listed = declarator.child_by_field_name("parameters") if declarator is not None else None
-    for number, one in enumerate(
-        [one for one in listed.named_children if one.type != "comment"] if listed else ()
-    ):
-        declared = one.child_by_field_name("declarator")
-        if declared is not None and re.findall(r"\w+", text(declared))[-1:] == [name]:
-            return number
-    return None
+    names = parameter_names(function)
+    return names.index(name) if name in names else None
+
+
+def is_store_to(node: Node, name: str) -> bool:
+    """Tell whether a node is a store to a variable."""
+    if node.type not in ("assignment_expression", "update_expression"):
+        return False
+    target = node.child_by_field_name("left") or node.child_by_field_name("argument")
+    return target is not None and text(target) == name
 
 
 def is_set(root: Node, name: str) -> bool:
     """Tell whether a variable of a function is made to hold something else, or its address used."""
-    for one in syntax.descendants(root):
-        if one.type in ("assignment_expression", "update_expression"):
-            target = one.child_by_field_name("left") or one.child_by_field_name("argument")
-            if target is not None and text(target) == name:
-                return True
-        elif one.type == "pointer_expression" and text(one).replace(" ", "") == f"&{name}":
-            return True
-    return False
+    return any(
+        is_store_to(one, name)
+        or (one.type == "pointer_expression" and text(one).replace(" ", "") == f"&{name}")
+        for one in syntax.descendants(root)
+    )

@@ -19,7 +19,7 @@ from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node, text
 from patchtool.world.accounts.mentions import ALONE, Mention, Mentions
 from patchtool.world.entries import Tree
-from patchtool.world.inputs.births import Births, arguments_of, is_set, parameter_of
+from patchtool.world.inputs.births import Births, is_set, parameter_of
 
 MAX_CALLS = 4
 """How many calls a pointer is followed up."""
@@ -140,7 +140,7 @@ class Changes:
         if listed.type != "argument_list":
             raise _Unclear
         callee = call.child_by_field_name("function")
-        given = [one for one in listed.named_children if one.type != "comment"]
+        given = syntax.inner(listed)
         number, name = given.index(address), text(callee) if callee is not None else ""
         if not self._tree.index.functions(name, function.file):
             if name in library.FILLING and library.FILLING[name][0] == number:
@@ -220,12 +220,12 @@ class Changes:
         if declarator.type == "init_declarator":
             yield from self._taken(function, declarator.children[-1], links, end, depth)
             return
-        number = parameter_of(root, name)
+        number = parameter_of(function, name)
         calls = self._births.calls(function) if number is not None else None
         if number is None or not calls:
             raise _Unclear
         for one, call in calls:
-            given = arguments_of(call)
+            given = syntax.arguments(call)
             if number >= len(given):
                 raise _Unclear
             yield from self._taken(one, given[number], links, call.end_byte, depth + 1)

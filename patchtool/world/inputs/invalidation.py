@@ -20,7 +20,7 @@ from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node, text
 from patchtool.world.conditions import dense
 from patchtool.world.entries import Tree
-from patchtool.world.inputs.births import Births, arguments_of, is_set, parameter_of
+from patchtool.world.inputs.births import Births, is_set, is_store_to, parameter_of
 from patchtool.world.inputs.changes import Changes, Link
 from patchtool.world.inputs.pointed import Pointer, pointers
 
@@ -117,14 +117,14 @@ class Invalidations:
         if self._births.is_early(function, end - 1):
             return ""
         root = self._tree.index.node(function)
-        number = parameter_of(root, through)
+        number = parameter_of(function, through)
         calls = self._births.calls(function) if number is not None else None
         if number is None or not calls or depth == MAX_CALLS:
             return None
         name: str | None = None
         succeeds = zero == _RETURNED or _succeeds(root, end)
         for caller, call in calls:
-            given = arguments_of(call)
+            given = syntax.arguments(call)
             handed = text(given[number]) if number < len(given) else ""
             told = _told_by(call) if succeeds else ""
             by = self._behind(caller, call.end_byte, handed, depth + 1, told)
@@ -260,7 +260,7 @@ class Invalidations:
                         return function.name
             for call in (one for one in syntax.descendants(body) if one.type == "call_expression"):
                 callee = call.child_by_field_name("function")
-                given = [dense(text(one)) for one in arguments_of(call)]
+                given = [dense(text(one)) for one in syntax.arguments(call)]
                 if callee is None or pointer.spelt not in given:
                     continue
                 helpers = self._tree.index.functions(text(callee), function.file)
@@ -279,8 +279,7 @@ class Invalidations:
 
     def _given(self, call: Node, through: str, function: Definition) -> int | None:
         """Return which argument of a call is the address of the context, come by THROUGH it."""
-        listed = call.child_by_field_name("arguments")
-        for number, one in enumerate(listed.named_children if listed is not None else ()):
+        for number, one in enumerate(syntax.arguments(call)):
             if self._is_address(one, through, function):
                 return number
         return None
@@ -303,7 +302,10 @@ class Invalidations:
         return False
 
     def _certain(self, node: Node, body: Node, start: int, zero: str) -> bool:
-        """Tell whether every way from a byte on comes by a node, as long as ZERO is 0."""
+        """Tell whether every way from a byte on comes by a node, as long as ZERO is 0.
+
+        Who asks for less than every way has an answer of his own (``told``).
+        """
         return is_certain(node, body, start=start, zero=zero)
 
     def _invalidates(self, target: Node, value: Node, through: str, function: Definition) -> bool:
@@ -325,7 +327,7 @@ class Invalidations:
     ) -> str | None:
         """Return the parameter of a function that a call hands what a variable is."""
         names = parameter_names(function)
-        for number, one in enumerate(arguments_of(call)):
+        for number, one in enumerate(syntax.arguments(call)):
             if number < len(names) and self._held_by(caller, text(one)) == through:
                 return names[number]
         return None
@@ -339,7 +341,7 @@ def is_certain(
     That is, every way that has come by the byte at START, where the variable ZERO is 0.
     """
     behind = [one for one in syntax.descendants(body) if one.start_byte >= start]
-    if zero and any(_stores(one, zero) and one.end_byte <= node.start_byte for one in behind):
+    if zero and any(is_store_to(one, zero) and one.end_byte <= node.start_byte for one in behind):
         zero = ""
     if not leaving and any(_passes_by(one, node) and not _fails(one, zero) for one in behind):
         return False
@@ -359,14 +361,6 @@ def is_certain(
                 return False
         here = outer
     return True
-
-
-def _stores(node: Node, name: str) -> bool:
-    """Tell whether a node is a store to a variable."""
-    if node.type not in ("assignment_expression", "update_expression"):
-        return False
-    target = node.child_by_field_name("left") or node.child_by_field_name("argument")
-    return target is not None and text(target) == name
 
 
 def _is_taken(branch: Node, here: Node, zero: str) -> bool:

@@ -38,7 +38,7 @@ def pointers(body: Node, is_address: Callable[[Node], bool]) -> Iterator[Pointer
             if is_address(value) and _is_kept(body, name):
                 yield Pointer(name, body, None)
         elif value.type == "initializer_list":
-            listed = [one for one in value.named_children if one.type != "comment"]
+            listed = syntax.inner(value)
             if any(map(is_address, listed)) and _is_only_read(body, name):
                 arrays[name] = len(listed)
     for loop in syntax.descendants(body) if arrays else ():
