@@ -36,6 +36,20 @@ static void bytes(void *p, size_t n)
 		*c++ = 0;
 }
 
+struct counter {
+	u64 total;
+};
+
+static void tell(struct counter *counter, u64 number)
+{
+	counter->total = number;
+}
+
+static void add(struct counter *counter)
+{
+	counter->total++;
+}
+
 static struct kvm_vcpu *find(int (*test)(int), int n)
 {
 	return test(n) ? last : NULL;
@@ -234,6 +248,7 @@ CALLS = (
     "guard(turned)(vcpu);",
 )
 USES = (
+    "struct kvm_mmu *number = &vcpu->arch.root_mmu;\n\n\tcount = number->root_level;",
     "last = vcpu;",
     "struct kvm_vcpu *other = vcpu;\n\n\tcount = other->arch.hflags;",
     "struct kvm_vcpu copy = *vcpu;\n\n\tcount = copy.arch.hflags;",

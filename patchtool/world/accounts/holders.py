@@ -327,9 +327,8 @@ class Holders:
                 start = (
                     brackets.start_of_member(data, at) if data[at - 1 : at] in (b">", b".") else at
                 )
-                for where, reason in self._judged(data, start, at + len(name), "twice", path):
-                    if self._is_variable(data, at, name, "twice"):
-                        yield where, reason
+                if self._is_variable(data, at, name, "twice"):
+                    yield from self._judged(data, start, at + len(name), "twice", path)
 
     def _sites(self, data: bytes, name: bytes, path: str) -> Iterator[tuple[int, str]]:
         """Yield what is done with a variable or a member of a name."""
@@ -373,11 +372,9 @@ class Holders:
         end = at + len(name)
         if data[at - 1 : at] not in (b">", b"."):
             if name in self._named[path].variables or name in self._shared.variables:
-                for where, reason in self._judged(data, at, end, "pointer", path):
-                    if self._is_variable(data, at, name, "pointer") or self._is_free(
-                        path, at, name
-                    ):
-                        yield where, reason
+                # First of all: another variable of the name tells nothing of where it is kept.
+                if self._is_variable(data, at, name, "pointer") or self._is_free(path, at, name):
+                    yield from self._judged(data, at, end, "pointer", path)
             return
         if name not in self._pointing and name not in self._records[1]:
             return
