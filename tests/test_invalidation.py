@@ -50,6 +50,46 @@ def test_on_every_way(path, old, new):
     assert verdict(path, old, new) == "covered"
 
 
+_ARCH = "\tstruct kvm_vcpu_arch *arch = &vcpu->arch;\n\n"
+_ROLE = "vcpu->arch.root_mmu.mmu_role"
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        f"{_ARCH}\tarch->root_mmu.mmu_role.ext.valid = 0;\n",
+        f"\t{_ROLE} = (union kvm_mmu_role) {{ }};\n",
+        f"\tif (vcpu->arch.hflags & 1)\n\t\t{_ROLE}.ext.valid = 0;\n"
+        f"\telse\n\t\t{_ROLE}.as_u64 = 0;\n",
+        f"\tif (vcpu->arch.hflags & 1) {{\n\t{MARK}\t\treturn;\n\t}}\n{MARK}",
+    ],
+    ids=["pointer", "literal", "both branches", "both ways"],
+)
+def test_by_a_run(new):
+    """What a function leaves in the role is known by running it, however that is written."""
+    assert verdict(MMU, MARK, new) == "covered"
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        f"{_ARCH}\tif (arch->hflags & 1)\n\t\tarch->root_mmu.mmu_role.ext.valid = 0;\n",
+        f"{_ARCH}\tarch->root_mmu.mmu_role.ext.valid = 1;\n",
+        "\tstruct kvm_vcpu_arch *arch = kvm_some_arch();\n\n"
+        "\tarch->root_mmu.mmu_role.ext.valid = 0;\n",
+        f"\t{_ROLE} = (union kvm_mmu_role) {{ .ext.valid = 1 }};\n",
+        f"\tif (vcpu->arch.hflags & 1)\n\t\t{_ROLE}.ext.valid = 0;\n"
+        f"\telse\n\t\t{_ROLE}.ext.valid = 1;\n",
+        f"\tif (vcpu->arch.hflags & 1)\n\t\treturn;\n{MARK.replace('vcpu->', '(vcpu)->')}",
+        f"\t{_ROLE}.ext.valid &= vcpu->arch.hflags;\n",
+    ],
+    ids=["one branch", "valid", "another's", "valid literal", "half", "left before", "and"],
+)
+def test_by_no_run(new):
+    """A function that may leave the role as it was, or valid, invalidates nothing."""
+    assert verdict(MMU, MARK, new) != "covered"
+
+
 @pytest.mark.parametrize(
     ("store", "expected"),
     [

@@ -698,14 +698,21 @@ class Terms:
         roles = frozenset(one.member for one in self.guard.comparisons)
         name = context_name(self.guard.context)
         setups = frozenset(self.guard.calls)
-        return Invalidations(self.tree, name, roles, self._never_skips, setups)
+        return Invalidations(self.tree, name, roles, self._never_skips, setups, self._computed)
+
+    @property
+    def _computed(self) -> frozenset[Place]:
+        """The places where set-ups that are decided store a role."""
+        runs = (self.out,) if self.ledger is None else self.ledger.runs
+        return frozenset(one.place for ran in runs for one in ran.stores)
 
     @cached_property
     def _told_all(self) -> Told:
         from patchtool.world.inputs.told import Told
 
         roles = frozenset(one.member for one in self.guard.comparisons)
-        return Told(self.tree, context_name(self.guard.context), roles, self._never_skips)
+        name = context_name(self.guard.context)
+        return Told(self.tree, name, roles, self._never_skips, computed=self._computed)
 
     def _never_skips(self, role: str, below: str, value: int) -> bool:
         """Tell whether nothing skips where a number stands in a part of a stored role."""

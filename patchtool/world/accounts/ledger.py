@@ -144,10 +144,11 @@ class Ledger:
         self.mentions = book_of(tree, names)
         self.mentions.know(told.mentions)
         tree.take(told.notes)
-        self._runs = list(runs)
-        self._executed = Executed(self._runs)
+        self.runs = tuple(runs)
+        """The runs that account for what they store."""
+        self._executed = Executed(self.runs)
         self._embedded = tree.held()
-        self._starts = {lowered.start.key for lowered in self._runs}
+        self._starts = {lowered.start.key for lowered in self.runs}
         self._callers: dict[tuple[str, str, int], tuple[str, Place] | None] = {}
         self.accounts: list[Account] = []
         self.doubts: list[Doubt] = []
@@ -187,7 +188,7 @@ class Ledger:
 
     def _set_up_by(self, told: Told) -> frozenset[str]:
         """Return the functions that lead to a set-up, and those in there that store."""
-        leading = {name for run in self._runs for guard in run.guards for name in guard.calls}
+        leading = {name for run in self.runs for guard in run.guards for name in guard.calls}
         stores = (one for some in told.mentions.values() for one in some if one.kind == "store")
         storing = {
             one.function.name
@@ -314,7 +315,7 @@ class Ledger:
     def _branches(self) -> dict[tuple[str, Point, Point], bool]:
         """The branches that runs came to, and whether one of them took it."""
         found: dict[tuple[str, Point, Point], bool] = {}
-        for lowered in self._runs:
+        for lowered in self.runs:
             for where, is_run in lowered.branches.items():
                 found[where] = found.get(where, False) or is_run
         return found

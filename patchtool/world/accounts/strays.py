@@ -155,9 +155,9 @@ class Strays:
         return self._known[place]
 
 
-def run(tree: Tree, function: Definition) -> Lowered | None:
+def run(tree: Tree, function: Definition, share: int = SHARE) -> Lowered | None:
     """Run a function by itself; None where something in it is not understood."""
-    ran = tree.run(function, share=SHARE)
+    ran = tree.run(function, share=share)
     branches = {(one.place, BY_MORE.format(one.context)) for one in ran.guards}
     troubles = [one for one in ran.troubles if (one.place, one.reason) not in branches]
     if ran.given_up or any(one.path is not False for one in troubles):

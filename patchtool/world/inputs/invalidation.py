@@ -16,8 +16,14 @@ from collections.abc import Callable
 from patchtool.c import syntax
 from patchtool.c.index import parameter_names
 from patchtool.c.layout import RecordType, literal
+from patchtool.c.lower import Lowered
+from patchtool.c.memory import Int, Loc
 from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node, text
+from patchtool.model import Place
+from patchtool.proof import bits
+from patchtool.proof.bits import Bits, Cond
+from patchtool.world.accounts.strays import run
 from patchtool.world.conditions import dense
 from patchtool.world.entries import Tree
 from patchtool.world.inputs.births import Births, is_set, is_store_to, parameter_of
@@ -64,14 +70,16 @@ class Invalidations:
         roles: frozenset[str],
         never_skips: Callable[[str, str, int], bool],
         setups: frozenset[str] = frozenset(),
+        computed: frozenset[Place] = frozenset(),
     ) -> None:
         """Take the name of a context and the members of it that are compared.
 
         NEVER_SKIPS tells of a role, a member below it and a number, whether nothing skips
-        where the number stands there.  SETUPS are the names of functions that lead to a set-up.
+        where the number stands there.  SETUPS are the names of functions that lead to a set-up;
+        COMPUTED are the places where the decided ones store a role.
         """
         self._tree, self._context, self._roles = tree, context, roles
-        self._never_skips = never_skips
+        self._never_skips, self._computed = never_skips, computed
         self._births = Births(tree, setups)
         self._changes = Changes(tree, self._births)
         self._by: dict[tuple[tuple[str, str, int], int, str, int, str], str | None] = {}
@@ -234,7 +242,46 @@ class Invalidations:
             if number is not None and helpers:
                 if all(self._leaves_invalid(one, number) for one in helpers):
                     return function.name
-        return self._by_pointer(function, body, start, through, zero)
+        found = self._by_pointer(function, body, start, through, zero)
+        if found is None and start == 0 and self._is_left_invalid(function, through):
+            return function.name
+        return found
+
+    def _is_left_invalid(self, function: Definition, through: str) -> bool:
+        """Tell whether a run of a function leaves behind no role that was stored before it.
+
+        On every way it leaves one behind which nothing skips, or has computed another.
+        """
+        said = re.search(rb"\b%s\b" % self._context.encode(), function.text)
+        if said is None or parameter_of(function, through) is None:
+            return False
+        ran = run(self._tree, function, share=1)  # it may go on to set the context up
+        if ran is None:
+            return False
+        fresh: dict[Loc, Cond] = {}
+        for store in ran.stores:
+            if store.place in self._computed:
+                role = store.context.member(store.member)
+                fresh[role] = bits.either(fresh.get(role, False), store.path)
+        for loc, value in ran.memory.items():
+            named = loc.root.name == through and loc.path[-2:-1] == (self._context,)
+            if named and loc.path[-1] in self._roles and isinstance(value, Int):
+                if self._never_skips_with(ran, loc, value.bits, bits.negate(fresh.get(loc, False))):
+                    return True
+        return False
+
+    def _never_skips_with(self, ran: Lowered, role: Loc, value: Bits, kept: Cond) -> bool:
+        """Tell whether nothing skips behind a value of a role, where none was computed since."""
+        held = (one.by_name.get(role.path[-1]) for one in self._tree.roles.contexts.values())
+        for record in (one[1] for one in held if one is not None):
+            for below, (low, width, _) in getattr(record, "slots", {}).items():
+                part = bits.cut(value, low, width)
+                for number in (0, (1 << width) - 1):
+                    unlike = bits.negate(bits.equal(part, bits.constant(width, number)))
+                    if not ran.allows(bits.both(kept, unlike)):
+                        if self._never_skips(role.path[-1], below, number):
+                            return True
+        return False
 
     def _by_pointer(
         self, function: Definition, body: Node, start: int, through: str, zero: str
