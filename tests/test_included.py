@@ -37,6 +37,19 @@ def test_a_file_that_such_a_file_takes_in():
     assert including(b'#include "outer.inc"', **{outer: b'#include "mmu.h"\n'})[0] == "covered"
 
 
+def test_a_header_by_a_way_out_of_a_folder_of_headers():
+    """A name in quotes is looked for from the folders of headers as well, as gcc does."""
+    tree = fixture("role-regs-fixed")
+    host = "arch/x86/include/asm/kvm_host.h"
+    line = b'#include "../kvm/beside.h"\n'
+    report = check({**tree, host: line + tree[host]})
+    assert (report.verdict, report.unknowns[0].place.file) == ("unknown", host)
+    beside = "arch/x86/kvm/beside.h"
+    assert check({**tree, host: line + tree[host], beside: b"struct beside;\n"}).unknowns == ()
+    devil = check({**tree, host: line + tree[host], beside: STORE})
+    assert {one.place.file for one in devil.unknowns} == {beside}
+
+
 @pytest.mark.parametrize(
     "line",
     [

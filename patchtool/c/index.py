@@ -253,6 +253,10 @@ class Index:
             top = normpath(join(folder, name))
             if is_ours and not top.startswith("../") and self.raw(top) is not None:
                 return top
+            for root in self.target.roots:  # a name in quotes may lead out of one as well
+                path = normpath(join(root, name))
+                if not path.startswith("../") and self.raw(path) is not None:
+                    return path
         clean = normpath(name)
         if clean.startswith(("../", "/")):
             return None
