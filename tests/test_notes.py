@@ -4,6 +4,9 @@
 import pytest
 from edited import check, fixture
 
+from patchtool.c import library
+from patchtool.target.kvm import KVM
+
 MAIN, HOST = "arch/x86/kvm/mmu/mmu.c", "arch/x86/include/asm/kvm_host.h"
 OUTER, OTHER = "include/linux/kvm_host.h", "arch/x86/kvm/other.c"
 RESET = "void kvm_mmu_reset_context(struct kvm_vcpu *vcpu)\n{\n"
@@ -152,6 +155,7 @@ static struct {{ bool (*same)(struct kvm_vcpu *vcpu); }} operations = {{ .same =
 """
 ASK_OPERATION = "if (operations.same(vcpu))\n\t\treturn;\n"
 NEAR = {
+    "how often something is said": ("if (!printk_ratelimit())\n\t\treturn;\n", ""),
     "set by whoever": (
         LEFT, "", ARCH,
         (OTHER, "", f"#include <linux/kvm_host.h>\nvoid put(struct kvm_vcpu *vcpu)\n{{\n"
@@ -325,3 +329,10 @@ def test_what_decides_right_above_an_entry(name):
 def test_what_is_no_note(name):
     """State of something else, and what decides nothing here, is left alone."""
     assert verdict(*STATE[name]) == "covered"
+
+
+@pytest.mark.parametrize("name", ["mutex_trylock", "spin_trylock_irq", "down_read_trylock"])
+def test_what_may_fail_is_no_answer(name):
+    """Whether a lock is free tells nothing of the question; to take it does not ask."""
+    assert not library.answers_by_what_it_is_given(name, KVM)
+    assert library.answers_by_what_it_is_given(name.replace("try", ""), KVM)
