@@ -231,3 +231,51 @@ def test_invalidated_through_a_pointer():
     assert edited([(MAIN, MARK, mark % "")], INVALIDATED)[0] == "covered"
     other = "\n\tif (vcpu->arch.hflags)\n\t\tmmu = &vcpu->arch.nested_mmu;"
     assert edited([(MAIN, MARK, mark % other)], INVALIDATED)[0] in ("gap", "unknown")
+
+
+PAIR = (
+    "\tif (cpu_role.as_u64 == context->cpu_role.as_u64 &&\n"
+    "\t    root_role.word == context->root_role.word)\n\t\treturn;\n"
+)
+CPU, ROOT = (
+    "cpu_role.as_u64 %s context->cpu_role.as_u64",
+    "root_role.word %s context->root_role.word",
+)
+IN_STEPS = {
+    "nested": f"\tif ({CPU % '=='}) {{\n\t\tif ({ROOT % '=='})\n\t\t\treturn;\n\t}}\n",
+    "goto": f"\tif ({CPU % '!='})\n\t\tgoto set_up;\n\tif ({ROOT % '!='})\n\t\tgoto set_up;\n"
+    "\treturn;\nset_up:\n",
+    "break": f"\tdo {{\n\t\tif ({CPU % '!='})\n\t\t\tbreak;\n\t\tif ({ROOT % '!='})\n\t\t\tbreak;\n"
+    "\t\treturn;\n\t} while (0);\n",
+    "the other first": f"\tif ({ROOT % '=='}) {{\n\t\tif ({CPU % '=='})\n\t\t\treturn;\n\t}}\n",
+}
+
+
+@pytest.mark.parametrize("name", IN_STEPS)
+def test_a_guard_in_steps(name):
+    """Comparisons that decide together are one guard, however many branches they take."""
+    assert edited([(MAIN, PAIR, IN_STEPS[name])] * 2, "cpu-role-fixed") == ("covered", True)
+
+
+@pytest.mark.parametrize("name", ["cpu-role-level-gap", "cpu-role-word-gap"])
+@pytest.mark.parametrize("form", IN_STEPS)
+def test_a_gap_behind_a_guard_in_steps(form, name):
+    """What is a gap behind one branch is the same gap behind two."""
+    part = "ext.word" if "word" in name else "as_u64"
+    old, new = (one.replace("as_u64", part) for one in (PAIR, IN_STEPS[form]))
+    assert edited([(MAIN, old, new)], name) == ("gap", True)
+
+
+@pytest.mark.parametrize(
+    "guard",
+    [
+        f"\tif ({CPU % '=='})\n\t\treturn;\n\tif ({ROOT % '=='})\n\t\treturn;\n",
+        f"\tif ({CPU % '=='}) {{\n\t\tcontext->root_level = 0;\n\t\tif ({ROOT % '=='})\n"
+        "\t\t\treturn;\n\t}\n",
+        f"\tif ({ROOT % '=='})\n\t\treturn;\n",
+    ],
+    ids=["either", "a store in between", "one of them"],
+)
+def test_no_guard_in_steps(guard):
+    """Comparisons of which one is enough, or that something lies between, are not one guard."""
+    assert edited([(MAIN, PAIR, guard)], "cpu-role-fixed")[0] != "covered"

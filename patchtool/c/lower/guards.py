@@ -114,6 +114,70 @@ class Guards(Storage):
             used = tuple(self._filled(c) for c in guard.comparisons)
             settled.append(guard._replace(comparisons=used))
         self.out.guards[:] = settled
+        alike: dict[tuple[Loc, tuple[str, ...]], list[Guard]] = {}
+        for guard in settled:
+            if guard.skips is not None and guard.comparisons[0].symbol is not None:
+                alike.setdefault((guard.context, guard.calls), []).append(guard)
+        for some in alike.values():
+            if len(some) > 1:
+                self._fuse(some)
+
+    def _fuse(self, guards: list[Guard]) -> None:
+        """Make one guard of several, where a run skips if all of them do, and only then.
+
+        That is, where it is the same whichever of them is the first that does not.
+        """
+        sides: dict[Term, Cond] = {one.symbol: bool(one.skips) for one in guards}
+        first = guards[0]
+        around = list(sides.items())
+        differing = [
+            bits.Substitution({**dict(around[:i]), symbol: not side})
+            for i, (symbol, side) in enumerate(around)
+        ]
+
+        def is_alike(condition: Cond) -> bool:
+            if isinstance(condition, bool) or condition.symbols.isdisjoint(sides):
+                return True
+            left, *others = (change(condition) for change in differing)
+            if not isinstance(left, bool) and not left.symbols.isdisjoint(sides):
+                return False
+            return all(bits.same(left, one) is True for one in others)
+
+        out = self.out
+        rest = [one for one in out.guards if one.symbol not in sides]
+        read: list[Cond] = [c for one in rest for c in (one.path, one.condition, one.entered)]
+        read += [c for one in out.stores for c in (one.path, one.entered)]
+        read += [one.path for one in out.troubles]
+        cells = {loc: one for loc, one in out.memory.items() if isinstance(one, Int)}
+        held = {loc: one.bits for loc, one in cells.items()}
+        read += [c for one in held.values() for c in one.conditions()]
+        if not all(map(is_alike, read)):
+            return
+        fused = bits.Substitution(dict(around[1:]))
+        for loc, value in held.items():
+            if (changed := fused.vector(value)) is not value:
+                out.memory[loc] = Int(changed, cells[loc].signed)
+        out.stores[:] = [
+            one._replace(path=fused(one.path), entered=fused(one.entered)) for one in out.stores
+        ]
+        out.troubles[:] = [one._replace(path=fused(one.path)) for one in out.troubles]
+        equal = bits.every(
+            one.condition if one.skips else bits.negate(one.condition) for one in guards
+        )
+        equal = bits.substitute(equal, sides)
+        whole = first._replace(
+            condition=equal if first.skips else bits.negate(equal),
+            comparisons=tuple(dict.fromkeys(c for one in guards for c in one.comparisons)),
+        )
+        out.guards[:] = [
+            whole
+            if one.symbol is first.symbol
+            else one._replace(
+                path=fused(one.path), condition=fused(one.condition), entered=fused(one.entered)
+            )
+            for one in out.guards
+            if one.symbol is first.symbol or one.symbol not in sides
+        ]
 
     def _narrowed(self, guard: Guard, stores: dict[Loc, Cond]) -> Guard:
         """Leave out the roles that a branch reads and does not decide whether to store."""
