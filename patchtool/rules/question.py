@@ -702,9 +702,13 @@ class Terms:
 
     @property
     def _computed(self) -> frozenset[Place]:
-        """The places where set-ups that are decided store a role."""
+        """The places where set-ups that are decided store a role, behind a guard."""
         runs = (self.out,) if self.ledger is None else self.ledger.runs
-        return frozenset(one.place for ran in runs for one in ran.stores)
+        found: set[Place] = set()
+        for ran in runs:
+            keys = bits.Among(one.symbol for one in ran.guards)
+            found.update(one.place for one in ran.stores if keys.read_by(one.path))
+        return frozenset(found)
 
     @cached_property
     def _told_all(self) -> Told:
