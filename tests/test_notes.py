@@ -154,7 +154,19 @@ static struct {{ bool (*same)(struct kvm_vcpu *vcpu); }} operations = {{ .same =
 
 """
 ASK_OPERATION = "if (operations.same(vcpu))\n\t\treturn;\n"
+USED = "\tif (vcpu->arch.hflags > 7)\n\t\tvcpu->arch.cr4 = 0;\n\treturn vcpu->arch.hflags;"
 NEAR = {
+    "of use where it is shared": (
+        LEAVE.format("vcpu->note"), "", OUT,
+        ("virt/kvm/kvm_main.c", "", "#include <linux/kvm_host.h>\n"
+         "u64 devil(struct kvm_vcpu *vcpu)\n{\n\treturn vcpu->note + 1;\n}\n\n"
+         "u64 (*const reader)(struct kvm_vcpu *vcpu) = devil;\n")),
+    "used elsewhere": (
+        LEAVE.format("vcpu->note"), "", OUT, of("return vcpu->note + 1;")),
+    "in what others read": (LEAVE.format("vcpu->arch.hflags"), "", of(USED)),
+    "in what others read, by a variable": (
+        f"u32 old = vcpu->arch.hflags;\n\n\tif (old == {KEY})\n\t\treturn;\n"
+        f"\tvcpu->arch.hflags = {KEY};\n", "", of(USED)),
     "how often something is said": ("if (!printk_ratelimit())\n\t\treturn;\n", ""),
     "set by whoever": (
         LEFT, "", ARCH,
@@ -249,6 +261,13 @@ NEAR = {
         "static DEFINE_STATIC_KEY_FALSE(done);\n\n"),
 }  # fmt: skip
 STATE = {
+    "used elsewhere, and kept there": (
+        f"if (vcpu->note == {KEY})\n\t\treturn;\n", "", OUT,
+        of(f"vcpu->note = {KEY};\n\treturn vcpu->note + 1;")),
+    "what others read, made afresh": (
+        f"vcpu->arch.hflags = {KEY};\n\tif (vcpu->arch.hflags > 7)\n\t\treturn;\n", "", of(USED)),
+    "what others read, and a number is stored to": (
+        "if (vcpu->arch.hflags == 7)\n\t\treturn;\n\tvcpu->arch.hflags = 7;\n", "", of(USED)),
     "of the guest, laid out": (
         "if (vcpu->block->note == 2)\n\t\treturn;\n\tvcpu->block->note = vcpu->arch.cr4;\n", "",
         (OUTER, "\tstruct kvm_vcpu_arch arch;",
@@ -265,13 +284,6 @@ STATE = {
         "if (!is_valid(vcpu))\n\t\treturn;\n", "static bool is_valid(struct kvm_vcpu *vcpu)\n{\n"
         "\treturn !(vcpu->arch.cr4 & 8);\n}\n\n",
         of("return vcpu->arch.cr4;")),
-    "of use where it is shared": (
-        LEAVE.format("vcpu->note"), "", OUT,
-        ("virt/kvm/kvm_main.c", "", "#include <linux/kvm_host.h>\n"
-         "u64 devil(struct kvm_vcpu *vcpu)\n{\n\treturn vcpu->note + 1;\n}\n\n"
-         "u64 (*const reader)(struct kvm_vcpu *vcpu) = devil;\n")),
-    "used elsewhere": (
-        LEAVE.format("vcpu->note"), "", OUT, of("return vcpu->note + 1;")),
     "an operation that keeps nothing": (
         ASK_OPERATION, OPERATION.format("\treturn vcpu->arch.hflags & 1;"),
         of("return vcpu->arch.hflags;")),

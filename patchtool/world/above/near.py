@@ -4,8 +4,9 @@
 Who calls an entry, and who calls him, sets a context up because something has changed.
 There it is not enough to look for what is stored on the way: whatever decides has to be
 known for state of something else.  That is a member, or an object, that is read off the way
-as well, or that nobody keeps but a user or a guest; and a call that answers by such, or by
-what it is given.  A function that only the way to a set-up calls is a part of the way.
+as well and not renewed where it is looked at, or that nobody keeps but a user or a guest; and
+a call that answers by such, or by what it is given.  A function that only the way to a set-up
+calls is a part of the way.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from patchtool.world.above.operations import Operations
 from patchtool.world.circular import Circular
 
 _TASK = "current"
+_RENEWING = re.compile(rb"\s*=(?!=)\s*([^;]*)")
 _OF_TASK = re.compile(rb"\bcurrent\b(?!\s*[,)])")
 """What runs, of which more is asked than what it is given to knows."""
 FAR = 2
@@ -94,7 +96,8 @@ class Near:
                 elif one == _TASK:
                     said = f"{_TASK}, which is none of {self._index.target.short},"
                 if said is None and one in read:
-                    said = self._note(caller, one) if self._stays(caller, one) else None
+                    is_kept = self._stays(caller, one) or self._is_renewed(caller, one)
+                    said = self._note(caller, one) if is_kept else None
                 is_far = self._levels[caller.name] == FAR
                 if said is None and one in called and not (is_far and self._is_checking(one)):
                     said = self._said_by(one, body_of(caller), caller.file)
@@ -119,6 +122,25 @@ class Near:
     def _stays(self, function: Definition, name: str) -> bool:
         """Tell whether nobody reads off the way what a function reads, as what stays in it."""
         return self._kept.stays(function, name) or self._is_alone(name)
+
+    def _is_renewed(self, function: Definition, name: str) -> bool:
+        """Tell whether a function looks at something, and stores no constant to it behind.
+
+        That is a note, whoever else reads it.
+        """
+        if function.kind != "function":
+            return False
+        body = body_of(function)
+        spelt = re.compile(rb"(?:[\w.]|->)*\b%s\b(?:\s*\[[^\]]*\])*" % name.encode())
+        read: set[bytes] = set()
+        for found in spelt.finditer(body):
+            place = b"".join(found[0].split())
+            value = _RENEWING.match(body, found.end())
+            if value is None:
+                read.add(place)
+            elif place in read and not self._kept.is_constant(value[1], function.file):
+                return True
+        return False
 
     def _told(self, function: Definition) -> dict[str, str]:
         """Return what a function calls that answers by a note, or by what is not known."""
