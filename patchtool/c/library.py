@@ -39,7 +39,7 @@ PURE = re.compile(
 """What takes numbers and only returns one."""
 FREEING = rb"(?:kv?free(?:_sensitive)?|vfree|bitmap|fput|mmput|put_(?:task|pid|cred|device))"
 """What ``__free()`` hands an object back to, where a variable that points to it ends."""
-_WARN = r"(?:\w+_)?(?:WARN|BUG)_ON(?:_ONCE)?|WARN(?:_ONCE|_RATELIMIT)?"
+_WARN = r"(?!BUILD_)(?:\w+_)?(?:WARN|BUG)_ON(?:_ONCE)?|WARN(?:_ONCE|_RATELIMIT)?"
 _PRINTS = re.compile("trace_|pr_|printk|seq_printf|WARN")
 
 

@@ -172,7 +172,7 @@ class Terms:
 
     def touched(self, patch: Patch) -> frozenset[tuple[str, int]]:
         """Return the bits of compared roles that other code stores to, by member and position."""
-        record = self._role_type(patch.role)
+        record = self.tree.roles.type_of(patch.role)
         if record is None or all(one.member != patch.role for one in self.guard.comparisons):
             return frozenset()
         slot = record.slots.get(".".join(patch.below))
@@ -307,7 +307,7 @@ class Terms:
         found: list[Carrier] = []
         single = len({c.member for c in self.guard.comparisons}) == 1
         for i, comparison in enumerate(self.guard.comparisons):
-            record = self._role_type(comparison.member)
+            record = self.tree.roles.type_of(comparison.member)
             _, new = self._roles[i]
             if record is None:
                 continue
@@ -331,13 +331,6 @@ class Terms:
                 stored = self._bits_under(value.bits, self._full)
                 found.append(Carrier(f"{loc.path[-1]} (compared too)", stored))
         return tuple(found)
-
-    def _role_type(self, member: str) -> RecordType | None:
-        for record in self.tree.roles.contexts.values():
-            known = record.by_name.get(member)
-            if known is not None and isinstance(known[1], RecordType):
-                return known[1]
-        return None
 
     def compares(self, context: Loc, record: RecordType, member: tuple[str, ...]) -> bool:
         """Tell whether a field is part of a role that is compared: equal for that alone."""
@@ -698,17 +691,8 @@ class Terms:
         roles = frozenset(one.member for one in self.guard.comparisons)
         name = context_name(self.guard.context)
         setups = frozenset(self.guard.calls)
-        return Invalidations(self.tree, name, roles, self._never_skips, setups, self._computed)
-
-    @property
-    def _computed(self) -> frozenset[Place]:
-        """The places where set-ups that are decided store a role, behind a guard."""
-        runs = (self.out,) if self.ledger is None else self.ledger.runs
-        found: set[Place] = set()
-        for ran in runs:
-            keys = bits.Among(one.symbol for one in ran.guards)
-            found.update(one.place for one in ran.stores if keys.read_by(one.path))
-        return frozenset(found)
+        computed = self.ledger.computed if self.ledger is not None else frozenset()
+        return Invalidations(self.tree, name, roles, self._never_skips, setups, computed)
 
     @cached_property
     def _told_all(self) -> Told:
@@ -716,11 +700,12 @@ class Terms:
 
         roles = frozenset(one.member for one in self.guard.comparisons)
         name = context_name(self.guard.context)
-        return Told(self.tree, name, roles, self._never_skips, computed=self._computed)
+        computed = self.ledger.computed if self.ledger is not None else frozenset()
+        return Told(self.tree, name, roles, self._never_skips, computed=computed)
 
     def _never_skips(self, role: str, below: str, value: int) -> bool:
         """Tell whether nothing skips where a number stands in a part of a stored role."""
-        record = self._role_type(role)
+        record = self.tree.roles.type_of(role)
         slot = record.slots.get(below) if record is not None and below else None
         if record is None or record.size is None or (below and slot is None):
             return False

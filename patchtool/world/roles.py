@@ -40,6 +40,14 @@ class Roles(NamedTuple):
     here: str
     """The file from which names are looked up: the one with the initialisers."""
 
+    def type_of(self, member: str) -> RecordType | None:
+        """Return the record that a member of the contexts is, None where it is none."""
+        for record in self.contexts.values():
+            known = record.by_name.get(member)
+            if known is not None and isinstance(known[1], RecordType):
+                return known[1]
+        return None
+
 
 def require_target(index: Index, label: str) -> None:
     """Refuse a folder that is no kernel tree with what is to be checked."""

@@ -227,8 +227,6 @@ class Calls(Expressions):
         zero = Int(bits.constant(32, 0), True)
         if name in library.SAME and arguments:
             return self._value(arguments[0], state)
-        if library.AT_BUILD.fullmatch(name):
-            return zero
         if library.is_check(name, self.index.target) and arguments:
             return self._warning(name, node, arguments, state)
         if library.SAVING.fullmatch(name) and arguments and not needed:
@@ -238,7 +236,8 @@ class Calls(Expressions):
         if library.is_silent(name, self.index.target) and not (
             needed and library.PURE.fullmatch(name)
         ):
-            self._spoken(name, node, arguments, state, bool(library.HEARD.fullmatch(name)))
+            if not library.AT_BUILD.fullmatch(name):
+                self._spoken(name, node, arguments, state, bool(library.HEARD.fullmatch(name)))
             return zero
         if name in library.BIT_OPERATIONS and len(arguments) in (2, 3):
             return self._bit_operation(name, node, arguments, state)

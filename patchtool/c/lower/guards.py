@@ -144,6 +144,11 @@ class Guards(Storage):
             return all(bits.same(left, one) is True for one in others)
 
         out = self.out
+        compared = bits.symbols(
+            one for guard in out.guards for c in guard.comparisons for one in c.new.conditions()
+        )
+        if not compared.isdisjoint(sides):
+            return  # a role that is computed behind one of them
         rest = [one for one in out.guards if one.symbol not in sides]
         read: list[Cond] = [c for one in rest for c in (one.path, one.condition, one.entered)]
         read += [c for one in out.stores for c in (one.path, one.entered)]

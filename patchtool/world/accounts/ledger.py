@@ -21,6 +21,7 @@ from patchtool.c.lower import Lowered
 from patchtool.c.lower.records import Point
 from patchtool.c.scan import Definition, FileIndex, places, strip_comments
 from patchtool.model import Account, Place
+from patchtool.proof import bits
 from patchtool.world.accounts.backwards import backwards
 from patchtool.world.accounts.holders import Change, Front, Holders
 from patchtool.world.accounts.mentions import Mention, Mentions
@@ -144,11 +145,10 @@ class Ledger:
         self.mentions = book_of(tree, names)
         self.mentions.know(told.mentions)
         tree.take(told.notes)
-        self.runs = tuple(runs)
-        """The runs that account for what they store."""
-        self._executed = Executed(self.runs)
+        self._runs = list(runs)
+        self._executed = Executed(self._runs)
         self._embedded = tree.held()
-        self._starts = {lowered.start.key for lowered in self.runs}
+        self._starts = {lowered.start.key for lowered in self._runs}
         self._callers: dict[tuple[str, str, int], tuple[str, Place] | None] = {}
         self.accounts: list[Account] = []
         self.doubts: list[Doubt] = []
@@ -186,9 +186,18 @@ class Ledger:
             self._doubt_whole(place, reason)
         self.accounts.sort()
 
+    @cached_property
+    def computed(self) -> frozenset[Place]:
+        """The places where set-ups that are decided store a role, behind a guard."""
+        found: set[Place] = set()
+        for ran in self._runs:
+            keys = bits.Among(one.symbol for one in ran.guards)
+            found.update(one.place for one in ran.stores if keys.read_by(one.path))
+        return frozenset(found)
+
     def _set_up_by(self, told: Told) -> frozenset[str]:
         """Return the functions that lead to a set-up, and those in there that store."""
-        leading = {name for run in self.runs for guard in run.guards for name in guard.calls}
+        leading = {name for run in self._runs for guard in run.guards for name in guard.calls}
         stores = (one for some in told.mentions.values() for one in some if one.kind == "store")
         storing = {
             one.function.name
@@ -315,7 +324,7 @@ class Ledger:
     def _branches(self) -> dict[tuple[str, Point, Point], bool]:
         """The branches that runs came to, and whether one of them took it."""
         found: dict[tuple[str, Point, Point], bool] = {}
-        for lowered in self.runs:
+        for lowered in self._runs:
             for where, is_run in lowered.branches.items():
                 found[where] = found.get(where, False) or is_run
         return found

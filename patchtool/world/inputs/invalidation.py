@@ -272,15 +272,14 @@ class Invalidations:
 
     def _never_skips_with(self, ran: Lowered, role: Loc, value: Bits, kept: Cond) -> bool:
         """Tell whether nothing skips behind a value of a role, where none was computed since."""
-        held = (one.by_name.get(role.path[-1]) for one in self._tree.roles.contexts.values())
-        for record in (one[1] for one in held if one is not None):
-            for below, (low, width, _) in getattr(record, "slots", {}).items():
-                part = bits.cut(value, low, width)
-                for number in (0, (1 << width) - 1):
-                    unlike = bits.negate(bits.equal(part, bits.constant(width, number)))
-                    if not ran.allows(bits.both(kept, unlike)):
-                        if self._never_skips(role.path[-1], below, number):
-                            return True
+        record = self._tree.roles.type_of(role.path[-1])
+        for below, (low, width, _) in record.slots.items() if record is not None else ():
+            part = bits.cut(value, low, width)
+            for number in (0, (1 << width) - 1):
+                unlike = bits.negate(bits.equal(part, bits.constant(width, number)))
+                if not ran.allows(bits.both(kept, unlike)):
+                    if self._never_skips(role.path[-1], below, number):
+                        return True
         return False
 
     def _by_pointer(
