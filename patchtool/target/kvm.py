@@ -267,5 +267,6 @@ KVM = Target(
         "code outside KVM's text does not touch the members of KVM's contexts",
         "no object is changed through a pointer to an unrelated type",
         "a vendor hook is one of those in the text",
+        "a set-up is asked for after every change of its inputs",
     ),
 )  # fmt: skip
