@@ -627,6 +627,13 @@ class Index:
                     return match.group(1).decode("utf-8", "replace").strip()
         return None
 
+    def is_function_pointer(self, name: str, here: str) -> bool:
+        """Tell whether a typedef names pointers to functions of some type."""
+        spelt = rb"\btypedef\b[^;{}()]*\(\s*\*\s*" + re.escape(name.encode()) + rb"\s*\)\s*\("
+        pattern = re.compile(spelt)
+        found = (self.text(path) or b"" for path in self._holding(here, name.encode()))
+        return any(pattern.search(data) is not None for data in found)
+
     def generated(self, file: FileIndex) -> dict[str, list[Definition]]:
         """Return the functions that macros of a file define by pasting names."""
         known = self._generated.get(file.path)

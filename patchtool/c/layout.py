@@ -491,6 +491,8 @@ class Types:
             target = self._index.typedef(words[-1], here)
             if target is not None and "*" not in target:
                 self._typedefs[key] = self.named(target, here)
+            elif target is None and self._index.is_function_pointer(words[-1], here):
+                self._typedefs[key] = PointerType(VoidType())
         return self._typedefs[key]
 
 

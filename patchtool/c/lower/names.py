@@ -493,7 +493,7 @@ class Names(Guards):
                 self._initialise(target, inner, state)
                 return
         if node.type != "initializer_list":
-            self._store(target, self._value(node, state), state, node)
+            self._store(target, self._value_for(target.type, node, state), state, node)
             return
         self._zero(target, state, node)
         position = 0

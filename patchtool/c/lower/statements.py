@@ -329,7 +329,7 @@ class Statements(Calls):
         value: Value | None = None
         if values:
             try:
-                value = self._value(values[0], state)
+                value = self._value_for(result, values[0], state)
                 if not isinstance(result, VoidType):
                     value = self._convert(value, result, node)
             except Unsupported as problem:
