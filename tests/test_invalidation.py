@@ -62,9 +62,15 @@ _ROLE = "vcpu->arch.root_mmu.mmu_role"
         f"\tif (vcpu->arch.hflags & 1)\n\t\t{_ROLE}.ext.valid = 0;\n"
         f"\telse\n\t\t{_ROLE}.as_u64 = 0;\n",
         f"\tif (vcpu->arch.hflags & 1) {{\n\t{MARK}\t\treturn;\n\t}}\n{MARK}",
+        f"\tWRITE_ONCE({_ROLE}.as_u64, 0);\n",
+        f"\tmemset(&{_ROLE}, 0, sizeof({_ROLE}));\n",
+        f"\tmemset(&{_ROLE}, 0, sizeof(union kvm_mmu_role));\n",
     ],
-    ids=["pointer", "literal", "both branches", "both ways"],
-)
+    ids=[
+        "pointer", "literal", "both branches", "both ways", "once", "bytes of it",
+        "bytes of its type",
+    ],
+)  # fmt: skip
 def test_by_a_run(new):
     """What a function leaves in the role is known by running it, however that is written."""
     assert verdict(MMU, MARK, new) == "covered"
@@ -82,9 +88,19 @@ def test_by_a_run(new):
         f"\telse\n\t\t{_ROLE}.ext.valid = 1;\n",
         f"\tif (vcpu->arch.hflags & 1)\n\t\treturn;\n{MARK.replace('vcpu->', '(vcpu)->')}",
         f"\t{_ROLE}.ext.valid &= vcpu->arch.hflags;\n",
+        f"\tWRITE_ONCE({_ROLE}.as_u64, 1ull << 63);\n",
+        f"\tWRITE_ONCE({_ROLE}.as_u64, vcpu->arch.hflags);\n",
+        f"\tWRITE_ONCE(*vcpu->arch.roles, {_ROLE}.as_u64);\n",
+        f"\tmemset(&{_ROLE}, 0, 1);\n",
+        f"\tmemset(&{_ROLE}, 1, sizeof({_ROLE}));\n",
+        f"\tmemset(&{_ROLE}, 0, sizeof(struct kvm_vcpu));\n",
+        f"\tkvm_keep(sizeof({_ROLE}));\n",
     ],
-    ids=["one branch", "valid", "another's", "valid literal", "half", "left before", "and"],
-)
+    ids=[
+        "one branch", "valid", "another's", "valid literal", "half", "left before", "and",
+        "once another", "once anything", "read", "one byte", "other bytes", "more bytes", "size",
+    ],
+)  # fmt: skip
 def test_by_no_run(new):
     """A function that may leave the role as it was, or valid, invalidates nothing."""
     assert verdict(MMU, MARK, new) != "covered"

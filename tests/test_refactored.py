@@ -279,3 +279,48 @@ def test_a_gap_behind_a_guard_in_steps(form, name):
 def test_no_guard_in_steps(guard):
     """Comparisons of which one is enough, or that something lies between, are not one guard."""
     assert edited([(MAIN, PAIR, guard)], "cpu-role-fixed")[0] != "covered"
+
+
+WALK = (
+    "\tif (!is_cr0_pg(context))\n\t\tcontext->gva_to_gpa = nonpaging_gva_to_gpa;\n"
+    "\telse if (is_cr4_pae(context))\n\t\tcontext->gva_to_gpa = paging64_gva_to_gpa;\n"
+    "\telse\n\t\tcontext->gva_to_gpa = paging32_gva_to_gpa;\n"
+)
+WALKED = "gpa_t (*%s)(struct kvm_vcpu *vcpu, gpa_t vaddr)"
+OF_TABLE = (
+    f"static {WALKED % 'const walks[2][2]'} = {{\n"
+    "\t{ nonpaging_gva_to_gpa, nonpaging_gva_to_gpa },\n"
+    "\t{ paging32_gva_to_gpa, paging64_gva_to_gpa },\n};\n\n"
+)
+OF_HELPER = (
+    f"typedef {WALKED % 'walk_fn'};\n\nstatic walk_fn walk_of(bool pg, bool pae)\n{{\n"
+    "\tif (!pg)\n\t\treturn nonpaging_gva_to_gpa;\n"
+    "\treturn pae ? paging64_gva_to_gpa : paging32_gva_to_gpa;\n}\n\n"
+)
+IS_PAE = "is_cr4_pae(context)"
+
+
+@pytest.mark.parametrize("pae", [IS_PAE, "vcpu->arch.hflags & 1"], ids=["carried", "of no bit"])
+@pytest.mark.parametrize(
+    ("above", "value"),
+    [(OF_TABLE, "walks[is_cr0_pg(context)][%s]"), (OF_HELPER, "walk_of(is_cr0_pg(context), %s)")],
+    ids=["table", "helper"],
+)
+def test_a_function_of_a_template(above, value, pae):
+    """A name that a macro pastes together is a value in a table and where it is returned."""
+    tree = fixture("cpu-role-fixed")
+    text = tree[MAIN].decode()
+    assert text.count(WALK) >= 1 and text.count(SETUP) == 1
+    text = text.replace(WALK, f"\tcontext->gva_to_gpa = {value % pae};\n")
+    text = text.replace(SETUP, above + SETUP)
+    for bits in ("32", "64"):
+        old, new = f"static gpa_t paging{bits}_gva", f"static gpa_t FNAME{bits}(gva"
+        text = text.replace(f"{old}_to_gpa(", f"{new}_to_gpa)(")
+    tree[MAIN] = "".join(f"#define FNAME{n}(name) paging{n}_##name\n" for n in (32, 64)).encode()
+    tree[MAIN] += text.encode()
+    report = check(tree, ("gva_to_gpa",))
+    found = {one.verdict for way in report.contexts for one in way.fields}
+    if pae == IS_PAE:
+        assert found == {"covered"} and not report.unknowns
+    else:
+        assert "gap" in found and "unknown" not in found

@@ -210,7 +210,8 @@ def _examined(
         for taken in (ledger.selection.taken, _of_all(contexts, absent) if absent else {}):
             contexts = [_taking(one, taken) for one in contexts]
         stored = {(one.context, one.field) for one in seen if one.is_stored}
-        everywhere += _left_alone(tree, runs, wanted, stored)
+        never = {(one.context, one.field) for one in seen} - stored
+        everywhere += _left_alone(tree, runs, wanted, stored, never)
     owners = roles.contexts.items()
     lost = [
         name
@@ -392,10 +393,11 @@ def _left_alone(
     runs: Sequence[Lowered],
     wanted: Sequence[str],
     stored: Container[tuple[str, str]] = (),
+    never: Container[tuple[str, str]] = (),
 ) -> Iterator[Trouble]:
     """Yield where a set-up that compares no role may leave a field as it was.
 
-    STORED names the contexts and fields that the others store.
+    STORED names the contexts and fields that the others store, NEVER those that they do not.
     """
     for lowered in runs:
         for context, role in dict.fromkeys((one.context, one.member) for one in lowered.stores):
@@ -406,10 +408,10 @@ def _left_alone(
                     if member is None:
                         continue
                     cell, low, width, _ = cell_of(context, record, member)
+                    key = context_name(context), name
                     # Others than levels may be stored in some states alone, in part, or never.
-                    known = (context_name(context), name) in stored
-                    known = known and not any(loc.within(cell) for loc in lowered.memory)
-                    if known or name in LEVELS:
+                    known = key in stored and not any(loc.within(cell) for loc in lowered.memory)
+                    if known or (name in LEVELS and key not in never):
                         yield from left_alone(lowered, context, cell, low, width)
 
 

@@ -806,6 +806,9 @@ class Storage:
     def _null(self, node: Node, state: State) -> Value:
         raise NotImplementedError
 
+    def _value_for(self, ctype: CType, node: Node, state: State) -> Value:
+        raise NotImplementedError
+
     def _forget(self, node: Node, state: State, problem: Unsupported) -> None:
         raise NotImplementedError
 

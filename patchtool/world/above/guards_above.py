@@ -22,7 +22,7 @@ from patchtool.world.above.kept import Kept, Way, is_looked_at
 from patchtool.world.above.near import Near
 from patchtool.world.above.notes import Notes
 from patchtool.world.accounts.ledger import Executed
-from patchtool.world.accounts.mentions import Mentions
+from patchtool.world.accounts.mentions import MEASURED, Mentions
 from patchtool.world.closure import macros_with
 from patchtool.world.entries import Tree, tables_of
 from patchtool.world.rivals import accounting
@@ -79,7 +79,7 @@ def guards_above(here: Above, mentions: Mentions) -> Iterator[Trouble]:
     for name in sorted(names):
         for mention in mentions.of(name):
             function = mention.function
-            if mention.kind != "read" or function is None:
+            if mention.kind != "read" or mention.reason == MEASURED or function is None:
                 continue
             reading.update(_accessors(tree, function, name))
             if function.key in above and function not in executed:

@@ -39,6 +39,8 @@ Kind = Literal["declaration", "variable", "read", "store", "open"]
 
 _WHOLE = "it is all that a macro stands for"
 """Of a mention in what a macro amounts to: what matters is what is done with the call."""
+MEASURED = "its size is read, and nothing of it"
+"""Of a mention that is not evaluated."""
 MAX_EXPANSIONS = 6
 """How deep macros are followed that are given a mention."""
 MAX_STEPS = 24
@@ -78,7 +80,7 @@ class Mention(NamedTuple):
     function: Definition | None = None
     """The function, or the macro, around it."""
     reason: str = ""
-    """What is not understood, of an open one."""
+    """What is not understood, of an open one; of a read one, what is peculiar to it."""
 
     @property
     def is_idle(self) -> bool:
@@ -721,6 +723,11 @@ class _Site:
             return self._unless(is_elsewhere, one._replace(value=value))
         if outer_most.type == "update_expression":
             return self._unless(is_elsewhere, self._made("store", what, path, context))
+        if outer_most.type == "sizeof_expression" and not depth:
+            return self._made("read", what, path, context, MEASURED)
+        if stored := self._once(here):
+            one = self._made("store", what, path, context)
+            return self._unless(is_elsewhere, one._replace(value=stored))
         if self._book.is_array(self._name, path, self._file.path) and not self._is_measured(here):
             one = self._open(what, f"{what} is an array, and its address is used", context)
             return self._unless(is_elsewhere, one)
@@ -746,7 +753,7 @@ class _Site:
                 if reason == _WHOLE:
                     return self._followed(taker, root, depth, is_elsewhere)
                 return self._unless(is_elsewhere, self._open(what, reason, context))
-            if not depth and self._is_zeroed(here):
+            if not depth and self._is_zeroed(here, root):
                 one = self._made("store", what, path, context)
                 return self._unless(is_elsewhere, one._replace(value="0"))
             if not path and not depth and self._is_only_read_through(here, root):
@@ -769,8 +776,11 @@ class _Site:
             return False
         return not self._has_own("ARRAY_SIZE")
 
-    def _is_zeroed(self, here: Node) -> bool:
-        """Tell whether a member is the object of ``memset(&member, 0, sizeof(member))``."""
+    def _is_zeroed(self, here: Node, root: Node) -> bool:
+        """Tell whether a member is the object of ``memset(&member, 0, sizeof(member))``.
+
+        The size may be that of its type as well.
+        """
         address = here.parent
         listed = address.parent if address is not None else None
         call = listed.parent if listed is not None else None
@@ -784,7 +794,23 @@ class _Site:
         if given[0] != address or address.type != "pointer_expression" or text(given[1]) != "0":
             return False
         size = re.fullmatch(r"sizeof\s*\((.*)\)", text(given[2]), re.S)
-        return size is not None and size[1].split() == text(here).split()
+        if size is not None and size[1].split() == text(here).split():
+            return True
+        named = given[2].child_by_field_name("type")
+        ctype = self._book._described(named, self._file.path)
+        return isinstance(ctype, RecordType) and (
+            ctype == self._book.type_of(here, root, self._file.path)
+        )
+
+    def _once(self, here: Node) -> str:
+        """Return what a statement ``WRITE_ONCE(member, value)`` stores, nothing for others."""
+        call = here.parent.parent if here.parent is not None else None
+        if call is None or call.type != "call_expression" or not _is_statement(call):
+            return ""
+        callee, given = text(call.children[0]), syntax.arguments(call)
+        if callee != "WRITE_ONCE" or self._has_own(callee) or len(given) != 2 or given[0] != here:
+            return ""
+        return text(given[1]) if self._word == self._name else ""
 
     def _is_only_read_through(self, here: Node, root: Node) -> bool:
         """Tell whether a member's address is that of a local pointer behind which is only read.
