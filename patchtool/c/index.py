@@ -680,7 +680,7 @@ class Index:
         """Parse a definition and return the node of its one item."""
         known = self._nodes.get(definition.text)
         if known is None:
-            known = self._nodes[definition.text] = syntax.parse(plain(definition.text))
+            known = self._nodes[definition.text] = syntax.parse(_marked(definition.text))
         return known
 
     # -- who uses a name -----------------------------------------------------------------
@@ -726,8 +726,18 @@ _QUALIFIER = re.compile(
     rb"|asmlinkage|__visible|notrace|noinstr|__read_mostly|__ro_after_init|__hot|__inline"
     rb"|__no_\w+|__flatten|____cacheline_aligned\w*|__cacheline_aligned\w*|__randomize_layout"
     rb"|__packed|__sched|__used|__deprecated|__private)\b"
+    rb"|\b__aligned\s*\((?:[^()]|\([^()]*\))*\)"
     rb"|\b__free\(%s\)" % library.FREEING
 )
+_LAYS_NOTHING = re.compile(
+    rb"__attribute__\s*\(\(\s*(?:__)?(?:unused|used|deprecated|bitwise|noderef)(?:__)?\s*\)\)"
+    rb"|__(?:rcu|user|iomem|percpu|force|bitwise|always_unused|maybe_unused|must_check|private)"
+    rb"|__(?:deprecated|used)"
+)
+"""What may be said of a record or of a member, and moves none of it."""
+_LOCAL_RECORD = re.compile(rb"\b(?:struct|union)\s*\w*\s*\{")
+LAID = b"/*\x01"
+"""How a comment begins that stands for an annotation which may move members."""
 
 
 _TAG_ARGUMENT = re.compile(rb"(,\s*)((?:struct|union)\s)(?=\s*\w+\s*[,)])")
@@ -745,6 +755,27 @@ def plain(text: bytes) -> bytes:
 def _blanked(match: re.Match[bytes]) -> bytes:
     """Blank out an annotation, unless it calls a function where a variable ends."""
     return match[0] if b"cleanup" in match[0] else b" " * len(match[0])
+
+
+def said_of_layout(text: bytes) -> list[bytes]:
+    """Return the annotations in some text of a record that may move members."""
+    return [one[0] for one in _QUALIFIER.finditer(text) if _LAYS_NOTHING.fullmatch(one[0]) is None]
+
+
+def _marked(text: bytes) -> bytes:
+    """Return a definition without what the grammar does not know; in records, with marks of it.
+
+    What may move members is left behind there as a comment of the same length.
+    """
+    if _LOCAL_RECORD.search(text) is None:
+        return plain(text)
+
+    def mark(match: re.Match[bytes]) -> bytes:
+        if _LAYS_NOTHING.fullmatch(match[0]) is not None or b"cleanup" in match[0]:
+            return match[0]
+        return LAID + b" " * (len(match[0]) - len(LAID) - 2) + b"*/"
+
+    return plain(_QUALIFIER.sub(mark, text))
 
 
 def is_weak(definition: Definition) -> bool:

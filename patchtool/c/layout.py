@@ -15,7 +15,7 @@ from functools import cached_property, partial
 from typing import NamedTuple
 
 from patchtool.c import syntax
-from patchtool.c.index import RESERVED, Index
+from patchtool.c.index import LAID, RESERVED, Index, said_of_layout
 from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node, text
 
@@ -82,8 +82,8 @@ class Member:
 class RecordType:
     """A struct or a union; two of one kind and tag are the same type.
 
-    ``partial`` tells whether some members could not be parsed: then nothing has a known
-    position.
+    ``partial`` tells whether some members could not be parsed, or what moves them is not
+    understood: then nothing has a known position.  It is ``aligned`` to so many bits at least.
     """
 
     def __init__(
@@ -94,6 +94,7 @@ class RecordType:
         file: str = "",
         line: int = 0,
         partial: bool = False,
+        aligned: int = 8,
     ) -> None:
         self.kind = kind
         self.tag = tag
@@ -101,6 +102,7 @@ class RecordType:
         self.file = file
         self.line = line
         self.partial = partial
+        self.aligned = aligned
         self._measured = False
 
     def __eq__(self, other: object) -> bool:
@@ -183,7 +185,7 @@ class RecordType:
     def _laid_out(self) -> tuple[dict[str, tuple[int, int, CType]], int | None]:
         found: dict[str, tuple[int, int, CType]] = {}
         at = size = 0
-        align = 8
+        align = self.aligned
         for member in self.members:
             width, unit = _width(member.type), _alignment(member.type)
             if width is None or unit is None:
@@ -257,9 +259,11 @@ def _alignment(ctype: CType) -> int | None:
     if isinstance(ctype, RecordType):
         if ctype.size is None:
             return None
-        return max(
-            (_alignment(m.type) or 8 for m in ctype.members if m.name or m.bits is None), default=8
+        inner = max(
+            (_alignment(m.type) or 8 for m in ctype.members if m.name or m.bits is None),
+            default=8,
         )
+        return max(ctype.aligned, inner)
     return None
 
 
@@ -304,6 +308,7 @@ class Types:
         self._index = index
         self._records: dict[tuple[str, int], RecordType] = {}
         self._typedefs: dict[tuple[str, str], CType] = {}
+        self._pragmas: dict[str, bool] = {}
         self.used: dict[str, Definition] = {}
 
     def record(self, tag: str, here: str) -> CType:
@@ -321,10 +326,24 @@ class Types:
                 return UnknownType(tag)
             members = self._members(body, chosen.file)
             kind, name = tag.split()
+            around = chosen.text[: body.start_byte] + b" " + chosen.text[body.end_byte :]
+            aligned = _aligned(around)
+            is_partial = _broken(node) or _is_moved(body) or self._is_packed(chosen)
             self._records[key] = RecordType(
-                kind, name, members, chosen.file, chosen.line, partial=_broken(node)
-            )
+                kind, name, members, chosen.file, chosen.line, is_partial or not aligned,
+                aligned or 8,
+            )  # fmt: skip
         return self._records[key]
+
+    def _is_packed(self, record: Definition) -> bool:
+        """Tell whether the file of a record may say that what follows is laid out otherwise."""
+        known = self._pragmas.get(record.file)
+        if known is None:
+            data = self._index.text(record.file) or b""
+            found = _PRAGMA.finditer(data) if b"ragma" in data else ()
+            known = any((one[1] or b"").split()[:2] not in _IDLE_PRAGMAS for one in found)
+            self._pragmas[record.file] = known
+        return known
 
     def _members(self, body: Node, here: str) -> tuple[Member, ...]:
         found: list[Member] = []
@@ -453,7 +472,9 @@ class Types:
             word = kind.split("_")[0]
             if body is not None:
                 tag = text(name) if name is not None else f"<{here}:{node.start_byte}>"
-                return RecordType(word, tag, self._members(body, here), here)
+                members = self._members(body, here)
+                is_moved = _is_moved(node.parent or node)
+                return RecordType(word, tag, members, here, partial=is_moved)
             return (
                 self.record(f"{word} {text(name)}", here) if name is not None else UnknownType("")
             )
@@ -570,6 +591,11 @@ def base_type(types: Types, node: Node, here: str) -> _Lazy:
 
 
 _NUMBER = re.compile(r"(0[xX][0-9a-fA-F]+|0[bB][01]+|\d+)[uUlL]*")
+_ALIGNED = re.compile(
+    rb"__aligned\((\d{1,4})\)|__attribute__\(\((?:__)?aligned(?:__)?\((\d{1,4})\)\)\)"
+)
+_PRAGMA = re.compile(rb"#\s*pragma\b(.*)|\b_Pragma\b")
+_IDLE_PRAGMAS = ([b"once"], [b"GCC", b"diagnostic"])
 _LONGEST_NUMBER = 66
 """The characters of the longest literal that fits into 64 bits, in base two."""
 
@@ -643,6 +669,26 @@ def _broken(node: Node) -> bool:
         beside = node.parent.named_children if node.parent is not None else []
         return not any(n.type == "bitfield_clause" for n in beside)
     return any(_broken(child) for child in node.children)
+
+
+def _is_moved(node: Node) -> bool:
+    """Tell whether something in a record may move its members."""
+    words = node.text or b""
+    return LAID in words or b"lignas" in words
+
+
+def _aligned(around: bytes) -> int | None:
+    """Return the bits that a record is aligned to by what stands around its members.
+
+    None where that says more, or says it in a way that is not understood.
+    """
+    found = 8
+    for one in said_of_layout(around):
+        given = _ALIGNED.fullmatch(b"".join(one.split()))
+        if given is None or b"lignas" in around:
+            return None
+        found = max(found, 8 * int(given[1] or given[2]))
+    return found
 
 
 def _walk(node: Node, depth: int) -> list[Node]:

@@ -12,7 +12,7 @@ from itertools import combinations, islice
 
 from patchtool.c import syntax
 from patchtool.c.index import is_static
-from patchtool.c.layout import GRANTED
+from patchtool.c.layout import GRANTED, ArrayType, RecordType
 from patchtool.c.lower import Lowered, RoleStore, Trouble
 from patchtool.c.memory import Fact, Int, Loc, Value, is_shared
 from patchtool.c.scan import Definition, foreign, has_open_comment, places, strip_comments
@@ -254,7 +254,8 @@ def missing_pieces(tree: Tree, runs: list[Lowered], starts: list[Definition]) ->
 
     Those of the text that end in the middle aside: a file beside it that does, a static
     initialiser that nothing calls, and a declared function that is called and defined nowhere
-    may each hide another way.  So may anything in what a file takes in and is not there, or takes
+    may each hide another way; so may a member of a context that is laid out in a way that is not
+    understood.  So may anything in what a file takes in and is not there, or takes
     in within a function, and what the compiler is told beside the text.
     """
     found: list[Trouble] = [*told_to_compiler(tree)]
@@ -281,4 +282,21 @@ def missing_pieces(tree: Tree, runs: list[Lowered], starts: list[Definition]) ->
     missing = missing_functions(tree.index, entries)
     for name, place in dict([*undefined_set_ups(tree.index, tree.roles), *missing]).items():
         found.append(Trouble(place, f"the definition of {name}() was not found", False))
+    for record in tree.roles.contexts.values():
+        for one in _not_laid_out(record):
+            reason = f"how {one.kind} {one.tag} is laid out is not understood"
+            found.append(Trouble(Place(one.file, one.line or record.line), reason, False))
     return found
+
+
+def _not_laid_out(record: RecordType) -> Iterator[RecordType]:
+    """Yield the records within one of which the members have no known position."""
+    for member in record.members:
+        held = member.type
+        while isinstance(held, ArrayType):
+            held = held.element
+        if isinstance(held, RecordType):
+            if held.partial:
+                yield held
+            else:
+                yield from _not_laid_out(held)
