@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from patchtool.c import syntax
 from patchtool.c.index import parameter_names
-from patchtool.c.layout import RecordType, literal
+from patchtool.c.layout import PointerType, RecordType, literal, settled
 from patchtool.c.lower import Lowered
 from patchtool.c.memory import Int, Loc
 from patchtool.c.scan import Definition
@@ -53,6 +53,7 @@ _EVALUATED = frozenset({
 """What evaluates all of what stands in it, branches aside: no argument of what may be a macro."""
 _RETURNED = "return"
 """What stands for the value that a function returns, in place of a variable."""
+_JUMPS = frozenset({"return", "goto", "break", "continue"})
 _CALL = re.compile(r"(\w+)\((\w+)\)")
 _ADDRESS = re.compile(r"&\(?(\w+)->(\w+)\)?")
 _CONTAINER = re.compile(rb"\bcontainer_of(?:_const)?\s*\(")
@@ -84,6 +85,8 @@ class Invalidations:
         self._changes = Changes(tree, self._births)
         self._by: dict[tuple[tuple[str, str, int], int, str, int, str], str | None] = {}
         self._known: dict[tuple[tuple[str, str, int], str], str | None] = {}
+        self._jumps: dict[tuple[str, str, int], tuple[int, ...]] = {}
+        """Where a function names macros that hold a jump."""
 
     def after(self, links: tuple[Link, ...]) -> str | None:
         """Return the function that invalidates the role after every change of a member.
@@ -213,12 +216,14 @@ class Invalidations:
         for match in syntax.matches("role_invalidation", body):
             target, value = match["role.target"][0], match["role.value"][0]
             if target.start_byte >= start and self._invalidates(target, value, through, function):
-                if self._certain(target, body, start, zero):
+                if self._certain(target, body, function, start, zero):
                     return function.name
         for match in syntax.matches("call_site", body):
             call = match["call.function"][0]
             name = syntax.text(call)
             if call.start_byte < start or not name.startswith(self._tree.index.target.notices):
+                continue
+            if self._tree.index.macros(name, function.file):
                 continue
             # Behind an unknown macro a call looks like a declaration.
             while call.parent is not None and call.parent.type == "parenthesized_expression":
@@ -227,7 +232,7 @@ class Invalidations:
             if (
                 outer is None
                 or outer.type != "call_expression"
-                or not self._certain(outer, body, start, zero)
+                or not self._certain(outer, body, function, start, zero)
             ):
                 continue
             inside: list[str | None] = []
@@ -265,6 +270,7 @@ class Invalidations:
                 fresh[role] = bits.either(fresh.get(role, False), store.path)
         for loc, value in ran.memory.items():
             named = loc.root.name == through and loc.path[-2:-1] == (self._context,)
+            named = named and self._leads(function, [through, *loc.path[:-1]])
             if named and loc.path[-1] in self._roles and isinstance(value, Int):
                 if self._never_skips_with(ran, loc, value.bits, bits.negate(fresh.get(loc, False))):
                     return True
@@ -291,10 +297,10 @@ class Invalidations:
             if node.start_byte < start or not _is_within(node, pointer.region):
                 return False
             if pointer.loop is None:
-                return self._certain(node, body, start, zero)
+                return self._certain(node, body, function, start, zero)
             if pointer.loop.start_byte < start or not is_certain(node, pointer.region):
                 return False
-            return self._certain(pointer.loop, body, start, zero)
+            return self._certain(pointer.loop, body, function, start, zero)
 
         for pointer in pointers(body, lambda one: self._is_address(one, through, function)):
             for match in syntax.matches("role_invalidation", body):
@@ -321,7 +327,7 @@ class Invalidations:
         words = re.findall(r"\w+", text(node))
         if not text(node).startswith("&") or not words or words[-1] != self._context:
             return False
-        return self._held_by(function, words[0]) == through
+        return self._held_by(function, words[0]) == through and self._leads(function, words)
 
     def _given(self, call: Node, through: str, function: Definition) -> int | None:
         """Return which argument of a call is the address of the context, come by THROUGH it."""
@@ -347,12 +353,55 @@ class Invalidations:
                         return True
         return False
 
-    def _certain(self, node: Node, body: Node, start: int, zero: str) -> bool:
+    def _certain(
+        self, node: Node, body: Node, function: Definition, start: int, zero: str
+    ) -> bool:
         """Tell whether every way from a byte on comes by a node, as long as ZERO is 0.
 
         Who asks for less than every way has an answer of his own (``told``).
         """
-        return is_certain(node, body, start=start, zero=zero)
+        return not self._may_jump(function, start, node.start_byte) and (
+            is_certain(node, body, start=start, zero=zero)
+        )
+
+    def _may_jump(self, function: Definition, start: int, end: int) -> bool:
+        """Tell whether a macro that is named between two bytes of a function holds a jump."""
+        known = self._jumps.get(function.key)
+        if known is None:
+            named = [
+                one
+                for one in syntax.descendants(self._tree.index.node(function))
+                if one.type.endswith("identifier")
+            ]
+            known = self._jumps[function.key] = tuple(
+                one.start_byte for one in named if self._holds_jump(text(one), function.file)
+            )
+        return any(start <= at < end for at in known)
+
+    def _holds_jump(self, name: str, here: str) -> bool:
+        """Tell whether a macro, or one that it names, may leave what is around it."""
+        todo, seen = [name], {name}
+        while todo:
+            for macro in self._tree.index.macros(todo.pop(), here):
+                words = set(re.findall(r"\w+", macro.text.decode("utf-8", "replace")))
+                if not words.isdisjoint(_JUMPS):
+                    return True
+                todo += words - seen
+                seen |= words
+        return False
+
+    def _leads(self, function: Definition, words: list[str]) -> bool:
+        """Tell whether members lead from a variable to a context of its holder, each by value."""
+        index, first = self._tree.index, syntax.expression(words[0])
+        root = index.node(function)
+        here = self._tree.objects.type_of(first, root, function.file) if first else None
+        if isinstance(here, PointerType):
+            here = settled(here.target)
+        for step in words[1:-1]:
+            if not isinstance(here, RecordType) or here.tag != index.target.handle:
+                return False
+            here = here.by_name[step][1] if step in here.by_name else None
+        return isinstance(here, RecordType) and here.tag == index.target.host
 
     def _invalidates(self, target: Node, value: Node, through: str, function: Definition) -> bool:
         """Tell whether a store THROUGH a variable leaves a role behind which nothing skips."""
@@ -361,6 +410,8 @@ class Invalidations:
         if not held or words[held[0] - 1] != self._context:
             return False
         if self._held_by(function, words[0]) != through:
+            return False
+        if not self._leads(function, words[: held[0]]):
             return False
         return self._leaves_no_skip(words[held[0]], ".".join(words[held[0] + 1 :]), value)
 

@@ -22,10 +22,12 @@ from patchtool.world.accounts.mentions import Mention, Mentions
 from patchtool.world.inputs.answers import handle, read_by
 from patchtool.world.inputs.invalidation import MAX_CALLS, Invalidations, is_certain
 
-_LABEL = re.compile(rb"\n\w+:[ \t]*\n")
+_LABEL = re.compile(rb"\n(\w+):[ \t]*\n")
+_COPY = re.compile(rb"memcpy\(([^,]*),([^,]*),.*\)")
 _WORD_OF = re.compile(r"\(?\s*(\d+)\s*\*\s*32\s*\+\s*\d+\s*\)?")
 _STORE = rb"\s*(?:(?:[-+|&^]|<<|>>)?=(?!=)|\+\+|--)"
 _ELEMENT = re.compile(rb"\[[^\];]*\]" + _STORE)
+_COMPARES = re.compile(rb"\bmemcmp\s*\(|!=")
 _READING = (b"copy_to_user", 1)
 _NUMBER = re.compile(rb"\b(?:0[xX][0-9a-fA-F]+|\d+)\b")
 
@@ -122,14 +124,21 @@ def _is_filled(body: bytes, at: int, name: bytes, is_array: bool) -> bool:
     return is_array and callee not in (b"sizeof", b"ARRAY_SIZE") and (callee, number) != _READING
 
 
-def _is_silent(jump: Node, body: Node) -> bool:
-    """Tell whether a jump leaves a function, and does not tell the caller that it was refused."""
-    returned = body.child_by_field_name("type")
-    if jump.type == "goto_statement":
-        return returned is not None and text(returned) == "void"
-    if jump.type != "return_statement":
-        return False
-    return not jump.named_children or text(jump.named_children[0]) == "0"
+def _is_put_back(before: bytes, statement: bytes) -> bool:
+    """Tell whether a statement undoes one in front of it: a swap, or a copy that was kept."""
+    words = b"".join(statement.split())
+    flat = b"".join(before.split())
+    if words.startswith(b"swap("):
+        return words in flat
+    copied = _COPY.fullmatch(words)
+    return copied is not None and b"memcpy(%s,%s," % (copied[2], copied[1]) in flat
+
+
+def _statement(text: bytes, at: int) -> bytes:
+    """Return the statement around a byte, up to its semicolon."""
+    start = max(text.rfind(one, 0, at) for one in (b";", b"{", b"}", b":"))
+    end = text.find(b";", at)
+    return text[start + 1 : end if end >= 0 else len(text)].strip()
 
 
 class Told(Invalidations):
@@ -154,7 +163,11 @@ class Told(Invalidations):
                 changing = _changing(self._tree.index, asked)
                 self._tree.told[key] = [*changing, *self._filling(members)]
             found += self._tree.told[key]
-        names = [self._somewhere_behind(writer, stores, 0) for writer, stores in found]
+        changes = [
+            (writer, [at for at in stores if not self._puts_back(writer, at)])
+            for writer, stores in found
+        ]
+        names = [self._somewhere_behind(*change, 0) for change in changes if change[1]]
         return names[0] if names and None not in names else None
 
     def _filling(self, members: list[str]) -> Iterator[tuple[Definition, list[int]]]:
@@ -234,48 +247,83 @@ class Told(Invalidations):
     def _handle(self) -> re.Pattern[str]:
         return handle(self._tree)
 
-    def _certain(self, node: Node, body: Node, start: int, zero: str) -> bool:
-        """Tell whether all who do not refuse come by a node: who refuses says so by a value."""
-        return is_certain(node, body, leaving=True) and not any(
-            start <= one.start_byte and one.end_byte <= node.start_byte and _is_silent(one, body)
-            for one in descendants(body)
+    def _certain(
+        self, node: Node, body: Node, function: Definition, start: int, zero: str
+    ) -> bool:
+        """Tell whether all come by a node who do not put back what was told, or leave it alone."""
+        return (
+            not self._may_jump(function, start, node.start_byte)
+            and is_certain(node, body, leaving=True)
+            and all(
+                self._is_undone(one, function)
+                for one in descendants(body)
+                if one.type in ("return_statement", "goto_statement")
+                and start <= one.start_byte
+                and one.end_byte <= node.start_byte
+            )
         )
+
+    def _is_undone(self, jump: Node, function: Definition) -> bool:
+        """Tell whether what is told is put back on the way out, or was compared and is the same."""
+        data, end = function.text, len(function.text)
+        start = jump.start_byte
+        if jump.type == "goto_statement":
+            label = jump.child_by_field_name("label")
+            name = text(label).encode() if label is not None else b""
+            start = data.find(b"\n%s:" % name, jump.end_byte)
+        else:
+            start, end = self._block(jump), jump.start_byte
+        behind = data[start:end] if start >= 0 else b""
+        told = "|".join(self._tree.index.target.registers.told).encode()
+        for found in re.finditer(rb"(?:->|\.)(?:%s)\b" % told, behind):
+            if _is_put_back(data[:start], _statement(data, start + found.start())):
+                return True
+        block = data[self._block(jump) : jump.start_byte]
+        return any(
+            _COMPARES.search(one.text) is not None and re.search(told, one.text) is not None
+            for name in re.findall(r"\b(\w+)\s*\(", block.decode("utf-8", "replace"))
+            for one in self._tree.index.functions(name, function.file)
+        )
+
+    def _block(self, node: Node) -> int:
+        """Return where the block around a node begins."""
+        here: Node | None = node
+        while here is not None and here.type != "compound_statement":
+            here = here.parent
+        return here.start_byte if here is not None else node.start_byte
 
     def _somewhere_behind(self, writer: Definition, stores: list[int], depth: int) -> str | None:
         """Return what invalidates the role behind a store: in its function, or in who calls it."""
         handed = self._handle.search(writer.text.decode("utf-8", "replace"))
-        for start in reversed(stores) if handed is not None else ():
-            assert handed is not None
-            if _LABEL.search(writer.text, 0, start):
-                start = 0  # what is put back after a refusal
-            found = self._on_every_way(writer, start, handed[1], frozenset())
-            if found is not None:
-                return found
+        if handed is not None:
+            found = [self._on_every_way(writer, at, handed[1], frozenset()) for at in stores]
+            if None not in found:
+                return found[0]
         if depth == MAX_CALLS:
             return None
         name: str | None = None
-        for one, at in self._calls_of(writer):
-            key = (*one.key, at, depth)
+        calls = self._births.calls(writer)
+        if not calls:
+            return None
+        for one, call in calls:
+            if _is_born(self._tree.index, one):
+                continue
+            key = (*one.key, call.end_byte, depth)
             if key not in self._behind_call:
-                self._behind_call[key] = self._somewhere_behind(one, [at], depth + 1)
+                behind = self._somewhere_behind(one, [call.end_byte], depth + 1)
+                self._behind_call[key] = behind
             if self._behind_call[key] is None:
                 return None  # one caller is enough, and there may be a tree of them
             name = name or self._behind_call[key]
         return name
 
-    def _calls_of(self, function: Definition) -> Iterator[tuple[Definition, int]]:
-        """Yield who calls a function, also as an operation of a table, and behind which byte."""
-        index = self._tree.index
-        spelt = function.name.encode()
-        called = {function.name}
-        table = re.compile(rb"(?:\.|->)\s*(\w+)\s*=\s*&?\s*" + spelt + rb"\b")
-        for file in index.files_with(spelt):
-            called.update(found[1].decode() for found in table.finditer(file.data))
-        called |= {index.target.prefix + name for name in called}
-        for name in sorted(called):
-            call = re.compile(rb"\b" + name.encode() + rb"\b\)*\s*\(")
-            for _, user in index.users(name):
-                body = user.text.find(b"{")
-                found = [m.end() for m in call.finditer(user.text) if m.start() > body]
-                if found and user.key != function.key:
-                    yield user, found[-1]
+    def _puts_back(self, writer: Definition, at: int) -> bool:
+        """Tell whether a store undoes another one, behind a label that is only jumped to."""
+        labels = [*_LABEL.finditer(writer.text, 0, at)]
+        if not labels:
+            return False
+        before = writer.text[: labels[-1].start()]
+        last = _statement(before, max(0, len(before.rstrip()) - 1))
+        is_left = re.match(rb"(?:return|goto)\b", last) is not None
+        again = re.search(rb"\bgoto\s+%s\b" % labels[-1][1], writer.text[at:]) is not None
+        return is_left and not again and _is_put_back(before, _statement(writer.text, at - 1))
