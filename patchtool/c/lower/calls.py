@@ -55,6 +55,8 @@ MAX_DEPTH = 48
 REPEATED = (1 << 64) // 255
 """A one in each byte of a long."""
 
+_PLAIN = re.compile(r"\(*(?:[A-Z][A-Z0-9_]*|0[xX][0-9a-fA-F]+|\d+)\)*")
+"""What is asked with a constant: a macro or an enumerator, or a number."""
 _OBJECTS = ("identifier", "field_expression", "subscript_expression", "pointer_expression")
 
 
@@ -319,6 +321,9 @@ class Calls(Expressions):
             words.append(address_text(value) if isinstance(value, Pointer) else text(argument))
             if kind == "guest" and not words[1:] and not pointer:
                 raise Unsupported(node, f"{name}() of an unknown CPU")
+            if not pointer and _PLAIN.fullmatch(text(argument)) is None:
+                number = self._value(argument, state)
+                words[-1] = str(self._constant(number, argument))
         told = self.out.word(Fact(kind, name, ", ".join(words)))
         width = 8 if re.fullmatch(self.index.target.registers.numbers, name) else 1
         self.out.reads.setdefault(told, (self._spot(), width))

@@ -49,6 +49,7 @@ MAX_STEPS = 24
 _DEFINE = re.compile(rb"[ \t]*#[ \t]*define[ \t]+(\w+)")
 _EVENT = re.compile(rb"^(?:TRACE_EVENT\w*|DECLARE_EVENT_CLASS)\s*\(", re.MULTILINE)
 _DIRECTIVE = re.compile(rb"^[ \t]*#.*$", re.M)
+_INCLUDED = re.compile(rb'[ \t]*#[ \t]*include[ \t]*(?:"[^">]*|<[^">]*)')
 _LINE_OF_BLANKS = re.compile(rb"\s*else\b")
 _WRAPPINGS = (
     (b"void f(void) { (", b"); }"),
@@ -476,6 +477,8 @@ class _Site:
                         return self._in_tree(self._book.index.node(one), at - one.start)
         if any(one.start <= at < one.start + len(one.text) for one in file.enums):
             return self._made("declaration", self._word)
+        if _INCLUDED.fullmatch(data, data.rfind(b"\n", 0, at) + 1, at) is not None:
+            return self._made("variable", self._word)  # of the name of a file
         start = max(data.rfind(b";", 0, at), data.rfind(b"}", 0, at)) + 1
         end = data.find(b";", at)
         piece = plain(data[start : end + 1 or len(data)])

@@ -150,11 +150,11 @@ class Changes:
             raise _Unclear
         file = self._tree.index.file(function.file)
         called = mentions.called(callee, file) if callee is not None and file is not None else ()
-        if not called or not all(self._follows(one, number, mentions) for one in called):
+        if not called or not all(self.follows(one, number, mentions) for one in called):
             raise _Unclear
         return None
 
-    def _follows(self, function: Definition, number: int, mentions: Mentions) -> bool:
+    def follows(self, function: Definition, number: int, mentions: Mentions) -> bool:
         """Tell whether a function does no more with a parameter than to name members behind it."""
         name = mentions.parameter(self._tree.index.node(function), number)
         return name is not None and self._only_follows(function, name, mentions)

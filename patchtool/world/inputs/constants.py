@@ -5,19 +5,25 @@ from __future__ import annotations
 
 import re
 
+from patchtool.c import library, syntax
 from patchtool.c.index import is_static
 from patchtool.c.layout import CType, RecordType
 from patchtool.c.memory import Fact, Loc
 from patchtool.c.scan import WORDS, Definition, places, strip_comments
+from patchtool.c.syntax import text
 from patchtool.model import Place
 from patchtool.proof.bits import Word
 from patchtool.world.accounts.mentions import Mention, Mentions
 from patchtool.world.entries import Tree
+from patchtool.world.inputs.births import Births
+from patchtool.world.inputs.changes import Changes
 from patchtool.world.users import users
 
 _TOLD_OF = re.compile(
     rb"(?:EXPORT_\w+|(?:core_|late_)?module_param\w*|MODULE_PARM_DESC)\s*\([^;]*\Z"
 )
+_READABLE = re.compile(rb"0[0145]{0,3}|S_IR(?:UGO|USR|GRP|OTH)")
+"""A mode, or a part of one, by which nobody writes."""
 _LINE_OF_CPP = re.compile(rb"^[ \t]*#.*$", re.M)
 _CALL = re.compile(rb"\s*\(")
 _START = re.compile(rb"\s*(?:module_init|\w+_initcall(?:_sync)?)\s*\(\s*(\w+)\s*\)\s*;")
@@ -39,8 +45,16 @@ def _constant(tree: Tree, word: Word) -> str | None:
         return f"the vendor module is the same for all {each}s ({word.about.name})"
     fixed = tree.index.target.registers.fixed
     if isinstance(word.about, Fact) and word.about.kind == "host":
+        if _changing_below(tree, word.about.name) is not None:
+            return None
         return f"the CPU of the host does not change ({word.name})"
     if isinstance(word.about, Loc) and word.about.root.name in fixed:
+        late = _writers(tree, word.about.root.name)[1]
+        if any(
+            one.function is not None and one.below and _may_be(one.below, word.about.path)
+            for one in late
+        ):
+            return None
         return f"the host and its modules do not change ({word.name})"
     symbol = word.name
     name = re.match(r"\w+", symbol)
@@ -58,10 +72,37 @@ def _constant(tree: Tree, word: Word) -> str | None:
         return None
     if mark is not None:
         return f"{symbol} is set at module load ({mark.group()}, {where})"
+    if not writers and declared is not None and declared[2].split(maxsplit=1)[:1] == ["extern"]:
+        return None  # what others define they store to
     if not writers:
         return f"{symbol} is never assigned to in {tree.index.target.short} ({where})"
     names = ", ".join(sorted({f"{writer.name}()" for writer in writers.values()}))
     return f"{symbol} is set at module load ({names}, {where})"
+
+
+def _may_be(below: tuple[str, ...], path: tuple[str, ...]) -> bool:
+    """Tell whether one of two members of an object is, or is within, the other."""
+    return all(one == other for one, other in zip(below, path, strict=False))
+
+
+def _changing_below(tree: Tree, name: str) -> str | None:
+    """Return an object of the text that may change, and by which a function answers."""
+    index, here = tree.index, tree.index.target.main
+    ours = index.target.ours
+    todo, seen = [name], {name}
+    while todo:
+        one = todo.pop()
+        for found in (*index.functions(one, here), *index.macros(one, here)):
+            if found.file.startswith(ours):
+                words = set(re.findall(r"[A-Za-z_]\w*", found.text.decode("utf-8", "replace")))
+                todo += sorted(words - seen)
+                seen |= words
+        declared = index.declaration(one, here)
+        if declared is None or not declared[0].startswith(ours):
+            continue
+        if "const" not in declared[2].split() and is_fixed(tree, one) is None:
+            return one
+    return None
 
 
 def is_fixed(tree: Tree, name: str) -> tuple[Definition, ...] | None:
@@ -78,10 +119,13 @@ def unclear_change(tree: Tree, word: Word) -> Mention | None:
     None where something is, or where nothing may change it.  Known is a store by its name, and
     one through a pointer to its type where its address is given away.
     """
-    name = re.match(r"\w+", word.name)
-    if name is None or _is_writable_parameter(tree, name.group().encode()):
+    found = re.match(r"\w+", word.name)
+    name = found.group() if found is not None else None
+    if isinstance(word.about, Fact) and word.about.kind == "host":
+        name = _changing_below(tree, word.about.name)
+    if name is None or _is_writable_parameter(tree, name.encode()):
         return None
-    late = _writers(tree, name.group())[1]
+    late = _writers(tree, name)[1]
     if any(one.kind == "store" for one in late) or _is_stored_through(tree, word):
         return None
     return next(iter(late), None)
@@ -128,11 +172,56 @@ def _writers(tree: Tree, name: str) -> tuple[dict[tuple[str, str, int], Definiti
         if function.kind == "macro":
             users = [user for _, user in tree.index.users(function.name)]
         writers.update((user.key, user) for user in users)
-        if not all(_only_at_load(tree, user) for user in users):
+        if not all(_only_at_load(tree, user) for user in users) or _is_kept(tree, mention):
             late.append(mention)
     for place, _, macro in tree.pasting.uses((name,)):
         late.append(Mention(place, name, "open", name, reason=f"{macro}() pastes its name"))
     return writers, late
+
+
+def _is_kept(tree: Tree, mention: Mention) -> bool:
+    """Tell whether the address of an object goes where it may be used later.
+
+    It does not where it is an argument of what is known to fill it, or of a function that no
+    more than names members behind it.
+    """
+    function, file = mention.function, tree.index.file(mention.place.file)
+    if mention.kind != "open" or function is None or function.kind != "function" or not file:
+        return False
+    at = file.offset(mention.place.line, mention.place.column) - function.start
+    here = tree.index.node(function).descendant_for_byte_range(at, at + len(mention.name))
+    while (
+        here is not None
+        and here.parent is not None
+        and (
+            here.parent.type in ("parenthesized_expression", "subscript_expression")
+            or (here.parent.type == "field_expression" and here.parent.children[0] == here)
+        )
+    ):
+        here = here.parent
+    address = here.parent if here is not None else None
+    if address is None or address.type not in ("pointer_expression", "argument_list"):
+        return True
+    listed = address.parent if address.type == "pointer_expression" else address
+    if here is None or listed is None or listed.type != "argument_list" or not listed.parent:
+        return True
+    callee = listed.parent.child_by_field_name("function")
+    name = text(callee) if callee is not None else ""
+    given = address if address != listed else here
+    number = syntax.inner(listed).index(given)
+    called = tree.index.functions(name, function.file)
+    ours = tree.index.target.ours
+    if tree.index.macros(name, function.file) or not any(
+        one.file.startswith(ours) for one in called
+    ):
+        return not (
+            (name in library.FILLING and library.FILLING[name][0] == number)
+            or library.OF_ONE.fullmatch(name) is not None
+            or number in library.READING.get(name, ())
+            or address == listed  # what is no address is given by its value
+        )
+    follows = Changes(tree, Births(tree)).follows
+    return not all(follows(one, number, tree.objects) for one in called)
 
 
 def _is_told_of(tree: Tree, mention: Mention) -> bool:
@@ -151,8 +240,7 @@ def _is_writable_parameter(tree: Tree, name: bytes) -> bool:
     for _, data in tree.index.texts_with(name):
         for found in PARAMETER.finditer(data):
             *what, mode = found[2].split(b",")
-            octal = re.fullmatch(rb"\s*(0[0-7]*)\s*", mode)
-            readable = int(octal[1], 8) & 0o222 == 0 if octal else b"W" not in mode
+            readable = all(_READABLE.fullmatch(one.strip()) for one in mode.split(b"|"))
             if not readable and any(name in one.translate(WORDS).split() for one in what):
                 return True
     return False

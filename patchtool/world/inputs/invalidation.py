@@ -353,9 +353,7 @@ class Invalidations:
                         return True
         return False
 
-    def _certain(
-        self, node: Node, body: Node, function: Definition, start: int, zero: str
-    ) -> bool:
+    def _certain(self, node: Node, body: Node, function: Definition, start: int, zero: str) -> bool:
         """Tell whether every way from a byte on comes by a node, as long as ZERO is 0.
 
         Who asks for less than every way has an answer of his own (``told``).

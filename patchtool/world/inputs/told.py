@@ -247,9 +247,7 @@ class Told(Invalidations):
     def _handle(self) -> re.Pattern[str]:
         return handle(self._tree)
 
-    def _certain(
-        self, node: Node, body: Node, function: Definition, start: int, zero: str
-    ) -> bool:
+    def _certain(self, node: Node, body: Node, function: Definition, start: int, zero: str) -> bool:
         """Tell whether all come by a node who do not put back what was told, or leave it alone."""
         return (
             not self._may_jump(function, start, node.start_byte)
