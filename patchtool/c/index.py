@@ -124,6 +124,7 @@ class Index:
         self._called: dict[str, Mapping[str, frozenset[str]]] = {}
         self._nodes: dict[bytes, syntax.Node] = {}
         self._memo: dict[tuple[str, str, str], tuple[Definition, ...]] = {}
+        self._generic: dict[str, bool] = {}
         self._defined: dict[tuple[str, str], bool] = {}
 
     @property
@@ -568,6 +569,18 @@ class Index:
         """Return the enumerations that hold an enumerator."""
         word = name.encode()
         return self._search("enumerator", name, here, lambda f: f.enumerators(word))
+
+    def is_generic(self, name: str) -> bool:
+        """Tell whether what is built into the target of every architecture defines a function."""
+        known = self._generic.get(name)
+        if known is None:
+            found = re.compile(rb"^(?!#|[ \t])[^;={}]*\b%s\([^;{}]*\)\s*\{" % name.encode(), re.M)
+            paths = [p for one in self.target.generic for p in self.source.walk(one)]
+            texts = (self.text(path) or b"" for path in paths if path.endswith((".c", ".h")))
+            known = self._generic[name] = any(
+                found.search(data) is not None for data in texts if name.encode() in data
+            )
+        return known
 
     def defines(self, name: str, here: str) -> bool:
         """Tell whether the target itself defines a function or a macro that a file sees."""

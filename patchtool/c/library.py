@@ -33,6 +33,11 @@ LOCKS = re.compile(
     r"|s?rcu_read_(?:un)?lock(?:_\w+)?|synchronize_s?rcu|guard|local_irq_(?:restore|enable|disable)"
 )
 """What only takes or drops a lock that its argument leads to."""
+GUARDS = re.compile(
+    r"mutex\w*|(?:raw_)?spinlock(?:_\w+)?|(?:read|write)_lock(?:_irq|_irqsave)?|rwsem_(?:read|write)\w*"
+    r"|s?rcu(?:_\w+)?|preempt(?:_notrace)?|irq|irqsave|migrate|cpus_read_lock"
+)
+"""The classes of the kernel's own guards, which only take a lock and drop it."""
 PURE = re.compile(
     r"is_power_of_2|ilog2|fls(?:64|_long)?|ffs|__ffs|__fls|ffz|roundup_pow_of_two|IS_ERR\w*|PTR_ERR"
 )

@@ -55,6 +55,9 @@ MAX_DEPTH = 48
 REPEATED = (1 << 64) // 255
 """A one in each byte of a long."""
 
+CLASS = "class_{}_constructor"
+"""What a guard of a class calls where it begins."""
+_STORES = re.compile(rb"(?<![=!<>])=(?!=)|\+\+|--")
 _PLAIN = re.compile(r"\(*(?:[A-Z][A-Z0-9_]*|0[xX][0-9a-fA-F]+|\d+)\)*")
 """What is asked with a constant: a macro or an enumerator, or a number."""
 _OBJECTS = ("identifier", "field_expression", "subscript_expression", "pointer_expression")
@@ -215,11 +218,23 @@ class Calls(Expressions):
                 return builtin
         return self._direct(name, node, arguments, state, needed)
 
+    def _is_lock(self, name: str) -> bool:
+        """Tell whether a class of guards is one of the kernel's own."""
+        word = name.encode()
+        return library.GUARDS.fullmatch(name) is not None and not any(
+            re.search(rb"^DEFINE_\w+\(\s*%s\b" % word, data, re.M) is not None
+            for _, data in self.index.texts_with(word)
+        )
+
     def _is_own(self, name: str) -> bool:
         """Tell whether the target itself defines what else is taken by its meaning."""
         if not library.is_builtin(name, self.index.target):
             return False
-        if library.is_silent(name, self.index.target) and self.index.functions(name, self._here):
+        if library.is_silent(name, self.index.target) and (
+            self.index.functions(name, self._here)
+            or self.index.is_generic(name)
+            or any(_STORES.search(one.text) for one in self.index.macros(name, self._here))
+        ):
             return True
         return self.index.defines(name, self._here)
 
@@ -583,6 +598,11 @@ class Calls(Expressions):
                 name = text(listed.named_children[0]).removeprefix(self.index.target.prefix)
                 return self._operation(name, node, arguments, state, needed)
             if inner is not None and library.LOCKS.fullmatch(text(inner)):  # guard(mutex)(&lock)
+                given = syntax.inner(listed)
+                if given and not self._is_lock(text(given[0])):
+                    return self._direct(
+                        CLASS.format(text(given[0])), node, arguments, state, needed
+                    )
                 if not self.index.defines(text(inner), self._here):
                     self._spoken(text(inner), node, arguments, state, True)
                     return Int(bits.constant(32, 0))

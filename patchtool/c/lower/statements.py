@@ -14,7 +14,7 @@ from typing import ClassVar
 from patchtool.c import library, syntax
 from patchtool.c.layout import INT, IntType, PointerType, Settled, VoidType, base_type
 from patchtool.c.lower.arithmetic import ordered
-from patchtool.c.lower.calls import Calls
+from patchtool.c.lower.calls import CLASS, Calls
 from patchtool.c.lower.expressions import has_effects
 from patchtool.c.lower.names import MINUS_ONE
 from patchtool.c.lower.records import Unsupported
@@ -548,7 +548,10 @@ class Statements(Calls):
         assert body is not None and condition is not None
         if node.child_by_field_name("alternative") is not None:
             raise Unsupported(node, "a scope with an else")
-        for argument in filter(has_effects, _listed(condition)[1:]):
+        name, *given = _listed(condition)
+        if not self._is_lock(text(name)):
+            self._direct(CLASS.format(text(name)), node, given, state, False)
+        for argument in filter(has_effects, given):
             self._value_or_unknown(argument, state)
         return self._statement(body, state)
 
