@@ -184,6 +184,58 @@ def expression(words: str) -> Node | None:
     return None if root.has_error else value
 
 
+_LOOSEST_FIRST = ("||", "&&", "|", "^", "&", "== !=", "< > <= >=", "<< >>", "+ -", "* / %")
+_TIGHTNESS = {one: 3 + at for at, some in enumerate(_LOOSEST_FIRST) for one in some.split()}
+_COMMA, _ASSIGNED, _CHOSEN, _UNARY, ATOM = 0, 1, 2, 20, 30
+"""How tightly expressions bind; an ``ATOM`` is one operand wherever it stands."""
+_BINDING = {
+    "comma_expression": _COMMA, "assignment_expression": _ASSIGNED,
+    "conditional_expression": _CHOSEN, "unary_expression": _UNARY, "cast_expression": _UNARY,
+    "pointer_expression": _UNARY, "sizeof_expression": _UNARY, "update_expression": _UNARY,
+}  # fmt: skip
+_WHOLE = (
+    "parenthesized_expression", "expression_statement", "return_statement", "for_statement",
+    "subscript_designator", "array_declarator", "bitfield_clause",
+)  # fmt: skip
+
+
+def binding(node: Node) -> int:
+    """Return how tightly an expression binds, from a comma up to ``ATOM``."""
+    if node.type == "binary_expression":
+        return _TIGHTNESS.get(text(node.children[1]), _COMMA)
+    return _BINDING.get(node.type, ATOM)
+
+
+def demanded(node: Node) -> int:
+    """Return how tightly text has to bind that stands in a node's place, to be one operand."""
+    outer = node.parent
+    if outer is None or outer.type in _WHOLE:
+        return _COMMA
+    if outer.type == "binary_expression":
+        return _TIGHTNESS.get(text(outer.children[1]), ATOM) + int(outer.children[0] != node)
+    if outer.type == "conditional_expression":
+        if outer.child_by_field_name("condition") == node:
+            return _CHOSEN + 1
+        return _COMMA if outer.child_by_field_name("consequence") == node else _CHOSEN
+    if outer.type == "subscript_expression" and outer.children[0] != node:
+        return _COMMA
+    if outer.type == "assignment_expression" and outer.children[0] != node:
+        return _ASSIGNED
+    if outer.type in ("argument_list", "init_declarator", "initializer_list", "initializer_pair"):
+        return _ASSIGNED
+    if outer.type in ("case_statement", "enumerator", "comma_expression"):
+        return _CHOSEN
+    return _UNARY if _BINDING.get(outer.type) == _UNARY else ATOM
+
+
+def block(words: str) -> Node | None:
+    """Parse what a macro stands for as statements; None where it is none."""
+    flat = words.replace("\n", " ")
+    root = parse(f"void f(void) {{ {flat}; }}".encode())
+    found = function(root)
+    return None if root.has_error or found is None else found.child_by_field_name("body")
+
+
 def function(root: Node) -> Node | None:
     """Return the function that a fragment defines, None where it defines none."""
     return next((n for n in root.named_children if n.type == "function_definition"), None)

@@ -55,9 +55,12 @@ MAX_DEPTH = 48
 REPEATED = (1 << 64) // 255
 """A one in each byte of a long."""
 
+_JUMPS = ("return_statement", "goto_statement", "break_statement", "continue_statement")
 CLASS = "class_{}_constructor"
 """What a guard of a class calls where it begins."""
 _STORES = re.compile(rb"(?<![=!<>])=(?!=)|\+\+|--")
+DOES_MORE = re.compile(rb"(?<![=!<>])=(?!=)|[<>]{2}=|\+\+|--|\b(?:return|goto|break|continue)\b")
+"""What a macro holds that stores, or leaves what is around it."""
 _PLAIN = re.compile(r"\(*(?:[A-Z][A-Z0-9_]*|0[xX][0-9a-fA-F]+|\d+)\)*")
 """What is asked with a constant: a macro or an enumerator, or a number."""
 _OBJECTS = ("identifier", "field_expression", "subscript_expression", "pointer_expression")
@@ -255,7 +258,7 @@ class Calls(Expressions):
         ):
             if not library.AT_BUILD.fullmatch(name):
                 self._spoken(name, node, arguments, state, bool(library.HEARD.fullmatch(name)))
-            return zero
+            return self.opaque(node, f"what {name}() returns is not known") if needed else zero
         if name in library.BIT_OPERATIONS and len(arguments) in (2, 3):
             return self._bit_operation(name, node, arguments, state)
         if name == "smp_load_acquire" and len(arguments) == 1:
@@ -943,15 +946,16 @@ class Calls(Expressions):
         """Run a macro that stands for statements."""
         self._consult("macro", macro)
         body = expand(macro, [text(a) for a in arguments])
+        if macro.parameters is None:
+            body = macro.text.decode("utf-8", "replace")
         if body is None or macro.key in self._expanding:
             raise Unsupported(node, f"{macro.name}() cannot be expanded", missing=True)
-        flat = body.replace("\n", " ")
-        root = syntax.parse(f"void f(void) {{ {flat}; }}".encode())
-        function = syntax.function(root)
-        block = function.child_by_field_name("body") if function is not None else None
-        if root.has_error or block is None:
+        block = syntax.block(body)
+        if block is None:
             self._spoil(Unsupported(node, f"{macro.name}() is not understood"), state)
             return Int(bits.constant(32, 0))
+        if not is_one(node, block):
+            raise Unsupported(node, f"{macro.name} is more than the one statement that stands here")
         self._expanding.add(macro.key)
         try:
             with self._unit(Unit(macro.file, macro.line, True)):
@@ -959,7 +963,8 @@ class Calls(Expressions):
         finally:
             self._expanding.discard(macro.key)
         if after is None:
-            raise Unsupported(node, f"{macro.name}() leaves the function")
+            self._spoil(Unsupported(node, f"{macro.name} leaves what is around it"), state)
+            return Int(bits.constant(32, 0))
         state.become(after)
         return Int(bits.constant(32, 0))
 
@@ -975,6 +980,20 @@ class Calls(Expressions):
         if re.search(rb"^\s*(?:do\b|\{)", macro.text) or (not needed and b";" in macro.text):
             return self._statement_macro(macro, node, arguments, state)
         return self._macro_value(macro, [text(a) for a in arguments], node, state)
+
+
+def is_one(node: Node, block: Node) -> bool:
+    """Tell whether what a macro stands for is one statement, where no more than one may stand."""
+    here: Node | None = node
+    while here is not None and not here.type.endswith("_statement"):
+        here = here.parent
+    outer = here.parent if here is not None else None
+    if outer is None or outer.type in ("compound_statement", "case_statement"):
+        return True
+    held = [one for one in syntax.inner(block) if one.named_children or one.type in _JUMPS]
+    return len(held) == 1 and held[0].type in (
+        "do_statement", "compound_statement", "expression_statement", *_JUMPS
+    )  # fmt: skip
 
 
 def _size(lvalue: LValue) -> int | None:

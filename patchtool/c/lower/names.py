@@ -36,6 +36,8 @@ from patchtool.proof.bits import Cond
 
 MAX_NESTING = 192
 MAX_ELEMENTS = 256
+_DEEPEST = 8
+"""How deep macros that are nothing but another one are followed."""
 
 _UNDEF = re.compile(rb"^[ \t]*#[ \t]*undef[ \t]+(\w+)", re.M)
 MINUS_ONE = Int(bits.constant(32, (1 << 32) - 1), True)
@@ -91,6 +93,7 @@ class Names(Guards):
         here = self._here
         known = self._constants.get((name, here))
         if known is not None:
+            self._require_closed(name, known[2], node)
             self.out.consulted.update(known[1])
             return known[0]
         if not name.isupper() and self.index.visible(name, here):
@@ -99,7 +102,8 @@ class Names(Guards):
             macros = self._options(self.index.macros(name, place))
             plain = [one for _, one in macros if one.parameters is None]
             if plain and len(plain) == len(macros) and plain[0].key not in self._expanding:
-                return self._remembered(name, partial(self._macro_constant, macros, node, state))
+                compute = partial(self._macro_constant, macros, node, state)
+                return self._remembered(name, compute, self._loosest(node))
             enumerations = self.index.enumerators(name, place)
             if enumerations:
                 return self._remembered(
@@ -116,7 +120,9 @@ class Names(Guards):
             return Int(bits.from_cond(self._option(name), 32), True)
         return None
 
-    def _remembered(self, name: str, compute: Callable[[], Value]) -> Value:
+    def _remembered(
+        self, name: str, compute: Callable[[], Value], binding: int = syntax.ATOM
+    ) -> Value:
         """Evaluate a name, once if it is a constant of the tree."""
         file = self._here
         outer, self.out.consulted = self.out.consulted, set()
@@ -126,8 +132,29 @@ class Names(Guards):
             used, self.out.consulted = self.out.consulted, outer
             outer |= used
         if isinstance(value, Int) and value.bits.value is not None:
-            self._constants[name, file] = (value, frozenset(used))
+            self._constants[name, file] = (value, frozenset(used), binding)
         return value
+
+    def _loosest(self, node: Node, depth: int = 0) -> int:
+        """Return how tightly an expression binds, as text: macros that it consists of spelt out."""
+        found = syntax.binding(node)
+        callee = node.child_by_field_name("function") if node.type == "call_expression" else node
+        if found < syntax.ATOM or callee is None or callee.type != "identifier":
+            return found
+        for macro in self.index.macros(text(callee), self._here) if depth < _DEEPEST else ():
+            body: str | None = macro.text.decode("utf-8", "replace")
+            if macro.parameters is not None and callee is not node:
+                body = expand(macro, [text(one) for one in syntax.arguments(node)])
+            inner = syntax.expression(body.replace("\n", " ")) if body and body.strip() else None
+            if inner is not None:  # within parentheses of its own
+                found = min(found, self._loosest(syntax.inner(inner)[0], depth + 1))
+        return found
+
+    def _require_closed(self, name: str, binding: int, node: Node) -> None:
+        """Refuse what a macro stands for where what is around it takes a part of that."""
+        if binding < syntax.ATOM and binding < syntax.demanded(node):
+            reason = f"{name} stands for more than one operand, and in no parentheses"
+            raise Unsupported(node, reason)
 
     def _places_to_look(self) -> list[str]:
         """Return the files whose scope a name may come from.
@@ -376,6 +403,9 @@ class Names(Guards):
         value = self._macros[key]
         if value is None:
             raise Unsupported(node, f"the macro {macro.name} is not an expression")
+        if key not in self._bindings:
+            self._bindings[key] = self._loosest(syntax.inner(value)[0])
+        self._require_closed(macro.name, self._bindings[key], node)
         if self._units and len(self._units) > MAX_NESTING:
             raise Unsupported(node, f"the macro {macro.name} is nested too deep")
         self._expanding.add(macro.key)

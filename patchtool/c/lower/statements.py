@@ -14,7 +14,7 @@ from typing import ClassVar
 from patchtool.c import library, syntax
 from patchtool.c.layout import INT, IntType, PointerType, Settled, VoidType, base_type
 from patchtool.c.lower.arithmetic import ordered
-from patchtool.c.lower.calls import CLASS, Calls
+from patchtool.c.lower.calls import CLASS, DOES_MORE, Calls, is_one
 from patchtool.c.lower.expressions import has_effects
 from patchtool.c.lower.names import MINUS_ONE
 from patchtool.c.lower.records import Unsupported
@@ -79,11 +79,41 @@ class Statements(Calls):
         leaves = _leaves(node)
         if leaves and len(self._frames) > 1 and not self.effects.reaches(function.name, function):
             raise problem  # the whole call is then a value that is not understood
-        if leaves or self.effects.touches(node.text or b"", function):
+        if (
+            leaves
+            or self.effects.touches(node.text or b"", function)
+            or any(self._does_more(text(one)) for one in _parts(node) if one.type == "identifier")
+        ):
             self._spoil(problem, state)
             return state
         self._forget(node, state, problem)
         return state
+
+    def _does_more(self, name: str) -> bool:
+        """Tell whether a name is that of a macro which stores, or leaves what is around it."""
+        todo, seen = [name], {name}
+        while todo:
+            for macro in self.index.macros(todo.pop(), self._here):
+                if DOES_MORE.search(macro.text) is not None:
+                    return True
+                words = {one.decode() for one in re.findall(rb"[A-Za-z_]\w*", macro.text)}
+                todo += words - seen
+                seen |= words
+        return False
+
+    def _require_one(self, statement: Node | None) -> None:
+        """Refuse a macro of several statements where but the first belongs to what is in front."""
+        if statement is None or statement.type != "expression_statement":
+            return
+        for one in syntax.inner(statement):
+            callee = one.child_by_field_name("function") if one.type == "call_expression" else one
+            named = callee is not None and callee.type == "identifier"
+            for macro in self.index.macros(text(callee), self._here) if named and callee else ():
+                body = macro.text.decode("utf-8", "replace")
+                block = syntax.block(body)
+                if block is not None and not is_one(one, block):
+                    reason = f"{macro.name} is more than the one statement that stands here"
+                    raise Unsupported(one, reason)
 
     def _forget(self, node: Node, state: State, problem: Unsupported) -> None:
         """Forget all that a piece of C may set which was not understood, or not to its end."""
@@ -282,9 +312,22 @@ class Statements(Calls):
                 continue
             if child.type == "call_expression":
                 self._call(child, state, needed=False)
+            elif child.type == "identifier" and self.index.macros(text(child), self._here):
+                self._named_statement(child, state)
             else:
                 self._value(child, state, needed=False)
         return state
+
+    def _named_statement(self, node: Node, state: State) -> None:
+        """Run a macro without arguments that stands by itself as a statement."""
+        name = text(node)
+        macros = self.index.macros(name, self._here)
+        if name in self._frames[-1].variables:
+            return
+        if len({(one.text.strip(), one.parameters) for one in macros}) != 1:
+            raise Unsupported(node, f"what {name} stands for depends on a build option")
+        if macros[0].parameters is None and macros[0].text.strip():
+            self._statement_macro(macros[0], node, [], state)
 
     def _if(self, node: Node, state: State) -> State | None:
         if node.children[1].start_byte != node.children[0].end_byte and syntax.is_scope(node):
@@ -297,6 +340,8 @@ class Statements(Calls):
         if alternative is not None and alternative.type == "else_clause":
             named = syntax.inner(alternative)
             alternative = named[0] if named else None
+        self._require_one(consequence)
+        self._require_one(alternative)
         self._met_branch(consequence, condition is not False)
         self._met_branch(alternative, condition is not True)
         if condition is True:
@@ -410,6 +455,7 @@ class Statements(Calls):
             return self._for_each_bit(node, state)
         if macro:
             raise Unsupported(node, "a loop that is a macro is not understood")
+        self._require_one(node.child_by_field_name("body"))
         frame = self._frames[-1]
         outer = dict(frame.variables)
         initial = node.child_by_field_name("initializer")
