@@ -335,6 +335,12 @@ class Types:
             )  # fmt: skip
         return self._records[key]
 
+    @cached_property
+    def _char(self) -> CType:
+        """What a plain char is: the kernel's Makefile makes it unsigned from v6.2 on."""
+        flags = self._index.source.read("Makefile") or b""
+        return IntType(8, b"-funsigned-char" not in flags)
+
     def _is_packed(self, record: Definition) -> bool:
         """Tell whether the file of a record may say that what follows is laid out otherwise."""
         known = self._pragmas.get(record.file)
@@ -497,6 +503,8 @@ class Types:
             return self.record(" ".join(words), here)
         if words[0] == "enum":
             return UINT
+        if words == ["char"]:
+            return self._char
         if len(words) == 1 and words[0] in _BASIC:
             return _BASIC[words[0]]
         if all(w in ("unsigned", "signed", "long", "short", "int", "char") for w in words):

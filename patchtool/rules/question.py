@@ -701,7 +701,8 @@ class Terms:
         roles = frozenset(one.member for one in self.guard.comparisons)
         name = context_name(self.guard.context)
         computed = self.ledger.computed if self.ledger is not None else frozenset()
-        return Told(self.tree, name, roles, self._never_skips, computed=computed)
+        setups = frozenset(self.guard.calls)
+        return Told(self.tree, name, roles, self._never_skips, setups, computed)
 
     def _never_skips(self, role: str, below: str, value: int) -> bool:
         """Tell whether nothing skips where a number stands in a part of a stored role."""

@@ -86,7 +86,10 @@ class Invalidations:
         self._by: dict[tuple[tuple[str, str, int], int, str, int, str], str | None] = {}
         self._known: dict[tuple[tuple[str, str, int], str], str | None] = {}
         self._jumps: dict[tuple[str, str, int], tuple[int, ...]] = {}
-        """Where a function names macros that hold a jump."""
+        """Where a function names what makes an invalidation behind it too late."""
+        users = (user.name for name in setups for _, user in tree.index.users(name))
+        self._leading = setups.union(users)
+        """The functions that lead to a set-up, and who calls one of them."""
 
     def after(self, links: tuple[Link, ...]) -> str | None:
         """Return the function that invalidates the role after every change of a member.
@@ -131,6 +134,8 @@ class Invalidations:
         number = parameter_of(function, through)
         calls = self._births.calls(function) if number is not None else None
         if number is None or not calls or depth == MAX_CALLS:
+            return None
+        if self._is_late(function, end, len(function.text)):
             return None
         name: str | None = None
         succeeds = zero == _RETURNED or _succeeds(root, end)
@@ -257,8 +262,10 @@ class Invalidations:
 
         On every way it leaves one behind which nothing skips, or has computed another.
         """
-        said = re.search(rb"\b%s\b" % self._context.encode(), function.text)
-        if said is None or parameter_of(function, through) is None:
+        said = [*re.finditer(rb"\b%s\b" % self._context.encode(), function.text)]
+        if not said or parameter_of(function, through) is None:
+            return False
+        if self._is_late(function, 0, said[-1].start()):
             return False
         ran = run(self._tree, function, share=1)  # it may go on to set the context up
         if ran is None:
@@ -358,12 +365,15 @@ class Invalidations:
 
         Who asks for less than every way has an answer of his own (``told``).
         """
-        return not self._may_jump(function, start, node.start_byte) and (
+        return not self._is_late(function, start, node.start_byte) and (
             is_certain(node, body, start=start, zero=zero)
         )
 
-    def _may_jump(self, function: Definition, start: int, end: int) -> bool:
-        """Tell whether a macro that is named between two bytes of a function holds a jump."""
+    def _is_late(self, function: Definition, start: int, end: int) -> bool:
+        """Tell whether what is done between two bytes of a function may make the rest too late.
+
+        That is a set-up, which may skip, and a macro that holds a jump.
+        """
         known = self._jumps.get(function.key)
         if known is None:
             named = [
@@ -372,7 +382,9 @@ class Invalidations:
                 if one.type.endswith("identifier")
             ]
             known = self._jumps[function.key] = tuple(
-                one.start_byte for one in named if self._holds_jump(text(one), function.file)
+                one.start_byte
+                for one in named
+                if text(one) in self._leading or self._holds_jump(text(one), function.file)
             )
         return any(start <= at < end for at in known)
 

@@ -250,7 +250,7 @@ class Told(Invalidations):
     def _certain(self, node: Node, body: Node, function: Definition, start: int, zero: str) -> bool:
         """Tell whether all come by a node who do not put back what was told, or leave it alone."""
         return (
-            not self._may_jump(function, start, node.start_byte)
+            not self._is_late(function, start, node.start_byte)
             and is_certain(node, body, leaving=True)
             and all(
                 self._is_undone(one, function)
@@ -297,7 +297,7 @@ class Told(Invalidations):
             found = [self._on_every_way(writer, at, handed[1], frozenset()) for at in stores]
             if None not in found:
                 return found[0]
-        if depth == MAX_CALLS:
+        if depth == MAX_CALLS or self._is_late(writer, min(stores), len(writer.text)):
             return None
         name: str | None = None
         calls = self._births.calls(writer)
