@@ -221,6 +221,16 @@ class Recorder(Index):
         self._asked["typedefs"].add(name)
         return super().typedef(name, here)
 
+    def is_function_pointer(self, name: str, here: str) -> bool:
+        """Note a typedef of pointers to functions."""
+        self._asked["typedefs"].add(name)
+        return super().is_function_pointer(name, here)
+
+    def is_generic(self, name: str) -> bool:
+        """Note a function that may be built into every architecture."""
+        self._asked["functions"].add(name)
+        return super().is_generic(name)
+
     def watch(self, name: str) -> None:
         """Note a word of which every mention counts."""
         self._asked["used"].add(name)

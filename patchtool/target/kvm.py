@@ -150,6 +150,7 @@ REGISTERS = Registers(
     tables=Tables(
         record="kvm_cpuid_entry2",
         finders=r"\w*find_cpuid_entry\w*|cpuid_entry2_find",
+        keys=("function", "index", "flags"),
         feature=r"X86_FEATURE_\w+",
         # enum cpuid_leafs.
         words={

@@ -72,12 +72,25 @@ def _constant(tree: Tree, word: Word) -> str | None:
         return None
     if mark is not None:
         return f"{symbol} is set at module load ({mark.group()}, {where})"
-    if not writers and declared is not None and declared[2].split(maxsplit=1)[:1] == ["extern"]:
+    if not writers and declared is not None and not _is_defined(tree, name.group(), declared[2]):
         return None  # what others define they store to
     if not writers:
         return f"{symbol} is never assigned to in {tree.index.target.short} ({where})"
     names = ", ".join(sorted({f"{writer.name}()" for writer in writers.values()}))
     return f"{symbol} is set at module load ({names}, {where})"
+
+
+def _is_defined(tree: Tree, name: str, declared: str) -> bool:
+    """Tell whether the text itself defines an object that is declared."""
+    if declared.split(maxsplit=1)[:1] != ["extern"]:
+        return True
+    word = name.encode()
+    defined = re.compile(
+        rb"^(?!extern\b|[ \t#])[\w \t*]*[ \t*]%s\b[ \t]*(?:\[[^;=]*\][ \t]*)*(?:__\w+[ \t]*)*[=;]"
+        % word,
+        re.MULTILINE,
+    )
+    return any(defined.search(data) is not None for _, data in tree.index.texts_with(word))
 
 
 def _may_be(below: tuple[str, ...], path: tuple[str, ...]) -> bool:

@@ -408,7 +408,7 @@ class Invalidations:
         if isinstance(here, PointerType):
             here = settled(here.target)
         for step in words[1:-1]:
-            if not isinstance(here, RecordType) or here.tag != index.target.handle:
+            if not isinstance(here, RecordType) or here.tag == index.target.host:
                 return False
             here = here.by_name[step][1] if step in here.by_name else None
         return isinstance(here, RecordType) and here.tag == index.target.host

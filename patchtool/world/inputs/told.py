@@ -13,13 +13,14 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
-from patchtool.c import brackets
+from patchtool.c import brackets, library, syntax
 from patchtool.c.index import Index
 from patchtool.c.layout import ArrayType, RecordType, literal
 from patchtool.c.scan import Definition, places
 from patchtool.c.syntax import Node, descendants, text
 from patchtool.world.accounts.mentions import Mention, Mentions
 from patchtool.world.inputs.answers import handle, read_by
+from patchtool.world.inputs.births import is_set, parameter_of
 from patchtool.world.inputs.invalidation import MAX_CALLS, Invalidations, is_certain
 
 _LABEL = re.compile(rb"\n(\w+):[ \t]*\n")
@@ -28,7 +29,6 @@ _WORD_OF = re.compile(r"\(?\s*(\d+)\s*\*\s*32\s*\+\s*\d+\s*\)?")
 _STORE = rb"\s*(?:(?:[-+|&^]|<<|>>)?=(?!=)|\+\+|--)"
 _ELEMENT = re.compile(rb"\[[^\];]*\]" + _STORE)
 _COMPARES = re.compile(rb"\bmemcmp\s*\(|!=")
-_READING = (b"copy_to_user", 1)
 _NUMBER = re.compile(rb"\b(?:0[xX][0-9a-fA-F]+|\d+)\b")
 
 
@@ -82,30 +82,58 @@ def _changing(index: Index, asked: str) -> Iterator[tuple[Definition, list[int]]
 
 
 def _storing(index: Index, leaf: int, register: str) -> Iterator[tuple[Definition, list[int]]]:
-    """Yield the functions that may store to a register of a leaf that a guest is told of."""
+    """Yield the functions that may store to a register of a leaf that a guest is told of.
+
+    By a pointer, as a whole, or to what says which leaf it is; one that is found by the
+    number of another leaf alone is another one.
+    """
     tables, told = index.target.registers.tables, index.target.registers.told
     tag, member = tables.record.encode(), register.encode()
+    keys = rb"(?:%s)" % b"|".join((member, *(one.encode() for one in tables.keys)))
     pointer = re.compile(rb"struct\s+%s\s*\*\s*(?:const\s+)?(\w+)" % tag)
     finder = re.compile(rb"\b(?:%s)\(([^;{}]*)" % tables.finders.encode())
-    whole = re.compile(
-        rb"(?:->|\.)(?:%s)\s*\[[^;]*\]\s*\.\s*%s%s" % ("|".join(told).encode(), member, _STORE)
+    direct = re.compile(
+        rb"(?:(?:->|\.)(?:%s)\s*\[[^;]*\]\s*\.|\)\s*->)\s*%s%s"
+        % ("|".join(told).encode(), keys, _STORE)
     )
-    for _, user in index.users(register):
+    users = {one.key: one for word in (register, tables.record) for _, one in index.users(word)}
+    for user in users.values():
         head, _, body = user.text.partition(b"{")
-        if index.target.handle.encode() not in user.text:
-            continue
         at = len(head) + 1
-        found = [at + one.end() for one in whole.finditer(body)]
+        found = [at + one.end() for one in direct.finditer(body)]
         names = set(pointer.findall(user.text))
-        yielded = finder.search(body) is not None or any(one.encode() in body for one in told)
+        is_given = any(name in head for name in names) and index.target.handle.encode() not in head
+        yielded = (
+            (is_given and b"static" in head and not _is_of_array(index, user))
+            or finder.search(body) is not None
+            or any(one.encode() in body for one in told)
+        )
         for name in sorted(names if yielded else ()):
-            used = rb"\b%s\s*->\s*%s%s|&\s*%s\s*->\s*%s\b" % (name, member, _STORE, name, member)
-            found += [at + one.end() for one in re.finditer(used, body)]
-        given = frozenset[int]().union(*map(_numbers, finder.findall(body)))
-        is_other = bool(given) and leaf not in given
+            used = rb"\b%s\s*->\s*%s%s|&\s*%s\s*->\s*%s\b|[;{})]\s*\*\s*%s\s*=(?!=)" % (
+                name, keys, _STORE, name, member, name,
+            )  # fmt: skip
+            filled = rb"\bmem(?:set|cpy|move)\s*\(\s*(?:&\s*)?%s\b" % name
+            found += [at + one.end() for one in re.finditer(used + b"|" + filled, body)]
+        given = [*finder.findall(body)]
+        numbers = frozenset[int]().union(*map(_numbers, given))
+        is_other = bool(numbers) and leaf not in numbers and all(map(_is_plain, given))
         is_named = re.search(tables.named.encode(), body) is not None
         if found and not is_other and not (is_named and leaf not in _numbers(body)):
             yield user, found
+
+
+def _is_of_array(index: Index, function: Definition) -> bool:
+    """Tell whether a function that is given an entry is called for what no guest is told yet."""
+    handle = index.target.handle.encode()
+    return not any(
+        handle in user.text for _, user in index.users(function.name) if user.key != function.key
+    )
+
+
+def _is_plain(given: bytes) -> bool:
+    """Tell whether a leaf is looked up by a number as it stands."""
+    words = given.partition(b")")[0].split(b",")
+    return any(one.strip().isalnum() and one.strip()[:1].isdigit() for one in words)
 
 
 def _numbers(body: bytes) -> frozenset[int]:
@@ -121,7 +149,8 @@ def _is_filled(body: bytes, at: int, name: bytes, is_array: bool) -> bool:
         return _ELEMENT.match(body, end) is not None
     opened, number = brackets.argument_at(body, at)
     callee = brackets.callee(body, opened) if opened >= 0 else None
-    return is_array and callee not in (b"sizeof", b"ARRAY_SIZE") and (callee, number) != _READING
+    read = library.READING.get((callee or b"").decode(), ())
+    return is_array and callee not in (b"sizeof", b"ARRAY_SIZE") and number not in read
 
 
 def _is_put_back(before: bytes, statement: bytes) -> bool:
@@ -161,7 +190,7 @@ class Told(Invalidations):
             key = asked, *members
             if key not in self._tree.told:
                 changing = _changing(self._tree.index, asked)
-                self._tree.told[key] = [*changing, *self._filling(members)]
+                self._tree.told[key] = [*changing, *self._filling(members, asked)]
             found += self._tree.told[key]
         changes = [
             (writer, [at for at in stores if not self._puts_back(writer, at)])
@@ -170,7 +199,7 @@ class Told(Invalidations):
         names = [self._somewhere_behind(*change, 0) for change in changes if change[1]]
         return names[0] if names and None not in names else None
 
-    def _filling(self, members: list[str]) -> Iterator[tuple[Definition, list[int]]]:
+    def _filling(self, members: list[str], asked: str) -> Iterator[tuple[Definition, list[int]]]:
         """Yield the functions that store to elements of a member, or use the address of an array.
 
         One that is told which feature to change is looked at by its callers.
@@ -189,8 +218,50 @@ class Told(Invalidations):
                     for at in places(body, name)
                     if body[at - 1 : at] in (b">", b".") and _is_filled(body, at, name, is_array)
                 ]
-                if found and not _is_born(index, user) and not (parameter and parameter in head):
+                if found and parameter and parameter in head:
+                    number = parameter_of(user, parameter.decode())
+                    yield from self._told_which(user, number, asked, frozenset())
+                elif found and not _is_born(index, user):
                     yield user, found
+
+    def _told_which(
+        self,
+        function: Definition,
+        number: int | None,
+        asked: str,
+        above: frozenset[tuple[str, str, int]],
+    ) -> Iterator[tuple[Definition, list[int]]]:
+        """Yield the calls by which a function may change a feature that it is told by a number."""
+        calls = self._births.calls(function)
+        if calls is None or number is None or function.key in above or len(above) > MAX_CALLS:
+            yield function, [len(function.text) - 1]
+            return
+        for caller, call in calls:
+            given = syntax.arguments(call)
+            word = text(given[number]) if number < len(given) else ""
+            passed = parameter_of(caller, word)
+            if passed is not None and not is_set(self._tree.index.node(caller), word):
+                yield from self._told_which(caller, passed, asked, above | {function.key})
+            elif not _is_born(self._tree.index, caller) and not self._is_other(word, asked):
+                yield caller, [call.end_byte]
+
+    def _is_other(self, word: str, asked: str) -> bool:
+        """Tell whether a word is the name of a feature, and of another one than is asked for."""
+        spelt = self._tree.index.target.registers.tables.feature
+        if re.fullmatch(spelt, word) is None or word in re.findall(spelt, asked):
+            return False
+        stands_for = self._spelt(word)
+        others = [self._spelt(one) for one in re.findall(spelt, asked)]
+        return re.search(spelt, stands_for) is None and (
+            not stands_for or all(stands_for.split() != one.split() for one in others)
+        )
+
+    def _spelt(self, feature: str) -> str:
+        """Return what the macro of a feature stands for, nothing where it is none of the text."""
+        index = self._tree.index
+        asking = [index.target.header, *index.own_with(feature.encode())]
+        found = next((one for here in asking if (one := index.macros(feature, here))), ())
+        return found[0].text.decode("utf-8", "replace") if found else ""
 
     def _are_all(
         self, members: list[str], owner: str, found: list[tuple[Definition, list[int]]]
@@ -263,19 +334,18 @@ class Told(Invalidations):
 
     def _is_undone(self, jump: Node, function: Definition) -> bool:
         """Tell whether what is told is put back on the way out, or was compared and is the same."""
-        data, end = function.text, len(function.text)
-        start = jump.start_byte
+        data, start, end = function.text, -1, -1
         if jump.type == "goto_statement":
             label = jump.child_by_field_name("label")
             name = text(label).encode() if label is not None else b""
             start = data.find(b"\n%s:" % name, jump.end_byte)
-        else:
-            start, end = self._block(jump), jump.start_byte
-        behind = data[start:end] if start >= 0 else b""
+            end = data.find(b"\n\treturn", start)
         told = "|".join(self._tree.index.target.registers.told).encode()
-        for found in re.finditer(rb"(?:->|\.)(?:%s)\b" % told, behind):
-            if _is_put_back(data[:start], _statement(data, start + found.start())):
-                return True
+        for first, last in ((start, end), (self._block(jump), jump.start_byte)):
+            behind = data[first:last] if first >= 0 else b""
+            for found in re.finditer(rb"(?:->|\.)(?:%s)\b" % told, behind):
+                if _is_put_back(data[:first], _statement(data, first + found.start())):
+                    return True
         block = data[self._block(jump) : jump.start_byte]
         return any(
             _COMPARES.search(one.text) is not None and re.search(told, one.text) is not None
@@ -318,6 +388,15 @@ class Told(Invalidations):
     def _puts_back(self, writer: Definition, at: int) -> bool:
         """Tell whether a store undoes another one, behind a label that is only jumped to."""
         labels = [*_LABEL.finditer(writer.text, 0, at)]
+        here = self._tree.index.node(writer).descendant_for_byte_range(at - 1, at)
+        block = here
+        while block is not None and block.type != "compound_statement":
+            block = block.parent
+        held = syntax.inner(block)
+        if block is not None and held and held[-1].type in ("return_statement", "goto_statement"):
+            start = block.start_byte
+            if _is_put_back(writer.text[:start], _statement(writer.text, at - 1)):
+                return True
         if not labels:
             return False
         before = writer.text[: labels[-1].start()]
