@@ -571,14 +571,20 @@ class Index:
         return self._search("enumerator", name, here, lambda f: f.enumerators(word))
 
     def is_generic(self, name: str) -> bool:
-        """Tell whether what is built into the target of every architecture defines a function."""
+        """Tell whether some text of the target looks like the definition of a function.
+
+        That is what is built into it on every architecture as well, and what a macro in front
+        hides, which no semicolon ends.
+        """
         known = self._generic.get(name)
         if known is None:
-            found = re.compile(rb"^(?!#|[ \t])[^;={}]*\b%s\([^;{}]*\)\s*\{" % name.encode(), re.M)
+            word = name.encode()
+            found = re.compile(rb"^(?:[a-z_][\w \t*]*[ \t*])?%s\([^;{}()]*\)\s*\{" % word, re.M)
             paths = [p for one in self.target.generic for p in self.source.walk(one)]
-            texts = (self.text(path) or b"" for path in paths if path.endswith((".c", ".h")))
+            texts = [self.text(path) or b"" for path in paths if path.endswith((".c", ".h"))]
+            texts += [data for _, data in self.texts_with(word)]
             known = self._generic[name] = any(
-                found.search(data) is not None for data in texts if name.encode() in data
+                found.search(data) is not None for data in texts if word in data
             )
         return known
 

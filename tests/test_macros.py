@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a macro stands for is what the text around it makes of it, or it is not understood."""
+
+import shutil
+import subprocess
+
+import pytest
+from edited import check, fixture
+
+MAIN, HOST = "arch/x86/kvm/mmu/mmu.c", "arch/x86/include/asm/kvm_host.h"
+LINE = "\t\text.efer_lma = ____is_efer_lma(regs);\n"
+LMA = "____is_efer_lma(regs)"
+TAKEN = {  # what takes the bit out of the role, as C reads it
+    "or in a mask": ("#define MASK 0 | 1\n", f"\t\text.efer_lma = !!({LMA} & MASK);\n"),
+    "or, given": ("#define ONE(x) 0 | (x)\n", f"\t\text.efer_lma = !!({LMA} & ONE(1));\n"),
+    "or of another": ("#define OR 0 | 1\n#define MASK OR\n",
+                      f"\t\text.efer_lma = !!({LMA} & MASK);\n"),
+    "comma": ("#define PAIR(x) 0, (x)\n", f"\t\text.efer_lma = PAIR({LMA});\n"),
+    "choice": ("#define PICK(x) 0 ? 1 : (x)\n", f"\t\text.efer_lma = {LMA} && PICK(0);\n"
+               "\t\text.efer_lma = 0;\n"),
+    "two statements": ("#define DROP(e) e.cr4_pse = 0; e.efer_lma = 0\n",
+                       f"{LINE}\t\tif (0)\n\t\t\tDROP(ext);\n"),
+    "two statements by name": ("#define DROP ext.cr4_pse = 0; ext.efer_lma = 0\n",
+                               f"{LINE}\t\tif (0)\n\t\t\tDROP;\n"),
+    "two statements, else": ("#define DROP(e) e.cr4_pse = 0; e.efer_lma = 0\n",
+                             f"{LINE}\t\tif (1)\n\t\t\t;\n\t\telse\n\t\t\tDROP(ext);\n"),
+    "two statements, loop": ("#define DROP(e) e.cr4_pse = 0; e.efer_lma = 0\n",
+                             f"{LINE}\t\twhile (0)\n\t\t\tDROP(ext);\n"),
+    "loop and a store": ("#define DROP(e) do { } while (0); e.efer_lma = 0\n",
+                         f"{LINE}\t\tif (0)\n\t\t\tDROP(ext);\n"),
+    "an else of its own": ("#define MAYBE(x) if (x)\n",
+                           f"{LINE}\t\tif (1)\n\t\t\tMAYBE(0);\n\t\telse\n\t\t\text.cr4_pse = 0;\n"
+                           "\t\text.efer_lma = 0;\n"),
+    "statement by name": ("#define DROP do { ext.efer_lma = 0; } while (0)\n",
+                          f"{LINE}\t\tDROP;\n"),
+    "if by name": ("#define DROP if (1) ext.efer_lma = 0\n", f"{LINE}\t\tDROP;\n"),
+    "break by name": ("#define LEAVE break\n",
+                      f"\t\tfor (;;) {{\n\t\t\tLEAVE;\n\t{LINE}\t\t\tbreak;\n\t\t}}\n"),
+    "goto by name": ("#define LEAVE goto leave\n",
+                     f"\t\tif (1)\n\t\t\tLEAVE;\n{LINE}leave:\n\t\text.cr4_pse = 0;\n"),
+    "return by name": ("#define LEAVE return ext\n", f"\t\tif (1)\n\t\t\tLEAVE;\n{LINE}"),
+    "char": ("", f"\t\t{{\n\t\t\tchar c = 0x80;\n\n\t\t\text.efer_lma = {LMA} && c < 0;\n\t\t}}\n"),
+}  # fmt: skip
+KEPT = {  # what leaves it there
+    "parentheses": ("#define MASK (0 | 1)\n", f"\t\text.efer_lma = !!({LMA} & MASK);\n"),
+    "tighter": ("#define MASK 1 & 3\n", f"\t\text.efer_lma = !!({LMA} | 0 | MASK & 0);\n"),
+    "whole": ("#define LONG 0 | ____is_efer_lma(regs)\n", "\t\text.efer_lma = LONG;\n"),
+    "given": ("#define SAME(x) 0 | (x)\n", f"\t\text.efer_lma = SAME({LMA});\n"),
+    "one statement": ("#define SET(e, x) do { e.efer_lma = (x); } while (0)\n",
+                      f"\t\tif (1)\n\t\t\tSET(ext, {LMA});\n"),
+    "one statement by name": (
+        "#define SET do { ext.efer_lma = ____is_efer_lma(regs); } while (0)\n", "\t\tSET;\n"),
+    "several within braces": ("#define SET(e, x) e.cr4_pse = 0; e.efer_lma = (x)\n",
+                              f"\t\tif (1) {{\n\t\t\tSET(ext, {LMA});\n\t\t}}\n"),
+    "negative": ("#define ALL -1\n", f"\t\text.efer_lma = {LMA} & ALL;\n"),
+}  # fmt: skip
+
+
+def edited(above, line):
+    """Return the fixture with one bit of the role computed in another way."""
+    tree = fixture("role-regs-fixed")
+    text = tree[MAIN].decode()
+    assert text.count(LINE) == 1
+    start = "static union kvm_mmu_extended_role kvm_calc_mmu_role_ext("
+    text = text.replace(LINE, line).replace(start, above + "\n" + start)
+    if "cr4_pse" in line + above:
+        tree[HOST] = tree[HOST].replace(
+            b"unsigned int efer_lma:1;", b"unsigned int efer_lma:1;\n\t\tunsigned int cr4_pse:1;"
+        )
+    tree[MAIN] = text.encode()
+    tree["Makefile"] = b"KBUILD_CFLAGS += -funsigned-char\n"
+    return tree
+
+
+def compiled(folder, above, line):
+    """Return what gcc makes of the bit, for both values of EFER.LMA."""
+    code = (
+        "#include <stdio.h>\nstruct ext { unsigned efer_lma:1, cr4_pse:1; };\n"
+        f"#define ____is_efer_lma(r) (*(r))\n{above}\n"
+        "static struct ext calc(const int *regs)\n{\n\tstruct ext ext = {0};\n\n"
+        f"{line}\n\treturn ext;\n}}\n"
+        "int main(void)\n{\n\tfor (int i = 0; i < 2; i++)\n"
+        '\t\tprintf("%d", calc(&i).efer_lma);\n\treturn 0;\n}\n'
+    )
+    (folder / "role.c").write_text(code)
+    subprocess.run(["gcc", "-w", "-funsigned-char", "-o", "role", "role.c"], cwd=folder, check=True)
+    return subprocess.run(["./role"], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize("name", [*TAKEN, *KEPT])
+def test_as_the_text_around_it_has_it(name, tmp_path):
+    """A bit that C does not compute from its input is never what carries it."""
+    if shutil.which("gcc") is None:
+        pytest.skip("needs gcc")
+    above, line = {**TAKEN, **KEPT}[name]
+    is_kept = name in KEPT
+    assert (compiled(tmp_path, above, line) == "01") is is_kept
+    report = check(edited(above, line))
+    assert (report.verdict == "covered") is is_kept, (report.verdict, report.unknowns)
+
+
+SILENT = [
+    "preempt_count()", "trace_kvm_exit_enabled()", "lockdep_is_held(vcpu)",
+    "cond_resched()", "srcu_read_lock(vcpu)", "printk(\"\") > 0",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("what", SILENT)
+def test_what_a_silent_call_returns(what):
+    """That it changes nothing does not say what it answers."""
+    report = check(edited("", f"\t\text.efer_lma = ____is_efer_lma(regs) && !{what};\n"))
+    assert report.verdict in ("gap", "unknown")
+
+
+QUIRK = (
+    "DEFINE_LOCK_GUARD_1(quirk, struct kvm_vcpu, _T->lock->arch.cr4 ^= 1, )\n"
+    "static inline void rcu_read_lock_quirk(struct kvm_vcpu *vcpu)\n"
+    "{\n\tvcpu->arch.cr0 = vcpu->arch.hflags;\n}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("call", "is_fine"),
+    [
+        ("guard(mutex)(&vcpu->mutex);", True),
+        ("guard(srcu)(&vcpu->srcu);", True),
+        ("guard(quirk)(vcpu);", False),
+        ("guard(some_other)(vcpu);", False),
+        ("scoped_guard(quirk, vcpu)\n\t\tcond_resched();", False),
+        ("scoped_guard(mutex, &vcpu->mutex)\n\t\tcond_resched();", True),
+        ("rcu_read_lock_quirk(vcpu);", False),
+        ("rcu_read_lock_generic(vcpu);", False),
+    ],
+)
+def test_what_only_takes_a_lock(call, is_fine):
+    """It is known for that by the kernel's own name, which nobody else defines."""
+    tree = fixture("role-regs-fixed")
+    text = tree[MAIN].decode()
+    old = "\tcontext->root_level = role_regs_to_root_level(&regs);"
+    assert old in text
+    new = f"\t{call}\n\tcontext->root_level = kvm_read_cr0_bits(vcpu, X86_CR0_PG) ? 4 : 3;"
+    tree[MAIN] = (
+        text.replace(old, new).replace("#define ACC_ALL", QUIRK + "#define ACC_ALL").encode()
+    )
+    tree["virt/kvm/kvm_main.c"] = (
+        b"void rcu_read_lock_generic(struct kvm_vcpu *vcpu)\n{\n\tvcpu->arch.cr0 ^= 1;\n}\n"
+    )
+    report = check(tree)
+    assert (report.verdict == "covered") is is_fine, (report.verdict, report.unknowns)
