@@ -60,6 +60,11 @@ def test_set_at_module_load(parts):
         ("#endif\n\nmodule_param_named(x, host_level, int, S_IRUGO);\n", "covered"),
         ("#endif\n\nmodule_param_named(x, host_level, int, 0644);\n", "gap"),
         ("#endif\n\nmodule_param_cb(x, &ops, &host_level, 0644);\n", "gap"),
+        ("#endif\n\n#define MODE 0644\nmodule_param(host_level, int, MODE);\n", "gap"),
+        ("#endif\n\nmodule_param(host_level, int, 420);\n", "gap"),
+        ("#endif\n\nmodule_param(host_level, int, S_IALLUGO);\n", "gap"),
+        ("#endif\n\nmodule_param(host_level, int, 0444 | 0200);\n", "gap"),
+        ("#endif\n\nmodule_param(host_level, int, S_IRUSR | S_IRGRP);\n", "covered"),
         ("#endif\nstatic int *list[] = { &host_level };\n", "unknown"),
         ('#endif\nint show(char *s)\n{\n\treturn sysfs_emit(s, "%d", host_level);\n}\n', "covered"),
         ("#endif\n#define SET(a, n) (a##_level = (n))\nvoid f(int n)\n{\n\tSET(host, n);\n}\n",
@@ -174,3 +179,49 @@ def test_named_by_a_trace_event(name, what, is_constant):
     """In the definition of a trace event a parameter of it is none of ours."""
     verdict = level(SETTER, SETUP, MARKED, EVENT.format(name=name, what=what))
     assert (verdict == "covered") is is_constant
+
+
+@pytest.mark.parametrize(
+    ("body", "verdict"),
+    [
+        ("rdmsrl_safe(1, &host_level);", "covered"),
+        ("memset(&host_level, 0, 4);", "covered"),
+        ('debugfs_create_u32("x", 0644, 0, &host_level);', "unknown"),
+        ("knob = &host_level;", "unknown"),
+        ("keep(&host_level);", "unknown"),
+        ("int *p = &host_level;\n\n\tkeep(p);", "unknown"),
+    ],
+)
+def test_an_address_that_is_taken_at_module_load(body, verdict):
+    """Who keeps it may use it at any time."""
+    kept = "int *knob;\n\nstatic void keep(int *p)\n{\n\tknob = p;\n}\n"
+    taken = f"{kept}\nstatic int __init taken(void)\n{{\n\t{body}\n\treturn 0;\n}}\n"
+    assert level(SETTER, SETUP, MARKED, taken) == verdict
+
+
+def test_an_object_that_others_define():
+    """Where it is not defined, it may be stored to."""
+    assert level() in ("gap", "unknown")
+
+
+ASKED = (
+    "extern u32 kvm_cpu_caps[2];\n\nstatic inline bool kvm_cpu_cap_has(unsigned int f)\n{\n"
+    "\treturn kvm_cpu_caps[f / 32] & (1u << (f & 31));\n}\n\n"
+)
+CAPS = "u32 kvm_cpu_caps[2];\n\n%svoid late(int n)\n{\n\tkvm_cpu_caps[0] = n;\n}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "is_constant"),
+    [
+        ("u32 kvm_cpu_caps[2];\n", "kvm_cpu_cap_has(3)", True),
+        (CAPS % "__init ", "kvm_cpu_cap_has(3)", True),
+        (CAPS % "", "kvm_cpu_cap_has(3)", False),
+        ("u32 kvm_cpu_caps[2];\n", "kvm_cpu_cap_has(vcpu->arch.hflags)", False),
+        ("u32 kvm_cpu_caps[2];\n", "boot_cpu_has(vcpu->arch.hflags)", False),
+    ],
+)
+def test_what_the_host_can_do(text, what, is_constant):
+    """It does not change if what answers does not, and one thing is asked."""
+    found = level(text, what=f"({what} ? 4 : 3)", declared=ASKED)
+    assert (found == "covered") is is_constant

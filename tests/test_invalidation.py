@@ -6,6 +6,7 @@ from edited import check, fixture
 
 FIXED = fixture("cpuid-invalidated-fixed")
 MMU, CPUID = "arch/x86/kvm/mmu/mmu.c", "arch/x86/kvm/cpuid.c"
+HOST = "arch/x86/include/asm/kvm_host.h"
 GLOBALS = {
     "host.": "struct host_values {\n\tint maxphyaddr;\n};\n\nextern struct host_values host;\n\n",
     "host->": "static struct kvm_vcpu *host;\n\n",
@@ -258,3 +259,32 @@ def test_an_answer_by_more(answer, in_front, behind):
     assert report.verdict == "unknown"
     reasons = [r.text for c in report.contexts for one in c.fields for r in one.reasons]
     assert any("guest_cpuid_is_amd() answers" in reason for reason in reasons)
+
+
+OTHER_ARCH = "struct kvm_vcpu_arch {\n"
+AMISS = {
+    "a macro that leaves": ("\tBAIL(vcpu->arch.hflags);\n" + MARK, ""),
+    "a set-up in front": ("\tkvm_init_mmu(vcpu);\n" + MARK, ""),
+    "a set-up in front, by a helper": ("\treset(vcpu);\n" + MARK, ""),
+    "a context of another member": (
+        MARK.replace("root_mmu", "saved.root_mmu"),
+        "\tstruct {\n\t\tstruct kvm_mmu root_mmu;\n\t} saved;\n"),
+    "a context of another vCPU": (
+        MARK.replace("arch.", "arch.peer->arch."), "\tstruct kvm_vcpu *peer;\n"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", AMISS)
+def test_amiss(name):
+    """What comes too late, is passed by, or is somebody else's, invalidates nothing."""
+    code, member = AMISS[name]
+    above = (
+        "#define BAIL(c) do { if (c) return; } while (0)\n\n"
+        "static void reset(struct kvm_vcpu *vcpu)\n{\n\tkvm_init_mmu(vcpu);\n}\n\n"
+    )
+    data, host = FIXED[MMU].decode(), FIXED[HOST].decode()
+    assert data.count(MARK) == 1 and host.count(OTHER_ARCH) == 1
+    data = data.replace(MARK, code).replace(HELPER, above + HELPER)
+    host = host.replace(OTHER_ARCH, OTHER_ARCH + member)
+    files = {**FIXED, MMU: data.encode(), HOST: host.encode()}
+    assert check(files).verdict in ("gap", "unknown")

@@ -71,6 +71,10 @@ def verdict(read, code="", above="", *edits):
     return check(tree).verdict
 
 
+HELPER = (
+    "static void setup_it(struct kvm_vcpu *vcpu, unsigned int which)\n{\n"
+    "\tguest_cpu_cap_clear(vcpu, which);\n}\n"
+)
 CHANGES = {
     "the bits, through a pointer": (
         BITS, "u64 *p = &vcpu->arch.reserved_gpa_bits;\n\n\t*p &= ~n;", ""),
@@ -86,6 +90,25 @@ CHANGES = {
     "the feature": (FEATURE, "guest_cpu_cap_clear(vcpu, X86_FEATURE_GBPAGES);", ""),
     "its word": (FEATURE, "vcpu->arch.cpu_caps[1] = 0;", ""),
     "all words": (FEATURE, "u32 *p = vcpu->arch.cpu_caps;\n\n\tp[1] = n;", ""),
+    "the feature, by a number": (FEATURE, "guest_cpu_cap_clear(vcpu, 1 * 32 + 26);", ""),
+    "the feature, by a variable": (FEATURE, "guest_cpu_cap_clear(vcpu, n);", ""),
+    "the feature, by another name": (
+        FEATURE, "guest_cpu_cap_clear(vcpu, BIG);", "#define BIG X86_FEATURE_GBPAGES\n"),
+    "the feature, by a helper": (FEATURE, "setup_it(vcpu, X86_FEATURE_GBPAGES);", HELPER),
+    "the feature, pasted": (
+        FEATURE, "DROP(GBPAGES);",
+        "#define DROP(f) guest_cpu_cap_clear(vcpu, X86_FEATURE_##f)\n"),
+    "an entry, where it is found": (
+        FEATURE, "kvm_find_cpuid_entry(vcpu, 0x80000001)->edx = 0;", ""),
+    "an entry, added up": (FEATURE, FIND.format("0x80000000 + 1") + "one->edx = 0;", ""),
+    "an entry as a whole": (FEATURE, FIND.format("0x80000001") + "*one = *(one + 1);", ""),
+    "an entry, filled": (FEATURE, FIND.format("0x80000001") + "memset(one, 0, 16);", ""),
+    "what an entry is": (FEATURE, FIND.format("0x80000001") + "one->function = n;", ""),
+    "one of two": (
+        FEATURE, FIND.format("7") + "one = kvm_find_cpuid_entry(vcpu, n);\n\tone->edx = 0;", ""),
+    "an entry, by a helper": (
+        FEATURE, "zap(kvm_find_cpuid_entry(vcpu, n));",
+        "static void zap(struct kvm_cpuid_entry2 *one)\n{\n\tone->edx = 0;\n}\n"),
 }  # fmt: skip
 OTHERS = {
     "nothing": (BITS,),
@@ -97,6 +120,7 @@ OTHERS = {
     "the feature is asked for": (
         FEATURE, "if (guest_cpuid_has(vcpu, X86_FEATURE_GBPAGES))\n\t\treturn;"),
     "the size of the words": (FEATURE, "n = sizeof(vcpu->arch.cpu_caps);"),
+    "another feature, by a helper": (FEATURE, "setup_it(vcpu, X86_FEATURE_NX);", HELPER),
     "and told": (
         FEATURE, "guest_cpu_cap_clear(vcpu, X86_FEATURE_GBPAGES);\n"
         "\tkvm_vcpu_after_set_cpuid(vcpu, 40);"),

@@ -6,8 +6,8 @@ from __future__ import annotations
 import re
 
 from patchtool.c import library, syntax
-from patchtool.c.index import is_static
-from patchtool.c.layout import CType, RecordType
+from patchtool.c.index import is_static, parameter_names
+from patchtool.c.layout import GRANTED, CType, RecordType
 from patchtool.c.memory import Fact, Loc
 from patchtool.c.scan import WORDS, Definition, places, strip_comments
 from patchtool.c.syntax import text
@@ -108,6 +108,7 @@ def _changing_below(tree: Tree, name: str) -> str | None:
         for found in (*index.functions(one, here), *index.macros(one, here)):
             if found.file.startswith(ours):
                 words = set(re.findall(r"[A-Za-z_]\w*", found.text.decode("utf-8", "replace")))
+                words -= GRANTED | set(parameter_names(found))
                 todo += sorted(words - seen)
                 seen |= words
         declared = index.declaration(one, here)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from patchtool.c import brackets, library, syntax
-from patchtool.c.index import Index
+from patchtool.c.index import Index, is_static
 from patchtool.c.layout import ArrayType, RecordType, literal
 from patchtool.c.scan import Definition, places
 from patchtool.c.syntax import Node, descendants, text
@@ -233,7 +233,9 @@ class Told(Invalidations):
     ) -> Iterator[tuple[Definition, list[int]]]:
         """Yield the calls by which a function may change a feature that it is told by a number."""
         calls = self._births.calls(function)
-        if calls is None or number is None or function.key in above or len(above) > MAX_CALLS:
+        if calls == () and is_static(function):
+            return
+        if not calls or number is None or function.key in above or len(above) > MAX_CALLS:
             yield function, [len(function.text) - 1]
             return
         for caller, call in calls:
