@@ -224,7 +224,7 @@ KVM = Target(
     registers=REGISTERS,
     phases=(
         Phase(
-            objects=r"(?:->|\.)nested(?:->|\.)",
+            objects=r"(?:->|\.)nested(?:->|\.)(?:ctl|hsave|vmcb\w*|cached_\w*vmcs12)\b",
             context="root_mmu",
             carrier="guest_mode",
             text="L2's control block changes only while L1 runs, which sets root_mmu up with "
