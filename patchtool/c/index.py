@@ -578,15 +578,37 @@ class Index:
         """
         known = self._generic.get(name)
         if known is None:
-            word = name.encode()
-            found = re.compile(rb"^(?:[a-z_][\w \t*]*[ \t*])?%s\([^;{}()]*\)\s*\{" % word, re.M)
-            paths = [p for one in self.target.generic for p in self.source.walk(one)]
-            texts = [self.text(path) or b"" for path in paths if path.endswith((".c", ".h"))]
-            texts += [data for _, data in self.texts_with(word)]
-            known = self._generic[name] = any(
-                found.search(data) is not None for data in texts if word in data
-            )
+            ours = (p for one in self.target.generic for p in self.source.walk(one))
+            paths = [path for path in ours if path.endswith((".c", ".h"))]
+            paths += self.own_with(name.encode())
+            known = any(self.is_function_in(path, name) for path in paths)
+            self._generic[name] = known
         return known
+
+    def is_function_in(self, path: str, name: str) -> bool:
+        """Tell whether a file looks as if it defined a function."""
+        data, word = self.text(path) or b"", name.encode()
+        found = rb"^(?:[a-z_][\w \t*]*[ \t*])?%s\([^;{}()]*\)\s*\{" % word
+        return word in data and re.search(found, data, re.M) is not None
+
+    def traces(self, name: str) -> bool:
+        """Tell whether a trace event stores to more than its entry, and so is not only heard."""
+        event = name.removeprefix("trace_").encode()
+        if event == name.encode():
+            return False
+        named = re.compile(rb"\b(?:TRACE_EVENT\w*|DECLARE_EVENT_CLASS)\s*\(\s*%s\b" % event)
+        classed = re.compile(rb"\bDEFINE_EVENT\w*\s*\(\s*(\w+)\s*,\s*%s\b" % event)
+        for _, data in self.texts_with(event):
+            for found in classed.finditer(data):
+                if found[1] != event and self.traces(f"trace_{found[1].decode()}"):
+                    return True
+            for found in named.finditer(data):
+                end = data.find(b"TP_printk", found.end())
+                start = data.find(b"TP_fast_assign", found.end(), max(end, 0))
+                stores = _ASSIGNED.findall(data[start:end]) if 0 <= start < end else ()
+                if any(not one.startswith(b"__entry") for one in stores):
+                    return True
+        return False
 
     def defines(self, name: str, here: str) -> bool:
         """Tell whether the target itself defines a function or a macro that a file sees."""
@@ -759,6 +781,10 @@ LAID = b"/*\x01"
 """How a comment begins that stands for an annotation which may move members."""
 
 
+_ASSIGNED = re.compile(
+    rb"([\w>.\[\]()*-]*(?:->|\.|\*)[\w>.\[\]()-]*)\s*(?:(?:[-+|&^]|<<|>>)?=(?!=)|\+\+|--)"
+)
+"""What is stored to that is no variable by itself."""
 _TAG_ARGUMENT = re.compile(rb"(,\s*)((?:struct|union)\s)(?=\s*\w+\s*[,)])")
 
 

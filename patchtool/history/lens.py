@@ -231,6 +231,16 @@ class Recorder(Index):
         self._asked["functions"].add(name)
         return super().is_generic(name)
 
+    def is_function_in(self, path: str, name: str) -> bool:
+        """Note a function that a file may define."""
+        self._asked["functions"].add(name)
+        return super().is_function_in(path, name)
+
+    def traces(self, name: str) -> bool:
+        """Note a word of which every mention counts: an event that is traced."""
+        self.watch(name.removeprefix("trace_"))
+        return super().traces(name)
+
     def watch(self, name: str) -> None:
         """Note a word of which every mention counts."""
         self._asked["used"].add(name)

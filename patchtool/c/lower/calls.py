@@ -236,6 +236,7 @@ class Calls(Expressions):
         if library.is_silent(name, self.index.target) and (
             self.index.functions(name, self._here)
             or self.index.is_generic(name)
+            or self.index.traces(name)
             or any(_STORES.search(one.text) for one in self.index.macros(name, self._here))
         ):
             return True
@@ -840,17 +841,22 @@ class Calls(Expressions):
         here = self._here
         functions = () if name.lstrip("_").isupper() else self.index.functions(name, here)
         places = {here, *(d.file for d in functions)}
-        hidden = bool(functions) and self.index.is_hidden(name, places)
+        hidden = bool(functions) and (
+            self.index.is_hidden(name, places)
+            or any(one.text.strip() != name.encode() for one in self.index.macros(name, here))
+        )
         if hidden or not functions:
             for where in self._places_to_look() if not functions else ():
                 macros = self._options(self.index.macros(name, where))
-                if macros:
+                if any(self.index.is_function_in(one.file, name) for _, one in macros):
+                    hidden = True
+                elif macros:
                     return self._one_of(
                         macros,
                         state,
                         lambda one, trial: self._macro_call(one, node, arguments, trial, needed),
                     )
-            return self._outside(name, node, arguments, state, needed, bool(functions))
+            return self._outside(name, node, arguments, state, needed, hidden)
         values = self._in_any_order(arguments, node, state)
         if not needed and self._may_pass(functions, values, state):
             self._pass(name, functions, values, node, state)
