@@ -147,3 +147,50 @@ def test_what_only_takes_a_lock(call, is_fine):
     )
     report = check(tree)
     assert (report.verdict == "covered") is is_fine, (report.verdict, report.unknowns)
+
+
+def test_a_macro_beside_a_function():
+    """Which of them a call means depends on where the macro is taken in."""
+    tree = edited('#include "tune.h"\n', LINE)
+    tree["arch/x86/kvm/mmu/tune.h"] = b"#define ____is_efer_lma(regs) false\n"
+    assert check(tree).verdict in ("gap", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("body", "is_fine"),
+    [
+        ("__entry->lma = r->efer_lma;", True),
+        ("r->efer_lma = 0;", False),
+        ("__entry->lma = r->efer_lma--;", False),
+        ("r->efer_lma = 0; __entry->lma = 1;", False),
+    ],
+)
+def test_what_a_trace_event_stores(body, is_fine):
+    """An event stores to its entry, and where it stores to more it is run as well."""
+    tree = edited("", f"{LINE}\t\ttrace_kvm_role_made(&ext);\n")
+    tree["arch/x86/kvm/mmu/mmutrace.h"] = (
+        "TRACE_EVENT(kvm_role_made,\n\tTP_PROTO(union kvm_mmu_extended_role *r), TP_ARGS(r),\n"
+        f"\tTP_STRUCT__entry(__field(u64, lma)),\n\tTP_fast_assign({body}),\n"
+        '\tTP_printk("%llx", __entry->lma)\n);\n'
+    ).encode()
+    assert (check(tree).verdict == "covered") is is_fine
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "is_fine"),
+    [
+        ("Makefile", "KBUILD_CFLAGS += -DACC_ALL=0\n", False),
+        ("arch/x86/Makefile", "KBUILD_CFLAGS += -O2 \\\n\t-D ACC_ALL\n", False),
+        ("arch/x86/Kbuild", "subdir-ccflags-y += -UACC_ALL\n", False),
+        ("virt/kvm/Makefile.kvm", "ccflags-y += -DACC_ALL=1\n", False),
+        ("Makefile", "KBUILD_CFLAGS += -DNOT_THERE -fno-strict-aliasing\n", True),
+        ("Makefile", "CHECKFLAGS := -D__linux__ -DACC_ALL\n", True),
+    ],
+)
+def test_what_a_makefile_defines(path, text, is_fine):
+    """A name of the text that the compiler is told may mean something else."""
+    tree = edited("", LINE)
+    tree[path] = text.encode()
+    report = check(tree)
+    assert (report.verdict == "covered") is is_fine
+    assert is_fine or any("the compiler is told" in one.reason for one in report.unknowns)

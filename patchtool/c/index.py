@@ -605,8 +605,10 @@ class Index:
             for found in named.finditer(data):
                 end = data.find(b"TP_printk", found.end())
                 start = data.find(b"TP_fast_assign", found.end(), max(end, 0))
-                stores = _ASSIGNED.findall(data[start:end]) if 0 <= start < end else ()
-                if any(not one.startswith(b"__entry") for one in stores):
+                body = data[start:end].partition(b"(")[2] if 0 <= start < end else b""
+                if any(
+                    not one.lstrip(b"(").startswith(b"__entry") for one in _ASSIGNED.findall(body)
+                ):
                     return True
         return False
 

@@ -185,6 +185,7 @@ KVM = Target(
     role="mmu_role",
     module="kvm",
     generic=GENERIC,
+    makefiles=("Makefile", "arch/x86/Makefile", "arch/x86/Kbuild", "virt/kvm/Makefile.kvm"),
     watched=(
         "arch/x86/include/uapi/asm/processor-flags.h",
         "arch/x86/include/asm/msr-index.h",

@@ -187,7 +187,8 @@ class Target(NamedTuple):
     that it serves, each with a host of its own; ``module`` is what of it is built in where no
     Makefile says more.  ``folder`` holds its C files; in them is looked for whoever uses a
     name, and ``main`` is the one where nothing better is known.  The folders ``generic`` hold
-    C that is built into it and knows nothing of it.  ``header`` declares what it keeps,
+    C that is built into it and knows nothing of it; ``makefiles`` beside its own say how all is
+    compiled.  ``header`` declares what it keeps,
     ``host`` is the tag of the structure there in which its cached state lies, by value;
     functions come by that through a pointer to ``struct handle``.  ``role`` is the member that
     holds the one role of a context: what is below it is called by its own name.
@@ -231,6 +232,7 @@ class Target(NamedTuple):
     role: str = ""
     module: str = ""
     generic: tuple[str, ...] = ()
+    makefiles: tuple[str, ...] = ()
     watched: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
     followed: tuple[str, ...] = ()

@@ -16,10 +16,15 @@ _MODULE = re.compile(
 )
 _OBJECT = re.compile(rb"(?<![\w/.$)-])[\w/.-]+\.o\b")
 _FLAGS = re.compile(
-    r"^[ \t]*+((?:ccflags|CFLAGS|CPPFLAGS|KBUILD_CFLAGS)\S*)[ \t]*[:+?]?=(.*)$", re.M
+    r"^[ \t]*+((?:(?:subdir-)?ccflags|CFLAGS|CPPFLAGS|KBUILD_CFLAGS)\S*)[ \t]*[:+?]?=(.*)$", re.M
 )
 _HARMLESS_FLAG = re.compile(r"-I.*|-W.*|-iquote|\$\(\w+\)\S*|[\w./]+")
 """Where headers are, and what is warned of."""
+_DEFINED = re.compile(r"(?<![\w-])-[DU]\s*(\w+)")
+_FOR_OTHERS = re.compile(r"^[ \t]*(?:export )?(?:CHECKFLAGS|\w*HOST\w*)\b.*$", re.M)
+"""Flags of the checker, and of what runs on the machine that builds."""
+_EVERYWHERE = frozenset({"__KERNEL__", "MODULE", "__ASSEMBLY__", "__ASSEMBLER__"})
+"""What the kernel's Makefiles define for all that they compile."""
 _SOURCES = (".c", ".S")
 """What an object is made of."""
 
@@ -79,3 +84,9 @@ def told_to_compiler(tree: Tree) -> Iterator[Trouble]:
                 if _HARMLESS_FLAG.fullmatch(flag) is None:
                     place = Place(path, data.count("\n", 0, one.start()) + 1)
                     yield Trouble(place, f"the compiler is told {flag} here", False)
+    for path in tree.index.target.makefiles:
+        data = tree.index.original(path).decode("utf-8", "replace").replace("\\\n", "  ")
+        for one in _DEFINED.finditer(_FOR_OTHERS.sub(lambda found: " " * len(found[0]), data)):
+            if one[1] not in _EVERYWHERE and tree.index.own_with(one[1].encode()):
+                place = Place(path, data.count("\n", 0, one.start()) + 1)
+                yield Trouble(place, f"the compiler is told {one[0]} here", False)
