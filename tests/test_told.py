@@ -106,6 +106,10 @@ CHANGES = {
     "what an entry is": (FEATURE, FIND.format("0x80000001") + "one->function = n;", ""),
     "one of two": (
         FEATURE, FIND.format("7") + "one = kvm_find_cpuid_entry(vcpu, n);\n\tone->edx = 0;", ""),
+    "the register of another feature": (
+        FEATURE, "u32 *reg = word_of(vcpu, X86_FEATURE_NX);\n\n\t*reg = 0;",
+        "static u32 *word_of(struct kvm_vcpu *vcpu, unsigned int x86_feature)\n{\n"
+        "\treturn &kvm_find_cpuid_entry(vcpu, 0x80000001)->edx;\n}\n"),
     "an entry, by a helper": (
         FEATURE, "zap(kvm_find_cpuid_entry(vcpu, n));",
         "static void zap(struct kvm_cpuid_entry2 *one)\n{\n\tone->edx = 0;\n}\n"),

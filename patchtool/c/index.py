@@ -825,6 +825,19 @@ def _marked(text: bytes) -> bytes:
     return plain(_QUALIFIER.sub(mark, text))
 
 
+def stands_for(index: Index, name: str, here: str, pattern: re.Pattern[bytes]) -> bool:
+    """Tell whether a macro, or one that it names, holds what a pattern finds."""
+    todo, seen = [name], {name}
+    while todo:
+        for macro in index.macros(todo.pop(), here):
+            if pattern.search(macro.text) is not None:
+                return True
+            words = {one.decode() for one in re.findall(rb"[A-Za-z_]\w*", macro.text)}
+            todo += words - seen
+            seen |= words
+    return False
+
+
 def is_weak(definition: Definition) -> bool:
     """Tell whether the linker takes another definition of a function, where there is one."""
     return b"weak" in definition.text.partition(b"{")[0]

@@ -620,7 +620,9 @@ class Terms:
                 continue
             by, links = None, self._links(word)
             if isinstance(word.about, Fact) and word.about.kind == "guest":
-                by = self._told_all.after_all(self._registers.told, word.about.other)
+                by = self._told_all.after_all(
+                    self._registers.told, word.about.other, by=word.about.name
+                )
                 by = None if self._beside(word.about) else by
             elif links and member_of(word) in self._registers.computed:
                 by = self._told_all.after_all((member_of(word),), owner=links[-1][0])

@@ -151,6 +151,7 @@ REGISTERS = Registers(
         record="kvm_cpuid_entry2",
         finders=r"\w*find_cpuid_entry\w*|cpuid_entry2_find",
         keys=("function", "index", "flags"),
+        registers=("eax", "ebx", "ecx", "edx"),
         feature=r"X86_FEATURE_\w+",
         # enum cpuid_leafs.
         words={

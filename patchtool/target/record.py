@@ -75,7 +75,7 @@ class Tables(NamedTuple):
     """How user space tells a guest of its CPU: records that are looked up, bits of registers.
 
     An element has the tag ``record``, and functions whose names match ``finders`` yield one;
-    the members ``keys`` say which one it is.
+    the members ``keys`` say which one it is, and ``registers`` hold what is told.
     A feature is asked for by a macro that matches ``feature``, of which the value is a word of
     32 bits and a bit; ``words`` gives the leaf and the member that each word is.  Leaves that
     have a name match ``named``, and what matches ``host`` changes what the host has.  Functions
@@ -85,6 +85,7 @@ class Tables(NamedTuple):
     record: str = ""
     finders: str = "(?!)"
     keys: tuple[str, ...] = ()
+    registers: tuple[str, ...] = ()
     feature: str = "(?!)"
     words: Mapping[int, tuple[int, str]] = {}
     named: str = "(?!)"

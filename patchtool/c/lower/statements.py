@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 from patchtool.c import library, syntax
+from patchtool.c.index import stands_for
 from patchtool.c.layout import INT, IntType, PointerType, Settled, VoidType, base_type
 from patchtool.c.lower.arithmetic import ordered
 from patchtool.c.lower.calls import CLASS, DOES_MORE, Calls, is_one
@@ -82,24 +83,16 @@ class Statements(Calls):
         if (
             leaves
             or self.effects.touches(node.text or b"", function)
-            or any(self._does_more(text(one)) for one in _parts(node) if one.type == "identifier")
+            or any(
+                stands_for(self.index, text(one), self._here, DOES_MORE)
+                for one in _parts(node)
+                if one.type == "identifier"
+            )
         ):
             self._spoil(problem, state)
             return state
         self._forget(node, state, problem)
         return state
-
-    def _does_more(self, name: str) -> bool:
-        """Tell whether a name is that of a macro which stores, or leaves what is around it."""
-        todo, seen = [name], {name}
-        while todo:
-            for macro in self.index.macros(todo.pop(), self._here):
-                if DOES_MORE.search(macro.text) is not None:
-                    return True
-                words = {one.decode() for one in re.findall(rb"[A-Za-z_]\w*", macro.text)}
-                todo += words - seen
-                seen |= words
-        return False
 
     def _require_one(self, statement: Node | None) -> None:
         """Refuse a macro of several statements where but the first belongs to what is in front."""

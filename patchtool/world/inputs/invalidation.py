@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable
 
 from patchtool.c import syntax
-from patchtool.c.index import parameter_names
+from patchtool.c.index import parameter_names, stands_for
 from patchtool.c.layout import PointerType, RecordType, literal, settled
 from patchtool.c.lower import Lowered
 from patchtool.c.memory import Int, Loc
@@ -53,7 +53,7 @@ _EVALUATED = frozenset({
 """What evaluates all of what stands in it, branches aside: no argument of what may be a macro."""
 _RETURNED = "return"
 """What stands for the value that a function returns, in place of a variable."""
-_JUMPS = frozenset({"return", "goto", "break", "continue"})
+_JUMPS = re.compile(rb"\b(?:return|goto|break|continue)\b")
 _CALL = re.compile(r"(\w+)\((\w+)\)")
 _ADDRESS = re.compile(r"&\(?(\w+)->(\w+)\)?")
 _CONTAINER = re.compile(rb"\bcontainer_of(?:_const)?\s*\(")
@@ -384,21 +384,10 @@ class Invalidations:
             known = self._jumps[function.key] = tuple(
                 one.start_byte
                 for one in named
-                if text(one) in self._leading or self._holds_jump(text(one), function.file)
+                if text(one) in self._leading
+                or stands_for(self._tree.index, text(one), function.file, _JUMPS)
             )
         return any(start <= at < end for at in known)
-
-    def _holds_jump(self, name: str, here: str) -> bool:
-        """Tell whether a macro, or one that it names, may leave what is around it."""
-        todo, seen = [name], {name}
-        while todo:
-            for macro in self._tree.index.macros(todo.pop(), here):
-                words = set(re.findall(r"\w+", macro.text.decode("utf-8", "replace")))
-                if not words.isdisjoint(_JUMPS):
-                    return True
-                todo += words - seen
-                seen |= words
-        return False
 
     def _leads(self, function: Definition, words: list[str]) -> bool:
         """Tell whether members lead from a variable to a context of its holder, each by value."""

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from patchtool.c import brackets, library, syntax
-from patchtool.c.index import Index, is_static
+from patchtool.c.index import Index, is_static, parameter_names
 from patchtool.c.layout import ArrayType, RecordType, literal
 from patchtool.c.scan import Definition, places
 from patchtool.c.syntax import Node, descendants, text
@@ -28,6 +28,8 @@ _COPY = re.compile(rb"memcpy\(([^,]*),([^,]*),.*\)")
 _WORD_OF = re.compile(r"\(?\s*(\d+)\s*\*\s*32\s*\+\s*\d+\s*\)?")
 _STORE = rb"\s*(?:(?:[-+|&^]|<<|>>)?=(?!=)|\+\+|--)"
 _ELEMENT = re.compile(rb"\[[^\];]*\]" + _STORE)
+_THROUGH_WORD = re.compile(rb"[;{})]\s*\*\s*\w+\s*(?:[-+|&^]|<<|>>)?=(?!=)")
+"""A store to what a variable points to."""
 _COMPARES = re.compile(rb"\bmemcmp\s*\(|!=")
 _NUMBER = re.compile(rb"\b(?:0[xX][0-9a-fA-F]+|\d+)\b")
 
@@ -81,6 +83,24 @@ def _changing(index: Index, asked: str) -> Iterator[tuple[Definition, list[int]]
             yield from _storing(index, *tables.words[int(spelt[1])])
 
 
+def _features(index: Index, asked: str) -> list[str]:
+    """Return the features that a guest is asked for."""
+    return re.findall(index.target.registers.tables.feature, asked)
+
+
+def _answering(index: Index, name: str) -> Iterator[tuple[Definition, list[int]]]:
+    """Yield what changes a leaf that a function looks up by itself to answer."""
+    tables = index.target.registers.tables
+    for _, one in index.users(name):
+        if one.name != name:
+            continue
+        leaves = frozenset[int]().union(*map(_numbers, _leaves(index, one)))
+        read = re.findall(rb"->\s*(%s)\b" % "|".join(tables.registers).encode(), one.text)
+        for leaf in sorted(leaves):
+            for register in sorted(set(read)):
+                yield from _storing(index, leaf, register.decode())
+
+
 def _storing(index: Index, leaf: int, register: str) -> Iterator[tuple[Definition, list[int]]]:
     """Yield the functions that may store to a register of a leaf that a guest is told of.
 
@@ -114,12 +134,28 @@ def _storing(index: Index, leaf: int, register: str) -> Iterator[tuple[Definitio
             )  # fmt: skip
             filled = rb"\bmem(?:set|cpy|move)\s*\(\s*(?:&\s*)?%s\b" % name
             found += [at + one.end() for one in re.finditer(used + b"|" + filled, body)]
-        given = [*finder.findall(body)]
+        given = _leaves(index, user)
         numbers = frozenset[int]().union(*map(_numbers, given))
         is_other = bool(numbers) and leaf not in numbers and all(map(_is_plain, given))
         is_named = re.search(tables.named.encode(), body) is not None
-        if found and not is_other and not (is_named and leaf not in _numbers(body)):
+        if found and not is_other and not (is_named and leaf not in numbers):
             yield user, found
+
+
+def _leaves(index: Index, function: Definition) -> list[bytes]:
+    """Return which leaves a function looks up, as text; all that it hands on where not known."""
+    tables = index.target.registers.tables
+    finder = re.compile(rb"\b(%s)\(([^;{}]*)" % tables.finders.encode())
+    found: list[bytes] = []
+    for call in finder.finditer(function.text.partition(b"{")[2]):
+        given = call[2].partition(b")")[0].split(b",")
+        for one in index.functions(call[1].decode(), function.file):
+            names = parameter_names(one)
+            at = names.index(tables.keys[0]) if tables.keys and tables.keys[0] in names else -1
+            given = given[at : at + 1] if 0 <= at < len(given) else given
+            break
+        found.append(b",".join(given))
+    return found
 
 
 def _is_of_array(index: Index, function: Definition) -> bool:
@@ -174,23 +210,27 @@ class Told(Invalidations):
     """The stores that invalidate the roles of one context behind changes of what is told."""
 
     def after_all(
-        self, members: Iterable[str], asked: str = "", owner: str | None = None
+        self, members: Iterable[str], asked: str = "", owner: str | None = None, by: str = ""
     ) -> str | None:
         """Return the function that invalidates the role after every store to some members.
 
         A member that no function stores to is none of this tree.  ASKED is what a guest is
-        asked with, and OWNER the record of the members, where something else than to store to
-        one by its name may change it.
+        asked with, BY which function, and OWNER the record of the members, where something
+        else than to store to one by its name may change it.
         """
         members = list(members)
         found = [*tellers(self._tree.index, members)]
         if owner is not None and not self._are_all(members, owner, found):
             return None
         if asked:
-            key = asked, *members
+            key = asked, by, *members
             if key not in self._tree.told:
-                changing = _changing(self._tree.index, asked)
-                self._tree.told[key] = [*changing, *self._filling(members, asked)]
+                self._tree.told[key] = [
+                    *_changing(self._tree.index, asked),
+                    *_answering(self._tree.index, by),
+                    *self._filling(members, asked),
+                    *filter(self._has_handle, self._by_register(asked)),
+                ]
             found += self._tree.told[key]
         changes = [
             (writer, [at for at in stores if not self._puts_back(writer, at)])
@@ -223,6 +263,40 @@ class Told(Invalidations):
                     yield from self._told_which(user, number, asked, frozenset())
                 elif found and not _is_born(index, user):
                     yield user, found
+
+    def _has_handle(self, change: tuple[Definition, list[int]]) -> bool:
+        """Tell whether a change may be one of what a guest is told, and not of a table apart."""
+        return self._tree.index.target.handle.encode() in change[0].text
+
+    def _by_register(self, asked: str) -> Iterator[tuple[Definition, list[int]]]:
+        """Yield what changes a register of a leaf that is come by through one of its features.
+
+        The register is got by a function that is told a feature, and stored to there, or by who
+        has got it: then all features of one word are alike.
+        """
+        index, tables = self._tree.index, self._tree.index.target.registers.tables
+        for _, user in index.users(tables.parameter) if tables.parameter else ():
+            head, _, body = user.text.partition(b"{")
+            if tables.parameter.encode() not in head:
+                continue
+            number = parameter_of(user, tables.parameter)
+            if _THROUGH_WORD.search(body) is not None:
+                yield from self._told_which(user, number, asked, frozenset())
+            calls = self._births.calls(user) if b"*" in head.partition(b"(")[0] else ()
+            for caller, call in calls or ():
+                if tables.parameter.encode() in caller.text.partition(b"{")[0]:
+                    continue
+                given = syntax.arguments(call)
+                word = text(given[number]) if number is not None and number < len(given) else ""
+                same = self._word_of(word) in {None, *map(self._word_of, _features(index, asked))}
+                ends = [one.end() for one in _THROUGH_WORD.finditer(caller.text, call.end_byte)]
+                if ends and same and not _is_born(index, caller):
+                    yield caller, ends
+
+    def _word_of(self, feature: str) -> int | None:
+        """Return the word of 32 bits in which a feature is, None where that is not known."""
+        spelt = _WORD_OF.match(self._spelt(feature).strip())
+        return int(spelt[1]) if spelt is not None else None
 
     def _told_which(
         self,
