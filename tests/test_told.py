@@ -274,3 +274,14 @@ def test_a_change_that_nobody_is_told_of(name):
 def test_what_changes_nothing_or_is_told(name):
     """Every change invalidates the role."""
     assert verdict(*OTHERS[name]) == "covered"
+
+
+def test_told_where_it_is_changed():
+    """A change and the invalidation behind it may both stand in one case of a switch."""
+    code = (
+        "switch (n) {\n\tcase 3:\n\t\tguest_cpu_cap_clear(vcpu, X86_FEATURE_GBPAGES);\n"
+        "\t\tkvm_vcpu_after_set_cpuid(vcpu, 40);\n\t\tbreak;\n\tcase 4:\n\t\t%s\n\t\tbreak;\n\t}"
+    )
+    other = "guest_cpu_cap_clear(vcpu, X86_FEATURE_GBPAGES);"
+    assert verdict(FEATURE, code % "n++;") == "covered"
+    assert verdict(FEATURE, code % other) in ("gap", "unknown")

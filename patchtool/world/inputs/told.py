@@ -398,7 +398,7 @@ class Told(Invalidations):
         """Tell whether all come by a node who do not put back what was told, or leave it alone."""
         return (
             not self._is_late(function, start, node.start_byte)
-            and is_certain(node, body, leaving=True)
+            and is_certain(node, body, leaving=True, start=start)
             and all(
                 self._is_undone(one, function)
                 for one in descendants(body)
