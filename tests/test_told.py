@@ -285,3 +285,9 @@ def test_told_where_it_is_changed():
     other = "guest_cpu_cap_clear(vcpu, X86_FEATURE_GBPAGES);"
     assert verdict(FEATURE, code % "n++;") == "covered"
     assert verdict(FEATURE, code % other) in ("gap", "unknown")
+    told = "\t\tkvm_vcpu_after_set_cpuid(vcpu, 40);\n"
+    for left in ("if (n & 1)\n\t\t\tbreak;", "if (n & 1)\n\t\t\treturn;"):
+        passed = (code % "n++;").replace(told, f"\t\t{left}\n{told}")
+        assert verdict(FEATURE, passed) in ("gap", "unknown")
+    inner = "while (n)\n\t\t\tif (n-- & 1)\n\t\t\t\tbreak;"
+    assert verdict(FEATURE, (code % "n++;").replace(told, f"\t\t{inner}\n{told}")) == "covered"

@@ -439,7 +439,7 @@ def is_certain(
     behind = [one for one in syntax.descendants(body) if one.start_byte >= start]
     if zero and any(is_store_to(one, zero) and one.end_byte <= node.start_byte for one in behind):
         zero = ""
-    if not leaving and any(_passes_by(one, node) and not _fails(one, zero) for one in behind):
+    if not leaving and any(passes_by(one, node) and not _fails(one, zero) for one in behind):
         return False
     here = node
     while here != body and here.parent is not None and not _holds(here, start):
@@ -543,7 +543,7 @@ def _is_run_before(node: Node, body: Node, end: int) -> bool:
     )
 
 
-def _passes_by(jump: Node, node: Node) -> bool:
+def passes_by(jump: Node, node: Node) -> bool:
     """Tell whether a statement in front of a node may lead past it."""
     if jump.end_byte > node.start_byte:
         return False

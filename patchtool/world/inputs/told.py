@@ -21,7 +21,7 @@ from patchtool.c.syntax import Node, descendants, text
 from patchtool.world.accounts.mentions import Mention, Mentions
 from patchtool.world.inputs.answers import handle, read_by
 from patchtool.world.inputs.births import is_set, parameter_of
-from patchtool.world.inputs.invalidation import MAX_CALLS, Invalidations, is_certain
+from patchtool.world.inputs.invalidation import MAX_CALLS, Invalidations, is_certain, passes_by
 
 _LABEL = re.compile(rb"\n(\w+):[ \t]*\n")
 _COPY = re.compile(rb"memcpy\(([^,]*),([^,]*),.*\)")
@@ -30,6 +30,7 @@ _STORE = rb"\s*(?:(?:[-+|&^]|<<|>>)?=(?!=)|\+\+|--)"
 _ELEMENT = re.compile(rb"\[[^\];]*\]" + _STORE)
 _THROUGH_WORD = re.compile(rb"[;{})]\s*\*\s*\w+\s*(?:[-+|&^]|<<|>>)?=(?!=)")
 """A store to what a variable points to."""
+_JUMPS = ("return_statement", "goto_statement", "break_statement", "continue_statement")
 _COMPARES = re.compile(rb"\bmemcmp\s*\(|!=")
 _NUMBER = re.compile(rb"\b(?:0[xX][0-9a-fA-F]+|\d+)\b")
 
@@ -401,8 +402,10 @@ class Told(Invalidations):
             and is_certain(node, body, leaving=True, start=start)
             and all(
                 self._is_undone(one, function)
-                for one in descendants(body)
                 if one.type in ("return_statement", "goto_statement")
+                else not passes_by(one, node)
+                for one in descendants(body)
+                if one.type in _JUMPS
                 and start <= one.start_byte
                 and one.end_byte <= node.start_byte
             )
