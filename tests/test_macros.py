@@ -177,6 +177,28 @@ def test_what_a_trace_event_stores(body, is_fine):
 
 
 @pytest.mark.parametrize(
+    ("body", "is_fine"), [("__entry->lma = 1;", True), ("r->efer_lma <<= 1;", False)]
+)
+def test_what_a_class_of_events_stores(body, is_fine):
+    """An event stores what its class does; classes that name each other do not end a check."""
+    tree = edited("", f"{LINE}\t\ttrace_kvm_role_made(&ext);\n")
+    tree["arch/x86/kvm/mmu/mmutrace.h"] = (
+        "DECLARE_EVENT_CLASS(kvm_role,\n\tTP_PROTO(union kvm_mmu_extended_role *r), TP_ARGS(r),\n"
+        f"\tTP_STRUCT__entry(__field(u64, lma)),\n\tTP_fast_assign({body}),\n"
+        '\tTP_printk("%llx", __entry->lma)\n);\n'
+        "DEFINE_EVENT(kvm_role, kvm_role_made, TP_PROTO(void *r), TP_ARGS(r));\n"
+        "DEFINE_EVENT(kvm_role_made, kvm_role, TP_PROTO(void *r), TP_ARGS(r));\n"
+    ).encode()
+    assert (check(tree).verdict == "covered") is is_fine
+
+
+def test_a_silent_macro_that_shifts():
+    """However it stores, a macro of a silent name is run."""
+    above = "#define pr_role(e) ((e).efer_lma <<= 1)\n"
+    assert check(edited(above, f"{LINE}\t\tpr_role(ext);\n")).verdict in ("gap", "unknown")
+
+
+@pytest.mark.parametrize(
     ("path", "text", "is_fine"),
     [
         ("Makefile", "KBUILD_CFLAGS += -DACC_ALL=0\n", False),

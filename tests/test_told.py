@@ -244,6 +244,35 @@ def test_a_refusal_in_front_of_the_invalidation(name):
     assert found == "covered" if is_fine else found in ("gap", "unknown")
 
 
+@pytest.mark.parametrize(
+    ("asks", "is_fine"),
+    [
+        ("int r = same(vcpu, entries);\n\n\t\tif (r)\n\t\t\tgoto err;\n\t\tgoto out;", True),
+        ("same(vcpu, entries);\n\t\tgoto out;", False),
+        ("int r = 1;\n\n\t\tif (r)\n\t\t\tgoto err;\n\t\tgoto out;", False),
+    ],
+    ids=["and refuses", "in vain", "nothing"],
+)
+def test_what_was_compared(asks, is_fine):
+    """Nothing changes where what is handed over was compared, and refused if it is another."""
+    setter = "void kvm_set_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries)\n{\n"
+    store = "\tvcpu->arch.cpuid_entries = entries;\n"
+    told = "\tkvm_vcpu_after_set_cpuid(vcpu, 40);\n}\n"
+    same = (
+        "static int same(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries)\n{\n"
+        "\treturn memcmp(entries, vcpu->arch.cpuid_entries, 16) ? -22 : 0;\n}\n\n"
+    )
+    way = f"\tif (vcpu->arch.hflags) {{\n\t\t{asks}\n\t}}\n"
+    out = "out:\n\treturn;\nerr:\n\tswap(vcpu->arch.cpuid_entries, entries);\n\treturn;\n}"
+    edits = (
+        (CPUID, setter, same + setter),
+        (CPUID, store, "\tswap(vcpu->arch.cpuid_entries, entries);\n" + way),
+        (CPUID, told, told.replace("}", out)),
+    )
+    found = verdict(FEATURE, "", "", *edits)
+    assert found == "covered" if is_fine else found in ("gap", "unknown")
+
+
 def test_callers_of_callers_are_looked_at_once(monkeypatch):
     """Each of some functions is called by all of the next ones, eight calls high."""
     layers = [[f"f{level}_{number}" for number in range(4)] for level in range(9)]

@@ -596,12 +596,15 @@ class Index:
         event = name.removeprefix("trace_").encode()
         if event == name.encode():
             return False
-        named = re.compile(rb"\b(?:TRACE_EVENT\w*|DECLARE_EVENT_CLASS)\s*\(\s*%s\b" % event)
         classed = re.compile(rb"\bDEFINE_EVENT\w*\s*\(\s*(\w+)\s*,\s*%s\b" % event)
-        for _, data in self.texts_with(event):
-            for found in classed.finditer(data):
-                if found[1] != event and self.traces(f"trace_{found[1].decode()}"):
-                    return True
+        texts = [data for _, data in self.texts_with(event)]
+        names = {event, *(found[1] for data in texts for found in classed.finditer(data))}
+        for one in names:
+            self.watch(one.decode())
+        named = re.compile(
+            rb"\b(?:TRACE_EVENT\w*|DECLARE_EVENT_CLASS)\s*\(\s*(?:%s)\b" % b"|".join(sorted(names))
+        )
+        for data in (data for name in sorted(names) for _, data in self.texts_with(name)):
             for found in named.finditer(data):
                 end = data.find(b"TP_printk", found.end())
                 start = data.find(b"TP_fast_assign", found.end(), max(end, 0))

@@ -184,6 +184,8 @@ def expression(words: str) -> Node | None:
     return None if root.has_error else value
 
 
+JUMPS = ("return_statement", "goto_statement", "break_statement", "continue_statement")
+"""What goes on elsewhere than behind it."""
 _LOOSEST_FIRST = ("||", "&&", "|", "^", "&", "== !=", "< > <= >=", "<< >>", "+ -", "* / %")
 _TIGHTNESS = {one: 3 + at for at, some in enumerate(_LOOSEST_FIRST) for one in some.split()}
 _COMMA, _ASSIGNED, _CHOSEN, _UNARY, ATOM = 0, 1, 2, 20, 30

@@ -7,7 +7,7 @@ import re
 import weakref
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from patchtool.c.layout import IntType, RecordType
 from patchtool.c.lower import Trouble
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from patchtool.world.inputs.changes import Link
     from patchtool.world.inputs.invalidation import Invalidations
     from patchtool.world.inputs.told import Told
+
+_Kind = TypeVar("_Kind", bound="Invalidations")
 
 
 class Invalidated(NamedTuple):
@@ -690,21 +692,21 @@ class Terms:
     def _invalidations(self) -> Invalidations:
         from patchtool.world.inputs.invalidation import Invalidations
 
-        roles = frozenset(one.member for one in self.guard.comparisons)
-        name = context_name(self.guard.context)
-        setups = frozenset(self.guard.calls)
-        computed = self.ledger.computed if self.ledger is not None else frozenset()
-        return Invalidations(self.tree, name, roles, self._never_skips, setups, computed)
+        return self._of_role(Invalidations)
 
     @cached_property
     def _told_all(self) -> Told:
         from patchtool.world.inputs.told import Told
 
+        return self._of_role(Told)
+
+    def _of_role(self, kind: type[_Kind]) -> _Kind:
+        """Return what tells what invalidates the role that the guard compares."""
         roles = frozenset(one.member for one in self.guard.comparisons)
         name = context_name(self.guard.context)
-        computed = self.ledger.computed if self.ledger is not None else frozenset()
         setups = frozenset(self.guard.calls)
-        return Told(self.tree, name, roles, self._never_skips, setups, computed)
+        computed = self.ledger.computed if self.ledger is not None else frozenset()
+        return kind(self.tree, name, roles, self._never_skips, setups, computed)
 
     def _never_skips(self, role: str, below: str, value: int) -> bool:
         """Tell whether nothing skips where a number stands in a part of a stored role."""

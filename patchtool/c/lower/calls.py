@@ -55,11 +55,11 @@ MAX_DEPTH = 48
 REPEATED = (1 << 64) // 255
 """A one in each byte of a long."""
 
-_JUMPS = ("return_statement", "goto_statement", "break_statement", "continue_statement")
 CLASS = "class_{}_constructor"
 """What a guard of a class calls where it begins."""
-_STORES = re.compile(rb"(?<![=!<>])=(?!=)|\+\+|--")
-DOES_MORE = re.compile(rb"(?<![=!<>])=(?!=)|[<>]{2}=|\+\+|--|\b(?:return|goto|break|continue)\b")
+_STORING = rb"(?<![=!<>])=(?!=)|[<>]{2}=|\+\+|--"
+_STORES = re.compile(_STORING)
+DOES_MORE = re.compile(_STORING + rb"|\b(?:return|goto|break|continue)\b")
 """What a macro holds that stores, or leaves what is around it."""
 _PLAIN = re.compile(r"\(*(?:[A-Z][A-Z0-9_]*|0[xX][0-9a-fA-F]+|\d+)\)*")
 """What is asked with a constant: a macro or an enumerator, or a number."""
@@ -996,9 +996,9 @@ def is_one(node: Node, block: Node) -> bool:
     outer = here.parent if here is not None else None
     if outer is None or outer.type in ("compound_statement", "case_statement"):
         return True
-    held = [one for one in syntax.inner(block) if one.named_children or one.type in _JUMPS]
+    held = [one for one in syntax.inner(block) if one.named_children or one.type in syntax.JUMPS]
     return len(held) == 1 and held[0].type in (
-        "do_statement", "compound_statement", "expression_statement", *_JUMPS
+        "do_statement", "compound_statement", "expression_statement", *syntax.JUMPS
     )  # fmt: skip
 
 

@@ -137,6 +137,12 @@ class Names(Guards):
 
     def _loosest(self, node: Node, depth: int = 0) -> int:
         """Return how tightly an expression binds, as text: macros that it consists of spelt out."""
+        key = text(node), self._here, depth
+        if key not in self._bindings:
+            self._bindings[key] = self._found_loosest(node, depth)
+        return self._bindings[key]
+
+    def _found_loosest(self, node: Node, depth: int) -> int:
         found = syntax.binding(node)
         callee = node.child_by_field_name("function") if node.type == "call_expression" else node
         if found < syntax.ATOM or callee is None or callee.type != "identifier":
@@ -403,9 +409,7 @@ class Names(Guards):
         value = self._macros[key]
         if value is None:
             raise Unsupported(node, f"the macro {macro.name} is not an expression")
-        if key not in self._bindings:
-            self._bindings[key] = self._loosest(syntax.inner(value)[0])
-        self._require_closed(macro.name, self._bindings[key], node)
+        self._require_closed(macro.name, self._loosest(syntax.inner(value)[0]), node)
         if self._units and len(self._units) > MAX_NESTING:
             raise Unsupported(node, f"the macro {macro.name} is nested too deep")
         self._expanding.add(macro.key)

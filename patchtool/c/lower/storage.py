@@ -81,7 +81,7 @@ class Storage:
         self.shape = shape
         self.effects = effects
         self._macros: dict[tuple[object, ...], Node | None] = {}
-        self._bindings: dict[tuple[object, ...], int] = {}
+        self._bindings: dict[tuple[str, str, int], int] = {}
         self._enumerations: dict[tuple[str, str, int], dict[str, Value]] = {}
         self._expanding: set[tuple[str, str, int]] = set()
         self._constants: dict[tuple[str, str], tuple[Int, frozenset[Consulted], int]] = {}

@@ -12,14 +12,20 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Set
 
 from patchtool.c import syntax
-from patchtool.c.syntax import Node, text
+from patchtool.c.syntax import JUMPS, Node, text
 from patchtool.world.conditions import dense
 
-_JUMPS = ("return_statement", "goto_statement", "break_statement", "continue_statement")
 _GIVE = ("assignment_expression", "init_declarator", "update_expression", "argument_list")
 _LOOPS = ("while_statement", "for_statement", "do_statement")
 _SPEAKING = frozenset(
-    (*_JUMPS, *_GIVE, "array_declarator", "labeled_statement", "identifier", "field_identifier")
+    (
+        *JUMPS,
+        *_GIVE,
+        "array_declarator",
+        "labeled_statement",
+        "identifier",
+        "field_identifier",
+    )
 )
 """What is looked at of a function, beside conditions."""
 _WORD = re.compile(r"[A-Za-z_]\w*")
@@ -128,11 +134,9 @@ def _deciding(body: _Body, nodes: list[Node], sites: list[Node]) -> _Spoken:
         one
         for one in nodes
         if (one.start_byte < last or any(_holds(loop, one) for loop in loops))
-        and not (
-            one.type in (*_JUMPS, *_GIVE) and all(_apart(body, one, chain) for chain in chains)
-        )
+        and not (one.type in (*JUMPS, *_GIVE) and all(_apart(body, one, chain) for chain in chains))
     ]
-    jumps = [one for one in near if one.type in _JUMPS]
+    jumps = [one for one in near if one.type in JUMPS]
     around = {one.id: one for at in (*sites, *jumps) for one in body.around(at)}
     return _Spoken(body, around.values(), near)
 
@@ -140,7 +144,7 @@ def _deciding(body: _Body, nodes: list[Node], sites: list[Node]) -> _Spoken:
 def answering(root: Node, tellers: Set[str]) -> frozenset[str]:
     """Return on which of some words it may depend what a function returns, or leaves behind."""
     body = _Body(root)
-    jumps = [one for one in body.nodes if one.type in _JUMPS]
+    jumps = [one for one in body.nodes if one.type in JUMPS]
     found = {one.id: one for jump in jumps for one in (jump, *body.around(jump))}
     told = _told(_given(body, body.nodes), tellers)
     given = {
@@ -184,7 +188,7 @@ def _leaves(branch: Node) -> bool:
     """Tell whether a statement, or a list of some, ends with a jump."""
     while branch.type in ("case_statement", "compound_statement") and branch.named_children:
         branch = branch.named_children[-1]
-    return branch.type in _JUMPS
+    return branch.type in JUMPS
 
 
 def _given(body: _Body, nodes: list[Node]) -> _Given:

@@ -37,7 +37,6 @@ _STORING = (
 )
 """What of an expression around a member is evaluated before that is stored to, or is the store."""
 _MEMBER = re.compile(rb"\s*(?:->|\.)\s*\w")
-_INCLUDE = re.compile(rb'[ \t]*#[ \t]*include[ \t]*["<][^">]*')
 
 Link = tuple[str, str]
 """The tag of a record and a member of it."""
@@ -88,9 +87,6 @@ class Changes:
             return False
         data = file.data
         at = file.offset(mention.place.line, mention.place.column)
-        line = data[data.rfind(b"\n", 0, at) + 1 : at]
-        if _INCLUDE.fullmatch(line) is not None:
-            return True
         lead = data[max(0, at - 2) : at]
         if not lead.endswith((b"->", b".")):
             # The name of an object: no part of what is held is reached by it.

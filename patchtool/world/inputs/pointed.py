@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from patchtool.c import syntax
-from patchtool.c.syntax import Node, text
+from patchtool.c.syntax import JUMPS, Node, text
 from patchtool.world.conditions import dense
 from patchtool.world.inputs.births import is_set
 
-_JUMPS = ("break_statement", "continue_statement", "goto_statement", "return_statement")
 _ENDS = re.compile(r"(\w+)<(?:ARRAY_SIZE\((\w+)\)|(\d+))")
 
 
@@ -131,6 +130,6 @@ def _turn(loop: Node, arrays: dict[str, int]) -> str | None:
         return None
     if dense(text(step)) not in (f"{number}++", f"++{number}", f"{number}+=1"):
         return None
-    if is_set(inside, number) or any(one.type in _JUMPS for one in syntax.descendants(inside)):
+    if is_set(inside, number) or any(one.type in JUMPS for one in syntax.descendants(inside)):
         return None
     return f"{array}[{number}]"

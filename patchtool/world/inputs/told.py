@@ -2,8 +2,8 @@
 """Which function invalidates a role after every change of what a guest is told of its CPU.
 
 What a guest is told is looked up in tables that user space hands over whole, and in members
-that are computed from them.  A function that stores one and then leaves has refused the
-tables and puts back what was there; one that vendors' modules fill in is called by the
+that are computed from them.  A function that stores one and then leaves has to put back what
+was there, or to have found it the same; one that vendors' modules fill in is called by the
 function that goes on to tell everybody.
 """
 
@@ -30,7 +30,8 @@ _STORE = rb"\s*(?:(?:[-+|&^]|<<|>>)?=(?!=)|\+\+|--)"
 _ELEMENT = re.compile(rb"\[[^\];]*\]" + _STORE)
 _THROUGH_WORD = re.compile(rb"[;{})]\s*\*\s*\w+\s*(?:[-+|&^]|<<|>>)?=(?!=)")
 """A store to what a variable points to."""
-_JUMPS = ("return_statement", "goto_statement", "break_statement", "continue_statement")
+_REFUSES = re.compile(rb"\b(\w+)\s*=\s*(\w+)\s*\([^;{}]*\);\s*if\s*\(\1\)\s*(?:return|goto)\b")
+"""A call of which an answer other than 0 is a refusal."""
 _COMPARES = re.compile(rb"\bmemcmp\s*\(|!=")
 _NUMBER = re.compile(rb"\b(?:0[xX][0-9a-fA-F]+|\d+)\b")
 
@@ -65,7 +66,7 @@ def _changing(index: Index, asked: str) -> Iterator[tuple[Definition, list[int]]
     registers = index.target.registers
     tables = registers.tables
     harmless = re.compile(f"{registers.guest_queries}|{registers.host_queries}|{tables.host}")
-    for feature in re.findall(tables.feature, asked):
+    for feature in _features(index, asked):
         word = feature.encode()
         for _, user in index.users(feature):
             found: list[int] = []
@@ -77,16 +78,27 @@ def _changing(index: Index, asked: str) -> Iterator[tuple[Definition, list[int]]
                     found.append(brackets.end_of(user.text, opened) or at)
             if found and not _is_born(index, user):
                 yield user, found
-        asking = [index.target.header, *index.own_with(word)]
-        values = next((one for here in asking if (one := index.macros(feature, here))), ())
-        spelt = _WORD_OF.match(values[0].text.decode().strip()) if values else None
-        if spelt is not None and int(spelt[1]) in tables.words:
-            yield from _storing(index, *tables.words[int(spelt[1])])
+        number = _word_of(index, feature)
+        if number in tables.words:
+            yield from _storing(index, *tables.words[number])
 
 
 def _features(index: Index, asked: str) -> list[str]:
     """Return the features that a guest is asked for."""
     return re.findall(index.target.registers.tables.feature, asked)
+
+
+def _spelt(index: Index, feature: str) -> str:
+    """Return what the macro of a feature stands for, nothing where it is none of the text."""
+    asking = [index.target.header, *index.own_with(feature.encode())]
+    found = next((one for here in asking if (one := index.macros(feature, here))), ())
+    return found[0].text.decode("utf-8", "replace") if found else ""
+
+
+def _word_of(index: Index, feature: str) -> int:
+    """Return the word of 32 bits in which a feature is, -1 where that is not known."""
+    spelt = _WORD_OF.match(_spelt(index, feature).strip())
+    return int(spelt[1]) if spelt is not None else -1
 
 
 def _answering(index: Index, name: str) -> Iterator[tuple[Definition, list[int]]]:
@@ -112,7 +124,6 @@ def _storing(index: Index, leaf: int, register: str) -> Iterator[tuple[Definitio
     tag, member = tables.record.encode(), register.encode()
     keys = rb"(?:%s)" % b"|".join((member, *(one.encode() for one in tables.keys)))
     pointer = re.compile(rb"struct\s+%s\s*\*\s*(?:const\s+)?(\w+)" % tag)
-    finder = re.compile(rb"\b(?:%s)\(([^;{}]*)" % tables.finders.encode())
     direct = re.compile(
         rb"(?:(?:->|\.)(?:%s)\s*\[[^;]*\]\s*\.|\)\s*->)\s*%s%s"
         % ("|".join(told).encode(), keys, _STORE)
@@ -123,10 +134,11 @@ def _storing(index: Index, leaf: int, register: str) -> Iterator[tuple[Definitio
         at = len(head) + 1
         found = [at + one.end() for one in direct.finditer(body)]
         names = set(pointer.findall(user.text))
+        given = _leaves(index, user)
         is_given = any(name in head for name in names) and index.target.handle.encode() not in head
         yielded = (
             (is_given and b"static" in head and not _is_of_array(index, user))
-            or finder.search(body) is not None
+            or bool(given)
             or any(one.encode() in body for one in told)
         )
         for name in sorted(names if yielded else ()):
@@ -135,7 +147,6 @@ def _storing(index: Index, leaf: int, register: str) -> Iterator[tuple[Definitio
             )  # fmt: skip
             filled = rb"\bmem(?:set|cpy|move)\s*\(\s*(?:&\s*)?%s\b" % name
             found += [at + one.end() for one in re.finditer(used + b"|" + filled, body)]
-        given = _leaves(index, user)
         numbers = frozenset[int]().union(*map(_numbers, given))
         is_other = bool(numbers) and leaf not in numbers and all(map(_is_plain, given))
         is_named = re.search(tables.named.encode(), body) is not None
@@ -205,6 +216,13 @@ def _statement(text: bytes, at: int) -> bytes:
     start = max(text.rfind(one, 0, at) for one in (b";", b"{", b"}", b":"))
     end = text.find(b";", at)
     return text[start + 1 : end if end >= 0 else len(text)].strip()
+
+
+def _block(node: Node) -> Node:
+    """Return the block around a node, or the whole where there is none."""
+    while node.type != "compound_statement" and node.parent is not None:
+        node = node.parent
+    return node
 
 
 class Told(Invalidations):
@@ -289,15 +307,10 @@ class Told(Invalidations):
                     continue
                 given = syntax.arguments(call)
                 word = text(given[number]) if number is not None and number < len(given) else ""
-                same = self._word_of(word) in {None, *map(self._word_of, _features(index, asked))}
+                words = {-1, *(_word_of(index, one) for one in _features(index, asked))}
                 ends = [one.end() for one in _THROUGH_WORD.finditer(caller.text, call.end_byte)]
-                if ends and same and not _is_born(index, caller):
+                if ends and _word_of(index, word) in words and not _is_born(index, caller):
                     yield caller, ends
-
-    def _word_of(self, feature: str) -> int | None:
-        """Return the word of 32 bits in which a feature is, None where that is not known."""
-        spelt = _WORD_OF.match(self._spelt(feature).strip())
-        return int(spelt[1]) if spelt is not None else None
 
     def _told_which(
         self,
@@ -324,21 +337,14 @@ class Told(Invalidations):
 
     def _is_other(self, word: str, asked: str) -> bool:
         """Tell whether a word is the name of a feature, and of another one than is asked for."""
-        spelt = self._tree.index.target.registers.tables.feature
-        if re.fullmatch(spelt, word) is None or word in re.findall(spelt, asked):
+        index, spelt = self._tree.index, self._tree.index.target.registers.tables.feature
+        if re.fullmatch(spelt, word) is None or word in _features(index, asked):
             return False
-        stands_for = self._spelt(word)
-        others = [self._spelt(one) for one in re.findall(spelt, asked)]
+        stands_for = _spelt(index, word)
+        others = [_spelt(index, one) for one in _features(index, asked)]
         return re.search(spelt, stands_for) is None and (
             not stands_for or all(stands_for.split() != one.split() for one in others)
         )
-
-    def _spelt(self, feature: str) -> str:
-        """Return what the macro of a feature stands for, nothing where it is none of the text."""
-        index = self._tree.index
-        asking = [index.target.header, *index.own_with(feature.encode())]
-        found = next((one for here in asking if (one := index.macros(feature, here))), ())
-        return found[0].text.decode("utf-8", "replace") if found else ""
 
     def _are_all(
         self, members: list[str], owner: str, found: list[tuple[Definition, list[int]]]
@@ -405,7 +411,7 @@ class Told(Invalidations):
                 if one.type in ("return_statement", "goto_statement")
                 else not passes_by(one, node)
                 for one in descendants(body)
-                if one.type in _JUMPS
+                if one.type in syntax.JUMPS
                 and start <= one.start_byte
                 and one.end_byte <= node.start_byte
             )
@@ -420,24 +426,17 @@ class Told(Invalidations):
             start = data.find(b"\n%s:" % name, jump.end_byte)
             end = data.find(b"\n\treturn", start)
         told = "|".join(self._tree.index.target.registers.told).encode()
-        for first, last in ((start, end), (self._block(jump), jump.start_byte)):
+        around = _block(jump).start_byte
+        for first, last in ((start, end), (around, jump.start_byte)):
             behind = data[first:last] if first >= 0 else b""
             for found in re.finditer(rb"(?:->|\.)(?:%s)\b" % told, behind):
                 if _is_put_back(data[:first], _statement(data, first + found.start())):
                     return True
-        block = data[self._block(jump) : jump.start_byte]
         return any(
             _COMPARES.search(one.text) is not None and re.search(told, one.text) is not None
-            for name in re.findall(r"\b(\w+)\s*\(", block.decode("utf-8", "replace"))
-            for one in self._tree.index.functions(name, function.file)
+            for found in _REFUSES.finditer(data, around, jump.start_byte)
+            for one in self._tree.index.functions(found[2].decode(), function.file)
         )
-
-    def _block(self, node: Node) -> int:
-        """Return where the block around a node begins."""
-        here: Node | None = node
-        while here is not None and here.type != "compound_statement":
-            here = here.parent
-        return here.start_byte if here is not None else node.start_byte
 
     def _somewhere_behind(self, writer: Definition, stores: list[int], depth: int) -> str | None:
         """Return what invalidates the role behind a store: in its function, or in who calls it."""
@@ -465,21 +464,22 @@ class Told(Invalidations):
         return name
 
     def _puts_back(self, writer: Definition, at: int) -> bool:
-        """Tell whether a store undoes another one, behind a label that is only jumped to."""
-        labels = [*_LABEL.finditer(writer.text, 0, at)]
+        """Tell whether a store undoes another one, on a way out of a function.
+
+        That is in a block that leaves it, or behind a label that is only jumped to.
+        """
+        data, statement = writer.text, _statement(writer.text, at - 1)
         here = self._tree.index.node(writer).descendant_for_byte_range(at - 1, at)
-        block = here
-        while block is not None and block.type != "compound_statement":
-            block = block.parent
+        block = _block(here) if here is not None else None
         held = syntax.inner(block)
         if block is not None and held and held[-1].type in ("return_statement", "goto_statement"):
-            start = block.start_byte
-            if _is_put_back(writer.text[:start], _statement(writer.text, at - 1)):
+            if _is_put_back(data[: block.start_byte], statement):
                 return True
+        labels = [*_LABEL.finditer(data, 0, at)]
         if not labels:
             return False
-        before = writer.text[: labels[-1].start()]
+        before = data[: labels[-1].start()]
         last = _statement(before, max(0, len(before.rstrip()) - 1))
         is_left = re.match(rb"(?:return|goto)\b", last) is not None
-        again = re.search(rb"\bgoto\s+%s\b" % labels[-1][1], writer.text[at:]) is not None
-        return is_left and not again and _is_put_back(before, _statement(writer.text, at - 1))
+        again = re.search(rb"\bgoto\s+%s\b" % labels[-1][1], data[at:]) is not None
+        return is_left and not again and _is_put_back(before, statement)
