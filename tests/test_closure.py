@@ -120,3 +120,43 @@ def test_a_function_that_is_given_to_a_function(call, function):
     text = text.replace("\nstatic void init_kvm_tdp_mmu(", GIVEN, 1)
     report = check({**files, MMU: text.encode()})
     assert (report.verdict == "covered") == (function == "idle"), report.unknowns
+
+
+FILLS = [
+    ("v->arch.cr4 &= ~v->arch.cr4_guest_owned_bits;", False),
+    ("v->arch.cr4 |= vmcs_readl(GUEST_CR4) & v->arch.cr4_guest_owned_bits;", False),
+    ("v->arch.cr3 = vmcs_readl(GUEST_CR3);", False),
+    ("v->arch.cr3 = svm->vmcb->save.cr3;", False),
+    ("v->arch.regs[4] = vmcs_readl(GUEST_RSP);", False),
+    ("refill(v);", False),
+    ("v->arch.cr4 ^= v->arch.cr8 << 5;", True),
+    ("v->arch.cr4 = vmcs_readl(GUEST_CR0);", True),
+    ("v->arch.cr4 = vmcs_readl(GUEST_CR4) | v->arch.cr8;", True),
+    ("v->arch.cr4 &= ~v->arch.cr8;", True),
+    ("v->arch.cr4 |= v->arch.cr8 & v->arch.cr4_guest_owned_bits;", True),
+    ("copy(&v->arch.cr4);", True),
+    ("v->arch.efer = 0;", True),
+    ("spoil(v);", True),
+]
+HELPERS = """
+static void refill(struct kvm_vcpu *v)
+{
+	v->arch.cr4 = vmcs_readl(GUEST_CR4);
+}
+
+static void spoil(struct kvm_vcpu *v)
+{
+	v->arch.cr4 = 0;
+}
+"""
+
+
+@pytest.mark.parametrize(("body", "is_store"), FILLS, ids=[one for one, _ in FILLS])
+def test_a_hook_that_fills_what_caches_a_register(body, is_store):
+    """It may take the register from where the CPU keeps it, and nothing else, nowhere else."""
+    text = f"{HELPERS}\nstatic void big_cache_reg(struct kvm_vcpu *v)\n{{\n\t{body}\n}}\n"
+    index, known = closure(text)
+    one = index.functions("big_cache_reg", MMU)[0]
+    words = frozenset({"cr3", "cr4", "regs", "efer"})
+    assert known.may_store(one, words, "cache_reg") is is_store
+    assert known.may_store(one, words)

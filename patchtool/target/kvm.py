@@ -139,6 +139,11 @@ REGISTERS = Registers(
         "decache_cr3": frozenset({"cr3"}),
         "decache_cr4_guest_bits": frozenset({"cr4"}),
     },
+    held={
+        register: rf"(?:[\w.>()-]*\bvmcb->save\.{register}|vmcs_readl\(GUEST_{register.upper()}\))"
+        for register in ("cr0", "cr3", "cr4")
+    },
+    owned=r"[\w.>-]*\bguest_owned_bits|[\w.>-]*\bcr[04]_guest_owned_bits",
     guest_queries=(
         r"guest_cpuid_(?:has|is)\w*|guest_cpu_cap_has|guest_can_use|cpuid_query_max\w*phyaddr"
     ),

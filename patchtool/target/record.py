@@ -104,7 +104,9 @@ class Registers(NamedTuple):
     name) by register.  ``ranges`` bounds numbers by the members that hold them, in words
     too; ``usual`` bounds them by what hardware has, on which no proof rests.  ``fills`` names,
     by operation, the members that it only fills with the register that they cache: they are
-    read once that is done.
+    read once that is done.  ``held`` matches what holds the register of such a member, and
+    ``owned`` the mask of its bits that the guest changes by itself; a member without an entry
+    says no more than what is filled.
 
     ``guest_queries`` and ``host_queries`` are regular expressions for the names of functions
     and macros that look up what a guest was told of its CPU, and what the CPU of the host
@@ -126,6 +128,8 @@ class Registers(NamedTuple):
     ranges: Mapping[str, tuple[int, int, str]] = {}
     usual: Mapping[str, tuple[int, int]] = {}
     fills: Mapping[str, frozenset[str]] = {}
+    held: Mapping[str, str] = {}
+    owned: str = "(?!)"
     guest_queries: str = "(?!)"
     host_queries: str = "(?!)"
     numbers: str = "(?!)"

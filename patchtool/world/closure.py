@@ -109,35 +109,55 @@ class Closure:
         key = (definition.key, members, hook)
         if key not in self._known:
             words = frozenset(name.encode() for name in members)
-            self._known[key] = self._may_store(definition, self._but_cached(words, hook))
+            self._known[key] = self._may_store(definition, words, self._filled_by(hook))
         return self._known[key]
 
-    def _may_store(self, definition: Definition, start: frozenset[bytes]) -> bool:
-        seen = {(definition.key, start)}
-        todo = [(definition, definition.file, start)]
+    def _may_store(
+        self, definition: Definition, words: frozenset[bytes], filled: frozenset[bytes]
+    ) -> bool:
+        seen = {(definition.key, filled)}
+        todo = [(definition, definition.file, filled)]
         while todo:
-            here, unit, words = todo.pop()
+            here, unit, filled = todo.pop()
             unit = here.file if here.file.endswith(".c") else unit
             body = self._body(here)
-            if self._stores_itself(body, words, here):
+            if self._stores_itself(self._but_fills(body, words & filled), words, here):
                 return True
             run = self._run_by(here, unit, body)
             if run.is_dark:
                 return True
             for name in sorted(run.names):
-                left = self._but_cached(words, name)
+                more = filled | self._filled_by(name)
                 for one in self._callees_of(name, unit) or self._callees_of(name, here.file):
-                    if left and (one.key, left) not in seen:
-                        seen.add((one.key, left))
-                        todo.append((one, unit, left))
+                    if (one.key, more) not in seen:
+                        seen.add((one.key, more))
+                        todo.append((one, unit, more))
             if len(seen) > MAX_FOLLOWED:
                 return True
         return False
 
-    def _but_cached(self, members: frozenset[bytes], hook: str | None) -> frozenset[bytes]:
-        """Leave out the members that a hook only fills with the register of the guest."""
+    def _filled_by(self, hook: str | None) -> frozenset[bytes]:
+        """Return the members that a hook may fill with the register of the guest."""
         filled = self._index.target.registers.fills.get(hook or "", ())
-        return members - {name.encode() for name in filled}
+        return frozenset(name.encode() for name in filled)
+
+    def _but_fills(self, body: bytes, filled: frozenset[bytes]) -> bytes:
+        """Leave out of a text the statements that fill members with the register they cache."""
+        for member in filled:
+            body = self._fill_of(member).sub(b" ", body)
+        return body
+
+    def _fill_of(self, member: bytes) -> re.Pattern[bytes]:
+        """Return what fills a member, as a statement; where nothing is said of it, any name."""
+        registers = self._index.target.registers
+        held = registers.held.get(member.decode(), "").encode()
+        if not held:
+            return re.compile(rb"\b%b\b" % member)
+        owned = registers.owned.encode()
+        return re.compile(
+            rb"(?<=[;{}:\s])[\w.>-]+(?:->|\.)%b\s*"
+            rb"(?:\|?=\s*%b(?:\s*&\s*(?:%b))?|&=\s*~\s*(?:%b))\s*;" % (member, held, owned, owned)
+        )
 
     # -- what is run -------------------------------------------------------------------------
 
