@@ -225,3 +225,80 @@ def test_what_the_host_can_do(text, what, is_constant):
     """It does not change if what answers does not, and one thing is asked."""
     found = level(text, what=f"({what} ? 4 : 3)", declared=ASKED)
     assert (found == "covered") is is_constant
+
+
+OPERATIONS = """\
+struct kvm_x86_ops {
+	int (*tdp_level)(struct kvm_vcpu *vcpu);
+};
+extern struct kvm_x86_ops POINTERkvm_x86_ops;
+"""
+VENDORS = """\
+static int four_level(struct kvm_vcpu *vcpu)
+{
+	return 4;
+}
+
+static int five_level(struct kvm_vcpu *vcpu)
+{
+	return 5;
+}
+
+static struct kvm_x86_ops four_ops = { .tdp_level = four_level };
+static struct kvm_x86_ops five_ops = { .tdp_level = five_level };
+struct kvm_x86_ops POINTERkvm_x86_ops;
+
+int kvm_ops_update(struct kvm_x86_ops *ops)
+{
+	kvm_x86_ops = POINTERVALUE;
+	return 0;
+}
+
+static int __init four_init(void)
+{
+	LOAD
+	return kvm_ops_update(&four_ops);
+}
+
+static int __init five_init(void)
+{
+	return kvm_ops_update(&five_ops);
+}
+"""
+TABLE = ("kvm_x86_ops.", "", "*ops")
+BEHIND = ("kvm_x86_ops->", "*", "ops")
+
+
+def operation(late, load="", how=TABLE):
+    """Return the verdict where a level comes from an operation, with some code that runs late."""
+    dot, star, value = how
+    code = VENDORS.replace("POINTERVALUE", value).replace("POINTER", star).replace("LOAD", load)
+    code += f"\nvoid late(struct kvm_vcpu *vcpu)\n{{\n\t{late}\n}}\n"
+    declared = OPERATIONS.replace("POINTER", star)
+    return level(code, what=f"{dot}tdp_level(vcpu)", declared=declared)
+
+
+@pytest.mark.parametrize("how", [TABLE, BEHIND], ids=["table", "pointer"])
+@pytest.mark.parametrize(
+    ("late", "verdict"),
+    [
+        ("OPStdp_level(vcpu);", "covered"),
+        ("if (OPStdp_level)\n\t\tOPStdp_level(vcpu);", "covered"),
+        ("vcpu->arch.apf.halted = !OPStdp_level;", "covered"),
+        ("OPStdp_level = five_level;", "gap"),
+        ("OPStdp_level = vcpu->arch.hflags ? four_level : five_level;", "gap"),
+        ("WRITE_ONCE(OPStdp_level, five_level);", "gap"),
+        ("swap(OPStdp_level, four_ops.tdp_level);", "gap"),
+        ("four_ops.tdp_level = five_level;", "gap"),
+        ("kvm_ops_update(&five_ops);", "gap"),
+        ("static_call_update(kvm_x86_tdp_level, five_level);", "gap"),
+    ],
+)
+def test_an_operation_that_is_given_another_function(late, verdict, how):
+    """It is the same function for all, unless what may run late stores to its place."""
+    assert operation(late.replace("OPS", how[0]), how=how) == verdict
+
+
+def test_an_operation_that_is_given_a_function_at_module_load():
+    """What module initialisation makes of a table stays so."""
+    assert operation("vcpu->arch.hflags = 0;", "four_ops.tdp_level = five_level;") == "covered"

@@ -159,6 +159,11 @@ class Closure:
             rb"(?:\|?=\s*%b(?:\s*&\s*(?:%b))?|&=\s*~\s*(?:%b))\s*;" % (member, held, owned, owned)
         )
 
+    def names_to_store(self, definition: Definition, member: str) -> bool:
+        """Tell whether a function itself names a member otherwise than to read it."""
+        words = frozenset((member.encode(),))
+        return self._stores_itself(self._body(definition), words, definition)
+
     # -- what is run -------------------------------------------------------------------------
 
     def _body(self, one: Definition) -> bytes:

@@ -15,6 +15,7 @@ from functools import cached_property
 
 from patchtool.c.index import Index, calls, expand, split_arguments
 from patchtool.c.layout import Types
+from patchtool.c.library import dispatchers
 from patchtool.c.scan import WORDS, Definition, before, places, strip_comments
 from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.closure import Closure, is_variable
@@ -345,6 +346,28 @@ class Effects:
                             found.setdefault((target, definition.key), definition)
             self._operations[name] = tuple((key[0], found[key]) for key in sorted(found))
         return self._operations[name]
+
+    def setters(self, name: str) -> Iterator[Definition]:
+        """Yield the functions that do more with an operation than to call it and to ask for it."""
+        called = self._index.target.prefix + name
+        for word in dict.fromkeys((name, called)):
+            for path, data in self._index.texts_with(word.encode()):
+                file = self._index.file(path)
+                for at in places(data, word.encode()) if file is not None else ():
+                    assert file is not None
+                    for one in file.functions.get(file.function_at(at) or "", ()):
+                        if one.start <= at < one.start + len(one.text) and (
+                            self._closure.names_to_store(one, name)
+                            if word == name
+                            else self._calling.search(before(data, at)) is None
+                        ):
+                            yield one
+
+    @cached_property
+    def _calling(self) -> re.Pattern[bytes]:
+        """What stands before the name of an operation that is called."""
+        known = "|".join(sorted(dispatchers(self._index.target)))
+        return re.compile(rf"\b(?:{known})\s*\(\s*\Z".encode())
 
     def _assigned(self, value: str, path: str) -> frozenset[str]:
         """Return the names in what a member is set to, those that macros make of it included."""

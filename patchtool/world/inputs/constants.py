@@ -7,7 +7,7 @@ import re
 
 from patchtool.c import library, syntax
 from patchtool.c.index import is_static, parameter_names
-from patchtool.c.layout import GRANTED, CType, RecordType
+from patchtool.c.layout import GRANTED, CType, PointerType, RecordType, settled
 from patchtool.c.memory import Fact, Loc
 from patchtool.c.scan import WORDS, Definition, places, strip_comments
 from patchtool.c.syntax import text
@@ -26,6 +26,8 @@ _READABLE = re.compile(rb"0[0145]{0,3}|S_IR(?:UGO|USR|GRP|OTH)")
 """A mode, or a part of one, by which nobody writes."""
 _LINE_OF_CPP = re.compile(rb"^[ \t]*#.*$", re.M)
 _CALL = re.compile(rb"\s*\(")
+_CLEARED = re.compile(rb"\s*=\s*NULL\s*;")
+"""What follows a pointer to a table through which nothing can be called from then on."""
 _START = re.compile(rb"\s*(?:module_init|\w+_initcall(?:_sync)?)\s*\(\s*(\w+)\s*\)\s*;")
 PARAMETER = re.compile(rb"module_param(\w*)\s*\(([^;]*)\)\s*;")
 """The declaration of a parameter of a module: of which kind, and what it is given."""
@@ -41,6 +43,8 @@ def host_constant(tree: Tree, word: Word) -> str | None:
 
 def _constant(tree: Tree, word: Word) -> str | None:
     if isinstance(word.about, Fact) and word.about.kind == "operation":
+        if _is_set_late(tree, word.about.name):
+            return None
         each = tree.index.target.each
         return f"the vendor module is the same for all {each}s ({word.about.name})"
     fixed = tree.index.target.registers.fixed
@@ -78,6 +82,26 @@ def _constant(tree: Tree, word: Word) -> str | None:
         return f"{symbol} is never assigned to in {tree.index.target.short} ({where})"
     names = ", ".join(sorted({f"{writer.name}()" for writer in writers.values()}))
     return f"{symbol} is set at module load ({names}, {where})"
+
+
+def _is_set_late(tree: Tree, operation: str) -> bool:
+    """Tell whether an operation may be given another function behind module load."""
+    for name in tree.index.target.registers.fixed:
+        types = tree.objects.of_file_scope(name, tree.roles.here)
+        records = [settled(one.target) if isinstance(one, PointerType) else one for one in types]
+        if not any(isinstance(one, RecordType) and operation in one.by_name for one in records):
+            continue
+        for one in _writers(tree, name)[1]:
+            is_late = one.function is not None and _may_be(one.below, (operation,))
+            if is_late and _CLEARED.match(_behind(tree, one)) is None:
+                return True
+    return any(not _only_at_load(tree, one) for one in tree.effects.setters(operation))
+
+
+def _behind(tree: Tree, mention: Mention) -> bytes:
+    """Return the rest of the line behind a mention."""
+    lines = (tree.index.text(mention.place.file) or b"").split(b"\n")
+    return lines[mention.place.line - 1][mention.place.column - 1 + len(mention.name) :]
 
 
 def _is_defined(tree: Tree, name: str, declared: str) -> bool:
