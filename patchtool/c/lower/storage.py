@@ -57,6 +57,7 @@ from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node
 from patchtool.model import Consulted, Place
 from patchtool.proof import bits
+from patchtool.proof.bdd import Manager
 from patchtool.proof.bits import Bits, Cond, Symbol, Term, Word
 from patchtool.proof.solver import can_hold
 
@@ -117,6 +118,8 @@ class Storage:
         self._doubtful: dict[Word, tuple[str, ...]] = {}
         """What stands for a member behind a call that may have set it."""
         self._touched: dict[Loc, tuple[int, int]] = {}
+        self._possible = Manager()
+        """The diagrams of what is asked on the way, and what all of those have taken."""
 
     def _spoil(self, problem: Unsupported, state: State, where: Definition | None = None) -> None:
         if problem.node is not None:
@@ -286,7 +289,7 @@ class Storage:
                 value = bits.low_bits(width, word)
                 facts.append(bits.negate(bits.below(value, bits.constant(width, known[0]))))
                 facts.append(bits.negate(bits.below(bits.constant(width, known[1]), value)))
-        return can_hold([condition, *facts]) is not False
+        return can_hold([condition, *facts], self._possible) is not False
 
     def _step(self, node: Node, count: int = 1) -> None:
         self._steps += count
