@@ -28,7 +28,7 @@ from patchtool.repair.edit_sites import (
 )
 from patchtool.repair.register_access import parameters
 from patchtool.world.inputs.invalidation import is_certain
-from patchtool.world.inputs.told import tellers
+from patchtool.world.inputs.tellers import tellers
 from patchtool.world.roles import Roles, find_roles
 
 _DEPTH = 3
