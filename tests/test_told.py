@@ -201,17 +201,12 @@ def test_an_invalidation_that_is_passed_by(name):
     assert verdict(BITS, "", "", edit) in ("gap", "unknown")
 
 
+SWAP = "swap(vcpu->arch.cpuid_entries, entries);"
+COPY = "memcpy(vcpu->arch.cpu_caps, caps, sizeof(vcpu->arch.cpu_caps));"
 UNDONE = {
-    "put back": (
-        "memcpy(vcpu->arch.cpu_caps, caps, sizeof(vcpu->arch.cpu_caps));",
-        "return -22;",
-        True,
-    ),
-    "put back, and jumped": (
-        "memcpy(vcpu->arch.cpu_caps, caps, sizeof(vcpu->arch.cpu_caps));",
-        "goto out;",
-        True,
-    ),
+    "put back": (f"{SWAP}\n\t\t{COPY}", "return -22;", True),
+    "put back, and jumped": (f"{SWAP}\n\t\t{COPY}", "goto out;", True),
+    "put back in part": (COPY, "return -22;", False),
     "not put back": ("entries->ebx = 0;", "return -22;", False),
     "not put back, and silent": ("entries->ebx = 0;", "return 0;", False),
     "not put back, and jumped": ("entries->ebx = 0;", "goto out;", False),
@@ -221,18 +216,30 @@ UNDONE = {
         "return -22;",
         False,
     ),
+    "put back behind a set-up": (
+        f"kvm_mmu_reset_context(vcpu);\n\t\t{SWAP}\n\t\t{COPY}",
+        "return -22;",
+        False,
+    ),
+    "put back behind a set-up further down": (
+        f"kvm_vcpu_after_set_cpuid(vcpu, 40);\n\t\t{SWAP}\n\t\t{COPY}",
+        "return -22;",
+        False,
+    ),
 }
+SETTER = "void kvm_set_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries)\n{\n"
+STORED = "\tvcpu->arch.cpuid_entries = entries;\n"
 
 
 @pytest.mark.parametrize("name", UNDONE)
 def test_a_refusal_in_front_of_the_invalidation(name):
-    """Who refuses has to put back what was there, whatever he returns."""
+    """Who refuses has to put back all that was there, whatever he returns."""
     back, jump, is_fine = UNDONE[name]
-    setter = "void kvm_set_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries)\n{\n"
     told = "\tkvm_vcpu_after_set_cpuid(vcpu, 40);\n}\n"
     saved = "\tu32 caps[4];\n\n\tmemcpy(caps, vcpu->arch.cpu_caps, sizeof(caps));\n"
     edits = (
-        (CPUID, setter, setter.replace("void", "int", 1) + saved),
+        (CPUID, SETTER, SETTER.replace("void", "int", 1) + saved),
+        (CPUID, STORED, f"\t{SWAP}\n"),
         (
             CPUID,
             told,
@@ -244,19 +251,38 @@ def test_a_refusal_in_front_of_the_invalidation(name):
     assert found == "covered" if is_fine else found in ("gap", "unknown")
 
 
+def test_a_refusal_behind_the_set_up():
+    """What is put back then was told to a set-up, and the role says nothing of it."""
+    told = "\tkvm_vcpu_after_set_cpuid(vcpu, 40);\n}\n"
+    late = "\tkvm_vcpu_after_set_cpuid(vcpu, 40);\n\tif (entries->ebx)\n\t\tgoto err;\n"
+    end = f"\treturn;\nerr:\n\t{SWAP}\n\treturn;\n}}\n"
+    for more, is_fine in ((late, False), (told.replace("}\n", ""), True)):
+        edits = ((CPUID, STORED, f"\t{SWAP}\n"), (CPUID, told, more + end))
+        found = verdict(FEATURE, "", "", *edits)
+        assert found == "covered" if is_fine else found in ("gap", "unknown")
+
+
 @pytest.mark.parametrize(
     ("asks", "is_fine"),
     [
         ("int r = same(vcpu, entries);\n\n\t\tif (r)\n\t\t\tgoto err;\n\t\tgoto out;", True),
         ("same(vcpu, entries);\n\t\tgoto out;", False),
         ("int r = 1;\n\n\t\tif (r)\n\t\t\tgoto err;\n\t\tgoto out;", False),
+        (
+            "int r = same(vcpu, entries);\n\n\t\tif (r)\n\t\t\tgoto err;\n"
+            "\t\tguest_cpu_cap_clear(vcpu, X86_FEATURE_GBPAGES);\n\t\tgoto out;",
+            False,
+        ),
+        (
+            "int r;\n\n\t\tguest_cpu_cap_clear(vcpu, X86_FEATURE_GBPAGES);\n"
+            "\t\tr = same(vcpu, entries);\n\t\tif (r)\n\t\t\tgoto err;\n\t\tgoto out;",
+            False,
+        ),
     ],
-    ids=["and refuses", "in vain", "nothing"],
+    ids=["and refuses", "in vain", "nothing", "more behind it", "more in front of it"],
 )
 def test_what_was_compared(asks, is_fine):
     """Nothing changes where what is handed over was compared, and refused if it is another."""
-    setter = "void kvm_set_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries)\n{\n"
-    store = "\tvcpu->arch.cpuid_entries = entries;\n"
     told = "\tkvm_vcpu_after_set_cpuid(vcpu, 40);\n}\n"
     same = (
         "static int same(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries)\n{\n"
@@ -265,8 +291,8 @@ def test_what_was_compared(asks, is_fine):
     way = f"\tif (vcpu->arch.hflags) {{\n\t\t{asks}\n\t}}\n"
     out = "out:\n\treturn;\nerr:\n\tswap(vcpu->arch.cpuid_entries, entries);\n\treturn;\n}"
     edits = (
-        (CPUID, setter, same + setter),
-        (CPUID, store, "\tswap(vcpu->arch.cpuid_entries, entries);\n" + way),
+        (CPUID, SETTER, same + SETTER),
+        (CPUID, STORED, f"\t{SWAP}\n{way}"),
         (CPUID, told, told.replace("}", out)),
     )
     found = verdict(FEATURE, "", "", *edits)

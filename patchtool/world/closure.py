@@ -136,6 +136,33 @@ class Closure:
                 return True
         return False
 
+    def may_run(self, definition: Definition, names: frozenset[str]) -> bool:
+        """Tell whether a function may run one of some names, as far down as it takes.
+
+        So does what is called through a variable; of what macros call that are given it, it is
+        not asked.
+        """
+        key = definition.key, names, "run"
+        if key not in self._known:
+            self._known[key] = self._may_run(definition, names)
+        return self._known[key]
+
+    def _may_run(self, definition: Definition, names: frozenset[str]) -> bool:
+        seen, todo = {definition.key}, [(definition, definition.file)]
+        while todo:
+            here, unit = todo.pop()
+            unit = here.file if here.file.endswith(".c") else unit
+            run = self._run_by(here, unit, self._body(here))
+            is_open = run.is_dark and here.kind != "macro"
+            if here.name in names or is_open or len(seen) > MAX_FOLLOWED:
+                return True
+            for name in sorted(run.names):
+                for one in self._callees_of(name, unit) or self._callees_of(name, here.file):
+                    if one.key not in seen:
+                        seen.add(one.key)
+                        todo.append((one, unit))
+        return False
+
     def _filled_by(self, hook: str | None) -> frozenset[bytes]:
         """Return the members that a hook may fill with the register of the guest."""
         filled = self._index.target.registers.fills.get(hook or "", ())

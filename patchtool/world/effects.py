@@ -311,6 +311,10 @@ class Effects:
         """
         return self._closure.may_store(definition, members, hook)
 
+    def may_run(self, definition: Definition, names: frozenset[str]) -> bool:
+        """Tell whether a function may run one of some names, as far down as it takes."""
+        return self._closure.may_run(definition, names)
+
     def spares(self, name: str) -> bool:
         """Tell whether a function that all of the target shares is known, and stores to no member.
 

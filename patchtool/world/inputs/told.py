@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from patchtool.c import syntax
-from patchtool.c.scan import Definition
+from patchtool.c.scan import WORDS, Definition
 from patchtool.c.syntax import Node, descendants, text
 from patchtool.world.accounts.mentions import Mention, Mentions
 from patchtool.world.inputs.answers import handle, read_by
@@ -121,7 +121,7 @@ class Told(Invalidations):
             not self._is_late(function, start, node.start_byte)
             and is_certain(node, body, leaving=True, start=start)
             and all(
-                self._is_undone(one, function)
+                self._is_undone(one, function, start)
                 if one.type in ("return_statement", "goto_statement")
                 else not passes_by(one, node)
                 for one in descendants(body)
@@ -131,26 +131,48 @@ class Told(Invalidations):
             )
         )
 
-    def _is_undone(self, jump: Node, function: Definition) -> bool:
-        """Tell whether what is told is put back on the way out, or was compared and is the same."""
+    def _is_undone(self, jump: Node, function: Definition, change: int) -> bool:
+        """Tell whether what is told is put back on the way out, or was compared and is the same.
+
+        CHANGE is where the store to it ends: only what it stores to has been compared behind it.
+        """
         data, start, end = function.text, -1, -1
         if jump.type == "goto_statement":
             label = jump.child_by_field_name("label")
             name = text(label).encode() if label is not None else b""
             start = data.find(b"\n%s:" % name, jump.end_byte)
             end = data.find(b"\n\treturn", start)
-        told = "|".join(self._tree.index.target.registers.told).encode()
+        told = re.compile(rb"(?:->|\.)(%s)\b" % "|".join(self._told).encode())
+        changed = set(told.findall(_statement(data, change - 1)))
         around = _block(jump).start_byte
         for first, last in ((start, end), (around, jump.start_byte)):
-            behind = data[first:last] if first >= 0 else b""
-            for found in re.finditer(rb"(?:->|\.)(?:%s)\b" % told, behind):
-                if _is_put_back(data[:first], _statement(data, first + found.start())):
-                    return True
-        return any(
-            _COMPARES.search(one.text) is not None and re.search(told, one.text) is not None
-            for found in _REFUSES.finditer(data, around, jump.start_byte)
+            for found in told.finditer(data, first, last) if first >= 0 else ():
+                if changed <= {found[1]} and _is_put_back(
+                    data[:first], _statement(data, found.start())
+                ):
+                    return not self._sets_up(function, change, jump.start_byte)
+        return bool(changed) and any(
+            _COMPARES.search(one.text) is not None
+            and changed <= set(one.text.translate(WORDS).split())
+            for found in _REFUSES.finditer(data, max(around, change), jump.start_byte)
             for one in self._tree.index.functions(found[2].decode(), function.file)
         )
+
+    def _sets_up(self, function: Definition, start: int, end: int) -> bool:
+        """Tell whether what is called between two bytes of a function may run a set-up."""
+        if self._is_late(function, start, end):
+            return True
+        for match in syntax.matches("call_site", self._tree.index.node(function)):
+            call = match["call.function"][0]
+            if start <= call.start_byte < end:
+                for one in self._tree.index.functions(text(call), function.file):
+                    if self._tree.effects.may_run(one, self._leading):
+                        return True
+        return False
+
+    @property
+    def _told(self) -> tuple[str, ...]:
+        return self._tree.index.target.registers.told
 
     def _somewhere_behind(self, writer: Definition, stores: list[int], depth: int) -> str | None:
         """Return what invalidates the role behind a store: in its function, or in who calls it."""
@@ -183,17 +205,22 @@ class Told(Invalidations):
         That is in a block that leaves it, or behind a label that is only jumped to.
         """
         data, statement = writer.text, _statement(writer.text, at - 1)
+        begin = data.find(b"{")
         here = self._tree.index.node(writer).descendant_for_byte_range(at - 1, at)
         block = _block(here) if here is not None else None
         held = syntax.inner(block)
         if block is not None and held and held[-1].type in ("return_statement", "goto_statement"):
             if _is_put_back(data[: block.start_byte], statement):
-                return True
+                return not self._sets_up(writer, begin, at)
         labels = [*_LABEL.finditer(data, 0, at)]
         if not labels:
             return False
         before = data[: labels[-1].start()]
         last = _statement(before, max(0, len(before.rstrip()) - 1))
         is_left = re.match(rb"(?:return|goto)\b", last) is not None
-        again = re.search(rb"\bgoto\s+%s\b" % labels[-1][1], data[at:]) is not None
-        return is_left and not again and _is_put_back(before, statement)
+        jumps = [one.start() for one in re.finditer(rb"\bgoto\s+%s\b" % labels[-1][1], data)]
+        return (
+            is_left
+            and _is_put_back(before, statement)
+            and all(one < at and not self._sets_up(writer, begin, one) for one in jumps)
+        )
