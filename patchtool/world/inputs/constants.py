@@ -57,7 +57,7 @@ def _constant(tree: Tree, word: Word) -> str | None:
         if any(
             one.function is not None and one.below and _may_be(one.below, word.about.path)
             for one in late
-        ):
+        ) or _is_stored_through(tree, word):
             return None
         return f"the host and its modules do not change ({word.name})"
     symbol = word.name
@@ -176,6 +176,8 @@ def _is_stored_through(tree: Tree, word: Word) -> bool:
         return False
     holder: CType | None = None
     for here in tree.objects.of_file_scope(loc.root.name, tree.roles.here):
+        if isinstance(here, PointerType):
+            here = settled(here.target)
         for step in loc.path:
             if not isinstance(here, RecordType) or step not in here.by_name:
                 return False
