@@ -37,16 +37,10 @@ _Kind = TypeVar("_Kind", bound="Invalidations")
 
 
 class Invalidated(NamedTuple):
-    """The function by which a change of an input invalidates the role, and the input's bits.
-
-    The function is "" where the input cannot change while the context is in use: then
-    ``phase`` says why, and ``carrier`` is the member of the role that tells so.
-    """
+    """The function by which a change of an input invalidates the role, and the input's bits."""
 
     by: str
     bits: tuple[Symbol, ...]
-    phase: str = ""
-    carrier: str = ""
 
 
 _Patched = dict[tuple[Loc, int], list[tuple[Symbol, bool | None]]]
@@ -616,10 +610,6 @@ class Terms:
             if self._registers.is_bit(unit.name):
                 continue
             word = unit.bits[0].word
-            still = self._still(word)
-            if still is not None:
-                found[unit] = Invalidated("", tuple(map(word.bit, range(64))), *still)
-                continue
             by, links = None, self._links(word)
             if isinstance(word.about, Fact) and word.about.kind == "guest":
                 by = self._told_all.after_all(
@@ -663,16 +653,6 @@ class Terms:
         """Return all bits of the word that an input is."""
         word = unit.bits[0].word
         return frozenset(map(word.bit, range(self._width(word, 64))))
-
-    def _still(self, word: Word) -> tuple[str, str] | None:
-        """Tell why an input does not change while the context is in use, and what tells so."""
-        name = context_name(self.guard.context)
-        for phase in self.tree.index.target.phases:
-            if phase.context == name and re.search(phase.objects, word.name) is not None:
-                for one in self._carriers:
-                    if one.name.endswith(phase.carrier) and one.value.value is None:
-                        return phase.text, one.name
-        return None
 
     def _links(self, word: Word) -> tuple[Link, ...]:
         """Return the records and members that lead to an input, none where it is no member."""
@@ -737,8 +717,7 @@ class Terms:
         found.update(text for _, text in self._facts(decision.inputs))
         found.update(text for _, text in self._uses(decision.host))
         for unit, one in invalidated.items():
-            by = f"a change of {unit.name} invalidates the role ({one.by}())"
-            found.add(by if one.by else one.phase)
+            found.add(f"a change of {unit.name} invalidates the role ({one.by}())")
         return tuple(sorted(found))
 
     # -- words -----------------------------------------------------------------------------------
@@ -881,7 +860,7 @@ def _carried(
     one = next((one for other, one in invalidated.items() if other[:2] == key), None)
     if one is None or names:
         return names
-    return (f"invalidation by {one.by}()" if one.by else one.carrier,)
+    return (f"invalidation by {one.by}()",)
 
 
 def _unclear(symbols: Iterable[Symbol]) -> Iterator[Unclear]:

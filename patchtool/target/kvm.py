@@ -13,7 +13,6 @@ from patchtool.target.record import (
     Named,
     Options,
     Part,
-    Phase,
     Query,
     Registers,
     Tables,
@@ -229,15 +228,6 @@ KVM = Target(
     calls=("kvm_", "nested_", "init_", "__kvm_"),
     notices=("kvm_",),
     registers=REGISTERS,
-    phases=(
-        Phase(
-            objects=r"(?:->|\.)nested(?:->|\.)(?:ctl|hsave|vmcb\w*|cached_\w*vmcs12)\b",
-            context="root_mmu",
-            carrier="guest_mode",
-            text="L2's control block changes only while L1 runs, which sets root_mmu up with "
-            "guest_mode=0",
-        ),
-    ),
     uses=(
         # Nested NPT takes npt_enabled, nested EPT takes enable_ept.
         Use(

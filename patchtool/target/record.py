@@ -163,20 +163,6 @@ class Registers(NamedTuple):
 NO_REGISTERS = Registers()
 
 
-class Phase(NamedTuple):
-    """Objects that change in a phase in which a context is not in use.
-
-    An input whose access path matches the regular expression ``objects`` is the same in
-    both runs where ``context`` is set up and its role has a member that ends in ``carrier``;
-    ``text`` says why.
-    """
-
-    objects: str
-    context: str
-    carrier: str
-    text: str
-
-
 class Use(NamedTuple):
     """A context that is in use only where an object of the host is set; ``text`` says why."""
 
@@ -215,7 +201,7 @@ class Target(NamedTuple):
     ``prefix`` may stand before the names of operations there.  ``vendors`` are the
     beginnings of the paths of modules of which a host loads one.  ``calls`` are beginnings
     of the names of its functions, ``notices`` of those that may say that cached state is
-    out of date.  ``phases``, ``uses`` and ``trusted`` are what no text can show: every proof
+    out of date.  ``uses`` and ``trusted`` are what no text can show: every proof
     takes the last of them for granted, and says so.  In the states ``unread``, each one bit as
     witnesses have it, nobody reads what is kept, but for the fields that a rule asks first.
 
@@ -255,7 +241,6 @@ class Target(NamedTuple):
     calls: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     registers: Registers = NO_REGISTERS
-    phases: tuple[Phase, ...] = ()
     trusted: tuple[str, ...] = ()
     uses: tuple[Use, ...] = ()
     unread: tuple[str, ...] = ()
