@@ -22,6 +22,7 @@ from patchtool.c.layout import (
     Types,
     UnknownType,
     VoidType,
+    holder_of,
     settled,
 )
 from patchtool.c.lower.records import (
@@ -534,7 +535,34 @@ class Storage:
             return Pointer(lvalue.loc, ctype)
         if isinstance(ctype, UnknownType):
             return self.opaque(node, f"the type {ctype.name} was not found", missing=True)
+        filler = self._filler_of(lvalue.loc)
+        if filler is not None:
+            return self.opaque(
+                node, f"{lvalue.loc} may be older than what {filler}() fills it with"
+            )
         return self._initial(lvalue.loc, ctype)
+
+    def _filler_of(self, loc: Loc) -> str | None:
+        """Return what fills a member that caches a register, where a read does not ask for it."""
+        target = self.index.target
+        if not loc.path or loc.path[-1] not in target.registers.held:
+            return None
+        holder = holder_of(self.out.pointees.get(loc.root.name), loc.path)
+        if holder is None or holder.tag != target.host:
+            return None
+        fillers = [
+            name
+            for name, filled in target.registers.fills.items()
+            if loc.path[-1] in filled
+            and any(
+                self.effects.may_store(one, frozenset(loc.path[-1:]))
+                for _, one in self.effects.operations(name)
+            )
+        ]
+        reader = self._frames[-1].function.text
+        if not fillers or any(one.encode() in reader for one in fillers):
+            return None
+        return fillers[0]
 
     def _load_record(
         self, lvalue: LValue, ctype: RecordType, state: State, node: Node | None

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Registers of the guest that KVM caches, and asks the CPU for when they are read."""
+
+import pytest
+from edited import check, fixture
+
+MMU, CACHED = "arch/x86/kvm/mmu/mmu.c", "arch/x86/kvm/kvm_cache_regs.h"
+VENDOR, HEADER = "arch/x86/kvm/svm/cached.c", "arch/x86/include/asm/kvm_host.h"
+READ = "\treturn vcpu->arch.cr4 & mask;"
+ASKED = f"\tif (vcpu->arch.regs_avail & 4)\n\t\tkvm_x86_call(cache_reg)(vcpu, 4);\n{READ}"
+OPERATIONS = """
+struct kvm_x86_ops {
+	void (*cache_reg)(struct kvm_vcpu *vcpu, int reg);
+};
+"""
+FILL = """\
+#include "svm.h"
+
+static void big_cache_reg(struct kvm_vcpu *vcpu, int reg)
+{
+	vcpu->arch.regs_avail |= reg;
+	FILLED
+}
+
+static struct kvm_x86_ops big_ops = {
+	.cache_reg = big_cache_reg,
+};
+"""
+LEVEL = "\tcontext->root_level = role_regs_to_root_level(&regs);"
+GENUINE = "vcpu->arch.cr4 = svm->vmcb->save.cr4;"
+
+
+def verdict(filled=GENUINE, vendor=True, *edits):
+    """Return the verdict where CR4 is cached, with some edits of the MMU."""
+    files = fixture("role-regs-fixed")
+    for path, old, new in (
+        (CACHED, READ, ASKED),
+        (
+            HEADER,
+            "struct kvm_vcpu_arch {",
+            f"{OPERATIONS}\nstruct kvm_vcpu_arch {{\n\tu32 regs_avail;",
+        ),
+        *((MMU, *edit) for edit in edits),
+    ):
+        text = files[path].decode()
+        assert text.count(old) == 1, old
+        files[path] = text.replace(old, new).encode()
+    if vendor:
+        files[VENDOR] = FILL.replace("FILLED", filled).encode()
+    else:  # nothing fills the cache, so it is the register
+        files[CACHED] = fixture("role-regs-fixed")[CACHED]
+    return check(files).verdict
+
+
+def again(cr4):
+    """Return the level with CR4 read once more behind the guard."""
+    regs = f"{{ .cr0 = regs.cr0, .cr4 = {cr4}, .efer = regs.efer }}"
+    new = LEVEL.replace("&regs", "&now")
+    return LEVEL, f"\tstruct kvm_mmu_role_regs now = {regs};\n\n{new}"
+
+
+READER = again("kvm_read_cr4_bits(vcpu, KVM_MMU_CR4_ROLE_BITS)")
+RAW = again("vcpu->arch.cr4")
+POINTER = again("arch->cr4")
+POINTER = LEVEL, f"\tstruct kvm_vcpu_arch *arch = &vcpu->arch;\n{POINTER[1]}"
+
+
+@pytest.mark.parametrize("edits", [(), (READER,)], ids=["as it is", "asked again"])
+def test_what_asks_for_the_register(edits):
+    """It is the register that is read, whenever the cache was filled."""
+    assert verdict(GENUINE, True, *edits) == "covered"
+
+
+@pytest.mark.parametrize("edit", [RAW, POINTER], ids=["member", "pointer"])
+def test_what_reads_the_cache_alone(edit):
+    """The cache may be older than the register that decides the level."""
+    assert verdict(GENUINE, True, edit) in ("gap", "unknown")
+    assert verdict(GENUINE, False, edit) == "covered"
+
+
+@pytest.mark.parametrize("filled", ["vcpu->arch.cr4 ^= vcpu->arch.hflags;", "spoil(vcpu);"])
+def test_what_fills_a_cache_with_something_else(filled):
+    """Then the register changes between the role and the level."""
+    spoil = (
+        "\nstatic void spoil(struct kvm_vcpu *vcpu)\n{\n\tvcpu->arch.cr4 ^= vcpu->arch.hflags;\n}\n"
+    )
+    assert verdict(f"{filled}\n}}\n{spoil[:-2]}", True, READER) in ("gap", "unknown")
