@@ -302,3 +302,12 @@ def test_an_operation_that_is_given_another_function(late, verdict, how):
 def test_an_operation_that_is_given_a_function_at_module_load():
     """What module initialisation makes of a table stays so."""
     assert operation("vcpu->arch.hflags = 0;", "four_ops.tdp_level = five_level;") == "covered"
+
+
+def test_an_object_named_as_an_option():
+    """It is no option for its name, and may be stored to like any other."""
+    late = "int CONFIG_HOST_LEVEL;\n\nvoid late(int n)\n{\n\tCONFIG_HOST_LEVEL = n;\n}\n"
+    declared = "extern int CONFIG_HOST_LEVEL;\n"
+    assert level(late, what="CONFIG_HOST_LEVEL", declared=declared) == "gap"
+    early = late.replace("void late", "void __init late")
+    assert level(early, what="CONFIG_HOST_LEVEL", declared=declared) == "covered"

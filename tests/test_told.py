@@ -346,3 +346,21 @@ def test_told_where_it_is_changed():
         assert verdict(FEATURE, passed) in ("gap", "unknown")
     inner = "while (n)\n\t\t\tif (n-- & 1)\n\t\t\t\tbreak;"
     assert verdict(FEATURE, (code % "n++;").replace(told, f"\t\t{inner}\n{told}")) == "covered"
+
+
+@pytest.mark.parametrize(
+    ("more", "given"),
+    [
+        ("struct kvm_vcpu_arch *arch", "&vcpu->arch"),
+        ("struct kvm_cpuid_entry2 *one", "vcpu->arch.cpuid_entries"),
+    ],
+)
+def test_a_question_that_is_asked_with_more(more, given):
+    """What it answers by may be behind what it is given, and changes with it."""
+    read = f"!guest_cpuid_has_more(vcpu, {given})"
+    above = (
+        f"static bool guest_cpuid_has_more(struct kvm_vcpu *vcpu, {more})\n{{\n\treturn true;\n}}\n"
+    )
+    include = '#include "../cpuid.h"\n'
+    declared = (MAIN, include, f"{include}\n{above}")
+    assert verdict(read, "", "", declared) == "unknown"

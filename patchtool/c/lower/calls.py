@@ -340,6 +340,8 @@ class Calls(Expressions):
             words.append(address_text(value) if isinstance(value, Pointer) else text(argument))
             if kind == "guest" and not words[1:] and not pointer:
                 raise Unsupported(node, f"{name}() of an unknown CPU")
+            if pointer and words[1:]:
+                return self.opaque(node, f"{name}() may answer by more than a CPU and a constant")
             if not pointer and _PLAIN.fullmatch(text(argument)) is None:
                 number = self._value(argument, state)
                 words[-1] = str(self._constant(number, argument))

@@ -62,9 +62,7 @@ def _constant(tree: Tree, word: Word) -> str | None:
         return f"the host and its modules do not change ({word.name})"
     symbol = word.name
     name = re.match(r"\w+", symbol)
-    if symbol.startswith("CONFIG_") or (
-        isinstance(word.about, Fact) and word.about.kind in ("option", "variant")
-    ):
+    if isinstance(word.about, Fact) and word.about.kind in ("option", "variant"):
         return f"{symbol} is a build option"
     if name is None:
         return None
