@@ -38,6 +38,8 @@ GUARDS = re.compile(
     r"|s?rcu(?:_\w+)?|preempt(?:_notrace)?|irq|irqsave|migrate|cpus_read_lock"
 )
 """The classes of the kernel's own guards, which only take a lock and drop it."""
+PATHS = frozenset({"TRACE_INCLUDE_PATH", "TRACE_INCLUDE_FILE"})
+"""Macros of which trace/define_trace.h makes the path of a file, and nothing else."""
 PURE = re.compile(
     r"is_power_of_2|ilog2|fls(?:64|_long)?|ffs|__ffs|__fls|ffz|roundup_pow_of_two|IS_ERR\w*|PTR_ERR"
 )

@@ -37,10 +37,24 @@ _Kind = TypeVar("_Kind", bound="Invalidations")
 
 
 class Invalidated(NamedTuple):
-    """The function by which a change of an input invalidates the role, and the input's bits."""
+    """The function by which a change of an input invalidates the role, and the input's bits.
+
+    Where an input IS_MADE it does not change any more behind that function.
+    """
 
     by: str
     bits: tuple[Symbol, ...]
+    is_made: bool = False
+
+    def carrier(self) -> str:
+        """Say in place of a member of a role what keeps an input in step with it."""
+        return f"fixed by {self.by}()" if self.is_made else f"invalidation by {self.by}()"
+
+    def assumption(self, name: str) -> str:
+        """Say what a proof rests on."""
+        if self.is_made:
+            return f"{name} stays as {self.by}() has set it"
+        return f"a change of {name} invalidates the role ({self.by}())"
 
 
 _Patched = dict[tuple[Loc, int], list[tuple[Symbol, bool | None]]]
@@ -604,7 +618,7 @@ class Terms:
     # -- invalidation --------------------------------------------------------------------------
 
     def invalidated(self, units: Iterable[Unit]) -> dict[Unit, Invalidated]:
-        """Return the inputs among some whose every change makes the stored role invalid."""
+        """Return the inputs among some whose every change makes the stored role invalid, if any."""
         found: dict[Unit, Invalidated] = {}
         for unit in units:
             if self._registers.is_bit(unit.name):
@@ -620,8 +634,10 @@ class Terms:
                 by = self._told_all.after_all((member_of(word),), owner=links[-1][0])
             if by is None and links:
                 by = self._invalidations.after(links)
-            if by is not None:
-                found[unit] = Invalidated(by, tuple(map(word.bit, range(self._width(word, 64)))))
+            made = self._invalidations.made_by(links) if by is None else None
+            if by or made:
+                whole = tuple(map(word.bit, range(self._width(word, 64))))
+                found[unit] = Invalidated(by or made or "", whole, made is not None)
         return found
 
     def unclear(self, units: Iterable[Unit]) -> dict[Unit, Reason]:
@@ -717,7 +733,7 @@ class Terms:
         found.update(text for _, text in self._facts(decision.inputs))
         found.update(text for _, text in self._uses(decision.host))
         for unit, one in invalidated.items():
-            found.add(f"a change of {unit.name} invalidates the role ({one.by}())")
+            found.add(one.assumption(unit.name))
         return tuple(sorted(found))
 
     # -- words -----------------------------------------------------------------------------------
@@ -860,7 +876,7 @@ def _carried(
     one = next((one for other, one in invalidated.items() if other[:2] == key), None)
     if one is None or names:
         return names
-    return (f"invalidation by {one.by}()",)
+    return (one.carrier(),)
 
 
 def _unclear(symbols: Iterable[Symbol]) -> Iterator[Unclear]:

@@ -112,7 +112,8 @@ class Registers(NamedTuple):
     and macros that look up what a guest was told of its CPU, and what the CPU of the host
     can do: a truth, or one of ``numbers`` of eight bits.  What a guest was told is kept in the
     members ``told``, what is ``computed`` from that in members as well; functions whose
-    names match ``births`` run before any set-up.  ``fixed`` are objects that hold what the
+    names match ``births`` run before any set-up, and those that match ``origins`` before there
+    is anything to set up.  ``fixed`` are objects that hold what the
     host's CPU is.
 
     ``names`` says what people call a word that is no register: ``tag.member`` is a member of
@@ -137,6 +138,7 @@ class Registers(NamedTuple):
     tables: Tables = NO_TABLES
     computed: frozenset[str] = frozenset()
     births: str = "(?!)"
+    origins: str = "(?!)"
     fixed: frozenset[str] = frozenset()
     names: Mapping[str, Named] = {}
     answers: tuple[Query, ...] = ()
@@ -181,7 +183,8 @@ class Target(NamedTuple):
     C that is built into it and knows nothing of it; ``makefiles`` beside its own say how all is
     compiled.  ``header`` declares what it keeps,
     ``host`` is the tag of the structure there in which its cached state lies, by value;
-    functions come by that through a pointer to ``struct handle``.  ``role`` is the member that
+    functions come by that through a pointer to ``struct handle``, and all of those that belong
+    together share a ``struct shared``.  ``role`` is the member that
     holds the one role of a context: what is below it is called by its own name.
 
     ``watched`` are headers on which most verdicts rest: a history looks at their changes before
@@ -220,6 +223,7 @@ class Target(NamedTuple):
     short: str = "the target"
     each: str = "object"
     handle: str = ""
+    shared: str = ""
     role: str = ""
     module: str = ""
     generic: tuple[str, ...] = ()

@@ -568,6 +568,8 @@ class _Site:
             if self._word == self._name and macro.parameters is None:
                 return self._open(self._word, f"{self._word} is a macro as well as a member")
             return self._made("declaration", self._word)
+        if macro.name in library.PATHS:
+            return self._made("variable", self._word)
         body = _spelt_out(plain(re.sub(rb"\s*##\s*", b"", macro.text).replace(b"\n", b" ")))
         for before, behind in _WRAPPINGS:
             source = before + body + behind

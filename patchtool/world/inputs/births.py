@@ -41,6 +41,7 @@ class Births:
         """SETUPS are the names of functions that lead to a set-up."""
         self._tree, self._setups = tree, setups
         self._early = Circular[tuple[tuple[str, str, int], Given | None], bool](False)
+        self._origins = Circular[tuple[str, str, int], bool](False)
 
     def _is_birth(self, function: Definition, at: int) -> bool:
         """Tell whether a byte is one of what makes a holder, in front of any set-up there."""
@@ -50,6 +51,18 @@ class Births:
             for name in self._setups
             for _ in places(function.text[function.text.find(b"{") : at], name.encode())
         )
+
+    def is_origin(self, function: Definition) -> bool:
+        """Tell whether a function runs only where what all holders share is made."""
+        origins = self._tree.index.target.registers.origins
+
+        def find() -> bool:
+            calls = self.calls(function)
+            return bool(calls) and all(self.is_origin(caller) for caller, _ in calls or ())
+
+        if re.fullmatch(origins, function.name) is not None:
+            return True
+        return self._origins.of(function.key, find)
 
     def is_early(self, function: Definition, at: int, given: Given | None = None) -> bool:
         """Tell whether a byte of a function is run in the making of a holder alone.

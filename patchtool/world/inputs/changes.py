@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from patchtool.c import library, syntax
 from patchtool.c.layout import CType, PointerType, RecordType, settled
-from patchtool.c.scan import Definition
+from patchtool.c.scan import Definition, places
 from patchtool.c.syntax import Node, text
 from patchtool.world.accounts.mentions import ALONE, Mention, Mentions
 from patchtool.world.entries import Tree
@@ -37,6 +37,14 @@ _STORING = (
 )
 """What of an expression around a member is evaluated before that is stored to, or is the store."""
 _MEMBER = re.compile(rb"\s*(?:->|\.)\s*\w")
+_WHOLE = re.compile(
+    rb"[;{})]\s*\*[\s(]*\w[\w\s>().-]*=(?!=)|\b(?:%s)\s*\("
+    % "|".join(sorted({*library.FILLING, "swap", "xchg"})).encode()
+)
+"""What may change a whole record through a pointer to it."""
+_LONGEST_LEAD = 80
+_OFFSET = re.compile(rb"\boffsetof\s*\(\s*struct\s+\w+\s*,\s*\Z")
+"""What stands before a member of which only the place is asked for."""
 
 Link = tuple[str, str]
 """The tag of a record and a member of it."""
@@ -74,10 +82,48 @@ class Changes:
                 continue  # what holds the contexts as well, and is looked at for their sake
             mentions = Mentions(self._tree.index, self._tree.types, {member: frozenset((tag,))})
             for mention in mentions.of(member):
-                if not mention.is_idle and not (is_around and self._is_aside(mention)):
+                if not mention.is_idle and not (is_around and self._is_aside(mention, member)):
                     yield from self._changes(mention, links[: number + 1], mentions)
 
-    def _is_aside(self, mention: Mention) -> bool:
+    def as_a_whole(self, tag: str) -> bool:
+        """Tell whether a record of a tag is stored to through a pointer, as a whole."""
+        index, word = self._tree.index, tag.encode()
+        return any(
+            self._is_of(node, function, tag)
+            for file in index.files_with(word)
+            for group in file.functions.values()
+            for function in group
+            if word in function.text and _WHOLE.search(function.text) is not None
+            for node in syntax.descendants(index.node(function))
+        )
+
+    def _is_of(self, node: Node, function: Definition, tag: str) -> bool:
+        """Tell whether an expression stores to a whole record of a tag."""
+        left = node.child_by_field_name("left") if node.type == "assignment_expression" else None
+        held = [left] if left is not None else []
+        callee = node.child_by_field_name("function") if node.type == "call_expression" else None
+        if callee is not None and (text(callee) in library.FILLING or text(callee) == "swap"):
+            held = syntax.arguments(node)
+        root = self._tree.index.node(function)
+        for one in held:
+            ctype = self._tree.objects.type_of(one, root, function.file)
+            if callee is not None and isinstance(ctype, PointerType):
+                ctype = settled(ctype.target)
+            if isinstance(ctype, RecordType) and ctype.tag == tag:
+                return True
+        return False
+
+    def _is_of_one_below(self, mention: Mention, member: str) -> bool:
+        """Tell whether a macro stands for nothing but members of a record, and not for it."""
+        word = re.match(r"\w*", mention.what)
+        macros = self._tree.index.macros(word.group() if word else "", mention.place.file)
+        return bool(macros) and all(
+            _MEMBER.match(one.text, at + len(member)) is not None
+            for one in macros
+            for at in places(one.text, member.encode())
+        )
+
+    def _is_aside(self, mention: Mention, member: str) -> bool:
         """Tell whether a mention of a record is one of a member of it, or of another object.
 
         A member is a mention of its own, or none that matters.
@@ -88,6 +134,10 @@ class Changes:
         data = file.data
         at = file.offset(mention.place.line, mention.place.column)
         lead = data[max(0, at - 2) : at]
+        if _OFFSET.search(data, max(0, at - _LONGEST_LEAD), at) is not None:
+            return True
+        if not data.startswith(member.encode(), at):
+            return self._is_of_one_below(mention, member)
         if not lead.endswith((b"->", b".")):
             # The name of an object: no part of what is held is reached by it.
             index, here = self._tree.index, (mention.name, mention.place.file)

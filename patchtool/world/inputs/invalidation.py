@@ -104,6 +104,22 @@ class Invalidations:
             name = name or by
         return name or None
 
+    def made_by(self, links: tuple[Link, ...]) -> str | None:
+        """Return the function that makes a member of what all holders share what it stays.
+
+        None where it may change later, or where nothing is known to store to it.
+        """
+        if not links or links[0][0] != self._tree.index.target.shared:
+            return None
+        makers: list[str] = []
+        for change in self._changes.of(links):
+            if change is None or not self._births.is_origin(change.function):
+                return None
+            makers.append(change.function.name)
+        if not makers or self._changes.as_a_whole(links[0][0]):
+            return None
+        return makers[0]
+
     def _behind(
         self, function: Definition, end: int, holder: str, depth: int, zero: str = ""
     ) -> str | None:
