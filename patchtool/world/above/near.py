@@ -17,7 +17,7 @@ from functools import cached_property
 
 from patchtool.c import library, syntax
 from patchtool.c.index import calls
-from patchtool.c.layout import RecordType
+from patchtool.c.layout import PointerType, RecordType, settled
 from patchtool.c.lower import Trouble
 from patchtool.c.scan import WORDS, Definition, places
 from patchtool.model import Place
@@ -95,6 +95,8 @@ class Near:
                     said = self._said_by_operation(operations[one])
                 elif one == _TASK:
                     said = f"{_TASK}, which is none of {self._index.target.short},"
+                if said is None and one in read and self._is_of_context(caller, one):
+                    said = f"{one}, which is what a context holds,"
                 if said is None and one in read:
                     is_kept = self._stays(caller, one) or self._is_renewed(caller, one)
                     said = self._note(caller, one) if is_kept else None
@@ -406,6 +408,21 @@ class Near:
         return bool(held) and all(
             isinstance(one, RecordType) and one.file.startswith(ours) for one in held
         )
+
+    def _is_of_context(self, function: Definition, name: str) -> bool:
+        """Tell whether a function reads a member of a context by some name."""
+        root, types = self._index.node(function), self._tree.objects
+        for one in syntax.descendants(root):
+            field = one.child_by_field_name("field") if one.type == "field_expression" else None
+            base = one.child_by_field_name("argument")
+            if field is None or base is None or syntax.text(field) != name:
+                continue
+            held = types.type_of(base, root, function.file)
+            if isinstance(held, PointerType):
+                held = settled(held.target)
+            if isinstance(held, RecordType) and held.tag in self._tree.roles.contexts:
+                return True
+        return False
 
     def _keepers(self, name: str) -> list[tuple[Definition, bytes]]:
         """Return who may store to what has a name, and which values."""
