@@ -79,6 +79,8 @@ class Question(NamedTuple):
     elements: tuple[int, ...] = ()
     """How many bits each element of the field has, the first one first; empty for just one."""
     names: tuple[str, ...] = ()
+    reached: frozenset[str] = frozenset()
+    """The names of elements that are read only where what a full run makes leads to them."""
 
 
 class Row(NamedTuple):

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from patchtool.proof import bits
-from patchtool.proof.bdd import TooLarge
+from patchtool.proof.bdd import Manager, TooLarge
 from patchtool.proof.bits import Claim, Cond, Denied, Stale, Symbol, Under
 from patchtool.proof.compared import Row, Unit
 from patchtool.proof.runs import FIRST
@@ -54,6 +54,8 @@ class Answer(NamedTuple):
     unstored: tuple[str, ...] | None = ()
     """The bits of inputs, as words, with which the field is not stored at all; None where
     that takes more words."""
+    partial: tuple[str, ...] = ()
+    """The elements that are not stored in some states in which others of the field are."""
 
 
 class Decision(Witnesses):
@@ -86,7 +88,7 @@ class Decision(Witnesses):
             answer = answer._replace(verdict="gap", accumulated=accumulated)
             if not answer.inputs:
                 answer = answer._replace(inputs=self._table(frozenset()))
-        return answer._replace(unstored=self._unstored())
+        return answer._replace(unstored=self._unstored(), partial=self._partial())
 
     def _stale(self, carriers: bool, support: frozenset[Symbol]) -> Answer:
         if self._follows_roles():
@@ -353,6 +355,34 @@ class Decision(Witnesses):
             runs.manager.effort.outgrown += 1
             return None
 
+    def _partial(self) -> tuple[str, ...]:
+        """Return the elements that some states do not store that store others of the field.
+
+        Those that are read only where something leads to them are not asked about, and what
+        outgrows diagrams counts as one.
+        """
+        q, runs = self.q, self.q.runs
+        ever = bits.negate(bits.every(bits.negate(row.stored) for row in self._rows))
+        reach = [*self._legal, Under(q.path, runs.first), Under(ever, runs.first)]
+        known: dict[Cond, bool] = {True: False}
+        found: list[str] = []
+        at = 0
+        for name, width in zip(q.names, q.elements, strict=True):
+            mine = dict.fromkeys(
+                row.stored for row in self._bits[at : at + width] if row is not None
+            )
+            at += width
+            stored = bits.every(mine)
+            if name in q.reached:
+                found += [name] if stored is not True else []
+                continue
+            if name and stored not in known:
+                left = [*reach, Under(bits.negate(stored), runs.first)]
+                known[stored] = _may_hold(left, runs.beside)
+            if name and known[stored]:
+                found.append(name)
+        return tuple(found)
+
     def _unstored_in(self, reach: Sequence[Claim], never: Under) -> tuple[str, ...] | None:
         """Return the bits of inputs without which a condition holds NEVER where others do.
 
@@ -409,3 +439,11 @@ class Decision(Witnesses):
             tuple(sorted(units, key=lambda u: (u.name, u.source))), shown[0], support=support,
             more=tuple(shown[1:]),
         )  # fmt: skip
+
+
+def _may_hold(claims: Sequence[Claim], about: Manager) -> bool:
+    """Tell whether claims can hold at once, or outgrow diagrams."""
+    try:
+        return drawn(claims, {}, lambda one: one.possible(), about)
+    except TooLarge:
+        return True

@@ -48,6 +48,8 @@ class Runs:
         self._fixed: dict[Term, bool] = {}
         self._without = bits.Substitution({})
         self.manager = Manager(effort)
+        self.beside = Manager()
+        """The diagrams of what no verdict waits for, so that those have all of the effort."""
         self.first, self.other = self._inputs(FIRST), self._inputs(SECOND)
         self.second = self._after(self.first, self.other)
         self.elsewhere = self._inputs(FIRST, OTHER)

@@ -278,6 +278,7 @@ class Terms:
             old=self._old(elements),
             elements=tuple(one.value.width for one in elements),
             names=tuple(one.name for one in elements),
+            reached=frozenset(one.name for one in elements if self._reached.fullmatch(one.name)),
         )
 
     def _left(self, symbol: Symbol, patched: _Patched) -> Cond | None:
@@ -794,6 +795,16 @@ class Terms:
             text = f"a full set-up does not store {member} {where}"
             reasons.append(Reason(f"{text}, and it may be read then", self.path.guard.place))
             unstored = ()
+        partial = [one for one in answer.partial if one not in decision.q.reached]
+        if verdict == "covered" and partial:
+            verdict = "unknown"
+            text = (
+                f"a full set-up does not always store {member}.{partial[0]} where it stores others"
+            )
+            reasons.append(Reason(f"{text}, and it may be read then", self.path.guard.place))
+        elif verdict == "covered" and answer.partial:
+            text = f"elements of {member} that a set-up does not store are not read"
+            assumptions = (*assumptions, text)
         if answer.history and verdict == "gap":
             text = f"a full set-up does not store {member} on every path"
             reasons.append(Reason(f"{text}, so an older value survives"))
@@ -807,6 +818,11 @@ class Terms:
         if unstored:
             result = result._replace(assumptions=(*assumptions, result.obligation))
         return result
+
+    @cached_property
+    def _reached(self) -> re.Pattern[str]:
+        """What is read only where what a set-up makes leads to it."""
+        return re.compile(self.tree.index.target.reached)
 
     def _element(
         self, w: Witnessed, question: Question

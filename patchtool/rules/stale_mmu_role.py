@@ -372,7 +372,7 @@ def _decide(
             bits.allow(MAX_TERMS)
             try:
                 field = Field(name, context, record, member)
-                unread = () if name in LEVELS else TARGET.unread
+                unread = frozenset(one for one, those in TARGET.unread.items() if name in those)
                 result, question = decide(terms, field, unread, ledger is not None)
             except bits.Outgrown:
                 reason = Reason(f"what is computed for {name} outgrows {MAX_TERMS:,} terms")

@@ -20,6 +20,7 @@ from patchtool.c.scan import Definition, FileIndex, before, may_define, places, 
 from patchtool.errors import InputError
 from patchtool.model import Place
 from patchtool.outside.top import require
+from patchtool.world.closure import Closure
 from patchtool.world.effects import Effects
 
 MAX_CALLS = 8
@@ -192,8 +193,9 @@ class SetUp(NamedTuple):
 def set_up_members(index: Index, roles: Roles, starts: list[Definition]) -> SetUp:
     """Return the members that may be stored where a context is set up.
 
-    Looked at are the initialisers, those whom they hand a context or a part of one, and who
-    calls an initialiser with one.  What a run stores tells which of them are fields.
+    Looked at are the initialisers, those whom they hand a context or a part of one, who calls
+    an initialiser with one, and whom initialisers alone call.  What a run stores tells which
+    of them are fields.
     """
     keys = {name for held in roles.shape.contexts.values() for name in held}
     names: set[str] = set()
@@ -214,6 +216,7 @@ def set_up_members(index: Index, roles: Roles, starts: list[Definition]) -> SetU
         rb"|&\s*[\w>.-]*(?:->|\.)\s*(\w+)\b"
     )
     found: set[str] = set()
+    closure = Closure(index, lambda _: ())
     todo, seen = list(starts), set()
     for start in starts:
         todo += [d for d in callers(index, start.name, start.file) if takes.search(d.text)]
@@ -225,13 +228,31 @@ def set_up_members(index: Index, roles: Roles, starts: list[Definition]) -> SetU
         body = strip_comments(here.text.partition(b"{")[2])
         for match in stores.finditer(body):
             found.update(name.decode() for name in match.groups() if name is not None)
+        found |= closure.stored_in(here, frozenset(names))
         for name in calls(body):
-            for one in index.visible(name, here.file):
+            for one in index.functions(name, here.file):
                 if takes.search(one.text.partition(b"{")[0]):
                     todo.append(one)
+    for one in _helpers(index, starts):
+        if one.key not in seen:
+            found |= closure.stored_in(one, frozenset(names))
     fields = frozenset(found & names)
     inner = {n for field, part in parts.items() if field in fields for n in part.by_name}
     return SetUp(fields, frozenset(inner))
+
+
+def _helpers(index: Index, starts: list[Definition]) -> Iterator[Definition]:
+    """Yield the functions that nobody calls but initialisers, and such functions."""
+    own = {one.name for one in starts}
+    fresh = list(starts)
+    while fresh:
+        here = fresh.pop()
+        for name in calls(here.text.partition(b"{")[2]) - own:
+            if all(user.name in own for _, user in index.users(name) if user.name != name):
+                own.add(name)
+                helpers = index.functions(name, here.file)
+                fresh += helpers
+                yield from helpers
 
 
 def compares_roles(index: Index, roles: Roles, starts: list[Definition]) -> bool:
