@@ -367,12 +367,12 @@ class Decision(Witnesses):
         known: dict[Cond, bool] = {True: False}
         found: list[str] = []
         at = 0
-        for name, width in zip(q.names, q.elements, strict=True):
+        for name, width in zip(q.names, q.elements, strict=bool(q.names)):
             mine = dict.fromkeys(
                 row.stored for row in self._bits[at : at + width] if row is not None
             )
             at += width
-            stored = bits.every(mine)
+            stored = bits.negate(bits.every(map(bits.negate, mine)))
             if name in q.reached:
                 found += [name] if stored is not True else []
                 continue

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from patchtool.aside import Aside, Shares, later
 from patchtool.c.index import Index
-from patchtool.c.layout import RecordType, Types
+from patchtool.c.layout import PointerType, RecordType, Types
 from patchtool.c.lower import MAX_TERMS, Guard, Lowered, Lowering, Trouble
 from patchtool.c.memory import Loc
 from patchtool.c.scan import Definition
@@ -372,7 +372,8 @@ def _decide(
             bits.allow(MAX_TERMS)
             try:
                 field = Field(name, context, record, member)
-                unread = frozenset(one for one, those in TARGET.unread.items() if name in those)
+                is_called = isinstance(record.by_name[member[0]][1], PointerType)
+                unread = () if name in LEVELS or is_called else TARGET.unread
                 result, question = decide(terms, field, unread, ledger is not None)
             except bits.Outgrown:
                 reason = Reason(f"what is computed for {name} outgrows {MAX_TERMS:,} terms")

@@ -206,7 +206,8 @@ class Target(NamedTuple):
     of the names of its functions, ``notices`` of those that may say that cached state is
     out of date.  ``uses`` and ``trusted`` are what no text can show: every proof
     takes the last of them for granted, and says so.  In the states ``unread``, each one bit as
-    witnesses have it, nobody reads some fields; elements of fields that match ``reached`` are
+    witnesses have it, nobody reads what is kept, but for functions that are called and the
+    fields that a rule asks first; elements of fields that match ``reached`` are
     read only where what a set-up makes leads to them.
 
     ``within`` names, for members of what holds a context, the functions that are given the
@@ -248,7 +249,7 @@ class Target(NamedTuple):
     registers: Registers = NO_REGISTERS
     trusted: tuple[str, ...] = ()
     uses: tuple[Use, ...] = ()
-    unread: Mapping[str, frozenset[str]] = {}
+    unread: tuple[str, ...] = ()
     reached: str = "(?!)"
     within: Mapping[str, frozenset[str]] = {}
     counted: frozenset[str] = frozenset()
