@@ -174,12 +174,14 @@ def test_a_field_that_a_helper_stores(call, taken, body, where):
 @pytest.mark.parametrize(
     "code",
     ["WRITE_ONCE(context->keep[0], vcpu->arch.hflags);", "SET(context);",
-     "context->keep[0] += vcpu->arch.hflags;", "context->keep[0]++;"],
+     "context->keep[0] += vcpu->arch.hflags;", "context->keep[0]++;",
+     "KEPT(context) = vcpu->arch.hflags;"],
 )  # fmt: skip
 def test_a_field_that_is_stored_in_another_form(code):
     """It is found by what is done with it, not by how that is spelt."""
     macro = (
         "#define ACC_ALL",
+        "#define KEPT(c) ((c)->keep[0])\n"
         "#define SET(c) ((c)->keep[0] = vcpu->arch.hflags)\n#define ACC_ALL",
     )
     assert keep(changed(macro, tdp([code]), fields=("all",))).verdict in ("gap", "unknown")

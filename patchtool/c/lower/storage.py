@@ -54,7 +54,7 @@ from patchtool.c.memory import (
     Value,
     member_of,
 )
-from patchtool.c.scan import Definition
+from patchtool.c.scan import WORDS, Definition
 from patchtool.c.syntax import Node
 from patchtool.model import Consulted, Place
 from patchtool.proof import bits
@@ -559,8 +559,9 @@ class Storage:
                 for _, one in self.effects.operations(name)
             )
         ]
-        reader = self._frames[-1].function.text
-        if not fillers or any(one.encode() in reader for one in fillers):
+        words = frozenset(self._frames[-1].function.text.translate(WORDS).split())
+        asked = {spelt.encode() for one in fillers for spelt in (one, target.prefix + one)}
+        if not fillers or not words.isdisjoint(asked):
             return None
         return fillers[0]
 
