@@ -156,6 +156,22 @@ def test_a_macro_beside_a_function():
     assert check(tree).verdict in ("gap", "unknown")
 
 
+EVENT = """
+	TP_PROTO(union kvm_mmu_extended_role *r), TP_ARGS(r),
+	TP_STRUCT__entry(__field(u64, lma)),
+	TP_fast_assign(BODY),
+	TP_printk("%llx", __entry->lma)
+);
+"""
+
+
+def traced(events, body):
+    """Return the verdict where a role is given to an event that stores something."""
+    tree = edited("", f"{LINE}\t\ttrace_kvm_role_made(&ext);\n")
+    tree["arch/x86/kvm/mmu/mmutrace.h"] = events.replace("BODY", body).encode()
+    return check(tree).verdict
+
+
 @pytest.mark.parametrize(
     ("body", "is_fine"),
     [
@@ -167,13 +183,7 @@ def test_a_macro_beside_a_function():
 )
 def test_what_a_trace_event_stores(body, is_fine):
     """An event stores to its entry, and where it stores to more it is run as well."""
-    tree = edited("", f"{LINE}\t\ttrace_kvm_role_made(&ext);\n")
-    tree["arch/x86/kvm/mmu/mmutrace.h"] = (
-        "TRACE_EVENT(kvm_role_made,\n\tTP_PROTO(union kvm_mmu_extended_role *r), TP_ARGS(r),\n"
-        f"\tTP_STRUCT__entry(__field(u64, lma)),\n\tTP_fast_assign({body}),\n"
-        '\tTP_printk("%llx", __entry->lma)\n);\n'
-    ).encode()
-    assert (check(tree).verdict == "covered") is is_fine
+    assert (traced(f"TRACE_EVENT(kvm_role_made,{EVENT}", body) == "covered") is is_fine
 
 
 @pytest.mark.parametrize(
@@ -181,15 +191,12 @@ def test_what_a_trace_event_stores(body, is_fine):
 )
 def test_what_a_class_of_events_stores(body, is_fine):
     """An event stores what its class does; classes that name each other do not end a check."""
-    tree = edited("", f"{LINE}\t\ttrace_kvm_role_made(&ext);\n")
-    tree["arch/x86/kvm/mmu/mmutrace.h"] = (
-        "DECLARE_EVENT_CLASS(kvm_role,\n\tTP_PROTO(union kvm_mmu_extended_role *r), TP_ARGS(r),\n"
-        f"\tTP_STRUCT__entry(__field(u64, lma)),\n\tTP_fast_assign({body}),\n"
-        '\tTP_printk("%llx", __entry->lma)\n);\n'
+    events = (
         "DEFINE_EVENT(kvm_role, kvm_role_made, TP_PROTO(void *r), TP_ARGS(r));\n"
         "DEFINE_EVENT(kvm_role_made, kvm_role, TP_PROTO(void *r), TP_ARGS(r));\n"
-    ).encode()
-    assert (check(tree).verdict == "covered") is is_fine
+    )
+    found = traced(f"DECLARE_EVENT_CLASS(kvm_role,{EVENT}{events}", body)
+    assert (found == "covered") is is_fine
 
 
 def test_a_silent_macro_that_shifts():

@@ -49,7 +49,7 @@ class Runs:
         self._without = bits.Substitution({})
         self.manager = Manager(effort)
         self.beside = Manager()
-        """The diagrams of what no verdict waits for, so that those have all of the effort."""
+        """Diagrams of what is asked beside staleness, which leave its effort alone."""
         self.first, self.other = self._inputs(FIRST), self._inputs(SECOND)
         self.second = self._after(self.first, self.other)
         self.elsewhere = self._inputs(FIRST, OTHER)

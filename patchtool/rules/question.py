@@ -619,7 +619,7 @@ class Terms:
     # -- invalidation --------------------------------------------------------------------------
 
     def invalidated(self, units: Iterable[Unit]) -> dict[Unit, Invalidated]:
-        """Return the inputs among some whose every change makes the stored role invalid, if any."""
+        """Return the inputs whose every change makes the stored role invalid, or that stay."""
         found: dict[Unit, Invalidated] = {}
         for unit in units:
             if self._registers.is_bit(unit.name):
@@ -635,10 +635,12 @@ class Terms:
                 by = self._told_all.after_all((member_of(word),), owner=links[-1][0])
             if by is None and links:
                 by = self._invalidations.after(links)
-            made = self._invalidations.made_by(links) if by is None else None
-            if by or made:
+            is_made = by is None
+            if is_made:
+                by = self._invalidations.made_by(links)
+            if by is not None:
                 whole = tuple(map(word.bit, range(self._width(word, 64))))
-                found[unit] = Invalidated(by or made or "", whole, made is not None)
+                found[unit] = Invalidated(by, whole, is_made)
         return found
 
     def unclear(self, units: Iterable[Unit]) -> dict[Unit, Reason]:

@@ -138,18 +138,7 @@ class Closure:
 
     def stored_in(self, definition: Definition, members: frozenset[str]) -> frozenset[str]:
         """Return the members among some that a function itself names otherwise than to read."""
-        words = frozenset(one.encode() for one in members)
-        body = self._body(definition)
-        held, macros = frozenset(body.translate(WORDS).split()), self._stand_for(words)
-        found = {
-            one
-            for one in words & held
-            if self._stores_by(body, frozenset((one,)), definition, words)
-        }
-        for name in held & macros.keys():
-            for one in self._index.macros(name.decode(), definition.file) if macros[name] else ():
-                found.update(words.intersection(one.text.translate(WORDS).split()))
-        return frozenset(one.decode() for one in found)
+        return frozenset(one for one in members if self.names_to_store(definition, one))
 
     def may_run(self, definition: Definition, names: frozenset[str]) -> bool:
         """Tell whether a function may run one of some names, as far down as it takes.

@@ -20,6 +20,7 @@ from patchtool.c.index import calls
 from patchtool.c.layout import PointerType, RecordType, settled
 from patchtool.c.lower import Trouble
 from patchtool.c.scan import WORDS, Definition, places
+from patchtool.c.syntax import Node
 from patchtool.model import Place
 from patchtool.world.above.deciding import POINTED, answering, answers
 from patchtool.world.above.kept import (
@@ -397,13 +398,7 @@ class Near:
     def _is_record(self, function: Definition, name: str) -> bool:
         """Tell whether a member is a record that the target declares."""
         root, types = self._index.node(function), self._tree.objects
-        held = [
-            types.type_of(one, root, function.file)
-            for one in syntax.descendants(root)
-            if one.type == "field_expression"
-            and (field := one.child_by_field_name("field"))
-            and syntax.text(field) == name
-        ]
+        held = [types.type_of(one, root, function.file) for one in self._named(function, name)]
         ours = self._index.target.built_from
         return bool(held) and all(
             isinstance(one, RecordType) and one.file.startswith(ours) for one in held
@@ -412,17 +407,20 @@ class Near:
     def _is_of_context(self, function: Definition, name: str) -> bool:
         """Tell whether a function reads a member of a context by some name."""
         root, types = self._index.node(function), self._tree.objects
-        for one in syntax.descendants(root):
-            field = one.child_by_field_name("field") if one.type == "field_expression" else None
-            base = one.child_by_field_name("argument")
-            if field is None or base is None or syntax.text(field) != name:
-                continue
-            held = types.type_of(base, root, function.file)
+        for one in self._named(function, name):
+            held = types.type_of(syntax.inner(one)[0], root, function.file)
             if isinstance(held, PointerType):
                 held = settled(held.target)
             if isinstance(held, RecordType) and held.tag in self._tree.roles.contexts:
                 return True
         return False
+
+    def _named(self, function: Definition, name: str) -> Iterator[Node]:
+        """Yield the expressions of a function that name a member."""
+        for one in syntax.descendants(self._index.node(function)):
+            field = one.child_by_field_name("field") if one.type == "field_expression" else None
+            if field is not None and syntax.text(field) == name:
+                yield one
 
     def _keepers(self, name: str) -> list[tuple[Definition, bytes]]:
         """Return who may store to what has a name, and which values."""

@@ -37,9 +37,9 @@ _STORING = (
 )
 """What of an expression around a member is evaluated before that is stored to, or is the store."""
 _MEMBER = re.compile(rb"\s*(?:->|\.)\s*\w")
+_FILLING = frozenset((*library.FILLING, "swap"))
 _WHOLE = re.compile(
-    rb"[;{})]\s*\*[\s(]*\w[\w\s>().-]*=(?!=)|\b(?:%s)\s*\("
-    % "|".join(sorted({*library.FILLING, "swap", "xchg"})).encode()
+    rb"[;{})]\s*\*[\s(]*\w[\w\s>().-]*=(?!=)|\b(?:%s)\s*\(" % "|".join(sorted(_FILLING)).encode()
 )
 """What may change a whole record through a pointer to it."""
 _LONGEST_LEAD = 80
@@ -102,7 +102,7 @@ class Changes:
         left = node.child_by_field_name("left") if node.type == "assignment_expression" else None
         held = [left] if left is not None else []
         callee = node.child_by_field_name("function") if node.type == "call_expression" else None
-        if callee is not None and (text(callee) in library.FILLING or text(callee) == "swap"):
+        if callee is not None and text(callee) in _FILLING:
             held = syntax.arguments(node)
         root = self._tree.index.node(function)
         for one in held:

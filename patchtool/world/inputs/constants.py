@@ -91,15 +91,18 @@ def _is_set_late(tree: Tree, operation: str) -> bool:
             continue
         for one in _writers(tree, name)[1]:
             is_late = one.function is not None and _may_be(one.below, (operation,))
-            if is_late and _CLEARED.match(_behind(tree, one)) is None:
+            if is_late and not _is_cleared(tree, one):
                 return True
     return any(not _only_at_load(tree, one) for one in tree.effects.setters(operation))
 
 
-def _behind(tree: Tree, mention: Mention) -> bytes:
-    """Return the rest of the line behind a mention."""
-    lines = (tree.index.text(mention.place.file) or b"").split(b"\n")
-    return lines[mention.place.line - 1][mention.place.column - 1 + len(mention.name) :]
+def _is_cleared(tree: Tree, mention: Mention) -> bool:
+    """Tell whether a mention of a pointer is a store of NULL."""
+    file, place = tree.index.file(mention.place.file), mention.place
+    if file is None:
+        return False
+    end = file.offset(place.line, place.column) + len(mention.name)
+    return _CLEARED.match(file.data, end) is not None
 
 
 def _is_defined(tree: Tree, name: str, declared: str) -> bool:

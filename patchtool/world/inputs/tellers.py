@@ -19,9 +19,7 @@ from patchtool.c.syntax import text
 from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.entries import Tree
 from patchtool.world.inputs.births import Births, is_set, parameter_of
-
-MAX_CALLS = 8
-"""Calls through which a feature is followed that is handed on."""
+from patchtool.world.inputs.invalidation import MAX_CALLS
 
 _WORD_OF = re.compile(r"\(?\s*(\d+)\s*\*\s*32\s*\+\s*\d+\s*\)?")
 _STORE = rb"\s*(?:(?:[-+|&^]|<<|>>)?=(?!=)|\+\+|--)"

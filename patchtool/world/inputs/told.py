@@ -142,7 +142,8 @@ class Told(Invalidations):
             name = text(label).encode() if label is not None else b""
             start = data.find(b"\n%s:" % name, jump.end_byte)
             end = data.find(b"\n\treturn", start)
-        told = re.compile(rb"(?:->|\.)(%s)\b" % "|".join(self._told).encode())
+        members = "|".join(self._tree.index.target.registers.told)
+        told = re.compile(rb"(?:->|\.)(%s)\b" % members.encode())
         changed = set(told.findall(_statement(data, change - 1)))
         around = _block(jump).start_byte
         for first, last in ((start, end), (around, jump.start_byte)):
@@ -169,10 +170,6 @@ class Told(Invalidations):
                     if self._tree.effects.may_run(one, self._leading):
                         return True
         return False
-
-    @property
-    def _told(self) -> tuple[str, ...]:
-        return self._tree.index.target.registers.told
 
     def _somewhere_behind(self, writer: Definition, stores: list[int], depth: int) -> str | None:
         """Return what invalidates the role behind a store: in its function, or in who calls it."""
