@@ -187,6 +187,34 @@ def test_a_field_that_is_stored_in_another_form(code):
     assert keep(changed(macro, tdp([code]), fields=("all",))).verdict in ("gap", "unknown")
 
 
+STORE = "mmu->keep[0] = vcpu->arch.hflags;"
+CALLBACK = f"static void cb(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu)\n{{\n\t{STORE}\n}}\n"
+TYPE = "struct kvm_vcpu *, struct kvm_mmu *"
+
+
+@pytest.mark.parametrize(
+    ("call", "here", "elsewhere"),
+    [
+        ("each(vcpu, context, cb);",
+         f"{CALLBACK}static void each(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu, "
+         f"void (*fn)({TYPE}))\n{{\n\tfn(vcpu, mmu);\n}}\n", ""),
+        ("walkers[0](vcpu, context);",
+         f"{CALLBACK}static void (*const walkers[])({TYPE}) = {{ cb }};\n", ""),
+        (f"void (*fn)({TYPE}) = cb;\n\tfn(vcpu, context);", CALLBACK, ""),
+        ("kvm_x86_ops.walk(vcpu, context);", "",
+         f"{CALLBACK}static struct kvm_x86_ops vendor = {{\n\t.walk = cb,\n}};\n"),
+        ("kvm_x86_ops.walk(vcpu);", "",
+         "static void cb(struct kvm_vcpu *vcpu)\n{\n\tstruct kvm_mmu *mmu = &vcpu->arch.root_mmu;\n"
+         f"\t{STORE}\n}}\nstatic struct kvm_x86_ops vendor = {{\n\t.walk = cb,\n}};\n"),
+    ],
+)  # fmt: skip
+def test_a_field_that_is_stored_through_a_pointer(call, here, elsewhere):
+    """A callback and a vendor's operation store fields that no text of a set-up names."""
+    edits = [tdp([call]), ("static void init_kvm_tdp_mmu(", here + "static void init_kvm_tdp_mmu(")]
+    report = changed(*edits, fields=("all",), more=[(OTHER, elsewhere)] if elsewhere else ())
+    assert keep(report).verdict in ("gap", "unknown")
+
+
 READ = "int used(struct kvm_vcpu *vcpu)\n{\n\treturn vcpu->arch.mmu->ept_ad;\n}\n"
 TEMPLATE = """#if PTTYPE == 64
 #define HAVE_AD(mmu) true

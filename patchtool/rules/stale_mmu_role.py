@@ -54,6 +54,7 @@ from patchtool.world.roles import (
     require_target,
     set_up_members,
 )
+from patchtool.world.unlisted import unlisted
 from patchtool.world.vanishing import Seen, left_alone, vanished
 
 RULE, TARGET, LEVELS = STALE_MMU_ROLE.name, STALE_MMU_ROLE.target, STALE_MMU_ROLE.fields
@@ -153,7 +154,7 @@ def _examined(
         known = set_up_members(index, roles, starts)
         named |= known.fields | known.inner
         if "all" in wanted:
-            wanted = (*LEVELS, *sorted(known.fields - set(LEVELS)))
+            wanted = (*LEVELS, *sorted((known.fields | set(wanted)) - {*LEVELS, "all"}))
         _require_members(roles, wanted)
     effects = make_effects(index, roles, named, starts, types)
     tree = Tree(index, types, roles, effects, Lowering(index, types, roles.shape, effects))
@@ -165,6 +166,10 @@ def _examined(
         prepare(tree)
     told = aside(partial(tell, tree, accounted)) if ways is None else None
     paths, runs = find_paths(tree, starts, ways)
+    if "all" in fields and (missed := unlisted(tree, runs, named)):
+        if told is not None:
+            told()  # of fewer fields: what was begun is ended
+        return _examined(index, (*fields, *sorted(missed)), label, rev, ways, aside)
     if starts and not paths and not compares_roles(index, roles, starts):
         stale = tuple(_left_alone(tree, runs, wanted))
         if stale:

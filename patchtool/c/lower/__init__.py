@@ -91,7 +91,7 @@ class Lowering(Statements):
             is_number = loc in self.out.types or isinstance(state.memory.get(loc), Int)
             if names in self._suspected or not (is_number or str(loc) in roots):
                 continue
-            passed = self._passed[first:last]
+            passed = self.out.passed[first:last]
             if any(self._may_store(call.definitions, names, call.hook) for call in passed):
                 suspected.add(names)
         if watched <= self._watched and suspected <= self._suspected:

@@ -835,7 +835,7 @@ class Calls(Expressions):
                 value = self.opaque(node, f"{name}() may change {loc}")
                 self._doubtful[value.word] = names
                 state.memory[loc] = value
-        self._passed.append(Passed(self.place(node), name, definitions, hook))
+        self.out.passed.append(Passed(self.place(node), name, definitions, hook, state.path))
 
     def _direct(
         self, name: str, node: Node, arguments: list[Node], state: State, needed: bool

@@ -137,6 +137,7 @@ class Lowered:
         self.guards: list[Guard] = []
         self.stores: list[RoleStore] = []
         self.troubles: list[Trouble] = []
+        self.passed: list[Passed] = []
         self.words: dict[Loc | Fact, Word] = {}
         """What stands for the surroundings, and what it is about."""
         self.opaque: list[Word] = []
@@ -219,6 +220,7 @@ class Passed(NamedTuple):
     definitions: tuple[Definition, ...]
     hook: str | None
     """The member of a table through which it is called, if it is."""
+    path: Cond
 
 
 class Frame:

@@ -31,7 +31,6 @@ from patchtool.c.lower.records import (
     Exhausted,
     Frame,
     Lowered,
-    Passed,
     RoleShape,
     RoleStore,
     Trouble,
@@ -115,7 +114,6 @@ class Storage:
         self._targets: dict[Word, tuple[Pointer, ...]] = {}
         self._marks: set[Loc] = set()
         self._escapes = False
-        self._passed: list[Passed] = []
         self._doubtful: dict[Word, tuple[str, ...]] = {}
         """What stands for a member behind a call that may have set it."""
         self._touched: dict[Loc, tuple[int, int]] = {}
@@ -274,7 +272,7 @@ class Storage:
         """Remember when something of the surroundings is first used, and last read."""
         if loc.root.kind == "local":
             return
-        now = len(self._passed)
+        now = len(self.out.passed)
         first, last = self._touched.get(loc, (now, now))
         self._touched[loc] = (first, now if read else last)
 
