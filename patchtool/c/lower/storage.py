@@ -57,13 +57,15 @@ from patchtool.c.scan import WORDS, Definition
 from patchtool.c.syntax import Node
 from patchtool.model import Consulted, Place
 from patchtool.proof import bits
-from patchtool.proof.bdd import Manager
+from patchtool.proof.bdd import Diagrams, Manager, TooLarge
 from patchtool.proof.bits import Bits, Cond, Symbol, Term, Word
-from patchtool.proof.solver import can_hold
+from patchtool.proof.solver import drawn
 
 ROLE_WORD = 32
 MAX_COPIED = 32
 """Elements of an array that are copied with the record that holds it."""
+MAX_ASKED = 20_000
+"""What diagrams may take to tell which turns of loops are possible; those of kernels take 800."""
 MAX_STEPS = 60_000
 """Statements and expressions of one run; kernels take up to 40,000."""
 STEPS_OF_CALL = 10
@@ -93,12 +95,12 @@ class Storage:
         """Members used on both sides of a passed-over call that may set them: then unknown."""
         self._watched: set[tuple[str, ...]] = set()
         """Those of them that something depends on: calls that may set them are followed."""
+        self._most_steps = MAX_STEPS
 
     def _begin(self, entry: Definition) -> None:
         """Forget the last run."""
         self.out = Lowered(entry, self._function_numbers)
         self._steps = 0
-        self._most_steps = MAX_STEPS
         self._frames: list[Frame] = []
         self._units: list[Unit] = []
         self._numbers = 0
@@ -288,7 +290,12 @@ class Storage:
                 value = bits.low_bits(width, word)
                 facts.append(bits.negate(bits.below(value, bits.constant(width, known[0]))))
                 facts.append(bits.negate(bits.below(bits.constant(width, known[1]), value)))
-        return can_hold([condition, *facts], self._possible) is not False
+        if self._possible.effort.steps > MAX_ASKED:
+            return True
+        try:
+            return drawn([condition, *facts], {}, Diagrams.possible, self._possible, afresh=False)
+        except TooLarge:
+            return True
 
     def _step(self, node: Node, count: int = 1) -> None:
         self._steps += count
