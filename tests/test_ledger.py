@@ -621,3 +621,42 @@ def test_a_pasted_function(macro):
     report = added(f"\n{macro}void far(struct kvm_vcpu *vcpu)\n{{\n{call}}}\n")
     assert report.verdict == "unknown"
     assert any("init_kvm_tdp_mmu()" in one.reason for one in report.unknowns), report.unknowns
+
+
+EVENT = """#undef TRACE_SYSTEM
+TRACE_EVENT(kvm_role,
+	TP_PROTO(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu, int root_level),
+	TP_ARGS(vcpu, mmu, root_level),
+	TP_STRUCT__entry(
+		__field(u64, mmu_role)
+		__field(int, root_level)
+	),
+	TP_fast_assign(
+		%s
+	),
+	TP_printk("mmu_role %%llx (see shadow_root_level) %%d", %s)
+);
+"""
+
+
+@pytest.mark.parametrize(
+    ("assigned", "printed", "is_fine"),
+    [
+        ("__entry->mmu_role = mmu->mmu_role.as_u64; __entry->root_level = root_level;",
+         "__entry->mmu_role, __entry->root_level", True),
+        ("__entry->root_level = mmu->root_level + mmu->mmu_role.base.level;",
+         "__entry->mmu_role, __entry->root_level", True),
+        ("__entry->root_level = 1; mmu->root_level = 0;", "__entry->mmu_role", False),
+        ("__entry->root_level = mmu->root_level++;", "__entry->mmu_role", False),
+        ("mmu->mmu_role.as_u64 = root_level;", "__entry->mmu_role", False),
+        ("__entry->root_level = 1;", "mmu->root_level++, 0", False),
+        ("__entry->root_level = peek(&mmu->root_level);", "__entry->mmu_role", False),
+    ],
+)  # fmt: skip
+def test_what_a_trace_event_names(assigned, printed, is_fine):
+    """A member of its own record, a parameter, a format and what it reads are nothing to a proof."""
+    files = {
+        **fixture("role-regs-fixed"),
+        "arch/x86/kvm/trace.h": (EVENT % (assigned, printed)).encode(),
+    }
+    assert (check(files).verdict == "covered") is is_fine

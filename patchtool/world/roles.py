@@ -84,7 +84,8 @@ def find_roles(index: Index, types: Types) -> Roles:
             names = tuple(n.decode() for u, n in held if u.decode() in unions)
             if names and tag != index.target.host:
                 record = types.record(f"struct {tag}", header)
-                if isinstance(record, RecordType):
+                # A role in a record that is defined within this one is no member of it.
+                if isinstance(record, RecordType) and record.by_name.keys() >= {*names}:
                     contexts[tag] = record
                     members[tag] = names
     return Roles(RoleShape(members), contexts, unions, _main_file(index, members))

@@ -31,6 +31,7 @@ from patchtool.c.layout import (
 from patchtool.c.scan import WORDS, Definition, FileIndex, first_of_line, places
 from patchtool.c.syntax import Node, text
 from patchtool.model import Place
+from patchtool.world.accounts.events import Part, part_of_event
 from patchtool.world.circular import Circular
 
 SHARED = "shares its place with other members, in a union"
@@ -47,7 +48,6 @@ MAX_STEPS = 24
 """How many calls and members a type is followed through."""
 
 _DEFINE = re.compile(rb"[ \t]*#[ \t]*define[ \t]+(\w+)")
-_EVENT = re.compile(rb"^(?:TRACE_EVENT\w*|DECLARE_EVENT_CLASS)\s*\(", re.MULTILINE)
 _DIRECTIVE = re.compile(rb"^[ \t]*#.*$", re.M)
 _INCLUDED = re.compile(rb'[ \t]*#[ \t]*include[ \t]*(?:"[^">]*|<[^">]*)')
 _LINE_OF_BLANKS = re.compile(rb"\s*else\b")
@@ -486,9 +486,10 @@ class _Site:
         leaf = _leaf(root, at - start, len(self._word))
         if not root.has_error and _is_declared(leaf):
             return self._made("declaration", self._word)
-        if not self._book.owners(self._name) and self._is_of_event():
-            return self._made("variable", self._word)
-        return self._in_piece()
+        part = part_of_event(data, at, self._word.encode())
+        if part is None or self._word != self._name or self._has_own("TP_PROTO"):
+            return self._in_piece()
+        return self._in_event(part)
 
     def is_elsewhere(self, mention: Node, root: Node) -> bool:
         """Tell whether a member is known to be one of another record."""
@@ -498,23 +499,14 @@ class _Site:
         """Tell what is done behind a pointer to the member, which is the word of this site."""
         return self._followed(pointer, root, 1, lambda: False)
 
-    def _is_of_event(self) -> bool:
-        """Tell whether the word is a parameter of the trace event in whose definition it stands.
-
-        What an event is made of is text of functions that have those parameters.
-        """
-        data, at = self._file.data, self._at
-        heads = list(_EVENT.finditer(data, 0, at))
-        close = brackets.closing(data, heads[-1].end() - 1, UNQUOTED) if heads else None
-        if close is None or close <= at or self._has_own("TP_PROTO"):
-            return False
-        begin = data.find(b"TP_PROTO(", heads[-1].end(), close)
-        end = brackets.closing(data, begin + len(b"TP_PROTO"), UNQUOTED) if begin >= 0 else None
-        listed = data[begin:end] if end is not None else b""
-        return any(
-            re.search(rb"\b" + self._word.encode() + rb"\s*(?:\[[^\]]*\]\s*)?\Z", one) is not None
-            for one in listed.rpartition(b")")[0].split(b",")
-        )
+    def _in_event(self, part: Part) -> Mention:
+        """Judge a mention in the definition of a trace event."""
+        if not part.source:
+            return self._made("variable", self._word)
+        root = syntax.parse(plain(part.source))
+        leaf = _leaf(root, part.at, len(self._word))
+        is_broken = root.has_error and _is_broken_around(leaf)
+        return self._in_piece() if is_broken else self._judged(leaf, root)
 
     def _made(
         self,
