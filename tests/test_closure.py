@@ -160,3 +160,31 @@ def test_a_hook_that_fills_what_caches_a_register(body, is_store):
     words = frozenset({"cr3", "cr4", "regs", "efer"})
     assert known.may_store(one, words, "cache_reg") is is_store
     assert known.may_store(one, words)
+
+
+@pytest.mark.parametrize(
+    ("body", "stores"),
+    [
+        ("WARN_ON_ONCE(v->arch.spare.hpa != 0);", False),
+        ("if (v->arch.spare.hpa && v->arch.spare.list[2] > 4)\n\t\treturn;", False),
+        ("WARN_ON_ONCE(IS_KEPT(v->arch.spare.hpa));", False),
+        ("if (IS_KEPT(v->arch.spare))\n\t\treturn;", False),
+        ("v->arch.spare.hpa = 0;", True),
+        ("v->arch.spare.list[2]++;", True),
+        ("u64 *list = v->arch.spare.list;\n\n\tlist[0] = 1;", True),
+        ("fill(v->arch.spare.list);", True),
+        ("if (FILLED(v->arch.spare.list) && (v)->arch.other)\n\t\treturn;", True),
+        ("if (COUNTED(v->arch.spare) == 4)\n\t\treturn;", True),
+        ("if (&v->arch.spare.hpa == p)\n\t\treturn;", True),
+    ],
+)
+def test_parts_that_are_compared(body, stores):
+    """A part that is compared is read, by a macro too; one that is an array is an address."""
+    code = (
+        "#define IS_KEPT(x) ((x) != 0)\n#define FILLED(x) (fill(x) != 0)\n"
+        "#define COUNTED(x) ((x)++ != 0)\nvoid fill(u64 *p);\n"
+        f"void keeper(struct kvm_vcpu *v)\n{{\n\t{body}\n}}\n"
+    )
+    index, known = closure(code)
+    (keeper,) = index.functions("keeper", MMU)
+    assert known.names_to_store(keeper, "spare") is stores

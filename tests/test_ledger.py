@@ -654,7 +654,7 @@ TRACE_EVENT(kvm_role,
     ],
 )  # fmt: skip
 def test_what_a_trace_event_names(assigned, printed, is_fine):
-    """A member of its own record, a parameter, a format and what it reads are nothing to a proof."""
+    """What is of the event itself, or read by it, is nothing to a proof."""
     files = {
         **fixture("role-regs-fixed"),
         "arch/x86/kvm/trace.h": (EVENT % (assigned, printed)).encode(),

@@ -42,11 +42,16 @@ _KEPT = re.compile(
 _SET = re.compile(rb"\s*=\s*&")
 _ROOT = re.compile(rb"&[\s(]*(\w+)\s*\.\s*\Z")
 """An object that is named, of which a member follows."""
+_NAMED = bytes(i for i in range(256) if re.match(rb"[\w\s.>-]", bytes((i,))))
 _STRING = re.compile(rb'"(?:[^"\\\n]|\\.)*"')
 _LONGEST_LEAD = 80
 _DEFINE = re.compile(rb"[ \t]*#[ \t]*define\b")
 _CALLED = re.compile(rb"(\w+)\s*\Z")
 _INDIRECT = re.compile(rb"([)\]])\s*\(")
+_PART = re.compile(rb"(?:\s*\.\s*\w+|\s*\[[^\[\]]*\])++")
+"""A part of a member, which may be an array: then its value is an address."""
+_COMPARES = re.compile(rb"\s*(?:[=!<>]=|[<>](?![<>])|&&|\|\||\?)")
+"""What follows a number that is compared."""
 _KEYWORDS = frozenset(
     {b"if", b"while", b"for", b"switch", b"return", b"sizeof", b"typeof", b"__typeof__", b"else",
      b"case", b"do", b"__attribute__"}
@@ -398,12 +403,31 @@ class Closure:
                     continue
                 if where.kind == "macro" and word.decode() in (where.parameters or ()):
                     continue
-                end = _behind(body, at + len(word))
-                if _USED.match(body, end) is None or _is_given(lead):
-                    return True
-                if not self._is_valued(body, at, where.file):
+                if not self._is_read(body, at, at + len(word), where.file):
                     return True
         return False
+
+    def _is_read(self, body: bytes, at: int, end: int, here: str) -> bool:
+        """Tell whether a member between two bytes is read, and so is what it is given to."""
+        behind = _behind(body, end)
+        if _is_given(before(body, at)):
+            return False
+        part = _PART.match(body, behind)
+        if part is None:
+            return _USED.match(body, behind) is not None and self._is_valued(body, at, here)
+        return self._is_compared(body, at, part.end(), here)
+
+    def _is_compared(self, body: bytes, at: int, end: int, here: str) -> bool:
+        """Tell whether what stands between two bytes is compared, if need be by a macro."""
+        if _COMPARES.match(body, end) is not None:
+            return self._is_valued(body, at, here)
+        opened = around(body, at, PARENTHESES)
+        called = _CALLED.search(body, max(0, opened - 80), opened) if opened >= 0 else None
+        is_alone = called is not None and body[opened + 1 : at].strip(_NAMED) == b""
+        if not is_alone or called is None or body[end:].lstrip()[:1] != b")":
+            return False
+        macros = self._index.macros(called[1].decode(), here)
+        return bool(macros) and all(map(_compares_alone, macros))
 
     def _is_valued(self, body: bytes, at: int, here: str) -> bool:
         """Tell whether what stands at a place is given to functions by its value, if to any."""
@@ -422,7 +446,26 @@ class Closure:
         is_known = name in names_of("reading_macro") or library.is_check(name, self._index.target)
         if is_known and not self._index.defines(name, here):
             return True
-        return not self._index.macros(name, here) and bool(self._index.functions(name, here))
+        macros = self._index.macros(name, here)
+        is_function = not macros and bool(self._index.functions(name, here))
+        return is_function or (bool(macros) and all(map(_compares_alone, macros)))
+
+
+def _compares_alone(macro: Definition) -> bool:
+    """Tell whether a macro compares what it is given, and does no more with it."""
+    text = macro.text
+    return (
+        bool(macro.parameters)
+        and b"#" not in text
+        and b"__VA_ARGS__" not in text
+        and all(
+            re.search(rb"(?:\A|[^\w\])&+-])\s*\(\s*\Z", text[:at]) is not None
+            and re.match(rb"\s*\)", text[at + len(one) :]) is not None
+            and _COMPARES.match(text, text.index(b")", at) + 1) is not None
+            for one in macro.parameters or ()
+            for at in places(text, one.encode())
+        )
+    )
 
 
 def _behind(body: bytes, at: int) -> int:
