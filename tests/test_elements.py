@@ -143,6 +143,33 @@ def test_a_function_that_is_left_alone():
     assert keep(changed(fields=("gva_to_gpa",)), "gva_to_gpa").verdict == "covered"
 
 
+RECORD = "struct check {{\n\tu64 mask[2][{}];\n\tu64 more;\n}};\n\n"
+FILLED = "context->check.mask[1][1] = vcpu->arch.hflags;"
+
+
+@pytest.mark.parametrize(
+    ("code", "columns", "verdict"),
+    [
+        ([FILLED], 3, "gap"),
+        ([FILLED, "context->check = context->check;"], 3, "gap"),
+        ([FILLED, "struct check copy = context->check;", "context->check = copy;"], 3, "gap"),
+        (["struct check copy = {};", "copy.mask[1][1] = vcpu->arch.hflags;",
+          "context->check = copy;"], 3, "gap"),
+        (["struct check copy = {};", "copy.mask[1][1] = is_cr4_pae(context);",
+          "memcpy(&context->check, &copy, sizeof(copy));"], 3, "covered"),
+        ([FILLED, "context->check = context->check;"], 80, "unknown"),
+    ],
+)  # fmt: skip
+def test_a_record_that_is_copied(code, columns, verdict):
+    """Arrays of arrays are copied by element, and what is not understood is no part of a proof."""
+    header = FIXED[HEADER].decode()
+    text = FIXED[MMU].decode().replace(TDP, tdp(code)[1], 1)
+    head = RECORD.format(columns) + "struct kvm_mmu {\n\tstruct check check;\n"
+    header = header.replace("struct kvm_mmu {\n", head, 1)
+    report = check({**FIXED, MMU: text.encode(), HEADER: header.encode()}, ("check",))
+    assert keep(report, "check").verdict == verdict
+
+
 OTHER = "arch/x86/kvm/x86.c"
 
 

@@ -67,7 +67,12 @@ def decide(
     elements = terms.elements(field.context, field.record, field.member)
     if elements is None:
         return field.unknown(Reason(f"the value of {field.written} is no number")), None
-    elements = [one for one in elements if guard.symbol in one.value.symbols]
+    # What is not understood is not seen to be left alone by a skip.
+    elements = [
+        one
+        for one in elements
+        if guard.symbol in one.value.symbols or any(s.word.opaque for s in one.value.symbols)
+    ]
     if not elements:
         return None, None
     skips = guard.skips

@@ -601,10 +601,11 @@ class Names(Guards):
         elif isinstance(target.type, RecordType):
             for name in target.type.by_name:
                 inner = self._member(target, name, node)
-                if isinstance(inner.type, (IntType, PointerType)) or inner.cell is not None:
+                if inner.cell is not None or _elements(inner.type) <= MAX_ELEMENTS:
                     self._zero(inner, state, node)
         elif isinstance(target.type, ArrayType):
             for number in range(min(target.type.length or 0, MAX_ELEMENTS)):
+                self._step(node)
                 self._zero(self._element(target, number, node), state, node)
         elif isinstance(target.type, (IntType, PointerType)):
             width = target.type.width if isinstance(target.type, IntType) else 64
@@ -617,3 +618,14 @@ class Names(Guards):
             raise Unsupported(node, "an array is indexed in front of its first element")
         loc = base.loc.member(f"[{number}]")
         return self._whole(loc, base.type.element)
+
+
+def _elements(ctype: CType) -> int:
+    """Return how many numbers and pointers an object consists of, at most."""
+    if isinstance(ctype, ArrayType):
+        return (MAX_ELEMENTS + 1 if ctype.length is None else ctype.length) * _elements(
+            ctype.element
+        )
+    if isinstance(ctype, RecordType):
+        return sum(_elements(ctype.by_name[name][1]) for name in ctype.by_name)
+    return 1

@@ -605,11 +605,12 @@ class Storage:
             return
         for number in range(ctype.length):
             step = f"[{number}]"
-            value = self._load(self._whole(array.loc.member(step), ctype.element), state, node)
+            element = self._whole(array.loc.member(step), ctype.element)
+            value = self._load(element, state, node)
             if isinstance(value, Record):
                 yield from (((*path, step, *inner), one) for inner, one in value.cells)
             elif isinstance(value, Pointer) and isinstance(ctype.element, ArrayType):
-                yield (*path, step), self.opaque(node, "an array of arrays is copied")
+                yield from self._copied(element, ctype.element, (*path, step), state, node)
             else:
                 yield (*path, step), value
 
