@@ -172,7 +172,7 @@ REGISTERS = Registers(
         parameter="x86_feature",
     ),
     computed=frozenset({"reserved_gpa_bits"}),
-    births=r"kvm_arch_vcpu_(?:create|init|setup)|(?:kvm|vmx|svm)_(?:create_vcpu|vcpu_create)",
+    births=r"kvm_arch_vcpu_(?:create|init|setup)|(?:kvm|vmx|svm|vt)_(?:create_vcpu|vcpu_create)",
     origins="kvm_arch_init_vm",
     fixed=frozenset({"boot_cpu_data", "kvm_host", "kvm_x86_ops"}),
     names=_NAMES,

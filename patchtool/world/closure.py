@@ -441,7 +441,7 @@ class Closure:
         return True
 
     def _takes_values(self, name: str, here: str) -> bool:
-        if name.encode() in _KEYWORDS:
+        if name.encode() in _KEYWORDS or name in library.dispatchers(self._index.target):
             return True
         is_known = name in names_of("reading_macro") or library.is_check(name, self._index.target)
         if is_known and not self._index.defines(name, here):

@@ -23,7 +23,7 @@ from patchtool.proof.runs import Runs
 from patchtool.proof.solver import can_hold
 from patchtool.world.built import told_to_compiler
 from patchtool.world.entries import Tree
-from patchtool.world.inputs.constants import host_constant
+from patchtool.world.inputs.constants import host_constant, is_set_late
 from patchtool.world.roles import missing_functions, undefined_set_ups
 
 
@@ -50,6 +50,7 @@ def doubts(tree: Tree, lowered: Lowered, starts: list[Definition]) -> tuple[Trou
         *rival_set_ups(tree, lowered, starts),
         *stray_stores(tree, lowered),
         *ways_around(lowered),
+        *(what for name, what in lowered.operations.items() if is_set_late(tree, name)),
     )
 
 

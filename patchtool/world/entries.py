@@ -49,6 +49,8 @@ class Tree:
         self.effects, self.lowering = effects, lowering
         self.runs: dict[tuple[object, ...], Lowered] = {}
         self.constants: dict[str, str | None] = {}
+        self.set_late: dict[str, bool] = {}
+        """Whether operations may be given another function behind module load."""
         """Why what all share is alike at all times, by the names of words."""
         self.assigned: dict[str, tuple[Assigned, ...]] = {}
         self.told: dict[tuple[str, ...], list[tuple[Definition, list[int]]]] = {}

@@ -4,15 +4,15 @@
 In: runs, made to follow what may store to a list of members that text tells.  Out: the other
 members that a run stores where its guard does not skip, or that a call passed over there may
 store: a callback that is handed over, a vendor's operation.  What is stored where a register
-is read and cached is state of its own, whoever reads it.
+is read and cached is state of its own, whoever reads it; what a context only points to is told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from patchtool.c.layout import RecordType
-from patchtool.c.lower import Lowered
+from patchtool.c.lower import Lowered, Trouble
 from patchtool.c.memory import Int, Loc, Root, Value
 from patchtool.c.scan import Definition
 from patchtool.proof import bits
@@ -29,6 +29,23 @@ def unlisted(tree: Tree, runs: Iterable[Lowered], listed: frozenset[str]) -> fro
     roles = {name for held in tree.roles.shape.contexts.values() for name in held}
     others = members - roles - listed
     return frozenset(one for run in runs for one in _behind_guards(tree, run, others))
+
+
+def hanging(runs: Iterable[Lowered]) -> Iterator[Trouble]:
+    """Yield what runs store behind a guard to objects that a context only points to.
+
+    They are no members of it, so no field is asked for, and a skip leaves them as they are.
+    """
+    for run in runs:
+        for guard in run.guards:
+            contexts = {str(one.context) for one in guard.comparisons}
+            for loc, value in run.memory.items():
+                above = loc.root.name if loc.root.kind == "pointee" else ""
+                if any(above.startswith((f"{one}.", f"{one}->")) for one in contexts) and _depends(
+                    value, frozenset((guard.symbol,))
+                ):
+                    reason = f"{loc} is stored behind the guard, and is no member of its context"
+                    yield Trouble(guard.place, reason, False)
 
 
 def _behind_guards(tree: Tree, run: Lowered, others: frozenset[str]) -> Iterable[str]:

@@ -24,7 +24,7 @@ from patchtool.c.layout import (
 )
 from patchtool.c.lower.arithmetic import ordered
 from patchtool.c.lower.expressions import Expressions, alike, differ, has_effects, size_of, stores
-from patchtool.c.lower.records import Frame, Passed, Unit, Unsupported
+from patchtool.c.lower.records import Frame, Passed, Trouble, Unit, Unsupported
 from patchtool.c.lower.storage import (
     STEPS_OF_CALL,
     address_text,
@@ -697,6 +697,8 @@ class Calls(Expressions):
             self._spoil(Unsupported(node, reason), state)
             return self._unknown_call(node, reason, values, state)
         definitions = tuple(definition for _, definition in candidates)
+        reason = f"{name} may be given another function behind module load"
+        self.out.operations.setdefault(name, Trouble(self.place(node), reason, True))
         if not needed and self._may_pass(definitions, values, state, name):
             self._pass(name, definitions, values, node, state, name)
             return Int(bits.constant(32, 0))

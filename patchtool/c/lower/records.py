@@ -138,6 +138,8 @@ class Lowered:
         self.stores: list[RoleStore] = []
         self.troubles: list[Trouble] = []
         self.passed: list[Passed] = []
+        self.operations: dict[str, Trouble] = {}
+        """The operations that were called, and what it would mean that one runs something else."""
         self.words: dict[Loc | Fact, Word] = {}
         """What stands for the surroundings, and what it is about."""
         self.opaque: list[Word] = []

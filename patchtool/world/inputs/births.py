@@ -13,7 +13,7 @@ import re
 from typing import NamedTuple
 
 from patchtool.c import syntax
-from patchtool.c.index import parameter_names
+from patchtool.c.index import Index, parameter_names
 from patchtool.c.scan import Definition, places
 from patchtool.c.syntax import Node, text
 from patchtool.world.circular import Circular
@@ -34,6 +34,24 @@ class Given(NamedTuple):
     holds: bool
 
 
+def is_birth(index: Index, function: Definition) -> bool:
+    """Tell whether a function makes a holder: by its name, and by those of who calls it here."""
+    births = re.compile(index.target.registers.births)
+
+    def is_called_late(name: str, above: frozenset[str]) -> bool:
+        return any(
+            user.name != name
+            and user.name not in above
+            and file.path.startswith(index.target.folder)
+            and (births.fullmatch(user.name) is None or is_called_late(user.name, above | {name}))
+            for file, user in index.users(name)
+        )
+
+    return births.fullmatch(function.name) is not None and not is_called_late(
+        function.name, frozenset()
+    )
+
+
 class Births:
     """Who calls the functions of one tree, and which of them run before any set-up."""
 
@@ -45,8 +63,7 @@ class Births:
 
     def _is_birth(self, function: Definition, at: int) -> bool:
         """Tell whether a byte is one of what makes a holder, in front of any set-up there."""
-        births = self._tree.index.target.registers.births
-        return re.fullmatch(births, function.name) is not None and not any(
+        return is_birth(self._tree.index, function) and not any(
             True
             for name in self._setups
             for _ in places(function.text[function.text.find(b"{") : at], name.encode())

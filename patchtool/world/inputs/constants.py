@@ -43,7 +43,7 @@ def host_constant(tree: Tree, word: Word) -> str | None:
 
 def _constant(tree: Tree, word: Word) -> str | None:
     if isinstance(word.about, Fact) and word.about.kind == "operation":
-        if _is_set_late(tree, word.about.name):
+        if is_set_late(tree, word.about.name):
             return None
         each = tree.index.target.each
         return f"the vendor module is the same for all {each}s ({word.about.name})"
@@ -82,8 +82,14 @@ def _constant(tree: Tree, word: Word) -> str | None:
     return f"{symbol} is set at module load ({names}, {where})"
 
 
-def _is_set_late(tree: Tree, operation: str) -> bool:
+def is_set_late(tree: Tree, operation: str) -> bool:
     """Tell whether an operation may be given another function behind module load."""
+    if operation not in tree.set_late:
+        tree.set_late[operation] = _is_set_late(tree, operation)
+    return tree.set_late[operation]
+
+
+def _is_set_late(tree: Tree, operation: str) -> bool:
     for name in tree.index.target.registers.fixed:
         types = tree.objects.of_file_scope(name, tree.roles.here)
         records = [settled(one.target) if isinstance(one, PointerType) else one for one in types]

@@ -18,7 +18,7 @@ from patchtool.c.scan import Definition, places
 from patchtool.c.syntax import text
 from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.entries import Tree
-from patchtool.world.inputs.births import Births, is_set, parameter_of
+from patchtool.world.inputs.births import Births, is_birth, is_set, parameter_of
 from patchtool.world.inputs.invalidation import MAX_CALLS
 
 _WORD_OF = re.compile(r"\(?\s*(\d+)\s*\*\s*32\s*\+\s*\d+\s*\)?")
@@ -51,7 +51,7 @@ def tellers(index: Index, members: Iterable[str]) -> Iterator[Change]:
 
 def is_born(index: Index, function: Definition) -> bool:
     """Tell whether a function runs before any set-up."""
-    return re.fullmatch(index.target.registers.births, function.name) is not None
+    return is_birth(index, function)
 
 
 def _changing(index: Index, asked: str) -> Iterator[Change]:
