@@ -183,6 +183,12 @@ def test_invalidated_beside_the_store(behind):
     assert verdict(behind) == "covered"
 
 
+def test_a_birth_that_is_called_late():
+    """What makes a vCPU is known by its name, unless others call it as well."""
+    again = late("kvm_arch_vcpu_create(vcpu);", "struct kvm_vcpu *vcpu")
+    assert verdict(more=again) in ("gap", "unknown")
+
+
 @pytest.mark.parametrize(
     "call",
     [

@@ -269,10 +269,10 @@ TABLE = ("kvm_x86_ops.", "", "*ops")
 BEHIND = ("kvm_x86_ops->", "*", "ops")
 
 
-def operation(late, load="", how=TABLE):
+def operation(late, load="", how=TABLE, vendors=VENDORS):
     """Return the verdict where a level comes from an operation, with some code that runs late."""
     dot, star, value = how
-    code = VENDORS.replace("POINTERVALUE", value).replace("POINTER", star).replace("LOAD", load)
+    code = vendors.replace("POINTERVALUE", value).replace("POINTER", star).replace("LOAD", load)
     code += f"\nvoid late(struct kvm_vcpu *vcpu)\n{{\n\t{late}\n}}\n"
     declared = OPERATIONS.replace("POINTER", star)
     return level(code, what=f"{dot}tdp_level(vcpu)", declared=declared)
@@ -297,6 +297,23 @@ def operation(late, load="", how=TABLE):
 def test_an_operation_that_is_given_another_function(late, verdict, how):
     """It is the same function for all, unless what may run late stores to its place."""
     assert operation(late.replace("OPS", how[0]), how=how) == verdict
+
+
+@pytest.mark.parametrize(
+    ("late", "is_fine"),
+    [
+        ("kvm_x86_ops.tdp_level(vcpu);", True),
+        ("kvm_x86_ops.tdp_level = five_level;", False),
+        ("WRITE_ONCE(kvm_x86_ops.tdp_level, five_level);", False),
+        ("static_call_update(kvm_x86_tdp_level, five_level);", False),
+        ("static_call_update(kvm_x86_tdp_level, pick(vcpu));", False),
+    ],
+)
+def test_an_operation_of_one_function(late, is_fine):
+    """What is all that the tables hold is not all that may be called, if one is stored to late."""
+    alike = VENDORS.replace(".tdp_level = five_level", ".tdp_level = four_level")
+    assert alike.count("five_level") == 1
+    assert (operation(late, vendors=alike) == "covered") is is_fine
 
 
 def test_an_operation_that_is_given_a_function_at_module_load():

@@ -242,6 +242,32 @@ def test_a_field_that_is_stored_through_a_pointer(call, here, elsewhere):
     assert keep(report).verdict in ("gap", "unknown")
 
 
+@pytest.mark.parametrize(
+    ("code", "is_fine"),
+    [
+        ("context->walk->spare = vcpu->arch.hflags;", False),
+        ("struct walk *w = context->walk;\n\n\tw->spare = vcpu->arch.hflags;", False),
+        ("context->keep[0] = context->walk->spare != 0;", True),
+    ],
+)
+def test_what_a_context_points_to(code, is_fine):
+    """What is stored through a pointer of the context is no field of it, which is told."""
+    header = (
+        FIXED[HEADER]
+        .decode()
+        .replace(
+            "struct kvm_mmu {\n",
+            "struct walk {\n\tu64 spare;\n};\n\n"
+            "struct kvm_mmu {\n\tstruct walk *walk;\n\tu64 keep[1];\n",
+            1,
+        )
+    )
+    text = FIXED[MMU].decode().replace(TDP, tdp([code])[1], 1)
+    report = check({**FIXED, MMU: text.encode(), HEADER: header.encode()}, ("all",))
+    said = [one.reason for one in report.unknowns if "no member of its context" in one.reason]
+    assert bool(said) is not is_fine
+
+
 READ = "int used(struct kvm_vcpu *vcpu)\n{\n\treturn vcpu->arch.mmu->ept_ad;\n}\n"
 TEMPLATE = """#if PTTYPE == 64
 #define HAVE_AD(mmu) true

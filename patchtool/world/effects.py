@@ -348,6 +348,15 @@ class Effects:
                     for target in self._assigned(match.group(1).decode("utf-8", "replace"), path):
                         for definition in self._index.functions(target, path):
                             found.setdefault((target, definition.key), definition)
+            updated = re.compile(
+                rb"\bstatic_call_update\s*\(\s*%s%s\s*,\s*&?\s*(\w+)"
+                % (self._index.target.prefix.encode(), word)
+            )
+            for path, data in self._index.texts_with(b"static_call_update"):
+                for match in updated.finditer(data):
+                    target = match[1].decode()
+                    for definition in self._index.functions(target, path):
+                        found.setdefault((target, definition.key), definition)
             self._operations[name] = tuple((key[0], found[key]) for key in sorted(found))
         return self._operations[name]
 

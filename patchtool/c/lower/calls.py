@@ -697,8 +697,9 @@ class Calls(Expressions):
             self._spoil(Unsupported(node, reason), state)
             return self._unknown_call(node, reason, values, state)
         definitions = tuple(definition for _, definition in candidates)
-        reason = f"{name} may be given another function behind module load"
-        self.out.operations.setdefault(name, Trouble(self.place(node), reason, True))
+        if len({function for function, _ in candidates}) == 1:
+            reason = f"{name} may be given another function behind module load"
+            self.out.operations.setdefault(name, Trouble(self.place(node), reason, True))
         if not needed and self._may_pass(definitions, values, state, name):
             self._pass(name, definitions, values, node, state, name)
             return Int(bits.constant(32, 0))

@@ -139,7 +139,7 @@ class Lowered:
         self.troubles: list[Trouble] = []
         self.passed: list[Passed] = []
         self.operations: dict[str, Trouble] = {}
-        """The operations that were called, and what it would mean that one runs something else."""
+        """Operations that have one function, and what it would mean that one is given another."""
         self.words: dict[Loc | Fact, Word] = {}
         """What stands for the surroundings, and what it is about."""
         self.opaque: list[Word] = []
