@@ -183,6 +183,36 @@ def test_invalidated_beside_the_store(behind):
     assert verdict(behind) == "covered"
 
 
+@pytest.mark.parametrize(
+    "name", ["walk_bits", "maxphyaddr", "tdp_level", "x86_phys_bits", "shadow_phys_bits"]
+)
+def test_a_range_is_that_of_one_member(name):
+    """What is known of a member is not known of one by its name in another record."""
+    files = fixture("cpuid-invalidated-fixed")
+    for path, text in ((HEADER, TYPES), (BIG, CODE.encode())):
+        text = text.replace(b"CALL", CALL.encode()).replace(b"BEHIND", STORE.encode())
+        text = text.replace(b"EARLY", WHOLE.encode())
+        files[path] = text.replace(b"walk_bits", name.encode())
+    files[HEADER] = b'#include "../mmu.h"\n\n' + files[HEADER]
+    read = b"to_big(vcpu)->state.limits.%b != 0" % name.encode()
+    files[MMU] = files[MMU].replace(b"cpuid_maxphyaddr(vcpu) <= 48", read)
+    files[MMU] = files[MMU].replace(b'"../cpuid.h"\n', b'"../cpuid.h"\n#include "../vmx/big.h"\n')
+    assert check(files, ("shadow_root_level",)).verdict == "gap"
+
+
+@pytest.mark.parametrize("member", ["s_efer", "efer"])
+def test_an_implication_is_that_of_one_file_of_registers(member):
+    """Members of another record, whatever they are called, are no registers of one CPU."""
+    files = fixture("cpuid-invalidated-fixed")
+    types = TYPES.replace(b"walk_bits;", b"walk_bits;\n\tu64 cr0;\n\tu64 %b;" % member.encode())
+    files[HEADER] = b'#include "../mmu.h"\n\n' + types
+    read = b"((l->%b & 1024) && !(l->cr0 & (1UL << 31)))" % member.encode()
+    read = read.replace(b"l->", b"to_big(vcpu)->state.limits.")
+    files[MMU] = files[MMU].replace(b"cpuid_maxphyaddr(vcpu) <= 48", read)
+    files[MMU] = files[MMU].replace(b'"../cpuid.h"\n', b'"../cpuid.h"\n#include "../vmx/big.h"\n')
+    assert check(files, ("shadow_root_level",)).verdict == "gap"
+
+
 def test_a_birth_that_is_called_late():
     """What makes a vCPU is known by its name, unless others call it as well."""
     again = late("kvm_arch_vcpu_create(vcpu);", "struct kvm_vcpu *vcpu")

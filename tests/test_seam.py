@@ -47,7 +47,8 @@ BROOK = Target(
         members={"link": "LINK"},
         macros={"LINK": "BROOK_LINK_{}"},
         implications=(Implication(("LINK", "GIGA"), ("LINK", "FULL"), "a gigabit is duplex"),),
-        ranges={"mtu": (64, 9000, "frames have 64 to 9000 bytes")},
+        files=frozenset({"brook_card"}),
+        ranges={"brook_card.mtu": (64, 9000, "frames have 64 to 9000 bytes")},
     ),
 )
 

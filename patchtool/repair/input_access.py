@@ -86,17 +86,18 @@ def value_of(index: Index, name: str, c: str, here: str) -> Value | str:
 
 def _width(index: Index, steps: list[str]) -> int | None:
     """Return how many bits an input takes: those of its greatest value, or of its type."""
-    ranges = index.target.registers.ranges
-    if steps[-1] in ranges:
-        return int(ranges[steps[-1]][1]).bit_length()
     host = f"struct {index.target.host}"
     if steps[0] != "arch" or not index.record(host, index.target.header):
         return None
     here: object = Types(index).record(host, index.target.header)
+    place = ""
     for step in steps[1:]:
         if not isinstance(here, RecordType) or step not in here.by_name:
             return None
-        here = settled(here.by_name[step][1])
+        place, here = f"{here.tag}.{step}", settled(here.by_name[step][1])
+    known = index.target.registers.ranges.get(place)
+    if known is not None:
+        return int(known[1]).bit_length()
     return here.width if isinstance(here, IntType) else None
 
 

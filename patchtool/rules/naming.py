@@ -18,7 +18,7 @@ from patchtool.c.lower import Lowered
 from patchtool.c.memory import Fact, Loc, member_of
 from patchtool.proof.bits import Symbol, Word
 from patchtool.proof.compared import Unit
-from patchtool.target.record import Named
+from patchtool.target.record import Named, Registers
 from patchtool.world.entries import Tree
 from patchtool.world.inputs.hosts import parameter_of
 
@@ -35,6 +35,13 @@ class Name(NamedTuple):
     values: Mapping[int, str] = {}
 
 
+def register_of(registers: Registers, lowered: Lowered, word: Word) -> str | None:
+    """Return the register that a word holds: by its name in a file of registers, or as argument."""
+    register = registers.members.get(member_of(word))
+    tag = lowered.place_of(word).rpartition(".")[0]
+    return register if isinstance(word.about, Fact) or tag in registers.files else None
+
+
 class Names:
     """The names of what one run reads of its surroundings."""
 
@@ -47,7 +54,7 @@ class Names:
     def of(self, symbol: Symbol) -> Name:
         """Return the name of what a bit is part of."""
         word, position = symbol.word, symbol.position
-        register = self._registers.members.get(member_of(word))
+        register = register_of(self._registers, self._out, word)
         if register is not None:
             macro = self._registers.macro(register, position)
             c = f"{self._spelt(word)} & {macro}"

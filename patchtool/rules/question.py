@@ -21,7 +21,7 @@ from patchtool.proof.coverage import Answer, Decision
 from patchtool.proof.runs import Runs
 from patchtool.proof.solver import can_hold
 from patchtool.proof.witness import Witnessed
-from patchtool.rules.naming import Names
+from patchtool.rules.naming import Names, register_of
 from patchtool.world.entries import Path, Tree, context_name
 from patchtool.world.inputs import hosts
 from patchtool.world.inputs.constants import host_constant, unclear_change
@@ -382,12 +382,11 @@ class Terms:
         files: dict[object, dict[tuple[str, str], Symbol]] = {}
         ranged: set[Word] = set()
         for symbol in sorted(inputs):
-            member = member_of(symbol.word)
-            register = self._registers.members.get(member)
+            register = register_of(self._registers, self.out, symbol.word)
             if register is not None:
                 name, bit = self._registers.name(register, symbol.position).split(".")
                 files.setdefault(_holder(symbol.word), {})[name, bit] = symbol
-            elif member in self._registers.ranges:
+            elif self.out.place_of(symbol.word) in self._registers.ranges:
                 ranged.add(symbol.word)
         for found in files.values():
             for rule in self._registers.implications:
@@ -395,7 +394,7 @@ class Terms:
                     when, then = found[rule.when], found[rule.then]
                     yield bits.either(bits.negate(when), then), rule.text
         for word in sorted(ranged):
-            low, high, words = self._registers.ranges[member_of(word)]
+            low, high, words = self._registers.ranges[self.out.place_of(word)]
             yield _between(word, self._width(word), low, high), words
 
     def _uses(self, symbols: Iterable[Symbol]) -> Iterator[tuple[Cond, str]]:
@@ -461,7 +460,7 @@ class Terms:
         """Return what is usual for inputs that the kernel keeps in members of some names."""
         found = []
         for word in sorted({one.word for one in inputs}):
-            bounds = self._registers.usual.get(member_of(word))
+            bounds = self._registers.usual.get(self.out.place_of(word))
             if bounds is not None and isinstance(word.about, Loc):
                 found.append(_between(word, self._width(word), *bounds))
         return found

@@ -101,8 +101,10 @@ class Registers(NamedTuple):
 
     ``bits`` names the bits of a register by position, ``members`` the registers by the
     members of structures that hold one whole, ``macros`` how C spells a bit (``{}`` is its
-    name) by register.  ``ranges`` bounds numbers by the members that hold them, in words
-    too; ``usual`` bounds them by what hardware has, on which no proof rests.  ``fills`` names,
+    name) by register; ``implications`` hold within one of the records that have the tags
+    ``files``, and among arguments.  ``ranges`` bounds numbers by what holds them, ``tag.member``
+    or an object of file scope, in words too; ``usual`` bounds them by what hardware has, on
+    which no proof rests.  ``fills`` names,
     by operation, the members that it only fills with the register that they cache: they are
     read once that is done.  ``held`` matches what holds the register of such a member, and
     ``owned`` the mask of its bits that the guest changes by itself; a member without an entry
@@ -126,6 +128,7 @@ class Registers(NamedTuple):
     members: Mapping[str, str] = {}
     macros: Mapping[str, str] = {}
     implications: tuple[Implication, ...] = ()
+    files: frozenset[str] = frozenset()
     ranges: Mapping[str, tuple[int, int, str]] = {}
     usual: Mapping[str, tuple[int, int]] = {}
     fills: Mapping[str, frozenset[str]] = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from patchtool.c.layout import CType
+from patchtool.c.layout import CType, holder_of
 from patchtool.c.memory import Fact, Loc, LValue, State, Unclear, Value
 from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node
@@ -180,6 +180,16 @@ class Lowered:
         if found is None:
             found = self.words[about] = Word(str(about), about)
         return found
+
+    def place_of(self, word: Word) -> str:
+        """Return the tag and the member of what a word holds, or the object of file scope."""
+        about = word.about
+        if not isinstance(about, Loc):
+            return ""
+        if about.root.kind == "global":
+            return ".".join((about.root.name, *about.path))
+        record = holder_of(self.pointees.get(about.root.name), about.path)
+        return "" if record is None else f"{record.tag}.{about.path[-1]}"
 
     def unclear(self, why: Unclear) -> Word:
         """Return a new word that stands for a value that was not understood."""

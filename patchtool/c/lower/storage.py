@@ -51,7 +51,6 @@ from patchtool.c.memory import (
     State,
     Unclear,
     Value,
-    member_of,
 )
 from patchtool.c.scan import WORDS, Definition
 from patchtool.c.syntax import Node
@@ -284,7 +283,7 @@ class Storage:
             return condition
         facts: list[Cond] = []
         for word in sorted({symbol.word for symbol in condition.symbols}):
-            known = self.index.target.registers.ranges.get(member_of(word))
+            known = self.index.target.registers.ranges.get(self.out.place_of(word))
             if known is not None:
                 width = self.out.reads[word][1] if word in self.out.reads else 32
                 value = bits.low_bits(width, word)
@@ -465,11 +464,7 @@ class Storage:
         """Return a number of the surroundings that may have any value."""
         width = ctype.width if isinstance(ctype, IntType) else 64
         word = self.out.word(about)
-        known = (
-            self.index.target.registers.ranges.get(member_of(word))
-            if isinstance(about, Loc)
-            else None
-        )
+        known = self.index.target.registers.ranges.get(self.out.place_of(word))
         if known is not None and known[1].bit_length() < width:
             # What bounds a number is assumed, and printed, wherever a bit of it matters.
             narrow = known[1].bit_length()
