@@ -80,6 +80,8 @@ class Changes:
             is_around = number + 1 < len(links)
             if is_around and links[number + 1][0] == host:
                 continue  # what holds the contexts as well, and is looked at for their sake
+            if any(self._tree.pasting.uses((member,))):
+                yield None
             mentions = Mentions(self._tree.index, self._tree.types, {member: frozenset((tag,))})
             for mention in mentions.of(member):
                 if not mention.is_idle and not (is_around and self._is_aside(mention, member)):

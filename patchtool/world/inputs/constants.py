@@ -99,7 +99,9 @@ def _is_set_late(tree: Tree, operation: str) -> bool:
             is_late = one.function is not None and _may_be(one.below, (operation,))
             if is_late and not _is_cleared(tree, one):
                 return True
-    return any(not _only_at_load(tree, one) for one in tree.effects.setters(operation))
+    return any(not _only_at_load(tree, one) for one in tree.effects.setters(operation)) or any(
+        tree.pasting.uses((operation,))
+    )
 
 
 def _is_cleared(tree: Tree, mention: Mention) -> bool:

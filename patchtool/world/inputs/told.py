@@ -64,8 +64,9 @@ class Told(Invalidations):
         asked with, BY which function, and OWNER the record of the members, where something
         else than to store to one by its name may change it.
         """
+        members = tuple(members)
         found = self._tellers.of(members, asked, owner, by)
-        if found is None:
+        if found is None or any(self._tree.pasting.uses(members)):
             return None
         changes = [
             (writer, [at for at in stores if not self._puts_back(writer, at)])
@@ -85,7 +86,8 @@ class Told(Invalidations):
         owners = frozenset((self._tree.index.target.host, self._tree.index.target.handle))
         for member in sorted(read.difference(members)):
             mentions = Mentions(self._tree.index, self._tree.types, {member: owners})
-            if not all(map(self._is_told, mentions.of(member))):
+            is_pasted = any(self._tree.pasting.uses((member,)))
+            if is_pasted or not all(map(self._is_told, mentions.of(member))):
                 return f"{name}() answers by {member} as well, which may change at any time"
         return None
 
