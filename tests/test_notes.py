@@ -167,6 +167,8 @@ NEAR = {
     "in what others read, by a variable": (
         f"u32 old = vcpu->arch.hflags;\n\n\tif (old == {KEY})\n\t\treturn;\n"
         f"\tvcpu->arch.hflags = {KEY};\n", "", of(USED)),
+    "renewed by a helper, and used elsewhere": (
+        ASKED, HELPER.format("vcpu->note"), OUT, of("return vcpu->note + 1;")),
     "how often something is said": ("if (!printk_ratelimit())\n\t\treturn;\n", ""),
     "set by whoever": (
         LEFT, "", ARCH,

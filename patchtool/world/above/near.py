@@ -104,6 +104,8 @@ class Near:
                 is_far = self._levels[caller.name] == FAR
                 if said is None and one in called and not (is_far and self._is_checking(one)):
                     said = self._said_by(one, body_of(caller), caller.file)
+                if said is None and one in called and not is_far:
+                    said = self._said_by_renewed(one)
                 if said is not None:
                     place = Place(caller.file, caller.line, 1, caller.name)
                     yield Trouble(place, f"{said} decides whether {callee}() is called", False)
@@ -144,6 +146,16 @@ class Near:
             elif place in read and not self._kept.is_constant(value[1], function.file):
                 return True
         return False
+
+    def _said_by_renewed(self, name: str) -> str | None:
+        """Say by what a call answers that it renews itself, whoever else reads that."""
+        for function in self._kept.defined(name):
+            if function.key in self._above or function in self._executed:
+                continue
+            for one in sorted(self._read(function) & self._kept.by(function).keys()):
+                if self._is_renewed(function, one) and answers(self._index.node(function), one):
+                    return f"{function.name}(), which keeps {one} and looks at it,"
+        return None
 
     def _told(self, function: Definition) -> dict[str, str]:
         """Return what a function calls that answers by a note, or by what is not known."""
