@@ -15,6 +15,7 @@ GLOBALS = {
 STORE, CALL = "\tvcpu->arch.maxphyaddr = maxphyaddr;\n", "\tkvm_mmu_after_set_cpuid(vcpu);\n"
 MARK = "\tvcpu->arch.root_mmu.mmu_role.ext.valid = 0;\n"
 IF = "\tif (maxphyaddr > 40)\n\t"
+AGAIN, SET_UP = "\tkvm_mmu_reset_context(vcpu);\n", "\tkvm_init_mmu(vcpu);\n"
 LOOP = "\tfor (int i = 0; i < maxphyaddr; i++)\n\t"
 LATER = "\tif (vcpu->arch.maxphyaddr > 40)\n\t"
 
@@ -40,10 +41,12 @@ def verdict(path, old, new):
         (CPUID, CALL, f"{LOOP}\tcontinue;\n{CALL}"),
         (CPUID, CALL, f"\tswitch (maxphyaddr) {{\n\tcase 40:\n\t\tbreak;\n\t}}\n{CALL}"),
         (CPUID, STORE, f"\thost.maxphyaddr = 46;\n{STORE}"),
+        (MMU, MARK + AGAIN, MARK + AGAIN.replace("reset_context", "unload") + SET_UP),
     ],
     ids=[
         "block", "parentheses", "beside a branch", "conditional store", "left later",
         "behind a loop", "behind a switch", "global of the same member name",
+        "and set up by itself",
     ],
 )  # fmt: skip
 def test_on_every_way(path, old, new):

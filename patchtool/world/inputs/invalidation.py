@@ -392,9 +392,11 @@ class Invalidations:
         """
         known = self._jumps.get(function.key)
         if known is None:
+            body = syntax.function(self._tree.index.node(function))
+            within = None if body is None else body.child_by_field_name("body")
             named = [
                 one
-                for one in syntax.descendants(self._tree.index.node(function))
+                for one in syntax.descendants(within or self._tree.index.node(function))
                 if one.type.endswith("identifier")
             ]
             known = self._jumps[function.key] = tuple(
