@@ -41,7 +41,7 @@ def verdict(path, old, new):
         (CPUID, CALL, f"{LOOP}\tcontinue;\n{CALL}"),
         (CPUID, CALL, f"\tswitch (maxphyaddr) {{\n\tcase 40:\n\t\tbreak;\n\t}}\n{CALL}"),
         (CPUID, STORE, f"\thost.maxphyaddr = 46;\n{STORE}"),
-        (MMU, MARK + AGAIN, MARK + AGAIN.replace("reset_context", "unload") + SET_UP),
+        (MMU, MARK + AGAIN, MARK + SET_UP),
     ],
     ids=[
         "block", "parentheses", "beside a branch", "conditional store", "left later",
