@@ -167,6 +167,11 @@ NEAR = {
     "in what others read, by a variable": (
         f"u32 old = vcpu->arch.hflags;\n\n\tif (old == {KEY})\n\t\treturn;\n"
         f"\tvcpu->arch.hflags = {KEY};\n", "", of(USED)),
+    "above two calls at once": (
+        "", "", (OTHER, "", "#include <linux/kvm_host.h>\n" + HELPER.format("vcpu->note") +
+         "void both(struct kvm_vcpu *vcpu)\n{\n\tkvm_init_mmu(vcpu);\n"
+         "\\tif (same(vcpu))\\n\\t\\treturn;\\n\\tkvm_mmu_reset_context(vcpu);\\n}\\n"),
+        OUT, of("return vcpu->note + 1;")),
     "renewed by a helper, and used elsewhere": (
         ASKED, HELPER.format("vcpu->note"), OUT, of("return vcpu->note + 1;")),
     "how often something is said": ("if (!printk_ratelimit())\n\t\treturn;\n", ""),

@@ -64,8 +64,9 @@ def notes_above(above: Above) -> Iterator[Trouble]:
     yield from above.keys.deciding(kept)
     for caller, callees in above.leading.values():
         if caller not in above.executed:
-            looking = near if near.is_near(caller) else notes
-            yield from looking.deciding(caller, callees.keys())
+            close = near.among(callees.keys())
+            yield from near.deciding(caller, close)
+            yield from notes.deciding(caller, callees.keys() - close)
 
 
 def guards_above(here: Above, mentions: Mentions) -> Iterator[Trouble]:
@@ -230,25 +231,26 @@ def _stored_in(function: Definition) -> frozenset[str]:
 
 
 class _Deciders:
-    """What decides whether callers call others: each caller is looked through once."""
+    """What decides whether callers call others: each caller is looked through once for those."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self._known: dict[tuple[str, str, int], Deciding] = {}
+        self._known: dict[tuple[tuple[str, str, int], frozenset[str]], Deciding] = {}
 
     def of(
         self, caller: Definition, callees: Set[str], tellers: frozenset[str]
     ) -> dict[str, frozenset[str]]:
         """Return which functions that can tell may decide whether a caller calls each of others."""
         index = self._tree.index
-        known = self._known.get(caller.key)
+        key = caller.key, frozenset(callees)
+        known = self._known.get(key)
         if known is None:
             node = index.node(caller)
             if caller.kind == "macro" or syntax.errors(node):
                 words = calls(caller.text) & tellers
                 return {callee: words - {callee} for callee in callees}
             known = Deciding(node, callees, library.dispatchers(index.target))
-            self._known[caller.key] = known
+            self._known[key] = known
         return known.by(tellers)
 
 

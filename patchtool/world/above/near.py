@@ -79,17 +79,21 @@ class Near:
         self._owned = Circular[Key, str | None](None)
         self._stored: dict[str, list[tuple[Definition, bytes]]] = {}
 
-    def is_near(self, function: Definition) -> bool:
-        """Tell whether all that decides in a function has to be known."""
-        return function.name in self._levels
+    def among(self, callees: Set[str]) -> frozenset[str]:
+        """Return the functions among some of whose calls all that decides has to be known."""
+        return frozenset(one for one in callees if self._levels.get(one, FAR) < FAR)
 
     def deciding(self, caller: Definition, callees: Set[str]) -> Iterator[Trouble]:
-        """Yield where it is not known for harmless what decides whether a set-up is come to."""
+        """Yield where it is not known for harmless what decides whether a set-up is come to.
+
+        CALLEES are near an entry.
+        """
         read, called = self._read(caller), calls(body_of(caller)) - {caller.name}
         operations = self._operations.called(body_of(caller))
         if _OF_TASK.search(body_of(caller)) is not None:
             read |= {_TASK}
         for callee, ones in self._by(caller, callees, read | called | operations.keys()).items():
+            is_far = self._levels[callee] + 1 == FAR
             for one in sorted(ones) if not is_only_kept(caller, callee) else ():
                 said: str | None = None
                 if one in operations:
@@ -101,7 +105,6 @@ class Near:
                 if said is None and one in read:
                     is_kept = self._stays(caller, one) or self._is_renewed(caller, one)
                     said = self._note(caller, one) if is_kept else None
-                is_far = self._levels[caller.name] == FAR
                 if said is None and one in called and not (is_far and self._is_checking(one)):
                     said = self._said_by(one, body_of(caller), caller.file)
                 if said is None and one in called and not is_far:
