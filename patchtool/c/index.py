@@ -529,14 +529,9 @@ class Index:
 
     def macro_words(self, name: bytes, paths: tuple[str, ...]) -> frozenset[bytes] | None:
         """Return the words of all definitions of a macro in some files; None where it is none."""
-        if paths not in self._defining:
-            found: dict[bytes, list[str]] = {}
-            self._defining[paths] = found
-            for path in paths:
-                for one in self._macro_names(path):
-                    found.setdefault(one, []).append(path)
+        defining = self._defined_in(paths)
         words: set[bytes] = set()
-        for path in self._defining[paths].get(name, ()):
+        for path in defining.get(name, ()):
             data = self.text(path) or b""
             for at in places(data, name):
                 if _DEFINED.match(data, data.rfind(b"#", 0, at)):
@@ -544,7 +539,21 @@ class Index:
                     while end > 0 and data[end - 1 : end] == b"\\":
                         end = data.find(b"\n", end + 1)
                     words.update(data[at : end if end > 0 else None].translate(WORDS).split())
-        return frozenset(words) if name in self._defining[paths] else None
+        return frozenset(words) if name in defining else None
+
+    def macros_among(self, words: frozenset[bytes], paths: tuple[str, ...]) -> frozenset[bytes]:
+        """Return which of some words are names of macros in some files."""
+        return words & self._defined_in(paths).keys()
+
+    def _defined_in(self, paths: tuple[str, ...]) -> Mapping[bytes, list[str]]:
+        """Return which of some files define each macro."""
+        if paths not in self._defining:
+            found: dict[bytes, list[str]] = {}
+            self._defining[paths] = found
+            for path in paths:
+                for one in self._macro_names(path):
+                    found.setdefault(one, []).append(path)
+        return self._defining[paths]
 
     def is_renamed(self, name: str, here: str) -> bool:
         """Tell whether a name is a macro without parameters: the compiler reads another one."""

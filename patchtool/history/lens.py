@@ -174,6 +174,11 @@ class Recorder(Index):
         self._asked["macros"].add(name.decode("utf-8", "replace"))
         return super().macro_words(name, paths)
 
+    def macros_among(self, words: frozenset[bytes], paths: tuple[str, ...]) -> frozenset[bytes]:
+        """Return which of some words are names of macros in some files."""
+        self._asked["macros"].update(one.decode() for one in words)
+        return super().macros_among(words, paths)
+
     def taken_into_bodies(self, path: str) -> Iterator[tuple[int, str]]:
         """Return what functions of a file take in; such a function counts anyway."""
         self.raw(path)

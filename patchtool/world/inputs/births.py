@@ -34,7 +34,7 @@ class Given(NamedTuple):
     holds: bool
 
 
-def is_birth(index: Index, function: Definition) -> bool:
+def is_born(index: Index, function: Definition) -> bool:
     """Tell whether a function makes a holder: by its name, and by those of who calls it here."""
     births = re.compile(index.target.registers.births)
 
@@ -63,7 +63,7 @@ class Births:
 
     def _is_birth(self, function: Definition, at: int) -> bool:
         """Tell whether a byte is one of what makes a holder, in front of any set-up there."""
-        return is_birth(self._tree.index, function) and not any(
+        return is_born(self._tree.index, function) and not any(
             True
             for name in self._setups
             for _ in places(function.text[function.text.find(b"{") : at], name.encode())

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 
 from patchtool.c import brackets, library, syntax
 from patchtool.c.index import Index, is_static, parameter_names
@@ -18,8 +19,9 @@ from patchtool.c.scan import Definition, places
 from patchtool.c.syntax import text
 from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.entries import Tree
-from patchtool.world.inputs.births import Births, is_birth, is_set, parameter_of
+from patchtool.world.inputs.births import Births, is_born, is_set, parameter_of
 from patchtool.world.inputs.invalidation import MAX_CALLS
+from patchtool.world.inputs.leaves import Leaves
 
 _WORD_OF = re.compile(r"\(?\s*(\d+)\s*\*\s*32\s*\+\s*\d+\s*\)?")
 _STORE = rb"\s*(?:(?:[-+|&^]|<<|>>)?=(?!=)|\+\+|--)"
@@ -49,36 +51,6 @@ def tellers(index: Index, members: Iterable[str]) -> Iterator[Change]:
                 yield writer, stores
 
 
-def is_born(index: Index, function: Definition) -> bool:
-    """Tell whether a function runs before any set-up."""
-    return is_birth(index, function)
-
-
-def _changing(index: Index, asked: str) -> Iterator[Change]:
-    """Yield the functions that change one feature that a guest is told of, by its name or place.
-
-    ASKED is what it was asked with.
-    """
-    registers = index.target.registers
-    tables = registers.tables
-    harmless = re.compile(f"{registers.guest_queries}|{registers.host_queries}|{tables.host}")
-    for feature in _features(index, asked):
-        word = feature.encode()
-        for _, user in index.users(feature):
-            found: list[int] = []
-            for at in places(user.text, word):
-                opened, _ = brackets.argument_at(user.text, at)
-                callee = brackets.callee(user.text, opened) if opened >= 0 else None
-                name = (callee or b"").decode()
-                if callee is not None and harmless.fullmatch(name) is None:
-                    found.append(brackets.end_of(user.text, opened) or at)
-            if found and not is_born(index, user):
-                yield user, found
-        number = _word_of(index, feature)
-        if number in tables.words:
-            yield from _storing(index, *tables.words[number])
-
-
 def _features(index: Index, asked: str) -> list[str]:
     """Return the features that a guest is asked for."""
     return re.findall(index.target.registers.tables.feature, asked)
@@ -97,59 +69,6 @@ def _word_of(index: Index, feature: str) -> int:
     return int(spelt[1]) if spelt is not None else -1
 
 
-def _answering(index: Index, name: str) -> Iterator[Change]:
-    """Yield what changes a leaf that a function looks up by itself to answer."""
-    tables = index.target.registers.tables
-    for _, one in index.users(name):
-        if one.name != name:
-            continue
-        leaves = frozenset[int]().union(*map(_numbers, _leaves(index, one)))
-        read = re.findall(rb"->\s*(%s)\b" % "|".join(tables.registers).encode(), one.text)
-        for leaf in sorted(leaves):
-            for register in sorted(set(read)):
-                yield from _storing(index, leaf, register.decode())
-
-
-def _storing(index: Index, leaf: int, register: str) -> Iterator[Change]:
-    """Yield the functions that may store to a register of a leaf that a guest is told of.
-
-    By a pointer, as a whole, or to what says which leaf it is; one that is found by the
-    number of another leaf alone is another one.
-    """
-    tables, told = index.target.registers.tables, index.target.registers.told
-    tag, member = tables.record.encode(), register.encode()
-    keys = rb"(?:%s)" % b"|".join((member, *(one.encode() for one in tables.keys)))
-    pointer = re.compile(rb"struct\s+%s\s*\*\s*(?:const\s+)?(\w+)" % tag)
-    direct = re.compile(
-        rb"(?:(?:->|\.)(?:%s)\s*\[[^;]*\]\s*\.|\)\s*->)\s*%s%s"
-        % ("|".join(told).encode(), keys, _STORE)
-    )
-    users = {one.key: one for word in (register, tables.record) for _, one in index.users(word)}
-    for user in users.values():
-        head, _, body = user.text.partition(b"{")
-        at = len(head) + 1
-        found = [at + one.end() for one in direct.finditer(body)]
-        names = set(pointer.findall(user.text))
-        given = _leaves(index, user)
-        is_given = any(name in head for name in names) and index.target.handle.encode() not in head
-        yielded = (
-            (is_given and b"static" in head and not _is_of_array(index, user))
-            or bool(given)
-            or any(one.encode() in body for one in told)
-        )
-        for name in sorted(names if yielded else ()):
-            used = rb"\b%s\s*->\s*%s%s|&\s*%s\s*->\s*%s\b|[;{})]\s*\*\s*%s\s*=(?!=)" % (
-                name, keys, _STORE, name, member, name,
-            )  # fmt: skip
-            filled = rb"\bmem(?:set|cpy|move)\s*\(\s*(?:&\s*)?%s\b" % name
-            found += [at + one.end() for one in re.finditer(used + b"|" + filled, body)]
-        numbers = frozenset[int]().union(*map(_numbers, given))
-        is_other = bool(numbers) and leaf not in numbers and all(map(_is_plain, given))
-        is_named = re.search(tables.named.encode(), body) is not None
-        if found and not is_other and not (is_named and leaf not in numbers):
-            yield user, found
-
-
 def _leaves(index: Index, function: Definition) -> list[bytes]:
     """Return which leaves a function looks up, as text; all that it hands on where not known."""
     tables = index.target.registers.tables
@@ -164,20 +83,6 @@ def _leaves(index: Index, function: Definition) -> list[bytes]:
             break
         found.append(b",".join(given))
     return found
-
-
-def _is_of_array(index: Index, function: Definition) -> bool:
-    """Tell whether a function that is given an entry is called for what no guest is told yet."""
-    handle = index.target.handle.encode()
-    return not any(
-        handle in user.text for _, user in index.users(function.name) if user.key != function.key
-    )
-
-
-def _is_plain(given: bytes) -> bool:
-    """Tell whether a leaf is looked up by a number as it stands."""
-    words = given.partition(b")")[0].split(b",")
-    return any(one.strip().isalnum() and one.strip()[:1].isdigit() for one in words)
 
 
 def _numbers(body: bytes) -> frozenset[int]:
@@ -203,6 +108,10 @@ class Tellers:
     def __init__(self, tree: Tree, births: Births) -> None:
         self._tree, self._births = tree, births
 
+    @cached_property
+    def _leaves(self) -> Leaves:
+        return Leaves(self._tree, self._births)
+
     def of(
         self, members: Iterable[str], asked: str, owner: str | None, by: str
     ) -> list[Change] | None:
@@ -219,13 +128,59 @@ class Tellers:
             key = asked, by, *members
             if key not in self._tree.told:
                 self._tree.told[key] = [
-                    *_changing(self._tree.index, asked),
-                    *_answering(self._tree.index, by),
+                    *self._changing(asked),
+                    *self._answering(asked, by),
                     *self._filling(members, asked),
                     *filter(self._has_handle, self._by_register(asked)),
                 ]
             found += self._tree.told[key]
         return found
+
+    def _changing(self, asked: str) -> Iterator[Change]:
+        """Yield the functions that change one feature that a guest is told of, by name or place.
+
+        ASKED is what it was asked with.
+        """
+        index, registers = self._tree.index, self._tree.index.target.registers
+        tables = registers.tables
+        harmless = re.compile(f"{registers.guest_queries}|{registers.host_queries}|{tables.host}")
+        for feature in _features(index, asked):
+            word = feature.encode()
+            for _, user in index.users(feature):
+                found: list[int] = []
+                for at in places(user.text, word):
+                    opened, _ = brackets.argument_at(user.text, at)
+                    callee = brackets.callee(user.text, opened) if opened >= 0 else None
+                    name = (callee or b"").decode()
+                    if callee is not None and harmless.fullmatch(name) is None:
+                        found.append(brackets.end_of(user.text, opened) or at)
+                if found and not is_born(index, user):
+                    yield user, found
+            number = _word_of(index, feature)
+            if number in tables.words:
+                yield from self._storing(*tables.words[number], asked)
+
+    def _answering(self, asked: str, name: str) -> Iterator[Change]:
+        """Yield what changes a leaf that a function looks up by itself to answer."""
+        index, tables = self._tree.index, self._tree.index.target.registers.tables
+        for _, one in index.users(name):
+            if one.name != name:
+                continue
+            leaves = frozenset[int]().union(*map(_numbers, _leaves(index, one)))
+            read = re.findall(rb"->\s*(%s)\b" % "|".join(tables.registers).encode(), one.text)
+            for leaf in sorted(leaves):
+                for register in sorted(set(read)):
+                    yield from self._storing(leaf, register.decode(), asked)
+
+    def _storing(self, leaf: int, register: str, asked: str) -> Iterator[Change]:
+        """Yield what may store to a member of a leaf, and to no feature beside what is asked."""
+        index, words = self._tree.index, self._tree.index.target.registers.tables.words
+        return self._leaves.storing(
+            leaf,
+            register,
+            lambda word: self._is_other(word, asked),
+            lambda word: words.get(_word_of(index, word)),
+        )
 
     def _filling(self, members: list[str], asked: str) -> Iterator[Change]:
         """Yield the functions that store to elements of a member, or use the address of an array.

@@ -18,8 +18,9 @@ from patchtool.c.scan import WORDS, Definition
 from patchtool.c.syntax import Node, descendants, text
 from patchtool.world.accounts.mentions import Mention, Mentions
 from patchtool.world.inputs.answers import handle, read_by
+from patchtool.world.inputs.births import is_born
 from patchtool.world.inputs.invalidation import MAX_CALLS, Invalidations, is_certain, passes_by
-from patchtool.world.inputs.tellers import Tellers, is_born
+from patchtool.world.inputs.tellers import Tellers
 
 _LABEL = re.compile(rb"\n(\w+):[ \t]*\n")
 _COPY = re.compile(rb"memcpy\(([^,]*),([^,]*),.*\)")

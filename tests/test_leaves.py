@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Every way to a record by which a guest is told of its CPU is accounted for."""
+
+import pytest
+from test_told import CPUID, FEATURE, FIND, HOST, MEMBERS, STORED, verdict
+
+ENTRY = "struct kvm_cpuid_entry2 *"
+EXT = FIND.format("0x80000001")
+OTHER = FIND.format("0xd")
+TABLE = f"{ENTRY}e = vcpu->arch.cpuid_entries;\n\n\t"
+STORES = "e->edx = 0;"
+ZAP = f"void zap({ENTRY}one)\n{{\n\tone->edx = 0;\n}}\n"
+LOOP = "#define for_each_leaf(e, v) for ((e) = (v)->arch.cpuid_entries; (e)->eax; (e)++)\n"
+GETTER = (
+    f"static {ENTRY}leaf_of(struct kvm_vcpu *vcpu)\n{{\n"
+    "\treturn kvm_find_cpuid_entry(vcpu, 0x80000001);\n}\n"
+)
+REGISTER = f"static u32 *word_of({ENTRY}one)\n{{\n\treturn one ? &one->edx : NULL;\n}}\n"
+WALK = (
+    f"static void walk(struct kvm_vcpu *vcpu, void (*fn)({ENTRY}))\n{{\n"
+    "\tfn(vcpu->arch.cpuid_entries);\n}\n"
+)
+KEPT = (
+    (HOST, MEMBERS, f"{MEMBERS}\t{ENTRY}last;\n"),
+    (CPUID, STORED, f"{STORED}\tvcpu->arch.last = kvm_find_cpuid_entry(vcpu, 0x80000001);\n"),
+)
+STORING = {
+    "an element": (f"{TABLE}e[n].edx = 0;", ""),
+    "the next element": (f"{ENTRY}a = vcpu->arch.cpuid_entries, *e;\n\n\te = a + 1;\n"
+                         "\t(*e).edx = 0;", ""),
+    "a chosen one": (f"{TABLE}(n ? e : e + 1)->edx = 0;", ""),
+    "all from user space": (
+        "n = copy_from_user(vcpu->arch.cpuid_entries, (void __user *)n, 16);", ""),
+    "one from user space": (
+        "n = copy_from_user(&vcpu->arch.cpuid_entries[n], (void __user *)n, 16);", ""),
+    "a word behind another one": (f"{EXT}u32 *r = &one->eax;\n\n\tr[3] = 0;", ""),
+    "a word by its address": (f"{EXT}u32 *r = one ? &one->edx : NULL;\n\n\t*r &= ~1;", ""),
+    "a word that a helper gives": (f"{EXT}u32 *r = word_of(one);\n\n\t*r = 0;", REGISTER),
+    "a bit": (f"{EXT}__clear_bit(26, (unsigned long *)&one->ecx + 0);", ""),
+    "two that change places": (
+        "swap(vcpu->arch.cpuid_entries[0].edx, vcpu->arch.cpuid_entries[1].edx);", ""),
+    "a loop that a macro heads": (f"{ENTRY}e;\n\n\tfor_each_leaf(e, vcpu)\n\t\t{STORES}", LOOP),
+    "a loop that a macro heads, in a block": (
+        f"{ENTRY}e;\n\n\tfor_each_leaf(e, vcpu) {{\n\t\t{STORES}\n\t}}", LOOP),
+    "a getter": (f"{ENTRY}e = leaf_of(vcpu);\n\n\t{STORES}", GETTER),
+    "a macro that finds": (
+        f"{ENTRY}e = FOUND(vcpu, 0x80000001);\n\n\t{STORES}",
+        "#define FOUND(v, f) kvm_find_cpuid_entry(v, f)\n"),
+    "a macro that stores": (f"{EXT}ZAP(one);", "#define ZAP(e) ((e)->edx = 0)\n"),
+    "a macro that names the pointer": (f"{EXT}ZAP(edx);", "#define ZAP(r) one->r = 0\n"),
+    "a callback": ("walk(vcpu, zap);", WALK + ZAP),
+    "a pointer that a member keeps": ("vcpu->arch.last->edx = 0;", "", *KEPT),
+    "a pointer that a record keeps": (
+        "struct iter it = { .leaf = kvm_find_cpuid_entry(vcpu, 0x80000001) };\n\n"
+        "\tit.leaf->edx = 0;",
+        f"struct iter {{\n\t{ENTRY}leaf;\n}};\n"),
+    "a pointer of the file": (
+        "leaf = kvm_find_cpuid_entry(vcpu, 0x80000001);\n\tleaf->edx = 0;",
+        f"static {ENTRY}leaf;\n"),
+    "a leaf with a name": (f"{FIND.format('LEAF_EXT')}one->edx = 0;",
+                           "#define LEAF_EXT 0x80000001\n"),
+    "another leaf in front": (
+        f"{FIND.format('7')}one->ebx = 0;\n\tone = &vcpu->arch.cpuid_entries[n];\n"
+        "\tone->edx = 0;", ""),
+    "behind another leaf": (f"{OTHER}one[n].edx = 0;", ""),
+    "one further than another leaf": (f"{OTHER}one++;\n\tone->edx = 0;", ""),
+    "what another leaf is": (f"{OTHER}one->function = n;", ""),
+    "the type of an expression": (
+        "typeof(*vcpu->arch.cpuid_entries) *e = kvm_find_cpuid_entry(vcpu, 0x80000001);\n\n"
+        f"\t{STORES}", ""),
+    "a type that is not spelt": (
+        f"__auto_type e = kvm_find_cpuid_entry(vcpu, 0x80000001);\n\n\t{STORES}", ""),
+    "another name of the type": (
+        f"leaf_t *e = kvm_find_cpuid_entry(vcpu, 0x80000001);\n\n\t{STORES}",
+        "typedef struct kvm_cpuid_entry2 leaf_t;\n"),
+    "a pointer to anything": (f"{EXT}void *p = one;\n\n\tmemset(p, 0, 16);", ""),
+    "who is not known": (f"{EXT}zap(one);", "void zap(void *one);\n"),
+    "the address of the pointer": (f"{EXT}next(&one);", "void next(void *one);\n"),
+    "memory that is told": (
+        f"{ENTRY}e = kvcalloc(4, 16, 0);\n\n\tkeep(vcpu, e);\n\te[n].edx = 0;",
+        f"void keep(struct kvm_vcpu *vcpu, {ENTRY}e)\n{{\n"
+        "\tvcpu->arch.cpuid_entries = e;\n\tkvm_vcpu_after_set_cpuid(vcpu, 40);\n}\n"),
+}  # fmt: skip
+SUPPORTED = (
+    f"struct table {{\n\t{ENTRY}entries;\n\tint nent;\n}};\n\n"
+    f"static {ENTRY}next_of(struct table *array)\n{{\n"
+    "\treturn &array->entries[array->nent++];\n}\n\n"
+    f"static void fill(struct table *array)\n{{\n\t{ENTRY}one = next_of(array);\n\n"
+    "\tone->function = 0x80000001;\n\tone->edx = 0;\n"
+    "\tcpuid_count(1, 0, &one->eax, &one->ebx, &one->ecx, &one->edx);\n}\n\n"
+    "int supported(void)\n{\n\tstruct table array = { .nent = 0 };\n\n"
+    "\tarray.entries = kvcalloc(4, 16, 0);\n\tfill(&array);\n\tkvfree(array.entries);\n"
+    "\treturn 0;\n}\n\n"
+)
+HARMLESS = {
+    "an element is read": (f"{TABLE}n = e[n].edx;", ""),
+    "the next element is read": (f"{TABLE}e = e + 1;\n\tn = (*e).edx;", ""),
+    "some are compared": (f"{TABLE}if (!e || e == vcpu->arch.cpuid_entries + n)\n\t\treturn;", ""),
+    "all to user space": (
+        "n = copy_to_user((void __user *)n, vcpu->arch.cpuid_entries, 16);", ""),
+    "a word by its address": (f"{EXT}u32 *r = one ? &one->edx : NULL;\n\n\tn = *r;", ""),
+    "a word that a helper gives": (f"{EXT}u32 *r = word_of(one);\n\n\tn = *r;", REGISTER),
+    "a loop that a macro heads": (
+        f"{ENTRY}e;\n\n\tfor_each_leaf(e, vcpu)\n\t\tn += e->edx;", LOOP),
+    "a getter": (f"{ENTRY}e = leaf_of(vcpu);\n\n\tn = e ? e->edx : 0;", GETTER),
+    "a macro that finds": (
+        f"{ENTRY}e = FOUND(vcpu, 0x80000001);\n\n\tn = e->edx;",
+        "#define FOUND(v, f) kvm_find_cpuid_entry(v, f)\n"),
+    "a macro that reads": (f"{EXT}n = HAS(one);", "#define HAS(e) ((e)->edx & 1)\n"),
+    "a pointer that a member keeps": ("n = vcpu->arch.last->edx;", "", *KEPT),
+    "another word of an element": (f"{TABLE}e[n].ebx = 0;", ""),
+    "another word by its address": (f"{EXT}u32 *r = &one->ebx;\n\n\t*r = 0;", ""),
+    "another leaf with a name": (f"{FIND.format('LEAF_XSTATE')}one->edx = 0;",
+                                 "#define LEAF_XSTATE 0xd\n"),
+    "a leaf that another bit is in": (f"{FIND.format('n | BASE')}one->edx = 0;",
+                                      "#define BASE 0x40000000\n"),
+    "another leaf, by a getter": (
+        f"{ENTRY}e = leaf_of(vcpu);\n\n\t{STORES}", GETTER.replace("0x80000001", "0xd")),
+    "another leaf, by a helper": ("zap(kvm_find_cpuid_entry(vcpu, 0xd));", f"static {ZAP}"),
+    "another leaf, by a word of it": (
+        f"{OTHER}u32 *r = word_of(one);\n\n\t*r = 0;", REGISTER),
+    "a record of its own": ("struct kvm_cpuid_entry2 one;\n\n\tone.edx = 0;", ""),
+    "an array of its own": (
+        f"struct kvm_cpuid_entry2 some[2];\n\t{ENTRY}e = &some[1];\n\n\te->edx = 0;\n"
+        "\tzap(some);", f"static {ZAP}"),
+    "memory that is not told": (
+        f"{ENTRY}e = kvcalloc(4, 16, 0);\n\n\te[n].edx = 0;\n\tkvfree(e);", ""),
+    "what the host supports": ("n = supported();", SUPPORTED),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STORING)
+def test_a_store_through_a_pointer(name):
+    """A guest is told something else, and the stored role stays valid."""
+    assert verdict(FEATURE, *STORING[name]) in ("gap", "unknown")
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_what_stores_nothing_that_is_told(name):
+    """It reads, or stores to what no guest was told, or to another leaf."""
+    assert verdict(FEATURE, *HARMLESS[name]) == "covered"
