@@ -2,7 +2,7 @@
 """Every way to a record by which a guest is told of its CPU is accounted for."""
 
 import pytest
-from test_told import CPUID, FEATURE, FIND, HOST, MEMBERS, STORED, verdict
+from test_told import BEHIND, CPUID, FEATURE, FIND, HEADER, HOST, MEMBERS, SETTER, STORED, verdict
 
 ENTRY = "struct kvm_cpuid_entry2 *"
 EXT = FIND.format("0x80000001")
@@ -139,3 +139,33 @@ def test_a_store_through_a_pointer(name):
 def test_what_stores_nothing_that_is_told(name):
     """It reads, or stores to what no guest was told, or to another leaf."""
     assert verdict(FEATURE, *HARMLESS[name]) == "covered"
+
+
+FINDER = (
+    f"{ENTRY}kvm_find_cpuid_entry(struct kvm_vcpu *vcpu, u32 function)\n{{\n"
+    f"\t{ENTRY}e = vcpu->arch.cpuid_entries;\n\n\treturn e->eax == function ? e : e + 1;\n}}\n\n"
+)
+ASKED = "bool guest_cpuid_is_big(struct kvm_vcpu *vcpu)"
+ANSWERS = {
+    "a number": ("", "kvm_find_cpuid_entry(vcpu, 0x80000008)->eax"),
+    "a name": ("#define LEAF_SIZE 0x80000008\n", "kvm_find_cpuid_entry(vcpu, LEAF_SIZE)->eax"),
+    "another form": ("", "(*kvm_find_cpuid_entry(vcpu, 0x80000008)).eax"),
+    "a helper": (
+        "static u32 size_of(struct kvm_vcpu *vcpu)\n{\n"
+        "\treturn kvm_find_cpuid_entry(vcpu, 0x80000008)->eax;\n}\n",
+        "size_of(vcpu)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_leaf_that_is_looked_up_to_answer(name):
+    """What is read of it changes where somebody stores to it, and only there."""
+    above, read = ANSWERS[name]
+    edits = (
+        (HEADER, BEHIND, f"{BEHIND}{ASKED};\n"),
+        (CPUID, SETTER, f"{FINDER}{above}{ASKED}\n{{\n\treturn {read} & 1;\n}}\n\n{SETTER}"),
+    )
+    for leaf, is_fine in (("0x80000008", False), ("0xd", True)):
+        code = f"{FIND.format(leaf)}one->eax = 0;"
+        found = verdict("!guest_cpuid_is_big(vcpu)", code, "", *edits)
+        assert found == "covered" if is_fine else found in ("gap", "unknown")

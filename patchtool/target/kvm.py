@@ -173,7 +173,6 @@ REGISTERS = Registers(
             16: (0x7, "ecx"),
             18: (0x7, "edx"),
         },
-        named=r"\b\w*(?:LEAF|CPUID)_?[A-Z]\w*",
         host=r"kvm_cpu_cap_\w+|setup_\w+|cpuid_feature\w*|__feature_\w+|F|SF|VENDOR_F",
         parameter="x86_feature",
     ),

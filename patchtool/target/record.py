@@ -77,9 +77,9 @@ class Tables(NamedTuple):
     An element has the tag ``record``, and functions whose names match ``finders`` yield one;
     the members ``keys`` say which one it is, and ``registers`` hold what is told.
     A feature is asked for by a macro that matches ``feature``, of which the value is a word of
-    32 bits and a bit; ``words`` gives the leaf and the member that each word is.  Leaves that
-    have a name match ``named``, and what matches ``host`` changes what the host has.  Functions
-    that are told which feature to change have a parameter that is called ``parameter``.
+    32 bits and a bit; ``words`` gives the leaf and the member that each word is.  What matches
+    ``host`` changes what the host has.  Functions that are told which feature to change have a
+    parameter that is called ``parameter``.
     """
 
     record: str = ""
@@ -88,7 +88,6 @@ class Tables(NamedTuple):
     registers: tuple[str, ...] = ()
     feature: str = "(?!)"
     words: Mapping[int, tuple[int, str]] = {}
-    named: str = "(?!)"
     host: str = "(?!)"
     parameter: str = ""
 

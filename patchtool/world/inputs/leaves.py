@@ -40,7 +40,7 @@ class _Asked(NamedTuple):
     What is a feature beside the one that is asked for is told by its name.
     """
 
-    leaf: int
+    leaf: int | None
     register: str
     is_other: Callable[[str], bool]
     place_of: Callable[[str], tuple[int, str] | None]
@@ -59,7 +59,7 @@ class Leaves:
 
     def storing(
         self,
-        leaf: int,
+        leaf: int | None,
         register: str,
         is_other: Callable[[str], bool],
         place_of: Callable[[str], tuple[int, str] | None],
@@ -399,10 +399,14 @@ class Leaves:
     def _is_elsewhere(self, word: str, asked: _Asked) -> bool:
         """Tell whether a feature is in another word than the one that is asked for."""
         place = asked.place_of(word) if re.fullmatch(self._tables.feature, word) else None
-        return place is not None and place != (asked.leaf, asked.register)
+        if place is None or asked.leaf is None:
+            return place is not None and place[1] != asked.register
+        return place != (asked.leaf, asked.register)
 
-    def _is_another(self, uses: Uses, node: Node, leaf: int) -> bool:
+    def _is_another(self, uses: Uses, node: Node, leaf: int | None) -> bool:
         """Tell whether an expression cannot be the number of a leaf."""
+        if leaf is None:
+            return False
         if node.type == "parenthesized_expression" and node.named_children:
             return self._is_another(uses, node.named_children[0], leaf)
         if node.type == "identifier" and (declared := uses.declared(text(node))) is not None:

@@ -26,6 +26,9 @@ from patchtool.world.inputs.leaves import Leaves
 _WORD_OF = re.compile(r"\(?\s*(\d+)\s*\*\s*32\s*\+\s*\d+\s*\)?")
 _STORE = rb"\s*(?:(?:[-+|&^]|<<|>>)?=(?!=)|\+\+|--)"
 _ELEMENT = re.compile(rb"\[[^\];]*\]" + _STORE)
+_CALLED = re.compile(rb"\b([A-Za-z_]\w*)\s*\(")
+_MOST_CALLED = 32
+"""How many functions are looked into that one calls to answer."""
 _NUMBER = re.compile(rb"\b(?:0[xX][0-9a-fA-F]+|\d+)\b")
 _THROUGH_WORD = re.compile(rb"[;{})]\s*\*\s*\w+\s*(?:[-+|&^]|<<|>>)?=(?!=)")
 """A store to what a variable points to."""
@@ -69,7 +72,7 @@ def _word_of(index: Index, feature: str) -> int:
     return int(spelt[1]) if spelt is not None else -1
 
 
-def _leaves(index: Index, function: Definition) -> list[bytes]:
+def _looked_up(index: Index, function: Definition) -> list[bytes]:
     """Return which leaves a function looks up, as text; all that it hands on where not known."""
     tables = index.target.registers.tables
     finder = re.compile(rb"\b(%s)\(([^;{}]*)" % tables.finders.encode())
@@ -83,6 +86,11 @@ def _leaves(index: Index, function: Definition) -> list[bytes]:
             break
         found.append(b",".join(given))
     return found
+
+
+def _read(registers: tuple[str, ...]) -> re.Pattern[bytes]:
+    """Return what finds the members of a record that are read."""
+    return re.compile(rb"(?:->|\.)\s*(%s)\b" % "|".join(registers).encode())
 
 
 def _numbers(body: bytes) -> frozenset[int]:
@@ -161,18 +169,43 @@ class Tellers:
                 yield from self._storing(*tables.words[number], asked)
 
     def _answering(self, asked: str, name: str) -> Iterator[Change]:
-        """Yield what changes a leaf that a function looks up by itself to answer."""
-        index, tables = self._tree.index, self._tree.index.target.registers.tables
-        for _, one in index.users(name):
-            if one.name != name:
-                continue
-            leaves = frozenset[int]().union(*map(_numbers, _leaves(index, one)))
-            read = re.findall(rb"->\s*(%s)\b" % "|".join(tables.registers).encode(), one.text)
-            for leaf in sorted(leaves):
-                for register in sorted(set(read)):
-                    yield from self._storing(leaf, register.decode(), asked)
+        """Yield what changes a leaf that a function looks up to answer, itself or by others.
 
-    def _storing(self, leaf: int, register: str, asked: str) -> Iterator[Change]:
+        Which one it is where that is no number is told by the feature that is asked for.
+        """
+        index, tables = self._tree.index, self._tree.index.target.registers.tables
+        todo = [one for _, one in index.users(name) if one.name == name]
+        seen = {one.key for one in todo}
+        for one in todo:
+            given, called = _looked_up(index, one), _CALLED.findall(one.text.partition(b"{")[2])
+            leaves = {self._leaf(each, one.file) for each in given}
+            if _features(index, asked):
+                leaves.discard(None)
+            elif len(todo) > _MOST_CALLED:
+                leaves.add(None)
+            read = set(_read(tables.registers).findall(one.text)) if leaves else set()
+            registers = {each.decode() for each in read} or set(tables.registers)
+            for leaf in sorted(leaves, key=lambda each: -1 if each is None else each):
+                for register in sorted(registers):
+                    yield from self._storing(leaf, register, asked)
+            for each in dict.fromkeys(called):
+                callee = each.decode()
+                if re.fullmatch(tables.finders, callee) or len(todo) > _MOST_CALLED:
+                    continue
+                for more in index.functions(callee, one.file):
+                    is_told = index.target.handle.encode() in more.text
+                    if more.key not in seen and is_told and index.target.owns(more.file):
+                        seen.add(more.key)
+                        todo.append(more)
+
+    def _leaf(self, given: bytes, here: str) -> int | None:
+        """Return which leaf is looked up by some words, None where that is not known."""
+        numbers = _numbers(given)
+        if numbers:
+            return min(numbers) if len(numbers) == 1 else None
+        return self._tree.types.number(given.decode("utf-8", "replace"), here)
+
+    def _storing(self, leaf: int | None, register: str, asked: str) -> Iterator[Change]:
         """Yield what may store to a member of a leaf, and to no feature beside what is asked."""
         index, words = self._tree.index, self._tree.index.target.registers.tables.words
         return self._leaves.storing(
