@@ -175,6 +175,7 @@ REGISTERS = Registers(
         },
         host=r"kvm_cpu_cap_\w+|setup_\w+|cpuid_feature\w*|__feature_\w+|F|SF|VENDOR_F",
         parameter="x86_feature",
+        values="x86_(?:family|model|stepping)",
     ),
     computed=frozenset({"reserved_gpa_bits"}),
     births=r"kvm_arch_vcpu_(?:create|init|setup)|(?:kvm|vmx|svm|vt)_(?:create_vcpu|vcpu_create)",

@@ -79,7 +79,8 @@ class Tables(NamedTuple):
     A feature is asked for by a macro that matches ``feature``, of which the value is a word of
     32 bits and a bit; ``words`` gives the leaf and the member that each word is.  What matches
     ``host`` changes what the host has.  Functions that are told which feature to change have a
-    parameter that is called ``parameter``.
+    parameter that is called ``parameter``; what matches ``values`` makes a number of a word
+    that it is given.
     """
 
     record: str = ""
@@ -90,6 +91,7 @@ class Tables(NamedTuple):
     words: Mapping[int, tuple[int, str]] = {}
     host: str = "(?!)"
     parameter: str = ""
+    values: str = "(?!)"
 
 
 NO_TABLES = Tables()

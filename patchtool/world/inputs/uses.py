@@ -19,7 +19,7 @@ from patchtool.c.syntax import Node, text
 from patchtool.world.inputs.spelt import DECLARATORS, GIVES_BACK, VALUES, Spelt
 from patchtool.world.inputs.words import Words
 
-_ANSWERS = re.compile(r"x86_(?:family|model|stepping)|GENMASK\w*|FIELD_GET|get_unaligned\w*")
+_ANSWERS = r"GENMASK\w*|FIELD_GET"
 _PRINTS = re.compile(r"pr_\w+|printk\w*|WARN\w*|BUG_ON|\w*(?:WARN|BUG)_ON\w*")
 _TAKES_TYPE = re.compile(r"(?!\w*realloc)\w*alloc\w*|\w*array\w*_size|struct_size|size_(?:add|mul)")
 YIELDS = (library.YIELDING | library.SAME) - {"xchg", "__builtin_expect"}
@@ -513,7 +513,9 @@ class Uses(Spelt):
                 return None
             if use.kind != "register" and _TAKES_TYPE.fullmatch(name):
                 return None
-            is_answer = library.answers_by_arguments(name, target) or _ANSWERS.fullmatch(name)
+            is_answer = library.answers_by_arguments(name, target) or re.fullmatch(
+                f"{_ANSWERS}|{target.registers.tables.values}", name
+            )
             if use.kind == "member" and is_answer:
                 return None
         elif self.index.macros(name, here):
