@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from patchtool.c import syntax
 from patchtool.c.index import Index, parameter_names
-from patchtool.c.scan import Definition, places
+from patchtool.c.scan import Definition, FileIndex, places
 from patchtool.c.syntax import Node, text
 from patchtool.world.circular import Circular
 from patchtool.world.conditions import holding
@@ -22,6 +22,7 @@ from patchtool.world.entries import Tree
 from patchtool.world.users import users
 
 _OPERATION = re.compile(rb"\s*\.\s*(\w+)\s*=\s*&?\s*(?:\w+|\w+\(\w+\))\s*,?\s*")
+_TYPED = re.compile(rb"\bstruct\s+(\w+)")
 _TRUTH = {"0": False, "false": False, "1": True, "true": True}
 
 Calls = tuple[tuple[Definition, Node], ...]
@@ -141,7 +142,7 @@ class Births:
             file = index.file(place.file)
             lines = (file.data if file is not None else b"").split(b"\n")
             operation = _OPERATION.fullmatch(lines[place.line - 1])
-            if operation is None:
+            if operation is None or file is None or not self._is_own(file, place.line):
                 return None
             name = operation[1].decode()
             names |= {name, index.target.prefix + name}
@@ -154,6 +155,21 @@ class Births:
                     return None
                 found.extend((user, call) for call in calls)
         return tuple(found)
+
+    def _is_own(self, file: FileIndex, line: int) -> bool:
+        """Tell whether a line is one of an object of a type that the target itself declares."""
+        index = self._tree.index
+        for group in file.objects.values():
+            for one in group:
+                if one.line <= line <= one.line + one.text.count(b"\n"):
+                    tag = _TYPED.search(one.text.partition(b"=")[0])
+                    found = index.record(f"struct {tag[1].decode()}", file.path) if tag else ()
+                    ours = index.target.built_from
+                    return bool(found) and all(
+                        record.file.startswith((*ours, index.target.header, *index.target.headers))
+                        for record in found
+                    )
+        return False
 
 
 def _calls(root: Node, name: str) -> list[Node] | None:
