@@ -262,6 +262,48 @@ def test_a_refusal_behind_the_set_up():
         assert found == "covered" if is_fine else found in ("gap", "unknown")
 
 
+WORDS = ("function", "index", "flags", "eax", "ebx", "ecx", "edx")
+
+
+def differing(words):
+    """Return the comparison of some words of two entries."""
+    return " || ".join(f"entries[0].{one} != vcpu->arch.cpuid_entries[0].{one}" for one in words)
+
+
+@pytest.mark.parametrize(
+    ("body", "is_fine"),
+    [
+        (f"if ({differing(WORDS)})\n\t\treturn -EINVAL;\n\treturn 0;", True),
+        ("return memcmp(entries, vcpu->arch.cpuid_entries, sizeof(*entries));", True),
+        (f"if ({differing(WORDS[:-1])})\n\t\treturn -EINVAL;\n\treturn 0;", False),
+        (f"if (n > 4)\n\t\treturn 0;\n\tif ({differing(WORDS)})\n\t\treturn -EINVAL;\n\treturn 0;",
+         False),
+        ("for (int i = 0; i < 4; i++) {\n\t\tif (i == 2)\n\t\t\tcontinue;\n"
+         f"\t\tif ({differing(WORDS)})\n\t\t\treturn -EINVAL;\n\t}}\n\treturn 0;", False),
+        ("return memcmp(entries, vcpu->arch.cpuid_entries, "
+         "offsetof(struct kvm_cpuid_entry2, edx));", False),
+        ("return memcmp(entries, vcpu->arch.cpuid_entries, 4);", False),
+        ("return entries != vcpu->arch.cpuid_entries;", False),
+    ],
+)  # fmt: skip
+def test_what_is_compared(body, is_fine):
+    """All words are compared, each on every way to the answer that nothing is another."""
+    told = "\tkvm_vcpu_after_set_cpuid(vcpu, 40);\n}\n"
+    same = (
+        "static int same(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries)\n"
+        f"{{\n\t{body}\n}}\n\n"
+    )
+    asks = "int r = same(vcpu, entries);\n\n\t\tif (r)\n\t\t\tgoto err;\n\t\tgoto out;"
+    out = "out:\n\treturn;\nerr:\n\tswap(vcpu->arch.cpuid_entries, entries);\n\treturn;\n}"
+    edits = (
+        (CPUID, SETTER, same + SETTER),
+        (CPUID, STORED, f"\t{SWAP}\n\tif (vcpu->arch.hflags) {{\n\t\t{asks}\n\t}}\n"),
+        (CPUID, told, told.replace("}", out)),
+    )
+    found = verdict(FEATURE, "", "", *edits)
+    assert found == "covered" if is_fine else found in ("gap", "unknown")
+
+
 @pytest.mark.parametrize(
     ("asks", "is_fine"),
     [
@@ -286,7 +328,7 @@ def test_what_was_compared(asks, is_fine):
     told = "\tkvm_vcpu_after_set_cpuid(vcpu, 40);\n}\n"
     same = (
         "static int same(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries)\n{\n"
-        "\treturn memcmp(entries, vcpu->arch.cpuid_entries, 16) ? -22 : 0;\n}\n\n"
+        "\treturn memcmp(entries, vcpu->arch.cpuid_entries, sizeof(*entries)) ? -22 : 0;\n}\n\n"
     )
     way = f"\tif (vcpu->arch.hflags) {{\n\t\t{asks}\n\t}}\n"
     out = "out:\n\treturn;\nerr:\n\tswap(vcpu->arch.cpuid_entries, entries);\n\treturn;\n}"

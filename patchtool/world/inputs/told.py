@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from patchtool.c import syntax
-from patchtool.c.scan import WORDS, Definition
+from patchtool.c.scan import WORDS, Definition, strip_comments
 from patchtool.c.syntax import Node, descendants, text
 from patchtool.world.accounts.mentions import Mention, Mentions
 from patchtool.world.inputs.answers import handle, read_by
@@ -26,7 +26,13 @@ _LABEL = re.compile(rb"\n(\w+):[ \t]*\n")
 _COPY = re.compile(rb"memcpy\(([^,]*),([^,]*),.*\)")
 _REFUSES = re.compile(rb"\b(\w+)\s*=\s*(\w+)\s*\([^;{}]*\);\s*if\s*\(\1\)\s*(?:return|goto)\b")
 """A call of which an answer other than 0 is a refusal."""
-_COMPARES = re.compile(rb"\bmemcmp\s*\(|!=")
+_RETURNED = re.compile(rb"\breturn\b([^;]*);")
+_REFUSAL = re.compile(
+    rb"\s*(?:-\s*E[A-Z]+|memcmp\s*\([^;?]*\bsizeof\b[^;?]*\)\s*(?:\?\s*-\s*\w+\s*:\s*0)?)\s*"
+)
+"""What is returned where something was compared and is another, or nothing is."""
+_WHOLE = re.compile(rb"\bmemcmp\s*\([^;]*\bsizeof\b")
+_LEAVES = re.compile(rb"\b(?:goto|continue|break|offsetof)\b")
 
 
 def _is_put_back(before: bytes, statement: bytes) -> bool:
@@ -156,10 +162,30 @@ class Told(Invalidations):
                 ):
                     return not self._sets_up(function, change, jump.start_byte)
         return bool(changed) and any(
-            _COMPARES.search(one.text) is not None
-            and changed <= set(one.text.translate(WORDS).split())
+            self._compares(one, changed)
             for found in _REFUSES.finditer(data, max(around, change), jump.start_byte)
             for one in self._tree.index.functions(found[2].decode(), function.file)
+        )
+
+    def _compares(self, function: Definition, members: set[bytes]) -> bool:
+        """Tell whether a function answers 0 only where some members were found to be the same.
+
+        As a whole, or by each word of the records that they hold.
+        """
+        body = strip_comments(function.text.partition(b"{")[2])
+        *refusals, last = _RETURNED.findall(body) or [b""]
+        if last.strip() != b"0":
+            refusals.append(last)
+        tables = self._tree.index.target.registers.tables
+        is_whole = _WHOLE.search(body) is not None or all(
+            re.search(rb"(?:->|\.)%s\s*!=" % one.encode(), body) is not None
+            for one in (*tables.keys, *tables.registers)
+        )
+        return (
+            is_whole
+            and members <= set(body.translate(WORDS).split())
+            and _LEAVES.search(body) is None
+            and all(_REFUSAL.fullmatch(one) is not None for one in refusals)
         )
 
     def _sets_up(self, function: Definition, start: int, end: int) -> bool:
