@@ -270,6 +270,22 @@ def differing(words):
     return " || ".join(f"entries[0].{one} != vcpu->arch.cpuid_entries[0].{one}" for one in words)
 
 
+def compared(body, asks):
+    """Return the verdict where what is handed over was compared by a function of some body."""
+    told = "\tkvm_vcpu_after_set_cpuid(vcpu, 40);\n}\n"
+    same = (
+        "static int same(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries)\n"
+        f"{{\n\t{body}\n}}\n\n"
+    )
+    out = "out:\n\treturn;\nerr:\n\tswap(vcpu->arch.cpuid_entries, entries);\n\treturn;\n}"
+    edits = (
+        (CPUID, SETTER, same + SETTER),
+        (CPUID, STORED, f"\t{SWAP}\n\tif (vcpu->arch.hflags) {{\n\t\t{asks}\n\t}}\n"),
+        (CPUID, told, told.replace("}", out)),
+    )
+    return verdict(FEATURE, "", "", *edits)
+
+
 @pytest.mark.parametrize(
     ("body", "is_fine"),
     [
@@ -288,19 +304,8 @@ def differing(words):
 )  # fmt: skip
 def test_what_is_compared(body, is_fine):
     """All words are compared, each on every way to the answer that nothing is another."""
-    told = "\tkvm_vcpu_after_set_cpuid(vcpu, 40);\n}\n"
-    same = (
-        "static int same(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries)\n"
-        f"{{\n\t{body}\n}}\n\n"
-    )
     asks = "int r = same(vcpu, entries);\n\n\t\tif (r)\n\t\t\tgoto err;\n\t\tgoto out;"
-    out = "out:\n\treturn;\nerr:\n\tswap(vcpu->arch.cpuid_entries, entries);\n\treturn;\n}"
-    edits = (
-        (CPUID, SETTER, same + SETTER),
-        (CPUID, STORED, f"\t{SWAP}\n\tif (vcpu->arch.hflags) {{\n\t\t{asks}\n\t}}\n"),
-        (CPUID, told, told.replace("}", out)),
-    )
-    found = verdict(FEATURE, "", "", *edits)
+    found = compared(body, asks)
     assert found == "covered" if is_fine else found in ("gap", "unknown")
 
 
@@ -325,19 +330,8 @@ def test_what_is_compared(body, is_fine):
 )
 def test_what_was_compared(asks, is_fine):
     """Nothing changes where what is handed over was compared, and refused if it is another."""
-    told = "\tkvm_vcpu_after_set_cpuid(vcpu, 40);\n}\n"
-    same = (
-        "static int same(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries)\n{\n"
-        "\treturn memcmp(entries, vcpu->arch.cpuid_entries, sizeof(*entries)) ? -22 : 0;\n}\n\n"
-    )
-    way = f"\tif (vcpu->arch.hflags) {{\n\t\t{asks}\n\t}}\n"
-    out = "out:\n\treturn;\nerr:\n\tswap(vcpu->arch.cpuid_entries, entries);\n\treturn;\n}"
-    edits = (
-        (CPUID, SETTER, same + SETTER),
-        (CPUID, STORED, f"\t{SWAP}\n{way}"),
-        (CPUID, told, told.replace("}", out)),
-    )
-    found = verdict(FEATURE, "", "", *edits)
+    body = "return memcmp(entries, vcpu->arch.cpuid_entries, sizeof(*entries)) ? -22 : 0;"
+    found = compared(body, asks)
     assert found == "covered" if is_fine else found in ("gap", "unknown")
 
 
