@@ -89,6 +89,10 @@ CHANGES = {
     "an entry by number": (FEATURE, "vcpu->arch.cpuid_entries[n].edx = 0;", ""),
     "the feature": (FEATURE, "guest_cpu_cap_clear(vcpu, X86_FEATURE_GBPAGES);", ""),
     "its word": (FEATURE, "vcpu->arch.cpu_caps[1] = 0;", ""),
+    "its word by an address": (FEATURE, "u32 *p = &vcpu->arch.cpu_caps[1];\n\n\t*p = n;", ""),
+    "a word that a helper is given": (
+        FEATURE, "mask_word(&vcpu->arch.cpu_caps[1], n);",
+        "static void mask_word(u32 *p, u64 n)\n{\n\t*p &= ~n;\n}\n\n"),
     "all words": (FEATURE, "u32 *p = vcpu->arch.cpu_caps;\n\n\tp[1] = n;", ""),
     "the feature, by a number": (FEATURE, "guest_cpu_cap_clear(vcpu, 1 * 32 + 26);", ""),
     "the feature, by a variable": (FEATURE, "guest_cpu_cap_clear(vcpu, n);", ""),
@@ -123,6 +127,7 @@ OTHERS = {
     "another feature": (FEATURE, "guest_cpu_cap_clear(vcpu, X86_FEATURE_NX);"),
     "the feature is asked for": (
         FEATURE, "if (guest_cpuid_has(vcpu, X86_FEATURE_GBPAGES))\n\t\treturn;"),
+    "a word that is read": (FEATURE, "n = n & vcpu->arch.cpu_caps[1];"),
     "the size of the words": (FEATURE, "n = sizeof(vcpu->arch.cpu_caps);"),
     "another feature, by a helper": (FEATURE, "setup_it(vcpu, X86_FEATURE_NX);", HELPER),
     "and told": (

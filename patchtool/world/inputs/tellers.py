@@ -15,7 +15,7 @@ from functools import cached_property
 from patchtool.c import brackets, library, syntax
 from patchtool.c.index import Index, is_static, parameter_names
 from patchtool.c.layout import ArrayType, RecordType, literal
-from patchtool.c.scan import Definition, places
+from patchtool.c.scan import Definition, before, places
 from patchtool.c.syntax import text
 from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.entries import Tree
@@ -29,6 +29,8 @@ _ELEMENT = re.compile(rb"\[[^\];]*\]" + _STORE)
 _CALLED = re.compile(rb"\b([A-Za-z_]\w*)\s*\(")
 _MOST_CALLED = 32
 """How many functions are looked into that one calls to answer."""
+_POINTED = re.compile(rb"(?:^|[^&\w\])\s]|\*\s*\)|\breturn)\s*(?:&|\+\+|--)[\s(]*(?:[\w.]|->)*\Z")
+"""What stands before a member of which the address is taken, or that is counted."""
 _NUMBER = re.compile(rb"\b(?:0[xX][0-9a-fA-F]+|\d+)\b")
 _THROUGH_WORD = re.compile(rb"[;{})]\s*\*\s*\w+\s*(?:[-+|&^]|<<|>>)?=(?!=)")
 """A store to what a variable points to."""
@@ -100,10 +102,11 @@ def _numbers(body: bytes) -> frozenset[int]:
 
 
 def _is_filled(body: bytes, at: int, name: bytes, is_array: bool) -> bool:
-    """Tell whether an element of a member is stored to, or the address of an array is used."""
+    """Tell whether an element of a member is stored to, or an address of it or the array used."""
     end = at + len(name)
     if body[end : end + 1] == b"[":
-        return _ELEMENT.match(body, end) is not None
+        is_pointed = is_array and _POINTED.search(before(body, at)) is not None
+        return is_pointed or _ELEMENT.match(body, end) is not None
     opened, number = brackets.argument_at(body, at)
     callee = brackets.callee(body, opened) if opened >= 0 else None
     read = library.READING.get((callee or b"").decode(), ())
