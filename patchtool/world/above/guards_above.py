@@ -65,8 +65,10 @@ def notes_above(above: Above) -> Iterator[Trouble]:
     for caller, callees in above.leading.values():
         if caller not in above.executed:
             close = near.among(callees.keys())
-            yield from near.deciding(caller, close)
-            yield from notes.deciding(caller, callees.keys() - close)
+            if close:
+                yield from near.deciding(caller, close)
+            if close != callees.keys():
+                yield from notes.deciding(caller, callees.keys() - close)
 
 
 def guards_above(here: Above, mentions: Mentions) -> Iterator[Trouble]:
