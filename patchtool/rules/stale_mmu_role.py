@@ -167,7 +167,7 @@ def _examined(
     told = aside(partial(tell, tree, accounted)) if ways is None else None
     paths, runs = find_paths(tree, starts, ways)
     if "all" in fields and (missed := unlisted(tree, runs, named)):
-        if told is not None:
+        if told is not None and aside is not later:
             told()  # of fewer fields: what was begun is ended
         return _examined(index, (*fields, *sorted(missed)), label, rev, ways, aside)
     if starts and not paths and not compares_roles(index, roles, starts):

@@ -33,6 +33,7 @@ _REFUSAL = re.compile(
 """What is returned where something was compared and is another, or nothing is."""
 _WHOLE = re.compile(rb"\bmemcmp\s*\([^;]*\bsizeof\b")
 _LEAVES = re.compile(rb"\b(?:goto|continue|break|offsetof)\b")
+"""What may leave something out of a comparison."""
 
 
 def _is_put_back(before: bytes, statement: bytes) -> bool:

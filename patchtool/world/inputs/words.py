@@ -173,8 +173,7 @@ class Words:
 
     @cached_property
     def _stored(self) -> frozenset[bytes]:
-        tables = self._tables
-        return frozenset(one.encode() for one in (*tables.registers, *tables.keys))
+        return frozenset(one.encode() for one in self.stored)
 
     def _names_member(self, macro: str) -> bool:
         member = re.compile(rb"(?:->|\.)\s*(?:%s)\b" % b"|".join(sorted(self._stored)))
