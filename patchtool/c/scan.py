@@ -95,6 +95,10 @@ class Definition(NamedTuple):
         """A name that tells this definition from all others of the tree."""
         return (self.file, self.name, self.start)
 
+    def holds(self, offset: int) -> bool:
+        """Tell whether a byte of its file is one of its own."""
+        return self.start <= offset < self.start + len(self.text)
+
 
 class Define(NamedTuple):
     """One ``#define``: where it begins, where what follows the name does, and the end."""
@@ -202,6 +206,15 @@ class FileIndex:
         if at < 0 or offset >= self.spans[at][1]:
             return None
         return self.spans[at][2]
+
+    def functions_around(self, offset: int) -> list[Definition]:
+        """Return the functions around a byte; build options may make it more than one."""
+        named = self.functions.get(self.function_at(offset) or "", ())
+        return [one for one in named if one.holds(offset)]
+
+    def objects_around(self, offset: int) -> Iterator[Definition]:
+        """Yield the objects of file scope in whose definition a byte lies."""
+        return (one for group in self.objects.values() for one in group if one.holds(offset))
 
 
 def opens_line(data: bytes, at: int) -> bool:

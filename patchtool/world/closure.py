@@ -355,14 +355,11 @@ class Closure:
                 if root is not None and root[1].decode() in self._index.target.registers.fixed:
                     continue  # of an object that is no part of what is asked about
                 file = self._index.file(path)
-                name = file.function_at(at) if file is not None else None
-                around = file.functions.get(name or "", ()) if file is not None else ()
                 is_member = before(data, at).endswith((b".", b"->"))
                 yield not any(
                     _is_followed_only(found[1], one.text)
                     or (not is_member and is_variable(word, one.text))
-                    for one in around
-                    if one.start <= at < one.start + len(one.text)
+                    for one in (file.functions_around(at) if file is not None else ())
                 )
 
     def _stand_for(self, words: frozenset[bytes]) -> dict[bytes, bool]:
@@ -423,8 +420,8 @@ class Closure:
             return self._is_valued(body, at, here)
         opened = around(body, at, PARENTHESES)
         called = _CALLED.search(body, max(0, opened - 80), opened) if opened >= 0 else None
-        is_alone = called is not None and body[opened + 1 : at].strip(_NAMED) == b""
-        if not is_alone or called is None or body[end:].lstrip()[:1] != b")":
+        is_alone = not body[opened + 1 : at].strip(_NAMED) and body[end:].lstrip()[:1] == b")"
+        if called is None or not is_alone:
             return False
         macros = self._index.macros(called[1].decode(), here)
         return bool(macros) and all(map(_compares_alone, macros))

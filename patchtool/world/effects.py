@@ -336,29 +336,30 @@ class Effects:
         return self._closure.is_parked(member)
 
     def operations(self, name: str) -> tuple[tuple[str, Definition], ...]:
-        """Return the functions that tables assign to a member, each definition of them."""
+        """Return the functions that are kept for an operation, each definition of them."""
         if name not in self._operations:
             found: dict[tuple[str, tuple[str, str, int]], Definition] = {}
-            word = name.encode()
-            for path, data in self._index.texts_with(word):
-                for at in places(data, word):
-                    match = _ASSIGNED.match(data, at + len(word))
-                    if match is None or not before(data, at).endswith((b".", b"->")):
-                        continue
-                    for target in self._assigned(match.group(1).decode("utf-8", "replace"), path):
-                        for definition in self._index.functions(target, path):
-                            found.setdefault((target, definition.key), definition)
-            updated = re.compile(
-                rb"\bstatic_call_update\s*\(\s*%s%s\s*,\s*&?\s*(\w+)"
-                % (self._index.target.prefix.encode(), word)
-            )
-            for path, data in self._index.texts_with(b"static_call_update"):
-                for match in updated.finditer(data):
-                    target = match[1].decode()
-                    for definition in self._index.functions(target, path):
-                        found.setdefault((target, definition.key), definition)
+            for target, path in self._kept_for(name):
+                for definition in self._index.functions(target, path):
+                    found.setdefault((target, definition.key), definition)
             self._operations[name] = tuple((key[0], found[key]) for key in sorted(found))
         return self._operations[name]
+
+    def _kept_for(self, name: str) -> Iterator[tuple[str, str]]:
+        """Yield the names that are kept for an operation, by whatever way, and in which file."""
+        word = name.encode()
+        for path, data in self._index.texts_with(word):
+            for at in places(data, word):
+                match = _ASSIGNED.match(data, at + len(word))
+                if match is not None and before(data, at).endswith((b".", b"->")):
+                    value = match.group(1).decode("utf-8", "replace")
+                    yield from ((target, path) for target in self._assigned(value, path))
+        updated = re.compile(
+            rb"\bstatic_call_update\s*\(\s*%s%s\s*,\s*&?\s*(\w+)"
+            % (self._index.target.prefix.encode(), word)
+        )
+        for path, data in self._index.texts_with(b"static_call_update"):
+            yield from ((match[1].decode(), path) for match in updated.finditer(data))
 
     def setters(self, name: str) -> Iterator[Definition]:
         """Yield the functions that do more with an operation than to call it and to ask for it."""
@@ -368,8 +369,8 @@ class Effects:
                 file = self._index.file(path)
                 for at in places(data, word.encode()) if file is not None else ():
                     assert file is not None
-                    for one in file.functions.get(file.function_at(at) or "", ()):
-                        if one.start <= at < one.start + len(one.text) and (
+                    for one in file.functions_around(at):
+                        if (
                             self._closure.names_to_store(one, name)
                             if word == name
                             else self._calling.search(before(data, at)) is None

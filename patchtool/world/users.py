@@ -40,14 +40,8 @@ def users(
         for at in places(file.data, word) if file is not None else ():
             assert file is not None
             place = Place(path, file.line(at))
-            inside = file.function_at(at)
-            around = [
-                one
-                for one in file.functions.get(inside or "", ())
-                if one.start <= at < one.start + len(one.text)
-            ]
-            if inside is not None:
-                for one in around:
+            if file.function_at(at) is not None:
+                for one in file.functions_around(at):
                     is_itself = one.key == function.key or (
                         one.name == function.name and file.data.find(b"{", one.start) > at
                     )

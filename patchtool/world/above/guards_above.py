@@ -156,10 +156,7 @@ def _holders(tree: Tree, name: str, is_outside: bool = False) -> Iterator[bytes]
                 yield kept[1] or kept[2]
             if kept is not None or file.function_at(at) is not None:
                 continue
-            for group in file.objects.values():
-                for one in group:
-                    if one.start <= at < one.start + len(one.text):
-                        yield one.name.encode()
+            yield from (one.name.encode() for one in file.objects_around(at))
 
 
 def _left_behind(tree: Tree, runs: list[Lowered]) -> frozenset[str]:

@@ -79,7 +79,7 @@ class Operations:
         file = self._index.file(path)
         name = data[at : at + length].decode()
         for one in file.objects.get(name, ()) if file is not None else ():
-            if one.start <= at < one.start + len(one.text):
+            if one.holds(at):
                 text = one.text.partition(b"=")[2].decode("utf-8", "replace")
                 yield from re.findall(r"[A-Za-z_]\w*", text)
 
@@ -89,11 +89,7 @@ class Operations:
         found = _TO_WHICH.search(lead) or _STATIC_CALL.search(lead)
         if found is not None:
             return self._named(found[1].decode())
-        for group in file.objects.values():
-            for one in group:
-                if one.start <= at < one.start + len(one.text):
-                    return one.name
-        return None
+        return next((one.name for one in file.objects_around(at)), None)
 
     def pasted(self, function: Definition) -> Iterator[str]:
         """Yield the operations for which a macro may keep a function by a name that it pastes."""

@@ -88,14 +88,8 @@ def placed(index: Index, path: str, data: bytes, at: int, reason: str) -> Iterat
     if file is None or file.is_blank(at):
         return
     line = data.count(b"\n", 0, at) + 1
-    name = file.function_at(at)
-    around = [
-        one
-        for one in file.functions.get(name or "", ())
-        if one.start <= at < one.start + len(one.text)
-    ]
-    if name is None:
-        around = list(file.macros_around([at]))
+    is_outside = file.function_at(at) is None
+    around = [*(file.macros_around([at]) if is_outside else file.functions_around(at))]
     for one in around:
         yield Change(Place(path, line, 1, one.name), one, reason)
     if not around:

@@ -458,24 +458,19 @@ class _Site:
         file, at, data = self._file, self._at, self._file.data
         if file.is_blank(at):
             return self._made("variable", self._word)  # not compiled
-        name = file.function_at(at)
-        for one in file.functions.get(name or "", ()):
-            if one.start <= at < one.start + len(one.text):
-                self._function = one
-                return self._in_tree(self._book.index.node(one), at - one.start)
+        for one in file.functions_around(at):
+            self._function = one
+            return self._in_tree(self._book.index.node(one), at - one.start)
         define = self._define()
         if define is not None:
             return self._in_macro(define)
         if self._word != self._name and self._is_told_apart():
             return self._made("declaration", self._word)
-        for group in (file.records, file.objects):
-            for definitions in group.values():
-                for one in definitions:
-                    if one.start <= at < one.start + len(one.text):
-                        if group is file.records:
-                            return self._in_record()
-                        return self._in_tree(self._book.index.node(one), at - one.start)
-        if any(one.start <= at < one.start + len(one.text) for one in file.enums):
+        if any(one.holds(at) for group in file.records.values() for one in group):
+            return self._in_record()
+        for one in file.objects_around(at):
+            return self._in_tree(self._book.index.node(one), at - one.start)
+        if any(one.holds(at) for one in file.enums):
             return self._made("declaration", self._word)
         if _INCLUDED.fullmatch(data, data.rfind(b"\n", 0, at) + 1, at) is not None:
             return self._made("variable", self._word)  # of the name of a file

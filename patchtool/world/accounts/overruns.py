@@ -223,8 +223,8 @@ class Overruns:
         """Judge the use of one member."""
         line = file.line(at)
         name = file.function_at(at)
-        for one in file.functions.get(name or "", ()):
-            if one.start <= at < one.start + len(one.text) and not is_run(one):
+        for one in file.functions_around(at):
+            if not is_run(one):
                 root = self._index.node(one)
                 start = at - one.start
                 leaf = root.descendant_for_byte_range(start, start + len(word))

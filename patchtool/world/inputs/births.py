@@ -159,17 +159,11 @@ class Births:
     def _is_own(self, file: FileIndex, line: int) -> bool:
         """Tell whether a line is one of an object of a type that the target itself declares."""
         index = self._tree.index
-        for group in file.objects.values():
-            for one in group:
-                if one.line <= line <= one.line + one.text.count(b"\n"):
-                    tag = _TYPED.search(one.text.partition(b"=")[0])
-                    found = index.record(f"struct {tag[1].decode()}", file.path) if tag else ()
-                    ours = index.target.built_from
-                    return bool(found) and all(
-                        record.file.startswith((*ours, index.target.header, *index.target.headers))
-                        for record in found
-                    )
-        return False
+        one = next(file.objects_around(file.offset(line, 1)), None)
+        tag = _TYPED.search(one.text.partition(b"=")[0]) if one is not None else None
+        found = index.record(f"struct {tag[1].decode()}", file.path) if tag is not None else ()
+        ours = index.target.built_from
+        return bool(found) and all(record.file.startswith(ours) for record in found)
 
 
 def _calls(root: Node, name: str) -> list[Node] | None:
