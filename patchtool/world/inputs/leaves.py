@@ -47,6 +47,24 @@ class _Asked(NamedTuple):
     is_any: bool = False
 
 
+class _Way(NamedTuple):
+    """How a pointer is come by: in a function, for a store AT some place.
+
+    It may point to a neighbour of what it was given if it IS_MOVED; SEEN are the variables,
+    members and functions by which it was followed.
+    """
+
+    uses: Uses
+    asked: _Asked
+    at: int = -1
+    is_moved: bool = False
+    seen: frozenset[object] = frozenset()
+
+    def by(self, mark: object) -> _Way:
+        """Return the way that goes by one more variable, member or function."""
+        return self._replace(seen=self.seen | {mark})
+
+
 class Leaves:
     """The stores to what the guests of one tree are told."""
 
@@ -101,7 +119,7 @@ class Leaves:
             causes = {HERE}
             if store.through is not None:
                 more = asked._replace(is_any=is_any)
-                causes = self._causes(uses, store.through, more, store.at, False, frozenset())
+                causes = self._causes(_Way(uses, more, store.at), store.through)
             if causes:
                 key = frozenset(causes), store.told, is_any
                 found.setdefault(key, []).append(uses.place(store.at))
@@ -189,8 +207,7 @@ class Leaves:
             if number == HERE or number >= len(given) or here is None:
                 found.add(HERE)
             else:
-                start = here.start_byte
-                found |= self._causes(uses, given[number], asked, start, False, frozenset())
+                found |= self._causes(_Way(uses, asked, here.start_byte), given[number])
         return frozenset(found)
 
     def _is_other(self, word: str, asked: _Asked) -> bool:
@@ -199,33 +216,23 @@ class Leaves:
             return False
         return self._is_elsewhere(word, asked) or asked.is_other(word)
 
-    def _causes(
-        self,
-        uses: Uses,
-        node: Node,
-        asked: _Asked,
-        at: int,
-        is_moved: bool,
-        seen: frozenset[object],
-    ) -> set[int]:
-        """Return why what a pointer leads to may be the leaf: parameters, or ``HERE``.
+    def _causes(self, way: _Way, node: Node) -> set[int]:
+        """Return why what a pointer leads to may be the leaf: parameters, or ``HERE``."""
 
-        AT is where it is stored to.  IS_MOVED tells that it may point to a neighbour.
-        """
-
-        def of(one: Node | None, moved: bool = is_moved) -> set[int]:
-            return {HERE} if one is None else self._causes(uses, one, asked, at, moved, seen)
+        def of(one: Node | None, moved: bool = way.is_moved) -> set[int]:
+            return {HERE} if one is None else self._causes(way._replace(is_moved=moved), one)
 
         kind = node.type
         if _NOTHING.fullmatch(text(node)) is not None or kind == "compound_literal_expression":
             return set()
         if kind == "identifier":
-            if seen:
-                return self._of_variable(uses, text(node), asked, at, is_moved, seen)
-            place = at if uses.has_handle else -1
-            key = uses.function.key, text(node), *asked[:2], asked.is_any, place, is_moved
+            if way.seen:
+                return self._of_variable(way, text(node))
+            uses, asked = way.uses, way.asked
+            place = way.at if uses.has_handle else -1
+            key = uses.function.key, text(node), *asked[:2], asked.is_any, place, way.is_moved
             if key not in self._known:
-                self._known[key] = self._of_variable(uses, text(node), asked, at, is_moved, seen)
+                self._known[key] = self._of_variable(way, text(node))
             return self._known[key]
         if kind in ("parenthesized_expression", "comma_expression"):
             return of(syntax.inner(node)[-1] if syntax.inner(node) else None)
@@ -244,19 +251,18 @@ class Leaves:
         if kind == "subscript_expression":
             index = node.child_by_field_name("index")
             is_first = index is not None and text(index) == "0"
-            return of(node.child_by_field_name("argument"), is_moved or not is_first)
+            return of(node.child_by_field_name("argument"), way.is_moved or not is_first)
         if kind == "binary_expression" and text(node.children[1]) in ("+", "-"):
-            some = [one for one in syntax.inner(node) if uses.leads(one)]
+            some = [one for one in syntax.inner(node) if way.uses.leads(one)]
             return set[int]().union(*(of(one, True) for one in some)) if some else {HERE}
         if kind == "field_expression":
-            return self._of_member(uses, node, asked, at, is_moved, seen)
+            return self._of_member(way, node)
         if kind == "call_expression":
-            return self._of_call(uses, node, asked, at, is_moved, seen)
+            return self._of_call(way, node)
         return {HERE}
 
-    def _of_variable(
-        self, uses: Uses, name: str, asked: _Asked, at: int, is_moved: bool, seen: frozenset[object]
-    ) -> set[int]:
+    def _of_variable(self, way: _Way, name: str) -> set[int]:
+        uses = way.uses
         declared = uses.declared(name)
         if name in uses.users:
             return set()
@@ -268,28 +274,20 @@ class Leaves:
         is_foreign = name not in uses.pointers and name not in uses.registers
         if is_foreign and uses.has_handle and not is_parameter and not uses.is_plain(name):
             return {HERE}
-        mark = (uses.function.key, name, is_moved)
-        if mark in seen:
+        mark = (uses.function.key, name, way.is_moved)
+        if mark in way.seen:
             return set()
         values, moved, is_used = uses.values(name)
         found = {HERE} if stars > 1 or is_used else set[int]()
         if is_parameter:
             number = parameter_of(uses.function, name)
             found.add(HERE if number is None else number)
-        for value in values:
-            found |= self._causes(uses, value, asked, at, is_moved or moved, seen | {mark})
-        return found
+        further = way.by(mark)._replace(is_moved=way.is_moved or moved)
+        return found.union(*(self._causes(further, value) for value in values))
 
-    def _of_member(
-        self,
-        uses: Uses,
-        node: Node,
-        asked: _Asked,
-        at: int,
-        is_moved: bool,
-        seen: frozenset[object],
-    ) -> set[int]:
+    def _of_member(self, way: _Way, node: Node) -> set[int]:
         """Return why what a member holds, or the object that it is, may be the leaf."""
+        uses = way.uses
         words, base = self._words, node.child_by_field_name("argument")
         named = node.child_by_field_name("field")
         name = text(named) if named is not None else ""
@@ -303,14 +301,14 @@ class Leaves:
         found = set[int]()
         is_loaded = name in words.pointers
         if is_loaded:
-            mark = (name, is_moved)
-            if mark in seen:
+            mark = (name, way.is_moved)
+            if mark in way.seen:
                 return set()
             for other, value in self._assigned.get(name, ()):
                 causes = {HERE}
                 if value is not None:
-                    causes = self._causes(other, value, asked, -1, is_moved, seen | {mark})
-                found |= {HERE} if self._is_harmful(other, causes, asked) else set()
+                    causes = self._causes(way.by(mark)._replace(uses=other, at=-1), value)
+                found |= {HERE} if self._is_harmful(other, causes, way.asked) else set()
             if name not in words.arrays:
                 return found
         while base.type == "field_expression" and "->" not in text(node)[len(text(base)) :][:3]:
@@ -318,11 +316,9 @@ class Leaves:
             if inner is None:
                 return {HERE}
             base = inner
-        if base.type == "field_expression":
-            return found | (
-                self._causes(uses, base, asked, at, is_moved, seen) if uses.leads(base) else {HERE}
-            )
-        return found | self._causes(uses, base, asked, at, is_moved, seen)
+        if base.type == "field_expression" and not uses.leads(base):
+            return found | {HERE}
+        return found | self._causes(way, base)
 
     def _is_harmful(self, uses: Uses, causes: set[int], asked: _Asked) -> bool:
         """Tell whether a reason in another function stands, or one in a caller of it."""
@@ -340,16 +336,9 @@ class Leaves:
                 found.setdefault(name, []).append((uses, value))
         return found
 
-    def _of_call(
-        self,
-        uses: Uses,
-        call: Node,
-        asked: _Asked,
-        at: int,
-        is_moved: bool,
-        seen: frozenset[object],
-    ) -> set[int]:
+    def _of_call(self, way: _Way, call: Node) -> set[int]:
         """Return why what a call yields may be the leaf."""
+        uses, asked = way.uses, way.asked
         called = call.child_by_field_name("function")
         name = text(called) if called is not None and called.type == "identifier" else ""
         given = syntax.arguments(call)
@@ -357,34 +346,34 @@ class Leaves:
         functions = index.functions(name, here) if name else ()
         if not uses.is_own(name):
             if _ALLOCATES.fullmatch(name) is not None:
-                return {HERE} if self._is_kept(uses, call, at) else set()
+                return {HERE} if self._is_kept(uses, call, way.at) else set()
             if name in YIELDS and given:
-                return self._causes(uses, given[0], asked, at, is_moved, seen)
+                return self._causes(way, given[0])
             found_by = self._words.declared.get(name, [])
             is_found = self._is_found(uses, name, found_by, given, asked)
-            return set() if is_found and not is_moved else {HERE}
+            return set() if is_found and not way.is_moved else {HERE}
         found = set[int]() if functions and not index.macros(name, here) else {HERE}
         for one in functions:
             names = parameter_names(one)
-            if not is_moved and self._is_found(uses, name, names, given, asked):
+            if not way.is_moved and self._is_found(uses, name, names, given, asked):
                 continue
             if self._tables.parameter in names:
                 number = names.index(self._tables.parameter)
                 word = text(given[number]) if number < len(given) else ""
                 if not asked.is_any and self._is_elsewhere(word, asked):
                     continue
-            mark = (one.key, is_moved)
-            if mark in seen:
+            mark = (one.key, way.is_moved)
+            if mark in way.seen:
                 continue
             inner = self._of(one)
             if not inner.returned:
                 found.add(HERE)
             for value in inner.returned:
-                for cause in self._causes(inner, value, asked, -1, is_moved, seen | {mark}):
+                for cause in self._causes(way.by(mark)._replace(uses=inner, at=-1), value):
                     if cause == HERE or cause >= len(given):
                         found.add(HERE)
                     else:
-                        found |= self._causes(uses, given[cause], asked, at, is_moved, seen)
+                        found |= self._causes(way, given[cause])
         return found
 
     def _is_found(
@@ -465,12 +454,10 @@ class Leaves:
             return False
         uses = self._of(function)
         above |= {function.key}
-        asked = _Asked(-1, "", lambda _: False, lambda _: None, True)
+        way = _Way(uses, _Asked(-1, "", lambda _: False, lambda _: None, True))
 
         def is_it(node: Node) -> bool:
-            return not {HERE, number}.isdisjoint(
-                self._causes(uses, node, asked, -1, False, frozenset())
-            )
+            return not {HERE, number}.isdisjoint(self._causes(way, node))
 
         return any(is_it(node) for _, node in uses.escapes) or any(
             is_it(node)
