@@ -17,6 +17,7 @@ MARK = "\tvcpu->arch.root_mmu.mmu_role.ext.valid = 0;\n"
 IF = "\tif (maxphyaddr > 40)\n\t"
 AGAIN, SET_UP = "\tkvm_mmu_reset_context(vcpu);\n", "\tkvm_init_mmu(vcpu);\n"
 LOOP = "\tfor (int i = 0; i < maxphyaddr; i++)\n\t"
+STORED = "vcpu->arch.root_mmu.mmu_role.ext.valid = 0;\n"
 LATER = "\tif (vcpu->arch.maxphyaddr > 40)\n\t"
 
 
@@ -42,11 +43,20 @@ def verdict(path, old, new):
         (CPUID, CALL, f"\tswitch (maxphyaddr) {{\n\tcase 40:\n\t\tbreak;\n\t}}\n{CALL}"),
         (CPUID, STORE, f"\thost.maxphyaddr = 46;\n{STORE}"),
         (MMU, MARK + AGAIN, MARK + SET_UP),
+        (CPUID, CALL, f"{IF}{CALL}\telse\n\t{CALL}"),
+        (CPUID, CALL, f"{IF}{{\n\t{CALL}\t}} else if (maxphyaddr) {{\n{IF}{CALL}\t\telse {{\n"
+         f"\t{CALL}\t\t}}\n\t}} else {{\n\t{CALL}\t}}\n"),
+        (CPUID, CALL, f"{IF}{{\n\t{CALL}\t\treturn;\n\t}}\n{CALL}"),
+        (CPUID, CALL, f"{IF}{{\n\t{CALL}\t\tif (maxphyaddr > 50)\n\t\t\treturn;\n\t\tgoto out;\n"
+         f"\t}}\n{CALL}out:\n\treturn;\n"),
+        (CPUID, CALL, f"{IF}return {CALL.strip()}\n{CALL}"),
+        (CPUID, CALL, f"\tif (!maxphyaddr)\n\t\tmaxphyaddr = 36;\n{IF}{CALL}\telse\n\t{STORED}"),
     ],
     ids=[
         "block", "parentheses", "beside a branch", "conditional store", "left later",
         "behind a loop", "behind a switch", "global of the same member name",
-        "and set up by itself",
+        "and set up by itself", "in both branches", "in all branches", "left behind it",
+        "left in two ways behind it", "returned", "by a call and by a store",
     ],
 )  # fmt: skip
 def test_on_every_way(path, old, new):
@@ -190,6 +200,18 @@ def test_by_a_helper_that_may_not(call, body):
         (MMU, MARK, f"\tBUG_IF(vcpu, {MARK.strip()[:-1]});\n"),
         (MMU, MARK, f"\t(void)sizeof({MARK.strip()[:-1]});\n"),
         (CPUID, CALL, f"\tnever({CALL.strip()[:-1]});\n"),
+        (CPUID, CALL, f"{IF}{CALL}\telse\n\t\tmaxphyaddr = 40;\n"),
+        (CPUID, CALL, f"{IF}{CALL}\telse if (maxphyaddr)\n\t{CALL}"),
+        (CPUID, CALL, f"{IF}{CALL}\telse {{\n{IF}\treturn;\n\t{CALL}\t}}\n"),
+        (CPUID, CALL, f"{IF}{CALL}\telse {{\n\t{SET_UP}\t{CALL}\t}}\n"),
+        (CPUID, CALL, f"{IF}{{\n\t{CALL}\t\treturn;\n\t}}\n{IF}\treturn;\n{CALL}"),
+        (CPUID, CALL, f"{IF}{{\n\t{IF}{CALL}\t\treturn;\n\t}}\n{CALL}"),
+        (CPUID, CALL, f"{IF}{{\n\t\treturn;\n\t{CALL}\t}}\n{CALL}"),
+        (CPUID, CALL, f"{IF}{{\n\t{SET_UP}\t{CALL}\t\treturn;\n\t}}\n{CALL}"),
+        (CPUID, CALL, f"{IF}{{\n#ifdef CONFIG_KVM_XEN\n\t{CALL}#endif\n\t\treturn;\n\t}}\n{CALL}"),
+        (CPUID, CALL, f"\tswitch (maxphyaddr) {{\n\tcase 40:\n\t{IF}{{\n\t\t{CALL}\tcase 41:\n"
+         f"\t\t\treturn;\n\t\t}}\n\t}}\n{CALL}"),
+        (CPUID, CALL, f"{LOOP}{{\n\t{IF}{CALL}\t\telse\n\t{CALL}\t}}\n"),
     ],
     ids=[
         "no call", "call under a condition", "call behind a macro", "left before the call",
@@ -199,6 +221,10 @@ def test_by_a_helper_that_may_not(call, body):
         "in the first line", "within the change", "no mark", "mark under a condition",
         "left before the mark", "another context", "compared when it is built",
         "argument of a macro", "size of a mark", "call in an argument",
+        "in one branch of two", "in two branches of three", "left in front of the second",
+        "set up in front of the second", "left in another way", "left behind a condition",
+        "left in front of it", "set up in front of it", "left behind it in some builds",
+        "led past it to where it is left", "both branches in a loop",
     ],
 )  # fmt: skip
 def test_on_some_ways(path, old, new):

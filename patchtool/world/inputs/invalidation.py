@@ -11,7 +11,7 @@ has no place behind which to look, leaves the member uncovered.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from patchtool.c import syntax
 from patchtool.c.index import parameter_names, stands_for
@@ -53,6 +53,7 @@ _EVALUATED = frozenset({
 """What evaluates all of what stands in it, branches aside: no argument of what may be a macro."""
 _RETURNED = "return"
 """What stands for the value that a function returns, in place of a variable."""
+_LABELS = ("labeled_statement", "case_statement")
 _JUMPS = re.compile(rb"\b(?:return|goto|break|continue)\b")
 _CALL = re.compile(r"(\w+)\((\w+)\)")
 _ADDRESS = re.compile(r"&\(?(\w+)->(\w+)\)?")
@@ -234,11 +235,44 @@ class Invalidations:
             return None
         if is_set(body, through):
             return None
-        for match in syntax.matches("role_invalidation", body):
-            target, value = match["role.target"][0], match["role.value"][0]
-            if target.start_byte >= start and self._invalidates(target, value, through, function):
-                if self._certain(target, body, function, start, zero):
-                    return function.name
+        stores = [
+            target
+            for match in syntax.matches("role_invalidation", body)
+            if (target := match["role.target"][0]).start_byte >= start
+            and self._invalidates(target, match["role.value"][0], through, function)
+        ]
+        if any(self._certain(one, body, function, start, zero) for one in stores):
+            return function.name
+        calls = self._called(function, body, start)
+        for call in calls:
+            if self._certain(call, body, function, start, zero):
+                if (name := self._within(call, through, function, above)) is not None:
+                    return name
+        found = self._by_pointer(function, body, start, through, zero)
+        if found is None and start == 0 and self._is_left_invalid(function, through):
+            return function.name
+
+        if found is None and _is_met(stores + calls, body, start, zero):
+            named = {one: self._within(one, through, function, above) for one in calls}
+            made = [one for one in (*stores, *calls) if named.get(one, "") is not None]
+            if self._is_certain_together(made, body, function, start, zero):
+                return next((name for name in named.values() if name is not None), function.name)
+        return found
+
+    def _is_certain_together(
+        self, nodes: list[Node], body: Node, function: Definition, start: int, zero: str
+    ) -> bool:
+        """Tell whether every way from a byte on comes by one of some nodes in time."""
+        nodes = sorted(nodes, key=lambda one: one.start_byte)
+        return any(
+            not self._is_late(function, start, last.start_byte, nodes)
+            and _is_met(nodes[: number + 1], body, start, zero)
+            for number, last in enumerate(nodes)
+        )
+
+    def _called(self, function: Definition, body: Node, start: int) -> list[Node]:
+        """Return the calls behind a byte of functions that may invalidate a role."""
+        found: list[Node] = []
         for match in syntax.matches("call_site", body):
             call = match["call.function"][0]
             name = syntax.text(call)
@@ -249,29 +283,29 @@ class Invalidations:
             # Behind an unknown macro a call looks like a declaration.
             while call.parent is not None and call.parent.type == "parenthesized_expression":
                 call = call.parent
-            outer = call.parent
-            if (
-                outer is None
-                or outer.type != "call_expression"
-                or not self._certain(outer, body, function, start, zero)
-            ):
-                continue
-            inside: list[str | None] = []
-            for one in self._tree.index.functions(name, function.file):
-                given = self._handed(outer, through, function, one)
-                if given is not None:
-                    inside.append(self._on_every_way(one, 0, given, above | {function.key}))
-            if inside and None not in inside:
-                return inside[0]
-            number = self._given(outer, through, function)
-            helpers = self._tree.index.functions(name, function.file)
-            if number is not None and helpers:
-                if all(self._leaves_invalid(one, number) for one in helpers):
-                    return function.name
-        found = self._by_pointer(function, body, start, through, zero)
-        if found is None and start == 0 and self._is_left_invalid(function, through):
-            return function.name
+            if call.parent is not None and call.parent.type == "call_expression":
+                found.append(call.parent)
         return found
+
+    def _within(
+        self, call: Node, through: str, function: Definition, above: frozenset[tuple[str, str, int]]
+    ) -> str | None:
+        """Return what invalidates a role on every way through a call, THROUGH a variable."""
+        callee = call.child_by_field_name("function")
+        names = re.findall(r"\w+", text(callee)) if callee is not None else []
+        helpers = self._tree.index.functions(names[0], function.file) if names else ()
+        inside: list[str | None] = []
+        for one in helpers:
+            given = self._handed(call, through, function, one)
+            if given is not None:
+                inside.append(self._on_every_way(one, 0, given, above | {function.key}))
+        if inside and None not in inside:
+            return inside[0]
+        number = self._given(call, through, function)
+        if number is not None and helpers:
+            if all(self._leaves_invalid(one, number) for one in helpers):
+                return function.name
+        return None
 
     def _is_left_invalid(self, function: Definition, through: str) -> bool:
         """Tell whether a run of a function leaves behind no role that was stored before it.
@@ -385,10 +419,13 @@ class Invalidations:
             is_certain(node, body, start=start, zero=zero)
         )
 
-    def _is_late(self, function: Definition, start: int, end: int) -> bool:
+    def _is_late(
+        self, function: Definition, start: int, end: int, aside: Sequence[Node] = ()
+    ) -> bool:
         """Tell whether what is done between two bytes of a function may make the rest too late.
 
-        That is a set-up, which may skip, and a macro that holds a jump.
+        That is a set-up, which may skip, and a macro that holds a jump; what is called in some
+        calls is left ASIDE.
         """
         known = self._jumps.get(function.key)
         if known is None:
@@ -405,7 +442,11 @@ class Invalidations:
                 if text(one) in self._leading
                 or stands_for(self._tree.index, text(one), function.file, _JUMPS)
             )
-        return any(start <= at < end for at in known)
+        early = [one.child_by_field_name("function") or one for one in aside]
+        return any(
+            start <= at < end and not any(one.start_byte <= at < one.end_byte for one in early)
+            for at in known
+        )
 
     def _leads(self, function: Definition, words: list[str]) -> bool:
         """Tell whether members lead from a variable to a context of its holder, each by value."""
@@ -448,22 +489,33 @@ class Invalidations:
 
 
 def is_certain(
-    node: Node, body: Node, leaving: bool = False, start: int = 0, zero: str = ""
+    node: Node,
+    body: Node,
+    leaving: bool = False,
+    start: int = 0,
+    zero: str = "",
+    together: Sequence[Node] = (),
 ) -> bool:
     """Tell whether every way through a function comes by a node, those that LEAVE it aside.
 
-    That is, every way that has come by the byte at START, where the variable ZERO is 0.
+    That is, every way that has come by the byte at START, where the variable ZERO is 0.  A way
+    that comes by another of those TOGETHER with the node need not come by it.
     """
     behind = [one for one in syntax.descendants(body) if one.start_byte >= start]
     if zero and any(is_store_to(one, zero) and one.end_byte <= node.start_byte for one in behind):
         zero = ""
-    if not leaving and any(passes_by(one, node) and not _fails(one, zero) for one in behind):
+    if not leaving and any(
+        passes_by(one, node)
+        and not _fails(one, zero)
+        and not _is_behind(one, body, start, together)
+        for one in behind
+    ):
         return False
     here = node
     while here != body and here.parent is not None and not _holds(here, start):
         outer = here.parent
         if outer.type in _BRANCHES and all(outer.child_by_field_name(n) != here for n in _HEAD):
-            if not _is_taken(outer, here, zero):
+            if not _is_taken(outer, here, zero) and not _is_met_beside(outer, here, together):
                 return False
         if outer.type == "call_expression":
             if here != outer.child_by_field_name("function"):
@@ -475,6 +527,49 @@ def is_certain(
                 return False
         here = outer
     return True
+
+
+def _is_met(nodes: Sequence[Node], body: Node, start: int, zero: str) -> bool:
+    """Tell whether every way from a byte on comes by one of some nodes."""
+    return len(nodes) > 1 and any(
+        is_certain(one, body, start=start, zero=zero, together=nodes) for one in nodes
+    )
+
+
+def _is_met_beside(branch: Node, here: Node, together: Sequence[Node]) -> bool:
+    """Tell whether the way that leaves out the first half of a branch comes by some nodes."""
+    other = branch.child_by_field_name("alternative")
+    if branch.type != "if_statement" or branch.child_by_field_name("consequence") != here:
+        return False
+    half = other.named_children[-1] if other is not None and other.named_children else None
+    return half is not None and any(
+        _is_within(one, half) and is_certain(one, half, start=half.start_byte, together=together)
+        for one in together
+    )
+
+
+def _is_behind(jump: Node, body: Node, start: int, together: Sequence[Node]) -> bool:
+    """Tell whether every way to a jump comes by one of some nodes, from a byte on."""
+    block: Node | None = jump
+    while together and block is not None and block != body:
+        if block.type in ("compound_statement", "return_statement") and any(
+            start <= one.start_byte
+            and _is_within(one, block)
+            and one.end_byte <= jump.end_byte
+            and not _is_labelled(block, one.start_byte, jump.start_byte)
+            and is_certain(one, block, start=start, together=together)
+            for one in together
+        ):
+            return True
+        block = block.parent
+    return False
+
+
+def _is_labelled(block: Node, start: int, end: int) -> bool:
+    """Tell whether a label lies between two bytes, by which a jump may lead there."""
+    return any(
+        one.type in _LABELS and start < one.start_byte <= end for one in syntax.descendants(block)
+    )
 
 
 def _is_taken(branch: Node, here: Node, zero: str) -> bool:
