@@ -71,6 +71,7 @@ def found(late="", more=""):
         "n = kvm->arch.vm_type;",
         "kvm->arch.other = n;",
         "n = kvm_arch_has_other(kvm);",
+        "n = __alignof__(struct kvm);\n\tn = sizeof_field(struct kvm, arch);",
     ],
 )
 def test_what_nothing_changes_later(late):
@@ -85,6 +86,7 @@ def test_what_nothing_changes_later(late):
     "late",
     [
         "kvm->arch.vm_type = n;",
+        "n = __alignof__(struct kvm);\n\tfill(sizeof_field(struct kvm, arch), &kvm->arch);",
         "vcpu->kvm->arch.vm_type |= n;",
         "init_type(kvm, n);",
         "kvm_arch_init_vm(kvm, n);\n\tkvm->arch.vm_type++;",

@@ -43,8 +43,8 @@ _WHOLE = re.compile(
 )
 """What may change a whole record through a pointer to it."""
 _LONGEST_LEAD = 80
-_OFFSET = re.compile(rb"\boffsetof\s*\(\s*struct\s+\w+\s*,\s*\Z")
-"""What stands before a member of which only the place is asked for."""
+_OFFSET = re.compile(rb"\b(?:offsetof|sizeof_field|FIELD_SIZEOF)\s*\(\s*struct\s+\w+\s*,\s*\Z")
+"""What stands before a member of which only the place or the size is asked for."""
 
 Link = tuple[str, str]
 """The tag of a record and a member of it."""
