@@ -112,3 +112,109 @@ def test_what_is_called_at_other_times():
     table = "\nstruct ops {\n\tvoid (*set)(struct kvm *kvm, u8 n);\n};\n"
     kept = "static struct ops ops = { .set = init_type };\n"
     assert found("", table + kept).verdict in ("gap", "unknown")
+
+
+VCPU = """\
+static void reset(struct kvm_vcpu *vcpu)
+{
+	kvm_init_mmu(vcpu);
+}
+
+static void again(struct kvm_vcpu *vcpu)
+{
+	reset(vcpu);
+}
+
+static struct kvm_vcpu *first;
+
+int kvm_arch_vcpu_create(struct kvm_vcpu *vcpu, u32 n)
+{
+	%s
+	again(vcpu);
+	kvm_init_mmu(vcpu);
+	%s
+	return 0;
+}
+
+int kvm_arch_vcpu_ioctl(struct kvm_vcpu *vcpu, u32 n)
+{
+	%s
+	return 0;
+}
+"""
+KEEPER = """\
+static void keep(struct kvm_vcpu *vcpu, u32 n)
+{
+	vcpu->arch.hflags = n;
+}
+
+"""
+KEPT = "vcpu->arch.hflags = n;"
+
+
+def vcpu_made(in_front, behind="", later=""):
+    """Return a tree in which a level depends on a number that a vCPU is made with."""
+    files = fixture("cpuid-invalidated-fixed")
+    text = files[MMU].decode()
+    assert text.count("cpuid_maxphyaddr(vcpu) <= 48") == 1
+    text = text.replace("cpuid_maxphyaddr(vcpu) <= 48", "vcpu->arch.hflags == 1")
+    code = VCPU % (in_front, behind, later)
+    files[MMU] = (text + (KEEPER if "keep(" in code else "") + code).encode()
+    return files
+
+
+def made(in_front, behind="", later=""):
+    """Return the verdict on that."""
+    return check(vcpu_made(in_front, behind, later), ("shadow_root_level",)).verdict
+
+
+@pytest.mark.parametrize(
+    "in_front",
+    [
+        KEPT,
+        "keep(vcpu, n);",
+        f"if (n)\n\t\t{KEPT}",
+        "struct kvm_vcpu_arch *arch = &vcpu->arch;\n\n\tarch->hflags = n;",
+    ],
+)
+def test_what_a_vcpu_is_made_with(in_front):
+    """What is kept in front of the first set-up, and never again, is alike for all of them."""
+    assert made(in_front) == "covered"
+
+
+@pytest.mark.parametrize(
+    ("in_front", "behind", "later"),
+    [
+        ("", KEPT, ""),
+        ("", "keep(vcpu, n);", ""),
+        (KEPT, KEPT, ""),
+        (KEPT, "", KEPT),
+        (KEPT, "", "keep(vcpu, n);"),
+        (KEPT, "", "kvm_arch_vcpu_create(vcpu, n);"),
+        (KEPT, "", "memset(&vcpu->arch, 0, sizeof(vcpu->arch));"),
+        (f"again(vcpu);\n\t{KEPT}", "", ""),
+        ("again(vcpu);\n\tkeep(vcpu, n);", "", ""),
+        (f"while (n--) {{\n\t\t{KEPT}\n\t\treset(vcpu);\n\t}}", "", ""),
+        (f"more:\n\t{KEPT}", "if (n--)\n\t\tgoto more;", ""),
+        ("first->arch.hflags = n;", "", ""),
+        ("struct kvm_vcpu *other = kvm_get_vcpu(vcpu);\n\n\tother->arch.hflags = n;", "", ""),
+        (KEPT, "first->arch.hflags = n;", ""),
+        ("vcpu->arch.hflags = (again(vcpu), n);", "", ""),
+        ("keep(vcpu, (again(vcpu), n));", "", ""),
+    ],
+)
+def test_what_a_vcpu_is_not_made_with(in_front, behind, later):
+    """A set-up may have been made with another number."""
+    assert made(in_front, behind, later) in ("gap", "unknown")
+
+
+def test_two_makers_of_a_vcpu():
+    """What one of them keeps may come behind what another has set up."""
+    files = vcpu_made("")
+    maker = f"\nint kvm_arch_vcpu_setup(struct kvm_vcpu *vcpu, u32 n)\n{{\n\t{KEPT}\n}}\n"
+    files[MMU] += maker.encode()
+    assert check(files, ("shadow_root_level",)).verdict == "gap"
+    for call in (b"\tagain(vcpu);\n", b"\tkvm_init_mmu(vcpu);\n\t\n\treturn"):
+        assert files[MMU].count(call) == 1
+        files[MMU] = files[MMU].replace(call, b"\treturn" if b"return" in call else b"")
+    assert check(files, ("shadow_root_level",)).verdict == "covered"
