@@ -290,6 +290,16 @@ def test_an_answer_by_more(answer, in_front, behind):
     assert any("guest_cpuid_is_amd() answers" in reason for reason in reasons)
 
 
+@pytest.mark.parametrize(("holder", "expected"), [("vcpu", "covered"), ("host", "gap")])
+def test_a_change_in_front_of_all(holder, expected):
+    """Where a vCPU is made nothing is stale of that, but something may be of another."""
+    maker = (
+        "static struct kvm_vcpu *host;\n\nint kvm_arch_vcpu_create(struct kvm_vcpu *vcpu, int n)\n"
+        f"{{\n\t{holder}->arch.maxphyaddr = n;\n\treturn 0;\n}}\n"
+    )
+    assert check({**FIXED, CPUID: FIXED[CPUID] + maker.encode()}).verdict == expected
+
+
 OTHER_ARCH = "struct kvm_vcpu_arch {\n"
 AMISS = {
     "a macro that leaves": ("\tBAIL(vcpu->arch.hflags);\n" + MARK, ""),

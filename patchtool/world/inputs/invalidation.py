@@ -200,10 +200,10 @@ class Invalidations:
             found = function.name
         if found is not None:
             return found
-        if self._births.is_early(function, end - 1):
+        number = parameter_of(function, through)
+        if number is not None and self._births.is_early(function, end - 1):
             return ""
         root = self._tree.index.node(function)
-        number = parameter_of(function, through)
         calls = self._births.calls(function) if number is not None else None
         if number is None or not calls or depth == MAX_CALLS:
             return None
