@@ -112,6 +112,14 @@ def test_what_a_silent_call_returns(what):
     assert report.verdict in ("gap", "unknown")
 
 
+GUARDS = {
+    "own": "struct mutex *, mutex_lock(_T), mutex_unlock(_T))",
+    "half": "struct kvm_vcpu *, mutex_lock(&_T->mutex), rcu_read_lock_quirk(_T))",
+    "more": "struct kvm_vcpu *, _T->arch.cr4 ^= 1, mutex_unlock(&_T->mutex))",
+    "much": "struct kvm_vcpu *, mutex_lock(&_T->arch.cr4++), mutex_unlock(_T))",
+    "twice": "struct kvm_vcpu *, mutex_lock(&_T->mutex), mutex_unlock(&_T->mutex))\n"
+    "DEFINE_GUARD_COND(twice, _try, ({ _T->arch.cr4 ^= 1; true; }))",
+}
 QUIRK = (
     "DEFINE_LOCK_GUARD_1(quirk, struct kvm_vcpu, _T->lock->arch.cr4 ^= 1, )\n"
     "static inline void rcu_read_lock_quirk(struct kvm_vcpu *vcpu)\n"
@@ -126,6 +134,12 @@ QUIRK = (
         ("guard(srcu)(&vcpu->srcu);", True),
         ("guard(quirk)(vcpu);", False),
         ("guard(some_other)(vcpu);", False),
+        ("guard(own)(&vcpu->mutex);", True),
+        ("scoped_guard(own, &vcpu->mutex) {\n\t\tcond_resched();\n\t}", True),
+        ("guard(half)(vcpu);", False),
+        ("guard(more)(vcpu);", False),
+        ("guard(much)(vcpu);", False),
+        ("guard(twice)(vcpu);", False),
         ("scoped_guard(quirk, vcpu)\n\t\tcond_resched();", False),
         ("scoped_guard(mutex, &vcpu->mutex)\n\t\tcond_resched();", True),
         ("rcu_read_lock_quirk(vcpu);", False),
@@ -138,9 +152,14 @@ def test_what_only_takes_a_lock(call, is_fine):
     text = tree[MAIN].decode()
     old = "\tcontext->root_level = role_regs_to_root_level(&regs);"
     assert old in text
+    above = "".join(
+        f"DEFINE_GUARD({name}, {locks}\n" for name, locks in GUARDS.items() if f"({name}" in call
+    )
     new = f"\t{call}\n\tcontext->root_level = kvm_read_cr0_bits(vcpu, X86_CR0_PG) ? 4 : 3;"
     tree[MAIN] = (
-        text.replace(old, new).replace("#define ACC_ALL", QUIRK + "#define ACC_ALL").encode()
+        text.replace(old, new)
+        .replace("#define ACC_ALL", above + QUIRK + "#define ACC_ALL")
+        .encode()
     )
     tree["virt/kvm/kvm_main.c"] = (
         b"void rcu_read_lock_generic(struct kvm_vcpu *vcpu)\n{\n\tvcpu->arch.cr0 ^= 1;\n}\n"

@@ -234,3 +234,24 @@ def test_the_words_of_a_macro(text, words):
 def test_a_definition_in_an_unusual_spelling(kind, text, is_so):
     """What stands behind a name tells it, and for a record what stands in front."""
     assert _rarely(kind, b"knob", text) is is_so
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "start"),
+    [
+        (
+            b"DEFINE_GUARD(a, b *, lock(&_T->c), unlock(_T))\n\nstatic void f(int g)\n{\n}\n",
+            "f",
+            3,
+        ),
+        (b"DEFINE_A(a)\nDEFINE_B(b)\nint *f(void)\n{\n}\n", "f", 3),
+        (b"DEFINE_A(a)\n{\n}\n", "DEFINE_A", 1),
+        (b"DEFINE_A(a)\n__acquires(b)\n{\n}\n", "DEFINE_A", 1),
+        (b"DEFINE_A(a) int f(void)\n{\n}\n", "DEFINE_A", 1),
+        (b"OTHER(a)\nint f(void)\n{\n}\n", "OTHER", 1),
+    ],
+)
+def test_a_function_behind_what_takes_no_semicolon(text, name, start):
+    """It is not a part of what is defined in front of it."""
+    found = scan("a.c", text).functions
+    assert {one: [each.line for each in found[one]] for one in found} == {name: [start]}

@@ -38,6 +38,12 @@ GUARDS = re.compile(
     r"|s?rcu(?:_\w+)?|preempt(?:_notrace)?|irq|irqsave|migrate|cpus_read_lock"
 )
 """The classes of the kernel's own guards, which only take a lock and drop it."""
+LOCKING = re.compile(
+    rb"DEFINE_GUARD\(\s*\w+\s*,\s*struct\s+\w+\s*\*\s*"
+    + rb",\s*(\w+)\(\s*&?_T(?:(?:->|\.)\w+)*\s*\)\s*" * 2
+    + rb"\)"
+)
+"""A class of guards that calls a function to take a lock, and one to drop it."""
 PATHS = frozenset({"TRACE_INCLUDE_PATH", "TRACE_INCLUDE_FILE"})
 """Macros of which trace/define_trace.h makes the path of a file, and nothing else."""
 PURE = re.compile(

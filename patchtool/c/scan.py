@@ -69,6 +69,11 @@ _POINTERS = re.compile(
 )
 """The same for a pointer to functions, or an array of such."""
 _ENUM = re.compile(rb"\benum\s*$")
+_MAKER = re.compile(
+    rb"DEFINE_\w+\((?:[^()]|\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))*\)\s*\n\s*"
+    rb"(?=\w++[\s*]++\w|DEFINE_\w+\()"
+)
+"""What defines something, and ends on its line, in front of a function or of another."""
 _HEAD = re.compile(rb"\b([A-Za-z_]\w*)\s*\(")
 
 
@@ -418,6 +423,17 @@ def _function_name(header: bytes) -> bytes | None:
     return None
 
 
+def _behind_makers(header: bytes) -> int:
+    """Return where the head of a function begins, behind macros that define something else.
+
+    ``DEFINE_GUARD()`` and its like take no semicolon.
+    """
+    past = 0
+    while (maker := _MAKER.match(header, past)) is not None:
+        past = maker.end()
+    return past
+
+
 _MARGIN = re.compile(rb"\n([^\w\s#{}()*\";,&\\/])")
 _TEXT = bytes(i for i in range(256) if (i >= 0x20 and i != 0x7F) or i in b"\t\n\v\f\r")
 
@@ -658,9 +674,10 @@ class _Scan:
             item = self._item("object", name, start, self._statement_end(end))
             found.objects.setdefault(name, []).append(item)
             return
-        function = _function_name(head)
+        past = _behind_makers(head)
+        function = _function_name(head[past:])
         if function is not None:
-            self._function(function.decode(), start, end)
+            self._function(function.decode(), start + past, end)
 
     def _function(self, name: str, start: int, end: int) -> None:
         found = self._found

@@ -222,11 +222,23 @@ class Calls(Expressions):
         return self._direct(name, node, arguments, state, needed)
 
     def _is_lock(self, name: str) -> bool:
-        """Tell whether a class of guards is one of the kernel's own."""
+        """Tell whether a class of guards only takes a lock: by what it runs, if that is here."""
         word = name.encode()
-        return library.GUARDS.fullmatch(name) is not None and not any(
-            re.search(rb"^DEFINE_\w+\(\s*%s\b" % word, data, re.M) is not None
+        made = [
+            library.LOCKING.match(data, found.start())
             for _, data in self.index.texts_with(word)
+            for found in re.finditer(rb"^DEFINE_\w+\(\s*%s\b" % word, data, re.M)
+        ]
+        if not made:
+            return library.GUARDS.fullmatch(name) is not None
+        if self.index.defines("DEFINE_GUARD", self._here):
+            return False
+        calls = {one.decode() for found in made if found is not None for one in found.groups()}
+        return None not in made and not any(
+            library.LOCKS.fullmatch(one) is None
+            or self.index.defines(one, self._here)
+            or self.index.is_generic(one)
+            for one in calls
         )
 
     def _is_own(self, name: str) -> bool:
