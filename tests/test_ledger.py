@@ -297,6 +297,52 @@ def test_context_that_is_not_in_use(body, verdict):
     assert taken == ({"nested_mmu"} if "!tdp_enabled" in body and verdict == "covered" else set())
 
 
+SWITCH = """
+static void switch_to(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu)
+{
+	vcpu->arch.mmu = mmu;
+}
+
+int kvm_mmu_switch(struct kvm_vcpu *vcpu, struct kvm_mmu *given)
+{
+	struct kvm_mmu *mmu = &vcpu->arch.guest_mmu;
+
+	%s
+	return 0;
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "verdict"),
+    [
+        ("vcpu->arch.mmu = &vcpu->arch.root_mmu;", "covered"),
+        ("vcpu->arch.mmu = mmu;", "covered"),
+        ("vcpu->arch.mmu = (mmu);", "covered"),
+        ("switch_to(vcpu, mmu);", "covered"),
+        ("switch_to(vcpu, &vcpu->arch.root_mmu);\n\tswitch_to(vcpu, mmu);", "covered"),
+        ("mmu = &vcpu->arch.root_mmu;\n\tvcpu->arch.mmu = mmu;", "covered"),
+        ("vcpu->arch.mmu = &vcpu->arch.nested_mmu;", "unknown"),
+        ("mmu = &vcpu->arch.nested_mmu;\n\tvcpu->arch.mmu = mmu;", "unknown"),
+        ("if (tdp_enabled)\n\t\tmmu = &vcpu->arch.nested_mmu;\n\tswitch_to(vcpu, mmu);", "unknown"),
+        ("switch_to(vcpu, mmu);\n\tswitch_to(vcpu, &vcpu->arch.nested_mmu);", "unknown"),
+        ("vcpu->arch.mmu = given;", "unknown"),
+        ("switch_to(vcpu, given);", "unknown"),
+        ("find(&mmu);\n\tvcpu->arch.mmu = mmu;", "unknown"),
+        ("mmu += 1;\n\tvcpu->arch.mmu = mmu;", "unknown"),
+        ("vcpu->arch.mmu = vcpu->arch.mmu ?: mmu;", "unknown"),
+        ("vcpu->arch.mmu = (void *)mmu;", "unknown"),
+    ],
+)
+def test_a_pointer_to_contexts_in_use(body, verdict):
+    """Where it comes from is followed, and a field is not read by it of any other context."""
+    code = SWITCH % body
+    if "switch_to" not in body:
+        code = code[code.index("int kvm_mmu_switch") :]
+    code += LEVEL_OF % "return level_of(vcpu->arch.mmu);"
+    assert added(code).verdict == verdict
+
+
 @pytest.mark.parametrize(
     ("on_skip", "is_fine"),
     [

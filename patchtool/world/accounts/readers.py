@@ -52,6 +52,9 @@ class Selection:
         self._tree, self._mentions = tree, mentions
         self.embedded = tree.held()
         """The members of the host that are contexts."""
+        self._selected: dict[str, frozenset[str]] = {}
+        self._given = Circular[tuple[tuple[str, str, int], int], frozenset[str]](frozenset(), or_)
+        # What is followed meanwhile takes those pointers for anything.
         self._selected = {
             name: frozenset(self._bound(name.encode())) or self.embedded
             for name in tree.held(rb"\*")
@@ -74,11 +77,14 @@ class Selection:
                     if self._is_given_away(data, at, at + len(pointer), path):
                         yield from self.embedded
                     continue
-                address = _ADDRESS.fullmatch(dense(stored[1].decode("utf-8", "replace")))
-                if address is None or address[1] not in self.embedded:
+                value = stored[1].decode("utf-8", "replace")
+                file = self._tree.index.file(path)
+                around = _around(file, at) if file is not None and file.data == data else []
+                for one in around:
+                    if one.kind == "function":
+                        yield from self.contexts(value, one)
+                if not around or any(one.kind != "function" for one in around):
                     yield from self.embedded
-                else:
-                    yield address[1]
 
     def _is_given_away(self, data: bytes, at: int, end: int, path: str) -> bool:
         """Tell whether a pointer of the host goes where it may be changed: by address, or a macro.
