@@ -84,6 +84,17 @@ BEYOND = {
     "helper, by a macro of its own": (
         "step(&mmu->pgd);", "#define NEXT (p = p + 1)\n"
         "static void step(u64 *p)\n{\n\tNEXT;\n\t*p = 0;\n}"),
+    "a longer array": ("u64 some[5] = {};\n\n\tmemcpy(mmu->table, some, sizeof(some));", ""),
+    "an array of unknown length": (
+        "u64 some[n];\n\n\tmemcpy(mmu->table, some, sizeof(some));", ""),
+    "an array of pointers": (
+        "u8 *some[5];\n\n\tmemcpy(mmu->table, some, sizeof(some));", ""),
+    "an array of as many as some variable": (
+        "u64 some[SOME];\n\n\tmemcpy(mmu->table, some, sizeof(some));",
+        "#define SOME n\n"),
+    "an array by two types": (
+        "u64 some[2] = {};\n\n\t{\n\t\tu64 some[8] = {};\n\n"
+        "\t\tmemcpy(mmu->table, some, sizeof(some));\n\t}", ""),
     "a macro that fills": ("FILL(&mmu->pgd, n);", "#define FILL(p, n) memset(p, 0, n)"),
     "a macro that names it": ("FILL(mmu, n);", "#define FILL(m, n) memset(&(m)->pgd, 0, n)"),
     "a memset of its own": (
@@ -103,6 +114,10 @@ WITHIN = {
     "an element": ("memset(&mmu->table[1], 0, sizeof(mmu->table[1]));", ""),
     "elements": ("for (n = 0; n < ARRAY_SIZE(mmu->table); n++)\n\t\tmmu->table[n] = 0;", ""),
     "an array in a record": ("memset(mmu->info.keys, 0, sizeof(mmu->info.keys));", ""),
+    "an array, from another": (
+        "u64 some[4] = {};\n\n\tmemcpy(mmu->table, some, sizeof(some));", ""),
+    "a part of an array, from another": (
+        "u64 some[2] = {};\n\n\tmemcpy(mmu->table, some, sizeof(some));", ""),
     "what is read": ("memcpy(buffer, mmu->table, n);", ""),
     "what is compared": ("if (!memcmp(mmu->table, buffer, n))\n\t\treturn;", ""),
     "addresses": ("if (&mmu->info == buffer || !&mmu->pgd)\n\t\treturn;", ""),

@@ -24,6 +24,7 @@ from patchtool.c.layout import (
     PointerType,
     RecordType,
     UnknownType,
+    base_type,
     settled,
 )
 from patchtool.c.lower.expressions import size_of
@@ -615,6 +616,8 @@ class Overruns:
             return given.type == "field_expression"  # of a pointer it would be the pointer's
         elif found[1] in (f"*{target}", f"{target}[0]"):
             return not address.is_untyped
+        if 0 < self._local_size(found[1], function) <= address.room:
+            return True
         named = re.fullmatch(r"sizeof\s*\(\s*((?:struct\s+|union\s+)?\w+)\s*\)", text(size))
         if named is None:
             return False
@@ -623,6 +626,25 @@ class Overruns:
             return False
         is_same = types[0] == address.ctype and not address.is_untyped
         return is_same or 0 < (size_of(types[0]) or 0) // 8 <= address.room
+
+    def _local_size(self, name: str, function: Definition) -> int:
+        """Return how many bytes a variable of a function has, 0 where that is not plain.
+
+        A parameter that looks like an array is a pointer.
+        """
+        here = function.file
+        variables = self._mentions.variables(self._index.node(function))
+        declared = variables.get(name, [])
+        if len(declared) != 1 or self._index.macros(name, here):
+            return 0
+        base, declarator = declared[0]
+        words = {*_WORD.findall(text(declarator).partition("=")[0])} - {name}
+        if base.parent is None or base.parent.type != "declaration" or words & variables.keys():
+            return 0
+        if syntax.measured(base) is not None:
+            return 0
+        _, ctype = self._types.declared(declarator, base_type(self._types, base, here), here)
+        return (size_of(ctype) or 0) // 8
 
 
 def _holds_array(ctype: CType) -> bool:
