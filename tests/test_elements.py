@@ -170,6 +170,31 @@ def test_a_record_that_is_copied(code, columns, verdict):
     assert keep(report, "check").verdict == verdict
 
 
+LOCAL = "u64 some[{}] = {{}};"
+COPY = "memcpy(context->keep, some, sizeof(some));"
+
+
+@pytest.mark.parametrize(
+    ("code", "verdict"),
+    [
+        ([LOCAL.format(6), "some[1] = is_cr4_pae(context);", COPY], "covered"),
+        ([LOCAL.format(6), "some[1] = vcpu->arch.hflags;", COPY], "gap"),
+        ([LOCAL.format(6), COPY, "some[1] = vcpu->arch.hflags;"], "covered"),
+        ([LOCAL.format(5), "some[1] = is_cr4_pae(context);", COPY], "unknown"),
+        ([LOCAL.format(7), "some[1] = is_cr4_pae(context);", COPY], "unknown"),
+        (["u32 some[12] = {};", "some[1] = is_cr4_pae(context);", COPY], "unknown"),
+        (["if (vcpu->arch.hflags) memset(context->keep, 0, sizeof(context->keep));"], "gap"),
+    ],
+)  # fmt: skip
+def test_an_array_that_is_copied(code, verdict):
+    """It is stored by its name alone, each element of it."""
+    report = changed(tdp(code), fields=("all",))
+    if verdict == "unknown":
+        assert report.verdict == verdict  # and what a run stores is not known
+    else:
+        assert keep(report).verdict == verdict
+
+
 OTHER = "arch/x86/kvm/x86.c"
 
 

@@ -356,6 +356,10 @@ BODIES = {
     "warnings": "if (WARN_ON_ONCE(b == 2)) { box->out = 1; return; } box->out = 3;",
     "memset": "struct inner i; memset(&i, 0, sizeof(i)); i.half = a; box->out = i.value + i.half;",
     "memcpy": "struct inner i = { .value = a }, j; memcpy(&j, &i, sizeof(j)); box->out = j.value;",
+    "memcpy of an array": "u32 i[3] = { a, b, 7 }, j[3] = { 1 }; memcpy(j, i, sizeof(i));"
+    " i[0] = 9; box->out = j[0] + 4 * j[1] + 16 * j[2];",
+    "memcpy of an array of arrays": "u32 i[2][2] = { { a, b }, { 5, x } }, j[2][2];"
+    " memcpy(j, i, sizeof(j)); box->out = j[0][0] + 4 * j[0][1] + 16 * j[1][0] + j[1][1];",
     "memset to ones": "u32 t = b; memset(&t, 0xff, sizeof(t)); box->out = t;",
     "memset of the first bytes": "union role r = calc(a); memset(&r, 0, 4); box->out = r.whole;",
     "memset of the size of a pointer": "u32 t[4] = { a, b, 3, 4 }, *p = t;"

@@ -191,6 +191,8 @@ FILLING: Mapping[str, tuple[int, int]] = {
     "copy_from_user": (0, 2), "__copy_from_user": (0, 2), "get_random_bytes": (0, 1),
 }  # fmt: skip
 """The argument behind which as many bytes are filled as another one says."""
+FILLERS = "|".join(sorted(FILLING)).encode()
+"""The same names, as a part of an expression for bytes."""
 OF_ITS_KIND = re.compile(
     r"(?:raw_)?spin_(?:lock|unlock|trylock)\w*|mutex_(?:lock|unlock|trylock|init|acquire|release)\w*"
     r"|(?:read|write)_(?:lock|unlock|trylock)\w*|rwlock_init|lockdep_\w+|list_(?:add|del|first|last"

@@ -15,7 +15,7 @@ from functools import cached_property
 
 from patchtool.c.index import Index, calls, expand, split_arguments
 from patchtool.c.layout import Types
-from patchtool.c.library import dispatchers
+from patchtool.c.library import FILLERS, dispatchers
 from patchtool.c.scan import WORDS, Definition, before, places, strip_comments
 from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.closure import Closure, is_variable
@@ -30,6 +30,7 @@ def _stores_to(members: Iterable[bytes], lvalues: Iterable[bytes]) -> re.Pattern
         rb"(?:\.|->)\s*(?:" + names + rb")\b(?:\s*(?:\.|->)\s*\w+|\s*\[[^\]]*\])*\s*" + operator
         + rb"|(?:\+\+|--)[\w.>\s-]*\b(?:" + names + rb")\b"
         rb"|[(,=]\s*&\s*[\w.>\[\]-]*(?:\.|->)\s*(?:" + names + rb")\b(?:\.\w+)*\s*[,);]"
+        rb"|\b(?:" + FILLERS + rb")\s*\([\s\w>.-]*(?:\.|->)\s*(?:" + names + rb")\s*,"
         rb"|\basm\b[^;]*\b(?:" + names + rb")\b"
         rb"|\b(?:WRITE_ONCE|swap|xchg)\s*\([^;]*\b(?:" + names + rb")\b"
         rb"|\b(?:" + macros + rb")\s*\((?:[^()]|\([^()]*\))*\)\s*(?:(?:\.|->)\s*\w+\s*)*" + operator

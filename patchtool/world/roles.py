@@ -215,6 +215,7 @@ def set_up_members(index: Index, roles: Roles, starts: list[Definition]) -> SetU
     stores = re.compile(
         rb"(?:->|\.)\s*(\w+)\b" + below + rb"\s*(?:[-+|&^]|<<|>>)?=(?!=)"
         rb"|&\s*[\w>.-]*(?:->|\.)\s*(\w+)\b"
+        rb"|\b(?:" + library.FILLERS + rb")\s*\([\s\w>.-]*(?:->|\.)\s*(\w+)\s*,"
     )
     found: set[str] = set()
     closure = Closure(index, lambda _: ())

@@ -26,6 +26,7 @@ from patchtool.c.lower.arithmetic import ordered
 from patchtool.c.lower.expressions import Expressions, alike, differ, has_effects, size_of, stores
 from patchtool.c.lower.records import Frame, Passed, Trouble, Unit, Unsupported
 from patchtool.c.lower.storage import (
+    MAX_COPIED,
     STEPS_OF_CALL,
     address_text,
     leads_to,
@@ -537,7 +538,7 @@ class Calls(Expressions):
         target, source = (self._deref(value, node) for value in ends)
         size, whole = self._extent(arguments[2], target, state)
         if whole and same_size(target.type, source.type):
-            self._store(target, self._load(source, state, node), state, node)
+            self._copy_whole(target, source, state, node)
             return Int(bits.constant(64, 0))
         room = min(_size(target) or 0, _size(source) or 0)
         if size is None or not 0 < size * 8 <= room:
@@ -545,6 +546,18 @@ class Calls(Expressions):
         parts = [self._first(one, size, node) for one in (target, source)]
         self._store(parts[0], self._load(parts[1], state, node), state, node)
         return Int(bits.constant(64, 0))
+
+    def _copy_whole(self, target: LValue, source: LValue, state: State, node: Node) -> None:
+        """Copy an object, an array by its elements."""
+        ctype = target.type
+        if not isinstance(ctype, ArrayType) or target.cell is not None:
+            self._store(target, self._load(source, state, node), state, node)
+            return
+        if ctype.length is None or ctype.length > MAX_COPIED:
+            raise Unsupported(node, "an array is copied as a whole")
+        for number in range(ctype.length):
+            to, start = (self._element(one, number, node) for one in (target, source))
+            self._copy_whole(to, start, state, node)
 
     def _masked(self, name: str, a: Int, b: Int, node: Node) -> Int:
         """Return a mask of bits, or what a mask cuts out of a word or puts into one."""
