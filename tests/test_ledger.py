@@ -297,6 +297,70 @@ def test_context_that_is_not_in_use(body, verdict):
     assert taken == ({"nested_mmu"} if "!tdp_enabled" in body and verdict == "covered" else set())
 
 
+MAKE = """
+static void make(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu)
+{
+	%s
+}
+
+int kvm_arch_vcpu_create(struct kvm_vcpu *vcpu)
+{
+	%s
+	kvm_init_mmu(vcpu);
+	return 0;
+}
+
+int kvm_arch_vcpu_ioctl(struct kvm_vcpu *vcpu, struct kvm_vcpu *other)
+{
+	%s
+	return 0;
+}
+"""
+MADE, CLEAR = "make(vcpu, &vcpu->arch.root_mmu);", "memset(mmu, 0, sizeof(*mmu));"
+FIVE = "mmu->root_level = 5;"
+
+
+@pytest.mark.parametrize(
+    ("body", "create", "later"),
+    [
+        (CLEAR, MADE, ""),
+        (FIVE, MADE, ""),
+        (f"{CLEAR}\n\t{FIVE}", f"{MADE}\n\tmake(vcpu, &vcpu->arch.guest_mmu);", ""),
+        (CLEAR, f"vcpu->arch.root_mmu.root_level = 4;\n\t{MADE}", ""),
+    ],
+)
+def test_a_context_that_is_made(body, create, later):
+    """What is stored there in front of the first set-up is nothing that one leaves behind."""
+    report = added(MAKE % (body, create, later))
+    assert report.verdict == "covered", report.unknowns
+
+
+@pytest.mark.parametrize(
+    ("body", "create", "later"),
+    [
+        (CLEAR, MADE, MADE),
+        (FIVE, MADE, MADE),
+        (FIVE, MADE, MADE.replace("vcpu->", "other->")),
+        (FIVE, MADE.replace("&vcpu->arch.root_mmu", "vcpu->arch.mmu"), ""),
+        (FIVE, f"struct kvm_vcpu *peer = find(vcpu);\n\n\t{MADE.replace('vcpu->', 'peer->')}", ""),
+        (FIVE, f"kvm_init_mmu(vcpu);\n\t{MADE}", ""),
+        (FIVE, f"kvm_mmu_reset_context(vcpu);\n\t{MADE}", ""),
+        (CLEAR, f"kvm_init_mmu(vcpu);\n\t{MADE}", ""),
+        (CLEAR, MADE.replace("&vcpu->arch.root_mmu", "vcpu->arch.mmu"), ""),
+        (CLEAR.replace("*mmu", "*mmu) + sizeof(*mmu"), MADE, ""),
+        (CLEAR.replace("0", "255"), MADE, ""),
+        (f"mmu = vcpu->arch.mmu;\n\t{FIVE}", MADE, ""),
+        (f"kvm_init_mmu(vcpu);\n\t{FIVE}", MADE, ""),
+        ("mmu->mmu_role.as_u64 = 5;", MADE, ""),
+        ("vcpu->arch.mmu->root_level = 5;", MADE, ""),
+        ("", f"{MADE}\n\tvcpu->arch.mmu->root_level = 5;", ""),
+    ],
+)
+def test_a_context_that_is_made_again(body, create, later):
+    """What is stored behind a set-up, or elsewhere, may be there where one is skipped."""
+    assert added(MAKE % (body, create, later)).verdict in ("unknown", "gap")
+
+
 SWITCH = """
 static void switch_to(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu)
 {

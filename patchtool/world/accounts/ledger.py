@@ -20,15 +20,18 @@ from patchtool.c.layout import literal
 from patchtool.c.lower import Lowered
 from patchtool.c.lower.records import Point
 from patchtool.c.scan import Definition, FileIndex, places, strip_comments
+from patchtool.c.syntax import Node
 from patchtool.model import Account, Place
 from patchtool.proof import bits
 from patchtool.world.accounts.backwards import backwards
 from patchtool.world.accounts.holders import Change, Front, Holders
 from patchtool.world.accounts.mentions import Mention, Mentions
 from patchtool.world.accounts.overruns import Overruns, Site
-from patchtool.world.accounts.readers import Selection
+from patchtool.world.accounts.readers import Selection, base_of
 from patchtool.world.accounts.strays import Stray, Strays
 from patchtool.world.entries import Tree, callers_by_table
+from patchtool.world.inputs.births import Births
+from patchtool.world.inputs.firsts import Firsts
 from patchtool.world.users import users
 
 _NOTHING = re.compile(r"(?:\(\s*(?:union|struct)\s+\w+\s*\)\s*)?\{\s*(?:0\s*,?\s*)?\}")
@@ -55,6 +58,10 @@ class Patch(NamedTuple):
     """What is stored, where that is a number."""
     function: Definition | None
     """The function, or the macro, around it."""
+
+
+_FIRST = "made in front of all set-ups"
+_CLEARED = re.compile(rb"memset\((\w+), *0, *sizeof\(\*\1\)\);")
 
 
 class Told(NamedTuple):
@@ -162,7 +169,10 @@ class Ledger:
                 self._account(mention, name in roles)
         for place, function, reason in told.wholes:
             if function is None or not self.is_executed(function):
-                self._doubt_whole(place, reason)
+                if function is not None and self._is_cleared_first(function, place):
+                    self.accounts.append(Account(place, "", "a context", _FIRST))
+                else:
+                    self._doubt_whole(place, reason)
         overruns = Overruns(tree, self.mentions, told.fronts)
         for place, reason in overruns.found(told.addresses, self.is_executed):
             self._doubt_whole(place, reason)
@@ -221,6 +231,8 @@ class Ledger:
             outside = self._outside(mention)
             if outside is None:
                 how = "executed"
+            elif not is_role and mention.kind == "store" and self._is_made_first(mention):
+                how = _FIRST
             elif not is_role and mention.function is not None:
                 how = self._stray(mention, outside)
             elif (
@@ -263,6 +275,55 @@ class Ledger:
         reason = f"{reason}{outside}"
         self.doubts.append(Doubt(mention.place, reason, mention.name, mention.context))
         return f"open: {reason}"
+
+    # -- what is made in front of all set-ups --------------------------------------------------
+
+    @cached_property
+    def _firsts(self) -> Firsts:
+        leading = {name for run in self._runs for guard in run.guards for name in guard.calls}
+        leading.update(run.start.name for run in self._runs)
+        return Firsts(self._tree, Births(self._tree, frozenset(leading)), frozenset(leading))
+
+    def _is_made_first(self, mention: Mention) -> bool:
+        """Tell whether a store to a field is one in the making of its context."""
+        function, base = mention.function, base_of(mention)
+        if function is None or function.kind != "function" or function.generated or not base:
+            return False
+        statement = self._statement(function, mention.place)
+        if statement is None or statement.type != "expression_statement":
+            return False
+        if mention.what.count("->") != 1:
+            return False
+        end = statement.end_byte
+        return self._firsts.is_first(function, end, end, f"&{base}" if "->" in base else base)
+
+    def _is_cleared_first(self, function: Definition, place: Place) -> bool:
+        """Tell whether a context is made zeros of in its making, as it is allocated."""
+        if function.kind != "function" or function.generated:
+            return False
+        file = self._tree.index.file(function.file)
+        is_own = self.mentions.has_own("memset", function.file)
+        if file is None or is_own or place.file != function.file:
+            return False
+        start = file.offset(place.line, 1)
+        line = file.data[start:].partition(b"\n")[0]
+        found = _CLEARED.fullmatch(line.strip())
+        if found is None:
+            return False
+        end = start + len(line.rstrip()) - function.start
+        return self._firsts.is_first(function, end, end, found[1].decode())
+
+    def _statement(self, function: Definition, place: Place) -> Node | None:
+        """Return the statement of a function at a place."""
+        file = self._tree.index.file(place.file)
+        if file is None or place.file != function.file:
+            return None
+        at = file.offset(place.line, place.column) - function.start
+        root = self._tree.index.node(function)
+        here: Node | None = root.descendant_for_byte_range(at, at)
+        while here is not None and not here.type.endswith("statement"):
+            here = here.parent
+        return here
 
     # -- what was executed -------------------------------------------------------------------
 

@@ -26,8 +26,9 @@ from patchtool.proof.bits import Bits, Cond
 from patchtool.world.accounts.strays import run
 from patchtool.world.conditions import dense
 from patchtool.world.entries import Tree
-from patchtool.world.inputs.births import Births, is_born, is_set, is_store_to, parameter_of
+from patchtool.world.inputs.births import Births, is_set, is_store_to, parameter_of
 from patchtool.world.inputs.changes import Changes, Link
+from patchtool.world.inputs.firsts import Firsts
 from patchtool.world.inputs.pointed import Pointer, pointers
 
 MAX_CALLS = 8
@@ -91,6 +92,7 @@ class Invalidations:
         users = (user.name for name in setups for _, user in tree.index.users(name))
         self._leading = setups.union(users)
         """The functions that lead to a set-up, and who calls one of them."""
+        self._firsts = Firsts(tree, self._births, self._leading, self._held_by)
 
     def after(self, links: tuple[Link, ...]) -> str | None:
         """Return the function that invalidates the role after every change of a member.
@@ -122,59 +124,12 @@ class Invalidations:
             function, end, holder = change
             if is_shared and not self._births.is_origin(function):
                 return None
-            if not is_shared and not self._is_first(function, end, end, holder, 0):
+            if not is_shared and not self._firsts.is_first(function, end, end, holder):
                 return None
             makers.append(function.name)
         if not makers or any(self._changes.as_a_whole(tag) for tag, _ in links):
             return None
         return makers[0]
-
-    def _is_first(
-        self, function: Definition, start: int, end: int, holder: str, depth: int
-    ) -> bool:
-        """Tell whether a statement is run in the making of its holder, in front of any set-up.
-
-        START is where what it evaluates last begins, END the byte behind it.
-        """
-        through = self._held_by(function, holder)
-        number = parameter_of(function, through) if through is not None else None
-        calls = self._births.calls(function)
-        if number is None or calls is None or depth == MAX_CALLS:
-            return False
-        if not self._is_run_first(function, start, end):
-            return False
-        for caller, call in calls:
-            given = syntax.arguments(call)
-            handed = text(given[number]) if number < len(given) else ""
-            if not self._is_first(caller, call.start_byte, call.end_byte, handed, depth + 1):
-                return False
-        return bool(calls) or self._is_born_first(function)
-
-    def _is_born_first(self, function: Definition) -> bool:
-        """Tell whether a function makes a holder, and no other that does sets one up.
-
-        In which order those are called is not looked at.
-        """
-        index = self._tree.index
-        births = re.compile(index.target.registers.births.encode())
-        return is_born(index, function) and not any(
-            one.name != function.name and self._tree.effects.may_run(one, self._leading)
-            for path in index.own_files
-            for word in index.words_in(path)
-            if births.fullmatch(word) is not None
-            for one in index.functions(word.decode(), path)
-            if not self._births.calls(one)
-        )
-
-    def _is_run_first(self, function: Definition, start: int, end: int) -> bool:
-        """Tell whether nothing is set up in a function before a statement is run."""
-        root = self._tree.index.node(function)
-        here: Node | None = root.descendant_for_byte_range(end - 1, end - 1)
-        while here is not None and here.type not in _LOOPS:
-            here = here.parent
-        if root.has_error or here is not None or _is_labelled(root, 0, start):
-            return False
-        return not self._tree.effects.may_run(_until(function, start, end), self._leading)
 
     def _behind(
         self, function: Definition, end: int, holder: str, depth: int, zero: str = ""
@@ -667,17 +622,6 @@ def _succeeds(root: Node, end: int) -> bool:
                 return False
             returned += 1
     return returned > 0
-
-
-def _until(function: Definition, start: int, end: int) -> Definition:
-    """Return a function as far as it is run in front of a call, arguments and all.
-
-    What is no call ends where it starts.
-    """
-    given = function.text[start:end].partition(b"(")[2]
-    return function._replace(
-        name=f"{function.name} until {start}", text=function.text[:start] + b";" + given
-    )
 
 
 def _told_by(call: Node) -> str:
