@@ -297,6 +297,41 @@ def test_context_that_is_not_in_use(body, verdict):
     assert taken == ({"nested_mmu"} if "!tdp_enabled" in body and verdict == "covered" else set())
 
 
+SHOW = """
+void show(struct kvm_vcpu *vcpu, struct dentry *dir)
+{
+	debugfs_create_%s;
+}
+"""
+WORD = "&vcpu->arch.root_mmu.mmu_role.as_u64"
+
+
+@pytest.mark.parametrize(
+    ("call", "verdict"),
+    [
+        (f'x64("role", 0444, dir, {WORD})', "covered"),
+        (f'u64("role", 0400, dir, {WORD})', "covered"),
+        ('u8("level", S_IRUGO, dir, &vcpu->arch.root_mmu.root_level)', "covered"),
+        (f'x64("role", 0644, dir, {WORD})', "unknown"),
+        (f'x64("role", 0200, dir, {WORD})', "unknown"),
+        (f'x64("role", mode, dir, {WORD})', "unknown"),
+        (f'x64("role", 0444 | S_IWUSR, dir, {WORD})', "unknown"),
+        (f'file("role", 0444, dir, {WORD}, &role_fops)', "unknown"),
+        (f"x64({WORD}, 0444, dir, &vcpu->stat)", "unknown"),
+        (f'x64("role", 0444, dir, keep({WORD}))', "unknown"),
+    ],
+)
+def test_a_role_that_is_shown(call, verdict):
+    """A file that nobody may write changes nothing of what it shows."""
+    assert added(SHOW % call).verdict == verdict
+
+
+def test_a_role_that_is_shown_by_something_else():
+    """Who defines the name himself may do anything."""
+    own = "static void debugfs_create_x64(char *s, int m, void *d, u64 *w)\n{\n\t*w = 0;\n}\n"
+    assert added(own + SHOW % f'x64("role", 0444, dir, {WORD})').verdict == "unknown"
+
+
 MAKE = """
 static void make(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu)
 {

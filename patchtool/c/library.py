@@ -12,7 +12,7 @@ text says, whatever its name; that is for the caller to ask.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 from patchtool.target.record import Target
@@ -185,6 +185,16 @@ READING: Mapping[str, tuple[int, ...]] = {
     "offsetof": (1,), "offsetofend": (1,),
 }  # fmt: skip
 """The arguments behind which only is read."""
+_SHOWING = re.compile(r"debugfs_create_(?:u8|u16|u32|u64|x8|x16|x32|x64|ulong|size_t|bool)")
+_UNWRITABLE = re.compile(r"0[0145]{3}|S_IRUGO|S_IRUSR")
+
+
+def only_shows(name: str, number: int, given: Sequence[str]) -> bool:
+    """Tell whether a function makes a file to read what it is given, which nobody may write."""
+    is_shown = _SHOWING.fullmatch(name) is not None and len(given) == 4 and number == 3
+    return is_shown and _UNWRITABLE.fullmatch(given[1].strip()) is not None
+
+
 FILLING: Mapping[str, tuple[int, int]] = {
     "memset": (0, 2), "__builtin_memset": (0, 2), "memcpy": (0, 2), "__builtin_memcpy": (0, 2),
     "memmove": (0, 2), "__builtin_memmove": (0, 2), "memzero_explicit": (0, 1),

@@ -290,6 +290,19 @@ class Mentions:
         number = arguments.index(given)
         return bool(called) and all(self._only_reads(one, number, name) for one in called)
 
+    def is_shown(self, given: Node, here: str) -> bool:
+        """Tell whether an address is given to what makes a file of it that nobody may write."""
+        listed = given.parent
+        call = listed.parent if listed is not None else None
+        callee = call.child_by_field_name("function") if call is not None else None
+        if listed is None or callee is None or listed.type != "argument_list":
+            return False
+        arguments = syntax.inner(listed)
+        name, words = text(callee), [text(one) for one in arguments]
+        return library.only_shows(name, arguments.index(given), words) and not (
+            self.index.defines(name, here)
+        )
+
     def has_own(self, name: str, here: str) -> bool:
         """Tell whether the files of the target define a macro of a name."""
         ours = self.index.target.ours
@@ -750,7 +763,7 @@ class _Site:
                 return self._unless(is_elsewhere, one._replace(value="0"))
             if not path and not depth and self._is_only_read_through(here, root):
                 return self._made("read", what, path, context)
-            if not path and self._is_given_to_reader(here):
+            if self._is_given_to_reader(here, bool(path)):
                 return self._made("read", what, path, context)
             one = self._open(what, _why(here, what), context)
             return self._unless(is_elsewhere, one)
@@ -829,14 +842,16 @@ class _Site:
             return False
         return self._book.reads_behind(self._function, root, text(name), self._name)
 
-    def _is_given_to_reader(self, here: Node) -> bool:
-        """Tell whether a member's address goes to functions alone that only read behind it."""
+    def _is_given_to_reader(self, here: Node, is_part: bool) -> bool:
+        """Tell whether the address of a member, or a part, goes to what only reads behind it."""
         address = here.parent
         if address is None or address.type != "pointer_expression" or address.children[0] == here:
             return False
         if address.children[0].type != "&":
             return False
-        return self._book.is_taken_by_reader(address, self._file, self._name)
+        if self._book.is_shown(address, self._file.path):
+            return True
+        return not is_part and self._book.is_taken_by_reader(address, self._file, self._name)
 
     def _use(self, here: Node) -> tuple[str, Node | None, Node | None]:
         """Return what takes an expression: "read", "value" or "argument", and by which node."""

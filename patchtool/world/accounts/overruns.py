@@ -507,6 +507,8 @@ class Overruns:
         if not self._mentions.has_own(name, function.file):
             if number in library.READING.get(name, ()):
                 return None
+            if self._mentions.is_shown(given, function.file):
+                return None
             filled, size = self._filling.get(name, (None, 0))
             if number == filled and size < len(arguments):
                 if self._fits(arguments[size], given, address, function):
