@@ -256,6 +256,16 @@ def test_a_refusal_in_front_of_the_invalidation(name):
     assert found == "covered" if is_fine else found in ("gap", "unknown")
 
 
+@pytest.mark.parametrize("again", ["", "\t\tkvm_vcpu_after_set_cpuid(vcpu, 40);\n"])
+def test_a_refusal_behind_an_invalidation(again):
+    """What is put back behind a set-up is a change by itself, and undoes none."""
+    call = "\tkvm_vcpu_after_set_cpuid(vcpu, 40);\n"
+    back = f"\tif (entries->ebx) {{\n\t\t{SWAP}\n{again}\t\treturn;\n\t}}\n"
+    edits = ((CPUID, STORED, f"\t{SWAP}\n{call}"), (CPUID, call + "}\n", f"{back}{call}}}\n"))
+    found = verdict(FEATURE, "", "", *edits)
+    assert found == "covered" if again else found in ("gap", "unknown")
+
+
 def test_a_refusal_behind_the_set_up():
     """What is put back then was told to a set-up, and the role says nothing of it."""
     told = "\tkvm_vcpu_after_set_cpuid(vcpu, 40);\n}\n"

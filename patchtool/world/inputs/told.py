@@ -157,7 +157,8 @@ class Told(Invalidations):
         changed = set(told.findall(_statement(data, change - 1)))
         around = _block(jump).start_byte
         for first, last in ((start, end), (around, jump.start_byte)):
-            for found in told.finditer(data, first, last) if first >= 0 else ():
+            # What puts back comes behind the change, and is not the change itself.
+            for found in told.finditer(data, max(first, change), last) if first >= 0 else ():
                 if changed <= {found[1]} and _is_put_back(
                     data[:first], _statement(data, found.start())
                 ):
