@@ -293,6 +293,37 @@ def test_what_a_context_points_to(code, is_fine):
     assert bool(said) is not is_fine
 
 
+KEEPS = "static void keeps(struct kvm_vcpu *vcpu)\n{\n\tvcpu->arch.spare = vcpu->arch.hflags;\n}\n"
+ELSEWHERE = "void elsewhere(struct kvm_vcpu *vcpu)\n{\n\tvcpu->arch.spare = 2;\n}\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "above", "elsewhere", "is_fine"),
+    [
+        ("vcpu->arch.spare = vcpu->arch.hflags;", "", "", False),
+        ("vcpu->arch.spare |= vcpu->arch.hflags;", "", "", False),
+        ("if (vcpu->arch.hflags & 2)\n\t\tvcpu->arch.spare = 1;", "", "", False),
+        ("spare = vcpu->arch.hflags;", "static u64 spare;\n", "", False),
+        ("keeps(vcpu);", KEEPS, "", False),
+        ("vcpu->arch.spare = 1;", "", "", True),
+        ("vcpu->arch.spare++;", "", "", True),
+        ("u64 spare = vcpu->arch.hflags;\n\tcontext->keep[0] = spare != spare;", "", "", True),
+        ("keeps(vcpu);", KEEPS, ELSEWHERE, True),
+    ],
+)
+def test_what_is_kept_beside_a_context(code, above, elsewhere, is_fine):
+    """It is as stale behind a skip as a field; what is the same each time is not."""
+    header = FIXED[HEADER].decode()
+    header = header.replace("struct kvm_mmu {\n", "struct kvm_mmu {\n\tu64 keep[1];\n", 1)
+    header = header.replace("struct kvm_vcpu_arch {\n", "struct kvm_vcpu_arch {\n\tu64 spare;\n", 1)
+    text = FIXED[MMU].decode().replace(TDP, tdp([code])[1], 1)
+    text = text.replace("static void init_kvm_tdp_mmu(", f"{above}static void init_kvm_tdp_mmu(", 1)
+    tree = {**FIXED, MMU: text.encode(), HEADER: header.encode()}
+    report = check({**tree, "arch/x86/kvm/spare.c": elsewhere.encode()}, ("all",))
+    said = [one.reason for one in report.unknowns if "behind the guard" in one.reason]
+    assert bool(said) is not is_fine, said
+
+
 READ = "int used(struct kvm_vcpu *vcpu)\n{\n\treturn vcpu->arch.mmu->ept_ad;\n}\n"
 TEMPLATE = """#if PTTYPE == 64
 #define HAVE_AD(mmu) true

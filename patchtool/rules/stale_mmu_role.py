@@ -54,7 +54,7 @@ from patchtool.world.roles import (
     require_target,
     set_up_members,
 )
-from patchtool.world.unlisted import hanging, unlisted
+from patchtool.world.unlisted import beside_contexts, unlisted
 from patchtool.world.vanishing import Seen, left_alone, vanished
 
 RULE, TARGET, LEVELS = STALE_MMU_ROLE.name, STALE_MMU_ROLE.target, STALE_MMU_ROLE.fields
@@ -184,7 +184,7 @@ def _examined(
     everywhere = list(unreached(runs, starts))
     if ways is None:  # else the verdicts of some ways are all that is asked for
         everywhere += missing_pieces(tree, runs, starts)
-        everywhere += hanging(runs) if "all" in fields else ()
+        everywhere += beside_contexts(tree, runs) if "all" in fields else ()
     ledger = None if told is None else Ledger(tree, told(), accounting(runs), accounted)
     pieces: list[Callable[[], Decided | _Beside]] = [
         partial(_decide, tree, one, troubles[one.lowered], wanted, ledger) for one in paths
