@@ -227,6 +227,35 @@ def test_what_the_host_can_do(text, what, is_constant):
     assert (found == "covered") is is_constant
 
 
+CHANGES = "%svoid late(struct kvm_vcpu *vcpu)\n{\n\t%s;\n}\n"
+TOLD = "static void guest_cap_set(struct kvm_vcpu *vcpu, int f)\n{\n}\n\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_constant"),
+    [
+        (CHANGES % ("", "use(boot_cpu_has(X86_FEATURE_LEVELS))"), True),
+        (CHANGES % ("__init ", "setup_clear_cpu_cap(X86_FEATURE_LEVELS)"), True),
+        (CHANGES % ("", "setup_clear_cpu_cap(X86_FEATURE_OTHER)"), True),
+        (TOLD + CHANGES % ("", "guest_cap_set(vcpu, X86_FEATURE_LEVELS)"), True),
+        (CHANGES % ("", "setup_clear_cpu_cap(X86_FEATURE_LEVELS)"), False),
+        (CHANGES % ("", "clear_bit(X86_FEATURE_LEVELS, caps)"), False),
+        (CHANGES % ("", "boot_cpu_data.x86_capability[1] = 0"), False),
+        (CHANGES % ("", "use(boot_cpu_data.x86_capability[1])"), True),
+    ],
+)
+def test_a_feature_of_the_host_that_changes(text, is_constant):
+    """Who names it behind module load asks for it, or tells one guest, or changes it for all."""
+    declared = "#define X86_FEATURE_LEVELS 35\n#define X86_FEATURE_OTHER 36\n"
+    declared += "struct cpuinfo_x86 {\n\tu32 x86_capability[4];\n};\n"
+    declared += "extern struct cpuinfo_x86 boot_cpu_data;\n"
+    started = "void late(struct kvm_vcpu *vcpu);\nvoid kvm_get(struct kvm_vcpu *vcpu)\n{\n"
+    started += "\tlate(vcpu);\n}\n"
+    parts = (text,) if "__init" in text else (text, started)
+    found = level(*parts, what="(boot_cpu_has(X86_FEATURE_LEVELS) ? 4 : 3)", declared=declared)
+    assert (found == "covered") is is_constant
+
+
 OPERATIONS = """\
 struct kvm_x86_ops {
 	int (*tdp_level)(struct kvm_vcpu *vcpu);

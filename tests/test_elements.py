@@ -431,3 +431,39 @@ def test_an_input_has_one_row():
     assert told == [("vcpu->arch.hflags", (6, 5))] and found.missing == ("vcpu->arch.hflags",)
     (given,) = found.witness.inputs
     assert given.values[0] & 96 and given.values[1] & 96 and given.values[0] != given.values[1]
+
+
+def rsvd(code):
+    """Return the verdict on masks by level, of which CODE stores those of the upper levels."""
+    files = fixture("vcpu-masks-gap")
+    text, header = files[MMU].decode(), files[HEADER].decode()
+    start = text.index("\tu64 high = ")
+    end = text.index("}\n", start)
+    stored = "".join(f"\tcheck->rsvd_bits_mask[{n}][0] = 1;\n" for n in (0, 1))
+    text = text[:start] + f"\n{stored}\t{code}\n" + text[end:]
+    text = text.replace("vcpu->arch.efer & EFER_LMA", "!!kvm_read_cr4_bits(vcpu, X86_CR4_PKE)", 1)
+    text = text.replace("\tupdate_pkru_bitmask(vcpu, context);\n", "", 1)
+    header = header.replace("rsvd_bits_mask[2][2]", "rsvd_bits_mask[2][5]", 1)
+    files |= {MMU: text.encode(), HEADER: header.encode()}
+    report = check(files, ("guest_rsvd_check",))
+    return report.contexts[0].fields[0]
+
+
+@pytest.mark.parametrize(
+    ("stored", "verdict"),
+    [
+        ("[0][1]", "covered"),
+        ("if (context->root_level > 2)\n\t\t[0][2]", "covered"),
+        ("if (context->root_level > 3)\n\t\t[0][2]", "unknown"),
+        ("if (context->root_level > 3)\n\t\t[1][2]", "covered"),
+        ("if (context->root_level > 4)\n\t\t[1][2]", "unknown"),
+        ("if (context->root_level == 5)\n\t\t[0][4]", "covered"),
+        ("if (kvm_read_cr4_bits(vcpu, X86_CR4_PAE))\n\t\t[0][1]", "unknown"),
+        ("if (kvm_read_cr4_bits(vcpu, X86_CR4_PKE))\n\t\t[0][3]", "covered"),
+        ("if (kvm_read_cr4_bits(vcpu, X86_CR4_LA57))\n\t\t[0][3]", "unknown"),
+    ],
+)
+def test_masks_of_levels_that_a_state_has_not(stored, verdict):
+    """They may be left alone where no walk comes to their level, and nowhere else."""
+    code = re.sub(r"(\[\d\]\[\d\])$", r"check->rsvd_bits_mask\1 = 2;", stored)
+    assert rsvd(code).verdict == verdict

@@ -610,6 +610,23 @@ def test_a_free_option_stays_open():
     assert [value.evaluate({option: on}) for on in (True, False)] == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("condition", "values"),
+    [
+        ("#ifdef CONFIG_KVM", {1, 2}),
+        ("#if !defined(CONFIG_KVM)", {1, 2}),
+        ("#if IS_ENABLED(CONFIG_KVM)", {1}),
+        ("#if !IS_ENABLED(CONFIG_KVM) || defined(CONFIG_X86_32)", {2}),
+    ],
+)
+def test_what_is_checked_may_be_a_module(condition, values):
+    """It is enabled in every build that is of interest, and not defined by its name in each."""
+    body = f"{condition}\nbox->out = 1;\n#else\nbox->out = 2;\n#endif\n"
+    value = lowered(PRELUDE + functions([body]), "f0").memory[OUT].bits
+    found = {value.evaluate(dict.fromkeys(value.symbols, on)) for on in (True, False)}
+    assert found == values
+
+
 def test_a_header_of_its_own():
     """Constants and functions of a header that the file includes are found there."""
     extra = {HEADER: b"#define SEVEN 7\nstatic inline int eight(void)\n{\n\treturn SEVEN + 1;\n}\n"}

@@ -36,6 +36,7 @@ _DEFINE = re.compile(rb"#(?:[ \t]|\\\n)*+define(?:[ \t]|\\\n)++(\w+)")
 _MACRO = re.compile(rb"(\([^)]*\))?(?:[ \t]|\\\n|$)*(.*)", re.S)
 _COMMENT = re.compile(rb"/(?:\*[^*]*(?:\*(?!/)[^*]*)*(?:\*/|\Z)|/(?:[^\n\\]|\\.)*)", re.S)
 _STRING_OR_COMMENT = re.compile(rb'"(?:[^"\\\n]++|\\.)*+"|' + _COMMENT.pattern, re.S)
+_CONFIGURED = re.compile(r"(?:defined|(IS_ENABLED))\s*\(?\s*(\w+)\s*\)?")
 _QUOTED_COMMENT = re.compile(rb'"(?:[^"\\\n/]|\\[^/]|\\(?=/)|/(?![/*]))*/[/*]', re.S)
 """What may be the mark of a comment inside a string."""
 WORDS = bytes(i if re.match(rb"\w", bytes((i,))) else 0x20 for i in range(256))
@@ -349,7 +350,9 @@ def evaluate_condition(directive: str, text: str, options: Options) -> bool | No
         name = words.split()[0] if words else ""
         known = options.value(name)
         return known if directive == "ifdef" or known is None else not known
-    plain = re.sub(r"(?:defined|IS_ENABLED)\s*\(?\s*(\w+)\s*\)?", r" \1 ", words)
+    plain = _CONFIGURED.sub(
+        lambda found: " 1 " if found[1] and found[2] in options.built else f" {found[2]} ", words
+    )
     tokens = re.findall(r"\w+|&&|\|\||[!()]", plain.replace("\\\n", " "))
     if "".join(tokens) != "".join(plain.replace("\\\n", " ").split()):
         return None

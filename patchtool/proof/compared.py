@@ -79,8 +79,9 @@ class Question(NamedTuple):
     elements: tuple[int, ...] = ()
     """How many bits each element of the field has, the first one first; empty for just one."""
     names: tuple[str, ...] = ()
-    reached: frozenset[str] = frozenset()
-    """The names of elements that are read only where what a full run makes leads to them."""
+    reached: Mapping[str, tuple[Cond, ...]] = {}
+    """The elements that a full run may leave alone where nobody comes to them: by name, when
+    one does.  There are as many ways to tell as conditions; one has to hold for all."""
 
 
 class Row(NamedTuple):

@@ -55,7 +55,10 @@ class Answer(NamedTuple):
     """The bits of inputs, as words, with which the field is not stored at all; None where
     that takes more words."""
     partial: tuple[str, ...] = ()
-    """The elements that are not stored in some states in which others of the field are."""
+    """The elements that are not stored in some states in which others of the field are, and
+    they may be read."""
+    is_cut: bool = False
+    """Whether there are some that nobody comes to in such states."""
 
 
 class Decision(Witnesses):
@@ -88,7 +91,8 @@ class Decision(Witnesses):
             answer = answer._replace(verdict="gap", accumulated=accumulated)
             if not answer.inputs:
                 answer = answer._replace(inputs=self._table(frozenset()))
-        return answer._replace(unstored=self._unstored(), partial=self._partial())
+        partial, is_cut = self._partial()
+        return answer._replace(unstored=self._unstored(), partial=partial, is_cut=is_cut)
 
     def _stale(self, carriers: bool, support: frozenset[Symbol]) -> Answer:
         if self._follows_roles():
@@ -355,17 +359,18 @@ class Decision(Witnesses):
             runs.manager.effort.outgrown += 1
             return None
 
-    def _partial(self) -> tuple[str, ...]:
+    def _partial(self) -> tuple[tuple[str, ...], bool]:
         """Return the elements that some states do not store that store others of the field.
 
-        Those that are read only where something leads to them are not asked about, and what
-        outgrows diagrams counts as one.
+        With them, whether there are some that nobody comes to in those states: no such one is
+        returned.  What outgrows diagrams counts as one that is.
         """
         q, runs = self.q, self.q.runs
         ever = bits.negate(bits.every(bits.negate(row.stored) for row in self._rows))
         reach = [*self._legal, Under(q.path, runs.first), Under(ever, runs.first)]
         known: dict[Cond, bool] = {True: False}
         found: list[str] = []
+        cut: dict[str, Cond] = {}
         at = 0
         for name, width in zip(q.names, q.elements, strict=bool(q.names)):
             mine = dict.fromkeys(
@@ -374,14 +379,33 @@ class Decision(Witnesses):
             at += width
             stored = bits.negate(bits.every(map(bits.negate, mine)))
             if name in q.reached:
-                found += [name] if stored is not True else []
+                if stored is not True:
+                    cut[name] = stored
                 continue
             if name and stored not in known:
                 left = [*reach, Under(bits.negate(stored), runs.first)]
                 known[stored] = _may_hold(left, runs.beside)
             if name and known[stored]:
                 found.append(name)
-        return tuple(found)
+        return (*found, *self._come_to(cut, reach)), bool(cut)
+
+    def _come_to(self, cut: Mapping[str, Cond], reach: Sequence[Claim]) -> Iterable[str]:
+        """Return which elements may be read where they are not stored, by when they are."""
+        runs, reached = self.q.runs, self.q.reached
+        least: Iterable[str] = cut
+        for conditions in zip(*(reached[name] for name in cut), strict=True):
+            read: dict[Cond, str] = {}
+            for (name, stored), when in zip(cut.items(), conditions, strict=True):
+                read.setdefault(bits.both(when, bits.negate(stored)), name)
+            found = [
+                name
+                for when, name in read.items()
+                if _may_hold([*reach, Under(when, runs.first)], runs.beside)
+            ]
+            if not found:
+                return ()
+            least = found if least is cut else least
+        return least
 
     def _unstored_in(self, reach: Sequence[Claim], never: Under) -> tuple[str, ...] | None:
         """Return the bits of inputs without which a condition holds NEVER where others do.

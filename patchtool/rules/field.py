@@ -80,7 +80,8 @@ def decide(
         text = "which side of the comparison skips depends on more than the roles"
         return field.unknown(Reason(text)), None
     spoilt = terms.spoilt(field.context, field.member)
-    question = terms.question(elements, skips)
+    reached = terms.come_to(elements, field.context, field.record)
+    question = terms.question(elements, skips, reached)
     start = bits.from_conditions(question.old)
     if question.full.identical(start) and question.kept.identical(start) and not spoilt:
         return None, None
@@ -162,7 +163,7 @@ def _with_patches(
     case = case._replace(facts=case.facts + facts)
     if not patches:
         return case
-    question = terms.question(elements, skips, patches)
+    question = terms.question(elements, skips, case.question.reached, patches)
     question = question._replace(covered_elsewhere=case.question.covered_elsewhere)
     again = Decision(question).decide(carriers=False)
     if again.verdict == "covered":
@@ -197,7 +198,7 @@ def _blamed(
     for patches in (*((one,) for one in stores), stores):
         if found and patches == stores:
             break  # no more than those that do so alone
-        again = terms.question(elements, skips, patches)
+        again = terms.question(elements, skips, question.reached, patches)
         again = again._replace(covered_elsewhere=question.covered_elsewhere)
         if Decision(again).decide(carriers=False).verdict != "covered":
             found.extend(patches)

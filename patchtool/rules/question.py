@@ -255,11 +255,16 @@ class Terms:
     # -- the question ------------------------------------------------------------------------
 
     def question(
-        self, elements: list[Element], skipping: bool, patches: Sequence[Patch] = ()
+        self,
+        elements: list[Element],
+        skipping: bool,
+        reached: Mapping[str, tuple[Cond, ...]],
+        patches: Sequence[Patch] = (),
     ) -> Question:
         """Put one field to coverage.
 
-        PATCHES are stores to the roles that may have happened since the full run, or not.
+        REACHED tells when elements are read (see ``come_to``); PATCHES are stores to the roles
+        that may have happened since the full run, or not.
         """
         final = bits.join(one.value for one in elements)
         condition = self._closed(self.guard.condition)
@@ -278,8 +283,41 @@ class Terms:
             old=self._old(elements),
             elements=tuple(one.value.width for one in elements),
             names=tuple(one.name for one in elements),
-            reached=frozenset(one.name for one in elements if self._reached.fullmatch(one.name)),
+            reached=reached,
         )
+
+    def come_to(
+        self, elements: Iterable[Element], context: Loc, record: RecordType
+    ) -> dict[str, tuple[Cond, ...]]:
+        """Return when elements are read that are where something leads to them, by name.
+
+        There is one condition for each member of the context that may tell how far it leads.
+        """
+        known = {
+            one.name: int(match[1]) + beyond
+            for pattern, beyond in self.tree.index.target.reached
+            for one in elements
+            if (match := re.fullmatch(pattern, one.name)) is not None
+        }
+        if not known:
+            return {}
+        depths: list[Bits] = []
+        for member in self.tree.index.target.depths:
+            if _has(record, member):
+                parts = self.elements(context, record, member) or ()
+                depths += [self._bits_under(one.value, self._full) for one in parts]
+        least, most = self.tree.index.target.deep
+
+        def is_between(low: int, depth: Bits, high: int) -> Cond:
+            low_enough, high_enough = (bits.constant(depth.width, one) for one in (low, high + 1))
+            return bits.both(
+                bits.negate(bits.below(depth, low_enough)), bits.below(depth, high_enough)
+            )
+
+        return {
+            name: tuple(is_between(max(number + 1, least), one, most) for one in depths)
+            for name, number in known.items()
+        }
 
     def _left(self, symbol: Symbol, patched: _Patched) -> Cond | None:
         """Return what one bit of the context is when a later run begins."""
@@ -796,14 +834,12 @@ class Terms:
             text = f"a full set-up does not store {member} {where}"
             reasons.append(Reason(f"{text}, and it may be read then", self.path.guard.place))
             unstored = ()
-        partial = [one for one in answer.partial if one not in decision.q.reached]
-        if verdict == "covered" and partial:
+        if verdict == "covered" and answer.partial:
             verdict = "unknown"
-            text = (
-                f"a full set-up does not always store {member}.{partial[0]} where it stores others"
-            )
-            reasons.append(Reason(f"{text}, and it may be read then", self.path.guard.place))
-        elif verdict == "covered" and answer.partial:
+            text = f"a full set-up does not always store {member}.{answer.partial[0]}"
+            text += " where it stores others, and it may be read then"
+            reasons.append(Reason(text, self.path.guard.place))
+        elif verdict == "covered" and answer.is_cut:
             text = f"elements of {member} that a set-up does not store are not read"
             assumptions = (*assumptions, text)
         if answer.history and verdict == "gap":
@@ -819,11 +855,6 @@ class Terms:
         if unstored:
             result = result._replace(assumptions=(*assumptions, result.obligation))
         return result
-
-    @cached_property
-    def _reached(self) -> re.Pattern[str]:
-        """What is read only where what a set-up makes leads to it."""
-        return re.compile(self.tree.index.target.reached)
 
     def _element(
         self, w: Witnessed, question: Question
@@ -929,6 +960,14 @@ def cell_of(context: Loc, record: RecordType, member: tuple[str, ...]) -> tuple[
         return context.member(*path), low, width, inner.size
     width = inner.width if isinstance(inner, IntType) else 64
     return context.member(*member), 0, width, width
+
+
+def _has(record: RecordType, member: tuple[str, ...]) -> bool:
+    """Tell whether a record has a member, or one below a member that is a word."""
+    inner = record.by_name.get(member[0], (None, None))[1]
+    if len(member) == 1:
+        return isinstance(inner, IntType)
+    return isinstance(inner, RecordType) and inner.is_word and ".".join(member[1:]) in inner.slots
 
 
 def _size(value: object) -> int:

@@ -174,6 +174,7 @@ REGISTERS = Registers(
             18: (0x7, "edx"),
         },
         host=r"kvm_cpu_cap_\w+|setup_\w+|cpuid_feature\w*|__feature_\w+|F|SF|VENDOR_F",
+        capabilities=("boot_cpu_data", "x86_capability"),
         parameter="x86_feature",
         values="x86_(?:family|model|stepping)",
     ),
@@ -220,12 +221,13 @@ KVM = Target(
     others=("arch/x86/include/asm/pgtable_types.h",),
     options=Options(
         on=frozenset(
-            {"CONFIG_X86", "CONFIG_X86_64", "CONFIG_64BIT", "CONFIG_KVM", "CONFIG_MMU",
-             "__KERNEL__", "__x86_64__"}
+            {"CONFIG_X86", "CONFIG_X86_64", "CONFIG_64BIT", "CONFIG_MMU", "__KERNEL__",
+             "__x86_64__"}
         ),
         off=frozenset(
             {"CONFIG_X86_32", "__ASSEMBLY__", "__ASSEMBLER__", "__i386__", "__CHECKER__"}
         ),
+        built=frozenset({"CONFIG_KVM"}),
     ),
     silent=r"pgprintk|rmap_printk|vcpu_unimpl|vcpu_debug\w*|kvm_(?:err|info|debug)|kvm_pr_\w+|kvm_mmu_audit",
     checking=r"KVM_BUG(?:_ON\w*)?",
@@ -254,7 +256,20 @@ KVM = Target(
     # what describes them.
     unread=("CR0.PG=0",),
     # get_rsvd_bits() takes the entry of a level that a walk comes to, from the root down.
-    reached=r"rsvd_bits_mask\[\d+\]\[\d+\]",
+    # With a root of three levels (PAE paging), an entry of the third is a PDPTE: it maps no page.
+    reached=(
+        (r"rsvd_bits_mask\[0\]\[(\d)\]", 0),
+        (r"rsvd_bits_mask\[1\]\[([013-9])\]", 0),
+        (r"rsvd_bits_mask\[1\]\[(2)\]", 1),
+    ),
+    depths=(
+        ("root_level",),
+        ("cpu_role", "base", "level"),
+        ("shadow_root_level",),
+        ("root_role", "level"),
+        ("mmu_role", "base", "level"),
+    ),
+    deep=(2, 5),
     within={
         # In assembler, by offsets out of kvm-asm-offsets.c or of its own.
         "regs": frozenset({"__vmx_vcpu_run", "__svm_vcpu_run", "__svm_sev_es_vcpu_run"}),

@@ -14,10 +14,12 @@ class Options(NamedTuple):
     """Build options and compiler macros that are ``on`` in every build, or ``off`` in all.
 
     All others stay open: they are constants of one build, and both values are looked at.
+    Those that are ``built`` are on, or defined by another name in a build of modules.
     """
 
     on: frozenset[str] = frozenset()
     off: frozenset[str] = frozenset()
+    built: frozenset[str] = frozenset()
 
     def value(self, name: str) -> bool | None:
         """Tell whether an option is on, None where that is open."""
@@ -78,7 +80,8 @@ class Tables(NamedTuple):
     the members ``keys`` say which one it is, and ``registers`` hold what is told.
     A feature is asked for by a macro that matches ``feature``, of which the value is a word of
     32 bits and a bit; ``words`` gives the leaf and the member that each word is.  What matches
-    ``host`` changes what the host has.  Functions that are told which feature to change have a
+    ``host`` changes what the host has, which the second of ``capabilities`` holds, a member of
+    the object that is the first.  Functions that are told which feature to change have a
     parameter that is called ``parameter``; what matches ``values`` makes a number of a word
     that it is given.
     """
@@ -90,6 +93,7 @@ class Tables(NamedTuple):
     feature: str = "(?!)"
     words: Mapping[int, tuple[int, str]] = {}
     host: str = "(?!)"
+    capabilities: tuple[str, str] = ("", "")
     parameter: str = ""
     values: str = "(?!)"
 
@@ -211,8 +215,9 @@ class Target(NamedTuple):
     out of date.  ``uses`` and ``trusted`` are what no text can show: every proof
     takes the last of them for granted, and says so.  In the states ``unread``, each one bit as
     witnesses have it, nobody reads what is kept, but for functions that are called and the
-    fields that a rule asks first; elements of fields that match ``reached`` are
-    read only where what a set-up makes leads to them.
+    fields that a rule asks first; elements of fields that match one of ``reached`` are
+    read only where one of the members ``depths`` of a context, which is ``deep`` at least and
+    at most, is more than the number in their names and the one beside the pattern.
 
     ``within`` names, for members of what holds a context, the functions that are given the
     address of one and go no further than the member, though no text shows it; pointers to
@@ -254,7 +259,9 @@ class Target(NamedTuple):
     trusted: tuple[str, ...] = ()
     uses: tuple[Use, ...] = ()
     unread: tuple[str, ...] = ()
-    reached: str = "(?!)"
+    reached: tuple[tuple[str, int], ...] = ()
+    depths: tuple[tuple[str, ...], ...] = ()
+    deep: tuple[int, int] = (0, 0)
     within: Mapping[str, frozenset[str]] = {}
     counted: frozenset[str] = frozenset()
     filling: Mapping[str, tuple[int, int]] = {}

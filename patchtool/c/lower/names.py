@@ -500,6 +500,8 @@ class Names(Guards):
 
     def _configured_as(self, how: str, option: str) -> Cond:
         """Return whether an option is set in some way; a module is enabled, but not built in."""
+        if how == "IS_ENABLED" and option in self.index.target.options.built:
+            return True
         if how in ("defined", "IS_BUILTIN") or not self._may_be_module(option):
             return self._decided(option)
         module = self._decided(f"{option}_MODULE")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from patchtool.c import library, syntax
+from patchtool.c import brackets, library, syntax
 from patchtool.c.index import is_static, parameter_names
 from patchtool.c.layout import GRANTED, CType, PointerType, RecordType, settled
 from patchtool.c.memory import Fact, Loc
@@ -49,7 +49,7 @@ def _constant(tree: Tree, word: Word) -> str | None:
         return f"the vendor module is the same for all {each}s ({word.about.name})"
     fixed = tree.index.target.registers.fixed
     if isinstance(word.about, Fact) and word.about.kind == "host":
-        if _changing_below(tree, word.about.name) is not None:
+        if _changing_below(tree, word.about.name) is not None or _is_changed(tree, word.name):
             return None
         return f"the CPU of the host does not change ({word.name})"
     if isinstance(word.about, Loc) and word.about.root.name in fixed:
@@ -150,6 +150,34 @@ def _changing_below(tree: Tree, name: str) -> str | None:
         if "const" not in declared[2].split() and is_fixed(tree, one) is None:
             return one
     return None
+
+
+def _is_changed(tree: Tree, asked: str) -> bool:
+    """Tell whether a feature of the host that is asked for may be another one later.
+
+    It is named behind module load in what is no question, and is told no guest.  Or the record
+    is stored to in which all features are.
+    """
+    index, registers = tree.index, tree.index.target.registers
+    query = re.compile(f"{registers.guest_queries}|{registers.host_queries}")
+    for feature in re.findall(registers.tables.feature, asked):
+        for _, user in index.users(feature):
+            for at in places(user.text, feature.encode()):
+                opened, _ = brackets.argument_at(user.text, at)
+                callee = brackets.callee(user.text, opened) if opened >= 0 else None
+                if callee is None or query.fullmatch(callee.decode()) is not None:
+                    continue
+                if not _is_of_one(tree, callee.decode(), user) and not _only_at_load(tree, user):
+                    return True
+    name, member = registers.tables.capabilities
+    late = _writers(tree, name)[1] if name else ()
+    return any(one.function is not None and one.below[:1] == (member,) for one in late)
+
+
+def _is_of_one(tree: Tree, name: str, user: Definition) -> bool:
+    """Tell whether a function of the text is about one guest: it is given what that is known by."""
+    handle, index = tree.index.target.handle.encode(), tree.index
+    return any(handle in one.text.partition(b"{")[0] for one in index.functions(name, user.file))
 
 
 def is_fixed(tree: Tree, name: str) -> tuple[Definition, ...] | None:
