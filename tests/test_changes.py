@@ -13,7 +13,10 @@ struct limits {
 };
 
 struct big_state {
+	u32 front;
+	u32 fronts[2];
 	struct limits limits;
+	u32 behind;
 	struct limits *borrowed;
 };
 
@@ -280,6 +283,12 @@ def test_invalidated_by_the_caller(call):
         {"more": late("struct limits *l = &big->state.limits;\n\n\tl->walk_bits = 1;")},
         {"more": late("limits->walk_bits = 1;", "struct limits *limits")},
         {"more": late("big->state.borrowed->walk_bits = 1;")},
+        {"more": late("memset(&big->state.front, 0, 64);")},
+        {"more": late("memset((void *)&big->state.front, 0, big->state.behind);")},
+        {"more": late("memcpy(big->state.fronts, list, sizeof(struct big_state));")},
+        {"more": late("void *at = &big->state.fronts[1];\n\n\tmemset(at, 0, 8);")},
+        {"more": late("memcpy(&big->state.front, list, offsetof(struct big_state, behind) - "
+                      "offsetof(struct big_state, front));")},
         {"more": late("list->big->state.limits.walk_bits = 1;", "struct list *list")
          + "\nstruct list {\n\tstruct vcpu_big *big;\n};\n"},
     ],
@@ -290,7 +299,9 @@ def test_invalidated_by_the_caller(call):
         "of another call", "refused behind the store", "reset at any time", "reset late",
         "reset at times", "told otherwise", "created after the set-up", "given away", "cast",
         "helper of another file", "second store", "second copy", "second record",
-        "record around it", "pointer", "no caller", "pointer of a record", "in a list",
+        "record around it", "pointer", "no caller", "pointer of a record",
+        "more bytes than in front", "bytes by a member", "bytes of the record",
+        "bytes behind a variable", "bytes by places", "in a list",
     ],
 )  # fmt: skip
 def test_a_change_that_the_role_survives(change):
@@ -307,8 +318,14 @@ def test_a_change_that_the_role_survives(change):
         {"more": late("struct limits limits = host.limits;\n\n\tlimits.walk_bits = 5;", "void")},
         {"more": late("big->state.limits.other_bits = 5;")},
         {"early": STORE.replace("data", "3")},
+        {"more": late("memset(&big->state.front, 0, sizeof(big->state.front));")},
+        {"more": late("memset(big->state.fronts, 0, sizeof(big->state.fronts));")},
+        {"more": late("memset(&big->state.behind, 0, 64);")},
+        {"more": late("memcpy(big->state.fronts, list, n * sizeof(u32));",
+                      "struct vcpu_big *big, void *list, int n")},
     ],
-    ids=["pasted operation", "host", "copy", "another member", "early store"],
+    ids=["pasted operation", "host", "copy", "another member", "early store", "bytes in front",
+         "array in front", "bytes behind", "elements in front"],
 )  # fmt: skip
 def test_what_is_no_change(change):
     """It is of something else, or in the making of a vCPU."""

@@ -49,9 +49,11 @@ class Tree:
         self.effects, self.lowering = effects, lowering
         self.runs: dict[tuple[object, ...], Lowered] = {}
         self.constants: dict[str, str | None] = {}
+        """Why what all share is alike at all times, by the names of words."""
         self.set_late: dict[str, bool] = {}
         """Whether operations may be given another function behind module load."""
-        """Why what all share is alike at all times, by the names of words."""
+        self.spilt: dict[str, tuple[tuple[str, ...], frozenset[str]]] = {}
+        """The members of records, and those at which a copy begins that may go beyond, by tag."""
         self.assigned: dict[str, tuple[Assigned, ...]] = {}
         self.told: dict[tuple[str, ...], list[tuple[Definition, list[int]]]] = {}
         """Who changes what a guest is told, by what is asked and by the members it is kept in."""

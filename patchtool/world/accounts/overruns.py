@@ -38,6 +38,8 @@ from patchtool.world.closure import in_directive
 from patchtool.world.conditions import dense, holding
 from patchtool.world.entries import Tree
 
+BEYOND = "perhaps beyond its end"
+"""What is said of more bytes than are known to be in an object."""
 MAX_DEPTH = 8
 """How many functions an address is followed through."""
 _REACH = 80
@@ -55,6 +57,8 @@ _AT_MOST = re.compile(r"(?:min\()?(\d+)u?(?:,[^,]*\))?")
 _WORD: re.Pattern[str] = re.compile(r"\w+")
 _STORING = ("update_expression", "assignment_expression")
 _LIMIT = re.compile(r"(\w+)(<=?)(\d+)u?")
+_COUNTED = re.compile(r"\*sizeof\([^()]*\)\Z|\Asizeof\([^()]*\)\*")
+"""As many bytes as some elements have."""
 _SIZE = re.compile(r"sizeof\(?(.*?)\)?")
 
 
@@ -83,12 +87,23 @@ class Address(NamedTuple):
 class Overruns:
     """The uses of addresses of members in one tree."""
 
-    def __init__(self, tree: Tree, mentions: Mentions, fronts: Iterable[Front] = ()) -> None:
-        """FRONTS are what lies in front of the contexts in what is around them."""
+    def __init__(
+        self,
+        tree: Tree,
+        mentions: Mentions,
+        fronts: Iterable[Front] = (),
+        alone: bool = False,
+    ) -> None:
+        """FRONTS are what lies in front of the contexts in what is around them.
+
+        ALONE, they are all that is looked at, and a count of elements of an array is one of
+        those that there are.
+        """
         self._index, self._mentions = tree.index, mentions
         self._types = tree.types
         self._filling = {**library.FILLING, **tree.index.target.filling}
-        self._contexts = tree.roles.contexts
+        self._contexts = {} if alone else tree.roles.contexts
+        self._is_counted_well = alone
         self._fronts = {one.tag: one for one in fronts}
         self._own: dict[str, bool] = {}
         """Whether a header of the target defines something of a name."""
@@ -513,7 +528,7 @@ class Overruns:
             if number == filled and size < len(arguments):
                 if self._fits(arguments[size], given, address, function):
                     return None
-                return f"{what} is filled by {name}(), perhaps beyond its end"
+                return f"{what} is filled by {name}(), {BEYOND}"
         called = self._mentions.called(callee, file)
         if not self._is_own(name, function.file):
             if name in self._index.target.within.get(_last_member(given), ()):
@@ -604,6 +619,8 @@ class Overruns:
         if least is not None:
             return int(least[1]) <= address.room
         if size.type == "identifier" and self._is_at_most(size, address.room, function):
+            return True
+        if self._is_counted_well and _COUNTED.search(spelt) is not None:
             return True
         found = _SIZE.fullmatch(spelt)
         if size.type != "sizeof_expression" or found is None:

@@ -20,6 +20,7 @@ from patchtool.c.syntax import Node, text
 from patchtool.world.accounts.mentions import ALONE, Mention, Mentions
 from patchtool.world.entries import Tree
 from patchtool.world.inputs.births import Births, is_set, parameter_of
+from patchtool.world.inputs.spills import spills
 
 MAX_CALLS = 4
 """How many calls a pointer is followed up."""
@@ -80,7 +81,7 @@ class Changes:
             is_around = number + 1 < len(links)
             if is_around and links[number + 1][0] == host:
                 continue  # what holds the contexts as well, and is looked at for their sake
-            if any(self._tree.pasting.uses((member,))):
+            if any(self._tree.pasting.uses((member,))) or spills(self._tree, tag, member):
                 yield None
             mentions = Mentions(self._tree.index, self._tree.types, {member: frozenset((tag,))})
             for mention in mentions.of(member):

@@ -22,6 +22,7 @@ from patchtool.world.entries import Tree
 from patchtool.world.inputs.births import Births, is_born, is_set, parameter_of
 from patchtool.world.inputs.invalidation import MAX_CALLS
 from patchtool.world.inputs.leaves import Leaves
+from patchtool.world.inputs.spills import spills
 
 _WORD_OF = re.compile(r"\(?\s*(\d+)\s*\*\s*32\s*\+\s*\d+\s*\)?")
 _STORE = rb"\s*(?:(?:[-+|&^]|<<|>>)?=(?!=)|\+\+|--)"
@@ -132,6 +133,8 @@ class Tellers:
         members, where something else than to store to one by its name may change it.
         """
         members = list(members)
+        if any(spills(self._tree, self._tree.index.target.host, one) for one in members):
+            return None
         found = [*tellers(self._tree.index, members)]
         if owner is not None and not self._are_all(members, owner, found):
             return None
