@@ -15,6 +15,7 @@ struct limits {
 struct big_state {
 	u32 front;
 	u32 fronts[2];
+	u32 named[N_NAMED];
 	struct limits limits;
 	u32 behind;
 	struct limits *borrowed;
@@ -287,6 +288,8 @@ def test_invalidated_by_the_caller(call):
         {"more": late("memset((void *)&big->state.front, 0, big->state.behind);")},
         {"more": late("memcpy(big->state.fronts, list, sizeof(struct big_state));")},
         {"more": late("void *at = &big->state.fronts[1];\n\n\tmemset(at, 0, 8);")},
+        {"more": late("u32 kept[N_OTHER];\n\n\tmemcpy(big->state.named, kept, sizeof(kept));")},
+        {"more": late("u64 kept[N_NAMED];\n\n\tmemcpy(big->state.named, kept, sizeof(kept));")},
         {"more": late("memcpy(&big->state.front, list, offsetof(struct big_state, behind) - "
                       "offsetof(struct big_state, front));")},
         {"more": late("list->big->state.limits.walk_bits = 1;", "struct list *list")
@@ -301,7 +304,8 @@ def test_invalidated_by_the_caller(call):
         "helper of another file", "second store", "second copy", "second record",
         "record around it", "pointer", "no caller", "pointer of a record",
         "more bytes than in front", "bytes by a member", "bytes of the record",
-        "bytes behind a variable", "bytes by places", "in a list",
+        "bytes behind a variable", "another array", "another element", "bytes by places",
+        "in a list",
     ],
 )  # fmt: skip
 def test_a_change_that_the_role_survives(change):
@@ -320,12 +324,13 @@ def test_a_change_that_the_role_survives(change):
         {"early": STORE.replace("data", "3")},
         {"more": late("memset(&big->state.front, 0, sizeof(big->state.front));")},
         {"more": late("memset(big->state.fronts, 0, sizeof(big->state.fronts));")},
+        {"more": late("u32 kept[N_NAMED];\n\n\tmemcpy(big->state.named, kept, sizeof(kept));")},
         {"more": late("memset(&big->state.behind, 0, 64);")},
         {"more": late("memcpy(big->state.fronts, list, n * sizeof(u32));",
                       "struct vcpu_big *big, void *list, int n")},
     ],
     ids=["pasted operation", "host", "copy", "another member", "early store", "bytes in front",
-         "array in front", "bytes behind", "elements in front"],
+         "array in front", "array by a name", "bytes behind", "elements in front"],
 )  # fmt: skip
 def test_what_is_no_change(change):
     """It is of something else, or in the making of a vCPU."""

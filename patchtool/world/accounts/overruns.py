@@ -635,7 +635,10 @@ class Overruns:
             return given.type == "field_expression"  # of a pointer it would be the pointer's
         elif found[1] in (f"*{target}", f"{target}[0]"):
             return not address.is_untyped
-        if 0 < self._local_size(found[1], function) <= address.room:
+        local = self._local(found[1], function)
+        if 0 < (size_of(local) or 0) // 8 <= address.room or self._is_as_long(
+            found[1], local, given, address, function
+        ):
             return True
         named = re.fullmatch(r"sizeof\s*\(\s*((?:struct\s+|union\s+)?\w+)\s*\)", text(size))
         if named is None:
@@ -646,8 +649,8 @@ class Overruns:
         is_same = types[0] == address.ctype and not address.is_untyped
         return is_same or 0 < (size_of(types[0]) or 0) // 8 <= address.room
 
-    def _local_size(self, name: str, function: Definition) -> int:
-        """Return how many bytes a variable of a function has, 0 where that is not plain.
+    def _local(self, name: str, function: Definition) -> CType:
+        """Return the type of a variable of a function, an unknown one where that is not plain.
 
         A parameter that looks like an array is a pointer.
         """
@@ -655,15 +658,36 @@ class Overruns:
         variables = self._mentions.variables(self._index.node(function))
         declared = variables.get(name, [])
         if len(declared) != 1 or self._index.macros(name, here):
-            return 0
+            return UnknownType("")
         base, declarator = declared[0]
         words = {*_WORD.findall(text(declarator).partition("=")[0])} - {name}
         if base.parent is None or base.parent.type != "declaration" or words & variables.keys():
-            return 0
+            return UnknownType("")
         if syntax.measured(base) is not None:
-            return 0
-        _, ctype = self._types.declared(declarator, base_type(self._types, base, here), here)
-        return (size_of(ctype) or 0) // 8
+            return UnknownType("")
+        return self._types.declared(declarator, base_type(self._types, base, here), here)[1]
+
+    def _is_as_long(
+        self, name: str, local: CType, given: Node, address: Address, function: Definition
+    ) -> bool:
+        """Tell whether an array of a function has as many elements as a member, as that is spelt.
+
+        What the number is need not be known, where it is a constant of one name.
+        """
+        if not isinstance(local, ArrayType) or not address.is_array or address.is_untyped:
+            return False
+        if given.type != "field_expression" or local.element != address.ctype:
+            return False
+        member = _last_member(given).encode()
+        length = re.search(rb"\b%s\s*\[\s*(\w+)\s*\]" % name.encode(), function.text)
+        lengths = re.compile(rb"\b%s\s*((?:\[[^\]]*\]\s*)+);" % member)
+        found = [
+            lengths.findall(strip_comments(one.text))
+            for tag in (*self._contexts, *self._fronts)
+            if member.decode() in self._names_in(tag)
+            for one in self._index.record(f"struct {tag}", function.file)
+        ]
+        return length is not None and bool(found) and all(n == [b"[%s]" % length[1]] for n in found)
 
 
 def _holds_array(ctype: CType) -> bool:
