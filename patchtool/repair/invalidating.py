@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from patchtool.c import syntax
+from patchtool.c.asked import asked
 from patchtool.c.brackets import BRACES, around
 from patchtool.c.index import Index
 from patchtool.c.layout import RecordType, Types
@@ -92,9 +93,11 @@ def advice(index: Index, report: Report, name: str, text: str) -> str:
 
 def is_told(index: Index, text: str) -> bool:
     """Tell whether C reads what user space tells a guest of its CPU."""
-    registers = index.target.registers
-    queried = re.match(rf"(?:{registers.guest_queries})\(", text) is not None
-    return queried or re.split(r"->|\.", text)[-1] in registers.computed
+    called = re.match(r"(\w+)\((.*)\)", text)
+    queried = called is not None and (
+        asked(index, called[1], index.target.main, re.split(r",\s*", called[2])) == "guest"
+    )
+    return queried or re.split(r"->|\.", text)[-1] in index.target.registers.computed
 
 
 def _held_in(index: Index, text: str) -> tuple[str, ...]:

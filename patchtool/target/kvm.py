@@ -107,7 +107,6 @@ VM are those of KVM_CREATE_VM."""
 
 _FEATURE = r"X86_FEATURE_(\w+)"
 _ANSWERS = (
-    Query(r"guest_cpu\w*_has|guest_can_use", _FEATURE, Named("guest CPUID.{}", _YES)),
     Query(r"(?:boot|static|this)_cpu_has|cpu_feature_enabled", _FEATURE, Named("CPUID.{}", _YES)),
     Query(r"kvm_cpu_cap_has", _FEATURE, Named("KVM's CPUID.{}", _YES)),
     Query(r"boot_cpu_has_bug", r"X86_BUG_(\w+)", Named("CPU bug {}", _YES)),
@@ -116,6 +115,7 @@ _ANSWERS = (
           Named("guest vendor", {0: "other", 1: "Intel"})),
     Query(r"cpuid_query_maxphyaddr", "", Named("MAXPHYADDR")),
     Query(r"cpuid_query_maxguestphyaddr", "", Named("GuestPhysBits")),
+    Query(r"\w+", _FEATURE, Named("guest CPUID.{}", _YES)),
 )  # fmt: skip
 
 REGISTERS = Registers(

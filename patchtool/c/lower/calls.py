@@ -11,6 +11,7 @@ import re
 from typing import Literal
 
 from patchtool.c import library, syntax
+from patchtool.c.asked import asked
 from patchtool.c.index import expand
 from patchtool.c.layout import (
     ArrayType,
@@ -50,7 +51,6 @@ from patchtool.c.syntax import Node, text
 from patchtool.model import Place
 from patchtool.proof import bits
 from patchtool.proof.bits import Cond
-from patchtool.target.record import Target
 
 MAX_DEPTH = 48
 REPEATED = (1 << 64) // 255
@@ -65,13 +65,6 @@ DOES_MORE = re.compile(_STORING + rb"|\b(?:return|goto|break|continue)\b")
 _PLAIN = re.compile(r"\(*(?:[A-Z][A-Z0-9_]*|0[xX][0-9a-fA-F]+|\d+)\)*")
 """What is asked with a constant: a macro or an enumerator, or a number."""
 _OBJECTS = ("identifier", "field_expression", "subscript_expression", "pointer_expression")
-
-
-def _asked(name: str, target: Target) -> Literal["guest", "host"] | None:
-    """Tell of whose CPU a function tells something."""
-    if re.fullmatch(target.registers.guest_queries, name):
-        return "guest"
-    return "host" if re.fullmatch(target.registers.host_queries, name) else None
 
 
 class Calls(Expressions):
@@ -314,8 +307,10 @@ class Calls(Expressions):
         if name in ("GENMASK", "GENMASK_ULL", "FIELD_GET", "FIELD_PREP") and len(arguments) == 2:
             a, b = (self._as_int(self._value(n, state), n) for n in arguments)
             return self._masked(name, a, b, arguments[0])
-        if needed and (kind := _asked(name, self.index.target)) is not None:
-            return self._told(kind, name, node, arguments, state)
+        if needed:
+            kind = asked(self.index, name, self._here, [*map(text, arguments)])
+            if kind is not None:
+                return self._told(kind, name, node, arguments, state)
         if name == "REPEAT_BYTE" and len(arguments) == 1:
             byte = self._as_int(self._value(arguments[0], state), node)
             return Int(bits.multiply(bits.resize(byte.bits, 64, byte.signed), REPEATED))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 
 from patchtool.c import brackets, library, syntax
+from patchtool.c.asked import asked as asked_of
 from patchtool.c.index import is_static, parameter_names
 from patchtool.c.layout import GRANTED, CType, PointerType, RecordType, settled
 from patchtool.c.memory import Fact, Loc
@@ -159,16 +160,15 @@ def _is_changed(tree: Tree, asked: str) -> bool:
     is stored to in which all features are.
     """
     index, registers = tree.index, tree.index.target.registers
-    query = re.compile(f"{registers.guest_queries}|{registers.host_queries}")
     for feature in re.findall(registers.tables.feature, asked):
         for _, user in index.users(feature):
             for at in places(user.text, feature.encode()):
                 opened, _ = brackets.argument_at(user.text, at)
                 callee = brackets.callee(user.text, opened) if opened >= 0 else None
-                if callee is None or query.fullmatch(callee.decode()) is not None:
-                    continue
-                if not _is_of_one(tree, callee.decode(), user) and not _only_at_load(tree, user):
-                    return True
+                name = (callee or b"").decode()
+                if name and asked_of(index, name, user.file, ("", feature)) is None:
+                    if not _is_of_one(tree, name, user) and not _only_at_load(tree, user):
+                        return True
     name, member = registers.tables.capabilities
     late = _writers(tree, name)[1] if name else ()
     return any(one.function is not None and one.below[:1] == (member,) for one in late)

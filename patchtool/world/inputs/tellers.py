@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from patchtool.c import brackets, library, syntax
+from patchtool.c.asked import asked as asked_of
 from patchtool.c.index import Index, is_static, parameter_names
 from patchtool.c.layout import ArrayType, RecordType, literal
 from patchtool.c.scan import Definition, before, places
@@ -157,7 +158,7 @@ class Tellers:
         """
         index, registers = self._tree.index, self._tree.index.target.registers
         tables = registers.tables
-        harmless = re.compile(f"{registers.guest_queries}|{registers.host_queries}|{tables.host}")
+        harmless = re.compile(tables.host)
         for feature in _features(index, asked):
             word = feature.encode()
             for _, user in index.users(feature):
@@ -167,7 +168,8 @@ class Tellers:
                     callee = brackets.callee(user.text, opened) if opened >= 0 else None
                     name = (callee or b"").decode()
                     if callee is not None and harmless.fullmatch(name) is None:
-                        found.append(brackets.end_of(user.text, opened) or at)
+                        if asked_of(index, name, user.file, ("", feature)) is None:
+                            found.append(brackets.end_of(user.text, opened) or at)
                 if found and not is_born(index, user):
                     yield user, found
             number = _word_of(index, feature)
