@@ -134,6 +134,7 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, u32 which, u32 data)
 	return kvm_x86_call(set_msr)(vcpu, which, data);
 }
 """
+EACH = "\n#define for_each_big(i, big) for (i = 0; ((big) = big_at(i)); i++)\n"
 CALL = "return restore_limits(big, data);"
 OPERATION = ".vcpu_reset = big_vcpu_reset,"
 TRIED = "ret = restore_limits(big, data);\n\t"
@@ -287,6 +288,11 @@ def test_invalidated_by_the_caller(call):
         {"more": late("memset(&big->state.front, 0, 64);")},
         {"more": late("memset((void *)&big->state.front, 0, big->state.behind);")},
         {"more": late("memcpy(big->state.fronts, list, sizeof(struct big_state));")},
+        {"more": EACH + late(
+            f"for_each_big(i, big) {{\n\t\t{STORE}\n\t}}\n\t{MARK}", "u32 data"
+        ).replace("{\n\tfor_each", "{\n\tstruct vcpu_big *big;\n\n\tfor_each")},
+        {"more": EACH + late(f"{STORE}\n\tfor_each_big(i, big)\n\t\tkick(big);\n\t{MARK}",
+                      "struct vcpu_big *big, u32 data")},
         {"more": late("void *at = &big->state.fronts[1];\n\n\tmemset(at, 0, 8);")},
         {"more": late("u32 kept[N_OTHER];\n\n\tmemcpy(big->state.named, kept, sizeof(kept));")},
         {"more": late("u64 kept[N_NAMED];\n\n\tmemcpy(big->state.named, kept, sizeof(kept));")},
@@ -304,7 +310,8 @@ def test_invalidated_by_the_caller(call):
         "helper of another file", "second store", "second copy", "second record",
         "record around it", "pointer", "no caller", "pointer of a record",
         "more bytes than in front", "bytes by a member", "bytes of the record",
-        "bytes behind a variable", "another array", "another element", "bytes by places",
+        "invalid behind the loop", "another one behind a loop", "bytes behind a variable",
+        "another array", "another element", "bytes by places",
         "in a list",
     ],
 )  # fmt: skip
@@ -326,11 +333,15 @@ def test_a_change_that_the_role_survives(change):
         {"more": late("memset(big->state.fronts, 0, sizeof(big->state.fronts));")},
         {"more": late("u32 kept[N_NAMED];\n\n\tmemcpy(big->state.named, kept, sizeof(kept));")},
         {"more": late("memset(&big->state.behind, 0, 64);")},
+        {"more": EACH + late(
+            f"for_each_big(i, big) {{\n\t\t{STORE}\n\t\t{MARK}\n\t}}", "u32 data"
+        ).replace("{\n\tfor_each", "{\n\tstruct vcpu_big *big;\n\n\tfor_each")},
         {"more": late("memcpy(big->state.fronts, list, n * sizeof(u32));",
                       "struct vcpu_big *big, void *list, int n")},
     ],
     ids=["pasted operation", "host", "copy", "another member", "early store", "bytes in front",
-         "array in front", "array by a name", "bytes behind", "elements in front"],
+         "array in front", "array by a name", "bytes behind", "each in its turn",
+         "elements in front"],
 )  # fmt: skip
 def test_what_is_no_change(change):
     """It is of something else, or in the making of a vCPU."""

@@ -565,6 +565,10 @@ UNKNOWN = {
         "u64 t = a; { u64 *p __attribute__((cleanup(drop))) = &t; } box->out = t;", ""),
     "store that orders": ("u64 t = a; smp_store_mb(t, 0); box->out = t;", "smp_store_mb()"),
     "loop of another macro": ("int i; each_for_each_one(i) box->out = i;", "macro"),
+    "variable that a loop sets": (
+        "u64 t = a; int i; for_each_one(i, t) kick(); box->out = t;", "macro"),
+    "variable that a loop over a list sets": (
+        "u64 t = a; xa_for_each(&box->out, b, t) { if (t == 1) break; } box->out = t;", "macro"),
     "argument of a debug message": (
         'u64 t = a; pr_debug("%d", t = 5); box->out = t;', "whether pr_debug()"),
     "number without an end": ("box->out = a + " + "9" * 5000 + ";", "the number 9999"),

@@ -178,6 +178,10 @@ PASSED_BY = {
     "left": "\tif (vcpu->arch.hflags)\n\t\treturn;\n" + INVALIDATED,
     "jumped over": "\tif (vcpu->arch.hflags)\n\t\tgoto out;\n"
                    + INVALIDATED.replace("}\n", "out:\n\treturn;\n}\n"),
+    "another one, behind a loop": "\tkvm_for_each_vcpu(i, vcpu, vcpu->kvm)\n\t\tkick(vcpu);\n"
+                                  + INVALIDATED,
+    "another one, in a list": "\tlist_for_each_entry(vcpu, vcpu->others, list) {\n"
+                              "\t\tif (wanted(vcpu))\n\t\t\tbreak;\n\t}\n" + INVALIDATED,
     "left with success": "\tif (vcpu->arch.hflags)\n\t\treturn 0;\n" + INVALIDATED,
 }  # fmt: skip
 

@@ -72,7 +72,7 @@ _RANGE = re.compile(rb"(\bcase\b[^:;{}\"']*?)\.\.\.(?=[^:;{}\"']*:)")
 
 
 _MACROS = re.compile(
-    rb"(?<!\w)(for_each_set_bit|\w*for_each_\w+|scoped_(?:cond_)?guard)(\s*)\("
+    rb"(?<!\w)(for_each_set_bit|\w*for_each\w*|scoped_(?:cond_)?guard)(\s*)\("
     rb"(?=((?:[^()]|\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))*)\)\s*[^\s;,)=])"
 )
 """Macros that head a statement, followed by it."""
@@ -97,7 +97,7 @@ def parse(source: bytes) -> Node:
     """
     if b"..." in source:
         source = _RANGE.sub(rb"\1" + RANGE_MARK, source)
-    if b"for_each_" in source or b"scoped_" in source:
+    if b"for_each" in source or b"scoped_" in source:
         source = _MACROS.sub(_headed, source)
     if b"typeof" in source:
         source = _TYPEOF.sub(_coded, source)
@@ -123,6 +123,20 @@ def loop_macro(node: Node) -> str:
     return (
         "bits" if words.startswith(b"while\v") else "else" if words.startswith(b"while\f") else ""
     )
+
+
+def set_by_loop(node: Node) -> list[Node]:
+    """Return what a macro that heads a loop is given: it may set any of that at each turn."""
+    head = node.child_by_field_name("condition") if loop_macro(node) else None
+    given: list[Node] = []
+    todo = inner(head) if head is not None else []
+    while todo:
+        one = todo.pop()
+        if one.type == "comma_expression":
+            todo += inner(one)
+        else:
+            given.append(one)
+    return given
 
 
 def _coded(match: re.Match[bytes]) -> bytes:

@@ -715,6 +715,7 @@ def _written(node: Node) -> Iterator[Node]:
             target = part.child_by_field_name("value")
         elif part.type == "ERROR":
             yield part
+        yield from syntax.set_by_loop(part)
         if target is not None:
             yield target
 

@@ -200,10 +200,14 @@ def is_store_to(node: Node, name: str) -> bool:
     return target is not None and text(target) == name
 
 
-def is_set(root: Node, name: str) -> bool:
-    """Tell whether a variable of a function is made to hold something else, or its address used."""
+def is_set(root: Node, name: str, turns: bool = True) -> bool:
+    """Tell whether a variable of a function is made to hold something else, or its address used.
+
+    That macros which head loops may set it is left aside without TURNS.
+    """
     return any(
         is_store_to(one, name)
         or (one.type == "pointer_expression" and text(one).replace(" ", "") == f"&{name}")
+        or (turns and any(text(given) == name for given in syntax.set_by_loop(one)))
         for one in syntax.descendants(root)
     )

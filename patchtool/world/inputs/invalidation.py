@@ -86,7 +86,7 @@ class Invalidations:
         self._births = Births(tree, setups)
         self._changes = Changes(tree, self._births)
         self._by: dict[tuple[tuple[str, str, int], int, str, int, str], str | None] = {}
-        self._known: dict[tuple[tuple[str, str, int], str], str | None] = {}
+        self._known: dict[tuple[tuple[str, str, int], str, bool], str | None] = {}
         self._jumps: dict[tuple[str, str, int], tuple[int, ...]] = {}
         """Where a function names what makes an invalidation behind it too late."""
         users = (user.name for name in setups for _, user in tree.index.users(name))
@@ -193,9 +193,10 @@ class Invalidations:
         """Return the variable that tells the same holder of contexts as an expression.
 
         What contains it, and what it contains, are the same; so is a variable that is one of
-        them from its declaration on.  None where that is not known.
+        them from its declaration on.  None where that is not known.  What a loop sets is one
+        holder for a turn, and nothing is known by it.
         """
-        key = function.key, expression
+        key = function.key, expression, depth > 0
         if key not in self._known:
             self._known[key] = self._found_holder(function, expression, depth)
         return self._known[key]
@@ -215,9 +216,10 @@ class Invalidations:
                 isinstance(ctype, RecordType) and ctype.tag == self._tree.index.target.handle
             )
             return self._held_by(function, address[1], depth + 1) if is_handle else None
-        if not spelt.isidentifier() or is_set(root, spelt):
-            return None
         declared = self._tree.objects.variables(root).get(spelt, [])
+        is_of_turn = depth == 0 and len(declared) == 1
+        if not spelt.isidentifier() or is_set(root, spelt, turns=not is_of_turn):
+            return None
         if len(declared) == 1 and declared[0][1].type == "init_declarator":
             return self._held_by(function, text(declared[0][1].children[-1]), depth + 1)
         return spelt if len(declared) < 2 else None
@@ -243,6 +245,7 @@ class Invalidations:
         body = syntax.function(root)
         if body is None or root.has_error or function.key in above or len(above) > MAX_CALLS:
             return None
+        body = _turn(body, start, through)
         if is_set(body, through):
             return None
         stores = [
@@ -537,6 +540,18 @@ def is_certain(
                 return False
         here = outer
     return True
+
+
+def _turn(body: Node, start: int, name: str) -> Node:
+    """Return what is run from a byte on before a loop sets a variable again, if one does."""
+    loops = [
+        inside
+        for one in syntax.descendants(body)
+        if any(text(given) == name for given in syntax.set_by_loop(one))
+        and (inside := one.child_by_field_name("body")) is not None
+        and inside.start_byte < start <= inside.end_byte
+    ]
+    return loops[-1] if loops else body
 
 
 def _is_met(nodes: Sequence[Node], body: Node, start: int, zero: str) -> bool:
