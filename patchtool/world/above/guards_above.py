@@ -21,6 +21,7 @@ from patchtool.world.above.deciding import Deciding, answering
 from patchtool.world.above.kept import Kept, Way, is_looked_at
 from patchtool.world.above.near import Near
 from patchtool.world.above.notes import Notes
+from patchtool.world.above.written import written_out
 from patchtool.world.accounts.ledger import Executed
 from patchtool.world.accounts.mentions import MEASURED, Mentions
 from patchtool.world.closure import macros_with
@@ -50,7 +51,18 @@ class Above:
         self.tree, self.names = tree, names
         self.executed = Executed(accounting(runs))
         self.starts = {run.start.key: run.start for run in runs if run.guards}
-        self.leading = _leading(tree, self.starts)
+        self.leading: _Leading = {}
+        self.unwritten: list[Trouble] = []
+        """Macros that may decide, and cannot be written out."""
+        for key, (one, callees) in _leading(tree, self.starts).items():
+            if one not in self.executed:
+                one, unspelt = written_out(tree.index, one, callees.keys())
+                if unspelt:
+                    place = Place(one.file, one.line, 1, one.name)
+                    reason = f"{unspelt}(), which is not understood, may decide"
+                    reason += f" whether {next(iter(callees))}() is called"
+                    self.unwritten.append(Trouble(place, reason, False))
+            self.leading[key] = one, callees
         self.deciders = _Deciders(tree)
         left = _left_behind(tree, runs) - names
         self.keys = _Keys(tree, self.executed, self.leading, left, self.deciders)
@@ -61,6 +73,7 @@ def notes_above(above: Above) -> Iterator[Trouble]:
     way = Way(above.tree, above.executed, above.leading, above.deciders.of)
     kept = Kept(way)
     notes, near = Notes(way, kept), Near(way, kept, above.starts.values())
+    yield from above.unwritten
     yield from above.keys.deciding(kept)
     for caller, callees in above.leading.values():
         if caller not in above.executed:
