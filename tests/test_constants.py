@@ -357,3 +357,34 @@ def test_an_object_named_as_an_option():
     assert level(late, what="CONFIG_HOST_LEVEL", declared=declared) == "gap"
     early = late.replace("void late", "void __init late")
     assert level(early, what="CONFIG_HOST_LEVEL", declared=declared) == "covered"
+
+
+BELOW = OPERATIONS.replace("struct kvm_x86_ops {", "struct below_ops {", 1).replace(
+    "extern struct kvm_x86_ops POINTERkvm_x86_ops;",
+    "struct kvm_x86_ops {\n\tstruct below_ops *below;\n};\nextern struct kvm_x86_ops kvm_x86_ops;",
+)
+
+
+@pytest.mark.parametrize(
+    ("late", "is_fine"),
+    [
+        ("kvm_x86_ops.below->tdp_level(vcpu);", True),
+        ("kvm_x86_ops.below->tdp_level = five_level;", False),
+        ("kvm_x86_ops.below = &five_below;", False),
+        ("kvm_x86_ops.below = other(vcpu);", False),
+        ("*kvm_x86_ops.below = five_below;", False),
+        ("memcpy(kvm_x86_ops.below, &five_below, sizeof(five_below));", False),
+    ],
+)
+def test_an_operation_of_a_table_behind_a_table(late, is_fine):
+    """It is another one as well where the pointer to its table is, or the table is filled."""
+    code = VENDORS.replace("POINTERVALUE", "*ops").replace("POINTER", "").replace("LOAD", "")
+    for which in ("four", "five"):
+        code = code.replace(
+            f"static struct kvm_x86_ops {which}_ops = {{ .tdp_level = {which}_level }};",
+            f"static struct below_ops {which}_below = {{ .tdp_level = {which}_level }};\n"
+            f"static struct kvm_x86_ops {which}_ops = {{ .below = &{which}_below }};",
+        )
+    code += f"\nvoid late(struct kvm_vcpu *vcpu)\n{{\n\t{late}\n}}\n"
+    found = level(code, what="kvm_x86_ops.below->tdp_level(vcpu)", declared=BELOW)
+    assert (found == "covered") is is_fine

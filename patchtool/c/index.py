@@ -759,6 +759,9 @@ class Index:
                         yield file, definition
 
 
+_OF_A_TAG = re.compile(rb"\b(?:struct|union|enum)\s+\Z")
+
+
 def _declarations(data: bytes, word: bytes) -> Iterator[tuple[int, int]]:
     """Yield start and end of what looks like a declaration of a name, its semicolon aside.
 
@@ -766,9 +769,9 @@ def _declarations(data: bytes, word: bytes) -> Iterator[tuple[int, int]]:
     """
     for at in places(data, word):
         rest = _DECLARED.match(data, at + len(word))
-        if rest is None:
-            continue
         lead = data[max(0, at - _LONGEST_LEAD) : at]
+        if rest is None or _OF_A_TAG.search(lead) is not None:
+            continue
         for line in _LINE.finditer(data, at - len(lead) + len(lead.rstrip(_LEAD)), at):
             words = _TYPE_WORDS.fullmatch(data, line.start(), at)
             if words is not None:

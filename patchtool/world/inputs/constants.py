@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from patchtool.c import brackets, library, syntax
 from patchtool.c.asked import asked as asked_of
@@ -93,15 +94,39 @@ def is_set_late(tree: Tree, operation: str) -> bool:
 def _is_set_late(tree: Tree, operation: str) -> bool:
     for name in tree.index.target.registers.fixed:
         types = tree.objects.of_file_scope(name, tree.roles.here)
-        records = [settled(one.target) if isinstance(one, PointerType) else one for one in types]
-        if not any(isinstance(one, RecordType) and operation in one.by_name for one in records):
-            continue
-        for one in _writers(tree, name)[1]:
-            is_late = one.function is not None and _may_be(one.below, (operation,))
+        ways = [way for one in types for way in _ways_to(one, operation)]
+        if any(_is_filled_late(tree, way[-1]) for way in ways if way[-1] != operation):
+            return True
+        for one in _writers(tree, name)[1] if ways else ():
+            is_late = one.function is not None and any(_may_be(one.below, way) for way in ways)
             if is_late and not _is_cleared(tree, one):
                 return True
     return any(not _only_at_load(tree, one) for one in tree.effects.setters(operation)) or any(
         tree.pasting.uses((operation,))
+    )
+
+
+def _ways_to(table: CType, operation: str) -> Iterator[tuple[str, ...]]:
+    """Yield the members that lead from a table to an operation, in it or in one that it points to.
+
+    The last is the operation, or the pointer to the table that has it.
+    """
+    record = settled(table.target) if isinstance(table, PointerType) else table
+    for name, (_, ctype) in record.by_name.items() if isinstance(record, RecordType) else ():
+        below = settled(ctype.target) if isinstance(ctype, PointerType) else ctype
+        if name == operation or (isinstance(below, RecordType) and operation in below.by_name):
+            yield (name,)
+
+
+def _is_filled_late(tree: Tree, member: str) -> bool:
+    """Tell whether a table that a member points to is stored as a whole behind module load."""
+    filled = re.compile(
+        rb"\*[\s(]*[\w>.()\s-]*(?:->|\.)\s*%s\s*\)?\s*=(?!=)|\b(?:%s)\s*\([^;,]*(?:->|\.)\s*%s\s*,"
+        % (member.encode(), "|".join(sorted(library.FILLING)).encode(), member.encode())
+    )
+    return any(
+        filled.search(user.text) is not None and not _only_at_load(tree, user)
+        for _, user in tree.index.users(member)
     )
 
 
