@@ -291,5 +291,6 @@ KVM = Target(
         "no object is changed through a pointer to an unrelated type",
         "a vendor hook is one of those in the text",
         "a set-up is asked for after every change of its inputs",
+        "no other thread changes what a set-up reads while it runs",
     ),
 )  # fmt: skip
