@@ -208,6 +208,7 @@ ASKED = (
     "extern u32 kvm_cpu_caps[2];\n\nstatic inline bool kvm_cpu_cap_has(unsigned int f)\n{\n"
     "\treturn kvm_cpu_caps[f / 32] & (1u << (f & 31));\n}\n\n"
 )
+SIZED = "u32 kvm_cpu_caps[2];\n\nint late(int n)\n{\n\treturn n * %s;\n}\n"
 CAPS = "u32 kvm_cpu_caps[2];\n\n%svoid late(int n)\n{\n\tkvm_cpu_caps[0] = n;\n}\n"
 
 
@@ -217,6 +218,15 @@ CAPS = "u32 kvm_cpu_caps[2];\n\n%svoid late(int n)\n{\n\tkvm_cpu_caps[0] = n;\n}
         ("u32 kvm_cpu_caps[2];\n", "kvm_cpu_cap_has(3)", True),
         (CAPS % "__init ", "kvm_cpu_cap_has(3)", True),
         (CAPS % "", "kvm_cpu_cap_has(3)", False),
+        (SIZED % "sizeof(*kvm_cpu_caps)", "kvm_cpu_cap_has(3)", True),
+        (SIZED % "sizeof(kvm_cpu_caps[0])", "kvm_cpu_cap_has(3)", True),
+        (SIZED % "(u64)&kvm_cpu_caps", "kvm_cpu_cap_has(3)", False),
+        (
+            "u32 kvm_cpu_caps[2];\n\nstruct entry {\n\tu32 f;\n};\n\n"
+            "void late(struct entry *e, int n)\n{\n\te->f = n;\n}\n",
+            "kvm_cpu_cap_has(3)",
+            True,
+        ),
         ("u32 kvm_cpu_caps[2];\n", "kvm_cpu_cap_has(vcpu->arch.hflags)", False),
         ("u32 kvm_cpu_caps[2];\n", "boot_cpu_has(vcpu->arch.hflags)", False),
     ],

@@ -662,6 +662,7 @@ class Index:
                 if (
                     first in (b"return", b"goto", b"typedef")
                     or found.function_at(start) is not None
+                    or any(one.holds(start) for some in found.records.values() for one in some)
                 ):
                     continue
                 line = found.line(start)

@@ -40,6 +40,8 @@ Kind = Literal["declaration", "variable", "read", "store", "open"]
 
 _WHOLE = "it is all that a macro stands for"
 """Of a mention in what a macro amounts to: what matters is what is done with the call."""
+_SIZED = ("pointer_expression", "parenthesized_expression", "subscript_expression")
+"""What may stand around an object within ``sizeof``, which evaluates none of it."""
 MEASURED = "its size is read, and nothing of it"
 """Of a mention that is not evaluated."""
 MAX_EXPANSIONS = 6
@@ -728,7 +730,7 @@ class _Site:
             return self._unless(is_elsewhere, one._replace(value=value))
         if outer_most.type == "update_expression":
             return self._unless(is_elsewhere, self._made("store", what, path, context))
-        if outer_most.type == "sizeof_expression" and not depth:
+        if not depth and _is_sized(here):
             return self._made("read", what, path, context, MEASURED)
         if stored := self._once(here):
             one = self._made("store", what, path, context)
@@ -1093,6 +1095,14 @@ def _is_whole(node: Node) -> bool:
         here = here.parent
     outer = here.parent
     return outer is not None and outer.type == "expression_statement"
+
+
+def _is_sized(node: Node) -> bool:
+    """Tell whether of an object, or of what it leads to, no more than the size is asked for."""
+    here = node.parent
+    while here is not None and here.type in _SIZED:
+        here = here.parent
+    return here is not None and here.type == "sizeof_expression"
 
 
 def _stored(assignment: Node) -> str:
