@@ -398,3 +398,26 @@ def test_an_operation_of_a_table_behind_a_table(late, is_fine):
     code += f"\nvoid late(struct kvm_vcpu *vcpu)\n{{\n\t{late}\n}}\n"
     found = level(code, what="kvm_x86_ops.below->tdp_level(vcpu)", declared=BELOW)
     assert (found == "covered") is is_fine
+
+
+SWITCH = "%svoid late(struct kvm_vcpu *vcpu)\n{\n\t%s;\n}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "is_constant"),
+    [
+        ("", "static_branch_likely(&key)", True),
+        (SWITCH % ("__init ", "static_branch_enable(&key)"), "static_branch_likely(&key)", True),
+        (SWITCH % ("", "use(static_key_enabled(&key))"), "static_branch_unlikely(&key)", True),
+        (SWITCH % ("", "static_branch_enable(&key)"), "static_branch_likely(&key)", False),
+        (SWITCH % ("", "static_branch_dec_deferred(&key)"), "static_branch_unlikely(&key)", False),
+        (SWITCH % ("", "use(&key)"), "static_branch_likely(&key)", False),
+        (SWITCH % ("__init ", "use(&key)"), "static_branch_likely(&key)", False),
+        ("", "static_branch_likely(vcpu->arch.key)", False),
+        ("", "static_branch_likely(&vcpu->arch.key)", False),
+    ],
+)
+def test_a_static_key(text, what, is_constant):
+    """It is an object of the host: what is enabled at module load alone is alike for all."""
+    found = level(text, what=f"({what} ? 4 : 3)", declared="DEFINE_STATIC_KEY_FALSE(key);\n")
+    assert (found == "covered") is is_constant

@@ -66,6 +66,7 @@ def test_on_every_way(path, old, new):
 
 _ARCH = "\tstruct kvm_vcpu_arch *arch = &vcpu->arch;\n\n"
 _ROLE = "vcpu->arch.root_mmu.mmu_role"
+_EACH = "\tstruct kvm_mmu *mmus[] = { &vcpu->arch.root_mmu };\n\tint i;\n\n"
 
 
 @pytest.mark.parametrize(
@@ -79,10 +80,13 @@ _ROLE = "vcpu->arch.root_mmu.mmu_role"
         f"\tWRITE_ONCE({_ROLE}.as_u64, 0);\n",
         f"\tmemset(&{_ROLE}, 0, sizeof({_ROLE}));\n",
         f"\tmemset(&{_ROLE}, 0, sizeof(union kvm_mmu_role));\n",
+        f"{_EACH}\tfor (i = 0; i < 1; i++)\n\t\tmmus[i]->mmu_role.ext.valid = 0;\n",
+        f"\t/* {'as long as a line of the kernel ' * 4} */\n"
+        f"{_EACH}\tfor (i = 0; i < 1; i++)\n\t\tmmus[i]->mmu_role.ext.valid = 0;\n",
     ],
     ids=[
         "pointer", "literal", "both branches", "both ways", "once", "bytes of it",
-        "bytes of its type",
+        "bytes of its type", "list", "list behind a comment",
     ],
 )  # fmt: skip
 def test_by_a_run(new):
@@ -109,10 +113,14 @@ def test_by_a_run(new):
         f"\tmemset(&{_ROLE}, 1, sizeof({_ROLE}));\n",
         f"\tmemset(&{_ROLE}, 0, sizeof(struct kvm_vcpu));\n",
         f"\tkvm_keep(sizeof({_ROLE}));\n",
+        f"{_EACH}\tfor (i = 1; i < 1; i++)\n\t\tmmus[i]->mmu_role.ext.valid = 0;\n",
+        f"{_EACH}\tfor (i = 0; i < 1; i++)\n\t\tif (mmus[i] != vcpu->arch.mmu)\n"
+        "\t\t\tmmus[i]->mmu_role.ext.valid = 0;\n",
     ],
     ids=[
         "one branch", "valid", "another's", "valid literal", "half", "left before", "and",
         "once another", "once anything", "read", "one byte", "other bytes", "more bytes", "size",
+        "none of a list", "some of a list",
     ],
 )  # fmt: skip
 def test_by_no_run(new):

@@ -102,12 +102,14 @@ EXTREMA = {"min": False, "max": True, "min_t": False, "max_t": True, "umin": Fal
 """What yields the least of its arguments, or the greatest."""
 LOCKED = frozenset({"mutex_is_locked", "rwsem_is_locked", "spin_is_locked", "raw_spin_is_locked"})
 """What tells whether a lock is held, and changes nothing."""
+KEYS = frozenset({"static_branch_likely", "static_branch_unlikely"})
+"""What tells whether a static key is enabled, which an object of file scope is."""
 _BUILTIN = frozenset(
     {"ARRAY_SIZE", "FIELD_GET", "FIELD_PREP", "GENMASK", "GENMASK_ULL", "IS_ENABLED",
      "REPEAT_BYTE", "WRITE_ONCE", "clamp", "clamp_t", "cmpxchg", "container_of", "memcmp",
      "memcpy", "memset", "offsetof", "rcu_assign_pointer", "sizeof", "smp_load_acquire",
      "smp_store_release", "static_call", "swap", "try_cmpxchg", "typecheck", "xchg",
-     *SAME, *EXTREMA, *LOCKED, *BIT_OPERATIONS}
+     *SAME, *EXTREMA, *LOCKED, *KEYS, *BIT_OPERATIONS}
 )  # fmt: skip
 
 
@@ -182,7 +184,8 @@ READING: Mapping[str, tuple[int, ...]] = {
     "memcmp": (0, 1), "bcmp": (0, 1), "__builtin_memcmp": (0, 1), "ARRAY_SIZE": (0,),
     "memcpy": (1,), "__builtin_memcpy": (1,), "memmove": (1,), "__builtin_memmove": (1,),
     "copy_to_user": (1,), "__copy_to_user": (1,), "test_bit": (1,), "OFFSET": (2,),
-    "offsetof": (1,), "offsetofend": (1,),
+    "offsetof": (1,), "offsetofend": (1,), "static_branch_likely": (0,),
+    "static_branch_unlikely": (0,), "static_key_count": (0,), "static_key_enabled": (0,),
 }  # fmt: skip
 """The arguments behind which only is read."""
 _SHOWING = re.compile(r"debugfs_create_(?:u8|u16|u32|u64|x8|x16|x32|x64|ulong|size_t|bool)")
@@ -212,7 +215,7 @@ OF_ITS_KIND = re.compile(
 """What takes a record of some type by its address, and no size."""
 OF_ONE = re.compile(
     r"(?:try_)?(?:cmp)?xchg(?:64)?(?:_\w+)?|smp_(?:store_release|load_acquire|store_mb)"
-    r"|rdmsr[lq]?_safe|get_user|put_user|atomic\w*|refcount_\w+"
+    r"|rdmsr[lq]?_safe|get_user|put_user|atomic\w*|refcount_\w+|static_(?:branch|key)_\w+"
 )
 """What loads or stores one object of the type behind the pointer that it is given first."""
 OF_BIT = re.compile(

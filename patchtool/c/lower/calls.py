@@ -43,6 +43,7 @@ from patchtool.c.memory import (
     Opaque,
     Pointer,
     Record,
+    Root,
     State,
     Value,
 )
@@ -64,6 +65,7 @@ DOES_MORE = re.compile(_STORING + rb"|\b(?:return|goto|break|continue)\b")
 """What a macro holds that stores, or leaves what is around it."""
 _PLAIN = re.compile(r"\(*(?:[A-Z][A-Z0-9_]*|0[xX][0-9a-fA-F]+|\d+)\)*")
 """What is asked with a constant: a macro or an enumerator, or a number."""
+_KEY = re.compile(r"&\s*(\w+)")
 _OBJECTS = ("identifier", "field_expression", "subscript_expression", "pointer_expression")
 
 
@@ -285,6 +287,8 @@ class Calls(Expressions):
             self._store(first, further, state, node)
             self._store(second, held, state, node)
             return zero
+        if name in library.KEYS and len(arguments) == 1:
+            return self._is_enabled(name, node, arguments[0])
         if name in library.EXTREMA and len(arguments) >= 2:
             return self._extremum(name, node, arguments, state)
         if name in ("WRITE_ONCE", "rcu_assign_pointer") and len(arguments) == 2:
@@ -357,6 +361,15 @@ class Calls(Expressions):
         width = 8 if re.fullmatch(self.index.target.registers.numbers, name) else 1
         self.out.reads.setdefault(told, (self._spot(), width))
         return Int(bits.resize(bits.low_bits(width, told), 32), True)
+
+    def _is_enabled(self, name: str, node: Node, key: Node) -> Value:
+        """Return whether a static key is enabled: one bit of an object of file scope."""
+        held = _KEY.fullmatch(text(key))
+        if held is None or any(held[1] in frame.variables for frame in self._frames):
+            raise Unsupported(node, f"{name}() of no static key of file scope")
+        told = self.out.word(Loc(Root(held[1], "global")))
+        self.out.reads.setdefault(told, (self._spot(), 1))
+        return Int(bits.resize(bits.low_bits(1, told), 32), True)
 
     def _extremum(self, name: str, node: Node, arguments: list[Node], state: State) -> Value:
         typed = name.endswith("_t")

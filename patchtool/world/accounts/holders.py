@@ -664,10 +664,13 @@ class Holders:
     def _is_listed(self, text: bytes, at: int) -> bool:
         """Tell whether an expression is an element of a local array of pointers to records."""
         opened = text.rfind(b"{", 0, at)
-        lead = text[max(0, opened - brackets.NEAR) : opened]
-        pattern = rb"(?:[;{}]|\*/)\s*struct (?:%s) \*\s*(?:const\s+)?\w+\s*\[[^][;]*\]\s*=\s*\Z"
-        listed = self._compiled(pattern % self._tags).search(lead)
-        return listed is not None and not re.search(rb"[;{}]", text[opened + 1 : at])
+        pattern = rb"struct (?:%s) \*\s*(?:const\s+)?\w+\s*\[[^][;]*\]\s*=\s*\Z"
+        begin = max(0, opened - brackets.NEAR)
+        listed = self._compiled(pattern % self._tags).search(text, begin, opened)
+        if listed is None or re.search(rb"[;{}]", text[opened + 1 : at]) is not None:
+            return False
+        lead = brackets.last_before(text, listed.start())
+        return text[lead : lead + 1] in (b";", b"{", b"}")
 
     def _binds(self, text: bytes, start: int, end: int) -> bool:
         """Tell whether an expression is the member that says which context is in use."""

@@ -22,7 +22,8 @@ from patchtool.world.inputs.changes import Changes
 from patchtool.world.users import users
 
 _TOLD_OF = re.compile(
-    rb"(?:EXPORT_\w+|(?:core_|late_)?module_param\w*|MODULE_PARM_DESC)\s*\([^;]*\Z"
+    rb"(?:EXPORT_\w+|(?:core_|late_)?module_param\w*|MODULE_PARM_DESC"
+    rb"|(?:DEFINE|DECLARE)_STATIC_KEY_\w+)\s*\([^;]*\Z"
 )
 _READABLE = re.compile(rb"0[0145]{0,3}|S_IR(?:UGO|USR|GRP|OTH)")
 """A mode, or a part of one, by which nobody writes."""
