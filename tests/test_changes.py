@@ -320,6 +320,102 @@ def test_a_change_that_the_role_survives(change):
     assert verdict(**change) in ("gap", "unknown")
 
 
+FAILED = f"if (ret)\n\t\treturn ret;\n\t{IN_CALLER}\n\treturn 0;"
+KEEPING = "\nstatic void keep(struct kvm_vcpu *vcpu, int n)\n{\n\tvcpu->arch.hflags = n;\n}\n"
+INTO = "\n#define check_into(r, n) ((r) = (n))\n#define check_it(n) (ret = (n))\n"
+BAIL = "\n#define BAIL(c) do { if (c) return 0; } while (0)\n"
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        "ret = which;",
+        "ret++;",
+        "(ret) = which;",
+        "if ((ret = which))\n\t\treturn ret;",
+        "{\n\t\tint ret = data;\n\n\t\tif (ret)\n\t\t\treturn ret;\n\t}",
+        "if (data) {\n\t\tint other, ret = 1;\n\n\t\tif (ret)\n\t\t\treturn ret;\n\t}",
+        "fill(vcpu, &ret);",
+        "fill(vcpu, &(ret));",
+        "WARN_ON(get_user(ret, vcpu->arch.at));",
+        "check_into(ret, which);",
+        "check_it(which);",
+        "swap(ret, which);",
+        'asm("" : "=r" (ret) : "r" (data));',
+        "for (ret = 0; ret < 4; ret++)\n\t\twhich++;",
+        "list_for_each(ret, which)\n\t\tdata++;",
+    ],
+)
+def test_a_failure_that_is_another_one(between):
+    """What a call has returned is known to be 0 as long as it is read alone."""
+    assert verdict(STORE, f"{TRIED}{between}\n\t{FAILED}", more=INTO) in ("gap", "unknown")
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        [("\tint ret;\n", "\tint ret;\n\tint *at = &ret;\n"), (TRIED, f"{TRIED}*at = which;\n\t")],
+        [("\tint ret;\n", "\tstatic int ret;\n")],
+        [
+            ("\tint ret;\n", ""),
+            ("static struct big_host", "static int ret;\nstatic struct big_host"),
+        ],
+    ],
+    ids=["pointer", "static", "global"],
+)
+def test_a_failure_that_others_may_store(edits):
+    """A variable that is not of one call alone may hold something else at any time."""
+    assert verdict(STORE, f"{TRIED}{FAILED}", edits=edits) in ("gap", "unknown")
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        "data = ret;",
+        "keep(vcpu, ret);",
+        "which = ret ? 1 : data;",
+        "if (ret < 0)\n\t\treturn ret;",
+        "if (data == 3)\n\t\twhich = (u32)ret + 1;",
+        'asm volatile("" : : : "memory");',
+    ],
+)
+def test_a_failure_that_is_read(between):
+    """It is still the one of the call."""
+    assert verdict(STORE, f"{TRIED}{between}\n\t{FAILED}", more=KEEPING) == "covered"
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (f'{TRIED}asm goto("jmp %l[out]" : : : : out);\n\t{IN_CALLER}\nout:\n\treturn 0;',
+         "gap"),
+        (f'{TRIED}asm volatile goto("" : : "r" (ret) : : out);\n\t{IN_CALLER}\nout:\n\treturn 0;',
+         "gap"),
+        (f'{TRIED}{IN_CALLER}\n\tasm goto("jmp %l[out]" : : : : out);\nout:\n\treturn 0;',
+         "covered"),
+        (f"do {{\n\t\tif (data == 3)\n\t\t\treturn 0;\n\t\t{TRIED}}} while (--data);\n\t{IN_CALLER}"
+         "\n\treturn 0;", "gap"),
+        (f"while (which--) {{\n\t\tif (data == which)\n\t\t\tgoto out;\n\t\t{TRIED}}}\n\t"
+         f"{IN_CALLER}\nout:\n\treturn 0;", "gap"),
+        (f"do {{\n\t\t{TRIED}if (ret)\n\t\t\tbreak;\n\t}} while (--data);\n\t{FAILED}", "gap"),
+        (f"do {{\n\t\tif (data == 3)\n\t\t\tbreak;\n\t\t{TRIED}}} while (--data);\n\t{IN_CALLER}"
+         "\n\treturn 0;", "covered"),
+        (f"do {{\n\t\tif (data == 3)\n\t\t\treturn 0;\n\t\t{TRIED}{IN_CALLER}\n\t}} while (--data);"
+         "\n\treturn 0;", "covered"),
+        (f"do {{\n\t\tBAIL(data == 3);\n\t\t{TRIED}}} while (--data);\n\t{IN_CALLER}\n\t"
+         "return 0;", "gap"),
+    ],
+    ids=[
+        "assembler that jumps", "volatile", "behind it", "left in the next turn",
+        "jumped to from the next turn", "fails in the next turn", "a turn that ends the loop",
+        "in the same turn", "left by a macro in the next turn",
+    ],
+)  # fmt: skip
+def test_what_leads_past_an_invalidation(code, expected):
+    """A jump of the assembler's, or one in front of the change that a loop comes by again."""
+    assert verdict(STORE, code, more=BAIL) == expected
+
+
 @pytest.mark.parametrize(
     "change",
     [

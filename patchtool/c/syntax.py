@@ -198,7 +198,10 @@ def expression(words: str) -> Node | None:
     return None if root.has_error else value
 
 
-JUMPS = ("return_statement", "goto_statement", "break_statement", "continue_statement")
+JUMPS = (
+    "return_statement", "goto_statement", "break_statement", "continue_statement",
+    "gnu_asm_goto_list",
+)  # fmt: skip
 """What goes on elsewhere than behind it."""
 _LOOSEST_FIRST = ("||", "&&", "|", "^", "&", "== !=", "< > <= >=", "<< >>", "+ -", "* / %")
 _TIGHTNESS = {one: 3 + at for at, some in enumerate(_LOOSEST_FIRST) for one in some.split()}

@@ -26,15 +26,16 @@ from patchtool.proof.bits import Bits, Cond
 from patchtool.world.accounts.strays import run
 from patchtool.world.conditions import dense
 from patchtool.world.entries import Tree
-from patchtool.world.inputs.births import Births, is_set, is_store_to, parameter_of
+from patchtool.world.inputs.births import Births, is_set, parameter_of
 from patchtool.world.inputs.changes import Changes, Link
 from patchtool.world.inputs.firsts import Firsts
 from patchtool.world.inputs.pointed import Pointer, pointers
+from patchtool.world.inputs.steady import Zero, steady_until
 
 MAX_CALLS = 8
 """How many calls may lie between a change and the invalidation."""
 
-_LEAVES = ("return_statement", "goto_statement")
+_LEAVES = ("return_statement", "goto_statement", "gnu_asm_goto_list")
 _LOOPS = ("for_statement", "while_statement", "do_statement")
 _LEFT_BY = {"continue_statement": _LOOPS, "break_statement": (*_LOOPS, "switch_statement")}
 """What leaves no more than the nearest statement of some kinds around it."""
@@ -52,6 +53,7 @@ _EVALUATED = frozenset({
     "cast_expression", *_BRANCHES,
 })  # fmt: skip
 """What evaluates all of what stands in it, branches aside: no argument of what may be a macro."""
+_NOTHING = Zero()
 _RETURNED = "return"
 """What stands for the value that a function returns, in place of a variable."""
 _LABELS = ("labeled_statement", "case_statement")
@@ -150,7 +152,8 @@ class Invalidations:
         through = self._held_by(function, holder)
         if through is None:
             return None
-        found = self._on_every_way(function, end, through, frozenset(), zero)
+        known = self._known_zero(function, end, zero)
+        found = self._on_every_way(function, end, through, frozenset(), known)
         if found is None and self._is_in_front(function, end, through):
             found = function.name
         if found is not None:
@@ -175,6 +178,12 @@ class Invalidations:
                 return None
             name = name or by
         return name
+
+    def _known_zero(self, function: Definition, start: int, name: str) -> Zero:
+        """Return up to where a variable stays 0 that is 0 at a byte of a function."""
+        if name in ("", _RETURNED):
+            return Zero()
+        return Zero(name, steady_until(self._tree, function, name, start))
 
     def _is_in_front(self, function: Definition, end: int, through: str) -> bool:
         """Tell whether the role is made invalid in front of a change, with no call in between."""
@@ -235,7 +244,7 @@ class Invalidations:
         start: int,
         through: str,
         above: frozenset[tuple[str, str, int]],
-        zero: str = "",
+        zero: Zero = _NOTHING,
     ) -> str | None:
         """Return what invalidates a role on every way from a byte on, THROUGH a variable.
 
@@ -273,12 +282,12 @@ class Invalidations:
         return found
 
     def _is_certain_together(
-        self, nodes: list[Node], body: Node, function: Definition, start: int, zero: str
+        self, nodes: list[Node], body: Node, function: Definition, start: int, zero: Zero
     ) -> bool:
         """Tell whether every way from a byte on comes by one of some nodes in time."""
         nodes = sorted(nodes, key=lambda one: one.start_byte)
         return any(
-            not self._is_late(function, start, last.start_byte, nodes)
+            not self._is_late(function, first_behind(body, start, last), last.start_byte, nodes)
             and _is_met(nodes[: number + 1], body, start, zero)
             for number, last in enumerate(nodes)
         )
@@ -359,7 +368,7 @@ class Invalidations:
         return False
 
     def _by_pointer(
-        self, function: Definition, body: Node, start: int, through: str, zero: str
+        self, function: Definition, body: Node, start: int, through: str, zero: Zero
     ) -> str | None:
         """Return what invalidates a role through a pointer to the context, or in a loop."""
 
@@ -423,12 +432,15 @@ class Invalidations:
                         return True
         return False
 
-    def _certain(self, node: Node, body: Node, function: Definition, start: int, zero: str) -> bool:
+    def _certain(
+        self, node: Node, body: Node, function: Definition, start: int, zero: Zero
+    ) -> bool:
         """Tell whether every way from a byte on comes by a node, as long as ZERO is 0.
 
         Who asks for less than every way has an answer of his own (``told``).
         """
-        return not self._is_late(function, start, node.start_byte) and (
+        first = first_behind(body, start, node)
+        return not self._is_late(function, first, node.start_byte) and (
             is_certain(node, body, start=start, zero=zero)
         )
 
@@ -506,7 +518,7 @@ def is_certain(
     body: Node,
     leaving: bool = False,
     start: int = 0,
-    zero: str = "",
+    zero: Zero = _NOTHING,
     together: Sequence[Node] = (),
 ) -> bool:
     """Tell whether every way through a function comes by a node, those that LEAVE it aside.
@@ -514,12 +526,12 @@ def is_certain(
     That is, every way that has come by the byte at START, where the variable ZERO is 0.  A way
     that comes by another of those TOGETHER with the node need not come by it.
     """
-    behind = [one for one in syntax.descendants(body) if one.start_byte >= start]
-    if zero and any(is_store_to(one, zero) and one.end_byte <= node.start_byte for one in behind):
-        zero = ""
+    first = first_behind(body, start, node)
+    behind = [one for one in syntax.descendants(body) if one.start_byte >= first]
+    name = zero.at(node.start_byte) if first == start else ""
     if not leaving and any(
         passes_by(one, node)
-        and not _fails(one, zero)
+        and not _fails(one, name)
         and not _is_behind(one, body, start, together)
         for one in behind
     ):
@@ -528,7 +540,7 @@ def is_certain(
     while here != body and here.parent is not None and not _holds(here, start):
         outer = here.parent
         if outer.type in _BRANCHES and all(outer.child_by_field_name(n) != here for n in _HEAD):
-            if not _is_taken(outer, here, zero) and not _is_met_beside(outer, here, together):
+            if not _is_taken(outer, here, name) and not _is_met_beside(outer, here, together):
                 return False
         if outer.type == "call_expression":
             if here != outer.child_by_field_name("function"):
@@ -554,7 +566,7 @@ def _turn(body: Node, start: int, name: str) -> Node:
     return loops[-1] if loops else body
 
 
-def _is_met(nodes: Sequence[Node], body: Node, start: int, zero: str) -> bool:
+def _is_met(nodes: Sequence[Node], body: Node, start: int, zero: Zero) -> bool:
     """Tell whether every way from a byte on comes by one of some nodes."""
     return len(nodes) > 1 and any(
         is_certain(one, body, start=start, zero=zero, together=nodes) for one in nodes
@@ -679,6 +691,20 @@ def _is_run_before(node: Node, body: Node, end: int) -> bool:
         for one in syntax.descendants(body)
         if statement.end_byte <= one.start_byte < end
     )
+
+
+def first_behind(body: Node, start: int, node: Node) -> int:
+    """Return the first byte that may be run between the one at START and a node behind it.
+
+    That is in front of it where a loop around it, and not around the node, comes by again.
+    """
+    here = body.descendant_for_byte_range(start - 1, start - 1) if start > 0 else None
+    first = start
+    while here is not None and not _is_within(node, here):
+        if here.type in _LOOPS:
+            first = here.start_byte
+        here = here.parent
+    return first
 
 
 def passes_by(jump: Node, node: Node) -> bool:

@@ -19,7 +19,14 @@ from patchtool.c.syntax import Node, descendants, text
 from patchtool.world.accounts.mentions import Mention, Mentions
 from patchtool.world.inputs.answers import handle, read_by
 from patchtool.world.inputs.births import is_born
-from patchtool.world.inputs.invalidation import MAX_CALLS, Invalidations, is_certain, passes_by
+from patchtool.world.inputs.invalidation import (
+    MAX_CALLS,
+    Invalidations,
+    first_behind,
+    is_certain,
+    passes_by,
+)
+from patchtool.world.inputs.steady import Zero
 from patchtool.world.inputs.tellers import Tellers
 
 _LABEL = re.compile(rb"\n(\w+):[ \t]*\n")
@@ -125,10 +132,13 @@ class Told(Invalidations):
     def _handle(self) -> re.Pattern[str]:
         return handle(self._tree)
 
-    def _certain(self, node: Node, body: Node, function: Definition, start: int, zero: str) -> bool:
+    def _certain(
+        self, node: Node, body: Node, function: Definition, start: int, zero: Zero
+    ) -> bool:
         """Tell whether all come by a node who do not put back what was told, or leave it alone."""
+        first = first_behind(body, start, node)
         return (
-            not self._is_late(function, start, node.start_byte)
+            not self._is_late(function, first, node.start_byte)
             and is_certain(node, body, leaving=True, start=start)
             and all(
                 self._is_undone(one, function, start)
@@ -136,13 +146,13 @@ class Told(Invalidations):
                 else not passes_by(one, node)
                 for one in descendants(body)
                 if one.type in syntax.JUMPS
-                and start <= one.start_byte
+                and first <= one.start_byte
                 and one.end_byte <= node.start_byte
             )
         )
 
     def _is_certain_together(
-        self, nodes: list[Node], body: Node, function: Definition, start: int, zero: str
+        self, nodes: list[Node], body: Node, function: Definition, start: int, zero: Zero
     ) -> bool:
         """Tell whether every way comes by one of some nodes, where no way puts back what was told.
 
