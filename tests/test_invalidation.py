@@ -335,3 +335,71 @@ def test_amiss(name):
     host = host.replace(OTHER_ARCH, OTHER_ARCH + member)
     files = {**FIXED, MMU: data.encode(), HOST: host.encode()}
     assert check(files).verdict in ("gap", "unknown")
+
+
+AROUND = (
+    "struct vcpu_big {{\n\tstruct kvm_vcpu vcpu;\n\tstruct kvm_vcpu *peer;\n\tint part;\n"
+    "}};\n\n{}\n\n"
+)
+BIG = "static struct vcpu_big *big_of(struct kvm_vcpu *vcpu)\n{{\n\t{}\n}}\n"
+OTHER = "static struct kvm_vcpu *other_of(struct kvm_vcpu *vcpu)\n{{\n\t{}\n}}\n"
+CONTAINED = (
+    "struct vcpu_big *big = big_of(vcpu);\n\n\tbig->vcpu.arch.root_mmu.mmu_role.ext.valid = 0;\n"
+)
+GIVEN_OTHER = "kvm_mmu_after_set_cpuid(other_of(vcpu));\n"
+
+
+def contained(above, call):
+    """Return the verdict where the role is made invalid of what contains a vCPU in some way."""
+    data = FIXED[CPUID].decode()
+    old = "void kvm_vcpu_after_set_cpuid("
+    assert data.count(old) == 1 and data.count(CALL) == 1
+    data = data.replace(old, AROUND.format(above) + old).replace(CALL, f"\t{call}")
+    return check({**FIXED, CPUID: data.encode()}).verdict
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        BIG.format("return container_of(vcpu, struct vcpu_big, vcpu);"),
+        BIG.format(
+            "/* one of ours */\n\treturn container_of(vcpu, struct vcpu_big, vcpu); // here"
+        ),
+        "#define big_of(v) container_of(v, struct vcpu_big, vcpu)",
+        "#define big_of(v) \\\n\t(container_of((v), struct vcpu_big, vcpu))",
+    ],
+)
+def test_what_contains_a_holder(above):
+    """It is of the same one."""
+    assert contained(above, CONTAINED) == "covered"
+
+
+@pytest.mark.parametrize(
+    ("above", "call"),
+    [
+        (BIG.format("return container_of(vcpu->arch.peer, struct vcpu_big, vcpu);"), CONTAINED),
+        (BIG.format("vcpu = first;\n\treturn container_of(vcpu, struct vcpu_big, vcpu);"),
+         CONTAINED),
+        (BIG.format("return other ?: container_of(vcpu, struct vcpu_big, vcpu);"), CONTAINED),
+        (BIG.format("return container_of(vcpu, struct vcpu_big, vcpu) + 1;"), CONTAINED),
+        (BIG.format("if (vcpu->arch.hflags)\n\t\treturn first;\n\treturn container_of(vcpu, "
+                    "struct vcpu_big, vcpu);"), CONTAINED),
+        (BIG.format("return container_of(first, struct vcpu_big, vcpu);"), CONTAINED),
+        (BIG.format("return container_of(next_of(vcpu), struct vcpu_big, vcpu);"), CONTAINED),
+        (OTHER.format("return container_of(vcpu, struct vcpu_big, vcpu)->peer;"), GIVEN_OTHER),
+        (OTHER.format("return container_of(vcpu->arch.next, struct kvm_vcpu, arch);"), GIVEN_OTHER),
+        ("#define big_of(v) container_of((v)->peer, struct vcpu_big, vcpu)", CONTAINED),
+        ("#define big_of(v) container_of(first, struct vcpu_big, vcpu)", CONTAINED),
+        ("#define other_of(v) (container_of(v, struct vcpu_big, vcpu)->peer)", GIVEN_OTHER),
+        (OTHER.format("struct vcpu_big *big = container_of(vcpu, struct vcpu_big, vcpu);\n\n"
+                      "\treturn big->peer;"), GIVEN_OTHER),
+    ],
+    ids=[
+        "of another", "set before", "or another", "the next", "left before", "of a global",
+        "of what is called", "a pointer in it", "of a pointer", "macro of another",
+        "macro of a global", "macro, a pointer in it", "a pointer in it, by a variable",
+    ],
+)  # fmt: skip
+def test_what_contains_another_one(above, call):
+    """The role of the vCPU that has changed stays valid."""
+    assert contained(above, call) in ("gap", "unknown")

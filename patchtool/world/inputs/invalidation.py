@@ -18,7 +18,7 @@ from patchtool.c.index import parameter_names, stands_for
 from patchtool.c.layout import PointerType, RecordType, literal, settled
 from patchtool.c.lower import Lowered
 from patchtool.c.memory import Int, Loc
-from patchtool.c.scan import Definition
+from patchtool.c.scan import Definition, strip_comments
 from patchtool.c.syntax import Node, text
 from patchtool.model import Place
 from patchtool.proof import bits
@@ -60,7 +60,11 @@ _LABELS = ("labeled_statement", "case_statement")
 _JUMPS = re.compile(rb"\b(?:return|goto|break|continue)\b")
 _CALL = re.compile(r"(\w+)\((\w+)\)")
 _ADDRESS = re.compile(r"&\(?(\w+)->(\w+)\)?")
-_CONTAINER = re.compile(rb"\bcontainer_of(?:_const)?\s*\(")
+_CONTAINER = re.compile(
+    r"container_of(?:_const)?\((\w+),struct\w+,\w+\)|&\(?container_of\((\w+),struct\w+,\w+\)->\w+\)?"
+)
+"""What contains a variable, or a member of that, without blanks."""
+_RETURNS = re.compile(r"return(.*);}")
 _HEAD = ("condition", "initializer")
 """What of a branch or loop is evaluated on every way."""
 
@@ -234,9 +238,20 @@ class Invalidations:
         return spelt if len(declared) < 2 else None
 
     def _is_container(self, name: str, here: str) -> bool:
-        """Tell whether a function or macro returns what contains its argument."""
-        found = [*self._tree.index.functions(name, here), *self._tree.index.macros(name, here)]
-        return bool(found) and all(_CONTAINER.search(one.text) is not None for one in found)
+        """Tell whether a function or macro does no more than to return what contains its argument.
+
+        Or a member of that.
+        """
+        functions, macros = (
+            self._tree.index.functions(name, here),
+            self._tree.index.macros(name, here),
+        )
+        return bool(functions or macros) and all(
+            (
+                *(_returns_container(one) for one in functions),
+                *(_is_written_as_container(one) for one in macros),
+            )
+        )
 
     def _on_every_way(
         self,
@@ -511,6 +526,28 @@ class Invalidations:
             if number < len(names) and self._held_by(caller, text(one)) == through:
                 return names[number]
         return None
+
+
+def _returns_container(function: Definition) -> bool:
+    """Tell whether all that a function does is to return what contains its parameter."""
+    body = dense(strip_comments(function.text.partition(b"{")[2]).decode("utf-8", "replace"))
+    returned = _RETURNS.fullmatch(body)
+    names = parameter_names(function)
+    return returned is not None and len(names) == 1 and _contains(returned[1], names[0])
+
+
+def _is_written_as_container(macro: Definition) -> bool:
+    """Tell whether all that a macro stands for is what contains its argument."""
+    words = dense(strip_comments(macro.text).decode("utf-8", "replace").replace("\\\n", ""))
+    names = macro.parameters or ()
+    words = words[1:-1] if words.startswith("(") and words.endswith(")") else words
+    return len(names) == 1 and _contains(words.replace(f"({names[0]})", names[0]), names[0])
+
+
+def _contains(words: str, name: str) -> bool:
+    """Tell whether an expression without blanks is what contains a variable."""
+    found = _CONTAINER.fullmatch(words)
+    return found is not None and name in (found[1], found[2])
 
 
 def is_certain(
