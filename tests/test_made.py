@@ -107,6 +107,33 @@ def test_what_something_changes_later(late):
     assert found(late).verdict in ("gap", "unknown")
 
 
+ONE_VM = "\tinit_type(kvm, type);\n"
+OTHER_VM = "\tstruct kvm *other = first_vm;\n\n\tinit_type(other, type);\n"
+EACH_VM = (
+    "\tstruct kvm *other;\n\n\tlist_for_each_entry(other, &vm_list, vm_list)\n"
+    "\t\tother->arch.vm_type = type;\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("\tkvm->arch.vm_type = type;\n", "covered"),
+        ("\tstruct kvm *other = kvm;\n\n\tother->arch.vm_type = type;\n", "covered"),
+        (OTHER_VM, "gap"),
+        (EACH_VM, "gap"),
+        (EACH_VM.replace("other->arch.vm_type = type", "init_type(other, type)"), "gap"),
+        ("\tfirst_vm->arch.vm_type = type;\n", "gap"),
+    ],
+    ids=["it", "a variable for it", "another", "each in a list", "each by a helper", "a global"],
+)
+def test_what_the_making_of_another_one_changes(monkeypatch, body, expected):
+    """A VM is made at any time, and what is set of others then does not stay."""
+    assert CODE.count(ONE_VM) == 1
+    monkeypatch.setitem(globals(), "CODE", CODE.replace(ONE_VM, body + ONE_VM))
+    assert found("", "static struct kvm *first_vm;\n").verdict == expected
+
+
 def test_what_is_called_at_other_times():
     """A function that stores it is not known to run only where a VM is made."""
     table = "\nstruct ops {\n\tvoid (*set)(struct kvm *kvm, u8 n);\n};\n"

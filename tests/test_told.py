@@ -419,3 +419,92 @@ def test_a_question_that_is_asked_with_more(more, given):
     include = '#include "../cpuid.h"\n'
     declared = (MAIN, include, f"{include}\n{above}")
     assert verdict(read, "", "", declared) == "unknown"
+
+
+BIRTH = "int kvm_arch_vcpu_create(struct kvm_vcpu *vcpu)\n{{\n\t{}\n\treturn 0;\n}}\n"
+EACH = "struct kvm_vcpu *v;\n\tint i;\n\n\tkvm_for_each_vcpu(i, v, vcpu->kvm)\n\t\t"
+ZERO = "arch.reserved_gpa_bits = 0;"
+FIRST = "static struct kvm_vcpu *first;\n"
+NEXT = "#define NEXT(v) ((v) = kvm_next(v))\n"
+PEER = "#define PEER(v) kvm_next(v)\n"
+ALL = (
+    "static void clear_all(struct kvm *kvm)\n{\n\tstruct kvm_vcpu *v;\n\tint i;\n\n"
+    f"\tkvm_for_each_vcpu(i, v, kvm)\n\t\tv->{ZERO}\n}}\n"
+)
+TELL = (
+    "void tell(struct kvm_vcpu *vcpu, struct kvm *kvm)\n{\n\tclear_all(kvm);\n"
+    "\tkvm_vcpu_after_set_cpuid(vcpu, 40);\n}\n"
+)
+ONE = (
+    f"static void clear_one(struct kvm_vcpu *v)\n{{\n\tv->{ZERO}\n}}\n"
+    "void tell(struct kvm_vcpu *vcpu)\n{\n\tclear_one(vcpu);\n"
+    "\tkvm_vcpu_after_set_cpuid(vcpu, 40);\n}\n"
+)
+BIG = "struct vcpu_big {\n\tstruct kvm_vcpu vcpu;\n};\n"
+BORN = {
+    "each": (BITS, EACH + f"v->{ZERO}", ""),
+    "each, by what it was given": (
+        BITS, f"int i;\n\n\tkvm_for_each_vcpu(i, vcpu, vcpu->kvm)\n\t\tvcpu->{ZERO}", ""),
+    "those in a list": (
+        BITS, f"struct kvm_vcpu *v;\n\n\tlist_for_each_entry(v, &all, list)\n\t\tv->{ZERO}", ""),
+    "a global": (BITS, f"first->{ZERO}", ""),
+    "a variable that is a global": (BITS, f"struct kvm_vcpu *v = first;\n\n\tv->{ZERO}", ""),
+    "a part of a global": (
+        BITS, f"struct kvm_vcpu_arch *arch = &first->arch;\n\n\tarch->{ZERO[5:]}", ""),
+    "one that is kept": (BITS, f"vcpu->arch.peer->{ZERO}", ""),
+    "one that is asked for": (BITS, f"kvm_get_vcpu(vcpu->kvm, 0)->{ZERO}", ""),
+    "set": (BITS, f"vcpu = first;\n\tvcpu->{ZERO}", ""),
+    "set at times": (
+        BITS, "struct kvm_vcpu *v = vcpu;\n\n\tif (vcpu->arch.hflags)\n\t\tv = first;\n"
+        f"\tv->{ZERO}", ""),
+    "set by a macro": (BITS, f"NEXT(vcpu);\n\tvcpu->{ZERO}", NEXT),
+    "set by its address": (BITS, f"next(&vcpu);\n\tvcpu->{ZERO}", ""),
+    "a feature of each": (FEATURE, EACH + "guest_cpu_cap_clear(v, X86_FEATURE_GBPAGES);", ""),
+    "a feature of a global": (FEATURE, "guest_cpu_cap_clear(first, X86_FEATURE_GBPAGES);", ""),
+    "a feature by a number": (FEATURE, EACH + "guest_cpu_cap_clear(v, 1 * 32 + 26);", ""),
+    "a word of each": (FEATURE, EACH + "v->arch.cpu_caps[1] = 0;", ""),
+    "an entry of each": (FEATURE, EACH + "kvm_find_cpuid_entry(v, 0x80000001)->edx = 0;", ""),
+    "all, by a helper": (BITS, "clear_all(vcpu->kvm);", ALL + TELL),
+    "a global, by a helper": (BITS, "clear_one(first);", ONE),
+    "each, by a helper": (BITS, EACH + "clear_one(v);", ONE),
+    "a macro, by a helper": (BITS, "clear_one(PEER(vcpu));", ONE + PEER),
+}  # fmt: skip
+NEWBORN = {
+    "itself": (BITS, f"vcpu->{ZERO}", ""),
+    "a part of it": (
+        BITS, f"struct kvm_vcpu_arch *arch = &vcpu->arch;\n\n\tarch->{ZERO[5:]}", ""),
+    "by a helper": (BITS, "clear_one(vcpu);", ONE),
+    "its feature": (FEATURE, "guest_cpu_cap_clear(vcpu, X86_FEATURE_GBPAGES);", ""),
+    "its word": (FEATURE, "vcpu->arch.cpu_caps[1] = 0;", ""),
+    "its container": (
+        BITS, "struct vcpu_big *big = container_of(vcpu, struct vcpu_big, vcpu);\n\n\t"
+        f"big->vcpu.{ZERO}", BIG),
+    "by its container": (
+        BITS, "struct vcpu_big *big = big_of(vcpu);\n\n\tclear_one(&big->vcpu);",
+        ONE + BIG + "static struct vcpu_big *big_of(struct kvm_vcpu *vcpu)\n{\n"
+        "\treturn container_of(vcpu, struct vcpu_big, vcpu);\n}\n"),
+    "what it makes": (
+        BITS, f"struct kvm_vcpu *made = kmem_cache_zalloc(cache, 0);\n\n\tmade->{ZERO}", ""),
+    "what another one makes": (
+        BITS, "struct kvm_vcpu *made;\n\n\tmade = kvm_x86_ops->vcpu_create(id);\n"
+        f"\tmade->{ZERO}",
+        "static struct kvm_vcpu *svm_create_vcpu(int id)\n{\n\treturn kzalloc(9, 0);\n}\n"
+        "static struct kvm_x86_ops ops = {\n\t.vcpu_create = svm_create_vcpu,\n};\n"),
+}  # fmt: skip
+
+
+def born(read, body, above):
+    """Return the verdict where something is done where a vCPU is made."""
+    return verdict(read, "n++;", FIRST + above + BIRTH.format(body))
+
+
+@pytest.mark.parametrize("name", BORN)
+def test_a_birth_that_changes_others(name):
+    """They were set up before, and what they are told is another."""
+    assert born(*BORN[name]) in ("gap", "unknown")
+
+
+@pytest.mark.parametrize("name", NEWBORN)
+def test_a_birth_that_changes_the_newborn(name):
+    """Nothing was set up for that yet."""
+    assert born(*NEWBORN[name]) == "covered"

@@ -28,6 +28,7 @@ from patchtool.repair.edit_sites import (
     find_extended,
 )
 from patchtool.repair.register_access import parameters
+from patchtool.world.inputs.births import is_born
 from patchtool.world.inputs.invalidation import is_certain
 from patchtool.world.inputs.tellers import tellers
 from patchtool.world.roles import Roles, find_roles
@@ -141,7 +142,8 @@ def _roles_of(roles: Roles, below: str) -> Iterator[str]:
 
 def _writers(index: Index, members: Sequence[str]) -> Iterator[Definition]:
     """Yield the functions that store some members, those that bring a vCPU up aside."""
-    yield from {one.key: one for one, _ in tellers(index, members)}.values()
+    some = {one.key: one for one, _ in tellers(index, members)}
+    yield from (one for one in some.values() if not is_born(index, one))
 
 
 def _has_handle(index: Index, function: Definition) -> bool:

@@ -61,6 +61,8 @@ class Tree:
             tuple[str, str, int], tuple[tuple[Definition, syntax.Node], ...] | None
         ] = {}
         """The calls of functions; None where one is used in another way as well."""
+        self.alone: dict[tuple[str, str, int], bool] = {}
+        """Whether functions have to do with one holder alone."""
         self.following: dict[tuple[Cond, Cond], bool] = {}
         """Whether the second of two conditions is known to follow from the first."""
         self._elsewhere: set[Consulted] = set()

@@ -19,6 +19,7 @@ from patchtool.c.syntax import Node, text
 from patchtool.world.circular import Circular
 from patchtool.world.conditions import holding
 from patchtool.world.entries import Tree
+from patchtool.world.inputs.newborn import is_alone
 from patchtool.world.users import users
 
 _OPERATION = re.compile(rb"\s*\.\s*(\w+)\s*=\s*&?\s*(?:\w+|\w+\(\w+\))\s*,?\s*")
@@ -53,6 +54,11 @@ def is_born(index: Index, function: Definition) -> bool:
     )
 
 
+def is_newborn(tree: Tree, function: Definition) -> bool:
+    """Tell whether a function makes a holder, and what it changes is of that one alone."""
+    return is_born(tree.index, function) and is_alone(tree, function)
+
+
 class Births:
     """Who calls the functions of one tree, and which of them run before any set-up."""
 
@@ -60,27 +66,18 @@ class Births:
         """SETUPS are the names of functions that lead to a set-up."""
         self._tree, self._setups = tree, setups
         self._early = Circular[tuple[tuple[str, str, int], Given | None], bool](False)
-        self._origins = Circular[tuple[str, str, int], bool](False)
 
     def _is_birth(self, function: Definition, at: int) -> bool:
         """Tell whether a byte is one of what makes a holder, in front of any set-up there."""
-        return is_born(self._tree.index, function) and not any(
+        return is_newborn(self._tree, function) and not any(
             True
             for name in self._setups
             for _ in places(function.text[function.text.find(b"{") : at], name.encode())
         )
 
     def is_origin(self, function: Definition) -> bool:
-        """Tell whether a function runs only where what all holders share is made."""
-        origins = self._tree.index.target.registers.origins
-
-        def find() -> bool:
-            calls = self.calls(function)
-            return bool(calls) and all(self.is_origin(caller) for caller, _ in calls or ())
-
-        if re.fullmatch(origins, function.name) is not None:
-            return True
-        return self._origins.of(function.key, find)
+        """Tell whether a function makes what all holders share: by its name."""
+        return re.fullmatch(self._tree.index.target.registers.origins, function.name) is not None
 
     def is_early(self, function: Definition, at: int, given: Given | None = None) -> bool:
         """Tell whether a byte of a function is run in the making of a holder alone.
@@ -92,7 +89,7 @@ class Births:
         wanted = given or self._depends(function, at)
 
         def find() -> bool:
-            calls = self.calls(function)
+            calls = self.calls(function) if is_alone(self._tree, function) else None
             return bool(calls) and all(self._is_early_call(*one, wanted) for one in calls or ())
 
         return self._early.of((function.key, wanted), find)

@@ -18,7 +18,7 @@ from patchtool.c.index import parameter_names, stands_for
 from patchtool.c.layout import PointerType, RecordType, literal, settled
 from patchtool.c.lower import Lowered
 from patchtool.c.memory import Int, Loc
-from patchtool.c.scan import Definition, strip_comments
+from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node, text
 from patchtool.model import Place
 from patchtool.proof import bits
@@ -29,6 +29,7 @@ from patchtool.world.entries import Tree
 from patchtool.world.inputs.births import Births, is_set, parameter_of
 from patchtool.world.inputs.changes import Changes, Link
 from patchtool.world.inputs.firsts import Firsts
+from patchtool.world.inputs.newborn import is_container
 from patchtool.world.inputs.pointed import Pointer, pointers
 from patchtool.world.inputs.steady import Zero, steady_until
 
@@ -60,11 +61,6 @@ _LABELS = ("labeled_statement", "case_statement")
 _JUMPS = re.compile(rb"\b(?:return|goto|break|continue)\b")
 _CALL = re.compile(r"(\w+)\((\w+)\)")
 _ADDRESS = re.compile(r"&\(?(\w+)->(\w+)\)?")
-_CONTAINER = re.compile(
-    r"container_of(?:_const)?\((\w+),struct\w+,\w+\)|&\(?container_of\((\w+),struct\w+,\w+\)->\w+\)?"
-)
-"""What contains a variable, or a member of that, without blanks."""
-_RETURNS = re.compile(r"return(.*);}")
 _HEAD = ("condition", "initializer")
 """What of a branch or loop is evaluated on every way."""
 
@@ -128,7 +124,7 @@ class Invalidations:
             if change is None:
                 return None
             function, end, holder = change
-            if is_shared and not self._births.is_origin(function):
+            if is_shared and not self._is_of_origin(function, holder, 0):
                 return None
             if not is_shared and not self._firsts.is_first(function, end, end, holder):
                 return None
@@ -136,6 +132,25 @@ class Invalidations:
         if not makers or any(self._changes.as_a_whole(tag) for tag, _ in links):
             return None
         return makers[0]
+
+    def _is_of_origin(self, function: Definition, holder: str, depth: int) -> bool:
+        """Tell whether a function runs only where what all holders share is made, and is given it.
+
+        HOLDER is what the function knows it by.
+        """
+        through = self._held_by(function, holder)
+        number = parameter_of(function, through) if through is not None else None
+        if number is None or depth == MAX_CALLS:
+            return False
+        if self._births.is_origin(function):
+            return True
+        calls = self._births.calls(function)
+        for caller, call in calls or ():
+            given = syntax.arguments(call)
+            handed = text(given[number]) if number < len(given) else ""
+            if not self._is_of_origin(caller, handed, depth + 1):
+                return False
+        return bool(calls)
 
     def _behind(
         self, function: Definition, end: int, holder: str, depth: int, zero: str = ""
@@ -219,8 +234,8 @@ class Invalidations:
         if depth > MAX_CALLS:
             return None
         if (called := _CALL.fullmatch(spelt)) is not None:
-            is_container = self._is_container(called[1], function.file)
-            return self._held_by(function, called[2], depth + 1) if is_container else None
+            is_same = is_container(self._tree, called[1], function.file)
+            return self._held_by(function, called[2], depth + 1) if is_same else None
         root = self._tree.index.node(function)
         if (address := _ADDRESS.fullmatch(spelt)) is not None:
             node = syntax.expression(f"{address[1]}->{address[2]}")
@@ -236,22 +251,6 @@ class Invalidations:
         if len(declared) == 1 and declared[0][1].type == "init_declarator":
             return self._held_by(function, text(declared[0][1].children[-1]), depth + 1)
         return spelt if len(declared) < 2 else None
-
-    def _is_container(self, name: str, here: str) -> bool:
-        """Tell whether a function or macro does no more than to return what contains its argument.
-
-        Or a member of that.
-        """
-        functions, macros = (
-            self._tree.index.functions(name, here),
-            self._tree.index.macros(name, here),
-        )
-        return bool(functions or macros) and all(
-            (
-                *(_returns_container(one) for one in functions),
-                *(_is_written_as_container(one) for one in macros),
-            )
-        )
 
     def _on_every_way(
         self,
@@ -526,28 +525,6 @@ class Invalidations:
             if number < len(names) and self._held_by(caller, text(one)) == through:
                 return names[number]
         return None
-
-
-def _returns_container(function: Definition) -> bool:
-    """Tell whether all that a function does is to return what contains its parameter."""
-    body = dense(strip_comments(function.text.partition(b"{")[2]).decode("utf-8", "replace"))
-    returned = _RETURNS.fullmatch(body)
-    names = parameter_names(function)
-    return returned is not None and len(names) == 1 and _contains(returned[1], names[0])
-
-
-def _is_written_as_container(macro: Definition) -> bool:
-    """Tell whether all that a macro stands for is what contains its argument."""
-    words = dense(strip_comments(macro.text).decode("utf-8", "replace").replace("\\\n", ""))
-    names = macro.parameters or ()
-    words = words[1:-1] if words.startswith("(") and words.endswith(")") else words
-    return len(names) == 1 and _contains(words.replace(f"({names[0]})", names[0]), names[0])
-
-
-def _contains(words: str, name: str) -> bool:
-    """Tell whether an expression without blanks is what contains a variable."""
-    found = _CONTAINER.fullmatch(words)
-    return found is not None and name in (found[1], found[2])
 
 
 def is_certain(

@@ -20,8 +20,9 @@ from patchtool.c.index import expand, is_static, parameter_names
 from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node, text
 from patchtool.world.entries import Tree
-from patchtool.world.inputs.births import Births, is_born, is_set, parameter_of
+from patchtool.world.inputs.births import Births, is_newborn, is_set, parameter_of
 from patchtool.world.inputs.invalidation import MAX_CALLS
+from patchtool.world.inputs.newborn import is_alone
 from patchtool.world.inputs.uses import YIELDS, Uses
 from patchtool.world.inputs.words import Words
 
@@ -142,7 +143,7 @@ class Leaves:
             for word in sorted(new):
                 self._index.watch(word)
                 for _, function in self._index.users(word):
-                    if (function.key in found and not done) or is_born(self._index, function):
+                    if (function.key in found and not done) or is_newborn(self._tree, function):
                         continue
                     self._uses.pop(function.key, None)
                     uses = found[function.key] = self._of(function)
@@ -167,12 +168,14 @@ class Leaves:
         told: int | None,
         asked: _Asked,
         above: frozenset[Key],
+        is_of_one: bool = True,
     ) -> Iterator[tuple[Definition, int]]:
         """Yield what changes the leaf where a function stores at some places for some reasons.
 
-        TOLD is the parameter that says which feature is changed.
+        TOLD is the parameter that says which feature is changed, and IS_OF_ONE tells whether what
+        is called below has to do with one holder alone.
         """
-        if not causes or is_born(self._index, function):
+        if not causes or (is_of_one and is_newborn(self._tree, function)):
             return
         calls = None if HERE in causes and told is None else self._births.calls(function)
         if calls == () and is_static(function):
@@ -194,8 +197,9 @@ class Leaves:
             key = caller.key, more, passed
             found.setdefault(key, (caller, []))[1].append(call.end_byte)
         above |= {function.key}
+        is_of_one = is_of_one and is_alone(self._tree, function)
         for (_, more, passed), (caller, some) in found.items():
-            yield from self._changes(caller, some, more, passed, asked, above)
+            yield from self._changes(caller, some, more, passed, asked, above, is_of_one)
 
     def _causes_above(
         self, uses: Uses, call: Node, causes: frozenset[int], asked: _Asked

@@ -20,9 +20,10 @@ from patchtool.c.scan import Definition, before, places
 from patchtool.c.syntax import text
 from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.entries import Tree
-from patchtool.world.inputs.births import Births, is_born, is_set, parameter_of
+from patchtool.world.inputs.births import Births, is_newborn, is_set, parameter_of
 from patchtool.world.inputs.invalidation import MAX_CALLS
 from patchtool.world.inputs.leaves import Leaves
+from patchtool.world.inputs.newborn import is_alone
 from patchtool.world.inputs.spills import spills
 
 _WORD_OF = re.compile(r"\(?\s*(\d+)\s*\*\s*32\s*\+\s*\d+\s*\)?")
@@ -44,8 +45,7 @@ Change = tuple[Definition, list[int]]
 def tellers(index: Index, members: Iterable[str]) -> Iterator[Change]:
     """Yield the functions that store to some members, each with where its stores end.
 
-    Those that run before any set-up are left out; one that stores to two of the members comes
-    twice.
+    One that stores to two of the members comes twice.
     """
     for member in dict.fromkeys(members):
         stored = re.compile(
@@ -54,7 +54,7 @@ def tellers(index: Index, members: Iterable[str]) -> Iterator[Change]:
         )
         for _, writer in index.users(member):
             stores = [match.end() for match in stored.finditer(writer.text)]
-            if stores and not is_born(index, writer):
+            if stores:
                 yield writer, stores
 
 
@@ -136,7 +136,9 @@ class Tellers:
         members = list(members)
         if any(spills(self._tree, self._tree.index.target.host, one) for one in members):
             return None
-        found = [*tellers(self._tree.index, members)]
+        found = [
+            one for one in tellers(self._tree.index, members) if not is_newborn(self._tree, one[0])
+        ]
         if owner is not None and not self._are_all(members, owner, found):
             return None
         if asked:
@@ -170,7 +172,7 @@ class Tellers:
                     if callee is not None and harmless.fullmatch(name) is None:
                         if asked_of(index, name, user.file, ("", feature)) is None:
                             found.append(brackets.end_of(user.text, opened) or at)
-                if found and not is_born(index, user):
+                if found and not is_newborn(self._tree, user):
                     yield user, found
             number = _word_of(index, feature)
             if number in tables.words:
@@ -245,7 +247,7 @@ class Tellers:
                 if found and parameter and parameter in head:
                     number = parameter_of(user, parameter.decode())
                     yield from self._told_which(user, number, asked, frozenset())
-                elif found and not is_born(index, user):
+                elif found and not is_newborn(self._tree, user):
                     yield user, found
 
     def _has_handle(self, change: Change) -> bool:
@@ -274,7 +276,7 @@ class Tellers:
                 word = text(given[number]) if number is not None and number < len(given) else ""
                 words = {-1, *(_word_of(index, one) for one in _features(index, asked))}
                 ends = [one.end() for one in _THROUGH_WORD.finditer(caller.text, call.end_byte)]
-                if ends and _word_of(index, word) in words and not is_born(index, caller):
+                if ends and _word_of(index, word) in words and not is_newborn(self._tree, caller):
                     yield caller, ends
 
     def _told_which(
@@ -283,21 +285,28 @@ class Tellers:
         number: int | None,
         asked: str,
         above: frozenset[tuple[str, str, int]],
+        is_of_one: bool = True,
     ) -> Iterator[Change]:
-        """Yield the calls by which a function may change a feature that it is told by a number."""
+        """Yield the calls by which a function may change a feature that it is told by a number.
+
+        IS_OF_ONE tells whether what is called below has to do with one holder alone.
+        """
         calls = self._births.calls(function)
         if calls == () and is_static(function):
             return
         if not calls or number is None or function.key in above or len(above) > MAX_CALLS:
             yield function, [len(function.text) - 1]
             return
+        is_of_one = is_of_one and is_alone(self._tree, function)
         for caller, call in calls:
             given = syntax.arguments(call)
             word = text(given[number]) if number < len(given) else ""
+            is_first = is_of_one and is_newborn(self._tree, caller)
             passed = parameter_of(caller, word)
             if passed is not None and not is_set(self._tree.index.node(caller), word):
-                yield from self._told_which(caller, passed, asked, above | {function.key})
-            elif not is_born(self._tree.index, caller) and not self._is_other(word, asked):
+                keys = above | {function.key}
+                yield from self._told_which(caller, passed, asked, keys, is_of_one)
+            elif not is_first and not self._is_other(word, asked):
                 yield caller, [call.end_byte]
 
     def _is_other(self, word: str, asked: str) -> bool:
@@ -321,7 +330,7 @@ class Tellers:
             or (
                 one.kind == "store"
                 and one.function is not None
-                and (one.function.key in known or is_born(self._tree.index, one.function))
+                and (one.function.key in known or is_newborn(self._tree, one.function))
             )
             for member in members
             for one in mentions.of(member)

@@ -18,7 +18,7 @@ from patchtool.c.scan import WORDS, Definition, strip_comments
 from patchtool.c.syntax import Node, descendants, text
 from patchtool.world.accounts.mentions import Mention, Mentions
 from patchtool.world.inputs.answers import handle, read_by
-from patchtool.world.inputs.births import is_born
+from patchtool.world.inputs.births import is_newborn
 from patchtool.world.inputs.invalidation import (
     MAX_CALLS,
     Invalidations,
@@ -26,6 +26,7 @@ from patchtool.world.inputs.invalidation import (
     is_certain,
     passes_by,
 )
+from patchtool.world.inputs.newborn import is_alone
 from patchtool.world.inputs.steady import Zero
 from patchtool.world.inputs.tellers import Tellers
 
@@ -115,7 +116,7 @@ class Told(Invalidations):
         assert file is not None
         at = file.offset(mention.place.line, mention.place.column) - function.start
         return (
-            is_born(self._tree.index, function)
+            is_newborn(self._tree, function)
             or self._somewhere_behind(function, [at], 0) is not None
         )
 
@@ -124,8 +125,8 @@ class Told(Invalidations):
         return Tellers(self._tree, self._births)
 
     @cached_property
-    def _behind_call(self) -> dict[tuple[str, str, int, int, int], str | None]:
-        """What invalidates the role behind a call: by caller, place and depth."""
+    def _behind_call(self) -> dict[tuple[str, str, int, int, int, bool], str | None]:
+        """What invalidates the role behind a call: by caller, place, depth, and whose."""
         return {}
 
     @cached_property
@@ -226,8 +227,13 @@ class Told(Invalidations):
                         return True
         return False
 
-    def _somewhere_behind(self, writer: Definition, stores: list[int], depth: int) -> str | None:
-        """Return what invalidates the role behind a store: in its function, or in who calls it."""
+    def _somewhere_behind(
+        self, writer: Definition, stores: list[int], depth: int, is_of_one: bool = True
+    ) -> str | None:
+        """Return what invalidates the role behind a store: in its function, or in who calls it.
+
+        IS_OF_ONE tells whether what is called below has to do with one holder alone.
+        """
         handed = self._handle.search(writer.text.decode("utf-8", "replace"))
         if handed is not None:
             found = [self._on_every_way(writer, at, handed[1], frozenset()) for at in stores]
@@ -239,12 +245,13 @@ class Told(Invalidations):
         calls = self._births.calls(writer)
         if not calls:
             return None
+        is_of_one = is_of_one and is_alone(self._tree, writer)
         for one, call in calls:
-            if is_born(self._tree.index, one):
+            if is_of_one and is_newborn(self._tree, one):
                 continue
-            key = (*one.key, call.end_byte, depth)
+            key = (*one.key, call.end_byte, depth, is_of_one)
             if key not in self._behind_call:
-                behind = self._somewhere_behind(one, [call.end_byte], depth + 1)
+                behind = self._somewhere_behind(one, [call.end_byte], depth + 1, is_of_one)
                 self._behind_call[key] = behind
             if self._behind_call[key] is None:
                 return None  # one caller is enough, and there may be a tree of them

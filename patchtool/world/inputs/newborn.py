@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Whether all that a function says of holders is of the one that it is given, or makes.
+
+In: a tree, and a function.  Out: whether each expression in it that leads to a holder, or to a
+record that is part of one, or has one as a part, comes from a parameter or from what has just
+been made, by value all the way.  What a loop over all of them yields, what is kept in a list or
+in another record, and what some other function returns is another one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from patchtool.c import library, syntax
+from patchtool.c.index import parameter_names, parameters
+from patchtool.c.layout import CType, PointerType, RecordType, UnknownType, settled
+from patchtool.c.scan import Definition, strip_comments
+from patchtool.c.syntax import Node, text
+from patchtool.world.conditions import dense
+from patchtool.world.entries import Tree
+
+_MADE = re.compile(r"\w*alloc\w*")
+_NOTHING = re.compile(r"NULL|0|ERR_PTR\(-\w+\)|ERR_CAST\(\w+\)")
+_CONTAINER = re.compile(
+    r"container_of(?:_const)?\((\w+),struct\w+,\w+\)|&\(?container_of\((\w+),struct\w+,\w+\)->\w+\)?"
+)
+"""What contains a variable, or a member of that, without blanks."""
+_RETURNS = re.compile(r"return(.*);}")
+_LEADING = frozenset({
+    "identifier", "field_expression", "subscript_expression", "pointer_expression",
+    "call_expression", "cast_expression", "conditional_expression",
+})  # fmt: skip
+"""What may lead to a record."""
+_MAX_STEPS = 8
+
+
+def is_alone(tree: Tree, function: Definition) -> bool:
+    """Tell whether a function is given a holder, or makes one, and has to do with no other."""
+    if function.key not in tree.alone:
+        tree.alone[function.key] = _Names(tree, function).are_of_one()
+    return tree.alone[function.key]
+
+
+def is_container(tree: Tree, name: str, here: str) -> bool:
+    """Tell whether a function or macro does no more than to return what contains its argument.
+
+    Or a member of that.
+    """
+    functions, macros = tree.index.functions(name, here), tree.index.macros(name, here)
+    return bool(functions or macros) and all(
+        (
+            *(_returns_container(one) for one in functions),
+            *(_is_written_as_container(one) for one in macros),
+        )
+    )
+
+
+def _returns_container(function: Definition) -> bool:
+    """Tell whether all that a function does is to return what contains its parameter."""
+    body = dense(strip_comments(function.text.partition(b"{")[2]).decode("utf-8", "replace"))
+    returned = _RETURNS.fullmatch(body)
+    names = parameter_names(function)
+    return returned is not None and len(names) == 1 and _contains(returned[1], names[0])
+
+
+def _is_written_as_container(macro: Definition) -> bool:
+    """Tell whether all that a macro stands for is what contains its argument."""
+    words = dense(strip_comments(macro.text).decode("utf-8", "replace").replace("\\\n", ""))
+    names = macro.parameters or ()
+    words = words[1:-1] if words.startswith("(") and words.endswith(")") else words
+    return len(names) == 1 and _contains(words.replace(f"({names[0]})", names[0]), names[0])
+
+
+def _contains(words: str, name: str) -> bool:
+    """Tell whether an expression without blanks is what contains a variable."""
+    found = _CONTAINER.fullmatch(words)
+    return found is not None and name in (found[1], found[2])
+
+
+class _Names:
+    """What leads to holders in one function."""
+
+    def __init__(self, tree: Tree, function: Definition) -> None:
+        self._tree, self._function = tree, function
+        self._root = tree.index.node(function)
+        target = tree.index.target
+        self._handle, self._host = target.handle, target.host
+        self._variables = tree.objects.variables(self._root)
+        held = tree.types.record(f"struct {self._handle}", target.main)
+        parts = [held] if isinstance(held, RecordType) else []
+        parts += [
+            inner
+            for one in parts
+            for _, inner in one.by_name.values()
+            if isinstance(inner, RecordType) and self._is_part(inner)
+        ]
+        self._members = frozenset(name for one in parts for name in one.by_name)
+
+    def are_of_one(self) -> bool:
+        """Tell whether there is a holder, and all that leads to one comes from it."""
+        if self._root.has_error:
+            return False
+        some = [one for one in syntax.descendants(self._root) if one.type in _LEADING]
+        found = [one for one in some if self._is_leading(one)]
+        return bool(found) and all(self._is_own(one, 0) or _is_target(one) for one in found)
+
+    def _type_of(self, node: Node) -> CType:
+        return self._tree.objects.type_of(node, self._root, self._function.file)
+
+    def _is_leading(self, node: Node) -> bool:
+        """Tell whether an expression is a holder, a pointer to one, or leads to a member of one."""
+        ctype = self._type_of(node)
+        if isinstance(ctype, PointerType):
+            ctype = settled(ctype.target)
+        if isinstance(ctype, UnknownType):
+            outer = node.parent
+            if outer is not None and outer.type == "argument_list":
+                return self._is_taken_for_holder(node, outer)
+            if outer is None or outer.type != "field_expression":
+                return False
+            field = outer.child_by_field_name("field")
+            is_base = outer.child_by_field_name("argument") == node
+            return is_base and field is not None and text(field) in self._members
+        return isinstance(ctype, RecordType) and self._is_part(ctype)
+
+    def _is_taken_for_holder(self, node: Node, listed: Node) -> bool:
+        """Tell whether a function that is given a value takes it for a pointer to a holder."""
+        call, number = listed.parent, syntax.inner(listed).index(node)
+        callee = call.child_by_field_name("function") if call is not None else None
+        words = re.findall(r"\w+", text(callee)) if callee is not None else []
+        some = [one for _, one in self._tree.effects.operations(words[-1])] if words else []
+        some += self._tree.index.functions(words[0], self._function.file) if words else ()
+        tag = re.compile(rf"\bstruct\s+{self._handle}")
+        return any(tag.search(one) for each in some for one in parameters(each)[number:][:1])
+
+    def _is_part(self, record: RecordType) -> bool:
+        """Tell whether a record is a holder, has one by value, or is the part that has contexts."""
+        if record.tag == self._host:
+            return False
+        return record.tag == self._handle or any(
+            isinstance(one.type, RecordType) and one.type.tag in (self._handle, self._host)
+            for one in record.flat
+        )
+
+    def _is_own(self, node: Node, steps: int) -> bool:
+        """Tell whether an expression leads to what the function is given, or has made."""
+        if steps > _MAX_STEPS:
+            return False
+        how: Callable[[Node, int], bool] | None = {
+            "parenthesized_expression": self._is_own_within,
+            "cast_expression": self._is_own_within,
+            "pointer_expression": self._is_own_within,
+            "identifier": self._is_own_variable,
+            "field_expression": self._is_own_part,
+            "call_expression": self._is_made,
+        }.get(node.type)
+        return how is not None and how(node, steps + 1)
+
+    def _is_own_within(self, node: Node, steps: int) -> bool:
+        return self._is_own(syntax.inner(node)[-1], steps)
+
+    def _is_own_part(self, node: Node, steps: int) -> bool:
+        """Tell whether a member lies in what is the function's, by its value."""
+        base = node.child_by_field_name("argument")
+        is_part = isinstance(self._type_of(node), RecordType)
+        return is_part and base is not None and self._is_own(base, steps)
+
+    def _is_own_variable(self, node: Node, steps: int) -> bool:
+        """Tell whether a variable is a parameter, or is made to point to what is own alone."""
+        declared = self._variables.get(text(node), [])
+        if len(declared) != 1 or self._may_be_set_by_macro(text(node)):
+            return False
+        values = [*_stored(self._root, text(node))]
+        is_given = declared[0][0].parent is not None and (
+            declared[0][0].parent.type == "parameter_declaration"
+        )
+        if None in values or is_given:
+            return is_given and not values
+        return bool(values) and all(
+            one is not None
+            and (_NOTHING.fullmatch("".join(text(one).split())) or self._is_own(one, steps))
+            for one in values
+        )
+
+    def _may_be_set_by_macro(self, name: str) -> bool:
+        """Tell whether a variable is named in the head of a loop, or given to a macro."""
+        for leaf in syntax.descendants(self._root):
+            if leaf.type != "identifier" or text(leaf) != name:
+                continue
+            here = leaf
+            while here.parent is not None and here.parent.type in (
+                "parenthesized_expression", "comma_expression"
+            ):  # fmt: skip
+                here = here.parent
+            outer = here.parent
+            if outer is None or syntax.loop_macro(outer):
+                return True
+            if outer.type == "argument_list" and self._is_storing_macro(outer.parent):
+                return True
+        return False
+
+    def _is_storing_macro(self, call: Node | None) -> bool:
+        """Tell whether a call is of a macro that may store to what it is given."""
+        callee = call.child_by_field_name("function") if call is not None else None
+        if callee is None or callee.type != "identifier":
+            return False
+        name = text(callee)
+        if library.is_silent(name, self._tree.index.target):
+            return False
+        return any(
+            "=" in one.text.decode("utf-8", "replace")
+            for one in self._tree.index.macros(name, self._function.file)
+        )
+
+    def _is_made(self, node: Node, steps: int) -> bool:
+        """Tell whether a call makes a holder, or returns what contains one that is own."""
+        callee = node.child_by_field_name("function")
+        words = re.findall(r"\w+", text(callee)) if callee is not None else []
+        if not words:
+            return False
+        given = syntax.arguments(node)
+        if words == ["container_of"] and given:
+            return self._is_own(given[0], steps)
+        if len(given) == 1 and is_container(self._tree, words[0], self._function.file):
+            return self._is_own(given[0], steps)
+        births = self._tree.index.target.registers.births
+        made = [*self._tree.effects.operations(words[-1])]
+        return (
+            _MADE.fullmatch(words[0]) is not None
+            or re.fullmatch(births, words[-1]) is not None
+            or (bool(made) and all(re.fullmatch(births, name) for name, _ in made))
+        )
+
+
+def _is_target(node: Node) -> bool:
+    """Tell whether an expression is what is stored to, and not what that leads to."""
+    outer = node.parent
+    return (
+        outer is not None
+        and outer.type == "assignment_expression"
+        and outer.child_by_field_name("left") == node
+        and node.type == "field_expression"
+    )
+
+
+def _stored(root: Node, name: str) -> list[Node | None]:
+    """Return what a variable is made to be; None stands for what is not known."""
+    found: list[Node | None] = []
+    for one in syntax.descendants(root):
+        left, right = one.child_by_field_name("left"), one.child_by_field_name("right")
+        if one.type == "init_declarator":
+            declared, right = (
+                one.child_by_field_name("declarator"),
+                one.child_by_field_name("value"),
+            )
+            words = re.findall(r"\w+", text(declared)) if declared is not None else []
+            if words[-1:] == [name]:
+                found.append(right)
+        elif one.type == "assignment_expression" and left is not None:
+            if text(left).strip("() ") == name:
+                found.append(right if text(one.children[1]) == "=" else None)
+        elif one.type in ("update_expression", "pointer_expression"):
+            if text(one).strip("()+-& ") == name and not text(one).startswith("*"):
+                found.append(None)
+    return found
