@@ -12,6 +12,7 @@ CPUID, HEADER, OTHER = "arch/x86/kvm/cpuid.c", "arch/x86/kvm/cpuid.h", "arch/x86
 LEVEL = "cpuid_maxphyaddr(vcpu) <= 48"
 FEATURE, BITS = "!guest_cpuid_has(vcpu, X86_FEATURE_GBPAGES)", "(vcpu->arch.reserved_gpa_bits & 1)"
 MEMBERS = """\tstruct kvm_cpuid_entry2 *cpuid_entries;
+\tstruct kvm_mmu *walk_mmu;
 \tu32 cpu_caps[4];
 \tu64 reserved_gpa_bits;
 """
@@ -136,6 +137,7 @@ OTHERS = {
 }  # fmt: skip
 
 
+FLAGS = "void flags(struct kvm_vcpu *vcpu, u32 n)\n{\n\tvcpu->arch.hflags = n;\n}\n"
 ASK = "bool guest_cpuid_has(struct kvm_vcpu *vcpu, unsigned int x86_feature)\n{\n"
 ANSWERS = {
     "an object of the file": ("if (off)\n\t\treturn false;\n", "static bool off;\n"),
@@ -158,6 +160,41 @@ ANSWERS = {
         "if (HIDDEN)\n\t\treturn false;\n",
         "static bool off;\nstatic bool is_off(void)\n{\n\treturn off;\n}\n"
         "#define HIDDEN is_off()\n"),
+    "what a handle that is const leads to": (
+        "if (peek(vcpu))\n\t\treturn false;\n",
+        FLAGS + "static bool peek(struct kvm_vcpu const *v)\n{\n\treturn v->arch.hflags & 1;\n}\n"),
+    "what a part of it leads to": (
+        "if (peek(&vcpu->arch))\n\t\treturn false;\n",
+        FLAGS + "static bool peek(struct kvm_vcpu_arch *arch)\n{\n\treturn arch->hflags & 1;\n}\n"),
+    "what another handle leads to": (
+        "if (peek(vcpu, vcpu))\n\t\treturn false;\n",
+        FLAGS + "static bool peek(struct kvm_vcpu *v, struct kvm_vcpu *w)\n{\n"
+        "\treturn w->arch.hflags & 1;\n}\n"),
+    "what a pointer in it leads to": (
+        "if (vcpu->arch.walk_mmu->root_level & 1)\n\t\treturn false;\n", ""),
+    "what a pointer to const leads to": (
+        "if (flat->walk)\n\t\treturn false;\n",
+        "struct flat {\n\tbool walk;\n};\nstatic const struct flat *flat = &flat_a;\n"),
+    "what a const pointer leads to": (
+        "if (flat->walk)\n\t\treturn false;\n",
+        "struct flat {\n\tbool walk;\n};\nstatic struct flat *const flat = &flat_a;\n"),
+    "what a pointer in a table leads to": (
+        "if (flats[0].one->walk)\n\t\treturn false;\n",
+        "struct flat {\n\tstruct flat *one;\n\tbool walk;\n};\n"
+        "static const struct flat flats[] = { { &flat_a } };\n"),
+    "an object of which another function has a constant": (
+        "if (off)\n\t\treturn false;\n",
+        "static bool off = true;\n\nint other(void)\n{\n\tconst bool off = true;\n\n"
+        "\treturn off;\n}\n"),
+    "an object in capitals": (
+        "if (HIDDEN)\n\t\treturn false;\n", "static bool HIDDEN = true;\n"),
+    "an object in capitals of a macro": (
+        "if (IS_HIDDEN(x86_feature))\n\t\treturn false;\n",
+        "static bool HIDDEN = true;\n#define IS_HIDDEN(nr) ((nr) == 7 && HIDDEN)\n"),
+    "where it runs": ("if (preempt_count() > 1)\n\t\treturn false;\n", ""),
+    "which lock is held": ("if (lockdep_is_held(&vcpu->arch.cpu_caps))\n\t\treturn false;\n", ""),
+    "what a macro says of where it runs": (
+        "if (HIDDEN)\n\t\treturn false;\n", "#define HIDDEN (preempt_count() > 1)\n"),
 }  # fmt: skip
 CONSTANTS = {
     "nothing more": ("", ""),
@@ -171,6 +208,19 @@ CONSTANTS = {
     "a macro": (
         "if (IS_HIDDEN(x86_feature))\n\t\treturn false;\n",
         "#define HIDDEN 7\n#define IS_HIDDEN(nr) ((nr) == HIDDEN)\n"),
+    "what a handle that is const leads to": (
+        "if (peek(vcpu))\n\t\treturn false;\n",
+        "static bool peek(struct kvm_vcpu const *v)\n{\n\treturn v->arch.cpu_caps[0] & 1;\n}\n"),
+    "an entry": (
+        "if (peek(vcpu->arch.cpuid_entries))\n\t\treturn false;\n",
+        "static bool peek(const struct kvm_cpuid_entry2 *one)\n{\n\treturn one->eax & 1;\n}\n"),
+    "an enumerator": (
+        "if (x86_feature == HIDDEN)\n\t\treturn false;\n", "enum hidden {\n\tHIDDEN = 7,\n};\n"),
+    "a record": (
+        "if (flat.walk)\n\t\treturn false;\n",
+        "struct flat {\n\tbool walk;\n};\nstatic const struct flat flat = { true };\n"),
+    "in peace": ("preempt_disable();\n\tpreempt_enable();\n", ""),
+    "what is known when it is built": ("BUILD_BUG_ON(__builtin_constant_p(x86_feature));\n", ""),
     "the host": ("if (boot_cpu_has(X86_FEATURE_NX))\n\t\treturn false;\n", ""),
 }  # fmt: skip
 INVALIDATED = "\tkvm_mmu_after_set_cpuid(vcpu);\n}\n"

@@ -10,8 +10,9 @@ import re
 from collections.abc import Container
 
 from patchtool.c import library, syntax
-from patchtool.c.layout import GRANTED
-from patchtool.c.scan import Definition
+from patchtool.c.index import parameters
+from patchtool.c.layout import GRANTED, PointerType, RecordType
+from patchtool.c.scan import Definition, strip_comments
 from patchtool.world.entries import Tree
 
 _STAYING = re.compile(rb"[;{}]\s*static\b")
@@ -19,6 +20,13 @@ _STAYING = re.compile(rb"[;{}]\s*static\b")
 _WORD = re.compile(r"(?<![\w.])(?<!->)[A-Za-z_]\w*")
 """A word that is no member."""
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+
+_FURTHER = re.compile(r"[\s\w.\[\]()]*->")
+"""What goes on from a word to what a pointer in it leads to."""
+_NUMBER = re.compile(
+    r"(?:const\s+)?(?:[su](?:8|16|32|64)|int|unsigned(?:\s+int)?|bool)\b[^*]*\*[^*]*"
+)
+"""A parameter that points to one number."""
 
 
 def read_by(tree: Tree, name: str, here: str) -> frozenset[str] | None:
@@ -33,17 +41,35 @@ def read_by(tree: Tree, name: str, here: str) -> frozenset[str] | None:
     todo = list(tree.index.functions(name, here))
     if not todo or tree.index.macros(name, here):
         return None
+    asked = {one.key for one in todo}
     while todo:
         function = todo.pop()
         if function.key in seen:
             continue
         seen.add(function.key)
         reads = _reads(tree, function)
-        if reads is None:
+        if reads is None or not _is_given_what_is_known(tree, function, function.key in asked):
             return None
         found |= reads[0]
         todo += reads[1]
     return frozenset(found)
+
+
+def _is_given_what_is_known(tree: Tree, function: Definition, is_asked: bool) -> bool:
+    """Tell whether a function is given its handle, numbers, and parts of tables, and nothing else.
+
+    What a function that IS_ASKED is given is not looked at: no pointer but the handle.
+    """
+    handles = 0
+    record = re.compile(rf"\bstruct\s+{tree.index.target.registers.tables.record}\b[^*]*\*[^*]*")
+    for one in parameters(function):
+        if handle(tree).fullmatch(one.strip()) is not None:
+            handles += 1
+        elif "*" in one or "[" in one or re.search(r"\b(?:struct|union|va_list)\b|\.\.\.", one):
+            is_part = record.search(one) is not None or _NUMBER.fullmatch(one.strip()) is not None
+            if is_asked or not is_part:
+                return False
+    return handles < 2
 
 
 def _reads(tree: Tree, function: Definition) -> tuple[set[str], list[Definition]] | None:
@@ -57,6 +83,8 @@ def _reads(tree: Tree, function: Definition) -> tuple[set[str], list[Definition]
         return set(), called
     name = re.escape(handed[1])
     members = re.findall(rf"\b{name}\s*->\s*(?:arch\s*\.\s*)?(\w+)", text)
+    if any(_is_pointer(tree, one) for one in members):
+        return None
     count, on = len(members), called
     body = syntax.function(tree.index.node(function))
     for match in syntax.matches("call_site", body) if body is not None else ():
@@ -70,6 +98,20 @@ def _reads(tree: Tree, function: Definition) -> tuple[set[str], list[Definition]
             count += given.count(handed[1])
             on += callees
     return (set(members), on) if count == len(re.findall(rf"\b{name}\b", text)) else None
+
+
+def _is_pointer(tree: Tree, member: str) -> bool:
+    """Tell whether a member may lead to what is kept elsewhere, and is no table of what is told."""
+    target = tree.index.target
+    tags = ((target.handle, target.main), (target.host, target.header))
+    records = [tree.types.record(f"struct {tag}", here) for tag, here in tags]
+    found = [
+        record.by_name[member][1]
+        for record in records
+        if isinstance(record, RecordType) and member in record.by_name
+    ]
+    is_plain = bool(found) and not any(isinstance(one, PointerType) for one in found)
+    return not is_plain and member not in target.registers.told
 
 
 def _called(tree: Tree, function: Definition) -> list[Definition] | None:
@@ -88,10 +130,13 @@ def _called(tree: Tree, function: Definition) -> list[Definition] | None:
         if index.macros(name, function.file):
             more = _expanded(tree, name, function.file, own)
         elif outer is not None and outer.type == "call_expression":
-            is_known = name.isupper() or library.answers_by_arguments(name, index.target)
-            more = index.functions(name, function.file) or (() if is_known else None)
+            is_idle = outer.parent is not None and outer.parent.type == "expression_statement"
+            more = index.functions(name, function.file) or (
+                () if _is_known(tree, name, is_idle) else None
+            )
         else:
-            more = () if name.isupper() or _is_constant(tree, name, function.file) else None
+            is_constant = _is_constant(tree, name, function.file) and not _leads_on(one)
+            more = () if is_constant else None
         if more is None:
             return None
         found += more
@@ -108,7 +153,7 @@ def _expanded(
     todo, seen = [name], {name}
     while todo:
         name = todo.pop()
-        is_known = library.answers_by_arguments(name, target)
+        is_known = _is_known(tree, name)
         for macro in index.macros(name, here):
             if is_known and not macro.file.startswith(ours):
                 continue
@@ -117,14 +162,13 @@ def _expanded(
                 if word in seen or word in (macro.parameters or ()) or word in own:
                     continue
                 seen.add(word)
-                is_given = word in GRANTED or word.isupper()
                 if index.macros(word, here):
                     todo.append(word)
-                elif is_given or library.answers_by_arguments(word, target):
+                elif word in GRANTED or _is_known(tree, word):
                     continue
                 elif more := index.functions(word, here):
                     found += more
-                elif not _is_constant(tree, word, here):
+                elif not _is_constant(tree, word, here) or _is_led_on(text, word):
                     return None
     return tuple(found)
 
@@ -137,20 +181,59 @@ def _is_of_macro(node: syntax.Node) -> bool:
     return here is not None
 
 
+def _is_known(tree: Tree, name: str, is_idle: bool = False) -> bool:
+    """Tell whether a name answers by its arguments alone; one that IS_IDLE answers nothing."""
+    target = tree.index.target
+    if not library.answers_by_arguments(name, target):
+        return False
+    is_plain = library.PURE.fullmatch(name) or library.AT_BUILD.fullmatch(name)
+    return is_idle or is_plain is not None or not library.is_silent(name, target)
+
+
 def _is_constant(tree: Tree, name: str, here: str) -> bool:
-    """Tell whether a name is that of an enumerator, a function, or an object that is const."""
-    index, word = tree.index, name.encode()
+    """Tell whether a name is that of an enumerator, a function, or an object that is const.
+
+    Or one in capitals that no file has: a number of a header that is not there.
+    """
+    index = tree.index
     if index.enumerators(name, here) or index.functions(name, here):
         return True
-    constant = re.compile(rb"\bconst\b[^;={}()]*\b%s\b[^;=]*=" % re.escape(word))
+    heads = [
+        strip_comments(one.text).partition(b"=")[0].decode("utf-8", "replace")
+        for one in index.objects(name, here)
+    ]
+    declared = index.declaration(name, here)
+    if declared is not None:
+        heads.append(declared[2].partition("=")[0])
+    if not heads:
+        return name.isupper()
+    return all("*" not in one and re.search(r"\bconst\b", one) is not None for one in heads)
+
+
+def _leads_on(node: syntax.Node) -> bool:
+    """Tell whether what a name means is followed to what a pointer in it leads to."""
+    here: syntax.Node | None = node
+    while here is not None and (here == node or here.type.endswith("_expression")):
+        if here.type == "pointer_expression" and syntax.text(here).startswith("*"):
+            return True
+        if here.type == "field_expression" and syntax.text(here.children[1]) == "->":
+            return True
+        outer = here.parent
+        if outer is not None and outer.type == "subscript_expression":
+            if outer.child_by_field_name("index") == here:
+                return False
+        here = outer
+    return False
+
+
+def _is_led_on(text: str, word: str) -> bool:
+    """Tell whether an arrow stands behind a word in a text."""
     return any(
-        constant.search(index.text(path) or b"") is not None
-        for path in tree.objects.files
-        if word in index.words_in(path)
+        _FURTHER.match(text, one.end()) is not None for one in re.finditer(rf"\b{word}\b", text)
     )
 
 
 def handle(tree: Tree) -> re.Pattern[str]:
     """Return what finds a pointer to what a context is reached through, and its name."""
     tag = re.escape(tree.index.target.handle)
-    return re.compile(rf"struct\s+{tag}\s*\*\s*(?:const\s+)?(\w+)")
+    return re.compile(rf"(?:\bconst\s+)?\bstruct\s+{tag}\b\s*(?:const\s*)?\*\s*(?:const\s+)?(\w+)")

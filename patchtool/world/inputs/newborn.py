@@ -136,9 +136,7 @@ class _Names:
 
     def _is_part(self, record: RecordType) -> bool:
         """Tell whether a record is a holder, has one by value, or is the part that has contexts."""
-        if record.tag == self._host:
-            return False
-        return record.tag == self._handle or any(
+        return record.tag in (self._handle, self._host) or any(
             isinstance(one.type, RecordType) and one.type.tag in (self._handle, self._host)
             for one in record.flat
         )
