@@ -152,20 +152,6 @@ class Told(Invalidations):
             )
         )
 
-    def _is_certain_together(
-        self, nodes: list[Node], body: Node, function: Definition, start: int, zero: Zero
-    ) -> bool:
-        """Tell whether every way comes by one of some nodes, where no way puts back what was told.
-
-        What is put back behind one of them is a change that is not asked about.
-        """
-        data = function.text
-        told = "|".join(self._tree.index.target.registers.told)
-        return not any(
-            _is_put_back(data[: found.start()], _statement(data, found.start()))
-            for found in re.finditer(rb"(?:->|\.)(?:%s)\b" % told.encode(), data)
-        ) and super()._is_certain_together(nodes, body, function, start, zero)
-
     def _is_undone(self, jump: Node, function: Definition, change: int) -> bool:
         """Tell whether what is told is put back on the way out, or was compared and is the same.
 
