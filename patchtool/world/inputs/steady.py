@@ -109,6 +109,9 @@ def _is_given_to_macro(tree: Tree, function: Definition, leaf: Node) -> bool:
     here: Node | None = leaf
     while here is not None and here.type not in ("compound_statement", "function_definition"):
         outer = here.parent
+        if here.type == "parenthesized_expression" and outer is not None:
+            if syntax.loop_macro(outer) and outer.child_by_field_name("condition") == here:
+                return True
         if here.type == "argument_list" and outer is not None:
             callee = outer.child_by_field_name("function")
             name = text(callee) if callee is not None else ""
