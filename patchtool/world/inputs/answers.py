@@ -21,7 +21,7 @@ _WORD = re.compile(r"(?<![\w.])(?<!->)[A-Za-z_]\w*")
 """A word that is no member."""
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 
-_FURTHER = re.compile(r"[\s\w.\[\]()]*->")
+_FURTHER = re.compile(r"[\w.\[\])]*\s*->")
 """What goes on from a word to what a pointer in it leads to."""
 _NUMBER = re.compile(
     r"(?:const\s+)?(?:[su](?:8|16|32|64)|int|unsigned(?:\s+int)?|bool)\b[^*]*\*[^*]*"
@@ -83,7 +83,7 @@ def _reads(tree: Tree, function: Definition) -> tuple[set[str], list[Definition]
         return set(), called
     name = re.escape(handed[1])
     members = re.findall(rf"\b{name}\s*->\s*(?:arch\s*\.\s*)?(\w+)", text)
-    if any(_is_pointer(tree, one) for one in members):
+    if any(_may_lead_on(tree, one, text) for one in members):
         return None
     count, on = len(members), called
     body = syntax.function(tree.index.node(function))
@@ -100,9 +100,14 @@ def _reads(tree: Tree, function: Definition) -> tuple[set[str], list[Definition]
     return (set(members), on) if count == len(re.findall(rf"\b{name}\b", text)) else None
 
 
-def _is_pointer(tree: Tree, member: str) -> bool:
-    """Tell whether a member may lead to what is kept elsewhere, and is no table of what is told."""
+def _may_lead_on(tree: Tree, member: str, text: str) -> bool:
+    """Tell whether a member may lead to what is kept elsewhere, and to no table that is told.
+
+    One of a record that is not known has to be a record itself.
+    """
     target = tree.index.target
+    if member in target.registers.told:
+        return False
     tags = ((target.handle, target.main), (target.host, target.header))
     records = [tree.types.record(f"struct {tag}", here) for tag, here in tags]
     found = [
@@ -110,8 +115,12 @@ def _is_pointer(tree: Tree, member: str) -> bool:
         for record in records
         if isinstance(record, RecordType) and member in record.by_name
     ]
-    is_plain = bool(found) and not any(isinstance(one, PointerType) for one in found)
-    return not is_plain and member not in target.registers.told
+    is_plain = (
+        not any(isinstance(one, PointerType) for one in found)
+        if found
+        else re.search(rf"\b{member}\b(?!\s*\.\s*\w+\s*[^\s\[\w])", text) is None
+    )
+    return not is_plain or _is_led_on(text, member)
 
 
 def _called(tree: Tree, function: Definition) -> list[Definition] | None:
@@ -127,10 +136,12 @@ def _called(tree: Tree, function: Definition) -> list[Definition] | None:
         name, outer = syntax.text(one), one.parent
         if name in own or _is_of_macro(one):
             continue
+        is_called = outer is not None and outer.type == "call_expression"
+        whole = outer.parent if is_called and outer is not None else None
+        is_idle = whole is not None and whole.type == "expression_statement"
         if index.macros(name, function.file):
-            more = _expanded(tree, name, function.file, own)
-        elif outer is not None and outer.type == "call_expression":
-            is_idle = outer.parent is not None and outer.parent.type == "expression_statement"
+            more = _expanded(tree, name, function.file, own, is_idle)
+        elif is_called:
             more = index.functions(name, function.file) or (
                 () if _is_known(tree, name, is_idle) else None
             )
@@ -144,16 +155,19 @@ def _called(tree: Tree, function: Definition) -> list[Definition] | None:
 
 
 def _expanded(
-    tree: Tree, name: str, here: str, own: Container[str]
+    tree: Tree, name: str, here: str, own: Container[str], is_idle: bool
 ) -> tuple[Definition, ...] | None:
-    """Return which functions a macro calls; None where it reads what is nobody's OWN."""
+    """Return which functions a macro calls; None where it reads what is nobody's OWN.
+
+    What it answers is not asked where it IS_IDLE.
+    """
     index, target = tree.index, tree.index.target
     ours = target.built_from
     found: list[Definition] = []
     todo, seen = [name], {name}
     while todo:
         name = todo.pop()
-        is_known = _is_known(tree, name)
+        is_known = _is_known(tree, name, is_idle and len(seen) == 1)
         for macro in index.macros(name, here):
             if is_known and not macro.file.startswith(ours):
                 continue
