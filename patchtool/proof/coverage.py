@@ -370,7 +370,7 @@ class Decision(Witnesses):
         reach = [*self._legal, Under(q.path, runs.first), Under(ever, runs.first)]
         known: dict[Cond, bool] = {True: False}
         found: list[str] = []
-        cut: dict[str, Cond] = {}
+        cut: dict[str, tuple[Cond, ...]] = {}
         at = 0
         for name, width in zip(q.names, q.elements, strict=bool(q.names)):
             mine = dict.fromkeys(
@@ -380,7 +380,7 @@ class Decision(Witnesses):
             stored = bits.negate(bits.every(map(bits.negate, mine)))
             if name in q.reached:
                 if stored is not True:
-                    cut[name] = stored
+                    cut[name] = tuple(mine)
                 continue
             if name and stored not in known:
                 left = [*reach, Under(bits.negate(stored), runs.first)]
@@ -389,23 +389,29 @@ class Decision(Witnesses):
                 found.append(name)
         return (*found, *self._come_to(cut, reach)), bool(cut)
 
-    def _come_to(self, cut: Mapping[str, Cond], reach: Sequence[Claim]) -> Iterable[str]:
-        """Return which elements may be read where they are not stored, by when they are."""
+    def _come_to(
+        self, cut: Mapping[str, Sequence[Cond]], reach: Sequence[Claim]
+    ) -> tuple[str, ...]:
+        """Return one of some elements that may be read where it is not stored, by when they are.
+
+        Of each it is known when its bits are stored: what tells most simply is asked first.
+        """
         runs, reached = self.q.runs, self.q.reached
-        least: Iterable[str] = cut
-        for conditions in zip(*(reached[name] for name in cut), strict=True):
-            read: dict[Cond, str] = {}
-            for (name, stored), when in zip(cut.items(), conditions, strict=True):
-                read.setdefault(bits.both(when, bits.negate(stored)), name)
-            found = [
-                name
-                for when, name in read.items()
-                if _may_hold([*reach, Under(when, runs.first)], runs.beside)
-            ]
-            if not found:
+        found = next(iter(cut), None)
+        for number in range(len(reached[found]) if found is not None else 0):
+            for name, stored in cut.items():
+                when = reached[name][number]
+                simple = min(stored, key=lambda one: len(bits.symbols([one])))
+                unread = bits.both(when, bits.negate(simple))
+                never = bits.every((when, *map(bits.negate, stored)))
+                if _may_hold([Under(unread, runs.first)], runs.beside) and _may_hold(
+                    [*reach, Under(never, runs.first)], runs.beside
+                ):
+                    found = name if number == 0 else found
+                    break
+            else:
                 return ()
-            least = found if least is cut else least
-        return least
+        return (found,) if found is not None else ()
 
     def _unstored_in(self, reach: Sequence[Claim], never: Under) -> tuple[str, ...] | None:
         """Return the bits of inputs without which a condition holds NEVER where others do.
