@@ -89,8 +89,9 @@ class Births:
         wanted = given or self._depends(function, at)
 
         def find() -> bool:
-            calls = self.calls(function) if is_alone(self._tree, function) else None
-            return bool(calls) and all(self._is_early_call(*one, wanted) for one in calls or ())
+            calls = self.calls(function) or ()
+            is_early = bool(calls) and all(self._is_early_call(*one, wanted) for one in calls)
+            return is_early and is_alone(self._tree, function)
 
         return self._early.of((function.key, wanted), find)
 

@@ -32,6 +32,9 @@ _LEADING = frozenset({
     "call_expression", "cast_expression", "conditional_expression",
 })  # fmt: skip
 """What may lead to a record."""
+_STORING = frozenset({
+    "init_declarator", "assignment_expression", "update_expression", "pointer_expression",
+})  # fmt: skip
 _MAX_STEPS = 8
 
 
@@ -84,6 +87,9 @@ class _Names:
     def __init__(self, tree: Tree, function: Definition) -> None:
         self._tree, self._function = tree, function
         self._root = tree.index.node(function)
+        self._nodes = list(syntax.descendants(self._root))
+        self._own: dict[str, bool] = {}
+        """Whether variables lead to what is the function's own."""
         target = tree.index.target
         self._handle, self._host = target.handle, target.host
         self._variables = tree.objects.variables(self._root)
@@ -101,9 +107,13 @@ class _Names:
         """Tell whether there is a holder, and all that leads to one comes from it."""
         if self._root.has_error:
             return False
-        some = [one for one in syntax.descendants(self._root) if one.type in _LEADING]
-        found = [one for one in some if self._is_leading(one)]
-        return bool(found) and all(self._is_own(one, 0) or _is_target(one) for one in found)
+        is_any = False
+        for one in self._nodes:
+            if one.type in _LEADING and self._is_leading(one):
+                if not (self._is_own(one, 0) or _is_target(one)):
+                    return False
+                is_any = True
+        return is_any
 
     def _type_of(self, node: Node) -> CType:
         return self._tree.objects.type_of(node, self._root, self._function.file)
@@ -166,10 +176,17 @@ class _Names:
 
     def _is_own_variable(self, node: Node, steps: int) -> bool:
         """Tell whether a variable is a parameter, or is made to point to what is own alone."""
-        declared = self._variables.get(text(node), [])
-        if len(declared) != 1 or self._may_be_set_by_macro(text(node)):
+        name = text(node)
+        if name not in self._own:
+            self._own[name] = False  # where what it is made of leads back to it
+            self._own[name] = self._is_made_of_own(name, steps)
+        return self._own[name]
+
+    def _is_made_of_own(self, name: str, steps: int) -> bool:
+        declared = self._variables.get(name, [])
+        if len(declared) != 1 or self._may_be_set_by_macro(name):
             return False
-        values = [*_stored(self._root, text(node))]
+        values = self._stored(name)
         is_given = declared[0][0].parent is not None and (
             declared[0][0].parent.type == "parameter_declaration"
         )
@@ -181,9 +198,32 @@ class _Names:
             for one in values
         )
 
+    def _stored(self, name: str) -> list[Node | None]:
+        """Return what a variable is made to be; None stands for what is not known."""
+        found: list[Node | None] = []
+        for one in self._nodes:
+            if one.type not in _STORING:
+                continue
+            left, right = one.child_by_field_name("left"), one.child_by_field_name("right")
+            if one.type == "init_declarator":
+                declared, right = (
+                    one.child_by_field_name("declarator"),
+                    one.child_by_field_name("value"),
+                )
+                words = re.findall(r"\w+", text(declared)) if declared is not None else []
+                if words[-1:] == [name]:
+                    found.append(right)
+            elif one.type == "assignment_expression" and left is not None:
+                if text(left).strip("() ") == name:
+                    found.append(right if text(one.children[1]) == "=" else None)
+            elif one.type in ("update_expression", "pointer_expression"):
+                if text(one).strip("()+-& ") == name and not text(one).startswith("*"):
+                    found.append(None)
+        return found
+
     def _may_be_set_by_macro(self, name: str) -> bool:
         """Tell whether a variable is named in the head of a loop, or given to a macro."""
-        for leaf in syntax.descendants(self._root):
+        for leaf in self._nodes:
             if leaf.type != "identifier" or text(leaf) != name:
                 continue
             here = leaf
@@ -240,25 +280,3 @@ def _is_target(node: Node) -> bool:
         and outer.child_by_field_name("left") == node
         and node.type == "field_expression"
     )
-
-
-def _stored(root: Node, name: str) -> list[Node | None]:
-    """Return what a variable is made to be; None stands for what is not known."""
-    found: list[Node | None] = []
-    for one in syntax.descendants(root):
-        left, right = one.child_by_field_name("left"), one.child_by_field_name("right")
-        if one.type == "init_declarator":
-            declared, right = (
-                one.child_by_field_name("declarator"),
-                one.child_by_field_name("value"),
-            )
-            words = re.findall(r"\w+", text(declared)) if declared is not None else []
-            if words[-1:] == [name]:
-                found.append(right)
-        elif one.type == "assignment_expression" and left is not None:
-            if text(left).strip("() ") == name:
-                found.append(right if text(one.children[1]) == "=" else None)
-        elif one.type in ("update_expression", "pointer_expression"):
-            if text(one).strip("()+-& ") == name and not text(one).startswith("*"):
-                found.append(None)
-    return found
