@@ -554,6 +554,17 @@ def test_a_birth_that_changes_others(name):
     assert born(*BORN[name]) in ("gap", "unknown")
 
 
+def test_another_one_that_is_told():
+    """Of two vCPUs the one that is changed is not the one whose role is made invalid."""
+    code = (
+        "void both(struct kvm_vcpu *vcpu{})\n{{\n\t{}->arch.reserved_gpa_bits = 0;\n"
+        "\tkvm_vcpu_after_set_cpuid(vcpu, 40);\n}}\n"
+    )
+    assert verdict(BITS, "n++;", code.format("", "vcpu")) == "covered"
+    other = code.format(", struct kvm_vcpu *peer", "peer")
+    assert verdict(BITS, "n++;", other) in ("gap", "unknown")
+
+
 @pytest.mark.parametrize("name", NEWBORN)
 def test_a_birth_that_changes_the_newborn(name):
     """Nothing was set up for that yet."""

@@ -220,14 +220,15 @@ class Told(Invalidations):
 
         IS_OF_ONE tells whether what is called below has to do with one holder alone.
         """
-        handed = self._handle.search(writer.text.decode("utf-8", "replace"))
-        if handed is not None:
-            found = [self._on_every_way(writer, at, handed[1], frozenset()) for at in stores]
+        handed = {*self._handle.findall(writer.text.decode("utf-8", "replace"))}
+        if len(handed) == 1:  # of two, the one that is changed need not be the one that is told
+            (name,) = handed
+            found = [self._on_every_way(writer, at, name, frozenset()) for at in stores]
             if None not in found:
                 return found[0]
         if depth == MAX_CALLS or self._is_late(writer, min(stores), len(writer.text)):
             return None
-        name: str | None = None
+        by: str | None = None
         calls = self._births.calls(writer)
         if not calls:
             return None
@@ -241,8 +242,8 @@ class Told(Invalidations):
                 self._behind_call[key] = behind
             if self._behind_call[key] is None:
                 return None  # one caller is enough, and there may be a tree of them
-            name = name or self._behind_call[key]
-        return name
+            by = by or self._behind_call[key]
+        return by
 
     def _puts_back(self, writer: Definition, at: int) -> bool:
         """Tell whether a store undoes another one, on a way out of a function.
