@@ -394,11 +394,16 @@ class Decision(Witnesses):
     ) -> tuple[str, ...]:
         """Return one of some elements that may be read where it is not stored, by when they are.
 
-        Of each it is known when its bits are stored: what tells most simply is asked first.
+        Of each it is known when its bits are stored: what tells most simply is asked first, and
+        what speaks of the same as that.
         """
         runs, reached = self.q.runs, self.q.reached
         found = next(iter(cut), None)
-        for number in range(len(reached[found]) if found is not None else 0):
+        if found is None:
+            return ()
+        about = bits.symbols(cut[found])
+        near = [len(about & bits.symbols([one])) for one in reached[found]]
+        for number in sorted(range(len(near)), key=lambda one: -near[one]):
             for name, stored in cut.items():
                 when = reached[name][number]
                 simple = min(stored, key=lambda one: len(bits.symbols([one])))
@@ -407,11 +412,11 @@ class Decision(Witnesses):
                 if _may_hold([Under(unread, runs.first)], runs.beside) and _may_hold(
                     [*reach, Under(never, runs.first)], runs.beside
                 ):
-                    found = name if number == 0 else found
+                    found = name
                     break
             else:
                 return ()
-        return (found,) if found is not None else ()
+        return (found,)
 
     def _unstored_in(self, reach: Sequence[Claim], never: Under) -> tuple[str, ...] | None:
         """Return the bits of inputs without which a condition holds NEVER where others do.
