@@ -21,6 +21,7 @@ from patchtool.world.conditions import dense
 from patchtool.world.entries import Tree
 
 _MADE = re.compile(r"\w*alloc\w*")
+_TAG = re.compile(rb"\bstruct\s+(\w+)")
 _NOTHING = re.compile(r"NULL|0|ERR_PTR\(-\w+\)|ERR_CAST\(\w+\)")
 _CONTAINER = re.compile(
     r"container_of(?:_const)?\((\w+),struct\w+,\w+\)|&\(?container_of\((\w+),struct\w+,\w+\)->\w+\)?"
@@ -105,7 +106,7 @@ class _Names:
 
     def are_of_one(self) -> bool:
         """Tell whether there is a holder, and all that leads to one comes from it."""
-        if self._root.has_error:
+        if self._root.has_error or not self._names_a_holder():
             return False
         is_any = False
         for one in self._nodes:
@@ -115,16 +116,26 @@ class _Names:
                 is_any = True
         return is_any
 
+    def _names_a_holder(self) -> bool:
+        """Tell whether a record is named that is a holder, or a part of one, or has one."""
+        tags = {tag.decode() for tag in _TAG.findall(self._function.text)}
+        types, here = self._tree.types, self._function.file
+        some = (types.record(f"struct {tag}", here) for tag in sorted(tags))
+        return any(not isinstance(one, RecordType) or self._is_part(one) for one in some)
+
     def _type_of(self, node: Node) -> CType:
         return self._tree.objects.type_of(node, self._root, self._function.file)
 
     def _is_leading(self, node: Node) -> bool:
         """Tell whether an expression is a holder, a pointer to one, or leads to a member of one."""
+        outer = node.parent
+        is_name = node.type == "identifier" and text(node) not in self._variables
+        if is_name and outer is not None and outer.type == "call_expression":
+            return False  # what is called
         ctype = self._type_of(node)
         if isinstance(ctype, PointerType):
             ctype = settled(ctype.target)
         if isinstance(ctype, UnknownType):
-            outer = node.parent
             if outer is not None and outer.type == "argument_list":
                 return self._is_taken_for_holder(node, outer)
             if outer is None or outer.type != "field_expression":
@@ -139,8 +150,9 @@ class _Names:
         call, number = listed.parent, syntax.inner(listed).index(node)
         callee = call.child_by_field_name("function") if call is not None else None
         words = re.findall(r"\w+", text(callee)) if callee is not None else []
-        some = [one for _, one in self._tree.effects.operations(words[-1])] if words else []
-        some += self._tree.index.functions(words[0], self._function.file) if words else ()
+        some = [*self._tree.index.functions(words[0], self._function.file)] if words else []
+        if callee is not None and callee.type != "identifier":
+            some += [one for _, one in self._tree.effects.operations(words[-1])]
         tag = re.compile(rf"\bstruct\s+{self._handle}")
         return any(tag.search(one) for each in some for one in parameters(each)[number:][:1])
 
@@ -263,12 +275,10 @@ class _Names:
         if len(given) == 1 and is_container(self._tree, words[0], self._function.file):
             return self._is_own(given[0], steps)
         births = self._tree.index.target.registers.births
+        if _MADE.fullmatch(words[0]) is not None or re.fullmatch(births, words[-1]) is not None:
+            return True
         made = [*self._tree.effects.operations(words[-1])]
-        return (
-            _MADE.fullmatch(words[0]) is not None
-            or re.fullmatch(births, words[-1]) is not None
-            or (bool(made) and all(re.fullmatch(births, name) for name, _ in made))
-        )
+        return bool(made) and all(re.fullmatch(births, name) for name, _ in made)
 
 
 def _is_target(node: Node) -> bool:
