@@ -12,10 +12,15 @@ struct limits {
 	u32 other_bits;
 };
 
+struct earlier {
+	u32 some[3];
+};
+
 struct big_state {
 	u32 front;
 	u32 fronts[2];
 	u32 named[N_NAMED];
+	struct earlier earlier;
 	struct limits limits;
 	u32 behind;
 	struct limits *borrowed;
@@ -298,6 +303,8 @@ def test_invalidated_by_the_caller(call):
         ).replace("{\n\tfor_each", "{\n\tstruct vcpu_big *big;\n\n\tfor_each")},
         {"more": EACH + late(f"{STORE}\n\tfor_each_big(i, big)\n\t\tkick(big);\n\t{MARK}",
                       "struct vcpu_big *big, u32 data")},
+        {"more": late("memcpy(&big->state.earlier, e, sizeof(*e));",
+                      "struct vcpu_big *big, struct big_state *e")},
         {"more": late("void *at = &big->state.fronts[1];\n\n\tmemset(at, 0, 8);")},
         {"more": late("u32 kept[N_OTHER];\n\n\tmemcpy(big->state.named, kept, sizeof(kept));")},
         {"more": late("u64 kept[N_NAMED];\n\n\tmemcpy(big->state.named, kept, sizeof(kept));")},
@@ -316,7 +323,8 @@ def test_invalidated_by_the_caller(call):
         "helper of another file", "second store", "second copy", "second record",
         "record around it", "pointer", "no caller", "pointer of a record",
         "more bytes than in front", "bytes by a member", "bytes of the record",
-        "invalid behind the loop", "another one behind a loop", "bytes behind a variable",
+        "invalid behind the loop", "another one behind a loop", "bytes of another parameter",
+        "bytes behind a variable",
         "another array", "another element", "bytes by places",
         "in a list",
     ],
@@ -434,6 +442,8 @@ def test_what_leads_past_an_invalidation(code, expected):
         {"more": late("memset(&big->state.front, 0, sizeof(big->state.front));")},
         {"more": late("memset(big->state.fronts, 0, sizeof(big->state.fronts));")},
         {"more": late("u32 kept[N_NAMED];\n\n\tmemcpy(big->state.named, kept, sizeof(kept));")},
+        {"more": late("memcpy(&big->state.earlier, e, sizeof(*e));",
+                      "struct vcpu_big *big, struct earlier *e")},
         {"more": late("memset(&big->state.behind, 0, 64);")},
         {"more": EACH + late(
             f"for_each_big(i, big) {{\n\t\t{STORE}\n\t\t{MARK}\n\t}}", "u32 data"
@@ -442,7 +452,8 @@ def test_what_leads_past_an_invalidation(code, expected):
                       "struct vcpu_big *big, void *list, int n")},
     ],
     ids=["pasted operation", "host", "copy", "another member", "early store", "bytes in front",
-         "array in front", "array by a name", "bytes behind", "each in its turn",
+         "array in front", "array by a name", "bytes of a parameter", "bytes behind",
+         "each in its turn",
          "elements in front"],
 )  # fmt: skip
 def test_what_is_no_change(change):

@@ -636,9 +636,12 @@ class Overruns:
         elif found[1] in (f"*{target}", f"{target}[0]"):
             return not address.is_untyped
         local = self._local(found[1], function)
-        if 0 < (size_of(local) or 0) // 8 <= address.room or self._is_as_long(
-            found[1], local, given, address, function
-        ):
+        measured = [local, self._measured(size, function)]
+        if any(
+            0 < (size_of(one) or 0) // 8 <= address.room
+            or (isinstance(one, RecordType) and one == address.ctype and not address.is_untyped)
+            for one in measured
+        ) or self._is_as_long(found[1], local, given, address, function):
             return True
         named = re.fullmatch(r"sizeof\s*\(\s*((?:struct\s+|union\s+)?\w+)\s*\)", text(size))
         if named is None:
@@ -648,6 +651,16 @@ class Overruns:
             return False
         is_same = types[0] == address.ctype and not address.is_untyped
         return is_same or 0 < (size_of(types[0]) or 0) // 8 <= address.room
+
+    def _measured(self, size: Node, function: Definition) -> CType:
+        """Return the type of what the size is asked of, where that is a number or a record.
+
+        An array would look like a pointer here.
+        """
+        value = size.child_by_field_name("value")
+        root = self._index.node(function)
+        ctype = self._mentions.type_of(value, root, function.file) if value is not None else None
+        return ctype if isinstance(ctype, IntType | RecordType) else UnknownType("")
 
     def _local(self, name: str, function: Definition) -> CType:
         """Return the type of a variable of a function, an unknown one where that is not plain.

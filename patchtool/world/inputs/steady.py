@@ -61,15 +61,6 @@ def steady_until(tree: Tree, function: Definition, name: str, start: int) -> int
     return end if declared == 1 else -1
 
 
-def is_steady(tree: Tree, function: Definition, name: str) -> bool:
-    """Tell whether a parameter of a function is what a call has given, wherever it is read."""
-    body = syntax.function(tree.index.node(function))
-    block = body.child_by_field_name("body") if body is not None else None
-    return block is not None and (
-        steady_until(tree, function, name, block.start_byte) == len(function.text)
-    )
-
-
 def _declaration(leaf: Node) -> Node | None:
     """Return the declaration that makes a name one of a variable; None where it is a use."""
     here = leaf
