@@ -740,6 +740,7 @@ class _Site:
             return self._unless(is_elsewhere, one._replace(value=stored))
         if self._book.is_array(self._name, path, self._file.path) and not self._is_measured(here):
             one = self._open(what, f"{what} is an array, and its address is used", context)
+            one = one._replace(below=path)
             return self._unless(is_elsewhere, one)
         in_macro = self._function is not None and self._function.kind == "macro"
         while True:
@@ -762,7 +763,8 @@ class _Site:
                     return self._made("read", what, path, context)
                 if reason == _WHOLE:
                     return self._followed(taker, root, depth, is_elsewhere)
-                return self._unless(is_elsewhere, self._open(what, reason, context))
+                one = self._open(what, reason, context)._replace(below=path)
+                return self._unless(is_elsewhere, one)
             if not depth and self._is_zeroed(here, root):
                 one = self._made("store", what, path, context)
                 return self._unless(is_elsewhere, one._replace(value="0"))
@@ -770,7 +772,7 @@ class _Site:
                 return self._made("read", what, path, context)
             if self._is_given_to_reader(here, bool(path)):
                 return self._made("read", what, path, context)
-            one = self._open(what, _why(here, what), context)
+            one = self._open(what, _why(here, what), context)._replace(below=path)
             return self._unless(is_elsewhere, one)
 
     def _is_measured(self, here: Node) -> bool:

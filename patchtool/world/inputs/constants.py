@@ -197,7 +197,12 @@ def _is_changed(tree: Tree, asked: str) -> bool:
                         return True
     name, member = registers.tables.capabilities
     late = _writers(tree, name)[1] if name else ()
-    return any(one.function is not None and one.below[:1] == (member,) for one in late)
+    return any(
+        one.function is not None
+        and index.target.owns(one.place.file)
+        and one.below[:1] == (member,)
+        for one in late
+    )
 
 
 def _is_of_one(tree: Tree, name: str, user: Definition) -> bool:
