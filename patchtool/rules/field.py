@@ -81,7 +81,7 @@ def decide(
         return field.unknown(Reason(text)), None
     spoilt = terms.spoilt(field.context, field.member)
     reached = terms.come_to(elements, field.context, field.record)
-    question = terms.question(elements, skips, reached)
+    question = terms.question(elements, skips, reached=reached)
     start = bits.from_conditions(question.old)
     if question.full.identical(start) and question.kept.identical(start) and not spoilt:
         return None, None
@@ -163,7 +163,7 @@ def _with_patches(
     case = case._replace(facts=case.facts + facts)
     if not patches:
         return case
-    question = terms.question(elements, skips, case.question.reached, patches)
+    question = terms.question(elements, skips, patches, case.question.reached)
     question = question._replace(covered_elsewhere=case.question.covered_elsewhere)
     again = Decision(question).decide(carriers=False)
     if again.verdict == "covered":
@@ -198,7 +198,7 @@ def _blamed(
     for patches in (*((one,) for one in stores), stores):
         if found and patches == stores:
             break  # no more than those that do so alone
-        again = terms.question(elements, skips, question.reached, patches)
+        again = terms.question(elements, skips, patches, question.reached)
         again = again._replace(covered_elsewhere=question.covered_elsewhere)
         if Decision(again).decide(carriers=False).verdict != "covered":
             found.extend(patches)

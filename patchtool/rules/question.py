@@ -258,13 +258,13 @@ class Terms:
         self,
         elements: list[Element],
         skipping: bool,
-        reached: Mapping[str, tuple[Cond, ...]],
         patches: Sequence[Patch] = (),
+        reached: Mapping[str, tuple[Cond, ...]] | None = None,
     ) -> Question:
         """Put one field to coverage.
 
-        REACHED tells when elements are read (see ``come_to``); PATCHES are stores to the roles
-        that may have happened since the full run, or not.
+        PATCHES are stores to the roles that may have happened since the full run, or not;
+        REACHED tells when elements are read that are where something leads to them.
         """
         final = bits.join(one.value for one in elements)
         condition = self._closed(self.guard.condition)
@@ -283,7 +283,7 @@ class Terms:
             old=self._old(elements),
             elements=tuple(one.value.width for one in elements),
             names=tuple(one.name for one in elements),
-            reached=reached,
+            reached=reached or {},
         )
 
     def come_to(
