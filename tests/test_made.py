@@ -72,6 +72,8 @@ def found(late="", more=""):
         "kvm->arch.other = n;",
         "n = kvm_arch_has_other(kvm);",
         "n = __alignof__(struct kvm);\n\tn = sizeof_field(struct kvm, arch);",
+        "kvm = container_of(&vcpu->arch, struct kvm, arch);",
+        "kvm = from_timer(kvm, &vcpu->arch, arch.timer);",
     ],
 )
 def test_what_nothing_changes_later(late):

@@ -44,7 +44,11 @@ _WHOLE = re.compile(
 )
 """What may change a whole record through a pointer to it."""
 _LONGEST_LEAD = 80
-_OFFSET = re.compile(rb"\b(?:offsetof|sizeof_field|FIELD_SIZEOF)\s*\(\s*struct\s+\w+\s*,\s*\Z")
+_OFFSET = re.compile(
+    rb"\b(?:(?:offsetof|sizeof_field|FIELD_SIZEOF)\s*\(|container_of(?:_const)?\s*\([^;]*,)"
+    rb"\s*struct\s+\w+\s*,\s*\Z"
+    rb"|\b(?:from_timer|timer_container_of|from_work|from_tasklet)\s*\([^;]*,\s*\Z"
+)
 """What stands before a member of which only the place or the size is asked for."""
 
 Link = tuple[str, str]
