@@ -15,8 +15,10 @@ from typing import Literal
 from patchtool.c.index import Index
 from patchtool.c.scan import Definition
 
-_DEEPEST = 4
-"""How many calls below a function are looked into for a store."""
+_MOST = 64
+"""How many functions are looked into for a store, to answer for one."""
+_LONGEST = 200
+"""Bytes that are looked back at, for the beginning of a statement."""
 _STORE = re.compile(rb"([\w\])]?)\s*(?:(?<![=!<>])(?:[-+|&^*/%]|<<|>>)?=(?!=)|\+\+|--)")
 _LOCAL = re.compile(rb"[;{}(]\s*(?:[A-Za-z_]\w*[\s*]+)*[A-Za-z_]\w*\s*\Z")
 """What stands in front of a store to a variable: a statement that begins with it."""
@@ -41,22 +43,26 @@ def asked(
         index.target.owns(one.file)
         and handle in (head := one.text.partition(b"{")[0])
         and _VALUED.search(head) is not None
-        and _stores_nothing(index, one, _DEEPEST)
+        and _stores_nothing(index, one)
         for one in found
     )
     return "guest" if is_query else None
 
 
-def _stores_nothing(index: Index, function: Definition, depth: int) -> bool:
+def _stores_nothing(index: Index, function: Definition) -> bool:
     """Tell whether a function, and what it calls, stores to its own variables alone."""
-    body = function.text[function.text.find(b"{") :]
-    for store in _STORE.finditer(body):
-        if not store[1] or _LOCAL.search(body, 0, store.end(1)) is None:
+    todo, seen = [function], {function.key}
+    while todo:
+        one = todo.pop()
+        body = one.text[one.text.find(b"{") :]
+        for store in _STORE.finditer(body):
+            begin = max(0, store.end(1) - _LONGEST)
+            if not store[1] or _LOCAL.search(body, begin, store.end(1)) is None:
+                return False
+        for name in set(_CALLED.findall(body.decode("utf-8", "replace"))):
+            called = [each for each in index.functions(name, one.file) if each.key not in seen]
+            seen.update(each.key for each in called)
+            todo += (each for each in called if index.target.owns(each.file))
+        if len(seen) > _MOST:
             return False
-    called = set(_CALLED.findall(body.decode("utf-8", "replace"))) - {function.name}
-    return all(
-        depth > 0 and _stores_nothing(index, one, depth - 1)
-        for name in called
-        for one in index.functions(name, function.file)
-        if index.target.owns(one.file)
-    )
+    return True

@@ -18,7 +18,7 @@ from patchtool.world.inputs.spelt import Spelt
 
 _JUMP = re.compile(rb"\b(?:return|goto|break|continue)\b")
 _HEADS = (b"if", b"for", b"while", b"switch")
-KEYWORDS = frozenset(one.decode() for one in brackets.TESTED)
+_KEYWORDS = frozenset(one.decode() for one in brackets.TESTED)
 _LAST = re.compile(rb"\bdo\b.*\bwhile\s*\(\s*(?:0|false)\s*\)\s*;?\s*\Z", re.DOTALL)
 """What makes one statement of what stands in a loop that turns once."""
 _NESTED = 8
@@ -49,15 +49,20 @@ def written_out(index: Index, caller: Definition, callees: Set[str]) -> tuple[De
     return caller, failed
 
 
-def _jumps(index: Index, name: str, here: str, depth: int = 0) -> bool:
-    """Tell whether a macro may leave what is around it, or decides whether the next one is run."""
-    return any(
-        _JUMP.search(one.text) is not None
-        or _is_head(one.text)
-        or depth == _NESTED
-        or any(_jumps(index, inner, here, depth + 1) for inner in calls(one.text) - {name})
-        for one in index.macros(name, here)
-    )
+def _jumps(index: Index, name: str, here: str) -> bool:
+    """Tell whether a macro may leave what is around it, or decides whether the next one is run.
+
+    It, or one that it stands for.
+    """
+    todo, seen = [name], {name}
+    while todo:
+        for one in index.macros(todo.pop(), here):
+            if _JUMP.search(one.text) is not None or _is_head(one.text):
+                return True
+            more = calls(one.text) - seen
+            seen |= more
+            todo += more
+    return False
 
 
 def _is_head(words: bytes) -> bool:
@@ -79,7 +84,7 @@ def _given(index: Index, caller: Definition, callees: Set[str]) -> tuple[set[str
     That is no function of the target, which is followed, and not known for calling it.
     """
     macros, others = set[str](), set[str]()
-    known = KEYWORDS | library.dispatchers(index.target) | library.YIELDING
+    known = _KEYWORDS | library.dispatchers(index.target) | library.YIELDING
     for callee in callees:
         for at in places(caller.text, callee.encode()):
             opened = at
