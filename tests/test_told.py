@@ -4,6 +4,7 @@
 import pytest
 from edited import check, fixture
 
+from patchtool.world.inputs import invalidation
 from patchtool.world.inputs.births import Births
 from patchtool.world.inputs.told import Told
 
@@ -569,3 +570,23 @@ def test_another_one_that_is_told():
 def test_a_birth_that_changes_the_newborn(name):
     """Nothing was set up for that yet."""
     assert born(*NEWBORN[name]) == "covered"
+
+
+def test_many_calls_that_may_cover_all_ways(monkeypatch):
+    """How many are asked about together is bounded: each one more doubles the work."""
+    asked = 0
+    certain = invalidation.is_certain
+
+    def counted(*given, **named):
+        nonlocal asked
+        asked += 1
+        return certain(*given, **named)
+
+    monkeypatch.setattr(invalidation, "is_certain", counted)
+    call = "kvm_mmu_after_set_cpuid(vcpu);\n"
+    branches = "\telse ".join(
+        f"if (vcpu->arch.hflags & {1 << one})\n\t\t{call}" for one in range(40)
+    )
+    edit = CPUID, INVALIDATED, f"\t{branches}\telse\n\t\t{call}}}\n"
+    assert verdict(BITS, "", "", edit) in ("covered", "gap", "unknown")
+    assert asked < 1_000

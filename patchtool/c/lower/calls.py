@@ -564,6 +564,7 @@ class Calls(Expressions):
         if ctype.length is None or ctype.length > MAX_COPIED:
             raise Unsupported(node, "an array is copied as a whole")
         for number in range(ctype.length):
+            self._step(node)
             to, start = (self._element(one, number, node) for one in (target, source))
             self._copy_whole(to, start, state, node)
 

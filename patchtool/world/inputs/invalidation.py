@@ -35,6 +35,8 @@ from patchtool.world.inputs.steady import Zero, steady_until
 
 MAX_CALLS = 8
 """How many calls may lie between a change and the invalidation."""
+MAX_TOGETHER = 8
+"""How many calls are looked at for ways that they cover together: each doubles the work."""
 
 _LEAVES = ("return_statement", "goto_statement", "gnu_asm_goto_list")
 _LOOPS = ("for_statement", "while_statement", "do_statement")
@@ -581,8 +583,8 @@ def _turn(body: Node, start: int, name: str) -> Node:
 
 
 def _is_met(nodes: Sequence[Node], body: Node, start: int, zero: Zero) -> bool:
-    """Tell whether every way from a byte on comes by one of some nodes."""
-    return len(nodes) > 1 and any(
+    """Tell whether every way from a byte on comes by one of some nodes, of which there are few."""
+    return 1 < len(nodes) <= MAX_TOGETHER and any(
         is_certain(one, body, start=start, zero=zero, together=nodes) for one in nodes
     )
 
