@@ -41,6 +41,8 @@ class Firsts:
         """
         self._tree, self._births, self._leading = tree, births, leading
         self._held_by = held_by
+        self._known: dict[tuple[tuple[str, str, int], int, str, int], bool] = {}
+        """Whether a statement is such, by its function, its end, its holder and the depth."""
 
     def is_first(
         self, function: Definition, start: int, end: int, holder: str, depth: int = 0
@@ -50,6 +52,14 @@ class Firsts:
         That is what HOLDER is, or points to.  START is where what it evaluates last begins,
         END the byte behind it.
         """
+        key = function.key, end, holder, depth
+        if key not in self._known:
+            self._known[key] = self._found_first(function, start, end, holder, depth)
+        return self._known[key]
+
+    def _found_first(
+        self, function: Definition, start: int, end: int, holder: str, depth: int
+    ) -> bool:
         through = self._held_by(function, holder) or self._part_of(function, holder)
         number = parameter_of(function, through) if through is not None else None
         calls = self._births.calls(function)

@@ -35,8 +35,8 @@ from patchtool.world.inputs.steady import Zero, steady_until
 
 MAX_CALLS = 8
 """How many calls may lie between a change and the invalidation."""
-MAX_TOGETHER = 8
-"""How many calls are looked at for ways that they cover together: each doubles the work."""
+MAX_TOGETHER = 48
+"""How many calls are looked at for ways that they cover together."""
 
 _LEAVES = ("return_statement", "goto_statement", "gnu_asm_goto_list")
 _LOOPS = ("for_statement", "while_statement", "do_statement")
@@ -535,7 +535,7 @@ def is_certain(
     leaving: bool = False,
     start: int = 0,
     zero: Zero = _NOTHING,
-    together: Sequence[Node] = (),
+    together: _Together | None = None,
 ) -> bool:
     """Tell whether every way through a function comes by a node, those that LEAVE it aside.
 
@@ -583,35 +583,53 @@ def _turn(body: Node, start: int, name: str) -> Node:
 
 
 def _is_met(nodes: Sequence[Node], body: Node, start: int, zero: Zero) -> bool:
-    """Tell whether every way from a byte on comes by one of some nodes, of which there are few."""
+    """Tell whether every way from a byte on comes by one of some nodes."""
+    together = _Together(nodes)
     return 1 < len(nodes) <= MAX_TOGETHER and any(
-        is_certain(one, body, start=start, zero=zero, together=nodes) for one in nodes
+        is_certain(one, body, start=start, zero=zero, together=together) for one in nodes
     )
 
 
-def _is_met_beside(branch: Node, here: Node, together: Sequence[Node]) -> bool:
+class _Together:
+    """Some nodes of which a way may come by any; what is known of them is not asked again."""
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self.nodes = nodes
+        self._known: dict[tuple[int, int, int], bool] = {}
+
+    def is_certain(self, node: Node, block: Node, start: int) -> bool:
+        """Tell whether every way through a block comes by a node, or by another one of these."""
+        key = node.id, block.id, start
+        if key not in self._known:
+            self._known[key] = is_certain(node, block, start=start, together=self)
+        return self._known[key]
+
+
+def _is_met_beside(branch: Node, here: Node, together: _Together | None) -> bool:
     """Tell whether the way that leaves out the first half of a branch comes by some nodes."""
     other = branch.child_by_field_name("alternative")
     if branch.type != "if_statement" or branch.child_by_field_name("consequence") != here:
         return False
+    if together is None:
+        return False
     half = other.named_children[-1] if other is not None and other.named_children else None
     return half is not None and any(
-        _is_within(one, half) and is_certain(one, half, start=half.start_byte, together=together)
-        for one in together
+        _is_within(one, half) and together.is_certain(one, half, half.start_byte)
+        for one in together.nodes
     )
 
 
-def _is_behind(jump: Node, body: Node, start: int, together: Sequence[Node]) -> bool:
+def _is_behind(jump: Node, body: Node, start: int, together: _Together | None) -> bool:
     """Tell whether every way to a jump comes by one of some nodes, from a byte on."""
     block: Node | None = jump
-    while together and block is not None and block != body:
+    while together is not None and block is not None and block != body:
         if block.type in ("compound_statement", "return_statement") and any(
             start <= one.start_byte
             and _is_within(one, block)
             and one.end_byte <= jump.end_byte
             and not _is_labelled(block, one.start_byte, jump.start_byte)
-            and is_certain(one, block, start=start, together=together)
-            for one in together
+            and together.is_certain(one, block, start)
+            for one in together.nodes
         ):
             return True
         block = block.parent
