@@ -12,7 +12,8 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from patchtool.c.index import Index
+from patchtool.c import library
+from patchtool.c.index import Index, calls
 from patchtool.c.scan import Definition
 
 _MOST = 64
@@ -22,7 +23,8 @@ _LONGEST = 200
 _STORE = re.compile(rb"([\w\])]?)\s*(?:(?<![=!<>])(?:[-+|&^*/%]|<<|>>)?=(?!=)|\+\+|--)")
 _LOCAL = re.compile(rb"[;{}(]\s*(?:[A-Za-z_]\w*[\s*]+)*[A-Za-z_]\w*\s*\Z")
 """What stands in front of a store to a variable: a statement that begins with it."""
-_CALLED = re.compile(r"\b([A-Za-z_]\w*)\s*\(")
+_STORELESS = re.compile(f"{library.PURE.pattern}|{library.AT_BUILD.pattern}")
+"""What is known for storing nothing, where the target itself does not define it."""
 _VALUED = re.compile(rb"(?<![\w*])(?:bool|int|unsigned|long|u8|u16|u32|u64)\s+\w+\s*\(")
 
 
@@ -50,19 +52,26 @@ def asked(
 
 
 def _stores_nothing(index: Index, function: Definition) -> bool:
-    """Tell whether a function, and what it calls, stores to its own variables alone."""
+    """Tell whether a function, and all that it calls, stores to its own variables alone.
+
+    What is called has to be found, or be known for storing nothing.
+    """
     todo, seen = [function], {function.key}
-    while todo:
+    while todo and len(seen) <= _MOST:
         one = todo.pop()
-        body = one.text[one.text.find(b"{") :]
+        body = one.text[one.text.find(b"{") :] if one.kind == "function" else one.text
         for store in _STORE.finditer(body):
             begin = max(0, store.end(1) - _LONGEST)
-            if not store[1] or _LOCAL.search(body, begin, store.end(1)) is None:
+            is_local = one.kind == "function" and store[1]
+            if not is_local or _LOCAL.search(body, begin, store.end(1)) is None:
                 return False
-        for name in set(_CALLED.findall(body.decode("utf-8", "replace"))):
-            called = [each for each in index.functions(name, one.file) if each.key not in seen]
-            seen.update(each.key for each in called)
-            todo += (each for each in called if index.target.owns(each.file))
-        if len(seen) > _MOST:
-            return False
-    return True
+        for name in calls(body):
+            found = (*index.functions(name, one.file), *index.macros(name, one.file))
+            if not any(index.target.owns(each.file) for each in found):
+                if _STORELESS.fullmatch(name) or name in library.READING:
+                    continue
+            if not found:
+                return False
+            todo += (each for each in found if each.key not in seen)
+            seen.update(each.key for each in found)
+    return not todo
