@@ -238,6 +238,9 @@ def test_what_the_host_can_do(text, what, is_constant):
 
 
 CHANGES = "%svoid late(struct kvm_vcpu *vcpu)\n{\n\t%s;\n}\n"
+DROPPED = (
+    "static void guest_cap_drop(struct kvm_vcpu *vcpu, int f)\n{\n\tsetup_clear_cpu_cap(f);\n}\n\n"
+)
 TOLD = "static void guest_cap_set(struct kvm_vcpu *vcpu, int f)\n{\n}\n\n"
 
 
@@ -249,6 +252,7 @@ TOLD = "static void guest_cap_set(struct kvm_vcpu *vcpu, int f)\n{\n}\n\n"
         (CHANGES % ("", "setup_clear_cpu_cap(X86_FEATURE_OTHER)"), True),
         (TOLD + CHANGES % ("", "guest_cap_set(vcpu, X86_FEATURE_LEVELS)"), True),
         (CHANGES % ("", "setup_clear_cpu_cap(X86_FEATURE_LEVELS)"), False),
+        (DROPPED + CHANGES % ("", "guest_cap_drop(vcpu, X86_FEATURE_LEVELS)"), False),
         (CHANGES % ("", "clear_bit(X86_FEATURE_LEVELS, caps)"), False),
         (CHANGES % ("", "boot_cpu_data.x86_capability[1] = 0"), False),
         (CHANGES % ("", "if (boot_cpu_data.x86_capability[1])\n\t\treturn"), True),

@@ -290,9 +290,8 @@ class Mentions:
         arguments = syntax.inner(listed)
         called = self.called(callee, file) if callee is not None else ()
         number = arguments.index(given)
-        if callee is not None and not self.has_own(text(callee), file.path):
-            if number in library.READING.get(text(callee), ()):
-                return True
+        if callee is not None and not called and not self.has_own(text(callee), file.path):
+            return number in library.READING.get(text(callee), ())
         return bool(called) and all(self._only_reads(one, number, name) for one in called)
 
     def is_shown(self, given: Node, here: str) -> bool:

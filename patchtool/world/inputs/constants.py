@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from patchtool.c import brackets, library, syntax
 from patchtool.c.asked import asked as asked_of
-from patchtool.c.index import is_static, parameter_names
+from patchtool.c.index import calls, is_static, parameter_names
 from patchtool.c.layout import GRANTED, CType, PointerType, RecordType, settled
 from patchtool.c.memory import Fact, Loc
 from patchtool.c.scan import WORDS, Definition, places, strip_comments
@@ -27,6 +27,7 @@ _TOLD_OF = re.compile(
 )
 _READABLE = re.compile(rb"0[0145]{0,3}|S_IR(?:UGO|USR|GRP|OTH)")
 """A mode, or a part of one, by which nobody writes."""
+_DEFINED = re.compile(rb"^[ \t]*#[ \t]*define[ \t]+(\w+)", re.M)
 _LINE_OF_CPP = re.compile(rb"^[ \t]*#.*$", re.M)
 _CALL = re.compile(rb"\s*\(")
 _CLEARED = re.compile(rb"\s*=\s*NULL\s*;")
@@ -206,9 +207,25 @@ def _is_changed(tree: Tree, asked: str) -> bool:
 
 
 def _is_of_one(tree: Tree, name: str, user: Definition) -> bool:
-    """Tell whether a function of the text is about one guest: it is given what that is known by."""
-    handle, index = tree.index.target.handle.encode(), tree.index
-    return any(handle in one.text.partition(b"{")[0] for one in index.functions(name, user.file))
+    """Tell whether a function of the text is about one guest: it is given what that is known by.
+
+    All that it calls is found, or known: else that may be told a feature, and change it for all.
+    """
+    index, todo = tree.index, list(tree.index.functions(name, user.file))
+    handle, seen = index.target.handle.encode(), {one.key for one in todo}
+    is_given = any(handle in one.text.partition(b"{")[0] for one in todo)
+    while todo:
+        one = todo.pop()
+        own = {word.decode() for word in _DEFINED.findall(one.text)}
+        for inner in calls(one.text.partition(b"{")[2]) - own:
+            found = index.functions(inner, one.file)
+            if not found and not index.macros(inner, one.file):
+                if inner not in library.BIT_OPERATIONS:
+                    if not library.answers_by_arguments(inner, index.target):
+                        return False
+            todo += (each for each in found if each.key not in seen)
+            seen.update(each.key for each in found)
+    return is_given
 
 
 def is_fixed(tree: Tree, name: str) -> tuple[Definition, ...] | None:
