@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Term:
@@ -150,9 +150,24 @@ _WORDS = itertools.count()
 
 def forget() -> None:
     """Drop the table of shared terms; terms in use stay valid, but are no longer unique."""
-    _OPPOSITES.clear()
-    for known in _TERMS.values():
+    for known in _tables():
         known.clear()
+
+
+def mark() -> tuple[int, ...]:
+    """Return how many terms are shared by now."""
+    return tuple(map(len, _tables()))
+
+
+def forget_since(marked: tuple[int, ...]) -> None:
+    """Drop the shared terms that were made since; what was said of ``forget`` holds for them."""
+    for known, count in zip(_tables(), marked, strict=True):
+        while len(known) > count:
+            known.popitem()
+
+
+def _tables() -> tuple[dict[Any, Term], ...]:
+    return (_OPPOSITES, *_TERMS.values())
 
 
 def _make(op: str, *args: Term) -> Term:

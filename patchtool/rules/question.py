@@ -742,7 +742,9 @@ class Terms:
         name = context_name(self.guard.context)
         setups = frozenset(self.guard.calls)
         computed = self.ledger.computed if self.ledger is not None else frozenset()
-        return kind(self.tree, name, roles, self._never_skips, setups, computed)
+        me = weakref.proxy(self)  # as above
+        stops: Callable[[str, str, int], bool] = lambda *patch: me._never_skips(*patch)  # noqa: E731
+        return kind(self.tree, name, roles, stops, setups, computed)
 
     def _never_skips(self, role: str, below: str, value: int) -> bool:
         """Tell whether nothing skips where a number stands in a part of a stored role."""

@@ -282,7 +282,9 @@ def _taken(
     """
     found: _Done = {}
     for number in shares:
+        marked = bits.mark()
         one = pieces[number]()
+        bits.forget_since(marked)
         found[number] = one._replace(asked=()) if isinstance(one, Decided) else one
     return found, tree.notes()
 

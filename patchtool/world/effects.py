@@ -45,8 +45,7 @@ _PASTED_STORE = re.compile(
 _PASTED_MEMBER = re.compile(rb"(?:\.|->)\s*\w*\s*\Z")
 _HOLDER = re.compile(rb"[^\w\s.>)\]]\s*(\w+)\s*->\Z")
 _ASSIGNED = re.compile(rb"\s*=(?!=)\s*((?:[^(),;{}]|\((?:[^()]|\([^()]*\))*\))*)")
-
-
+_UPDATED = re.compile(rb"static_call_update\s*\(\s*(\w+)\s*,\s*&?\s*(\w+)")
 _OBJECT_STORE = re.compile(rb"(?:\.\w+|\[[^\]]*\])*\s*(?:(?:[-+|&^*/%]|<<|>>)?=(?!=)|\+\+|--)")
 
 
@@ -355,12 +354,16 @@ class Effects:
                 if match is not None and before(data, at).endswith((b".", b"->")):
                     value = match.group(1).decode("utf-8", "replace")
                     yield from ((target, path) for target in self._assigned(value, path))
-        updated = re.compile(
-            rb"\bstatic_call_update\s*\(\s*%s%s\s*,\s*&?\s*(\w+)"
-            % (self._index.target.prefix.encode(), word)
-        )
+        yield from self._updated.get(self._index.target.prefix + name, ())
+
+    @cached_property
+    def _updated(self) -> dict[str, list[tuple[str, str]]]:
+        """What static calls are aimed at while the kernel runs, and in which file."""
+        found: dict[str, list[tuple[str, str]]] = {}
         for path, data in self._index.texts_with(b"static_call_update"):
-            yield from ((match[1].decode(), path) for match in updated.finditer(data))
+            for one in _UPDATED.finditer(data):
+                found.setdefault(one[1].decode(), []).append((one[2].decode(), path))
+        return found
 
     def setters(self, name: str) -> Iterator[Definition]:
         """Yield the functions that do more with an operation than to call it and to ask for it."""
