@@ -84,6 +84,10 @@ struct inner {
 	u16 half;
 };
 
+struct nibbles {
+	u32 lo : 4, hi : 4;
+};
+
 struct box {
 	u64 out;
 	u64 in;
@@ -291,6 +295,19 @@ BODIES = {
     " box->out = j.value + j.half;",
     "designated initialiser": "struct inner i = { .half = a }; box->out = i.half + i.value;",
     "positional initialiser": "struct inner i = { a, b }; box->out = i.half + i.value;",
+    "initialiser behind a named member": "struct { u64 p, q, r; } i = { .q = a, b };"
+    " box->out = i.p + 2 * i.q + 4 * i.r;",
+    "initialiser behind a named element": "u64 t[4] = { [2] = a, b }; box->out = t[2] - t[3];",
+    "members of one view of a union": "union flags f = { .level = a, .access = b };"
+    " box->out = f.word;",
+    "view of a union that is named again": "union role r = { .base.level = a, .ext.level = b,"
+    " .base.level = 3 }; box->out = r.whole;",
+    "whole behind its members": "struct { struct inner i; } s = { .i.half = 5, .i = { a } };"
+    " box->out = s.i.value + s.i.half;",
+    "bits that are copied into a record": "struct nibbles f = { a, b };"
+    " struct { struct nibbles g; u32 z; } s = { f, 7 }; box->out = s.g.hi + 16 * s.z;",
+    "initialiser of an own kind": "struct inner i = { a, b }; struct { struct inner j; u64 k; }"
+    " s = { i, 3 }; box->out = s.j.value + s.j.half + s.k;",
     "nested initialiser": "union role r = { .base = { .level = 5 }, .ext.direct = 1 };"
     " box->out = r.whole + a;",
     "compound literal": "box->inner = (struct inner){ .value = a }; box->out = box->inner.value"
@@ -574,6 +591,27 @@ UNKNOWN = {
     "number without an end": ("box->out = a + " + "9" * 5000 + ";", "the number 9999"),
     "union of other types": (
         "union { u64 v; struct box *p; } u; u.v = a; u.p = box; box->out = u.v;", "shares"),
+    "two views of a union": (
+        "union role r = { .whole = a, .ext.level = 3 }; box->out = r.whole;", "two of its members"),
+    "two views of a union in a struct": (
+        "struct { union role r; } s = { .r = { .whole = a }, .r.ext.level = 3 };"
+        " box->out = s.r.whole;", "two of its members"),
+    "two views without a name": (
+        "struct { union { u64 v; struct { u32 lo, hi; }; }; } s = { .v = a, .hi = b };"
+        " box->out = s.v;", "two of its members"),
+    "braces that are left out": (
+        "struct { struct inner i; u64 v; } s = { a, b, 3 }; box->out = s.v;",
+        "a record is stored"),
+    "braces that are left out of bits": (
+        "struct { struct { u32 lo : 4, hi : 4; } f; u32 z; } s = { a, b };"
+        " box->out = s.f.hi;", "by a number"),
+    "value behind a member of a member": (
+        "struct { struct inner i; u64 v; } s = { .i.value = a, b, 3 }; box->out = s.i.half;",
+        "behind a member"),
+    "range below a member": (
+        "struct { u64 t[4]; } s = { .t[0 ... 2] = a }; box->out = s.t[1];", ""),
+    "more values than elements": ("u64 t[2] = { 1, 2, a }; box->out = t[1];", "more values"),
+    "more values than views": ("union role r = { a, { 3 } }; box->out = r.whole;", "more values"),
     "memset of a part": ("memset(box, 0, 8);", "memset"),
     "memcpy from elsewhere": ("memcpy(&box->out, (void *)a, 8);", ""),
     "union member of other types": ("box->out = (u64)__builtin_frobnicate(a);", "frobnicate"),

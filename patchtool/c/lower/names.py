@@ -2,7 +2,7 @@
 """What identifiers stand for: variables, constants, enumerators, objects.
 
 A name means what it means in the translation unit at hand; macros are expanded,
-constants evaluated once for a tree, initialisers run like assignments.
+constants evaluated once for a tree.
 """
 
 from __future__ import annotations
@@ -16,16 +16,12 @@ from typing import TypeVar
 from patchtool.c import syntax
 from patchtool.c.index import expand
 from patchtool.c.layout import (
-    ArrayType,
     CType,
-    IntType,
-    PointerType,
-    RecordType,
     UnknownType,
     VoidType,
     base_type,
 )
-from patchtool.c.lower.guards import Guards
+from patchtool.c.lower.initialisers import Initialisers
 from patchtool.c.lower.records import Unit, Unsupported
 from patchtool.c.memory import Fact, Function, Int, Loc, LValue, Root, State, Value
 from patchtool.c.scan import Definition, strip_comments
@@ -35,7 +31,6 @@ from patchtool.proof import bits
 from patchtool.proof.bits import Cond
 
 MAX_NESTING = 192
-MAX_ELEMENTS = 256
 _DEEPEST = 8
 """How deep macros that are nothing but another one are followed."""
 
@@ -49,7 +44,7 @@ _LENGTHS = {"BITS_PER_LONG": 64, "BITS_PER_LONG_LONG": 64, "BITS_PER_BYTE": 8}
 Option = TypeVar("Option")
 
 
-class Names(Guards):
+class Names(Initialisers):
     """Resolves identifiers."""
 
     def _one_of(
@@ -521,113 +516,3 @@ class Names(Guards):
             )
             self._tristates[option] = found is not None
         return self._tristates[option]
-
-    def _initialise(self, target: LValue, node: Node, state: State) -> None:
-        if node.type == "compound_literal_expression":
-            inner = node.child_by_field_name("value")
-            if inner is not None:
-                self._initialise(target, inner, state)
-                return
-        if node.type != "initializer_list":
-            self._store(target, self._value_for(target.type, node, state), state, node)
-            return
-        self._zero(target, state, node)
-        position = 0
-        for child in node.named_children:
-            if child.type == "comment":
-                continue
-            if child.type == "initializer_pair":
-                inner_target = target
-                ranged = range(0)
-                for designator in child.children_by_field_name("designator"):
-                    if designator.type == "field_designator":
-                        name = text(designator).lstrip(".").strip()
-                        inner_target = self._member(inner_target, name, designator)
-                    else:
-                        numbers = [
-                            self._constant(self._value(n, state), n)
-                            for n in designator.named_children
-                        ]
-                        if len(numbers) == 2:
-                            ranged = range(numbers[0], min(numbers[1], numbers[0] + MAX_ELEMENTS))
-                        position = numbers[-1] + 1
-                        inner_target = self._element(inner_target, numbers[-1], designator)
-                value = child.child_by_field_name("value")
-                if value is not None:
-                    for number in ranged:
-                        self._initialise(self._element(target, number, child), value, state)
-                    self._initialise(inner_target, value, state)
-                continue
-            if isinstance(target.type, RecordType):
-                named = list(target.type.by_name)
-                if any(
-                    m.name is None and isinstance(m.type, UnknownType) for m in target.type.members
-                ):
-                    raise Unsupported(child, "which member comes next depends on a build option")
-                if target.type.kind == "union":
-                    first = target.type.members[0]
-                    inner_target = self._member(
-                        target, first.name or next(iter(target.type.by_name)), child
-                    )
-                elif position < len(named):
-                    inner_target = self._member(target, named[position], child)
-                else:
-                    raise Unsupported(child, "more values than members")
-            elif isinstance(target.type, ArrayType):
-                inner_target = self._element(target, position, child)
-            else:
-                inner_target = target
-            position += 1
-            self._initialise(inner_target, child, state)
-        if isinstance(target.type, ArrayType) and target.type.length is None:
-            self._fill(target, state, node)
-
-    def _fill(self, target: LValue, state: State, node: Node) -> None:
-        """Zero the elements before the last of an array without a length."""
-        at = len(target.loc.path)
-        inside = [loc for loc in state.memory if loc.within(target.loc)]
-        steps = {loc.path[at] for loc in inside if len(loc.path) > at}
-        last = max((int(step.strip("[]")) for step in steps), default=-1)
-        for number in range(min(last, MAX_ELEMENTS)):
-            if f"[{number}]" not in steps:
-                self._zero(self._element(target, number, node), state, node)
-
-    def _zero(self, target: LValue, state: State, node: Node) -> None:
-        if target.cell is not None:
-            if isinstance(target.type, RecordType):
-                self._store(target, Int(bits.constant(target.width, 0)), state, node)
-            elif target.cell == target.loc:  # a bit-field apart from any word
-                state.memory[target.cell] = Int(bits.constant(target.cell_width, 0))
-            else:
-                self._store(target, Int(bits.constant(target.width or 32, 0)), state, node)
-        elif isinstance(target.type, RecordType):
-            for name in target.type.by_name:
-                inner = self._member(target, name, node)
-                if inner.cell is not None or _elements(inner.type) <= MAX_ELEMENTS:
-                    self._zero(inner, state, node)
-        elif isinstance(target.type, ArrayType):
-            for number in range(min(target.type.length or 0, MAX_ELEMENTS)):
-                self._step(node)
-                self._zero(self._element(target, number, node), state, node)
-        elif isinstance(target.type, (IntType, PointerType)):
-            width = target.type.width if isinstance(target.type, IntType) else 64
-            state.memory[target.loc] = Int(bits.constant(width, 0))
-
-    def _element(self, base: LValue, number: int, node: Node) -> LValue:
-        if not isinstance(base.type, ArrayType):
-            raise Unsupported(node, "something that is no array is indexed")
-        if number < 0:
-            raise Unsupported(node, "an array is indexed in front of its first element")
-        loc = base.loc.member(f"[{number}]")
-        return self._whole(loc, base.type.element)
-
-
-def _elements(ctype: CType) -> int:
-    """Return how many numbers and pointers an object consists of, at most."""
-    if isinstance(ctype, ArrayType):
-        return (MAX_ELEMENTS + 1 if ctype.length is None else ctype.length) * _elements(
-            ctype.element
-        )
-    if isinstance(ctype, RecordType):
-        return sum(_elements(ctype.by_name[name][1]) for name in ctype.by_name)
-    return 1
