@@ -433,7 +433,7 @@ def test_an_input_has_one_row():
     assert given.values[0] & 96 and given.values[1] & 96 and given.values[0] != given.values[1]
 
 
-def rsvd(code):
+def rsvd(code, *edits):
     """Return the verdict on masks by level, of which CODE stores those of the upper levels."""
     files = fixture("vcpu-masks-gap")
     text, header = files[MMU].decode(), files[HEADER].decode()
@@ -441,6 +441,9 @@ def rsvd(code):
     end = text.index("}\n", start)
     stored = "".join(f"\tcheck->rsvd_bits_mask[{n}][0] = 1;\n" for n in (0, 1))
     text = text[:start] + f"\n{stored}\t{code}\n" + text[end:]
+    for before, after in edits:
+        assert before in text
+        text = text.replace(before, after, 1)
     text = text.replace("vcpu->arch.efer & EFER_LMA", "!!kvm_read_cr4_bits(vcpu, X86_CR4_PKE)", 1)
     text = text.replace("\tupdate_pkru_bitmask(vcpu, context);\n", "", 1)
     header = header.replace("rsvd_bits_mask[2][2]", "rsvd_bits_mask[2][5]", 1)
@@ -467,3 +470,14 @@ def test_masks_of_levels_that_a_state_has_not(stored, verdict):
     """They may be left alone where no walk comes to their level, and nowhere else."""
     code = re.sub(r"(\[\d\]\[\d\])$", r"check->rsvd_bits_mask\1 = 2;", stored)
     assert rsvd(code).verdict == verdict
+
+
+def test_masks_that_a_skip_stores_as_well():
+    """A set-up leaves the same there, whether it skips or not: that is known of this way alone."""
+    guard = "\tif (new_role.as_u64 == context->mmu_role.as_u64)"
+    paged = "!!kvm_read_cr0_bits(vcpu, X86_CR0_PG)"
+    store = f"\tif (!{paged})\n\t\treturn;\n" + (
+        f"\tcontext->guest_rsvd_check.rsvd_bits_mask[0][2] = {paged} ? 2 : 1;\n"
+    )
+    code = "check->rsvd_bits_mask[0][2] = 2;"
+    assert rsvd(code, (guard, store + guard)).verdict == "unknown"

@@ -406,7 +406,7 @@ class Decision(Witnesses):
         for number in sorted(range(len(near)), key=lambda one: -near[one]):
             for name, stored in cut.items():
                 when = reached[name][number]
-                simple = min(stored, key=lambda one: len(bits.symbols([one])))
+                simple = min(stored, key=lambda one: len(bits.symbols([one])), default=False)
                 unread = bits.both(when, bits.negate(simple))
                 never = bits.every((when, *map(bits.negate, stored)))
                 if _may_hold([Under(unread, runs.first)], runs.beside) and _may_hold(
