@@ -12,7 +12,7 @@ from symbols import symbol, word
 
 from patchtool.c.lower import records
 from patchtool.proof import bdd, bits, solver
-from patchtool.proof.bdd import Diagrams, Manager, TooLarge
+from patchtool.proof.bdd import Diagrams, Effort, Manager, TooLarge
 from patchtool.proof.bits import Alike, Environment, Symbol, Under
 from patchtool.proof.runs import Runs
 from patchtool.proof.solver import Helpless, Solver, asked, can_hold
@@ -254,3 +254,15 @@ def test_a_run_that_asks_too_much_may_do_anything(monkeypatch):
     told = [run.allows(never(number)) for number in range(records.MAX_OUTGROWN + 2)]
     assert told == [False] * records.MAX_OUTGROWN + [True] * 2
     assert not run.allows(False)
+
+
+def test_many_paths_share_what_six_get(monkeypatch):
+    """What is decided is decided in bounded work, however many ways there are to a guard."""
+    monkeypatch.setattr(solver, "MAX_PATH_STEPS", 500)
+
+    def drawn(paths):
+        runs = Runs(lambda _: None, lambda _: False, lambda _: False, Effort(paths))
+        kinds = [asked([never(number)], {}, type, runs.manager) for number in range(30)]
+        return kinds.count(Diagrams)
+
+    assert drawn(1) == drawn(6) > 3 * drawn(60) > 0

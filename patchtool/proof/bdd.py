@@ -33,9 +33,11 @@ class TooLarge(Exception):
 class Effort:
     """What all questions about one path have taken, whatever diagrams they were put to."""
 
-    __slots__ = ("outgrown", "spent", "steps")
+    __slots__ = ("outgrown", "paths", "spent", "steps")
 
-    def __init__(self) -> None:
+    def __init__(self, paths: int = 1) -> None:
+        self.paths = paths
+        """How many paths there are to decide, with this one."""
         self.outgrown = 0
         """Questions for which the diagrams became too large."""
         self.steps = 0

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from patchtool.proof import bits
-from patchtool.proof.bdd import Diagrams, Manager, TooLarge
+from patchtool.proof.bdd import Diagrams, Effort, Manager, TooLarge
 from patchtool.proof.bits import Claim, Cond, Symbol, Term
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ MAX_PATH_EFFORT = 6_000_000
 """And about all of its fields; those of a kernel take up to 4,300,000."""
 MAX_PATH_STEPS = 4_000_000
 """What may be computed with diagrams for one path; those of kernels take up to 2,700,000."""
+PATHS = 6
+"""How many paths get as much as that; of more, each gets less.  Kernels have five."""
 EFFORT_OF_A_LINE = 15
 """What it takes to read a term, in such steps."""
 MAX_OUTGROWN = 2
@@ -75,7 +77,8 @@ def drawn(
     """Put claims to diagrams: those of others, then AFRESH; raises TooLarge where neither do."""
     effort = about.effort
     managers: list[Manager] = []
-    if effort.steps < MAX_PATH_STEPS and effort.outgrown < MAX_PATH_OUTGROWN:
+    steps, outgrown = _share(MAX_PATH_STEPS, effort), _share(MAX_PATH_OUTGROWN, effort)
+    if effort.steps < steps and effort.outgrown < outgrown:
         managers += [] if about.is_full else [about]
         managers += [Manager()] if afresh and about.outgrown < MAX_OUTGROWN else []
     for manager in managers:
@@ -89,9 +92,15 @@ def drawn(
     raise TooLarge
 
 
+def _share(most: int, effort: Effort) -> int:
+    """Return how much of something a path may take, where there are many."""
+    return max(1, most * PATHS // max(PATHS, effort.paths))
+
+
 def _left(about: Manager) -> int:
     """Return what a solver may still spend."""
-    return min(MAX_FIELD_EFFORT - about.spent, MAX_PATH_EFFORT - about.effort.spent)
+    most = _share(MAX_PATH_EFFORT, about.effort)
+    return min(MAX_FIELD_EFFORT - about.spent, most - about.effort.spent)
 
 
 def can_hold(claims: Sequence[Claim], shared: Manager | None = None) -> bool | None:

@@ -79,8 +79,9 @@ class Terms:
         path: Path,
         troubles: Sequence[Trouble],
         ledger: Ledger | None = None,
+        paths: int = 1,
     ) -> None:
-        """Take a path, what may hide a skip on the ways of its run, and all accounts."""
+        """Take one of some paths, what may hide a skip on the ways of its run, and all accounts."""
         self.tree = tree
         self.path = path
         self.ledger = ledger
@@ -92,7 +93,7 @@ class Terms:
         self.contexts = tuple({c.context: None for c in path.guard.comparisons})
         self._full = not self.guard.skips
         self._prefixes = tuple(f"{c}." if c.path else f"{c.root.name}->" for c in self.contexts)
-        self._effort = Effort()
+        self._effort = Effort(paths)
         self._runs = self._made_runs({})
         self._others = [g for g in self.out.guards if g.symbol != self.guard.symbol]
         self._passed_by: frozenset[Symbol] = frozenset()
@@ -742,9 +743,15 @@ class Terms:
         name = context_name(self.guard.context)
         setups = frozenset(self.guard.calls)
         computed = self.ledger.computed if self.ledger is not None else frozenset()
-        me = weakref.proxy(self)  # as above
-        stops: Callable[[str, str, int], bool] = lambda *patch: me._never_skips(*patch)  # noqa: E731
-        return kind(self.tree, name, roles, stops, setups, computed)
+        me = weakref.proxy(self)  # or the two would hold each other
+        return kind(
+            self.tree,
+            name,
+            roles,
+            lambda role, below, value: me._never_skips(role, below, value),
+            setups,
+            computed,
+        )
 
     def _never_skips(self, role: str, below: str, value: int) -> bool:
         """Tell whether nothing skips where a number stands in a part of a stored role."""

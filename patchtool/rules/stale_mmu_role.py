@@ -187,7 +187,8 @@ def _examined(
         everywhere += beside_contexts(tree, runs) if "all" in fields else ()
     ledger = None if told is None else Ledger(tree, told(), accounting(runs), accounted)
     pieces: list[Callable[[], Decided | _Beside]] = [
-        partial(_decide, tree, one, troubles[one.lowered], wanted, ledger) for one in paths
+        partial(_decide, tree, one, troubles[one.lowered], wanted, ledger, len(paths))
+        for one in paths
     ]
     if ledger is not None and above is not None:
         look = partial(_beside, partial(guards_above, above, ledger.mentions))
@@ -362,10 +363,14 @@ def _decide(
     troubles: Sequence[Trouble],
     wanted: Sequence[str],
     ledger: Ledger | None,
+    paths: int,
 ) -> Decided:
-    """Decide the fields of one path; without a LEDGER what carries which input is left out."""
+    """Decide the fields of one of some paths.
+
+    Without a LEDGER what carries which input is left out.
+    """
     guard = path.guard
-    terms = Terms(tree, path, troubles, ledger)
+    terms = Terms(tree, path, troubles, ledger, paths)
     results: list[FieldResult] = []
     asked: list[Asked] = []
     seen: list[Seen] = []
