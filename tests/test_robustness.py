@@ -666,3 +666,32 @@ def test_the_role_of_another_context(other):
     at = data.index(own, data.index("if (", entry))
     data = data[:at] + f"{other}.mmu_role.as_u64" + data[at + len(own) :]
     assert verdict({**files, MMU: data.encode()}) not in CLEAN
+
+
+@pytest.mark.parametrize(
+    "compared",
+    ["base.level == 5", "as_u64 == 0", "base.direct == 1", "base.level == new_role.base.level"],
+)
+@pytest.mark.parametrize("where", ["in front", "behind", "a value"])
+def test_a_skip_by_the_role_of_another_context(compared, where):
+    """It is decided by what the other one is for, and no verdict is about it."""
+    files = fixture("role-regs-fixed")
+    data = files[MMU].decode()
+    entry = data.index("static void init_kvm_tdp_mmu(")
+    condition = f"\tif (vcpu->arch.mmu->mmu_role.{compared})\n"
+    if where == "a value":
+        at = data.index("\n}\n", entry) + 1
+        more = f"{condition}\t\tcontext->root_level = 2;\n"
+    else:
+        at = data.index("\tif (", entry)
+        at = at if where == "in front" else data.index("\tcontext->shadow_root_level", at)
+        more = f"{condition}\t\treturn;\n\n"
+    data = data[:at] + more + data[at:]
+    host = files[HOST].decode()
+    member = "\tstruct kvm_mmu root_mmu;\n"
+    assert member in host
+    host = host.replace(member, f"{member}\tstruct kvm_mmu *mmu;\n", 1)
+    report = check({**files, MMU: data.encode(), HOST: host.encode()})
+    (found,) = [one for one in report.contexts if one.initialiser == "init_kvm_tdp_mmu"]
+    told = {one.name: one.verdict for one in found.fields}
+    assert told["root_level"] not in CLEAN

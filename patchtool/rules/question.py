@@ -112,7 +112,9 @@ class Terms:
         self._closed = bits.Substitution(known)
         full: dict[Term, Cond] = {**known}
         for other in self._others:
-            if other.skips is not None:
+            # To skip by the role of another context is judged for that one alone.
+            held = {one.context for one in other.comparisons}
+            if other.skips is not None and held.issuperset(self.contexts):
                 full[other.symbol] = not other.skips
         full.update(facts)
         guard = self.guard.symbol

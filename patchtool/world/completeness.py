@@ -69,28 +69,33 @@ def ways_around(lowered: Lowered) -> Iterator[Trouble]:
     under a condition that is no guard may skip by a key that was not recognised, and so
     may one that is left before its roles are compared.
     """
-    differing = bits.Substitution(
-        {g.symbol: not g.skips for g in lowered.guards if g.skips is not None}
-    )
+    differing = {
+        context: _where_differing(lowered, context)
+        for context in dict.fromkeys(
+            (*(s.context for s in lowered.stores), *(g.context for g in lowered.guards))
+        )
+    }
     stored: dict[Loc, Cond] = {}
     for store in lowered.stores:
         known = stored.get(store.context, False)
-        stored[store.context] = bits.either(known, differing(store.path))
+        stored[store.context] = bits.either(known, differing[store.context](store.path))
     for store in lowered.stores:
-        entered = bits.both(differing(store.entered), _is_there(lowered, store.context))
+        entered = differing[store.context](store.entered)
+        entered = bits.both(entered, _is_there(lowered, store.context))
         if _may_miss(lowered, entered, stored[store.context]):
             reason = "a role is stored under a condition that is no comparison of roles"
             yield Trouble(store.place, reason, store.entered)
     for guard in lowered.guards:
-        near = differing(guard.path)
+        near = differing[guard.context](guard.path)
         for comparison in guard.comparisons:
             near = bits.either(near, stored.get(comparison.context, False))
-        entered = bits.both(differing(guard.entered), _is_there(lowered, guard.context))
+        entered = differing[guard.context](guard.entered)
+        entered = bits.both(entered, _is_there(lowered, guard.context))
         if _may_miss(lowered, entered, near):
             reason = "a set-up may be left before its roles are compared"
             yield Trouble(guard.place, reason, guard.entered)
     reached: Cond = False
-    for way in (*stored.values(), *(differing(g.path) for g in lowered.guards)):
+    for way in (*stored.values(), *(differing[g.context](g.path) for g in lowered.guards)):
         reached = bits.either(reached, way)
     contexts = [*stored, *(g.context for g in lowered.guards)]
     there: Cond = False
@@ -100,6 +105,21 @@ def ways_around(lowered: Lowered) -> Iterator[Trouble]:
         start = lowered.start
         place = Place(start.file, start.line, 1, start.name)
         yield Trouble(place, "some ways through it come by no set-up of a context", True)
+
+
+def _where_differing(lowered: Lowered, context: Loc) -> bits.Substitution:
+    """Return what holds where all roles of a context that are compared differ.
+
+    By the role of another context nobody may skip this one.
+    """
+    guards = (one for one in lowered.guards if one.skips is not None)
+    return bits.Substitution(
+        {
+            one.symbol: not one.skips
+            for one in guards
+            if any(comparison.context == context for comparison in one.comparisons)
+        }
+    )
 
 
 def _is_there(lowered: Lowered, context: Loc) -> Cond:
