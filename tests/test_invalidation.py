@@ -403,3 +403,64 @@ def test_what_contains_a_holder(above):
 def test_what_contains_another_one(above, call):
     """The role of the vCPU that has changed stays valid."""
     assert contained(above, call) in ("gap", "unknown")
+
+PEER = "kvm_peer_of(vcpu)"
+AIMING = {
+    "a macro": ("#define aim(v) ((v) = kvm_peer_of(v))\n", "aim(vcpu);"),
+    "a macro of a macro": (
+        "#define put(v, p) ((v) = (p))\n#define aim(v) put(v, kvm_peer_of(v))\n", "aim(vcpu);"),
+    "statements of a macro": (
+        "#define aim(v) do {\\\n\tv = kvm_peer_of(v);\\\n} while (0)\n", "aim(vcpu);"),
+    "a macro that names it": ("#define AIM vcpu = kvm_peer_of(vcpu)\n", "AIM;"),
+    "a macro that stands for it": ("#define SELF vcpu\n", f"SELF = {PEER};"),
+    "a macro that takes its address": (
+        "#define aim(v) kvm_aim(&(v))\nvoid kvm_aim(struct kvm_vcpu **vcpu);\n", "aim(vcpu);"),
+    "a macro that nobody has seen": ("", "aim(vcpu);"),
+    "parentheses": ("", f"(vcpu) = {PEER};"),
+    "a comma": ("", f"maxphyaddr++, vcpu = {PEER};"),
+    "a statement in an expression": ("", f"vcpu = ({{ {PEER}; }});"),
+    "a swap": ("", f"struct kvm_vcpu *o = {PEER};\n\n\tswap(vcpu, o);"),
+    "a swap with the other one": ("", f"struct kvm_vcpu *o = {PEER};\n\n\tswap(o, vcpu);"),
+    "a store in one access": ("", f"WRITE_ONCE(vcpu, {PEER});"),
+    "assembler": ("", 'asm("" : "+r" (vcpu));'),
+    "a call in a condition": ("#define aim(v) ((v) = kvm_peer_of(v))\n", "if (aim(vcpu))\n\t\t;"),
+}  # fmt: skip
+KEPT = {
+    "nothing": ("", ";"),
+    "a call": ("", "kvm_kick(vcpu);"),
+    "a member": ("", "kvm_put((vcpu)->arch.hflags, &(vcpu)->arch);"),
+    "a check": ("", "WARN_ON_ONCE(!vcpu);\n\tWARN_ON(vcpu == 0);"),
+    "a macro that reads": ("#define flags_of(v) ((v)->arch.hflags)\n", "flags_of(vcpu);"),
+    "a macro that calls": ("#define kick(v) do { kvm_kick(v); } while (0)\n", "kick(vcpu);"),
+    "a macro that keeps it": (
+        "#define keep(v) ({ struct kvm_vcpu *own = (v); own->arch.hflags; })\n", "keep(vcpu);"),
+    "an element": ("", "struct kvm_vcpu *all[] = { vcpu };\n\n\tkvm_kick(all[0]);"),
+    "a store of it": ("", "struct kvm_vcpu *o;\n\n\tWRITE_ONCE(o, vcpu);"),
+}  # fmt: skip
+
+
+def between(above, what):
+    """Return the verdict with something between a change and what makes the role invalid."""
+    declared = (
+        "struct kvm_vcpu *kvm_peer_of(struct kvm_vcpu *vcpu);\n"
+        "void kvm_put(int flags, struct kvm_vcpu_arch *arch);\n"
+        "void kvm_kick(struct kvm_vcpu *vcpu);\n"
+    )
+    files = dict(FIXED)
+    head, tail = files[CPUID.replace(".c", ".h")].decode().rsplit("#endif", 1)
+    files[CPUID.replace(".c", ".h")] = f"{head}{declared}{above}#endif{tail}".encode()
+    data = files[CPUID].decode()
+    files[CPUID] = data.replace(STORE, f"{STORE}\t{what}\n").encode()
+    return check(files).verdict
+
+
+@pytest.mark.parametrize("how", AIMING)
+def test_a_holder_that_is_made_another_one(how):
+    """What is invalidated then is not what has changed."""
+    assert between(*AIMING[how]) in ("gap", "unknown")
+
+
+@pytest.mark.parametrize("how", KEPT)
+def test_a_holder_that_stays(how):
+    """What takes the value of a variable leaves it, macros included that do no more."""
+    assert between(*KEPT[how]) == "covered"

@@ -19,8 +19,9 @@ from patchtool.c.scan import Definition, places
 from patchtool.c.syntax import Node, text
 from patchtool.world.accounts.mentions import ALONE, Mention, Mentions
 from patchtool.world.entries import Tree
-from patchtool.world.inputs.births import Births, is_set, parameter_of
+from patchtool.world.inputs.births import Births, parameter_of
 from patchtool.world.inputs.spills import spills
+from patchtool.world.inputs.steady import is_set
 
 MAX_CALLS = 4
 """How many calls a pointer is followed up."""
@@ -267,7 +268,7 @@ class Changes:
         """Yield the changes through a variable that points to a record on the way."""
         root = self._tree.index.node(function)
         declared = self._tree.objects.variables(root).get(name, [])
-        if depth > MAX_CALLS or len(declared) != 1 or is_set(root, name):
+        if depth > MAX_CALLS or len(declared) != 1 or is_set(self._tree, function, name):
             raise _Unclear
         declarator = declared[0][1]
         if declarator.type == "init_declarator":
