@@ -404,6 +404,7 @@ def test_what_contains_another_one(above, call):
     """The role of the vCPU that has changed stays valid."""
     assert contained(above, call) in ("gap", "unknown")
 
+
 PEER = "kvm_peer_of(vcpu)"
 AIMING = {
     "a macro": ("#define aim(v) ((v) = kvm_peer_of(v))\n", "aim(vcpu);"),
