@@ -465,3 +465,66 @@ def test_a_holder_that_is_made_another_one(how):
 def test_a_holder_that_stays(how):
     """What takes the value of a variable leaves it, macros included that do no more."""
     assert between(*KEPT[how]) == "covered"
+
+
+IDLE = "static {}void kvm_idle(struct kvm_vcpu *vcpu)\n{{\n\tvcpu->arch.maxphyaddr = 40;\n}}\n"
+LIVE = "void kvm_live(struct kvm_vcpu *vcpu)\n{{\n\t{}\n}}\n"
+
+
+def beside(text, path=CPUID):
+    """Return the verdict with some more text at the end of a file."""
+    head, end, tail = FIXED[path].decode().rpartition("#endif") if path[-1] == "h" else ("", "", "")
+    data = f"{head}{text}{end}{tail}" if head else FIXED[path].decode() + text
+    return check({**FIXED, path: data.encode()}).verdict
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        IDLE.format(""),
+        IDLE.format("__maybe_unused "),
+        IDLE.format("").replace("40;", "40;\n\tif (0)\n\t\tkvm_idle(vcpu);"),
+        IDLE.format("").replace("idle", "put")
+        + IDLE.format("").replace("vcpu->arch.maxphyaddr = 40", "kvm_put(vcpu)")
+        + LIVE.format("kvm_put(vcpu);\n\tkvm_mmu_after_set_cpuid(vcpu);"),
+        IDLE.format("") + LIVE.format("/* kvm_idle(vcpu) */"),
+    ],
+    ids=["static", "may be unused", "calls itself", "calls what stores", "in a comment"],
+)
+def test_a_store_that_nothing_runs(text):
+    """A function of one file that nothing names changes nothing."""
+    assert beside(text) == "covered"
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        (IDLE.format("")[7:], CPUID),
+        (IDLE.format("inline "), CPUID.replace(".c", ".h")),
+        (IDLE.format("") + LIVE.format("kvm_idle(vcpu);"), CPUID),
+        (IDLE.format("") + LIVE.format("kvm_call(kvm_idle, vcpu);"), CPUID),
+        (IDLE.format("") + "void (*kvm_hook)(struct kvm_vcpu *vcpu) = kvm_idle;\n", CPUID),
+        (IDLE.format("") + "struct ops { void (*f)(struct kvm_vcpu *); };\n"
+         "static struct ops ops = { .f = kvm_idle };\n", CPUID),
+        (IDLE.format("") + "module_init(kvm_idle);\n", CPUID),
+        (IDLE.format("") + "EXPORT_SYMBOL_GPL(kvm_idle);\n", CPUID),
+        ("#define IDLE(v) kvm_idle(v)\n" + IDLE.format(""), CPUID),
+        ("#define RUN(x, v) kvm_##x(v)\n" + IDLE.format("") + LIVE.format("RUN(idle, vcpu);"),
+         CPUID),
+        (IDLE.format("__used "), CPUID),
+        (IDLE.format("__init "), CPUID),
+        (IDLE.format('__attribute__((constructor)) '), CPUID),
+        ("#define run_first __attribute__((constructor))\n" + IDLE.format("run_first "), CPUID),
+        (IDLE.format("") + LIVE.format('asm("call kvm_idle");'), CPUID),
+        (IDLE.format("") + "#ifdef CONFIG_X\n" + LIVE.format("kvm_idle(vcpu);") + "#endif\n",
+         CPUID),
+    ],
+    ids=[
+        "global", "header", "called", "given", "kept", "in a table", "at load", "exported",
+        "in a macro", "pasted", "used", "init", "constructor", "constructor by a macro",
+        "assembler", "by an option",
+    ],
+)  # fmt: skip
+def test_a_store_that_something_may_run(text, path):
+    """What names it, or is said of it, may have it called."""
+    assert beside(text, path) in ("gap", "unknown")

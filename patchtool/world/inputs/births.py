@@ -146,7 +146,7 @@ class Births:
             names |= {name, index.target.prefix + name}
         for name in sorted(names):
             for _, user in index.users(name):
-                if user.key == function.key:
+                if user.key == function.key or self._tree.is_idle(user):
                     continue
                 calls = _calls(index.node(user), name)
                 if calls is None:

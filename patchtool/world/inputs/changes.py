@@ -160,6 +160,8 @@ class Changes:
         if function is None or function.kind != "function" or file is None:
             yield None
             return
+        if self._tree.is_idle(function):
+            return
         at = file.offset(mention.place.line, mention.place.column) - function.start
         here = self._tree.index.node(function).descendant_for_byte_range(at, at + 1)
         if here is None or here.parent is None or here.parent.type != "field_expression":
