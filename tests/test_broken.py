@@ -133,3 +133,47 @@ def test_a_word_of_c_that_is_a_macro(tree, name):
     assert (
         check({**tree, OTHER: line.replace(b"define ", b"define x") + WHOLE}).verdict == "covered"
     )
+
+
+RENAMING = [
+    'int devil_level(int n) __asm__("svm_level");',
+    'int devil_level(int n)\n\tasm ("svm_" "level");',
+    'extern int devil_level __asm("svm_level");',
+    "#define OTHERWISE(n) __asm__(#n)\nint devil_level(int n) OTHERWISE(svm_level);",
+    'int devil_level(int n) __attribute__((alias("svm_level")));',
+    'int __attribute__((__alias__("svm_level"), used)) devil_level(int n);',
+    'static int devil_level(int n) __attribute__((weakref("svm_level")));',
+    'int devil_level(int n) __attribute__((ifunc("svm_level")));',
+    "int devil_level(int n) __alias(svm_level);",
+    "int devil_level(int n) __cold __alias(svm_level) __weak;",
+    "__alias(svm_level) int devil_level(int n);",
+]
+
+
+@pytest.mark.parametrize("text", RENAMING)
+def test_a_name_that_the_linker_takes_for_another(tree, text):
+    """What the text defines by a name need not be what is run then."""
+    report = check({**tree, OTHER: WHOLE + text.encode() + b"\n"})
+    assert report.verdict == "unknown"
+    assert {one.place.file for one in report.unknowns} == {OTHER}
+    slicer = Slicer(Lens(), KVM)
+    digest = slicer.slice(OTHER, text.encode() + b"\n").digest
+    assert digest != slicer.slice(OTHER, b"").digest
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "int svm_level(int n) __attribute__((weak));",
+        "void svm_print(const char *s, ...) __attribute__((format(printf, 1, 2), cold));",
+        "__printf(1, 2) void svm_print(const char *s, ...);",
+        "int svm_level(int n) __must_hold(&lock) __cold;",
+        'asm(".globl svm_stub\\n\\tsvm_stub: ret");',
+        'static void g(void)\n{\n\tregister int n asm("eax");\n\n\tasm("nop");\n}',
+        "typedef int pair __attribute__((__vector_size__(16)));",
+        "#define __level(n) __own(n)\nint x;",
+    ],
+)
+def test_what_is_said_of_a_name_alone(tree, text):
+    """An attribute that leaves a name as it is changes nothing."""
+    assert check({**tree, OTHER: WHOLE + text.encode() + b"\n"}).verdict == "covered"

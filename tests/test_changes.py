@@ -275,6 +275,12 @@ def test_invalidated_by_the_caller(call):
         {"edits": [("kvm_vcpu_reset(vcpu, true)", "kvm_vcpu_reset(vcpu, false)")]},
         {"edits": [("kvm_vcpu_reset(vcpu, true)", "kvm_vcpu_reset(vcpu, vcpu->arch.hflags)")]},
         {"edits": [("\tif (!init_event)", "\tinit_event = false;\n\tif (!init_event)")]},
+        {"edits": [("\tif (!init_event)\n\t\t__big_reset(vcpu);",
+                    "\t{\n\t\tbool init_event = vcpu->arch.hflags;\n\n"
+                    "\t\tif (!init_event)\n\t\t\t__big_reset(vcpu);\n\t}")]},
+        {"edits": [("\tif (!init_event)", "\tflip(init_event);\n\tif (!init_event)"),
+                   ("static struct big_host host;",
+                    "static struct big_host host;\n\n#define flip(x) ((x) = !(x))")]},
         {"edits": [("\tkvm_vcpu_reset(vcpu, false);\n\tkvm_init_mmu(vcpu);\n",
                     "\tkvm_init_mmu(vcpu);\n\tkvm_vcpu_reset(vcpu, false);\n")]},
         {"edits": [("\tkvm_vcpu_reset(vcpu, false);\n", "\tstruct kvm_vcpu *v;\n\tint i;\n\n"
@@ -318,7 +324,8 @@ def test_invalidated_by_the_caller(call):
         "another vCPU", "set up in between", "in front under a condition", "in another branch",
         "jumped to", "where it fails", "unless it succeeds", "left where it succeeds",
         "of another call", "refused behind the store", "reset at any time", "reset late",
-        "reset at times", "told otherwise", "created after the set-up",
+        "reset at times", "told otherwise", "told by another one of the name", "told by a macro",
+        "created after the set-up",
         "a reset of all", "of another one", "of what is asked for", "given away", "cast",
         "helper of another file", "second store", "second copy", "second record",
         "record around it", "pointer", "no caller", "pointer of a record",

@@ -388,6 +388,18 @@ BELOW = OPERATIONS.replace("struct kvm_x86_ops {", "struct below_ops {", 1).repl
         ("kvm_x86_ops.below = other(vcpu);", False),
         ("*kvm_x86_ops.below = five_below;", False),
         ("memcpy(kvm_x86_ops.below, &five_below, sizeof(five_below));", False),
+        ("struct below_ops *ops = kvm_x86_ops.below;\n\n\tops->tdp_level(vcpu);", True),
+        ("if (!kvm_x86_ops.below || kvm_x86_ops.below == &five_below)\n\t\treturn;", True),
+        ("struct below_ops *ops = kvm_x86_ops.below;\n\n\t*ops = five_below;", False),
+        ("struct below_ops *ops = kvm_x86_ops.below;\n\n\tmemcpy(ops, &five_below, 8);", False),
+        ("void *ops = kvm_x86_ops.below;\n\n\tmemcpy(ops, &five_below, 8);", False),
+        ("typeof(kvm_x86_ops.below) ops = kvm_x86_ops.below;\n\n\t*ops = five_below;", False),
+        ("four_below = five_below;", False),
+        ("four_below = *(struct below_ops *)vcpu;", False),
+        ("memcpy(&four_below, vcpu, sizeof(four_below));", False),
+        ("kvm_x86_ops.below[0] = five_below;", False),
+        ("fill(kvm_x86_ops.below);", False),
+        ("swap(*kvm_x86_ops.below, five_below);", False),
     ],
 )
 def test_an_operation_of_a_table_behind_a_table(late, is_fine):
@@ -399,6 +411,8 @@ def test_an_operation_of_a_table_behind_a_table(late, is_fine):
             f"static struct below_ops {which}_below = {{ .tdp_level = {which}_level }};\n"
             f"static struct kvm_x86_ops {which}_ops = {{ .below = &{which}_below }};",
         )
+    if "fill(" in late:
+        code += "\nstatic void fill(struct below_ops *ops)\n{\n\t*ops = five_below;\n}\n"
     code += f"\nvoid late(struct kvm_vcpu *vcpu)\n{{\n\t{late}\n}}\n"
     found = level(code, what="kvm_x86_ops.below->tdp_level(vcpu)", declared=BELOW)
     assert (found == "covered") is is_fine

@@ -403,3 +403,128 @@ def test_what_contains_a_holder(above):
 def test_what_contains_another_one(above, call):
     """The role of the vCPU that has changed stays valid."""
     assert contained(above, call) in ("gap", "unknown")
+
+
+PEER = "kvm_peer_of(vcpu)"
+AIMING = {
+    "a macro": ("#define aim(v) ((v) = kvm_peer_of(v))\n", "aim(vcpu);"),
+    "a macro of a macro": (
+        "#define put(v, p) ((v) = (p))\n#define aim(v) put(v, kvm_peer_of(v))\n", "aim(vcpu);"),
+    "statements of a macro": (
+        "#define aim(v) do {\\\n\tv = kvm_peer_of(v);\\\n} while (0)\n", "aim(vcpu);"),
+    "a macro that names it": ("#define AIM vcpu = kvm_peer_of(vcpu)\n", "AIM;"),
+    "a macro that stands for it": ("#define SELF vcpu\n", f"SELF = {PEER};"),
+    "a macro that takes its address": (
+        "#define aim(v) kvm_aim(&(v))\nvoid kvm_aim(struct kvm_vcpu **vcpu);\n", "aim(vcpu);"),
+    "a macro that nobody has seen": ("", "aim(vcpu);"),
+    "parentheses": ("", f"(vcpu) = {PEER};"),
+    "a comma": ("", f"maxphyaddr++, vcpu = {PEER};"),
+    "a statement in an expression": ("", f"vcpu = ({{ {PEER}; }});"),
+    "a swap": ("", f"struct kvm_vcpu *o = {PEER};\n\n\tswap(vcpu, o);"),
+    "a swap with the other one": ("", f"struct kvm_vcpu *o = {PEER};\n\n\tswap(o, vcpu);"),
+    "a store in one access": ("", f"WRITE_ONCE(vcpu, {PEER});"),
+    "assembler": ("", 'asm("" : "+r" (vcpu));'),
+    "a call in a condition": ("#define aim(v) ((v) = kvm_peer_of(v))\n", "if (aim(vcpu))\n\t\t;"),
+}  # fmt: skip
+KEPT = {
+    "nothing": ("", ";"),
+    "a call": ("", "kvm_kick(vcpu);"),
+    "a member": ("", "kvm_put((vcpu)->arch.hflags, &(vcpu)->arch);"),
+    "a check": ("", "WARN_ON_ONCE(!vcpu);\n\tWARN_ON(vcpu == 0);"),
+    "a macro that reads": ("#define flags_of(v) ((v)->arch.hflags)\n", "flags_of(vcpu);"),
+    "a macro that calls": ("#define kick(v) do { kvm_kick(v); } while (0)\n", "kick(vcpu);"),
+    "a macro that keeps it": (
+        "#define keep(v) ({ struct kvm_vcpu *own = (v); own->arch.hflags; })\n", "keep(vcpu);"),
+    "an element": ("", "struct kvm_vcpu *all[] = { vcpu };\n\n\tkvm_kick(all[0]);"),
+    "a store of it": ("", "struct kvm_vcpu *o;\n\n\tWRITE_ONCE(o, vcpu);"),
+}  # fmt: skip
+
+
+def between(above, what):
+    """Return the verdict with something between a change and what makes the role invalid."""
+    declared = (
+        "struct kvm_vcpu *kvm_peer_of(struct kvm_vcpu *vcpu);\n"
+        "void kvm_put(int flags, struct kvm_vcpu_arch *arch);\n"
+        "void kvm_kick(struct kvm_vcpu *vcpu);\n"
+    )
+    files = dict(FIXED)
+    head, tail = files[CPUID.replace(".c", ".h")].decode().rsplit("#endif", 1)
+    files[CPUID.replace(".c", ".h")] = f"{head}{declared}{above}#endif{tail}".encode()
+    data = files[CPUID].decode()
+    files[CPUID] = data.replace(STORE, f"{STORE}\t{what}\n").encode()
+    return check(files).verdict
+
+
+@pytest.mark.parametrize("how", AIMING)
+def test_a_holder_that_is_made_another_one(how):
+    """What is invalidated then is not what has changed."""
+    assert between(*AIMING[how]) in ("gap", "unknown")
+
+
+@pytest.mark.parametrize("how", KEPT)
+def test_a_holder_that_stays(how):
+    """What takes the value of a variable leaves it, macros included that do no more."""
+    assert between(*KEPT[how]) == "covered"
+
+
+IDLE = "static {}void kvm_idle(struct kvm_vcpu *vcpu)\n{{\n\tvcpu->arch.maxphyaddr = 40;\n}}\n"
+LIVE = "void kvm_live(struct kvm_vcpu *vcpu)\n{{\n\t{}\n}}\n"
+
+
+def beside(text, path=CPUID):
+    """Return the verdict with some more text at the end of a file."""
+    head, end, tail = FIXED[path].decode().rpartition("#endif") if path[-1] == "h" else ("", "", "")
+    data = f"{head}{text}{end}{tail}" if head else FIXED[path].decode() + text
+    return check({**FIXED, path: data.encode()}).verdict
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        IDLE.format(""),
+        IDLE.format("__maybe_unused "),
+        IDLE.format("").replace("40;", "40;\n\tif (0)\n\t\tkvm_idle(vcpu);"),
+        IDLE.format("").replace("idle", "put")
+        + IDLE.format("").replace("vcpu->arch.maxphyaddr = 40", "kvm_put(vcpu)")
+        + LIVE.format("kvm_put(vcpu);\n\tkvm_mmu_after_set_cpuid(vcpu);"),
+        IDLE.format("") + LIVE.format("/* kvm_idle(vcpu) */"),
+    ],
+    ids=["static", "may be unused", "calls itself", "calls what stores", "in a comment"],
+)
+def test_a_store_that_nothing_runs(text):
+    """A function of one file that nothing names changes nothing."""
+    assert beside(text) == "covered"
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        (IDLE.format("")[7:], CPUID),
+        (IDLE.format("inline "), CPUID.replace(".c", ".h")),
+        (IDLE.format("") + LIVE.format("kvm_idle(vcpu);"), CPUID),
+        (IDLE.format("") + LIVE.format("kvm_call(kvm_idle, vcpu);"), CPUID),
+        (IDLE.format("") + "void (*kvm_hook)(struct kvm_vcpu *vcpu) = kvm_idle;\n", CPUID),
+        (IDLE.format("") + "struct ops { void (*f)(struct kvm_vcpu *); };\n"
+         "static struct ops ops = { .f = kvm_idle };\n", CPUID),
+        (IDLE.format("") + "module_init(kvm_idle);\n", CPUID),
+        (IDLE.format("") + "EXPORT_SYMBOL_GPL(kvm_idle);\n", CPUID),
+        ("#define IDLE(v) kvm_idle(v)\n" + IDLE.format(""), CPUID),
+        ("#define RUN(x, v) kvm_##x(v)\n" + IDLE.format("") + LIVE.format("RUN(idle, vcpu);"),
+         CPUID),
+        (IDLE.format("__used "), CPUID),
+        (IDLE.format("__init "), CPUID),
+        (IDLE.format('__attribute__((constructor)) '), CPUID),
+        ("#define run_first __attribute__((constructor))\n" + IDLE.format("run_first "), CPUID),
+        (IDLE.format("") + LIVE.format('asm("call kvm_idle");'), CPUID),
+        (IDLE.format("") + "#ifdef CONFIG_X\n" + LIVE.format("kvm_idle(vcpu);") + "#endif\n",
+         CPUID),
+    ],
+    ids=[
+        "global", "header", "called", "given", "kept", "in a table", "at load", "exported",
+        "in a macro", "pasted", "used", "init", "constructor", "constructor by a macro",
+        "assembler", "by an option",
+    ],
+)  # fmt: skip
+def test_a_store_that_something_may_run(text, path):
+    """What names it, or is said of it, may have it called."""
+    assert beside(text, path) in ("gap", "unknown")

@@ -26,6 +26,7 @@ from patchtool.c.syntax import Node
 from patchtool.model import Report
 from patchtool.target.record import Target
 from patchtool.world.effects import Effects, callers_of
+from patchtool.world.linked import renamed
 from patchtool.world.roles import find_roles, make_effects
 
 EMPTY = b""
@@ -347,7 +348,8 @@ class _Piece:
         self.wild = (
             tail.endswith(b"\\")
             or any(match.group(1) for match in _OPEN_COMMENT.finditer(raw + end))
-            or foreign(strip_comments(raw)) is not None
+            or foreign(plain := strip_comments(raw)) is not None
+            or any(True for _ in renamed(plain))
             or (last and unfinished(_DIRECTIVE.sub(b"", body)))
         )
         self.items: tuple[_Item, ...] = ()

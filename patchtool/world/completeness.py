@@ -24,6 +24,7 @@ from patchtool.proof.solver import can_hold
 from patchtool.world.built import told_to_compiler
 from patchtool.world.entries import Tree
 from patchtool.world.inputs.constants import host_constant, is_set_late
+from patchtool.world.linked import renamed
 from patchtool.world.roles import missing_functions, undefined_set_ups
 
 
@@ -240,8 +241,13 @@ def _text(tree: Tree) -> list[str]:
 
 
 def broken_text(tree: Tree) -> Iterator[Trouble]:
-    """Yield which files of the text are not C from end to end."""
-    return _broken(tree, _text(tree))
+    """Yield which files of the text are not C from end to end, or may rename what they declare."""
+    yield from _broken(tree, _text(tree))
+    for path in _text(tree):
+        file = tree.index.file(path)
+        for at, reason in renamed(file.data) if file is not None else ():
+            if file is not None and file.function_at(at) is None:
+                yield Trouble(Place(path, file.line(at)), reason, False)
 
 
 def _broken(tree: Tree, paths: Iterable[str]) -> Iterator[Trouble]:

@@ -25,6 +25,7 @@ from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.effects import Effects
 from patchtool.world.pasted import Pasting
 from patchtool.world.roles import Roles, callers
+from patchtool.world.users import is_idle
 
 
 class Assigned(NamedTuple):
@@ -63,6 +64,7 @@ class Tree:
         """The calls of functions; None where one is used in another way as well."""
         self.alone: dict[tuple[str, str, int], bool] = {}
         """Whether functions have to do with one holder alone."""
+        self._idle: dict[tuple[str, str, int], bool] = {}
         self.following: dict[tuple[Cond, Cond], bool] = {}
         """Whether the second of two conditions is known to follow from the first."""
         self._elsewhere: set[Consulted] = set()
@@ -91,6 +93,14 @@ class Tree:
     def objects(self) -> Mentions:
         """The mentions of objects of file scope."""
         return self.effects.objects
+
+    def is_idle(self, function: Definition) -> bool:
+        """Tell whether nothing can run a function, by whatever name it is made."""
+        if function.key not in self._idle:
+            self._idle[function.key] = is_idle(
+                self.index, self.objects.files, function
+            ) and not any(self.pasting.uses((function.name,)))
+        return self._idle[function.key]
 
     @cached_property
     def pasting(self) -> Pasting:

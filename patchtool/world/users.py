@@ -19,6 +19,8 @@ _PROTOTYPE = re.compile(rb"\s*\([^;{}=]*\)[^;{}=()]*(?:__\w+\s*(?:\([^()]*\)\s*)
 _EXPORTED = re.compile(rb"\b(?:EXPORT_\w+|STACK_FRAME_NON_STANDARD\w*|BTF_ID\w*)\s*\([\w\s,]*\Z")
 _OTHER = re.compile(rb"(?:\b(?:struct|union|enum)|\.|->)\Z")
 """What stands before a tag or a member, which may have the name of a function."""
+_SAID = re.compile(rb"\b[A-Za-z_]\w*")
+_NO_WARNING = frozenset((b"__maybe_unused", b"__always_unused", b"__always_inline", b"__inline"))
 _LEAD = 80
 
 
@@ -56,6 +58,31 @@ def users(
                 yield from ((place, one) for one in named if one.name != function.name)
             elif not _is_harmless(file, at, len(word)):
                 yield place, None
+
+
+def is_idle(index: Index, files: Iterable[str], function: Definition) -> bool:
+    """Tell whether nothing can run a function: it is one of its file alone, and nothing names it.
+
+    Not even to declare it; and nothing is said of it but that the compiler need not warn.
+    """
+    index.watch(function.name)
+    head, word = function.text.partition(b"{")[0], function.name.encode()
+    # A header may be taken in by others than the text.
+    if function.kind != "function" or not is_static(function) or function.file[-2:] != ".c":
+        return False
+    said = {*_SAID.findall(strip_comments(head))} - _NO_WARNING - {word}
+    if b"#" in head or any(one[:2] == b"__" or _is_macro(index, one, function) for one in said):
+        return False
+    return not any(
+        path != function.file or not function.holds(at)
+        for path in files
+        if word in index.words_in(path)
+        for at in places(index.text(path) or b"", word)
+    )
+
+
+def _is_macro(index: Index, word: bytes, function: Definition) -> bool:
+    return bool(index.macros(word.decode(), function.file))
 
 
 def _is_harmless(file: FileIndex, at: int, length: int) -> bool:

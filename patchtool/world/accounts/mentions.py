@@ -357,6 +357,10 @@ class Mentions:
 
     def is_named_by_macro(self, function: Definition, variable: str) -> bool:
         """Tell whether a macro that a function uses names one of its variables by itself."""
+        return any(True for _ in self.macros_naming(function, variable))
+
+    def macros_naming(self, function: Definition, variable: str) -> Iterator[Definition]:
+        """Yield the macros that a function uses and that name one of its variables."""
         word = variable.encode()
         todo, seen = set(function.text.translate(WORDS).split()), {word}
         while todo:
@@ -367,13 +371,11 @@ class Mentions:
             inner = self._macro_words[one]
             if inner is None:
                 continue
-            if word in inner and any(
-                variable not in (macro.parameters or ())
-                for macro in self.index.macros(one.decode(), function.file)
-            ):
-                return True
+            if word in inner:
+                for macro in self.index.macros(one.decode(), function.file):
+                    if variable not in (macro.parameters or ()):
+                        yield macro
             todo |= inner - seen
-        return False
 
     def reads_behind(self, function: Definition, root: Node, variable: str, name: str) -> bool:
         """Tell whether all that a function does with a pointer to a member is to read by it.

@@ -20,6 +20,7 @@ from patchtool.world.circular import Circular
 from patchtool.world.conditions import holding
 from patchtool.world.entries import Tree
 from patchtool.world.inputs.newborn import is_alone
+from patchtool.world.inputs.steady import is_set
 from patchtool.world.users import users
 
 _OPERATION = re.compile(rb"\s*\.\s*(\w+)\s*=\s*&?\s*(?:\w+|\w+\(\w+\))\s*,?\s*")
@@ -103,9 +104,8 @@ class Births:
             value = text(handed[given.number]) if given.number < len(handed) else ""
             if _TRUTH.get(value, given.holds) != given.holds:
                 return True
-            root = self._tree.index.node(caller)
             number = parameter_of(caller, value)
-            if number is not None and not is_set(root, value):
+            if number is not None and not is_set(self._tree, caller, value):
                 wanted = Given(number, given.holds)
         return self.is_early(caller, call.start_byte, wanted)
 
@@ -115,7 +115,7 @@ class Births:
         for one in sorted(holding(root, at)):
             name = one.removeprefix("!")
             number = parameter_of(function, name)
-            if number is not None and not is_set(root, name):
+            if number is not None and not is_set(self._tree, function, name):
                 return Given(number, name == one)
         return None
 
@@ -146,7 +146,7 @@ class Births:
             names |= {name, index.target.prefix + name}
         for name in sorted(names):
             for _, user in index.users(name):
-                if user.key == function.key:
+                if user.key == function.key or self._tree.is_idle(user):
                     continue
                 calls = _calls(index.node(user), name)
                 if calls is None:
@@ -188,24 +188,3 @@ def parameter_of(function: Definition, name: str) -> int | None:
     """Return which parameter of a function has a name."""
     names = parameter_names(function)
     return names.index(name) if name in names else None
-
-
-def is_store_to(node: Node, name: str) -> bool:
-    """Tell whether a node is a store to a variable."""
-    if node.type not in ("assignment_expression", "update_expression"):
-        return False
-    target = node.child_by_field_name("left") or node.child_by_field_name("argument")
-    return target is not None and text(target) == name
-
-
-def is_set(root: Node, name: str, turns: bool = True) -> bool:
-    """Tell whether a variable of a function is made to hold something else, or its address used.
-
-    That macros which head loops may set it is left aside without TURNS.
-    """
-    return any(
-        is_store_to(one, name)
-        or (one.type == "pointer_expression" and text(one).replace(" ", "") == f"&{name}")
-        or (turns and any(text(given) == name for given in syntax.set_by_loop(one)))
-        for one in syntax.descendants(root)
-    )

@@ -19,8 +19,9 @@ from patchtool.c.scan import Definition, places
 from patchtool.c.syntax import Node, text
 from patchtool.world.accounts.mentions import ALONE, Mention, Mentions
 from patchtool.world.entries import Tree
-from patchtool.world.inputs.births import Births, is_set, parameter_of
+from patchtool.world.inputs.births import Births, parameter_of
 from patchtool.world.inputs.spills import spills
+from patchtool.world.inputs.steady import is_set
 
 MAX_CALLS = 4
 """How many calls a pointer is followed up."""
@@ -159,6 +160,8 @@ class Changes:
         if function is None or function.kind != "function" or file is None:
             yield None
             return
+        if self._tree.is_idle(function):
+            return
         at = file.offset(mention.place.line, mention.place.column) - function.start
         here = self._tree.index.node(function).descendant_for_byte_range(at, at + 1)
         if here is None or here.parent is None or here.parent.type != "field_expression":
@@ -267,7 +270,7 @@ class Changes:
         """Yield the changes through a variable that points to a record on the way."""
         root = self._tree.index.node(function)
         declared = self._tree.objects.variables(root).get(name, [])
-        if depth > MAX_CALLS or len(declared) != 1 or is_set(root, name):
+        if depth > MAX_CALLS or len(declared) != 1 or is_set(self._tree, function, name):
             raise _Unclear
         declarator = declared[0][1]
         if declarator.type == "init_declarator":

@@ -19,6 +19,7 @@ from patchtool.world.accounts.mentions import Mention, Mentions
 from patchtool.world.entries import Tree
 from patchtool.world.inputs.births import Births
 from patchtool.world.inputs.changes import Changes
+from patchtool.world.inputs.wholes import fillers
 from patchtool.world.users import users
 
 _TOLD_OF = re.compile(
@@ -94,42 +95,42 @@ def is_set_late(tree: Tree, operation: str) -> bool:
 
 
 def _is_set_late(tree: Tree, operation: str) -> bool:
+    tables: set[str] = set()
     for name in tree.index.target.registers.fixed:
         types = tree.objects.of_file_scope(name, tree.roles.here)
         ways = [way for one in types for way in _ways_to(one, operation)]
-        if any(_is_filled_late(tree, way[-1]) for way in ways if way[-1] != operation):
-            return True
+        tables.update(*(tags for _, tags in ways))
         for one in _writers(tree, name)[1] if ways else ():
-            is_late = one.function is not None and any(_may_be(one.below, way) for way in ways)
+            is_late = one.function is not None and any(_may_be(one.below, way) for way, _ in ways)
             if is_late and not _is_cleared(tree, one):
                 return True
-    return any(not _only_at_load(tree, one) for one in tree.effects.setters(operation)) or any(
-        tree.pasting.uses((operation,))
-    )
-
-
-def _ways_to(table: CType, operation: str) -> Iterator[tuple[str, ...]]:
-    """Yield the members that lead from a table to an operation, in it or in one that it points to.
-
-    The last is the operation, or the pointer to the table that has it.
-    """
-    record = settled(table.target) if isinstance(table, PointerType) else table
-    for name, (_, ctype) in record.by_name.items() if isinstance(record, RecordType) else ():
-        below = settled(ctype.target) if isinstance(ctype, PointerType) else ctype
-        if name == operation or (isinstance(below, RecordType) and operation in below.by_name):
-            yield (name,)
-
-
-def _is_filled_late(tree: Tree, member: str) -> bool:
-    """Tell whether a table that a member points to is stored as a whole behind module load."""
-    filled = re.compile(
-        rb"\*[\s(]*[\w>.()\s-]*(?:->|\.)\s*%s\s*\)?\s*=(?!=)|\b(?:%s)\s*\([^;,]*(?:->|\.)\s*%s\s*,"
-        % (member.encode(), "|".join(sorted(library.FILLING)).encode(), member.encode())
-    )
+    filling = (one for tag in sorted(tables) for one in fillers(tree, tag))
     return any(
-        filled.search(user.text) is not None and not _only_at_load(tree, user)
-        for _, user in tree.index.users(member)
-    )
+        one is None or not _only_at_load(tree, one)
+        for some in (tree.effects.setters(operation), filling)
+        for one in some
+    ) or any(tree.pasting.uses((operation,)))
+
+
+def _ways_to(
+    table: CType, operation: str, above: frozenset[str] = frozenset()
+) -> Iterator[tuple[tuple[str, ...], frozenset[str]]]:
+    """Yield the members that lead from an object to an operation, and the tables behind pointers.
+
+    The members go no further than to the first pointer.  The tables, by their tags, are those
+    with the operation in them: each is stored to as a whole by another way than by its object.
+    """
+    is_pointer = isinstance(table, PointerType)
+    record = settled(table.target) if isinstance(table, PointerType) else table
+    if not isinstance(record, RecordType) or record.tag in above:
+        return
+    for name, (_, ctype) in record.by_name.items():
+        if name == operation:
+            yield (name,), frozenset((record.tag,) if is_pointer else ())
+        for way, tags in _ways_to(ctype, operation, above | {record.tag}):
+            is_behind = isinstance(ctype, PointerType)
+            around = {record.tag} if is_pointer and not is_behind else set[str]()
+            yield (name,) if is_behind else (name, *way), tags | around
 
 
 def _is_cleared(tree: Tree, mention: Mention) -> bool:

@@ -15,7 +15,8 @@ from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node, text
 from patchtool.world.conditions import dense
 from patchtool.world.entries import Tree
-from patchtool.world.inputs.births import Births, is_born, is_set, parameter_of
+from patchtool.world.inputs.births import Births, is_born, parameter_of
+from patchtool.world.inputs.steady import is_set
 
 MAX_CALLS = 8
 """How many calls may lie between the making of a holder and what is run in it."""
@@ -80,7 +81,7 @@ class Firsts:
         name = found and (found[1] or found[2])
         if not name or parameter_of(function, name) is None:
             return None
-        return None if is_set(self._tree.index.node(function), name) else name
+        return None if is_set(self._tree, function, name) else name
 
     def _is_born_first(self, function: Definition) -> bool:
         """Tell whether a function makes a holder, and no other that does sets one up.

@@ -26,12 +26,12 @@ from patchtool.proof.bits import Bits, Cond
 from patchtool.world.accounts.strays import run
 from patchtool.world.conditions import dense
 from patchtool.world.entries import Tree
-from patchtool.world.inputs.births import Births, is_set, parameter_of
+from patchtool.world.inputs.births import Births, parameter_of
 from patchtool.world.inputs.changes import Changes, Link
 from patchtool.world.inputs.firsts import Firsts
 from patchtool.world.inputs.newborn import is_container
 from patchtool.world.inputs.pointed import Pointer, pointers
-from patchtool.world.inputs.steady import Zero, steady_until
+from patchtool.world.inputs.steady import Zero, is_set, steady_until
 
 MAX_CALLS = 8
 """How many calls may lie between a change and the invalidation."""
@@ -248,7 +248,7 @@ class Invalidations:
             return self._held_by(function, address[1], depth + 1) if is_handle else None
         declared = self._tree.objects.variables(root).get(spelt, [])
         is_of_turn = depth == 0 and len(declared) == 1
-        if not spelt.isidentifier() or is_set(root, spelt, turns=not is_of_turn):
+        if not spelt.isidentifier() or is_set(self._tree, function, spelt, turns=not is_of_turn):
             return None
         if len(declared) == 1 and declared[0][1].type == "init_declarator":
             return self._held_by(function, text(declared[0][1].children[-1]), depth + 1)
@@ -271,7 +271,7 @@ class Invalidations:
         if body is None or root.has_error or function.key in above or len(above) > MAX_CALLS:
             return None
         body = _turn(body, start, through)
-        if is_set(body, through):
+        if is_set(self._tree, function, through, body):
             return None
         stores = [
             target
@@ -397,7 +397,11 @@ class Invalidations:
                 return False
             return self._certain(pointer.loop, body, function, start, zero)
 
-        for pointer in pointers(body, lambda one: self._is_address(one, through, function)):
+        for pointer in pointers(
+            body,
+            lambda one: self._is_address(one, through, function),
+            lambda part, name: is_set(self._tree, function, name, part),
+        ):
             for match in syntax.matches("role_invalidation", body):
                 target, value = match["role.target"][0], match["role.value"][0]
                 lead, arrow, rest = dense(text(target)).partition("->")
@@ -436,7 +440,9 @@ class Invalidations:
         names = parameter_names(function)
         root = self._tree.index.node(function)
         body = syntax.function(root)
-        if body is None or root.has_error or number >= len(names) or is_set(body, names[number]):
+        if body is None or root.has_error or number >= len(names):
+            return False
+        if is_set(self._tree, function, names[number]):
             return False
         for match in syntax.matches("role_invalidation", body):
             target, value = match["role.target"][0], match["role.value"][0]

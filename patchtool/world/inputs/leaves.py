@@ -20,9 +20,10 @@ from patchtool.c.index import expand, is_static, parameter_names
 from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node, text
 from patchtool.world.entries import Tree
-from patchtool.world.inputs.births import Births, is_newborn, is_set, parameter_of
+from patchtool.world.inputs.births import Births, is_newborn, parameter_of
 from patchtool.world.inputs.invalidation import MAX_CALLS
 from patchtool.world.inputs.newborn import is_alone
+from patchtool.world.inputs.steady import is_set
 from patchtool.world.inputs.uses import YIELDS, Uses
 from patchtool.world.inputs.words import Words
 
@@ -191,7 +192,7 @@ class Leaves:
                 if self._is_other(word, asked):
                     continue
                 passed = parameter_of(caller, word)
-                if passed is not None and is_set(self._index.node(caller), word):
+                if passed is not None and is_set(self._tree, caller, word):
                     passed = None
             more = self._causes_above(self._of(caller), call, causes, asked)
             key = caller.key, more, passed

@@ -12,13 +12,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from patchtool.c import library, syntax
+from patchtool.c import syntax
 from patchtool.c.index import parameter_names, parameters
 from patchtool.c.layout import CType, PointerType, RecordType, UnknownType, settled
 from patchtool.c.scan import Definition, strip_comments
 from patchtool.c.syntax import Node, text
 from patchtool.world.conditions import dense
 from patchtool.world.entries import Tree
+from patchtool.world.inputs.steady import is_read
 
 _MADE = re.compile(r"\w*alloc\w*")
 _TAG = re.compile(rb"\bstruct\s+(\w+)")
@@ -36,6 +37,7 @@ _LEADING = frozenset({
 _STORING = frozenset({
     "init_declarator", "assignment_expression", "update_expression", "pointer_expression",
 })  # fmt: skip
+_DECLARING = ("declarator", "declaration")
 _MAX_STEPS = 8
 
 
@@ -196,7 +198,7 @@ class _Names:
 
     def _is_made_of_own(self, name: str, steps: int) -> bool:
         declared = self._variables.get(name, [])
-        if len(declared) != 1 or self._may_be_set_by_macro(name):
+        if len(declared) != 1 or self._may_be_set(name):
             return False
         values = self._stored(name)
         is_given = declared[0][0].parent is not None and (
@@ -233,34 +235,15 @@ class _Names:
                     found.append(None)
         return found
 
-    def _may_be_set_by_macro(self, name: str) -> bool:
-        """Tell whether a variable is named in the head of a loop, or given to a macro."""
-        for leaf in self._nodes:
-            if leaf.type != "identifier" or text(leaf) != name:
-                continue
-            here = leaf
-            while here.parent is not None and here.parent.type in (
-                "parenthesized_expression", "comma_expression"
-            ):  # fmt: skip
-                here = here.parent
-            outer = here.parent
-            if outer is None or syntax.loop_macro(outer):
-                return True
-            if outer.type == "argument_list" and self._is_storing_macro(outer.parent):
-                return True
-        return False
-
-    def _is_storing_macro(self, call: Node | None) -> bool:
-        """Tell whether a call is of a macro that may store to what it is given."""
-        callee = call.child_by_field_name("function") if call is not None else None
-        if callee is None or callee.type != "identifier":
-            return False
-        name = text(callee)
-        if library.is_silent(name, self._tree.index.target):
-            return False
-        return any(
-            "=" in one.text.decode("utf-8", "replace")
-            for one in self._tree.index.macros(name, self._function.file)
+    def _may_be_set(self, name: str) -> bool:
+        """Tell whether anything else than a plain store may be done to a variable."""
+        return self._tree.objects.is_named_by_macro(self._function, name) or any(
+            one.type == "identifier"
+            and text(one) == name
+            and one.parent is not None
+            and not (one.parent.type in _STORING or one.parent.type.endswith(_DECLARING))
+            and not is_read(self._tree, self._function.file, one)
+            for one in self._nodes
         )
 
     def _is_made(self, node: Node, steps: int) -> bool:

@@ -15,7 +15,8 @@ from typing import NamedTuple
 from patchtool.c import syntax
 from patchtool.c.syntax import JUMPS, Node, text
 from patchtool.world.conditions import dense
-from patchtool.world.inputs.births import is_set
+
+IsSet = Callable[[Node, str], bool]
 
 _ENDS = re.compile(r"(\w+)<(?:ARRAY_SIZE\((\w+)\)|(\d+))")
 
@@ -29,25 +30,28 @@ class Pointer(NamedTuple):
     """The loop in one turn of which it does so."""
 
 
-def pointers(body: Node, is_address: Callable[[Node], bool]) -> Iterator[Pointer]:
-    """Yield what points to a context of which some expressions are the address."""
+def pointers(body: Node, is_address: Callable[[Node], bool], is_set: IsSet) -> Iterator[Pointer]:
+    """Yield what points to a context of which some expressions are the address.
+
+    IS_SET tells whether a variable may be set in a part of the function.
+    """
     arrays: dict[str, int] = {}
     for name, value, is_array in _declared(body):
         if not is_array:
-            if is_address(value) and _is_kept(body, name):
+            if is_address(value) and _is_kept(body, name, is_set):
                 yield Pointer(name, body, None)
         elif value.type == "initializer_list":
             listed = syntax.inner(value)
-            if any(map(is_address, listed)) and _is_only_read(body, name):
+            if any(map(is_address, listed)) and _is_only_read(body, name, is_set):
                 arrays[name] = len(listed)
     for loop in syntax.descendants(body) if arrays else ():
-        turn = _turn(loop, arrays) if loop.type == "for_statement" else None
+        turn = _turn(loop, arrays, is_set) if loop.type == "for_statement" else None
         inside = loop.child_by_field_name("body")
         if turn is None or inside is None:
             continue
         yield Pointer(turn, inside, loop)
         for name, value, is_array in _declared(inside):
-            if not is_array and dense(text(value)) == turn and _is_kept(body, name):
+            if not is_array and dense(text(value)) == turn and _is_kept(body, name, is_set):
                 yield Pointer(name, inside, loop)
 
 
@@ -67,7 +71,7 @@ def _declared(body: Node) -> Iterator[tuple[str, Node, bool]]:
             yield text(inner), value, len(steps) == 2
 
 
-def _is_kept(body: Node, name: str) -> bool:
+def _is_kept(body: Node, name: str, is_set: IsSet) -> bool:
     """Tell whether a variable is declared once in a function, and keeps what it is set to."""
     named = [one for one in syntax.descendants(body) if one.type == "identifier"]
     declared = [
@@ -81,9 +85,9 @@ def _is_kept(body: Node, name: str) -> bool:
     return len(declared) == 1 and not is_set(body, name)
 
 
-def _is_only_read(body: Node, name: str) -> bool:
+def _is_only_read(body: Node, name: str, is_set: IsSet) -> bool:
     """Tell whether the elements of an array are read, and it goes nowhere as a whole."""
-    if not _is_kept(body, name):
+    if not _is_kept(body, name, is_set):
         return False
     for one in syntax.descendants(body):
         if one.type != "identifier" or text(one) != name or one.parent is None:
@@ -104,7 +108,7 @@ def _is_only_read(body: Node, name: str) -> bool:
     return True
 
 
-def _turn(loop: Node, arrays: dict[str, int]) -> str | None:
+def _turn(loop: Node, arrays: dict[str, int], is_set: IsSet) -> str | None:
     """Return the element of one of some arrays that a turn of a loop is for: all have one."""
     first, last, step, inside = (
         loop.child_by_field_name(one) for one in ("initializer", "condition", "update", "body")

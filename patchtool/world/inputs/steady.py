@@ -8,23 +8,37 @@ what may be a macro; and nothing is known of a name that is declared twice, or n
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
-from patchtool.c import syntax
+from patchtool.c import library, syntax
+from patchtool.c.index import expand
 from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node, text
 from patchtool.world.entries import Tree
+from patchtool.world.inputs.spelt import GIVES_BACK
 
 _READING = (
     "binary_expression", "unary_expression", "conditional_expression", "cast_expression",
     "comma_expression", "sizeof_expression", "return_statement", "expression_statement",
     "if_statement", "while_statement", "do_statement", "for_statement", "switch_statement",
+    "case_statement", "field_expression", "subscript_expression", "initializer_list",
+    "initializer_pair", "array_declarator",
 )  # fmt: skip
 """What evaluates what stands in it, and stores nothing there."""
 _VALUE = {"assignment_expression": "right", "init_declarator": "value"}
 """What does so with one of its parts."""
 _KEEPING = ("static", "extern", "typedef")
 """What says of a declaration that others may store to what it declares."""
+_TAKING = {
+    "container_of", "container_of_const", *library.FILLING, *library.READING, *library.YIELDING,
+    *library.SAME, *library.EXTREMA, *library.BIT_OPERATIONS,
+} - {"xchg"}  # fmt: skip
+"""What takes the value of what it is given, and stores to nothing of that name."""
+_TYPE_GIVEN = re.compile(r"\b(?:struct|union)\s+(\w+)(?=\s*[,)])")
+"""A type that is an argument, which the grammar does not know."""
+_MAX_MACROS = 6
+"""How many macros may stand for one another."""
 
 
 class Zero(NamedTuple):
@@ -53,7 +67,7 @@ def steady_until(tree: Tree, function: Definition, name: str, start: int) -> int
             kept = [text(one) for one in holder.children if one.type.endswith("_specifier")]
             if leaf.start_byte >= start or any(one in _KEEPING for one in kept):
                 return -1
-        elif not _is_read(tree, function, leaf):
+        elif not is_read(tree, function.file, leaf):
             if leaf.start_byte >= start:
                 end = min(end, leaf.start_byte)
             elif not _is_stored(leaf):
@@ -82,36 +96,107 @@ def _outermost(leaf: Node) -> Node:
     return leaf
 
 
-def _is_read(tree: Tree, function: Definition, leaf: Node) -> bool:
-    """Tell whether a mention of a variable takes its value alone."""
-    here = _outermost(leaf)
-    outer = here.parent
-    if outer is None or _is_given_to_macro(tree, function, leaf):
+def is_read(tree: Tree, here: str, leaf: Node, depth: int = 0) -> bool:
+    """Tell whether a mention of a variable takes its value alone, in the text of a file."""
+    node = _outermost(leaf)
+    outer = node.parent
+    if outer is None or _is_of_turn(leaf):
         return False
     if outer.type in _VALUE:
-        return outer.child_by_field_name(_VALUE[outer.type]) == here
-    if outer.type == "subscript_expression":
-        return outer.child_by_field_name("index") == here
-    return outer.type in _READING or outer.type == "argument_list"
+        return outer.child_by_field_name(_VALUE[outer.type]) == node
+    if outer.type == "pointer_expression":
+        return text(outer).startswith("*")
+    if outer.type == "argument_list":
+        return _is_taken(tree, here, text(leaf), node, depth)
+    return outer.type in _READING
 
 
-def _is_given_to_macro(tree: Tree, function: Definition, leaf: Node) -> bool:
-    """Tell whether a mention stands in an argument of what may be no function."""
-    here: Node | None = leaf
-    while here is not None and here.type not in ("compound_statement", "function_definition"):
-        outer = here.parent
-        if here.type == "parenthesized_expression" and outer is not None:
-            if syntax.loop_macro(outer) and outer.child_by_field_name("condition") == here:
+def _is_taken(tree: Tree, here: str, name: str, node: Node, depth: int) -> bool:
+    """Tell whether what is given an argument, a variable, takes the value of it."""
+    call = node.parent.parent if node.parent is not None else None
+    callee = call.child_by_field_name("function") if call is not None else None
+    if call is None or callee is None or callee.type != "identifier":
+        return callee is not None  # a pointer to a function is what it is called by
+    called, index = text(callee), tree.index
+    if (macros := index.macros(called, here)) and not library.is_builtin(called, index.target):
+        given = syntax.arguments(call)
+        return depth < _MAX_MACROS and all(
+            _keeps(tree, here, name, _written(one, given), depth + 1) for one in macros
+        )
+    return bool(
+        called in _TAKING
+        or library.KEEPING.get(called) == syntax.arguments(call).index(node)
+        or GIVES_BACK.fullmatch(called) is not None
+        or library.is_silent(called, index.target)
+        or library.is_check(called, index.target)
+        or library.answers_by_arguments(called, index.target)
+        or (not macros and (index.functions(called, here) or _is_declared(tree, called)))
+    )
+
+
+def _is_declared(tree: Tree, name: str) -> bool:
+    """Tell whether the text declares a function of a name, wherever that is defined."""
+    word = name.encode()
+    declared = re.compile(rb"^[A-Za-z_][\w \t\n*]*[ \t\n*]%s\s*\([^;{}]*\)[^;{}()]*;" % word, re.M)
+    return any(
+        word in tree.index.words_in(path) and declared.search(tree.index.text(path) or b"")
+        for path in tree.objects.files
+        if path.endswith(".h")
+    )
+
+
+def _written(macro: Definition, given: list[Node]) -> str | None:
+    """Return what a macro with some arguments behind it stands for."""
+    values = [text(one) for one in given]
+    if macro.parameters is None:
+        return f"{macro.text.decode('utf-8', 'replace')}({', '.join(values)})"
+    return expand(macro, values)
+
+
+def _keeps(tree: Tree, here: str, name: str, words: str | None, depth: int) -> bool:
+    """Tell whether a variable holds the same behind what a macro stands for."""
+    if words is None:
+        return False
+    words = _TYPE_GIVEN.sub(r"\1", words.replace("\\\n", " "))
+    root = syntax.expression(words) or syntax.block(words)
+    return root is not None and not any(
+        leaf.type == "identifier" and text(leaf) == name and not is_read(tree, here, leaf, depth)
+        for leaf in syntax.descendants(root)
+    )
+
+
+def is_set(
+    tree: Tree, function: Definition, name: str, region: Node | None = None, turns: bool = True
+) -> bool:
+    """Tell whether a variable of a function may be made to hold something else, or is one of two.
+
+    That is so where anything is done to it, within a REGION of the function, than to take its
+    value.  That macros which head loops may set it is left aside without TURNS.
+    """
+    root = tree.index.node(function)
+    declared = 0
+    for leaf in syntax.descendants(root):
+        if leaf.type != "identifier" or text(leaf) != name:
+            continue
+        if _declaration(leaf) is not None:
+            declared += 1
+        elif region is None or region.start_byte <= leaf.start_byte < region.end_byte:
+            if not is_read(tree, function.file, leaf) and (turns or not _is_of_turn(leaf)):
                 return True
-        if here.type == "argument_list" and outer is not None:
-            callee = outer.child_by_field_name("function")
-            name = text(callee) if callee is not None else ""
-            if tree.index.macros(name, function.file):
-                return True
-            if not tree.index.functions(name, function.file):
-                return True
-        here = outer
-    return False
+    return declared > 1 or any(
+        not _keeps(tree, one.file, name, one.text.decode("utf-8", "replace"), 0)
+        for one in tree.objects.macros_naming(function, name)
+    )
+
+
+def _is_of_turn(leaf: Node) -> bool:
+    """Tell whether a variable is given to a macro that heads a loop."""
+    node = _outermost(leaf)
+    while node.parent is not None and node.parent.type in (
+        "comma_expression", "parenthesized_expression"
+    ):  # fmt: skip
+        node = node.parent
+    return node.parent is not None and bool(syntax.loop_macro(node.parent))
 
 
 def _is_stored(leaf: Node) -> bool:

@@ -20,11 +20,12 @@ from patchtool.c.scan import Definition, before, places
 from patchtool.c.syntax import text
 from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.entries import Tree
-from patchtool.world.inputs.births import Births, is_newborn, is_set, parameter_of
+from patchtool.world.inputs.births import Births, is_newborn, parameter_of
 from patchtool.world.inputs.invalidation import MAX_CALLS
 from patchtool.world.inputs.leaves import Leaves
 from patchtool.world.inputs.newborn import is_alone
 from patchtool.world.inputs.spills import spills
+from patchtool.world.inputs.steady import is_set
 
 _WORD_OF = re.compile(r"\(?\s*(\d+)\s*\*\s*32\s*\+\s*\d+\s*\)?")
 _STORE = rb"\s*(?:(?:[-+|&^]|<<|>>)?=(?!=)|\+\+|--)"
@@ -303,7 +304,7 @@ class Tellers:
             word = text(given[number]) if number < len(given) else ""
             is_first = is_of_one and is_newborn(self._tree, caller)
             passed = parameter_of(caller, word)
-            if passed is not None and not is_set(self._tree.index.node(caller), word):
+            if passed is not None and not is_set(self._tree, caller, word):
                 keys = above | {function.key}
                 yield from self._told_which(caller, passed, asked, keys, is_of_one)
             elif not is_first and not self._is_other(word, asked):

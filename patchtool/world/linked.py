@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Whether a name is, for the linker, that of what the text defines by it.
+
+In: a text.  Out: where it says of a declaration what may make it stand for
+something else: a label in assembler, an attribute that is none of those which leave it as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from patchtool.c import brackets
+from patchtool.c.scan import before
+
+_ASSEMBLER = re.compile(rb"\b(?:asm|__asm|__asm__)\s*(?=\()")
+_JOINED = re.compile(rb'"\s*"')
+_INSTRUCTIONS = re.compile(rb'"(?:[^"\\]|\\.)*[\s\\:;](?:[^"\\]|\\.)*"', re.S)
+"""Text for the assembler that is no name."""
+_ATTRIBUTE = re.compile(rb"\b(?:__attribute__|__attribute)\s*(?=\()")
+_GIVEN = rb"\s*\((?:[^()]|\([^()]*\))*\)"
+_ANNOTATION = re.compile(
+    rb"\)\s*(?:__\w+\s+)*(__\w+)%s(?:\s+__\w+)*\s*[;{=]|^(?:\w+[ \t]+)*?(__\w+)%s[ \t]+[A-Za-z_]"
+    % (_GIVEN, _GIVEN),
+    re.M,
+)
+"""What is given something, behind a declaration, or in front of one."""
+_HARMLESS = frozenset(
+    b"access address_space aligned always_inline alloc_size artificial assume_aligned bitwise"
+    b" btf_type_tag cold const counted_by deprecated designated_init error externally_visible"
+    b" fallthrough flatten force format gnu_inline hot leaf malloc may_alias mode naked noclone"
+    b" noderef noinline nonnull nonstring noreturn no_caller_saved_registers"
+    b" no_instrument_function no_profile_instrument_function no_sanitize no_sanitize_address"
+    b" no_stack_protector optimize packed pure regparm returns_nonnull safe sentinel section"
+    b" transparent_union unused used vector_size visibility warn_unused_result warning weak".split()
+)
+"""Attributes, without underscores, that leave a name to what the text defines by it."""
+_KNOWN = frozenset(
+    b"__acquires __aligned __attribute__ __attribute __cond_acquires __counted_by __free"
+    b" __must_hold __no_sanitize __printf __releases __scanf __section".split()
+)
+"""Annotations that are given something, and do no more."""
+
+
+def renamed(data: bytes) -> Iterator[tuple[int, str]]:
+    """Yield where a text may make a name that of something else, and how, functions included."""
+    for found in _ASSEMBLER.finditer(data):
+        is_statement = before(data, found.start()).endswith((b";", b"{", b"}"))
+        if not is_statement and _is_label(data, found.end()):
+            yield found.start(), "a name is given another symbol here, by assembler text"
+    for found in _ATTRIBUTE.finditer(data):
+        end = brackets.end_of(data, found.end())
+        for name in _attributes(data[found.end() : end]):
+            if name not in _HARMLESS:
+                yield found.start(), f"what the attribute {name.decode()} does is not looked up"
+    for found in _ANNOTATION.finditer(data):
+        name = found[1] or found[2]
+        if name not in _KNOWN:
+            at = found.start(found.lastindex or 0)
+            yield at, f"what {name.decode()}() says of a name is not looked up"
+
+
+def _is_label(data: bytes, opened: int) -> bool:
+    """Tell whether what assembler is given may be a name."""
+    end = brackets.end_of(data, opened)
+    words = _JOINED.sub(b"", data[opened:end])
+    return _INSTRUCTIONS.search(words) is None
+
+
+def _attributes(listed: bytes) -> Iterator[bytes]:
+    """Yield the names of some attributes, what each is given aside."""
+    depth = 0
+    for part in re.findall(rb'"(?:[^"\\]|\\.)*"|[()]|\w+', listed):
+        depth += (part == b"(") - (part == b")")
+        if depth == 2 and part[:1] not in b'()"':
+            yield part.strip(b"_")
