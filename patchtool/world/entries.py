@@ -63,6 +63,8 @@ class Tree:
         """The calls of functions; None where one is used in another way as well."""
         self.alone: dict[tuple[str, str, int], bool] = {}
         """Whether functions have to do with one holder alone."""
+        self.counts: dict[tuple[str, str], bool] = {}
+        """Whether members, each by its name and its record, are counted and never read."""
         self.following: dict[tuple[Cond, Cond], bool] = {}
         """Whether the second of two conditions is known to follow from the first."""
         self._elsewhere: set[Consulted] = set()

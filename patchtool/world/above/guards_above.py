@@ -22,6 +22,7 @@ from patchtool.world.above.kept import Kept, Way, is_looked_at
 from patchtool.world.above.near import Near
 from patchtool.world.above.notes import Notes
 from patchtool.world.above.written import written_out
+from patchtool.world.accounts.counts import is_count
 from patchtool.world.accounts.ledger import Executed
 from patchtool.world.accounts.mentions import MEASURED, Mention, Mentions
 from patchtool.world.closure import macros_with
@@ -210,7 +211,7 @@ def _left_behind(tree: Tree, runs: list[Lowered]) -> frozenset[str]:
         member_names(loc)[-1]
         for run in runs
         for loc in run.memory
-        if loc.root.kind != "local" and member_names(loc)
+        if loc.root.kind != "local" and member_names(loc) and not is_count(tree, run, loc)
     }
     return frozenset(found) - tree.held(rb"\*")
 
