@@ -4,6 +4,8 @@
 import pytest
 from edited import check, fixture, verdicts
 
+from patchtool.rules.question import MAX_MET, Terms
+
 MAIN, HOST = "arch/x86/kvm/mmu/mmu.c", "arch/x86/include/asm/kvm_host.h"
 BASE, INVALIDATED = "role-regs-fixed", "cpuid-invalidated-fixed"
 SETUP = "static void init_kvm_tdp_mmu("
@@ -324,3 +326,23 @@ def test_a_function_of_a_template(above, value, pae):
         assert found == {"covered"} and not report.unknowns
     else:
         assert "gap" in found and "unknown" not in found
+
+
+def test_many_troubles(monkeypatch):
+    """Of a path that has many troubles it is told that it has all, and no more are asked about."""
+    asked = []
+    is_met = Terms._is_met
+
+    def counted(terms, trouble):
+        asked.append(trouble)
+        return is_met(terms, trouble)
+
+    monkeypatch.setattr(Terms, "_is_met", counted)
+    lines = "".join(f"\tunknown_to_all(&context->root_level, {n});\n" for n in range(40))
+    tree = fixture(BASE)
+    text = tree[MAIN].decode()
+    tree[MAIN] = text.replace(GUARD, GUARD + lines, 1).encode()
+    report = check(tree)
+    ways = [one for one in report.contexts if one.initialiser == "init_kvm_tdp_mmu"]
+    told = {reason.place.line for way in ways for one in way.fields for reason in one.reasons}
+    assert len(told) == 40 and len(asked) <= 2 * MAX_MET
