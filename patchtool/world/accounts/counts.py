@@ -35,7 +35,7 @@ def is_count(tree: Tree, lowered: Lowered, loc: Loc) -> bool:
 
 def _is_counting(mentions: Mentions, mention: Mention) -> bool:
     """Tell whether a mention leaves nothing to know of what a member holds."""
-    if mention.kind in ("declaration", "variable"):
+    if mention.kind in ("declaration", "variable") or mentions.is_of_another(mention):
         return True
     if mention.function is None:
         return mention.kind == "open" and _OFFSET.fullmatch(mention.what) is not None
