@@ -241,3 +241,33 @@ def test_what_only_looks_like_it(name):
     """What touches nothing of it is decided."""
     report = edited(*FINE[name])
     assert report.verdict == "covered", (report.unknowns, report.findings)
+
+
+HELD = "vcpu->arch.mmu->mmu_role.as_u64"
+
+
+@pytest.mark.parametrize(
+    ("code", "verdict"),
+    [
+        (f'pr_debug("%llx\\n", {HELD});', "covered"),
+        (f'pr_info("%llx\\n", (unsigned long long)({HELD} & ~1));', "covered"),
+        (f"trace_kvm_role(vcpu->vcpu_id, {HELD} == 0);", "covered"),
+        (f"if (WARN_ON({HELD} == 3))\n\t\treturn;", "unknown"),
+        (f'if (vcpu->arch.hflags)\n\t\tpr_debug("%llx\\n", {HELD});', "covered"),
+        (f'pr_debug("%d\\n", {HELD} && kvm_init_mmu(vcpu));', "unknown"),
+        (f'pr_debug("%d\\n", {HELD} ? kvm_init_mmu(vcpu) : 0);', "unknown"),
+        (f'pr_debug("%llx\\n", vcpu->arch.note = {HELD});', "unknown"),
+        (f"vcpu->arch.note = pr_debug({HELD});", "unknown"),
+        (f"said({HELD});", "unknown"),
+    ],
+)
+def test_what_is_printed_of_a_role(code, verdict):
+    """A statement that prints it decides nothing, unless it does more with it."""
+    assert edited(NOTE, reset(code)).verdict == verdict
+
+
+def test_a_print_of_its_own():
+    """What a target defines itself is what its text says, whatever its name."""
+    own = "#define pr_debug(text, x) do { if (x) return; } while (0)\n\n"
+    code = reset(f'pr_debug("%llx\\n", {HELD});')
+    assert edited((MAIN, RESET, own + RESET), code).verdict == "unknown"

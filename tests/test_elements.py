@@ -297,6 +297,12 @@ KEEPS = "static void keeps(struct kvm_vcpu *vcpu)\n{\n\tvcpu->arch.spare = vcpu-
 ELSEWHERE = "void elsewhere(struct kvm_vcpu *vcpu)\n{\n\tvcpu->arch.spare = 2;\n}\n"
 
 
+COUNTS = "if (vcpu->arch.hflags & 2)\n\t\tvcpu->arch.spare++;"
+COUNTED = "int count(struct kvm_vcpu *vcpu)\n{\n\t++vcpu->arch.spare;\n}\n"
+AT = "static const long at = (long)&((struct kvm_vcpu_arch *)0)->spare;\n"
+READS_SPARE = "int reads(struct kvm_vcpu *vcpu)\n{\n\treturn SPARE(vcpu) > 2;\n}\n"
+
+
 @pytest.mark.parametrize(
     ("code", "above", "elsewhere", "is_fine"),
     [
@@ -309,6 +315,17 @@ ELSEWHERE = "void elsewhere(struct kvm_vcpu *vcpu)\n{\n\tvcpu->arch.spare = 2;\n
         ("vcpu->arch.spare++;", "", "", True),
         ("u64 spare = vcpu->arch.hflags;\n\tcontext->keep[0] = spare != spare;", "", "", True),
         ("keeps(vcpu);", KEEPS, ELSEWHERE, True),
+        (COUNTS, "", "", True),
+        (COUNTS.replace("spare++", "spare += vcpu->arch.hflags"), "", COUNTED, True),
+        (COUNTS, "", AT, True),
+        (COUNTS, "", COUNTED.replace("++vcpu->arch.spare", "return vcpu->arch.spare"), False),
+        (COUNTS, "", COUNTED.replace("++", "return ++"), False),
+        (COUNTS, "", COUNTED.replace("++", "vcpu->arch.hflags = ++"), False),
+        (COUNTS, "", COUNTED.replace("++", "if (!++").replace("spare;", "spare) vcpu = 0;"), False),
+        (COUNTS, "", COUNTED.replace("++vcpu->arch.spare", "note(&vcpu->arch.spare)"), False),
+        (COUNTS, f"#define SPARE(v) ((v)->arch.spare)\n{READS_SPARE}", "", False),
+        (COUNTS, "", f"void f(void)\n{{\n\t{AT}}}\n", False),
+        (COUNTS.replace("spare++", "spare = 1"), "", "", False),
     ],
 )
 def test_what_is_kept_beside_a_context(code, above, elsewhere, is_fine):

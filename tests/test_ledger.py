@@ -370,6 +370,36 @@ def test_a_context_that_is_made(body, create, later):
     assert report.verdict == "covered", report.unknowns
 
 
+NESTED = "\tg_context->root_level = new_role.base.level;\n"
+ONCE = "vcpu->arch.nested_mmu.root_level = 4;"
+MADE_TOO = f"{ONCE}\n\t{MADE}"
+
+
+@pytest.mark.parametrize(
+    ("create", "later", "is_fine"),
+    [
+        (MADE_TOO, "", True),
+        (f"make(vcpu, &vcpu->arch.nested_mmu);\n\t{MADE}", "", True),
+        (MADE, "", False),
+        (MADE_TOO.replace("nested", "guest"), "", False),
+        (f"kvm_init_mmu(vcpu);\n\t{ONCE}", "", False),
+        (MADE, ONCE, False),
+        (MADE_TOO, ONCE.replace("4", "vcpu->arch.hflags"), False),
+        (MADE_TOO, "vcpu->arch.walk_mmu->root_level = 3;", False),
+        (MADE_TOO, "memset(&vcpu->arch.nested_mmu.root_level, 1, 1);", False),
+    ],
+)
+def test_a_field_that_is_stored_in_the_making_alone(create, later, is_fine):
+    """It stays as it is, and no set-up has to store it; what is stored elsewhere is told."""
+    text = FIXED[MMU].decode()
+    assert text.count(NESTED) == 1
+    text = text.replace(NESTED, "\tg_context->ept_ad = g_context->root_level;\n")
+    code = (MAKE % (FIVE, create, later)).encode()
+    report = check({**FIXED, MMU: text.encode() + code})
+    words = "root_level of nested_mmu is stored by no set-up"
+    assert any(words in one.reason for one in report.unknowns) is not is_fine, report.unknowns
+
+
 @pytest.mark.parametrize(
     ("body", "create", "later"),
     [

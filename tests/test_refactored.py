@@ -4,6 +4,8 @@
 import pytest
 from edited import check, fixture, verdicts
 
+from patchtool.rules.question import MAX_MET, Terms
+
 MAIN, HOST = "arch/x86/kvm/mmu/mmu.c", "arch/x86/include/asm/kvm_host.h"
 BASE, INVALIDATED = "role-regs-fixed", "cpuid-invalidated-fixed"
 SETUP = "static void init_kvm_tdp_mmu("
@@ -37,6 +39,15 @@ def ahead(code):
 def called(callee, above=""):
     """Let the entry choose which set-up it calls, behind some definitions."""
     return [(MAIN, WAYS, f"\telse\n\t\t{callee}(vcpu);\n"), (MAIN, ENTRY, above + ENTRY)]
+
+
+POINTER = "\tvoid (*setup)(struct kvm_vcpu *vcpu)"
+
+
+def chosen(code, above=""):
+    """Let a helper choose by a variable which set-up it calls, behind some definitions."""
+    helper = "static void init_kvm_root_mmu(struct kvm_vcpu *vcpu)\n{\n%s\tsetup(vcpu);\n}\n\n"
+    return called("init_kvm_root_mmu", above + helper % code)
 
 
 TABLE = "static void (*const setups[])(struct kvm_vcpu *vcpu) = {\n\t%s\n};\n\n"
@@ -109,6 +120,21 @@ OTHERS = {
         (MAIN, "void __init kvm_configure_mmu(", "void again(struct kvm_vcpu *vcpu)\n{\n"
          "\tif (vcpu->arch.hflags & 1)\n\t\tsetups[1](vcpu);\n}\n\n"
          "void __init kvm_configure_mmu(")],
+    "a variable that is perhaps another": chosen(
+        f"{POINTER} = tdp_enabled ? init_kvm_tdp_mmu : init_kvm_softmmu;\n\n"
+        "\tif (vcpu->arch.hflags & 8)\n\t\tsetup = quick;\n\t", QUICK),
+    "a variable that is perhaps nothing": chosen(
+        f"{POINTER} = nothing;\n\n\tif (!(vcpu->arch.hflags & 8))\n"
+        "\t\tsetup = tdp_enabled ? init_kvm_tdp_mmu : init_kvm_softmmu;\n\t",
+        "static void nothing(struct kvm_vcpu *vcpu)\n{\n}\n\n"),
+    "a variable that is given away": chosen(
+        f"{POINTER} = tdp_enabled ? init_kvm_tdp_mmu : init_kvm_softmmu;\n\n"
+        "\trenew(&setup);\n\t", "void renew(void *setup);\n\n"),
+    "a variable that is kept": chosen(
+        f"{POINTER} = tdp_enabled ? init_kvm_tdp_mmu : init_kvm_softmmu;\n\n"
+        "\tagain = setup;\n\t", "void (*again)(struct kvm_vcpu *vcpu);\n\n"),
+    "a variable, by what a vCPU holds": chosen(
+        f"{POINTER} = vcpu->arch.hflags & 8 ? init_kvm_tdp_mmu : init_kvm_softmmu;\n\n"),
     "one that is not known": called("(tdp_enabled ? init_kvm_tdp_mmu : vcpu->arch.init)"),
     "one that is perhaps none": called(
         "(vcpu->arch.hflags & 8 ? NULL : tdp_enabled ? init_kvm_tdp_mmu : init_kvm_softmmu)"),
@@ -130,6 +156,24 @@ OTHERS = {
         (MAIN, SETUP, "#define root_of(vcpu)\t((vcpu)->arch.hflags & 1 ? &(vcpu)->arch.root_mmu"
                       f" : &(vcpu)->arch.nested_mmu)\n\n{SETUP}")],
 }  # fmt: skip
+
+
+CHOSEN = {
+    "a variable": chosen(f"{POINTER} = tdp_enabled ? init_kvm_tdp_mmu : init_kvm_softmmu;\n\n"),
+    "a variable, later": chosen(
+        f"{POINTER};\n\n\tif (tdp_enabled)\n\t\tsetup = init_kvm_tdp_mmu;\n"
+        "\telse\n\t\tsetup = init_kvm_softmmu;\n\t"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_chosen_in_a_helper(name):
+    """A variable that is called is as good as what it holds."""
+    tree = fixture(BASE)
+    for path, old, new in CHOSEN[name]:
+        tree[path] = tree[path].decode().replace(old, new, 1).encode()
+    report = check(tree)
+    assert report.verdict == "covered" and not report.unknowns
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -324,3 +368,23 @@ def test_a_function_of_a_template(above, value, pae):
         assert found == {"covered"} and not report.unknowns
     else:
         assert "gap" in found and "unknown" not in found
+
+
+def test_many_troubles(monkeypatch):
+    """Of a path that has many troubles it is told that it has all, and no more are asked about."""
+    asked = []
+    is_met = Terms._is_met
+
+    def counted(terms, trouble):
+        asked.append(trouble)
+        return is_met(terms, trouble)
+
+    monkeypatch.setattr(Terms, "_is_met", counted)
+    lines = "".join(f"\tunknown_to_all(&context->root_level, {n});\n" for n in range(40))
+    tree = fixture(BASE)
+    text = tree[MAIN].decode()
+    tree[MAIN] = text.replace(GUARD, GUARD + lines, 1).encode()
+    report = check(tree)
+    ways = [one for one in report.contexts if one.initialiser == "init_kvm_tdp_mmu"]
+    told = {reason.place.line for way in ways for one in way.fields for reason in one.reasons}
+    assert len(told) == 40 and len(asked) <= 2 * MAX_MET

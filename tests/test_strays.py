@@ -154,11 +154,21 @@ FAR = {
     "copied over": ("check", f"memcpy(&{ROOT}.check, &vcpu->arch.nested_mmu.check, 8);"),
     "function": ("walk", f"{ROOT}.walk = nonpaging_gva_to_gpa;"),
     "function, none": ("walk", f"{ROOT}.walk = NULL;"),
+    "function, where a helper selects": (
+        "walk", "choose(vcpu, n);\n\tvcpu->arch.mmu->walk = NULL;"),
     "function, by a macro": ("walk", f"rcu_assign_pointer({ROOT}.walk, NULL);"),
     "member in a macro of its own": ("keys", f"SET({ROOT}, keys, n);"),
     "pasted member": ("keys", f"PUT({ROOT}, ke, n);"),
 }  # fmt: skip
 MACROS = "#define SET(m, f, v) ((m).f = (v))\n#define PUT(m, f, v) ((m).f##ys = (v))\n"
+MACROS += """static void choose(struct kvm_vcpu *vcpu, u32 n)
+{
+	vcpu->arch.mmu = &vcpu->arch.guest_mmu;
+	if (n)
+		vcpu->arch.mmu = &vcpu->arch.root_mmu;
+}
+
+"""
 
 
 @pytest.mark.parametrize("name", FAR)
@@ -190,6 +200,8 @@ HARMLESS = {
     "another context": "vcpu->arch.guest_mmu.keys = n;\n\tvcpu->arch.nested_mmu.walk = NULL;",
     "another context of a pointer": (
         "vcpu->arch.mmu = &vcpu->arch.guest_mmu;\n\tvcpu->arch.mmu->walk = NULL;"),
+    "another context that a helper selects": (
+        "choose(vcpu, &vcpu->arch.guest_mmu);\n\tvcpu->arch.mmu->walk = NULL;"),
     "a function of that name": "keys(vcpu);",
 }  # fmt: skip
 READERS = """struct other {
@@ -199,6 +211,11 @@ READERS = """struct other {
 struct other *find(u32 n);
 void use(u32 n);
 void keys(struct kvm_vcpu *vcpu);
+
+static void choose(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu)
+{
+	vcpu->arch.mmu = mmu;
+}
 
 void use(u32 n)
 {

@@ -57,6 +57,8 @@ class Invalidated(NamedTuple):
         return f"a change of {name} invalidates the role ({self.by}())"
 
 
+MAX_MET = 6
+"""Troubles on one path behind which it is not asked whether others lie on it as well."""
 _Patched = dict[tuple[Loc, int], list[tuple[Symbol, bool | None]]]
 """By bit of a role: whether other code has stored to it, and what, None for anything."""
 
@@ -569,11 +571,17 @@ class Terms:
 
     @cached_property
     def _sorted_out(self) -> tuple[frozenset[tuple[Place, str]], ...]:
+        """The troubles that lie on this path, and those that do not.
+
+        Of a path that has many it is told that it has all: nothing is proved of it anyway.
+        """
         met: set[tuple[Place, str]] = set()
         avoided: set[tuple[Place, str]] = set()
         for one in self._troubles:
-            if (one.path is True and self.guard.path is True) or (
-                can_hold([self.guard.path, one.path]) is not False
+            if len(met) >= MAX_MET:
+                met.add((one.place, one.reason))
+            elif (one.path is True and self.guard.path is True) or (
+                can_hold([self.guard.path, one.path], self._runs.beside) is not False
             ):
                 (met if self._is_met(one) else avoided).add((one.place, one.reason))
         return frozenset(met), frozenset(avoided - met)

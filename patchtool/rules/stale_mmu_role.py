@@ -212,7 +212,7 @@ def _examined(
     contexts = [one.context for one in decided if one.context.fields]
     if ledger is not None:
         seen = [field for one in decided for field in one.seen]
-        everywhere += vanished(tree, runs, ledger.selection, seen)
+        everywhere += vanished(tree, runs, ledger, seen)
         absent = not_there(tree)
         for taken in (ledger.selection.taken, _of_all(contexts, absent) if absent else {}):
             contexts = [_taking(one, taken) for one in contexts]

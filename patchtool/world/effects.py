@@ -133,6 +133,7 @@ class Effects:
         self._reaches: dict[str, frozenset[str]] = {}
         self._operations: dict[str, tuple[tuple[str, Definition], ...]] = {}
         self._globals: dict[str, bool] = {}
+        self._choosing: dict[tuple[str, str, int], bool] = {}
         self._closure = Closure(index, self.operations)
         self._places: dict[tuple[str, bytes], tuple[int, ...]] = {}
         tags = b"|".join(re.escape(c.encode()) for c in sorted(contexts)) or b"(?!)"
@@ -264,7 +265,19 @@ class Effects:
         Followed are the functions that the file sees; of those in other files only
         the name is compared with the writers.
         """
-        return self._called(name, definition.file)
+        return self._called(name, definition.file) or self._chooses(definition)
+
+    def _chooses(self, function: Definition) -> bool:
+        """Tell whether a function calls a variable of its own, and names what may store there."""
+        known = self._choosing.get(function.key)
+        if known is None:
+            body = strip_comments(function.text.partition(b"{")[2])
+            known = self._choosing[function.key] = any(
+                is_variable(one.encode(), body) for one in calls(body)
+            ) and any(
+                self._called(one.decode(), function.file) for one in body.translate(WORDS).split()
+            )
+        return known
 
     def _reaching(self, path: str) -> frozenset[str]:
         """Return the functions that a file sees and that reach a writer."""

@@ -65,6 +65,8 @@ class Tree:
         self.alone: dict[tuple[str, str, int], bool] = {}
         """Whether functions have to do with one holder alone."""
         self._idle: dict[tuple[str, str, int], bool] = {}
+        self.counts: dict[tuple[str, str], bool] = {}
+        """Whether members, each by its name and its record, are counted and never read."""
         self.following: dict[tuple[Cond, Cond], bool] = {}
         """Whether the second of two conditions is known to follow from the first."""
         self._elsewhere: set[Consulted] = set()
@@ -273,7 +275,10 @@ def _named(index: Index, function: Definition, name: str) -> list[syntax.Node]:
 
 
 def _is_called_at_once(node: syntax.Node) -> bool:
-    """Tell whether what an identifier names, or holds, is called where it stands."""
+    """Tell whether what an identifier names, or holds, is called where it stands.
+
+    Or where a variable is that is given it, and does nothing else than to be called.
+    """
     here, outer = node, node.parent
     kinds = ("parenthesized_expression", "conditional_expression", "subscript_expression")
     while outer is not None and outer.type in kinds:
@@ -281,9 +286,41 @@ def _is_called_at_once(node: syntax.Node) -> bool:
         if is_first != (outer.type != "conditional_expression"):
             return False  # what is asked, or the number in a table
         here, outer = outer, outer.parent
-    if outer is None or outer.type != "call_expression":
+    if outer is None:
         return False
-    return outer.child_by_field_name("function") == here
+    if outer.type == "init_declarator" and outer.child_by_field_name("value") == here:
+        return _is_only_called(outer, outer.child_by_field_name("declarator"))
+    if outer.type == "assignment_expression" and outer.child_by_field_name("right") == here:
+        is_statement = outer.parent is not None and outer.parent.type == "expression_statement"
+        return is_statement and _is_only_called(outer, outer.child_by_field_name("left"))
+    return outer.type == "call_expression" and outer.child_by_field_name("function") == here
+
+
+def _is_only_called(inside: syntax.Node, declarator: syntax.Node | None) -> bool:
+    """Tell whether a variable of a function is declared, set and called there, and no more."""
+    while declarator is not None and declarator.type != "identifier":
+        steps = ("pointer_declarator", "function_declarator", "parenthesized_declarator")
+        if declarator.type not in steps:
+            return False
+        within = declarator.child_by_field_name("declarator")
+        declarator = within or next(iter(declarator.named_children), None)
+    root = inside
+    while root.parent is not None and root.type != "function_definition":
+        root = root.parent
+    if declarator is None or root.type != "function_definition":
+        return False
+    name, used, declared = syntax.text(declarator), 0, 0
+    for one in syntax.descendants(root):
+        if one.type != "identifier" or syntax.text(one) != name or one.parent is None:
+            continue
+        outer = one.parent
+        if outer.type == "call_expression" and outer.child_by_field_name("function") == one:
+            used += 1
+        elif outer.type.endswith("declarator") and outer.child_by_field_name("value") != one:
+            declared += 1
+        elif outer.type != "assignment_expression" or outer.child_by_field_name("left") != one:
+            return False
+    return used > 0 and declared == 1
 
 
 def _has_plain_arguments(definition: Definition) -> bool:

@@ -18,6 +18,7 @@ from patchtool.c.memory import Function, Int, Loc, Pointer, Root, Value
 from patchtool.c.scan import Definition
 from patchtool.proof import bits
 from patchtool.proof.bits import Symbol
+from patchtool.world.accounts.counts import is_count
 from patchtool.world.entries import Tree
 from patchtool.world.inputs.births import is_born
 
@@ -37,7 +38,8 @@ def beside_contexts(tree: Tree, runs: Iterable[Lowered]) -> Iterator[Trouble]:
     """Yield what runs store behind a guard to objects that are no member of a context.
 
     No field is asked for, and a skip leaves them as they are.  What does not depend on the
-    surroundings is no trouble, nor what depends on what it was before alone, as a count does.
+    surroundings is no trouble, nor what depends on what it was before alone, as a count does;
+    nor is a count that nobody reads, whatever it depends on.
     """
     held = tree.held()
     for run in runs:
@@ -51,6 +53,7 @@ def beside_contexts(tree: Tree, runs: Iterable[Lowered]) -> Iterator[Trouble]:
                     and _depends(value, frozenset((guard.symbol,)))
                     and not _is_same_each_time(run, guard, loc, value)
                     and not _filled(tree, frozenset(loc.path[-1:]))
+                    and not is_count(tree, run, loc)
                 ):
                     reason = f"{loc} is stored behind the guard, and is no member of its context"
                     yield Trouble(guard.place, reason, False)

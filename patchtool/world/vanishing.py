@@ -18,8 +18,8 @@ from patchtool.model import Place
 from patchtool.proof import bits
 from patchtool.proof.bits import Bits, Cond, Term
 from patchtool.proof.solver import can_hold
+from patchtool.world.accounts.ledger import Ledger
 from patchtool.world.accounts.mentions import Mention, Mentions
-from patchtool.world.accounts.readers import Selection
 from patchtool.world.entries import Tree, context_name
 
 _MADE = re.compile(rb"\b\w+\s*\(\s*(\w+)\s*\)\s*\(")
@@ -39,10 +39,11 @@ class Seen(NamedTuple):
 
 
 def vanished(
-    tree: Tree, runs: Sequence[Lowered], selection: Selection, seen: Iterable[Seen]
+    tree: Tree, runs: Sequence[Lowered], ledger: Ledger, seen: Iterable[Seen]
 ) -> Iterator[Trouble]:
     """Yield the contexts that nothing sets up, and the fields that a set-up leaves out."""
     contexts: set[str] = set()
+    selection = ledger.selection
     for lowered in runs:
         if lowered.given_up:
             return  # the run says that for itself, and not what it would have set up
@@ -54,12 +55,12 @@ def vanished(
             yield Trouble(_declared(tree, name), f"nothing was found that sets {name} up", False)
     for (context, field), ones in _grouped(seen).items():
         missing = [one for one in ones if not one.is_stored]
+        member = ones[0].member
         if len(missing) == len(ones):
-            member = ones[0].member
             reads = selection.reads_of(member[0], member[1:], context)
             where = (one for one in reads if not _is_for_others(tree, runs, one, context))
             read = next((one.place for one in where), None)
-            if read is None:
+            if read is None or ledger.is_made_first(context, member):
                 continue  # what nobody reads may stay as it is
             reason = f"{field} of {context} is stored by no set-up and read"
             reason += f" in {read.function}() ({read.file}:{read.line})"

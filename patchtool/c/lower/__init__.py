@@ -17,6 +17,7 @@ from patchtool.c.lower.records import (
     Exhausted,
     Guard,
     Lowered,
+    Passed,
     RoleShape,
     RoleStore,
     Trouble,
@@ -84,21 +85,27 @@ class Lowering(Statements):
         watched = {self._doubtful[word] for word in decides if word in self._doubtful}
         roots = {word.about.root.name for word in decides if isinstance(word.about, Loc)}
         suspected: set[tuple[str, ...]] = set()
+        through = {loc.root.name for loc in state.memory if self.effects.names(loc.path[:1])}
         for loc, (first, last) in self._touched.items():
+            names = member_names(loc)
+            if str(loc) in through and self._may_be_set_in(self.out.passed[:last], names):
+                watched.add(names)
             if first == last or self.effects.names(loc.path):
                 continue
-            names = member_names(loc)
             is_number = loc in self.out.types or isinstance(state.memory.get(loc), Int)
             if names in self._suspected or not (is_number or str(loc) in roots):
                 continue
-            passed = self.out.passed[first:last]
-            if any(self._may_store(call.definitions, names, call.hook) for call in passed):
+            if self._may_be_set_in(self.out.passed[first:last], names):
                 suspected.add(names)
         if watched <= self._watched and suspected <= self._suspected:
             return False
         self._watched |= watched
         self._suspected |= suspected
         return True
+
+    def _may_be_set_in(self, passed: list[Passed], names: tuple[str, ...]) -> bool:
+        """Tell whether one of some calls that were passed over may store to a member."""
+        return any(self._may_store(call.definitions, names, call.hook) for call in passed)
 
     def _deciding(self, state: State) -> set[Word]:
         """Return the words that what matters is made of, or depends on."""

@@ -284,6 +284,16 @@ class Ledger:
         leading.update(run.start.name for run in self._runs)
         return Firsts(self._tree, Births(self._tree, frozenset(leading)), frozenset(leading))
 
+    def is_made_first(self, context: str, member: tuple[str, ...]) -> bool:
+        """Tell whether a field of a context is stored in its making, and outside of it nowhere."""
+        made = {one.place for one in self.accounts if one.how == _FIRST}
+        return not any(self.strays(context, member)) and any(
+            one.place in made
+            and (base := base_of(one)) is not None
+            and context in self.selection.contexts(base, one.function)
+            for one in self.mentions.of(member[0])
+        )
+
     def _is_made_first(self, mention: Mention) -> bool:
         """Tell whether a store to a field is one in the making of its context."""
         function, base = mention.function, base_of(mention)

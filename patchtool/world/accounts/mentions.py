@@ -161,6 +161,14 @@ class Mentions:
                         seen.add(site.stands_for)
                         todo.append(site.stands_for)
 
+    def node_of(self, mention: Mention) -> Node | None:
+        """Return the smallest node around a mention in a function; None where it is in none."""
+        function, file = mention.function, self.index.file(mention.place.file)
+        if function is None or function.kind != "function" or file is None:
+            return None
+        at = file.offset(mention.place.line, mention.place.column) - function.start
+        return self.index.node(function).descendant_for_byte_range(at, at)
+
     def is_of_another(self, mention: Mention) -> bool:
         """Tell whether a mention in a function is known to be one of another record's member."""
         function, place = mention.function, mention.place
