@@ -241,6 +241,7 @@ CHANGES = "%svoid late(struct kvm_vcpu *vcpu)\n{\n\t%s;\n}\n"
 DROPPED = (
     "static void guest_cap_drop(struct kvm_vcpu *vcpu, int f)\n{\n\tsetup_clear_cpu_cap(f);\n}\n\n"
 )
+CPU = "struct cpuinfo_x86 *c = &boot_cpu_data;\n\t"
 TOLD = "static void guest_cap_set(struct kvm_vcpu *vcpu, int f)\n{\n}\n\n"
 
 
@@ -256,17 +257,29 @@ TOLD = "static void guest_cap_set(struct kvm_vcpu *vcpu, int f)\n{\n}\n\n"
         (CHANGES % ("", "clear_bit(X86_FEATURE_LEVELS, caps)"), False),
         (CHANGES % ("", "boot_cpu_data.x86_capability[1] = 0"), False),
         (CHANGES % ("", "if (boot_cpu_data.x86_capability[1])\n\t\treturn"), True),
+        (CHANGES % ("", CPU + "if (c->x86_capability[1])\n\t\treturn"), True),
+        (CHANGES % ("", CPU + "c->x86_capability[1] = 0"), False),
+        (CHANGES % ("", CPU + "*c = *other_cpu()"), False),
+        (CHANGES % ("", "boot_cpu_data = *other_cpu()"), False),
+        (CHANGES % ("__init ", "boot_cpu_data = *other_cpu()"), True),
+        (CHANGES % ("", "memset(&boot_cpu_data, 0, sizeof(boot_cpu_data))"), False),
     ],
 )
-def test_a_feature_of_the_host_that_changes(text, is_constant):
+@pytest.mark.parametrize(
+    "asked", ["boot_cpu_has(X86_FEATURE_LEVELS)", "(boot_cpu_data.x86_capability[1] & 8)"]
+)
+def test_a_feature_of_the_host_that_changes(text, is_constant, asked):
     """Who names it behind module load asks for it, or tells one guest, or changes it for all."""
+    if asked.startswith("(") and "X86_FEATURE" in text:
+        is_constant = True  # what a function does that is not there is not known to be to this
     declared = "#define X86_FEATURE_LEVELS 35\n#define X86_FEATURE_OTHER 36\n"
     declared += "struct cpuinfo_x86 {\n\tu32 x86_capability[4];\n};\n"
     declared += "extern struct cpuinfo_x86 boot_cpu_data;\n"
+    declared += "struct cpuinfo_x86 *other_cpu(void);\n"
     started = "void late(struct kvm_vcpu *vcpu);\nvoid kvm_get(struct kvm_vcpu *vcpu)\n{\n"
     started += "\tlate(vcpu);\n}\n"
     parts = (text,) if "__init" in text else (text, started)
-    found = level(*parts, what="(boot_cpu_has(X86_FEATURE_LEVELS) ? 4 : 3)", declared=declared)
+    found = level(*parts, what=f"({asked} ? 4 : 3)", declared=declared)
     assert (found == "covered") is is_constant
 
 

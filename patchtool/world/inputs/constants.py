@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from patchtool.c import brackets, library, syntax
 from patchtool.c.asked import asked as asked_of
 from patchtool.c.index import calls, is_static, parameter_names
-from patchtool.c.layout import GRANTED, CType, PointerType, RecordType, settled
+from patchtool.c.layout import GRANTED, ArrayType, CType, PointerType, RecordType, settled
 from patchtool.c.memory import Fact, Loc
 from patchtool.c.scan import WORDS, Definition, places, strip_comments
 from patchtool.c.syntax import text
@@ -58,11 +58,7 @@ def _constant(tree: Tree, word: Word) -> str | None:
             return None
         return f"the CPU of the host does not change ({word.name})"
     if isinstance(word.about, Loc) and word.about.root.name in fixed:
-        late = _writers(tree, word.about.root.name)[1]
-        if any(
-            one.function is not None and one.below and _may_be(one.below, word.about.path)
-            for one in late
-        ) or _is_stored_through(tree, word):
+        if _is_stored_late(tree, word.about.root.name, word.about.path):
             return None
         return f"the host and its modules do not change ({word.name})"
     symbol = word.name
@@ -157,7 +153,8 @@ def _is_defined(tree: Tree, name: str, declared: str) -> bool:
 
 def _may_be(below: tuple[str, ...], path: tuple[str, ...]) -> bool:
     """Tell whether one of two members of an object is, or is within, the other."""
-    return all(one == other for one, other in zip(below, path, strict=False))
+    pairs = zip(below, path, strict=False)
+    return all(one == other or (one[:1] == "[" and other[:1] == "[") for one, other in pairs)
 
 
 def _changing_below(tree: Tree, name: str) -> str | None:
@@ -198,13 +195,7 @@ def _is_changed(tree: Tree, asked: str) -> bool:
                     if not _is_of_one(tree, name, user) and not _only_at_load(tree, user):
                         return True
     name, member = registers.tables.capabilities
-    late = _writers(tree, name)[1] if name else ()
-    return any(
-        one.function is not None
-        and index.target.owns(one.place.file)
-        and one.below[:1] == (member,)
-        for one in late
-    )
+    return bool(name) and _is_stored_late(tree, name, (member,))
 
 
 def _is_of_one(tree: Tree, name: str, user: Definition) -> bool:
@@ -258,21 +249,49 @@ def unclear_change(tree: Tree, word: Word) -> Mention | None:
 def _is_stored_through(tree: Tree, word: Word) -> bool:
     """Tell whether a member of an object is stored to late, through a pointer to its record."""
     loc = word.about
-    if not isinstance(loc, Loc) or not loc.path:
-        return False
-    holder: CType | None = None
-    for here in tree.objects.of_file_scope(loc.root.name, tree.roles.here):
+    return isinstance(loc, Loc) and any(
+        is_late for _, is_late in _through_pointers(tree, loc.root.name, loc.path)
+    )
+
+
+def _is_stored_late(tree: Tree, name: str, path: tuple[str, ...]) -> bool:
+    """Tell whether a member of an object of the host may be stored to behind module load.
+
+    That is by the name of the object, through a pointer to its record, or with all of that.
+    """
+    if any(
+        one.function is not None
+        and one.below
+        and _may_be(one.below, path)
+        and tree.index.target.owns(one.place.file)
+        for one in _writers(tree, name)[1]
+    ):
+        return True
+    return any(
+        is_late or any(one is None or not _only_at_load(tree, one) for one in fillers(tree, tag))
+        for tag, is_late in _through_pointers(tree, name, path)
+    )
+
+
+def _through_pointers(tree: Tree, name: str, path: tuple[str, ...]) -> Iterator[tuple[str, bool]]:
+    """Yield the record that holds a member of an object, and whether one is stored to late."""
+    for here in tree.objects.of_file_scope(name, tree.roles.here):
         if isinstance(here, PointerType):
             here = settled(here.target)
-        for step in loc.path:
-            if not isinstance(here, RecordType) or step not in here.by_name:
-                return False
-            holder, here = here, here.by_name[step][1]
-    if not isinstance(holder, RecordType):
-        return False
-    book = Mentions(tree.index, tree.types, {loc.path[-1]: frozenset((holder.tag,))})
-    stores = [one for one in book.of(loc.path[-1]) if one.kind == "store" and "->" in one.what]
-    return any(_runs_late(tree, one.function) for one in stores if one.function is not None)
+        holder, member = None, ""
+        for step in path:
+            if isinstance(here, ArrayType) and step[:1] == "[":
+                here = here.element
+            elif isinstance(here, RecordType) and step in here.by_name:
+                holder, member, here = here, step, here.by_name[step][1]
+            else:
+                break
+        else:
+            if holder is not None:
+                book = Mentions(tree.index, tree.types, {member: frozenset((holder.tag,))})
+                stores = [one for one in book.of(member) if one.kind == "store"]
+                by = [one.function for one in stores if "->" in one.what and one.function]
+                yield holder.tag, any(_runs_late(tree, one) for one in by)
 
 
 def _runs_late(tree: Tree, function: Definition) -> bool:
