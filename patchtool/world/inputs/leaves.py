@@ -189,7 +189,7 @@ class Leaves:
             given, passed = syntax.arguments(call), None
             if told is not None:
                 word = text(given[told]) if told < len(given) else ""
-                if self._is_other(word, asked):
+                if asked.is_other(word):
                     continue
                 passed = parameter_of(caller, word)
                 if passed is not None and is_set(self._tree, caller, word):
@@ -214,12 +214,6 @@ class Leaves:
             else:
                 found |= self._causes(_Way(uses, asked, here.start_byte), given[number])
         return frozenset(found)
-
-    def _is_other(self, word: str, asked: _Asked) -> bool:
-        """Tell whether a word is the name of a feature, and of another one than is asked for."""
-        if re.fullmatch(self._tables.feature, word) is None:
-            return False
-        return self._is_elsewhere(word, asked) or asked.is_other(word)
 
     def _causes(self, way: _Way, node: Node) -> set[int]:
         """Return why what a pointer leads to may be the leaf: parameters, or ``HERE``."""
@@ -365,7 +359,8 @@ class Leaves:
             if self._tables.parameter in names:
                 number = names.index(self._tables.parameter)
                 word = text(given[number]) if number < len(given) else ""
-                if not asked.is_any and self._is_elsewhere(word, asked):
+                is_given = self._tables.record.encode() in one.text.partition(b"{")[0]
+                if not asked.is_any and self._is_elsewhere(word, asked, is_given):
                     continue
             mark = (one.key, way.is_moved)
             if mark in way.seen:
@@ -390,10 +385,13 @@ class Leaves:
         key = names.index(self._tables.keys[0]) if self._tables.keys[0] in names else -1
         return 0 <= key < len(given) and self._is_another(uses, given[key], asked.leaf)
 
-    def _is_elsewhere(self, word: str, asked: _Asked) -> bool:
-        """Tell whether a feature is in another word than the one that is asked for."""
+    def _is_elsewhere(self, word: str, asked: _Asked, is_given: bool) -> bool:
+        """Tell whether a feature is in another word than the one that is asked for.
+
+        Where the pointer to a leaf IS_GIVEN, it need not be that of the feature.
+        """
         place = asked.place_of(word) if re.fullmatch(self._tables.feature, word) else None
-        if place is None or asked.leaf is None:
+        if place is None or asked.leaf is None or is_given:
             return place is not None and place[1] != asked.register
         return place != (asked.leaf, asked.register)
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from typing import NamedTuple
 
 from patchtool.c import brackets, library, syntax
 from patchtool.c.asked import asked as asked_of
-from patchtool.c.index import Index, is_static, parameter_names
+from patchtool.c.index import Index, expand, is_static, parameter_names, split_arguments
 from patchtool.c.layout import ArrayType, RecordType, literal
 from patchtool.c.scan import Definition, before, places
 from patchtool.c.syntax import text
@@ -27,10 +28,12 @@ from patchtool.world.inputs.newborn import is_alone
 from patchtool.world.inputs.spills import spills
 from patchtool.world.inputs.steady import is_set
 
-_WORD_OF = re.compile(r"\(?\s*(\d+)\s*\*\s*32\s*\+\s*\d+\s*\)?")
+_PLACE = re.compile(r"[\s(]*(\w+)[\s)]*\*\s*32\s*\+[\s(]*(\w+)[\s)]*")
 _STORE = rb"\s*(?:(?:[-+|&^]|<<|>>)?=(?!=)|\+\+|--)"
 _ELEMENT = re.compile(rb"\[[^\];]*\]" + _STORE)
 _CALLED = re.compile(rb"\b([A-Za-z_]\w*)\s*\(")
+_MOST_NAMES = 8
+"""How many macros one feature may be another name of."""
 _MOST_CALLED = 32
 """How many functions are looked into that one calls to answer."""
 _POINTED = re.compile(rb"(?:^|[^&\w\])\s]|\*\s*\)|\breturn)\s*(?:&|\+\+|--)[\s(]*(?:[\w.]|->)*\Z")
@@ -64,17 +67,30 @@ def _features(index: Index, asked: str) -> list[str]:
     return re.findall(index.target.registers.tables.feature, asked)
 
 
-def _spelt(index: Index, feature: str) -> str:
-    """Return what the macro of a feature stands for, nothing where it is none of the text."""
+class _Place(NamedTuple):
+    """The word of 32 bits in which a feature is, and its bit; None where that is not known."""
+
+    word: int | None = None
+    bit: int | None = None
+
+
+def _place(index: Index, feature: str) -> _Place:
+    """Return where a feature is, whatever macros that is made of."""
     asking = [index.target.header, *index.own_with(feature.encode())]
-    found = next((one for here in asking if (one := index.macros(feature, here))), ())
-    return found[0].text.decode("utf-8", "replace") if found else ""
-
-
-def _word_of(index: Index, feature: str) -> int:
-    """Return the word of 32 bits in which a feature is, -1 where that is not known."""
-    spelt = _WORD_OF.match(_spelt(index, feature).strip())
-    return int(spelt[1]) if spelt is not None else -1
+    for _ in range(_MOST_NAMES):
+        found = next((one for here in asking if (one := index.macros(feature, here))), ())
+        spelt = found[0].text.decode("utf-8", "replace").strip() if len(found) == 1 else ""
+        call = re.fullmatch(r"(\w+)\s*\((.*)\)", spelt, re.DOTALL)
+        made = call and next((one for here in asking if (one := index.macros(call[1], here))), ())
+        if call is not None and made:
+            spelt = expand(made[0], split_arguments(call[2])) or ""
+        place = _PLACE.fullmatch(spelt)
+        if place is not None:
+            return _Place(literal(place[1]), literal(place[2]))
+        if re.fullmatch(r"\(*\s*[A-Za-z_]\w*\s*\)*", spelt) is None:
+            break
+        feature = spelt.strip("() ")
+    return _Place()
 
 
 def _looked_up(index: Index, function: Definition) -> list[bytes]:
@@ -175,9 +191,9 @@ class Tellers:
                             found.append(brackets.end_of(user.text, opened) or at)
                 if found and not is_newborn(self._tree, user):
                     yield user, found
-            number = _word_of(index, feature)
-            if number in tables.words:
-                yield from self._storing(*tables.words[number], asked)
+            told = self._told_in(feature)
+            if told is not None:
+                yield from self._storing(*told, asked)
 
     def _answering(self, asked: str, name: str) -> Iterator[Change]:
         """Yield what changes a leaf that a function looks up to answer, itself or by others.
@@ -218,13 +234,14 @@ class Tellers:
 
     def _storing(self, leaf: int | None, register: str, asked: str) -> Iterator[Change]:
         """Yield what may store to a member of a leaf, and to no feature beside what is asked."""
-        index, words = self._tree.index, self._tree.index.target.registers.tables.words
         return self._leaves.storing(
-            leaf,
-            register,
-            lambda word: self._is_other(word, asked),
-            lambda word: words.get(_word_of(index, word)),
+            leaf, register, lambda word: self._is_other(word, asked, True), self._told_in
         )
+
+    def _told_in(self, feature: str) -> tuple[int, str] | None:
+        """Return the leaf and the member in which a feature is told, None where not known."""
+        word = _place(self._tree.index, feature).word
+        return None if word is None else self._tree.index.target.registers.tables.words.get(word)
 
     def _filling(self, members: list[str], asked: str) -> Iterator[Change]:
         """Yield the functions that store to elements of a member, or use the address of an array.
@@ -275,9 +292,13 @@ class Tellers:
                     continue
                 given = syntax.arguments(call)
                 word = text(given[number]) if number is not None and number < len(given) else ""
-                words = {-1, *(_word_of(index, one) for one in _features(index, asked))}
+                words = {None, *(_place(index, one).word for one in _features(index, asked))}
                 ends = [one.end() for one in _THROUGH_WORD.finditer(caller.text, call.end_byte)]
-                if ends and _word_of(index, word) in words and not is_newborn(self._tree, caller):
+                if (
+                    ends
+                    and _place(index, word).word in words
+                    and not is_newborn(self._tree, caller)
+                ):
                     yield caller, ends
 
     def _told_which(
@@ -310,16 +331,27 @@ class Tellers:
             elif not is_first and not self._is_other(word, asked):
                 yield caller, [call.end_byte]
 
-    def _is_other(self, word: str, asked: str) -> bool:
-        """Tell whether a word is the name of a feature, and of another one than is asked for."""
-        index, spelt = self._tree.index, self._tree.index.target.registers.tables.feature
-        if re.fullmatch(spelt, word) is None or word in _features(index, asked):
+    def _is_other(self, word: str, asked: str, in_register: bool = False) -> bool:
+        """Tell whether a word is the name of a feature, and of another one than is asked for.
+
+        IN_REGISTER it is told by its register and its bit alone: the leaf is that of a pointer.
+        """
+        features = _features(self._tree.index, asked)
+        spelt = self._tree.index.target.registers.tables.feature
+        if re.fullmatch(spelt, word) is None or word in features:
             return False
-        stands_for = _spelt(index, word)
-        others = [_spelt(index, one) for one in _features(index, asked)]
-        return re.search(spelt, stands_for) is None and (
-            not stands_for or all(stands_for.split() != one.split() for one in others)
-        )
+        return all(self._are_apart(word, one, in_register) for one in features)
+
+    def _are_apart(self, one: str, other: str, in_register: bool) -> bool:
+        """Tell whether two features are known to be two bits, whatever they are called."""
+        here, there = _place(self._tree.index, one), _place(self._tree.index, other)
+        if None not in (here.bit, there.bit) and here.bit != there.bit:
+            return True
+        words: tuple[object, object] = here.word, there.word
+        if in_register:
+            told = self._told_in(one), self._told_in(other)
+            words = told[0] and told[0][1], told[1] and told[1][1]
+        return None not in words and words[0] != words[1]
 
     def _are_all(self, members: list[str], owner: str, found: list[Change]) -> bool:
         """Tell whether nothing but some functions may store to some members."""
