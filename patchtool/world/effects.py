@@ -49,6 +49,14 @@ _UPDATED = re.compile(rb"static_call_update\s*\(\s*(\w+)\s*,\s*&?\s*(\w+)")
 _OBJECT_STORE = re.compile(rb"(?:\.\w+|\[[^\]]*\])*\s*(?:(?:[-+|&^*/%]|<<|>>)?=(?!=)|\+\+|--)")
 
 
+_PASTED_UPDATE = re.compile(
+    rb"\bstatic_call_update\s*\(\s*(\w*)\s*##\s*(\w+)\s*,((?:[^();]|\([^()]*\))*)\)"
+)
+_OF_TABLE = (
+    rb"(?:\(void \*\))?[\w.>\s-]*(?:->|\.)\s*%s"
+    rb"(?:\s*\?\s*:\s*\(void \*\)\s*__static_call_return0)?"
+)
+"""A member of a table, or what returns 0 where that is empty."""
 _LONGEST_OPERATOR = 40
 _BITS_OF = re.compile(rb"[\w)\]]\s+&\s+\Z")
 """What stands before a name of which bits are taken, and not the address."""
@@ -134,7 +142,7 @@ class Effects:
         self._operations: dict[str, tuple[tuple[str, Definition], ...]] = {}
         self._globals: dict[str, bool] = {}
         self._choosing: dict[tuple[str, str, int], bool] = {}
-        self._closure = Closure(index, self.operations)
+        self._closure = Closure(index, self._called_by)
         self._places: dict[tuple[str, bytes], tuple[int, ...]] = {}
         tags = b"|".join(re.escape(c.encode()) for c in sorted(contexts)) or b"(?!)"
         self._words = tuple(sorted(m.encode() for m in members))
@@ -376,6 +384,30 @@ class Effects:
         for path, data in self._index.texts_with(b"static_call_update"):
             for one in _UPDATED.finditer(data):
                 found.setdefault(one[1].decode(), []).append((one[2].decode(), path))
+        return found
+
+    def _called_by(self, name: str) -> tuple[tuple[str, Definition], ...]:
+        """Return the functions that a call of an operation may run.
+
+        Of a static call that macros give the members of a table, by their names, those are the
+        functions that are kept for such a member.
+        """
+        found, called = dict.fromkeys(self.operations(name)), self._index.target.prefix + name
+        for lead, is_of_table in self._pasted:
+            if called.startswith(lead) and called != lead:
+                if not is_of_table:
+                    return self.operations(name)
+                found |= dict.fromkeys(self.operations(called[len(lead) :]))
+        return tuple(found)
+
+    @cached_property
+    def _pasted(self) -> list[tuple[str, bool]]:
+        """What the names of static calls begin with that macros aim, at a member of that name?"""
+        found: list[tuple[str, bool]] = []
+        for _, data in self._index.texts_with(b"static_call_update"):
+            for lead, parameter, value in _PASTED_UPDATE.findall(data.replace(b"\\\n", b"")):
+                is_of_table = re.fullmatch(_OF_TABLE % parameter, value.strip()) is not None
+                found += [(lead.decode(), is_of_table)] if lead else []
         return found
 
     def setters(self, name: str) -> Iterator[Definition]:
