@@ -271,3 +271,10 @@ def test_a_print_of_its_own():
     own = "#define pr_debug(text, x) do { if (x) return; } while (0)\n\n"
     code = reset(f'pr_debug("%llx\\n", {HELD});')
     assert edited((MAIN, RESET, own + RESET), code).verdict == "unknown"
+
+
+def test_a_print_in_another_file():
+    """So is what it defines in another file, and what that stores may decide."""
+    own = "void trace_role(struct kvm_vcpu *vcpu, u64 role)\n{\n\tvcpu->arch.note = role;\n}\n"
+    said = edited(NOTE, (OTHER, "", own), reset(f"trace_role(vcpu, {HELD});"))
+    assert said.verdict == "unknown"

@@ -158,6 +158,43 @@ OTHERS = {
 }  # fmt: skip
 
 
+COUNTED = (HOST, "\tu32 hflags;", "\tu32 hflags;\n\tu64 changes;")
+READS_CHANGES = "u64 f(struct kvm_vcpu *vcpu)\n{\n\treturn vcpu->arch.changes;\n}\n\n"
+OLD = "\tunion kvm_mmu_role old = vcpu->arch.root_mmu.mmu_role;\n"
+
+
+def behind(code, *edits):
+    """Compare the role with what it was, behind all set-ups of an entry."""
+    asked = "\n\tif (old.as_u64 != vcpu->arch.root_mmu.mmu_role.as_u64)\n\t\t"
+    return [(MAIN, WAYS, WAYS + asked + code + "\n"), (MAIN, ENTRY, ENTRY + OLD), *edits]
+
+
+@pytest.mark.parametrize(
+    "edits", [behind('pr_debug("new\\n");'), behind("++vcpu->arch.changes;", COUNTED)],
+    ids=["printed", "counted"],
+)  # fmt: skip
+def test_a_change_of_the_role_that_is_told(edits):
+    """A branch on a role by which nothing is decided is no guard."""
+    assert edited(edits) == ("covered", True)
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        behind("vcpu->arch.root_mmu.root_level = 3;"),
+        behind("vcpu->arch.root_mmu.mmu_role.base.level = 3;"),
+        behind("vcpu->arch.changes = vcpu->arch.efer;", COUNTED),
+        behind("++vcpu->arch.changes;", COUNTED, (MAIN, ENTRY, READS_CHANGES + ENTRY)),
+        behind("init_kvm_softmmu(vcpu);"),
+        behind("unknown_to_all(&vcpu->arch.root_mmu);"),
+    ],
+    ids=["a field", "a role", "a member", "a count that is read", "a set-up", "anything"],
+)  # fmt: skip
+def test_a_change_of_the_role_that_decides(edits):
+    """What is done behind such a branch is left out where the role is the same."""
+    assert edited(edits)[0] in ("gap", "unknown")
+
+
 CHOSEN = {
     "a variable": chosen(f"{POINTER} = tdp_enabled ? init_kvm_tdp_mmu : init_kvm_softmmu;\n\n"),
     "a variable, later": chosen(

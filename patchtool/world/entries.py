@@ -15,12 +15,13 @@ from typing import NamedTuple, cast
 from patchtool.c import syntax
 from patchtool.c.index import Index, is_static
 from patchtool.c.layout import Types
-from patchtool.c.lower import Guard, Lowered, Lowering
+from patchtool.c.lower import BY_MORE, Guard, Lowered, Lowering
 from patchtool.c.memory import Fact, Int, Loc, Pointer, Root
 from patchtool.c.scan import Definition, places, strip_comments
 from patchtool.model import Consulted
 from patchtool.proof import bits
 from patchtool.proof.bits import Cond
+from patchtool.world.accounts.counts import is_count
 from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.effects import Effects
 from patchtool.world.pasted import Pasting
@@ -135,7 +136,34 @@ class Tree:
         )
         if key not in self.runs:
             self.runs[key] = self.lowering.run(definition, dict(bind or {}), share)
+            _leave_idle(self, self.runs[key])
         return self.runs[key]
+
+
+def _leave_idle(tree: Tree, lowered: Lowered) -> None:
+    """Leave out the branches on a role on which nothing depends but what is counted or printed.
+
+    Of such a branch it is not known which side skips, and neither does.
+    """
+    idle = {one.symbol for one in lowered.guards if one.skips is None}
+    if not idle:
+        return
+    read: list[Cond] = [cond for one in lowered.stores for cond in (one.path, one.entered)]
+    read += [one.path for one in lowered.passed]
+    for guard in lowered.guards:
+        read += [guard.path, guard.condition, guard.entered]
+        read += [cond for one in guard.comparisons for cond in one.new.conditions()]
+    idle -= bits.symbols(read)
+    for loc, value in lowered.memory.items() if idle else ():
+        if loc.root.kind != "local" and isinstance(value, Int):
+            met = idle.intersection(value.bits.symbols)
+            if met and not is_count(tree, lowered, loc):
+                idle -= met
+    left = {
+        (one.place, BY_MORE.format(one.context)) for one in lowered.guards if one.symbol in idle
+    }
+    lowered.guards[:] = [one for one in lowered.guards if one.symbol not in idle]
+    lowered.troubles[:] = [one for one in lowered.troubles if (one.place, one.reason) not in left]
 
 
 class Path(NamedTuple):

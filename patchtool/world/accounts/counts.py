@@ -8,6 +8,7 @@ it, as a statement of its own, and to note at file scope where it lies in its re
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from patchtool.c.layout import RecordType, holder_of
 from patchtool.c.lower import Lowered
@@ -15,7 +16,9 @@ from patchtool.c.memory import Loc
 from patchtool.c.syntax import text
 from patchtool.world.accounts.mentions import Mention, Mentions
 from patchtool.world.conditions import dense
-from patchtool.world.entries import Tree
+
+if TYPE_CHECKING:
+    from patchtool.world.entries import Tree
 
 _OFFSET = re.compile(r"\(\((?:struct|union) \w+ \*\)0\)(?:->|\.)[\w.]+")
 """A member of a record that is nowhere: of that only the address is a number."""
