@@ -175,6 +175,7 @@ REGISTERS = Registers(
         },
         host=r"kvm_cpu_cap_\w+|setup_\w+|cpuid_feature\w*|__feature_\w+|F|SF|VENDOR_F",
         capabilities=("boot_cpu_data", "x86_capability"),
+        reading=r"cpu_has(?:_bug)?|test_cpu_cap",
         parameter="x86_feature",
         values="x86_(?:family|model|stepping)",
     ),

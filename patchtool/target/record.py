@@ -81,9 +81,9 @@ class Tables(NamedTuple):
     A feature is asked for by a macro that matches ``feature``, of which the value is a word of
     32 bits and a bit; ``words`` gives the leaf and the member that each word is.  What matches
     ``host`` changes what the host has, which the second of ``capabilities`` holds, a member of
-    the object that is the first.  Functions that are told which feature to change have a
-    parameter that is called ``parameter``; what matches ``values`` makes a number of a word
-    that it is given.
+    the object that is the first; what matches ``reading`` only looks at one that it is given.
+    Functions that are told which feature to change have a parameter that is called
+    ``parameter``; what matches ``values`` makes a number of a word that it is given.
     """
 
     record: str = ""
@@ -94,6 +94,7 @@ class Tables(NamedTuple):
     words: Mapping[int, tuple[int, str]] = {}
     host: str = "(?!)"
     capabilities: tuple[str, str] = ("", "")
+    reading: str = "(?!)"
     parameter: str = ""
     values: str = "(?!)"
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from patchtool.c import library, syntax
-from patchtool.c.index import parameters
+from patchtool.c import brackets, library, syntax
+from patchtool.c.index import expand, parameters
 from patchtool.c.layout import ArrayType, CType, PointerType, RecordType, UnknownType, settled
 from patchtool.c.scan import WORDS, Definition, FileIndex, before, places
 from patchtool.c.syntax import Node, text
@@ -21,6 +22,8 @@ from patchtool.world.inputs.spelt import VALUES
 
 _COMPARING = re.compile(r"==|!=|&&|\|\|")
 _MEMBER = re.compile(rb"\s*\)*\s*(?:->|\.)\s*\w")
+_MOST_WRITTEN = 64
+"""How many calls of macros are written out in one function."""
 _LAST_WORD = re.compile(rb"(\w+)\s*(?:\[[^\]]*\]\s*)*(?:__\w+\s*)*\Z")
 _GIVEN = re.compile(rb"\.\s*(\w+)\s*=\s*&?\Z")
 
@@ -31,8 +34,10 @@ def fillers(tree: Tree, tag: str) -> Iterator[Definition | None]:
 
 
 class _Wholes:
+    """What is declared as such a record, or to lead to one, in all of the text."""
+
     def __init__(self, tree: Tree, tag: str) -> None:
-        self._tree, self._index, self._tag = tree, tree.index, tag
+        self.tree, self.index, self.tag = tree, tree.index, tag
         self._files = [
             file
             for path in tree.objects.files
@@ -41,16 +46,18 @@ class _Wholes:
         ]
         self._is_renamed = False
         """Whether the record has a second name."""
-        self._members: set[bytes] = set()
+        self.members: set[bytes] = set()
         """Those of the names that are members of a record."""
-        self._names = frozenset(self._declared()) | {tag.encode()}
+        self._locals: set[bytes] = set()
+        """The names of variables and parameters, in the functions that they are in."""
+        self.names = frozenset(self._declared()) | {tag.encode()}
 
     def _declared(self) -> Iterator[bytes]:
         """Yield what is declared to be, or to return, such a record, or a pointer to one."""
-        word = self._tag.encode()
+        word = self.tag.encode()
         declared = re.compile(rb"\bstruct\s+%s\b([^;{}=()]*)" % word)
         for file in self._files:
-            if word in self._index.words_in(file.path):
+            if word in self.index.words_in(file.path):
                 for found in declared.finditer(file.data):
                     self._is_renamed |= before(file.data, found.start()).endswith(b"typedef")
                     names = [
@@ -58,28 +65,41 @@ class _Wholes:
                         for one in found[1].split(b",")
                         if (name := _LAST_WORD.search(one)) is not None
                     ]
+                    is_parameter = (
+                        _LAST_WORD.search(found[1].partition(b",")[0]) is not None
+                        and brackets.argument_at(file.data, found.start())[0] >= 0
+                    )
+                    if is_parameter or file.function_at(found.start()) is not None:
+                        self._locals.update(names)
+                        continue
                     records = (one for some in file.records.values() for one in some)
                     if any(one.holds(found.start()) for one in records):
-                        self._members.update(names)
+                        self.members.update(names)
                     yield from names
+
+    def _named_in(self, function: Definition) -> frozenset[bytes]:
+        """Return the names of such records in a function; its own are none of another one's."""
+        is_declared = self.tag.encode() in function.text
+        return self.names | self._locals if is_declared else self.names
 
     def found(self) -> Iterator[Definition | None]:
         """Yield what may store to a whole record."""
         if self._is_renamed:
             yield None
         for file in self._files:
-            if self._names.isdisjoint(self._index.words_in(file.path)):
+            if self.names.isdisjoint(self.index.words_in(file.path)):
                 continue
             for group in file.functions.values():
                 for one in group:
-                    if not self._names.isdisjoint(one.text.translate(WORDS).split()):
-                        if self._may_fill(one):
+                    names = self._named_in(one)
+                    if not names.isdisjoint(one.text.translate(WORDS).split()):
+                        if _Uses(self, one, names).may_fill():
                             yield one
             yield from self._beside(file)
 
     def _beside(self, file: FileIndex) -> Iterator[Definition | None]:
         """Yield the macros that may store to one, and None where its address is kept."""
-        for name in sorted(self._names & self._index.words_in(file.path)):
+        for name in sorted(self.names & self.index.words_in(file.path)):
             for at in places(file.data, name):
                 if file.function_at(at) is not None:
                     continue
@@ -96,20 +116,41 @@ class _Wholes:
         if not lead.endswith(b"&"):
             return False
         given = _GIVEN.search(lead)
-        return given is None or given[1] not in self._names
+        return given is None or given[1] not in self.names
 
-    def _may_fill(self, function: Definition) -> bool:
-        """Tell whether a function does more with such a record than what is harmless."""
-        root = self._index.node(function)
-        if root.has_error and any(
-            _MEMBER.match(function.text, at + len(name)) is None
+
+class _Written(NamedTuple):
+    """A call of a macro, and what is written out for it."""
+
+    value: Node
+    call: Node
+    around: _Written | None
+
+
+class _Uses:
+    """What one function does with such records."""
+
+    def __init__(self, wholes: _Wholes, function: Definition, names: frozenset[bytes]) -> None:
+        self._wholes, self._function, self._names = wholes, function, names
+        self._index, self._tag = wholes.index, wholes.tag
+        self._root = wholes.index.node(function)
+        self._written = 0
+
+    def may_fill(self) -> bool:
+        """Tell whether the function does more with such a record than what is harmless."""
+        data = self._function.text
+        if self._root.has_error and any(
+            _MEMBER.match(data, at + len(name)) is None
             for name in self._names
-            for at in places(function.text, name)
-            if name in self._members or not before(function.text, at).endswith((b".", b"->"))
+            for at in places(data, name)
+            if name in self._wholes.members or not before(data, at).endswith((b".", b"->"))
         ):
             return True
-        return any(
-            not self._is_harmless(one, root, function)
+        return not self._are_harmless(self._root, None)
+
+    def _are_harmless(self, root: Node, within: _Written | None) -> bool:
+        return all(
+            self._is_harmless(one, within)
             for one in syntax.descendants(root)
             if self._is_named(one)
         )
@@ -121,11 +162,12 @@ class _Wholes:
             return described is not None and self._tag in text(described).split()
         if node.type == "field_expression":
             field = node.child_by_field_name("field")
-            return field is not None and field.text in self._members
+            return field is not None and field.text in self._wholes.members
         return node.type == "identifier" and node.text in self._names
 
-    def _type_of(self, node: Node, root: Node, function: Definition) -> CType:
-        ctype = self._tree.objects.type_of(node, root, function.file)
+    def _type_of(self, node: Node) -> CType:
+        objects = self._wholes.tree.objects
+        ctype = objects.type_of(node, self._root, self._function.file)
         return ctype.element if isinstance(ctype, ArrayType) else ctype
 
     def _is_of(self, ctype: CType) -> bool:
@@ -136,19 +178,28 @@ class _Wholes:
             return True
         return isinstance(ctype, RecordType) and ctype.tag == self._tag
 
-    def _is_harmless(self, node: Node, root: Node, function: Definition) -> bool:
+    def _is_harmless(self, node: Node, within: _Written | None) -> bool:
         """Tell whether nothing is stored to the record that an expression is, or leads to."""
         outer = node.parent
         while outer is not None and outer.type == "parenthesized_expression":
             node, outer = outer, outer.parent
+        if within is not None and node == within.value:
+            return self._is_harmless(within.call, within.around)
+        if outer is not None and outer.type == "expression_statement":
+            block = outer.parent
+            holder = (
+                block.parent if block is not None and block.named_children[-1] == outer else None
+            )
+            if holder is not None and holder.type == "parenthesized_expression":
+                return self._is_harmless(holder, within)
         if outer is None or outer.type in VALUES or outer.type.endswith("declaration"):
             return True
-        ctype = self._type_of(node, root, function)
+        ctype = self._type_of(node)
         is_callee = outer.type == "call_expression"
         if not is_callee and not self._is_of(ctype):
             return True
         if is_callee or outer.type in ("pointer_expression", "subscript_expression"):
-            return self._is_harmless(outer, root, function)
+            return self._is_harmless(outer, within)
         if outer.type == "field_expression":
             return True
         if outer.type == "init_declarator" and outer.child_by_field_name("value") == node:
@@ -159,13 +210,12 @@ class _Wholes:
             left = outer.child_by_field_name("left")
             if left is None or left == node:
                 return left is not None and isinstance(ctype, PointerType)
-            return isinstance(ctype, RecordType) or self._is_of_tag(
-                self._type_of(left, root, function)
-            )
+            return isinstance(ctype, RecordType) or self._is_of_tag(self._type_of(left))
         if outer.type == "argument_list":
-            return self._is_taken(node, outer, function)
+            return self._is_taken(node, outer, within)
         if outer.type == "return_statement":
-            return isinstance(ctype, RecordType) or function.name.encode() in self._names
+            is_known = self._function.name.encode() in self._wholes.names
+            return isinstance(ctype, RecordType) or is_known
         if outer.type in ("binary_expression", "unary_expression"):
             operator = outer.child_by_field_name("operator")
             return operator is not None and (
@@ -181,14 +231,26 @@ class _Wholes:
         declared = declarator.parent.child_by_field_name("type") if declarator.parent else None
         return declared is not None and self._tag in text(declared).split()
 
-    def _is_taken(self, node: Node, listed: Node, function: Definition) -> bool:
+    def _is_taken(self, node: Node, listed: Node, within: _Written | None) -> bool:
         """Tell whether all that may be called takes something for what it is, or reads by it."""
-        callee = listed.parent.child_by_field_name("function") if listed.parent else None
+        call, here = listed.parent, self._function.file
+        callee = call.child_by_field_name("function") if call is not None else None
         name = text(callee) if callee is not None else ""
         number = syntax.inner(listed).index(node)
-        if self._index.macros(name, function.file):
-            return False
-        called = self._index.functions(name, function.file)
+        macros = self._index.macros(name, here)
+        if macros and call is not None:
+            return all(self._is_written_harmlessly(one, call, within) for one in macros)
+        called = self._index.functions(name, here)
         if not called:
-            return number in library.READING.get(name, ())
+            reading = self._index.target.registers.tables.reading
+            return number in library.READING.get(name, ()) or bool(re.fullmatch(reading, name))
         return all(self._tag in " ".join(parameters(one)[number:][:1]).split() for one in called)
+
+    def _is_written_harmlessly(
+        self, macro: Definition, call: Node, within: _Written | None
+    ) -> bool:
+        """Tell whether nothing is stored to such a record by what is written out for a call."""
+        self._written += 1
+        made = expand(macro, list(map(text, syntax.arguments(call))))
+        value = syntax.expression(made) if made and self._written < _MOST_WRITTEN else None
+        return value is not None and self._are_harmless(value, _Written(value, call, within))
