@@ -21,7 +21,6 @@ from patchtool.world.inputs.spelt import VALUES
 
 _COMPARING = re.compile(r"==|!=|&&|\|\|")
 _MEMBER = re.compile(rb"\s*\)*\s*(?:->|\.)\s*\w")
-_NAMES = ("identifier", "field_identifier")
 _LAST_WORD = re.compile(rb"(\w+)\s*(?:\[[^\]]*\]\s*)*(?:__\w+\s*)*\Z")
 _GIVEN = re.compile(rb"\.\s*(\w+)\s*=\s*&?\Z")
 
@@ -42,6 +41,8 @@ class _Wholes:
         ]
         self._is_renamed = False
         """Whether the record has a second name."""
+        self._members: set[bytes] = set()
+        """Those of the names that are members of a record."""
         self._names = frozenset(self._declared()) | {tag.encode()}
 
     def _declared(self) -> Iterator[bytes]:
@@ -52,9 +53,15 @@ class _Wholes:
             if word in self._index.words_in(file.path):
                 for found in declared.finditer(file.data):
                     self._is_renamed |= before(file.data, found.start()).endswith(b"typedef")
-                    for one in found[1].split(b","):
-                        if (name := _LAST_WORD.search(one)) is not None:
-                            yield name[1]
+                    names = [
+                        name[1]
+                        for one in found[1].split(b",")
+                        if (name := _LAST_WORD.search(one)) is not None
+                    ]
+                    records = (one for some in file.records.values() for one in some)
+                    if any(one.holds(found.start()) for one in records):
+                        self._members.update(names)
+                    yield from names
 
     def found(self) -> Iterator[Definition | None]:
         """Yield what may store to a whole record."""
@@ -94,10 +101,11 @@ class _Wholes:
     def _may_fill(self, function: Definition) -> bool:
         """Tell whether a function does more with such a record than what is harmless."""
         root = self._index.node(function)
-        if root.has_error and not all(
-            _MEMBER.match(function.text, at + len(name))
+        if root.has_error and any(
+            _MEMBER.match(function.text, at + len(name)) is None
             for name in self._names
             for at in places(function.text, name)
+            if name in self._members or not before(function.text, at).endswith((b".", b"->"))
         ):
             return True
         return any(
@@ -111,8 +119,10 @@ class _Wholes:
         if node.type == "cast_expression":
             described = node.child_by_field_name("type")
             return described is not None and self._tag in text(described).split()
-        last = node.child_by_field_name("field") if node.type == "field_expression" else node
-        return last is not None and last.type in _NAMES and last.text in self._names
+        if node.type == "field_expression":
+            field = node.child_by_field_name("field")
+            return field is not None and field.text in self._members
+        return node.type == "identifier" and node.text in self._names
 
     def _type_of(self, node: Node, root: Node, function: Definition) -> CType:
         ctype = self._tree.objects.type_of(node, root, function.file)
