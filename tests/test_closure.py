@@ -7,6 +7,7 @@ from edited import Files, check, fixture
 from patchtool.c.index import Index
 from patchtool.target.kvm import KVM
 from patchtool.world.closure import Closure
+from patchtool.world.effects import Effects
 
 MMU = "arch/x86/kvm/mmu/mmu.c"
 FIXED = fixture("role-regs-fixed")
@@ -188,3 +189,72 @@ def test_parts_that_are_compared(body, stores):
     index, known = closure(code)
     (keeper,) = index.functions("keeper", MMU)
     assert known.names_to_store(keeper, "spare") is stores
+
+
+PASTED = """
+struct one_ops {
+	int (*init)(struct kvm_vcpu *vcpu);
+};
+
+static struct one_ops one_ops;
+
+#define one_call(func) static_call(kvm_x86_one_##func)
+#define ONE_OP(func) static_call_update(kvm_x86_one_##func, one_ops.func);
+
+static void set_it_up(struct kvm_vcpu *vcpu)
+{
+}
+
+static int plain_init(struct kvm_vcpu *vcpu)
+{
+	return 0;
+}
+
+static struct one_ops plain_ops = { .init = plain_init };
+
+static void asking(struct kvm_vcpu *vcpu)
+{
+	one_call(init)(vcpu);
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "may_run"),
+    [
+        ("", "", False),
+        ("one_call(init)", "static_call(kvm_x86_one_init)", False),
+        ("one_ops.func)", "(void *)one_ops.func ? : \\\n\t(void *)__static_call_return0)", False),
+        ("return 0;", "set_it_up(vcpu);\n\treturn 0;", True),
+        ("one_call(init)", "one_call(exit)", True),
+        (", one_ops.func)", ", pick(one_ops.func))", True),
+        (", one_ops.func)", ", other_##func)", True),
+        ("static_call(kvm_x86_one_##func)", "table[func]", True),
+        ("one_call(func)", "one_call(other, func)", True),
+    ],
+    ids=[
+        "by a macro", "by itself", "or 0", "sets up", "another member", "picked", "pasted",
+        "an element", "two parameters",
+    ],
+)  # fmt: skip
+def test_a_static_call_of_a_member_of_a_table(old, new, may_run):
+    """What macros give a static call by the name of a member is what the tables keep there."""
+    assert old in PASTED
+    code = PASTED.replace(old, new, 1) if old else PASTED
+    index = Index(Files({**FIXED, MMU: FIXED[MMU] + code.encode()}), KVM)
+    effects = Effects(index, frozenset({"shadow_root_level"}), frozenset({"kvm_mmu"}))
+    (asking,) = index.functions("asking", MMU)
+    assert effects.may_run(asking, frozenset({"set_it_up"})) is may_run
+
+
+def test_a_label_is_no_variable():
+    """What is jumped to may have the name of a function that is called there."""
+    code = (
+        "static void drop(struct kvm_vcpu *vcpu)\n{\n}\n\n"
+        "static int leaving(struct kvm_vcpu *vcpu)\n{\n\tif (vcpu)\n\t\tgoto drop;\n"
+        "\treturn 0;\ndrop:\n\tdrop(vcpu);\n\treturn 1;\n}\n"
+    )
+    for words, may_run in ((code, False), (code.replace("goto drop", "hook_t drop"), True)):
+        index, known = closure(words)
+        (leaving,) = index.functions("leaving", MMU)
+        assert known.may_run(leaving, frozenset({"set_it_up"})) is may_run

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from patchtool.c import library
 from patchtool.c.brackets import PARENTHESES, around, closing, opening
-from patchtool.c.index import Index, calls
+from patchtool.c.index import Index, calls, expand
 from patchtool.c.scan import WORDS, Definition, before, first_of_line, places, strip_comments
 from patchtool.c.syntax import names_of
 
@@ -63,6 +63,9 @@ _DECLARED = re.compile(rb"\s*[=;,)\[]")
 _POINTER = re.compile(rb"\s*\)\s*\(")
 _STARRED = re.compile(rb"\(\s*\*\s*(?:const\s+)?\Z")
 _SPACES = b" \t\n*"
+_JUMP = re.compile(rb"\bgoto\Z")
+"""What stands before a label, and is no type."""
+_DISPATCHED = re.compile(r"(\w+)\s*\(\s*(\w+)\s*\)")
 _ENDS_OF_TYPES = frozenset(bytes((i,)) for i in range(256) if re.match(rb"\w", bytes((i,))))
 _WITHIN = (b" ", b"\t", b"\n", b"}", b"#")
 """What a line begins with that declares nothing by itself."""
@@ -81,7 +84,9 @@ def is_variable(name: bytes, function: bytes) -> bool:
     for at in places(function, name):
         if _DECLARED.match(function, at + len(name)) is not None:
             lead = function[max(0, at - _LONGEST_LEAD) : at]
-            if lead[-1:] in _SPACES and lead.rstrip(_SPACES)[-1:] in _ENDS_OF_TYPES:
+            typed = lead.rstrip(_SPACES)
+            is_typed = lead[-1:] in _SPACES and typed[-1:] in _ENDS_OF_TYPES
+            if is_typed and _JUMP.search(typed) is None:
                 return True
         if _POINTER.match(function, at + len(name)) is not None:
             if _STARRED.search(function, max(0, at - _LONGEST_LEAD), at) is not None:
@@ -271,9 +276,9 @@ class Closure:
         lead = leading[1] if leading is not None else b""
         if lead in _KEYWORDS:
             return
-        target = self._index.target
-        if lead.decode() in library.dispatchers(target):
-            yield inside.decode("utf-8", "replace").removeprefix(target.prefix), unit, "member"
+        operation = self._dispatched(lead.decode(), inside.decode("utf-8", "replace"), here.file)
+        if operation is not None:
+            yield operation, unit, "member"
         elif lead in (b"guard", b"CC_OUT"):
             return  # a class, which is looked at by its name; an operand of an assembler text
         elif inside.endswith(b"*") or inside.startswith((b"typeof", b"__typeof")):
@@ -284,6 +289,21 @@ class Closure:
             yield "", unit, "a variable is called"
         else:
             yield inside.decode(), unit, "value"  # a type, or a function in parentheses
+
+    def _dispatched(self, name: str, given: str, here: str) -> str | None:
+        """Return the operation that is called by a name which is given one, or makes one of that.
+
+        None where it is no name that calls operations.
+        """
+        target = self._index.target
+        if name not in library.dispatchers(target):
+            macros = self._index.macros(name, here) if name else ()
+            words = expand(macros[0], [given]) if len(macros) == 1 else None
+            found = _DISPATCHED.fullmatch((words or "").strip())
+            if found is None or found[1] not in library.dispatchers(target):
+                return None
+            given = found[2]
+        return given.removeprefix(target.prefix)
 
     def _adds(self, called: tuple[str, str, str], names: set[str]) -> bool:
         """Add what is called to names; tell whether it may be anything."""

@@ -50,6 +50,14 @@ _ASSIGNED = re.compile(rb"\s*=(?!=)\s*((?:[^(),;{}]|\((?:[^()]|\([^()]*\))*\))*)
 _OBJECT_STORE = re.compile(rb"(?:\.\w+|\[[^\]]*\])*\s*(?:(?:[-+|&^*/%]|<<|>>)?=(?!=)|\+\+|--)")
 
 
+_PASTED_UPDATE = re.compile(
+    rb"\bstatic_call_update\s*\(\s*(\w*)\s*##\s*(\w+)\s*,((?:[^();]|\([^()]*\))*)\)"
+)
+_OF_TABLE = (
+    rb"(?:\(void \*\))?[\w.>\s-]*(?:->|\.)\s*%s"
+    rb"(?:\s*\?\s*:\s*\(void \*\)\s*__static_call_return0)?"
+)
+"""A member of a table, or what returns 0 where that is empty."""
 _LONGEST_OPERATOR = 40
 _BITS_OF = re.compile(rb"[\w)\]]\s+&\s+\Z")
 """What stands before a name of which bits are taken, and not the address."""
@@ -134,7 +142,7 @@ class Effects:
         self._reaches: dict[str, frozenset[str]] = {}
         self._operations: dict[str, tuple[tuple[str, Definition], ...]] = {}
         self._globals: dict[str, bool] = {}
-        self._closure = Closure(index, self.operations)
+        self._closure = Closure(index, self._called_by)
         self._places: dict[tuple[str, bytes], tuple[int, ...]] = {}
         tags = b"|".join(re.escape(c.encode()) for c in sorted(contexts)) or b"(?!)"
         self._words = tuple(sorted(m.encode() for m in members))
@@ -361,6 +369,22 @@ class Effects:
         )
         for path, data in self._index.texts_with(b"static_call_update"):
             yield from ((match[1].decode(), path) for match in updated.finditer(data))
+
+    def _called_by(self, name: str) -> tuple[tuple[str, Definition], ...]:
+        """Return the functions that a call of an operation may run.
+
+        Of a static call that macros give the members of a table, by their names, those are the
+        functions that are kept for such a member.
+        """
+        found = dict.fromkeys(self.operations(name))
+        for _, data in self._index.texts_with(b"static_call_update"):
+            for lead, parameter, value in _PASTED_UPDATE.findall(data.replace(b"\\\n", b"")):
+                called = (self._index.target.prefix + name).encode()
+                if lead and called.startswith(lead) and called != lead:
+                    if re.fullmatch(_OF_TABLE % parameter, value.strip()) is None:
+                        return self.operations(name)
+                    found |= dict.fromkeys(self.operations(called[len(lead) :].decode()))
+        return tuple(found)
 
     def setters(self, name: str) -> Iterator[Definition]:
         """Yield the functions that do more with an operation than to call it and to ask for it."""
