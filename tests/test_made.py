@@ -247,3 +247,50 @@ def test_two_makers_of_a_vcpu():
         assert files[MMU].count(call) == 1
         files[MMU] = files[MMU].replace(call, b"\treturn" if b"return" in call else b"")
     assert check(files, ("shadow_root_level",)).verdict == "covered"
+
+
+RESET = """
+static void restart(struct kvm_vcpu *vcpu, bool init_event, u32 n)
+{
+	%s
+}
+
+void kvm_arch_vcpu_init_event(struct kvm_vcpu *vcpu, u32 n, bool init)
+{
+	restart(vcpu, %s, n);
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "event", "first", "expected"),
+    [
+        (f"if (!init_event)\n\t\t{KEPT}", "true", "restart(vcpu, false, n);", "covered"),
+        (f"if (init_event)\n\t\treturn;\n\t{KEPT}", "true", "restart(vcpu, 0, n);", "covered"),
+        (KEPT, "true", "restart(vcpu, false, n);", "gap"),
+        (f"if (!init_event)\n\t\t{KEPT}", "init", "restart(vcpu, false, n);", "gap"),
+        (f"if (!init_event)\n\t\t{KEPT}", "false", "restart(vcpu, false, n);", "gap"),
+        (f"if (init_event)\n\t\t{KEPT}", "true", "restart(vcpu, false, n);", "gap"),
+        (f"if (!init_event)\n\t\t{KEPT}", "true",
+         "again(vcpu);\n\trestart(vcpu, false, n);", "gap"),
+        (f"if (!init_event)\n\t\t{KEPT}", "true", "restart(first, false, n);", "gap"),
+        (f"init_event = n;\n\tif (!init_event)\n\t\t{KEPT}", "true",
+         "restart(vcpu, false, n);", "gap"),
+        (f"{{\n\t\tbool init_event = n;\n\n\t\tif (!init_event)\n\t\t\t{KEPT}\n\t}}", "true",
+         "restart(vcpu, false, n);", "gap"),
+        (f"again(vcpu);\n\tif (!init_event)\n\t\t{KEPT}", "true",
+         "restart(vcpu, false, n);", "gap"),
+    ],
+    ids=[
+        "unless told", "left where told", "always", "told at times", "told it is one",
+        "where told", "behind a set-up", "of another", "told otherwise", "another of the name",
+        "set up there",
+    ],
+)  # fmt: skip
+def test_what_a_vcpu_is_reset_with(body, event, first, expected):
+    """What only the first reset keeps, which a parameter tells, is what the vCPU is made with."""
+    files = vcpu_made(first)
+    head = "static struct kvm_vcpu *first;\n"
+    text = files[MMU].decode().replace(head, f"{head}{RESET % (body, event)}")
+    files[MMU] = text.encode()
+    assert check(files, ("shadow_root_level",)).verdict == expected

@@ -87,7 +87,7 @@ class Births:
         """
         if self._is_birth(function, at):
             return True
-        wanted = given or self._depends(function, at)
+        wanted = given or self.depends(function, at)
 
         def find() -> bool:
             calls = self.calls(function) or ()
@@ -98,18 +98,25 @@ class Births:
 
     def _is_early_call(self, caller: Definition, call: Node, given: Given | None) -> bool:
         """Tell whether a call, if it matters, is one in the making of a holder."""
-        wanted: Given | None = None
-        if given is not None:
-            handed = syntax.arguments(call)
-            value = text(handed[given.number]) if given.number < len(handed) else ""
-            if _TRUTH.get(value, given.holds) != given.holds:
-                return True
-            number = parameter_of(caller, value)
-            if number is not None and not is_set(self._tree, caller, value):
-                wanted = Given(number, given.holds)
-        return self.is_early(caller, call.start_byte, wanted)
+        matters, wanted = self.told_by(caller, call, given)
+        return not matters or self.is_early(caller, call.start_byte, wanted)
 
-    def _depends(self, function: Definition, at: int) -> Given | None:
+    def told_by(
+        self, caller: Definition, call: Node, given: Given | None
+    ) -> tuple[bool, Given | None]:
+        """Tell whether a call matters, and what a parameter of the caller has to be if it does."""
+        if given is None:
+            return True, None
+        handed = syntax.arguments(call)
+        value = text(handed[given.number]) if given.number < len(handed) else ""
+        if _TRUTH.get(value, given.holds) != given.holds:
+            return False, None
+        number = parameter_of(caller, value)
+        if number is None or is_set(self._tree, caller, value):
+            return True, None
+        return True, Given(number, given.holds)
+
+    def depends(self, function: Definition, at: int) -> Given | None:
         """Return the parameter that decides whether a byte is run, and what it has to be."""
         root = self._tree.index.node(function)
         for one in sorted(holding(root, at)):

@@ -15,7 +15,7 @@ from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node, text
 from patchtool.world.conditions import dense
 from patchtool.world.entries import Tree
-from patchtool.world.inputs.births import Births, is_born, parameter_of
+from patchtool.world.inputs.births import Births, Given, is_born, parameter_of
 from patchtool.world.inputs.steady import is_set
 
 MAX_CALLS = 8
@@ -42,24 +42,36 @@ class Firsts:
         """
         self._tree, self._births, self._leading = tree, births, leading
         self._held_by = held_by
-        self._known: dict[tuple[tuple[str, str, int], int, str, int], bool] = {}
-        """Whether a statement is such, by its function, its end, its holder and the depth."""
+        self._known: dict[tuple[tuple[str, str, int], int, str, int, Given | None], bool] = {}
+        """Whether a statement is such, by all that is asked but its start."""
 
     def is_first(
-        self, function: Definition, start: int, end: int, holder: str, depth: int = 0
+        self,
+        function: Definition,
+        start: int,
+        end: int,
+        holder: str,
+        depth: int = 0,
+        given: Given | None = None,
     ) -> bool:
         """Tell whether a statement is run in the making of what it changes, before any set-up.
 
         That is what HOLDER is, or points to.  START is where what it evaluates last begins,
-        END the byte behind it.
+        END the byte behind it.  GIVEN tells which calls of the function matter.
         """
-        key = function.key, end, holder, depth
+        key = function.key, end, holder, depth, given
         if key not in self._known:
-            self._known[key] = self._found_first(function, start, end, holder, depth)
+            self._known[key] = self._found_first(function, start, end, holder, depth, given)
         return self._known[key]
 
     def _found_first(
-        self, function: Definition, start: int, end: int, holder: str, depth: int
+        self,
+        function: Definition,
+        start: int,
+        end: int,
+        holder: str,
+        depth: int,
+        given: Given | None,
     ) -> bool:
         through = self._held_by(function, holder) or self._part_of(function, holder)
         number = parameter_of(function, through) if through is not None else None
@@ -68,10 +80,14 @@ class Firsts:
             return False
         if not self._is_run_first(function, start, end):
             return False
+        wanted = given or self._births.depends(function, start)
         for caller, call in calls:
-            given = syntax.arguments(call)
-            handed = text(given[number]) if number < len(given) else ""
-            if not self.is_first(caller, call.start_byte, call.end_byte, handed, depth + 1):
+            matters, passed = self._births.told_by(caller, call, wanted)
+            listed = syntax.arguments(call)
+            handed = text(listed[number]) if number < len(listed) else ""
+            if matters and not self.is_first(
+                caller, call.start_byte, call.end_byte, handed, depth + 1, passed
+            ):
                 return False
         return bool(calls) or self._is_born_first(function)
 
