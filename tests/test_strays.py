@@ -156,6 +156,9 @@ FAR = {
     "function, none": ("walk", f"{ROOT}.walk = NULL;"),
     "function, where a helper selects": (
         "walk", "choose(vcpu, n);\n\tvcpu->arch.mmu->walk = NULL;"),
+    "function, where a helper selects behind another": (
+        "walk", "vcpu->arch.mmu = &vcpu->arch.guest_mmu;\n\tchoose(vcpu, n);\n"
+        "\tvcpu->arch.mmu->walk = NULL;"),
     "function, by a macro": ("walk", f"rcu_assign_pointer({ROOT}.walk, NULL);"),
     "member in a macro of its own": ("keys", f"SET({ROOT}, keys, n);"),
     "pasted member": ("keys", f"PUT({ROOT}, ke, n);"),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 
+from patchtool.c.layout import PointerType, RecordType, holder_of, settled
 from patchtool.c.lower.records import (
     BY_MORE,
     Comparison,
@@ -47,7 +48,8 @@ class Lowering(Statements):
 
         Calls that store to nothing that matters are passed over.  Where one of them may set
         what the run uses on both sides of it, the run is repeated with that unknown behind
-        the call, and where something then depends on it, with the call executed.  SHARE
+        the call, and where something then depends on it, with the call executed; at once
+        where it may make a pointer that the run follows select another context.  SHARE
         divides the work that the run may take.
         """
         self._most_steps = MAX_STEPS // share
@@ -85,10 +87,9 @@ class Lowering(Statements):
         watched = {self._doubtful[word] for word in decides if word in self._doubtful}
         roots = {word.about.root.name for word in decides if isinstance(word.about, Loc)}
         suspected: set[tuple[str, ...]] = set()
-        through = {loc.root.name for loc in state.memory if self.effects.names(loc.path[:1])}
         for loc, (first, last) in self._touched.items():
             names = member_names(loc)
-            if str(loc) in through and self._may_be_set_in(self.out.passed[:last], names):
+            if self._selects(loc) and self._may_be_set_in(self.out.passed[:last], names):
                 watched.add(names)
             if first == last or self.effects.names(loc.path):
                 continue
@@ -102,6 +103,13 @@ class Lowering(Statements):
         self._watched |= watched
         self._suspected |= suspected
         return True
+
+    def _selects(self, loc: Loc) -> bool:
+        """Tell whether an object of the surroundings is a pointer to a context."""
+        holder = holder_of(self.out.pointees.get(loc.root.name), loc.path)
+        ctype = holder.by_name[loc.path[-1]][1] if holder is not None else None
+        target = settled(ctype.target) if isinstance(ctype, PointerType) else None
+        return isinstance(target, RecordType) and target.tag in self.shape.contexts
 
     def _may_be_set_in(self, passed: list[Passed], names: tuple[str, ...]) -> bool:
         """Tell whether one of some calls that were passed over may store to a member."""
