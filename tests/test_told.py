@@ -46,6 +46,17 @@ void kvm_set_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries)
 }
 """
 BEHIND = "void kvm_vcpu_after_set_cpuid(struct kvm_vcpu *vcpu, int maxphyaddr);\n"
+ENTRY = """#define OWN_FEATURE(word, bit)	((word) * 32 + (bit))
+#define X86_FEATURE_XMM2	(0*32+26)
+#define X86_FEATURE_MINE	(1 * 32 + 26)
+#define X86_FEATURE_KEPT	OWN_FEATURE(CPUID_OWN, 26)
+
+static void entry_clear(struct kvm_cpuid_entry2 *one, unsigned int x86_feature)
+{
+\tone->edx &= ~(1u << (x86_feature & 31));
+}
+
+"""
 FIND = "struct kvm_cpuid_entry2 *one = kvm_find_cpuid_entry(vcpu, {});\n\n\t"
 
 
@@ -116,6 +127,12 @@ CHANGES = {
         FEATURE, "u32 *reg = word_of(vcpu, X86_FEATURE_NX);\n\n\t*reg = 0;",
         "static u32 *word_of(struct kvm_vcpu *vcpu, unsigned int x86_feature)\n{\n"
         "\treturn &kvm_find_cpuid_entry(vcpu, 0x80000001)->edx;\n}\n"),
+    "the bit, as that of another leaf": (
+        FEATURE, "entry_clear(kvm_find_cpuid_entry(vcpu, 0x80000001), X86_FEATURE_XMM2);", ENTRY),
+    "the bit, by a name of one's own": (
+        FEATURE, "guest_cpu_cap_clear(vcpu, X86_FEATURE_MINE);", ENTRY),
+    "the bit, of a word of one's own": (
+        FEATURE, "entry_clear(kvm_find_cpuid_entry(vcpu, 0x80000001), X86_FEATURE_KEPT);", ENTRY),
     "an entry, by a helper": (
         FEATURE, "zap(kvm_find_cpuid_entry(vcpu, n));",
         "static void zap(struct kvm_cpuid_entry2 *one)\n{\n\tone->edx = 0;\n}\n"),
@@ -129,6 +146,11 @@ OTHERS = {
     "another feature": (FEATURE, "guest_cpu_cap_clear(vcpu, X86_FEATURE_NX);"),
     "the feature is asked for": (
         FEATURE, "if (guest_cpuid_has(vcpu, X86_FEATURE_GBPAGES))\n\t\treturn;"),
+    "another bit of the leaf": (
+        FEATURE, "entry_clear(kvm_find_cpuid_entry(vcpu, 0x80000001), X86_FEATURE_NX);", ENTRY),
+    "the bit of another leaf": (
+        FEATURE, "entry_clear(kvm_find_cpuid_entry(vcpu, 1), X86_FEATURE_XMM2);", ENTRY),
+    "a bit of another word": (FEATURE, "guest_cpu_cap_clear(vcpu, X86_FEATURE_XMM2);", ENTRY),
     "a word that is read": (FEATURE, "n = n & vcpu->arch.cpu_caps[1];"),
     "the size of the words": (FEATURE, "n = sizeof(vcpu->arch.cpu_caps);"),
     "another feature, by a helper": (FEATURE, "setup_it(vcpu, X86_FEATURE_NX);", HELPER),
@@ -492,6 +514,35 @@ ONE = (
     "\tkvm_vcpu_after_set_cpuid(vcpu, 40);\n}\n"
 )
 BIG = "struct vcpu_big {\n\tstruct kvm_vcpu vcpu;\n};\n"
+MAKERS = """#define alloc_macro(n) first
+
+static struct kvm_vcpu *alloc_first(void)
+{
+	return first;
+}
+
+static struct kvm_vcpu *alloc_some(int n)
+{
+	if (n)
+		return first;
+	return kzalloc(n, 0);
+}
+
+static struct kvm_vcpu *alloc_one(int n)
+{
+	struct kvm_vcpu *one = kzalloc(n, 0);
+
+	if (!one)
+		return NULL;
+	return one;
+}
+
+static struct kvm_vcpu *alloc_same(struct kvm_vcpu *one)
+{
+	return one;
+}
+
+"""
 BORN = {
     "each": (BITS, EACH + f"v->{ZERO}", ""),
     "each, by what it was given": (
@@ -509,6 +560,13 @@ BORN = {
         BITS, "struct kvm_vcpu *v = vcpu;\n\n\tif (vcpu->arch.hflags)\n\t\tv = first;\n"
         f"\tv->{ZERO}", ""),
     "set by a macro": (BITS, f"NEXT(vcpu);\n\tvcpu->{ZERO}", NEXT),
+    "one that an earlier call has kept": (
+        BITS, "static struct kvm_vcpu *v;\n\n\tif (!v)\n\t\tv = vcpu;\n"
+        f"\tv->{ZERO}", ""),
+    "what allocates nothing": (BITS, f"struct kvm_vcpu *v = alloc_first();\n\n\tv->{ZERO}", MAKERS),
+    "what allocates at times": (BITS, f"alloc_some(9)->{ZERO}", MAKERS),
+    "what a macro of that name is": (BITS, f"alloc_macro(9)->{ZERO}", MAKERS),
+    "what is handed on": (BITS, f"alloc_same(first)->{ZERO}", MAKERS),
     "set by its address": (BITS, f"next(&vcpu);\n\tvcpu->{ZERO}", ""),
     "a feature of each": (FEATURE, EACH + "guest_cpu_cap_clear(v, X86_FEATURE_GBPAGES);", ""),
     "a feature of a global": (FEATURE, "guest_cpu_cap_clear(first, X86_FEATURE_GBPAGES);", ""),
@@ -536,6 +594,8 @@ NEWBORN = {
         "\treturn container_of(vcpu, struct vcpu_big, vcpu);\n}\n"),
     "what it makes": (
         BITS, f"struct kvm_vcpu *made = kmem_cache_zalloc(cache, 0);\n\n\tmade->{ZERO}", ""),
+    "what a helper makes": (BITS, f"alloc_one(9)->{ZERO}", MAKERS),
+    "what is handed on": (BITS, f"alloc_same(vcpu)->{ZERO}", MAKERS),
     "what another one makes": (
         BITS, "struct kvm_vcpu *made;\n\n\tmade = kvm_x86_ops->vcpu_create(id);\n"
         f"\tmade->{ZERO}",

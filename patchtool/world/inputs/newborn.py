@@ -198,7 +198,7 @@ class _Names:
 
     def _is_made_of_own(self, name: str, steps: int) -> bool:
         declared = self._variables.get(name, [])
-        if len(declared) != 1 or self._may_be_set(name):
+        if len(declared) != 1 or _is_kept(declared[0][0]) or self._may_be_set(name):
             return False
         values = self._stored(name)
         is_given = declared[0][0].parent is not None and (
@@ -258,10 +258,36 @@ class _Names:
         if len(given) == 1 and is_container(self._tree, words[0], self._function.file):
             return self._is_own(given[0], steps)
         births = self._tree.index.target.registers.births
-        if _MADE.fullmatch(words[0]) is not None or re.fullmatch(births, words[-1]) is not None:
+        if re.fullmatch(births, words[-1]) is not None:
             return True
+        if _MADE.fullmatch(words[0]) is not None and len(words) == 1:
+            return self._is_allocated(words[0], given, steps)
         made = [*self._tree.effects.operations(words[-1])]
         return bool(made) and all(re.fullmatch(births, name) for name, _ in made)
+
+    def _is_allocated(self, name: str, given: list[Node], steps: int) -> bool:
+        """Tell whether a function allocates what it returns: by its name, where it has no text."""
+        index, here = self._tree.index, self._function.file
+        some = (*index.functions(name, here), *index.macros(name, here))
+        ours = [one for one in some if one.file.startswith(index.target.ours)]
+        return all(
+            one.kind == "function" and _Names(self._tree, one).returns_own(steps) for one in ours
+        ) and all(self._is_own(one, steps) for one in given if self._is_leading(one))
+
+    def returns_own(self, steps: int) -> bool:
+        """Tell whether all that a function returns is what it is given, or has made."""
+        returned = [one for one in self._nodes if one.type == "return_statement"]
+        return not self._root.has_error and all(
+            _NOTHING.fullmatch("".join(text(value).split())) or self._is_own(value, steps)
+            for one in returned
+            for value in syntax.inner(one)
+        )
+
+
+def _is_kept(described: Node) -> bool:
+    """Tell whether a variable of a type may hold what an earlier call has stored to it."""
+    around = described.parent.children if described.parent is not None else []
+    return any(one.type == "storage_class_specifier" for one in around)
 
 
 def _is_target(node: Node) -> bool:
