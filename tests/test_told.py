@@ -528,6 +528,25 @@ static struct kvm_vcpu *alloc_some(int n)
 	return kzalloc(n, 0);
 }
 
+#define RETURN(x) return x
+
+static struct kvm_vcpu *alloc_by_macro(int n)
+{
+	RETURN(first);
+}
+
+static struct kvm_vcpu *alloc_bail(int n)
+{
+	if (n)
+		RETURN(first);
+	return kzalloc(n, 0);
+}
+
+static struct kvm_vcpu *alloc_round(int n)
+{
+	return n ? alloc_round(n - 1) : alloc_round(n - 2);
+}
+
 static struct kvm_vcpu *alloc_one(int n)
 {
 	struct kvm_vcpu *one = kzalloc(n, 0);
@@ -566,6 +585,9 @@ BORN = {
     "what allocates nothing": (BITS, f"struct kvm_vcpu *v = alloc_first();\n\n\tv->{ZERO}", MAKERS),
     "what allocates at times": (BITS, f"alloc_some(9)->{ZERO}", MAKERS),
     "what a macro of that name is": (BITS, f"alloc_macro(9)->{ZERO}", MAKERS),
+    "what a macro returns": (BITS, f"alloc_by_macro(9)->{ZERO}", MAKERS),
+    "what a macro returns at times": (BITS, f"alloc_bail(9)->{ZERO}", MAKERS),
+    "what leads back": (BITS, f"alloc_round(9)->{ZERO}", MAKERS),
     "what is handed on": (BITS, f"alloc_same(first)->{ZERO}", MAKERS),
     "set by its address": (BITS, f"next(&vcpu);\n\tvcpu->{ZERO}", ""),
     "a feature of each": (FEATURE, EACH + "guest_cpu_cap_clear(v, X86_FEATURE_GBPAGES);", ""),

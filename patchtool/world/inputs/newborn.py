@@ -10,10 +10,10 @@ in another record, and what some other function returns is another one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from patchtool.c import syntax
-from patchtool.c.index import parameter_names, parameters
+from patchtool.c.index import calls, parameter_names, parameters
 from patchtool.c.layout import CType, PointerType, RecordType, UnknownType, settled
 from patchtool.c.scan import Definition, strip_comments
 from patchtool.c.syntax import Node, text
@@ -39,6 +39,9 @@ _STORING = frozenset({
 })  # fmt: skip
 _DECLARING = ("declarator", "declaration")
 _MAX_STEPS = 8
+_MOST_CALLED = 32
+"""How many functions are looked into for what they return."""
+_Key = tuple[str, str, int]
 
 
 def is_alone(tree: Tree, function: Definition) -> bool:
@@ -87,8 +90,12 @@ def _contains(words: str, name: str) -> bool:
 class _Names:
     """What leads to holders in one function."""
 
-    def __init__(self, tree: Tree, function: Definition) -> None:
+    def __init__(
+        self, tree: Tree, function: Definition, known: dict[_Key, bool] | None = None
+    ) -> None:
         self._tree, self._function = tree, function
+        self._known = {} if known is None else known
+        """Whether functions return what is own; while one is looked into, it does not."""
         self._root = tree.index.node(function)
         self._nodes = list(syntax.descendants(self._root))
         self._own: dict[str, bool] = {}
@@ -270,17 +277,41 @@ class _Names:
         index, here = self._tree.index, self._function.file
         some = (*index.functions(name, here), *index.macros(name, here))
         ours = [one for one in some if one.file.startswith(index.target.ours)]
-        return all(
-            one.kind == "function" and _Names(self._tree, one).returns_own(steps) for one in ours
-        ) and all(self._is_own(one, steps) for one in given if self._is_leading(one))
+        return all(map(self._returns_own, ours)) and all(
+            self._is_own(one, steps) for one in given if self._is_leading(one)
+        )
 
-    def returns_own(self, steps: int) -> bool:
+    def _returns_own(self, called: Definition) -> bool:
         """Tell whether all that a function returns is what it is given, or has made."""
-        returned = [one for one in self._nodes if one.type == "return_statement"]
-        return not self._root.has_error and all(
-            _NOTHING.fullmatch("".join(text(value).split())) or self._is_own(value, steps)
-            for one in returned
-            for value in syntax.inner(one)
+        if called.kind != "function" or len(self._known) > _MOST_CALLED:
+            return False
+        if called.key not in self._known:
+            self._known[called.key] = False
+            names = _Names(self._tree, called, self._known)
+            self._known[called.key] = names.are_own(
+                value
+                for one in names._nodes
+                if one.type == "return_statement"
+                for value in syntax.inner(one)
+            )
+        return self._known[called.key]
+
+    def are_own(self, values: Iterable[Node]) -> bool:
+        """Tell whether some values, one at least, are own, and no macro has others."""
+        index, values = self._tree.index, list(values)
+        written = (
+            macro
+            for one in calls(self._function.text.partition(b"{")[2])
+            for macro in index.macros(one, self._function.file)
+        )
+        return (
+            bool(values)
+            and not self._root.has_error
+            and not any(macro.file.startswith(index.target.ours) for macro in written)
+            and all(
+                _NOTHING.fullmatch("".join(text(one).split())) or self._is_own(one, 0)
+                for one in values
+            )
         )
 
 
