@@ -13,7 +13,7 @@ from itertools import combinations, islice
 from patchtool.c import syntax
 from patchtool.c.index import is_static
 from patchtool.c.layout import GRANTED, ArrayType, RecordType
-from patchtool.c.lower import Lowered, RoleStore, Trouble
+from patchtool.c.lower import Guard, Lowered, RoleStore, Trouble
 from patchtool.c.memory import Fact, Int, Loc, Value, is_shared
 from patchtool.c.scan import Definition, foreign, has_open_comment, places, strip_comments
 from patchtool.model import Place, Unknown
@@ -111,15 +111,21 @@ def ways_around(lowered: Lowered) -> Iterator[Trouble]:
 def _where_differing(lowered: Lowered, context: Loc) -> bits.Substitution:
     """Return what holds where all roles of a context that are compared differ.
 
-    By the role of another context nobody may skip this one.
+    By the role of another context nobody may skip this one.  One that has no comparison of its
+    own is set up where the role of another one differs that is stored there as well.
     """
-    guards = (one for one in lowered.guards if one.skips is not None)
-    return bits.Substitution(
-        {
-            one.symbol: not one.skips
-            for one in guards
-            if any(comparison.context == context for comparison in one.comparisons)
-        }
+    guards = [one for one in lowered.guards if one.skips is not None]
+    own = [one for one in guards if any(c.context == context for c in one.comparisons)]
+    some = own or [one for one in guards if _stores_what_it_compares(lowered, one)]
+    return bits.Substitution({one.symbol: not one.skips for one in some})
+
+
+def _stores_what_it_compares(lowered: Lowered, guard: Guard) -> bool:
+    """Tell whether a comparison decides whether the roles that it compares are stored."""
+    compared = {one.context for one in guard.comparisons}
+    return any(
+        one.context in compared and guard.symbol in bits.symbols([one.path])
+        for one in lowered.stores
     )
 
 
