@@ -19,7 +19,8 @@ from patchtool.proof import bits
 from patchtool.proof.bits import Bits, Cond, Term
 from patchtool.proof.solver import can_hold
 from patchtool.world.accounts.ledger import Ledger
-from patchtool.world.accounts.mentions import Mention, Mentions
+from patchtool.world.accounts.mentions import Mentions
+from patchtool.world.accounts.sites import Mention
 from patchtool.world.entries import Tree, context_name
 
 _MADE = re.compile(rb"\b\w+\s*\(\s*(\w+)\s*\)\s*\(")

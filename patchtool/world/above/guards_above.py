@@ -24,7 +24,8 @@ from patchtool.world.above.notes import Notes
 from patchtool.world.above.written import written_out
 from patchtool.world.accounts.counts import is_count
 from patchtool.world.accounts.ledger import Executed
-from patchtool.world.accounts.mentions import MEASURED, Mention, Mentions
+from patchtool.world.accounts.mentions import Mentions
+from patchtool.world.accounts.sites import MEASURED, Mention
 from patchtool.world.closure import macros_with
 from patchtool.world.entries import Tree, tables_of
 from patchtool.world.rivals import accounting

@@ -14,7 +14,8 @@ from patchtool.c.layout import RecordType, holder_of
 from patchtool.c.lower import Lowered
 from patchtool.c.memory import Loc
 from patchtool.c.syntax import text
-from patchtool.world.accounts.mentions import Mention, Mentions
+from patchtool.world.accounts.mentions import Mentions
+from patchtool.world.accounts.sites import Mention
 from patchtool.world.conditions import dense
 
 if TYPE_CHECKING:

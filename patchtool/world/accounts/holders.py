@@ -24,8 +24,9 @@ from patchtool.c.layout import RecordType
 from patchtool.c.scan import Definition, before, first_of_line, places, strip_comments
 from patchtool.c.syntax import names_of
 from patchtool.model import Place
-from patchtool.world.accounts.mentions import SHARED, Mentions
+from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.accounts.signatures import Signatures, takes
+from patchtool.world.accounts.sites import SHARED
 from patchtool.world.circular import Circular
 from patchtool.world.closure import in_directive
 from patchtool.world.entries import Tree

@@ -25,9 +25,10 @@ from patchtool.model import Account, Place
 from patchtool.proof import bits
 from patchtool.world.accounts.backwards import backwards
 from patchtool.world.accounts.holders import Change, Front, Holders
-from patchtool.world.accounts.mentions import Mention, Mentions
+from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.accounts.overruns import Overruns, Site
 from patchtool.world.accounts.readers import Selection, base_of
+from patchtool.world.accounts.sites import Mention
 from patchtool.world.accounts.strays import Stray, Strays
 from patchtool.world.entries import Tree, callers_by_table
 from patchtool.world.inputs.births import Births

@@ -17,7 +17,8 @@ from patchtool.c import library, syntax
 from patchtool.c.layout import CType, PointerType, RecordType, settled
 from patchtool.c.scan import Definition, places
 from patchtool.c.syntax import Node, text
-from patchtool.world.accounts.mentions import ALONE, Mention, Mentions
+from patchtool.world.accounts.mentions import Mentions
+from patchtool.world.accounts.sites import ALONE, Mention
 from patchtool.world.entries import Tree
 from patchtool.world.inputs.births import Births, parameter_of
 from patchtool.world.inputs.spills import spills

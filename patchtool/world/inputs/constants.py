@@ -15,7 +15,8 @@ from patchtool.c.scan import WORDS, Definition, places, strip_comments
 from patchtool.c.syntax import text
 from patchtool.model import Place
 from patchtool.proof.bits import Word
-from patchtool.world.accounts.mentions import Mention, Mentions
+from patchtool.world.accounts.mentions import Mentions
+from patchtool.world.accounts.sites import Mention
 from patchtool.world.entries import Tree
 from patchtool.world.inputs.births import Births
 from patchtool.world.inputs.changes import Changes

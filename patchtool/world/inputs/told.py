@@ -16,7 +16,8 @@ from functools import cached_property
 from patchtool.c import syntax
 from patchtool.c.scan import WORDS, Definition, strip_comments
 from patchtool.c.syntax import Node, descendants, text
-from patchtool.world.accounts.mentions import Mention, Mentions
+from patchtool.world.accounts.mentions import Mentions
+from patchtool.world.accounts.sites import Mention
 from patchtool.world.inputs.answers import handle, read_by
 from patchtool.world.inputs.births import is_newborn
 from patchtool.world.inputs.invalidation import (
