@@ -19,10 +19,9 @@ _INSTRUCTIONS = re.compile(rb'"(?:[^"\\]|\\.)*[\s\\:;](?:[^"\\]|\\.)*"', re.S)
 """Text for the assembler that is no name."""
 _ATTRIBUTE = re.compile(rb"\b(?:__attribute__|__attribute)\s*(?=\()")
 _GIVEN = rb"\s*\((?:[^()]|\([^()]*\))*\)"
-_ANNOTATION = re.compile(
-    rb"\)\s*(?:__\w+\s+)*(__\w+)%s(?:\s+__\w+)*\s*[;{=]|^(?:\w+[ \t]+)*?(__\w+)%s[ \t]+[A-Za-z_]"
-    % (_GIVEN, _GIVEN),
-    re.M,
+_ANNOTATIONS = (
+    re.compile(rb"\)\s*(?:__\w+\s+)*(__\w+)%s(?:\s+__\w+)*\s*[;{=]" % _GIVEN),
+    re.compile(rb"^(?:\w+[ \t]+)*?(__\w+)%s[ \t]+[A-Za-z_]" % _GIVEN, re.M),
 )
 """What is given something, behind a declaration, or in front of one."""
 _HARMLESS = frozenset(
@@ -44,20 +43,19 @@ _KNOWN = frozenset(
 
 def renamed(data: bytes) -> Iterator[tuple[int, str]]:
     """Yield where a text may make a name that of something else, and how, functions included."""
-    for found in _ASSEMBLER.finditer(data):
+    for found in _ASSEMBLER.finditer(data) if b"asm" in data else ():
         is_statement = before(data, found.start()).endswith((b";", b"{", b"}"))
         if not is_statement and _is_label(data, found.end()):
             yield found.start(), "a name is given another symbol here, by assembler text"
-    for found in _ATTRIBUTE.finditer(data):
+    for found in _ATTRIBUTE.finditer(data) if b"__attribute" in data else ():
         end = brackets.end_of(data, found.end())
         for name in _attributes(data[found.end() : end]):
             if name not in _HARMLESS:
                 yield found.start(), f"what the attribute {name.decode()} does is not looked up"
-    for found in _ANNOTATION.finditer(data):
-        name = found[1] or found[2]
-        if name not in _KNOWN:
-            at = found.start(found.lastindex or 0)
-            yield at, f"what {name.decode()}() says of a name is not looked up"
+    for form in _ANNOTATIONS:
+        for found in form.finditer(data):
+            if found[1] not in _KNOWN:
+                yield found.start(1), f"what {found[1].decode()}() says of a name is not looked up"
 
 
 def _is_label(data: bytes, opened: int) -> bool:

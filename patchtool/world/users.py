@@ -73,12 +73,10 @@ def is_idle(index: Index, files: Iterable[str], function: Definition) -> bool:
     said = {*_SAID.findall(strip_comments(head))} - _NO_WARNING - {word}
     if b"#" in head or any(one[:2] == b"__" or _is_macro(index, one, function) for one in said):
         return False
-    return not any(
-        path != function.file or not function.holds(at)
-        for path in files
-        if word in index.words_in(path)
-        for at in places(index.text(path) or b"", word)
-    )
+    here = index.text(function.file) or b""
+    if any(not function.holds(at) for at in places(here, word)):
+        return False  # most are called there, and no other file has to be read
+    return not any(word in index.words_in(path) for path in files if path != function.file)
 
 
 def _is_macro(index: Index, word: bytes, function: Definition) -> bool:
