@@ -33,8 +33,16 @@ def is_count(tree: Tree, lowered: Lowered, loc: Loc) -> bool:
     key = name, tag = loc.path[-1], holder.tag
     if key not in tree.counts:
         mentions = Mentions(tree.index, tree.types, {name: frozenset((tag,))})
-        tree.counts[key] = all(_is_counting(mentions, one) for one in mentions.of(name))
+        tree.counts[key] = not _is_assigned(tree, name.encode()) and all(
+            _is_counting(mentions, one) for one in mentions.of(name)
+        )
     return tree.counts[key]
+
+
+def _is_assigned(tree: Tree, name: bytes) -> bool:
+    """Tell whether a member of a name is set to something: most are, which is seen soonest."""
+    assigned = re.compile(rb"(?:->|\.)\s*%s\s*=(?!=)" % name)
+    return any(assigned.search(data) is not None for _, data in tree.index.texts_with(name))
 
 
 def _is_counting(mentions: Mentions, mention: Mention) -> bool:
