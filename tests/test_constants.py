@@ -283,6 +283,26 @@ def test_a_feature_of_the_host_that_changes(text, is_constant, asked):
     assert (found == "covered") is is_constant
 
 
+@pytest.mark.parametrize(
+    ("change", "is_constant"),
+    [
+        ("boot_cpu_data = boot_cpu_data", False),
+        ("if (boot_cpu_data.x86_capability[1])\n\t\treturn", True),
+    ],
+)
+def test_a_host_that_another_header_declares(monkeypatch, change, is_constant):
+    """Its name is that of a whole record wherever that is said."""
+    head = "struct cpuinfo_x86 {\n\tu32 x86_capability[4];\n};\n"
+    head += "extern struct cpuinfo_x86 boot_cpu_data;\n"
+    monkeypatch.setitem(globals(), "BRANCH", BRANCH + head)
+    declared = "#include <asm/branch.h>\n#define X86_FEATURE_LEVELS 35\n"
+    started = "void late(struct kvm_vcpu *vcpu);\nvoid kvm_get(struct kvm_vcpu *vcpu)\n{\n"
+    started += "\tlate(vcpu);\n}\n"
+    asked = "(boot_cpu_has(X86_FEATURE_LEVELS) ? 4 : 3)"
+    found = level(CHANGES % ("", change), started, what=asked, declared=declared)
+    assert (found == "covered") is is_constant
+
+
 OPERATIONS = """\
 struct kvm_x86_ops {
 	int (*tdp_level)(struct kvm_vcpu *vcpu);

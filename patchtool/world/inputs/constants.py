@@ -92,16 +92,16 @@ def is_set_late(tree: Tree, operation: str) -> bool:
 
 
 def _is_set_late(tree: Tree, operation: str) -> bool:
-    tables: set[str] = set()
+    tables: set[tuple[str, str]] = set()
     for name in tree.index.target.registers.fixed:
         types = tree.objects.of_file_scope(name, tree.roles.here)
         ways = [way for one in types for way in _ways_to(one, operation)]
-        tables.update(*(tags for _, tags in ways))
+        tables.update((tag, name) for _, tags in ways for tag in tags)
         for one in _writers(tree, name)[1] if ways else ():
             is_late = one.function is not None and any(_may_be(one.below, way) for way, _ in ways)
             if is_late and not _is_cleared(tree, one):
                 return True
-    filling = (one for tag in sorted(tables) for one in fillers(tree, tag))
+    filling = (one for tag, name in sorted(tables) for one in fillers(tree, tag, name))
     return any(
         one is None or not _only_at_load(tree, one)
         for some in (tree.effects.setters(operation), filling)
@@ -269,7 +269,8 @@ def _is_stored_late(tree: Tree, name: str, path: tuple[str, ...]) -> bool:
     ):
         return True
     return any(
-        is_late or any(one is None or not _only_at_load(tree, one) for one in fillers(tree, tag))
+        is_late
+        or any(one is None or not _only_at_load(tree, one) for one in fillers(tree, tag, name))
         for tag, is_late in _through_pointers(tree, name, path)
     )
 

@@ -28,15 +28,18 @@ _LAST_WORD = re.compile(rb"(\w+)\s*(?:\[[^\]]*\]\s*)*(?:__\w+\s*)*\Z")
 _GIVEN = re.compile(rb"\.\s*(\w+)\s*=\s*&?\Z")
 
 
-def fillers(tree: Tree, tag: str) -> Iterator[Definition | None]:
-    """Yield what may store to a whole record of a tag; None for what does so at file scope."""
-    return _Wholes(tree, tag).found()
+def fillers(tree: Tree, tag: str, name: str) -> Iterator[Definition | None]:
+    """Yield what may store to a whole record of a tag; None for what does so at file scope.
+
+    NAME is that of an object that is one, or leads to one, wherever it is declared.
+    """
+    return _Wholes(tree, tag, name).found()
 
 
 class _Wholes:
     """What is declared as such a record, or to lead to one, in all of the text."""
 
-    def __init__(self, tree: Tree, tag: str) -> None:
+    def __init__(self, tree: Tree, tag: str, name: str) -> None:
         self.tree, self.index, self.tag = tree, tree.index, tag
         self._files = [
             file
@@ -50,7 +53,7 @@ class _Wholes:
         """Those of the names that are members of a record."""
         self._locals: set[bytes] = set()
         """The names of variables and parameters, in the functions that they are in."""
-        self.names = frozenset(self._declared()) | {tag.encode()}
+        self.names = frozenset(self._declared()) | {tag.encode(), name.encode()}
 
     def _declared(self) -> Iterator[bytes]:
         """Yield what is declared to be, or to return, such a record, or a pointer to one."""
