@@ -169,3 +169,30 @@ def test_a_leaf_that_is_looked_up_to_answer(name):
         code = f"{FIND.format(leaf)}one->eax = 0;"
         found = verdict("!guest_cpuid_is_big(vcpu)", code, "", *edits)
         assert found == "covered" if is_fine else found in ("gap", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("feature", "is_fine"), [("(10*32+0)", False), ("(7*32+0)", False), ("(1*32+0)", True)]
+)
+def test_a_feature_of_another_leaf_is_stored_to_one_that_is_read(feature, is_fine):
+    """What is told which feature to clear clears its register of the leaf that it is given.
+
+    Of which register the word is that is a feature's need not be known.
+    """
+    setter = (
+        f"#define X86_FEATURE_SMALL {feature}\n"
+        f"static void small_clear({ENTRY}one, unsigned int x86_feature)\n{{\n"
+        "\t*reg_of(one, x86_feature) &= ~(1u << (x86_feature & 31));\n}\n\n"
+    )
+    getter = (
+        f"static u32 *reg_of({ENTRY}one, unsigned int x86_feature)\n{{\n"
+        "\tif (x86_feature / 32 == 1)\n\t\treturn &one->edx;\n\treturn &one->eax;\n}\n\n"
+    )
+    edits = (
+        (HEADER, BEHIND, f"{BEHIND}{ASKED};\n"),
+        (CPUID, SETTER, f"{FINDER}{ASKED}\n{{\n"
+         "\treturn kvm_find_cpuid_entry(vcpu, 0x80000008)->eax & 1;\n}\n\n" + SETTER),
+    )  # fmt: skip
+    code = f"{FIND.format('0x80000008')}small_clear(one, X86_FEATURE_SMALL);"
+    found = verdict("!guest_cpuid_is_big(vcpu)", code, getter + setter, *edits)
+    assert found == "covered" if is_fine else found in ("gap", "unknown")

@@ -235,7 +235,7 @@ class Tellers:
     def _storing(self, leaf: int | None, register: str, asked: str) -> Iterator[Change]:
         """Yield what may store to a member of a leaf, and to no feature beside what is asked."""
         return self._leaves.storing(
-            leaf, register, lambda word: self._is_other(word, asked, True), self._told_in
+            leaf, register, lambda word: self._is_other(word, asked, register), self._told_in
         )
 
     def _told_in(self, feature: str) -> tuple[int, str] | None:
@@ -331,16 +331,19 @@ class Tellers:
             elif not is_first and not self._is_other(word, asked):
                 yield caller, [call.end_byte]
 
-    def _is_other(self, word: str, asked: str, in_register: bool = False) -> bool:
+    def _is_other(self, word: str, asked: str, register: str = "") -> bool:
         """Tell whether a word is the name of a feature, and of another one than is asked for.
 
-        IN_REGISTER it is told by its register and its bit alone: the leaf is that of a pointer.
+        In a REGISTER it is told by that and its bit alone: the leaf is that of a pointer.
         """
         features = _features(self._tree.index, asked)
         spelt = self._tree.index.target.registers.tables.feature
         if re.fullmatch(spelt, word) is None or word in features:
             return False
-        return all(self._are_apart(word, one, in_register) for one in features)
+        if features:
+            return all(self._are_apart(word, one, bool(register)) for one in features)
+        told = self._told_in(word) if register else None
+        return not register or (told is not None and told[1] != register)
 
     def _are_apart(self, one: str, other: str, in_register: bool) -> bool:
         """Tell whether two features are known to be two bits, whatever they are called."""
