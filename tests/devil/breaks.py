@@ -6,7 +6,7 @@ from itertools import product
 from typing import NamedTuple
 
 from patchtool.rules import question, upkeep
-from patchtool.world.accounts import ledger, mentions, strays
+from patchtool.world.accounts import ledger, mentions, sites, strays
 
 from .bases import bases
 from .forms import FORMS
@@ -42,7 +42,7 @@ def chosen(one):
     return [each for each in (Combination(base, *row) for row in rows) if fits(each)]
 
 
-SITE = mentions._Site
+SITE = sites.Site
 USE, MADE = SITE._use, SITE._made
 ADDRESSES = ("pointer", "memcpy", "out-parameter", "xchg", "asm, memory", "container_of")
 
