@@ -4,7 +4,7 @@
 import pytest
 from edited import check, fixture
 
-from patchtool.world.inputs import invalidation
+from patchtool.world.inputs import invalidation, steady
 from patchtool.world.inputs.births import Births
 from patchtool.world.inputs.told import Told
 
@@ -652,6 +652,31 @@ def test_another_one_that_is_told():
 def test_a_birth_that_changes_the_newborn(name):
     """Nothing was set up for that yet."""
     assert born(*NEWBORN[name]) == "covered"
+
+
+def test_macros_that_are_given_a_guest_many_times(monkeypatch):
+    """Each stands for as many of the next: what is written out of them is counted."""
+    written = 0
+    write = steady._written
+
+    def counted(*given):
+        nonlocal written
+        written += 1
+        return write(*given)
+
+    monkeypatch.setattr(steady, "_written", counted)
+    most, deep = 12, 5
+    chain = "".join(
+        f"#define LOOK{one}(v) ({' + '.join([f'LOOK{one + 1}(v)'] * most)})\n"
+        for one in range(deep)
+    )
+    chain += f"#define LOOK{deep}(v) ((v)->arch.hflags)\n"
+    code = (
+        f"if (LOOK{{}}(vcpu))\n\t\treturn;\n\tvcpu->{ZERO}\n\tkvm_vcpu_after_set_cpuid(vcpu, 40);"
+    )
+    assert verdict(BITS, code.format(deep - 1), chain) == "covered"
+    assert verdict(BITS, code.format(0), chain) in ("gap", "unknown")
+    assert written < most**3
 
 
 def test_many_calls_that_may_cover_all_ways(monkeypatch):

@@ -39,6 +39,8 @@ _TYPE_GIVEN = re.compile(r"\b(?:struct|union)\s+(\w+)(?=\s*[,)])")
 """A type that is an argument, which the grammar does not know."""
 _MAX_MACROS = 6
 """How many macros may stand for one another."""
+_MOST_WRITTEN = 64
+"""And how many calls of them are written out for one mention."""
 
 
 class Zero(NamedTuple):
@@ -96,42 +98,63 @@ def _outermost(leaf: Node) -> Node:
     return leaf
 
 
-def is_read(tree: Tree, here: str, leaf: Node, depth: int = 0) -> bool:
+def is_read(tree: Tree, here: str, leaf: Node) -> bool:
     """Tell whether a mention of a variable takes its value alone, in the text of a file."""
-    node = _outermost(leaf)
-    outer = node.parent
-    if outer is None or _is_of_turn(leaf):
-        return False
-    if outer.type in _VALUE:
-        return outer.child_by_field_name(_VALUE[outer.type]) == node
-    if outer.type == "pointer_expression":
-        return text(outer).startswith("*")
-    if outer.type == "argument_list":
-        return _is_taken(tree, here, text(leaf), node, depth)
-    return outer.type in _READING
+    return _Reading(tree, here, text(leaf)).is_read(leaf, 0)
 
 
-def _is_taken(tree: Tree, here: str, name: str, node: Node, depth: int) -> bool:
-    """Tell whether what is given an argument, a variable, takes the value of it."""
-    call = node.parent.parent if node.parent is not None else None
-    callee = call.child_by_field_name("function") if call is not None else None
-    if call is None or callee is None or callee.type != "identifier":
-        return callee is not None  # a pointer to a function is what it is called by
-    called, index = text(callee), tree.index
-    if (macros := index.macros(called, here)) and not library.is_builtin(called, index.target):
-        given = syntax.arguments(call)
-        return depth < _MAX_MACROS and all(
-            _keeps(tree, here, name, _written(one, given), depth + 1) for one in macros
+class _Reading:
+    """What is done to a variable in the text of a file, and by the macros that it is given to."""
+
+    def __init__(self, tree: Tree, here: str, name: str) -> None:
+        self._tree, self._here, self._name = tree, here, name
+        self._written = 0
+
+    def is_read(self, leaf: Node, depth: int) -> bool:
+        """Tell whether a mention takes the value alone; macros may be DEPTH deep."""
+        node = _outermost(leaf)
+        outer = node.parent
+        if outer is None or _is_of_turn(leaf):
+            return False
+        if outer.type in _VALUE:
+            return outer.child_by_field_name(_VALUE[outer.type]) == node
+        if outer.type == "pointer_expression":
+            return text(outer).startswith("*")
+        if outer.type == "argument_list":
+            return self._is_taken(node, depth)
+        return outer.type in _READING
+
+    def _is_taken(self, node: Node, depth: int) -> bool:
+        """Tell whether what is given an argument, the variable, takes the value of it."""
+        call = node.parent.parent if node.parent is not None else None
+        callee = call.child_by_field_name("function") if call is not None else None
+        if call is None or callee is None or callee.type != "identifier":
+            return callee is not None  # a pointer to a function is what it is called by
+        called, index, here = text(callee), self._tree.index, self._here
+        if (macros := index.macros(called, here)) and not library.is_builtin(called, index.target):
+            given = syntax.arguments(call)
+            return all(self.is_kept(_written(one, given), depth + 1) for one in macros)
+        return bool(
+            called in _TAKING
+            or library.KEEPING.get(called) == syntax.arguments(call).index(node)
+            or GIVES_BACK.fullmatch(called) is not None
+            or library.is_silent(called, index.target)
+            or library.is_check(called, index.target)
+            or library.answers_by_arguments(called, index.target)
+            or (not macros and (index.functions(called, here) or _is_declared(self._tree, called)))
         )
-    return bool(
-        called in _TAKING
-        or library.KEEPING.get(called) == syntax.arguments(call).index(node)
-        or GIVES_BACK.fullmatch(called) is not None
-        or library.is_silent(called, index.target)
-        or library.is_check(called, index.target)
-        or library.answers_by_arguments(called, index.target)
-        or (not macros and (index.functions(called, here) or _is_declared(tree, called)))
-    )
+
+    def is_kept(self, words: str | None, depth: int) -> bool:
+        """Tell whether the variable holds the same behind what a macro stands for."""
+        self._written += 1
+        if words is None or depth > _MAX_MACROS or self._written > _MOST_WRITTEN:
+            return False
+        words = _TYPE_GIVEN.sub(r"\1", words.replace("\\\n", " "))
+        root = syntax.expression(words) or syntax.block(words)
+        return root is not None and not any(
+            leaf.type == "identifier" and text(leaf) == self._name and not self.is_read(leaf, depth)
+            for leaf in syntax.descendants(root)
+        )
 
 
 def _is_declared(tree: Tree, name: str) -> bool:
@@ -153,18 +176,6 @@ def _written(macro: Definition, given: list[Node]) -> str | None:
     return expand(macro, values)
 
 
-def _keeps(tree: Tree, here: str, name: str, words: str | None, depth: int) -> bool:
-    """Tell whether a variable holds the same behind what a macro stands for."""
-    if words is None:
-        return False
-    words = _TYPE_GIVEN.sub(r"\1", words.replace("\\\n", " "))
-    root = syntax.expression(words) or syntax.block(words)
-    return root is not None and not any(
-        leaf.type == "identifier" and text(leaf) == name and not is_read(tree, here, leaf, depth)
-        for leaf in syntax.descendants(root)
-    )
-
-
 def is_set(
     tree: Tree, function: Definition, name: str, region: Node | None = None, turns: bool = True
 ) -> bool:
@@ -184,7 +195,7 @@ def is_set(
             if not is_read(tree, function.file, leaf) and (turns or not _is_of_turn(leaf)):
                 return True
     return declared > 1 or any(
-        not _keeps(tree, one.file, name, one.text.decode("utf-8", "replace"), 0)
+        not _Reading(tree, one.file, name).is_kept(one.text.decode("utf-8", "replace"), 0)
         for one in tree.objects.macros_naming(function, name)
     )
 
