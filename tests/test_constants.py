@@ -242,6 +242,7 @@ DROPPED = (
     "static void guest_cap_drop(struct kvm_vcpu *vcpu, int f)\n{\n\tsetup_clear_cpu_cap(f);\n}\n\n"
 )
 CPU = "struct cpuinfo_x86 *c = &boot_cpu_data;\n\t"
+DROP = "#define DROP_cpu_cap(f) setup_clear_cpu_cap(f)\n"
 TOLD = "static void guest_cap_set(struct kvm_vcpu *vcpu, int f)\n{\n}\n\n"
 
 
@@ -254,6 +255,11 @@ TOLD = "static void guest_cap_set(struct kvm_vcpu *vcpu, int f)\n{\n}\n\n"
         (TOLD + CHANGES % ("", "guest_cap_set(vcpu, X86_FEATURE_LEVELS)"), True),
         (CHANGES % ("", "setup_clear_cpu_cap(X86_FEATURE_LEVELS)"), False),
         (DROPPED + CHANGES % ("", "guest_cap_drop(vcpu, X86_FEATURE_LEVELS)"), False),
+        (
+            DROPPED.replace("\tsetup_clear", "\tDROP").replace("static", f"{DROP}static")
+            + CHANGES % ("", "guest_cap_drop(vcpu, X86_FEATURE_LEVELS)"),
+            False,
+        ),
         (CHANGES % ("", "clear_bit(X86_FEATURE_LEVELS, caps)"), False),
         (CHANGES % ("", "boot_cpu_data.x86_capability[1] = 0"), False),
         (CHANGES % ("", "if (boot_cpu_data.x86_capability[1])\n\t\treturn"), True),

@@ -9,7 +9,7 @@ own, nor does what it calls there.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal
 
 from patchtool.c import library
@@ -51,27 +51,51 @@ def asked(
     return "guest" if is_query else None
 
 
-def _stores_nothing(index: Index, function: Definition) -> bool:
-    """Tell whether a function, and all that it calls, stores to its own variables alone.
+def reached(
+    index: Index, starts: Iterable[Definition], is_known: Callable[[str, Definition], bool]
+) -> Iterator[Definition | None]:
+    """Yield some functions and all that they call, macros too; None where that is not all.
 
-    What is called has to be found, or be known for storing nothing.
+    IS_KNOWN tells of a name that the target does not define, and of who calls it, whether
+    nobody has to look into what is called; else that has to be found.
     """
-    todo, seen = [function], {function.key}
-    while todo and len(seen) <= _MOST:
+    todo = list(starts)
+    seen = {one.key for one in todo}
+    while todo:
+        if len(seen) > _MOST:
+            yield None
+            return
         one = todo.pop()
-        body = one.text[one.text.find(b"{") :] if one.kind == "function" else one.text
-        for store in _STORE.finditer(body):
-            begin = max(0, store.end(1) - _LONGEST)
-            is_local = one.kind == "function" and store[1]
-            if not is_local or _LOCAL.search(body, begin, store.end(1)) is None:
-                return False
-        for name in calls(body):
+        yield one
+        for name in sorted(calls(_body(one))):
             found = (*index.functions(name, one.file), *index.macros(name, one.file))
-            if not any(index.target.owns(each.file) for each in found):
-                if _STORELESS.fullmatch(name) or name in library.READING:
-                    continue
+            if not any(index.target.owns(each.file) for each in found) and is_known(name, one):
+                continue
             if not found:
-                return False
+                yield None
             todo += (each for each in found if each.key not in seen)
             seen.update(each.key for each in found)
-    return not todo
+
+
+def _body(one: Definition) -> bytes:
+    return one.text[one.text.find(b"{") :] if one.kind == "function" else one.text
+
+
+def _stores_nothing(index: Index, function: Definition) -> bool:
+    """Tell whether a function, and all that it calls, stores to its own variables alone."""
+
+    def is_known(name: str, _: Definition) -> bool:
+        return _STORELESS.fullmatch(name) is not None or name in library.READING
+
+    return all(one is not None and not _stores(one) for one in reached(index, [function], is_known))
+
+
+def _stores(one: Definition) -> bool:
+    """Tell whether a function, or a macro, stores to more than variables of its own."""
+    body = _body(one)
+    for store in _STORE.finditer(body):
+        is_local = one.kind == "function" and store[1]
+        begin = max(0, store.end(1) - _LONGEST)
+        if not is_local or _LOCAL.search(body, begin, store.end(1)) is None:
+            return True
+    return False

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from patchtool.c import brackets, library, syntax
 from patchtool.c.asked import asked as asked_of
-from patchtool.c.index import calls, is_static, parameter_names
+from patchtool.c.asked import reached
+from patchtool.c.index import is_static, parameter_names
 from patchtool.c.layout import GRANTED, ArrayType, CType, PointerType, RecordType, settled
 from patchtool.c.memory import Fact, Loc
 from patchtool.c.scan import WORDS, Definition, places, strip_comments
@@ -204,21 +205,21 @@ def _is_of_one(tree: Tree, name: str, user: Definition) -> bool:
 
     All that it calls is found, or known: else that may be told a feature, and change it for all.
     """
-    index, todo = tree.index, list(tree.index.functions(name, user.file))
-    handle, seen = index.target.handle.encode(), {one.key for one in todo}
-    is_given = any(handle in one.text.partition(b"{")[0] for one in todo)
-    while todo:
-        one = todo.pop()
-        own = {word.decode() for word in _DEFINED.findall(one.text)}
-        for inner in calls(one.text.partition(b"{")[2]) - own:
-            found = index.functions(inner, one.file)
-            if not found and not index.macros(inner, one.file):
-                if inner not in library.BIT_OPERATIONS:
-                    if not library.answers_by_arguments(inner, index.target):
-                        return False
-            todo += (each for each in found if each.key not in seen)
-            seen.update(each.key for each in found)
-    return is_given
+    index = tree.index
+    handle, called = index.target.handle.encode(), index.functions(name, user.file)
+
+    def is_known(inner: str, caller: Definition) -> bool:
+        if inner.encode() in _DEFINED.findall(caller.text):
+            return True  # what that stands for is in the text of the caller
+        return not index.functions(inner, caller.file) and (
+            inner in library.BIT_OPERATIONS
+            or library.answers_by_arguments(inner, index.target)
+            or bool(index.macros(inner, caller.file))
+        )
+
+    return any(handle in one.text.partition(b"{")[0] for one in called) and all(
+        one is not None for one in reached(index, called, is_known)
+    )
 
 
 def is_fixed(tree: Tree, name: str) -> tuple[Definition, ...] | None:
