@@ -248,12 +248,12 @@ def _text(tree: Tree) -> list[str]:
 
 def broken_text(tree: Tree) -> Iterator[Trouble]:
     """Yield which files of the text are not C from end to end, or may rename what they declare."""
-    yield from _broken(tree, _text(tree))
-    for path in _text(tree):
-        file = tree.index.file(path)
-        for at, reason in renamed(file.data) if file is not None else ():
-            if file is not None and file.function_at(at) is None:
-                yield Trouble(Place(path, file.line(at)), reason, False)
+    paths = _text(tree)
+    yield from _broken(tree, paths)
+    for file in filter(None, map(tree.index.file, paths)):
+        for at, reason in renamed(file.data):
+            if file.function_at(at) is None:
+                yield Trouble(Place(file.path, file.line(at)), reason, False)
 
 
 def _broken(tree: Tree, paths: Iterable[str]) -> Iterator[Trouble]:

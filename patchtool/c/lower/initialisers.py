@@ -59,7 +59,7 @@ class Initialisers(Guards):
 
     def _designated(self, target: LValue, pair: Node, views: _Views, state: State) -> int | None:
         """Store to what is named, and return the position of what comes next, None if unknown."""
-        here, before, ranged = target, target, range(0)
+        here, ranged = target, range(0)
         designators = pair.children_by_field_name("designator")
         position: int | None = None
         for designator in designators:
