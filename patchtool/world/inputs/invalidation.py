@@ -91,6 +91,8 @@ class Invalidations:
         self._changes = Changes(tree, self._births)
         self._by: dict[tuple[tuple[str, str, int], int, str, int, str], str | None] = {}
         self._known: dict[tuple[tuple[str, str, int], str, bool], str | None] = {}
+        self._ways: dict[tuple[tuple[str, str, int], int, str, int, Zero], str | None] = {}
+        """What invalidates on every way: by function, place, variable, depth, and what is 0."""
         self._jumps: dict[tuple[str, str, int], tuple[int, ...]] = {}
         """Where a function names what makes an invalidation behind it too late."""
         users = (user.name for name in setups for _, user in tree.index.users(name))
@@ -174,7 +176,7 @@ class Invalidations:
         if through is None:
             return None
         known = self._known_zero(function, end, zero)
-        found = self._on_every_way(function, end, through, frozenset(), known)
+        found = self._on_every_way(function, end, through, zero=known)
         if found is None and self._is_in_front(function, end, through):
             found = function.name
         if found is not None:
@@ -259,16 +261,24 @@ class Invalidations:
         function: Definition,
         start: int,
         through: str,
-        above: frozenset[tuple[str, str, int]],
+        depth: int = 0,
         zero: Zero = _NOTHING,
     ) -> str | None:
         """Return what invalidates a role on every way from a byte on, THROUGH a variable.
 
         That is, on every way on which the variable ZERO is 0.
         """
+        key = function.key, start, through, depth, zero
+        if key not in self._ways:
+            self._ways[key] = self._found_on_every_way(function, start, through, depth, zero)
+        return self._ways[key]
+
+    def _found_on_every_way(
+        self, function: Definition, start: int, through: str, depth: int, zero: Zero
+    ) -> str | None:
         root = self._tree.index.node(function)
         body = syntax.function(root)
-        if body is None or root.has_error or function.key in above or len(above) > MAX_CALLS:
+        if body is None or root.has_error or depth > MAX_CALLS:
             return None
         body = _turn(body, start, through)
         if is_set(self._tree, function, through, body):
@@ -284,14 +294,14 @@ class Invalidations:
         calls = self._called(function, body, start)
         for call in calls:
             if self._certain(call, body, function, start, zero):
-                if (name := self._within(call, through, function, above)) is not None:
+                if (name := self._within(call, through, function, depth)) is not None:
                     return name
         found = self._by_pointer(function, body, start, through, zero)
         if found is None and start == 0 and self._is_left_invalid(function, through):
             return function.name
 
         if found is None and _is_met(stores + calls, body, start, zero):
-            named = {one: self._within(one, through, function, above) for one in calls}
+            named = {one: self._within(one, through, function, depth) for one in calls}
             made = [one for one in (*stores, *calls) if named.get(one, "") is not None]
             if self._is_certain_together(made, body, function, start, zero):
                 return next((name for name in named.values() if name is not None), function.name)
@@ -326,7 +336,7 @@ class Invalidations:
         return found
 
     def _within(
-        self, call: Node, through: str, function: Definition, above: frozenset[tuple[str, str, int]]
+        self, call: Node, through: str, function: Definition, depth: int
     ) -> str | None:
         """Return what invalidates a role on every way through a call, THROUGH a variable."""
         callee = call.child_by_field_name("function")
@@ -336,7 +346,7 @@ class Invalidations:
         for one in helpers:
             given = self._handed(call, through, function, one)
             if given is not None:
-                inside.append(self._on_every_way(one, 0, given, above | {function.key}))
+                inside.append(self._on_every_way(one, 0, given, depth + 1))
         if inside and None not in inside:
             return inside[0]
         number = self._given(call, through, function)

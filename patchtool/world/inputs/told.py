@@ -224,7 +224,7 @@ class Told(Invalidations):
         handed = {*self._handle.findall(writer.text.decode("utf-8", "replace"))}
         if len(handed) == 1:  # of two, the one that is changed need not be the one that is told
             (name,) = handed
-            found = [self._on_every_way(writer, at, name, frozenset()) for at in stores]
+            found = [self._on_every_way(writer, at, name) for at in stores]
             if None not in found:
                 return found[0]
         if depth == MAX_CALLS or self._is_late(writer, min(stores), len(writer.text)):
