@@ -161,6 +161,24 @@ def test_what_others_have_filled_leaves_room_for_a_small_question(monkeypatch):
     assert can_hold(small, shared) is True
 
 
+def test_questions_behind_one_that_did_not_fit_share_its_diagrams(monkeypatch):
+    """Where shared diagrams are full, what a question takes afresh serves the next one too."""
+    monkeypatch.setattr(bdd, "MAX_NODES", 60)
+    runs = Runs(lambda one: None, lambda one: False, lambda one: False)
+    filled = [bits.both(symbol(f"a#{i}"), symbol(f"b#{i}")) for i in range(20)]
+    wanted = [bits.choose_cond(symbol(f"x#{i}"), symbol("y"), symbol("z")) for i in range(6)]
+    assert asked(filled, {}, lambda one: one.possible(), runs.room())
+    full = runs.manager
+    taken = []
+    for _ in range(2):
+        before = full.effort.steps
+        assert asked(wanted, {}, lambda one: one.possible(), runs.room())
+        taken.append(full.effort.steps - before)
+    assert runs.manager is not full
+    assert runs.manager.effort is full.effort
+    assert taken[1] == 0 < taken[0]
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.lists(claims(), min_size=2, max_size=5), st.integers(1, 12), st.integers(1, 6))
 def test_shared_diagrams_stay_true_when_they_are_full(questions, nodes, levels):

@@ -226,3 +226,47 @@ def test_a_long_chain_does_not_recurse():
     flat = bits.substitute(condition, world)
     assert flat is bits.evaluate(condition, world)
     assert bits.symbols([condition]) == set(world)
+
+
+def counted_down(numbers, width, step, turns):
+    """Yield one of some numbers, picked by many symbols, less one more step at each turn."""
+    value, by = bits.constant(width, numbers[0]), bits.constant(width, step)
+    for way, number in enumerate(numbers[1:]):
+        chosen = bits.every(symbol(f"w{way}#{i}") for i in range(bits.MAX_TABULATED + 1))
+        value = bits.choose(chosen, bits.constant(width, number), value)
+    for _ in range(turns):
+        yield value
+        value = bits.tabulated(bits.subtract(value, by), (value, by))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.integers(0, MASK), min_size=2, max_size=4), st.integers(1, MASK), st.integers(0, 3)
+)
+def test_counting_down_from_one_of_a_few_numbers(numbers, step, picked):
+    """What decides which number it is decides what is left of it as well."""
+    world = {
+        symbol(f"w{way}#{i}"): way == picked
+        for way in range(len(numbers) - 1)
+        for i in range(bits.MAX_TABULATED + 1)
+    }
+    first = numbers[picked + 1] if picked + 1 < len(numbers) else numbers[0]
+    for turn, value in enumerate(counted_down(numbers, WIDTH, step, 9)):
+        assert value.evaluate(world) == (first - turn * step) & MASK
+
+
+def test_a_count_is_as_small_at_its_last_turn():
+    """A loop over the levels of a page table has terms that do not grow with each turn."""
+    sizes = [len(terms(value)) for value in counted_down((3, 4, 5), 32, 1, 12)]
+    assert max(sizes) <= 2 * sizes[0]
+
+
+def terms(value):
+    """Return all terms that a vector consists of."""
+    todo = [one for one in value.conditions() if isinstance(one, bits.Term)]
+    found = set(todo)
+    while todo:
+        new = set(todo.pop().args) - found
+        found |= new
+        todo += new
+    return found

@@ -3,6 +3,7 @@
 
 import pytest
 from edited import check, fixture
+from effort import growth
 
 FIXED = fixture("cpuid-invalidated-fixed")
 MMU, CPUID = "arch/x86/kvm/mmu/mmu.c", "arch/x86/kvm/cpuid.c"
@@ -163,6 +164,22 @@ def by_helper(call, body, parameter="struct kvm_mmu *mmu"):
 def test_by_a_helper():
     """It is given the context, and not what holds it."""
     assert by_helper(GIVEN, "mmu->mmu_role.ext.valid = 0;") == "covered"
+
+
+def test_helpers_that_call_one_another_twice():
+    """Each is asked once whether it invalidates a role, however many ways lead to it."""
+
+    def work(depth):
+        data = FIXED[MMU].decode()
+        body, helpers = "vcpu->arch.hflags = 0;", ""
+        for number in range(depth):
+            name = f"void kvm_twice_{number}(struct kvm_vcpu *vcpu)"
+            helpers += f"static {name}\n{{\n\t{body}\n}}\n\n"
+            body = f"kvm_twice_{number}(vcpu);\n" * 4
+        data = data.replace(MARK, f"\t{body}\n").replace(HELPER, helpers + HELPER)
+        assert check({**FIXED, MMU: data.encode()}).verdict == "gap"
+
+    assert growth(work, 2, 6) < 4
 
 
 @pytest.mark.parametrize(

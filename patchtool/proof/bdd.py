@@ -25,6 +25,9 @@ MAX_NODES = 40_000
 MAX_LEVELS = 600
 """How large a question may become before it is given up; levels bound the recursion."""
 
+_CONSTANTS = ((1 << 30, 0, 0), (1 << 30, 1, 1))
+"""The diagrams of false and true, below all variables."""
+
 
 class TooLarge(Exception):
     """The diagrams of a question outgrow their limit."""
@@ -60,18 +63,31 @@ class Manager:
         """Questions for which the diagrams became too large."""
         self.spent = 0
         """What a solver has spent on those."""
+        self.newer: Manager | None = None
+        """What took a question that did not fit in."""
         self._levels: dict[Symbol, int] = {}
         self._symbols: list[Symbol] = []
-        self._nodes: list[tuple[int, int, int]] = [(1 << 30, 0, 0), (1 << 30, 1, 1)]
+        self._nodes: list[tuple[int, int, int]] = [*_CONSTANTS]
         self._unique: dict[tuple[int, int, int], int] = {}
         self._computed: dict[tuple[int, ...], int] = {}
         self._plain = Environment(lambda symbol: symbol)
         self._known: dict[Environment, dict[Term, int]] = {}
 
+    def afresh(self) -> Manager:
+        """Return empty diagrams for more questions of the kind."""
+        fresh = Manager(self.effort)
+        fresh.outgrown, fresh.spent = self.outgrown, self.spent
+        return fresh
+
     @property
     def steps(self) -> int:
         """How much was computed."""
         return len(self._computed)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is in yet."""
+        return len(self._nodes) == len(_CONSTANTS)
 
     @property
     def is_full(self) -> bool:

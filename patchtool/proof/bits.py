@@ -166,8 +166,8 @@ def forget_since(marked: tuple[int, ...]) -> None:
             known.popitem()
 
 
-def _tables() -> tuple[dict[Any, Term], ...]:
-    return (_OPPOSITES, *_TERMS.values())
+def _tables() -> tuple[dict[Any, Any], ...]:
+    return (_OPPOSITES, _DECIDED, *_TERMS.values())
 
 
 def _make(op: str, *args: Term) -> Term:
@@ -882,16 +882,20 @@ def add(a: Bits, b: Bits, carry: Cond = False) -> Bits:
 MAX_TABULATED = 8
 
 
-def tabulated(a: Bits) -> Bits:
+def tabulated(a: Bits, operands: Iterable[Bits] = ()) -> Bits:
     """Return a vector of few symbols with each bit as a tree of decisions on these.
 
     Arithmetic makes terms that are long and say little: whether a bit lies above a number
-    is a comparison, and the circuit that shifts a one there and takes one away is not.
+    is a comparison, and the circuit that shifts a one there and takes one away is not.  Of
+    many symbols the decisions are on the terms that the OPERANDS consist of: a loop that
+    counts down from one of a few numbers has as many decisions at its last turn as at its first.
     """
-    read = a.symbols
-    if not read or len(read) > MAX_TABULATED:
+    read = sorted(a.symbols, key=lambda one: (one.word.name, -one.position))
+    order: tuple[Term, ...] = tuple(read)
+    if len(order) > MAX_TABULATED:
+        order = _decided_by(operands)
+    if not order:
         return a
-    order = sorted(read, key=lambda one: (one.word.name, -one.position))
     count = 1 << len(order)
     everything = (1 << count) - 1
     tables: dict[Term, int] = {}
@@ -916,13 +920,36 @@ def tabulated(a: Bits) -> Bits:
     def drawn(condition: Cond) -> Cond:
         if isinstance(condition, (bool, Symbol)):
             return condition
-        return tree(_table(condition, tables, everything), 0)
+        table = _table(condition, tables, everything)
+        if table is None:
+            return condition
+        found = tree(table, 0)
+        if isinstance(found, Term) and found.args:
+            _DECIDED.setdefault(found, order)
+        return found
 
     return a.map(drawn)
 
 
-def _table(condition: Term, tables: dict[Term, int], everything: int) -> int:
-    """Return in which of all states a condition holds, a bit for each."""
+_DECIDED: dict[Term, tuple[Term, ...]] = {}
+"""What the trees that were drawn decide on."""
+
+
+def _decided_by(operands: Iterable[Bits]) -> tuple[Term, ...]:
+    """Return the few terms that some vectors are trees of decisions on, nothing where many."""
+    found: dict[Term, None] = {}
+    for one in operands:
+        for bit in one.conditions():
+            if isinstance(bit, Term):
+                plain = bit.args[0] if bit.op == "not" else bit
+                found |= dict.fromkeys(_DECIDED.get(bit, _DECIDED.get(plain, (plain,))))
+            if len(found) > MAX_TABULATED:
+                return ()
+    return tuple(found)
+
+
+def _table(condition: Term, tables: dict[Term, int], everything: int) -> int | None:
+    """Return in which of all states a condition holds, a bit for each; None if others decide."""
     todo = [condition]
     while todo:
         here = todo[-1]
@@ -933,6 +960,8 @@ def _table(condition: Term, tables: dict[Term, int], everything: int) -> int:
         if waiting:
             todo.extend(waiting)
             continue
+        if not here.args:
+            return None
         todo.pop()
         parts = [tables[one] for one in here.args]
         if here.op == "not":

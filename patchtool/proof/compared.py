@@ -240,9 +240,23 @@ class Compared:
         rough: dict[Row, Row] = {}
         for row in rows:
             left = None if row.left is None else cut(row.left)
-            rough[row] = Row(cut(row.stored), cut(row.fresh), left, row.kept)
+            rough[row] = Row(cut(row.stored), cut(row.fresh), left, cut(row.kept))
         claims = {one: self._stale_in([one]) for one in dict.fromkeys(rough.values())}
         return {row: claims[one] for row, one in rough.items()}
+
+    def _possibly(self, claims: Sequence[Claim], rows: Iterable[Row]) -> list[Row] | None:
+        """Return the bits that may be stale, where some claims hold; None where none can tell.
+
+        Roughly: where that clears less than half of a few of them, the others are not asked about.
+        """
+        mine = list(rows)
+        few = mine[:: max(1, len(mine) // APART)]
+        told = self._which(claims, self._roughly(few))
+        if told is None or len(few) == len(mine):
+            return told
+        if len(told) > len(few) // 2:
+            return mine
+        return self._which(claims, self._roughly(mine))
 
     def _same(self, inputs: tuple[Symbol, ...]) -> Claim:
         """Some inputs have one value in both runs."""
@@ -276,7 +290,7 @@ class Compared:
         use: Callable[[Asked], Result],
         solve: bool = True,
     ) -> Result:
-        return asked(claims, switches, use, self.q.runs.manager, solve)
+        return asked(claims, switches, use, self.q.runs.room(), solve)
 
     def _can_hold(self, claims: Sequence[Claim]) -> bool | None:
         return self._asked(claims, {}, lambda one: one.possible())

@@ -141,7 +141,7 @@ class Decision(Witnesses):
     ) -> Answer:
         """Decide which inputs make some bits of the field stale."""
         claims = self._skipping()
-        solid, wrong = self._truly(claims, self._which(claims, self._roughly(rows)))
+        solid, wrong = self._truly(claims, self._possibly(claims, rows))
         if wrong is None or solid is None:
             return Answer("unknown", problem="the solver gave up", support=support)
         if not solid:
@@ -167,7 +167,7 @@ class Decision(Witnesses):
             explained = [Denied(tuple(self._same(u.bits) for u in one)) for one in sets]
             others = [*self._skipping(), *(Denied((one,)) for one in explained)]
             rest = (row for row in wrong if row not in self._wrong)
-            more, wrong = self._truly(others, self._which(others, self._roughly(rest)))
+            more, wrong = self._truly(others, self._possibly(others, rest))
             if more is None or wrong is None:
                 return Answer("unknown", problem="the solver gave up", support=support)
             if not more:

@@ -63,6 +63,12 @@ class Runs:
         if self.manager.is_full or self.manager.outgrown:
             self.manager = Manager(self.manager.effort)
 
+    def room(self) -> Manager:
+        """Return diagrams for one more question about the field at hand, newer ones if need be."""
+        if self.manager.newer is not None:
+            self.manager = self.manager.newer
+        return self.manager
+
     def demanded(self, skips: Cond) -> dict[Symbol, Cond]:
         """Return what a run that skips must find in bits of the context, read off its guard."""
         known = self._demanded.get(skips)

@@ -80,15 +80,18 @@ def drawn(
     steps, outgrown = _share(MAX_PATH_STEPS, effort), _share(MAX_PATH_OUTGROWN, effort)
     if effort.steps < steps and effort.outgrown < outgrown:
         managers += [] if about.is_full else [about]
-        managers += [Manager()] if afresh and about.outgrown < MAX_OUTGROWN else []
+        afresh = afresh and not about.is_empty and about.outgrown < MAX_OUTGROWN
+        managers += [about.afresh()] if afresh else []
     for manager in managers:
         before = manager.steps
         try:
-            return use(Diagrams(claims, switches, manager))
+            result = use(Diagrams(claims, switches, manager))
         except TooLarge:
             continue
         finally:
             effort.steps += manager.steps - before
+        about.newer = manager if manager is not about else about.newer
+        return result
     raise TooLarge
 
 

@@ -30,7 +30,7 @@ def arithmetic(operator: str, a: Int, b: Int, node: Node) -> Int:
     """Combine two values of one type; Unsupported where the result has no small term."""
     result = _combined(operator, a, b, node)
     if operator in ("+", "-", "*"):
-        return Int(bits.tabulated(result.bits), result.signed)
+        return Int(bits.tabulated(result.bits, (a.bits, b.bits)), result.signed)
     return result
 
 

@@ -335,9 +335,7 @@ class Invalidations:
                 found.append(call.parent)
         return found
 
-    def _within(
-        self, call: Node, through: str, function: Definition, depth: int
-    ) -> str | None:
+    def _within(self, call: Node, through: str, function: Definition, depth: int) -> str | None:
         """Return what invalidates a role on every way through a call, THROUGH a variable."""
         callee = call.child_by_field_name("function")
         names = re.findall(r"\w+", text(callee)) if callee is not None else []
