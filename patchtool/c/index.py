@@ -93,6 +93,23 @@ def _declared_with_record(file: FileIndex, word: bytes) -> tuple[str, int, str] 
     return None
 
 
+def _is_sure(found: Sequence[Definition]) -> bool:
+    """Tell whether one of some definitions counts whatever else a file may define in front of it.
+
+    Of those that stand under conditions the others may be elsewhere: what a C file falls back on
+    is not what a header has defined.
+    """
+    return any(
+        not one.conditions
+        or (
+            len(one.conditions) == 1
+            and any(other.conditions == ((text, not truth),) for other in found)
+        )
+        for one in found
+        for text, truth in (one.conditions[:1] or (("", True),))
+    )
+
+
 class Index:
     """Definitions of one tree, found on demand and remembered."""
 
@@ -363,18 +380,25 @@ class Index:
         if memo in self._memo:
             return self._memo[memo]
         word = name.split()[-1].encode()
+        found: list[Definition] = []
         # What a C file defines itself comes first; then its headers need not be listed.
-        result = self._picked(here, pick) if here.endswith(".c") else ()
+        if here.endswith(".c"):
+            found += self._picked(here, pick)
         far: list[str] = []
-        for path in self._holding(here, word) if not result else ():
+        for path in self._holding(here, word) if not _is_sure(found) else ():
             if not path.startswith(self._ours):
                 if kind != "function" or path.startswith(self._followed):
                     far.append(path)
-            elif result := self._picked(path, pick):
-                break
-        if not result:
-            result = self._searched(kind, word, far, pick)
-        self._memo[memo] = result
+            elif path != here or not here.endswith(".c"):
+                found += self._picked(path, pick)
+                if _is_sure(found):
+                    break
+        if not _is_sure(found):
+            for more in self._searched(kind, word, far, pick):
+                found += more
+                if _is_sure(found):
+                    break
+        result = self._memo[memo] = tuple(found)
         return result
 
     def _picked(
@@ -410,28 +434,29 @@ class Index:
         word: bytes,
         paths: list[str],
         pick: Callable[[FileIndex], list[Definition]],
-    ) -> tuple[Definition, ...]:
+    ) -> Iterator[tuple[Definition, ...]]:
         """Look into files where most of what holds a word only uses it, the likely ones first."""
         if kind == "function":
-            paths = [path for path in paths if path in self._files or self._may(path, word)]
-            return next((hits for path in paths if (hits := self._picked(path, pick))), ())
-        if kind == "macro":
-            listed = (self._macros_in(p) for p in paths if word in self._macro_names(p))
-            found = (tuple(pick(one)) for one in listed if one is not None)
-            return next(filter(None, found), ())
-        shapes = tuple(shape % word if b"%" in shape else shape for shape in _LIKELY[kind])
-        unlikely: list[str] = []
-        for path in paths:
-            text = self.text(path) or b""
-            if not any(shape in text for shape in shapes):
-                unlikely.append(path)
-            elif hits := self._picked(path, pick):
-                return hits
-        for path in unlikely:
-            if path in self._files or _rarely(kind, word, self.text(path) or b""):
-                if hits := self._picked(path, pick):
-                    return hits
-        return ()
+            for path in paths:
+                if path in self._files or self._may(path, word):
+                    yield self._picked(path, pick)
+        elif kind == "macro":
+            for path in paths:
+                if word in self._macro_names(path):
+                    listed = self._macros_in(path)
+                    yield tuple(pick(listed)) if listed is not None else ()
+        else:
+            shapes = tuple(shape % word if b"%" in shape else shape for shape in _LIKELY[kind])
+            unlikely: list[str] = []
+            for path in paths:
+                text = self.text(path) or b""
+                if any(shape in text for shape in shapes):
+                    yield self._picked(path, pick)
+                else:
+                    unlikely.append(path)
+            for path in unlikely:
+                if path in self._files or _rarely(kind, word, self.text(path) or b""):
+                    yield self._picked(path, pick)
 
     def _may(self, path: str, word: bytes) -> bool:
         """Tell whether a file may define a function, without a scan of it."""
