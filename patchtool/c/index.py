@@ -8,7 +8,7 @@ text.  A scan of a file finds them; only what is asked for is handed to the pars
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import cached_property
 from posixpath import dirname, join, normpath
 from typing import Protocol, cast
@@ -73,6 +73,10 @@ _CALL_BACKWARDS = re.compile(rb"\(\s*(?:\)\s*)?(\w*[A-Za-z_])(?!\w)")
 """A call read from its end: to look for one fixed byte is four times as fast."""
 
 
+MAX_WAYS = 12
+"""How many definitions of a name are held against one another."""
+
+
 class Readable(Protocol):
     """What is needed of a source."""
 
@@ -91,23 +95,6 @@ def _declared_with_record(file: FileIndex, word: bytes) -> tuple[str, int, str] 
             if ends is not None and ends[1] == word:
                 return file.path, one.line, f"{one.kind} {one.name} {word.decode()}"
     return None
-
-
-def _is_sure(found: Sequence[Definition]) -> bool:
-    """Tell whether one of some definitions counts whatever else a file may define in front of it.
-
-    Of those that stand under conditions the others may be elsewhere: what a C file falls back on
-    is not what a header has defined.
-    """
-    return any(
-        not one.conditions
-        or (
-            len(one.conditions) == 1
-            and any(other.conditions == ((text, not truth),) for other in found)
-        )
-        for one in found
-        for text, truth in (one.conditions[:1] or (("", True),))
-    )
 
 
 class Index:
@@ -327,6 +314,17 @@ class Index:
             self._together[path] = known
         return known
 
+    @cached_property
+    def compiled_by(self) -> Mapping[str, Sequence[str]]:
+        """The C files that others include, by whose macros they are read, and which do."""
+        found: dict[str, list[str]] = {}
+        for path in sorted(self.own_files):
+            if _TAKES_IN.search(self.raw(path) or b"") is not None:
+                for target in self.included(path):
+                    if target.endswith(".c") and path.endswith(".c"):
+                        found.setdefault(target, []).append(path)
+        return found
+
     def included(self, path: str) -> tuple[str, ...]:
         """Return the headers that a file includes, where they are followed at all."""
         known = self._includes.get(path)
@@ -385,18 +383,18 @@ class Index:
         if here.endswith(".c"):
             found += self._picked(here, pick)
         far: list[str] = []
-        for path in self._holding(here, word) if not _is_sure(found) else ():
+        for path in self._holding(here, word) if not is_decided(found) else ():
             if not path.startswith(self._ours):
                 if kind != "function" or path.startswith(self._followed):
                     far.append(path)
             elif path != here or not here.endswith(".c"):
                 found += self._picked(path, pick)
-                if _is_sure(found):
+                if is_decided(found):
                     break
-        if not _is_sure(found):
+        if not is_decided(found):
             for more in self._searched(kind, word, far, pick):
                 found += more
-                if _is_sure(found):
+                if is_decided(found):
                     break
         result = self._memo[memo] = tuple(found)
         return result
@@ -480,6 +478,7 @@ class Index:
 
     def _unit_scope(self, here: str) -> tuple[str, ...]:
         """Return the scope of a file; of what one includes that of a unit that was asked before."""
+        here = self.compiled_by.get(here, (here,))[0]
         if not here.endswith(".c"):
             for known in self._units:
                 if here in self._scopes[known]:
@@ -699,14 +698,21 @@ class Index:
         return best
 
     def typedef(self, name: str, here: str) -> str | None:
-        """Return the type that a typedef names, as C text."""
+        """Return the type that a typedef names, as C text; None where the target has two."""
         pattern = re.compile(rb"typedef\s+([^;{}()]+?)\b" + re.escape(name.encode()) + rb"\s*;")
+        found: set[str] = set()
         for path in self._holding(here, name.encode()):
-            data = self.text(path)
-            for match in pattern.finditer(data or b""):
-                if not inside_word(data or b"", match.start()):
-                    return match.group(1).decode("utf-8", "replace").strip()
-        return None
+            is_ours = path.startswith(self._ours)
+            if found and not is_ours:
+                break
+            file = self.file(path) if is_ours else None
+            data = file.data if file is not None else self.text(path) or b""
+            for match in pattern.finditer(data):
+                if not inside_word(data, match.start()):
+                    found.add(" ".join(match.group(1).decode("utf-8", "replace").split()))
+                    if not is_ours:
+                        break
+        return found.pop() if len(found) == 1 else None
 
     def is_function_pointer(self, name: str, here: str) -> bool:
         """Tell whether a typedef names pointers to functions of some type."""
@@ -785,6 +791,7 @@ class Index:
                         yield file, definition
 
 
+_TAKES_IN = re.compile(rb'\.c[">]')
 _OF_A_TAG = re.compile(rb"\b(?:struct|union|enum)\s+\Z")
 
 
@@ -884,16 +891,32 @@ def is_weak(definition: Definition) -> bool:
     return b"weak" in definition.text.partition(b"{")[0]
 
 
-def is_decided(found: tuple[Definition, ...]) -> bool:
-    """Tell whether one of some definitions is compiled, whatever the build options."""
-    if any(not one.conditions for one in found):
-        return True
-    conditions = {one.conditions for one in found}
-    for one in conditions:
-        (*before, (words, truth)) = one
-        if (*before, (words, not truth)) in conditions:
-            return True
-    return False
+def is_decided(found: Iterable[Definition]) -> bool:
+    """Tell whether one of some definitions is compiled, whatever the conditions around them.
+
+    Where none may be, another one may lie elsewhere: what a C file falls back on is not what a
+    header has defined.
+    """
+    return _is_exhausted({one.conditions for one in found})
+
+
+def _is_exhausted(ways: Set[tuple[tuple[str, bool], ...]]) -> bool:
+    """Tell whether one of some lists of conditions holds, whichever of them do."""
+    if () in ways or not ways:
+        return bool(ways)
+    if len(ways) > MAX_WAYS:
+        return False
+    words = min(way[0][0] for way in ways)
+    return all(
+        _is_exhausted(
+            {
+                tuple(one for one in way if one != (words, truth))
+                for way in ways
+                if (words, not truth) not in way
+            }
+        )
+        for truth in (False, True)
+    )
 
 
 def _rarely(kind: str, word: bytes, text: bytes) -> bool:

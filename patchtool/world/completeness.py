@@ -303,6 +303,10 @@ def missing_pieces(tree: Tree, runs: list[Lowered], starts: list[Definition]) ->
             what = f'"{name}" is included here and was not found' if name else ""
             reason = what or "what is included here is told by a macro"
             found.append(Trouble(Place(path, line), reason, False))
+    for name, paths in tree.index.compiled_by.items():
+        if len(paths) > 1:
+            reason = f"{name} is included here, and by {paths[0]} with macros of its own"
+            found.append(Trouble(Place(paths[1], 1), reason, False))
     files = {c.file for lowered in runs for c in lowered.consulted if c.kind == "function"}
     files |= {start.file for start in starts}
     files |= {definition.file for definition in tree.types.used.values()}
