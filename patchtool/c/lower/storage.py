@@ -752,6 +752,8 @@ class Storage:
             known = value.lvalue.type if value.lvalue is not None else None
             if isinstance(known, (IntType, RecordType)) and value.type is not OTHER_VIEW:
                 return self._retyped(value, ctype)
+        if isinstance(ctype, UnknownType) and isinstance(value, Int):
+            return self.opaque(node, f"the type {ctype.name} is not known")
         return value
 
     def _all_of(self, pointer: Pointer) -> LValue:
