@@ -149,3 +149,103 @@ def test_what_no_file_takes_in():
     names = "README", "COPYING", "MAINTAINERS", "net/core/dev.c", "tools/include/linux/types.h"
     assert not any(map(reach.includable, names))
     assert all(map(reach.includable, ("include/linux/types.h", "include/README.h", "lib/devil")))
+
+
+HEADER, BIT = "arch/x86/kvm/mmu.h", b"ext.efer_lma = ____is_efer_lma(regs);"
+COMPARED = b"new_role.as_u64 == context->mmu_role.as_u64"
+REGS = b"const struct kvm_mmu_role_regs *r"
+TRULY, NEVER = b"#define ROLE_LMA(r) ____is_efer_lma(r)\n", b"#define ROLE_LMA(r) 0\n"
+CALLED = b"ext.efer_lma = role_lma(regs);"
+OF_ALL = b"#define SAME(a, b) ((a).as_u64 == (b).as_u64)\n"
+OF_BASE = b"#define SAME(a, b) ((a).base.word == (b).base.word)\n"
+NARROW = b"ext.efer_lma = !!(flag_t)(____is_efer_lma(regs) << 8);"
+
+
+def inline(answer):
+    """Return a function of a header that tells whether EFER.LMA is set, or does not."""
+    return b"static inline bool role_lma(%s)\n{\n\treturn %s;\n}\n" % (REGS, answer)
+
+
+def where(condition, text):
+    """Return a text under a condition."""
+    return b"#if %s\n%s#endif\n" % (condition, text)
+
+
+def defined_twice(own, header, line=b"ext.efer_lma = ROLE_LMA(regs);", path=HEADER):
+    """Return the verdict where the main file and a header both define what a role is by."""
+    tree = fixture("role-regs-fixed")
+    text = tree[MAIN].replace(COMPARED if line.startswith(b"SAME") else BIT, line)
+    at = text.index(b"static struct kvm_mmu_role_regs vcpu_to_role_regs")
+    before = tree.get(HEADER, b"").replace(b"\nvoid", b"\n" + header + b"\nvoid", 1)
+    files = {path: before if path == HEADER else header}
+    return check({**tree, MAIN: text[:at] + own + text[at:], **files}).verdict
+
+
+@pytest.mark.parametrize(
+    ("own", "header", "line"),
+    [
+        (where(b"!defined(ROLE_LMA)", TRULY), NEVER, b"ext.efer_lma = ROLE_LMA(regs);"),
+        (b"#ifndef ROLE_LMA\n" + TRULY + b"#endif\n", where(b"defined(CONFIG_KVM_XEN)", NEVER),
+         b"ext.efer_lma = ROLE_LMA(regs);"),
+        (where(b"!defined(CONFIG_KVM_XEN)", TRULY), where(b"defined(CONFIG_KVM_XEN)", NEVER),
+         b"ext.efer_lma = ROLE_LMA(regs);"),
+        (where(b"!defined(ROLE_LMA)", where(b"defined(A)", TRULY) + where(b"!defined(A)", TRULY)),
+         NEVER, b"ext.efer_lma = ROLE_LMA(regs);"),
+        (b"#ifndef role_lma\n" + inline(b"____is_efer_lma(r)") + b"#endif\n",
+         b"#define role_lma role_lma\n" + inline(b"false"), CALLED),
+        (b"#ifndef HAVE_ROLE_LMA\n" + inline(b"____is_efer_lma(r)") + b"#endif\n",
+         b"#define HAVE_ROLE_LMA\n" + inline(b"false"), CALLED),
+        (b"#ifndef SAME\n" + OF_ALL + b"#endif\n", OF_BASE,
+         b"SAME(new_role, context->mmu_role)"),
+        (b"#ifndef HAVE_FLAG\ntypedef u32 flag_t;\n#endif\n",
+         b"#define HAVE_FLAG\ntypedef u8 flag_t;\n", NARROW),
+        (b"", b"typedef of_some_kind flag_t;\n", NARROW),
+    ],
+    ids=[
+        "macro", "option in the header", "option in both", "nested", "function", "told by another",
+        "comparison", "type", "type that is not known",
+    ],
+)  # fmt: skip
+def test_what_a_header_has_defined_first(own, header, line):
+    """What a file falls back on is not what counts where a header is in front of it."""
+    assert defined_twice(own, header, line) in ("gap", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("own", "header", "path"),
+    [
+        (b"#ifndef ROLE_LMA\n" + TRULY + b"#endif\n", b"", HEADER),
+        (b"#ifndef ROLE_LMA\n" + TRULY + b"#endif\n", TRULY, HEADER),
+        (TRULY, where(b"!defined(ROLE_LMA)", NEVER), HEADER),
+        (b"#ifndef ROLE_LMA\n" + TRULY + b"#endif\n", NEVER, "arch/x86/kvm/vmx/far.h"),
+    ],
+    ids=["nowhere else", "the same", "the other way round", "not included"],
+)
+def test_what_no_header_has_defined_first(own, header, path):
+    """Where there is no other definition, or none that says anything else, a fallback counts."""
+    assert defined_twice(own, header, path=path) == "covered"
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_covered"),
+    [
+        (b"#define ROLE_LMA(r) 0\n", False),
+        (b"#define efer_lma cr4_smap\n", False),
+        (b'#include "devil.h"\n', False),
+        (b"#define NOT_THERE 1\n", True),
+    ],
+    ids=["macro", "member", "by a header", "nothing that is named"],
+)
+def test_a_file_that_takes_in_the_main_one(lines, is_covered):
+    """The macros of who takes a C file in are those that it is compiled with."""
+    tree = fixture("role-regs-fixed")
+    text = tree[MAIN].replace(BIT, b"ext.efer_lma = ROLE_LMA(regs);")
+    at = text.index(b"static struct kvm_mmu_role_regs vcpu_to_role_regs")
+    files = {
+        MAIN: text[:at] + b"#ifndef ROLE_LMA\n" + TRULY + b"#endif\n" + text[at:],
+        "arch/x86/kvm/mmu/devil.h": NEVER,
+        "arch/x86/kvm/mmu/top.c": lines + b'#include "mmu.c"\n',
+    }
+    assert (check({**tree, **files}).verdict == "covered") is is_covered
+    other = {"arch/x86/kvm/mmu/other.c": b'#include "mmu.c"\n'}
+    assert check({**tree, **files, **other}).verdict != "covered"
