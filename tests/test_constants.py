@@ -54,6 +54,33 @@ def test_set_at_module_load(parts):
 
 
 @pytest.mark.parametrize(
+    ("line", "verdict"),
+    [
+        ('asm volatile("movl $5, host_level(%%rip)" : : : "memory");', "unknown"),
+        ('asm("nop; "\n\t\t"incl host_level(%%rip)");', "unknown"),
+        ('__asm__ __volatile__ goto ("movl $5, host_level(%%rip)" : : : : out);\nout:', "unknown"),
+        ('asm volatile("nop" : : : "memory");', "covered"),
+        ('say("host_level is set");', "covered"),
+    ],
+)
+def test_a_store_by_assembler(line, verdict):
+    """What assembler text names may be stored to there, at any time."""
+    late = f"\nvoid devil(void)\n{{\n\t{line}\n}}\n"
+    assert level(SETTER + late, SETUP, MARKED) == verdict
+
+
+def test_a_file_for_the_assembler():
+    """What it names may be stored to, and a function that leads to a set-up be called."""
+    path = "arch/x86/kvm/vmx/enter.S"
+    assert check({**FIXED, path: b"SYM_FUNC_START(devil)\n\tret\n"}).verdict == "covered"
+    for name in (b"init_kvm_tdp_mmu", b"kvm_init_mmu"):
+        report = check({**FIXED, path: b"SYM_FUNC_START(devil)\n\tcall %s\n\tret\n" % name})
+        assert [(one.place.file, one.place.line, one.reason) for one in report.unknowns] == [
+            (path, 2, f"assembler text names {name.decode()}()")
+        ]
+
+
+@pytest.mark.parametrize(
     ("text", "verdict"),
     [
         ("#endif\n\nmodule_param(host_level, int, 0444);\n", "covered"),

@@ -316,6 +316,9 @@ def missing_pieces(tree: Tree, runs: list[Lowered], starts: list[Definition]) ->
             place = Place(start.file, start.line, 1, start.name)
             found.append(Trouble(place, f"nothing calls {start.name}(), which is static", False))
     entries = {c.name for lowered in runs for c in lowered.consulted if c.kind == "function"}
+    for name in sorted(entries.union(start.name for start in starts)):
+        if (named := tree.assembled.get(name.encode())) is not None:
+            found.append(Trouble(named, f"assembler text names {name}()", False))
     missing = missing_functions(tree.index, entries)
     for name, place in dict([*undefined_set_ups(tree.index, tree.roles), *missing]).items():
         found.append(Trouble(place, f"the definition of {name}() was not found", False))

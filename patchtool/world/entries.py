@@ -8,7 +8,7 @@ depends, and a path for every guard that it meets.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import NamedTuple, cast
 
@@ -18,12 +18,13 @@ from patchtool.c.layout import Types
 from patchtool.c.lower import BY_MORE, Guard, Lowered, Lowering
 from patchtool.c.memory import Fact, Int, Loc, Pointer, Root
 from patchtool.c.scan import Definition, places, strip_comments
-from patchtool.model import Consulted
+from patchtool.model import Consulted, Place
 from patchtool.proof import bits
 from patchtool.proof.bits import Cond
 from patchtool.world.accounts.counts import is_count
 from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.effects import Effects
+from patchtool.world.linked import assembled
 from patchtool.world.pasted import Pasting
 from patchtool.world.roles import Roles, callers
 from patchtool.world.users import is_idle
@@ -96,6 +97,11 @@ class Tree:
     def objects(self) -> Mentions:
         """The mentions of objects of file scope."""
         return self.effects.objects
+
+    @cached_property
+    def assembled(self) -> Mapping[bytes, Place]:
+        """The words of assembler text, and where each stands."""
+        return assembled(self.index)
 
     def is_idle(self, function: Definition) -> bool:
         """Tell whether nothing can run a function, by whatever name it is made."""

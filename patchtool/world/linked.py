@@ -3,6 +3,7 @@
 
 In: a text.  Out: where it says of a declaration what may make it stand for
 something else: a label in assembler, an attribute that is none of those which leave it as it is.
+And the names that assembler text knows, in which anything may be done with them.
 """
 
 from __future__ import annotations
@@ -11,12 +12,16 @@ import re
 from collections.abc import Iterator
 
 from patchtool.c import brackets
-from patchtool.c.scan import before
+from patchtool.c.index import Index
+from patchtool.c.scan import WORDS, before
+from patchtool.model import Place
 
 _ASSEMBLER = re.compile(rb"\b(?:asm|__asm|__asm__)\s*(?=\()")
 _JOINED = re.compile(rb'"\s*"')
 _INSTRUCTIONS = re.compile(rb'"(?:[^"\\]|\\.)*[\s\\:;](?:[^"\\]|\\.)*"', re.S)
 """Text for the assembler that is no name."""
+_STATEMENT = re.compile(rb"\b(?:asm|__asm|__asm__)\b[\s\w]*(?=\()")
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.S)
 _ATTRIBUTE = re.compile(rb"\b(?:__attribute__|__attribute)\s*(?=\()")
 _GIVEN = rb"\s*\((?:[^()]|\([^()]*\))*\)"
 _ANNOTATIONS = (
@@ -56,6 +61,24 @@ def renamed(data: bytes) -> Iterator[tuple[int, str]]:
         for found in form.finditer(data):
             if found[1] not in _KNOWN:
                 yield found.start(1), f"what {found[1].decode()}() says of a name is not looked up"
+
+
+def assembled(index: Index) -> dict[bytes, Place]:
+    """Return the words of all assembler text of the target, with the first place of each."""
+    found: dict[bytes, Place] = {}
+    for path in index.own_files:
+        data = index.text(path) or b""
+        for one in _STATEMENT.finditer(data) if b"asm" in data else ():
+            inside = data[one.end() : brackets.end_of(data, one.end())]
+            place = Place(path, data.count(b"\n", 0, one.start()) + 1)
+            for word in b" ".join(_STRING.findall(inside)).translate(WORDS).split():
+                found.setdefault(word, place)
+    for path in index.source.walk(index.target.folder):
+        if path.endswith((".S", ".s")):
+            for number, line in enumerate(index.original(path).split(b"\n"), 1):
+                for word in line.translate(WORDS).split():
+                    found.setdefault(word, Place(path, number))
+    return found
 
 
 def _is_label(data: bytes, opened: int) -> bool:

@@ -324,6 +324,8 @@ def _writers(tree: Tree, name: str) -> tuple[dict[tuple[str, str, int], Definiti
             late.append(mention)
     for place, _, macro in tree.pasting.uses((name,)):
         late.append(Mention(place, name, "open", name, reason=f"{macro}() pastes its name"))
+    if (where := tree.assembled.get(name.encode())) is not None:
+        late.append(Mention(where, name, "open", name, reason="assembler text names it"))
     return writers, late
 
 
