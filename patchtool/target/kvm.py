@@ -293,5 +293,6 @@ KVM = Target(
         "a vendor hook is one of those in the text",
         "a set-up is asked for after every change of its inputs",
         "no other thread changes what a set-up reads while it runs",
+        "the kernel is a 64-bit one",
     ),
 )  # fmt: skip
