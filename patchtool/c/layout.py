@@ -485,7 +485,10 @@ class Types:
                 self.record(f"{word} {text(name)}", here) if name is not None else UnknownType("")
             )
         if kind == "enum_specifier":
-            return UINT
+            name = node.child_by_field_name("name")
+            if node.child_by_field_name("body") is not None or name is None:
+                return self._enumeration(node, here)
+            return self.named(f"enum {text(name)}", here)
         if kind == "macro_type_specifier":
             return UnknownType(text(node))
         return self.named(text(node), here)
@@ -501,8 +504,8 @@ class Types:
             return INT
         if words[0] in ("struct", "union") and len(words) == 2:
             return self.record(" ".join(words), here)
-        if words[0] == "enum":
-            return UINT
+        if words[0] == "enum" and len(words) == 2:
+            return self._enum(words[1], here)
         if words == ["char"]:
             return self._char
         if len(words) == 1 and words[0] in _BASIC:
@@ -523,6 +526,52 @@ class Types:
             elif target is None and self._index.is_function_pointer(words[-1], here):
                 self._typedefs[key] = PointerType(VoidType())
         return self._typedefs[key]
+
+    def _enum(self, tag: str, here: str) -> CType:
+        """Return the type of ``enum TAG``: of one that is not found, that of most."""
+        key = f"enum {tag}", here
+        if key not in self._typedefs:
+            found = [
+                self._enumeration(one, definition.file)
+                for definition in self._index.record(f"enum {tag}", here)
+                for one in syntax.descendants(self._index.node(definition))
+                if one.type == "enum_specifier" and one.child_by_field_name("body") is not None
+            ]
+            alike = all(one == found[0] for one in found)
+            self._typedefs[key] = (found[0] if alike else UNDECIDED) if found else UINT
+        return self._typedefs[key]
+
+    def _enumeration(self, node: Node, here: str) -> CType:
+        """Return the type of an enumeration, as gcc has it: int where a value is negative.
+
+        It has no sign otherwise.
+        """
+        beside = text(node.parent) if node.parent is not None else ""
+        if "packed" in beside.rpartition("}")[2] or "packed" in text(node).partition("{")[0]:
+            return UnknownType("an enumeration that is packed")
+        values = [
+            text(value)
+            for one in syntax.descendants(node)
+            if one.type == "enumerator" and (value := one.child_by_field_name("value")) is not None
+        ]
+        if any(re.fullmatch(r"\(?\s*-\s*[1-9]\d*\s*\)?", one) for one in values):
+            return INT
+        if all(self._is_natural(one, here, 0) for one in values):
+            return UINT
+        return UnknownType("an enumeration that may have a negative value")
+
+    def _is_natural(self, words: str, here: str, depth: int) -> bool:
+        """Tell whether a constant expression cannot be negative, nor too large for an int."""
+        number = literal(words)
+        if number is not None:
+            return number < 1 << 32
+        if depth > _DEEPEST or not _NATURAL.fullmatch(words):
+            return False
+        return all(
+            self._is_natural(text_of.decode("utf-8", "replace").strip(), here, depth + 1)
+            for name in _NAME.findall(words)
+            for text_of in (one.text for one in self._index.macros(name, here))
+        )
 
 
 class _Lazy:
@@ -598,6 +647,11 @@ def base_type(types: Types, node: Node, here: str) -> _Lazy:
     return _Lazy(types, node, here)
 
 
+_DEEPEST = 4
+"""How many macros may stand in one another in the value of an enumerator."""
+_NATURAL = re.compile(r"(?:[\w\s()+*/%|&,]|<<|>>)*")
+"""What makes no negative number of others: nothing is taken away, and no bit turned."""
+_NAME = re.compile(r"\b[A-Za-z_]\w*")
 _NUMBER = re.compile(r"(0[xX][0-9a-fA-F]+|0[bB][01]+|\d+)[uUlL]*")
 _ALIGNED = re.compile(
     rb"__aligned\((\d{1,4})\)|__attribute__\(\((?:__)?aligned(?:__)?\((\d{1,4})\)\)\)"

@@ -15,7 +15,14 @@ from patchtool.c.index import is_static
 from patchtool.c.layout import GRANTED, ArrayType, RecordType
 from patchtool.c.lower import Guard, Lowered, RoleStore, Trouble
 from patchtool.c.memory import Fact, Int, Loc, Value, is_shared
-from patchtool.c.scan import Definition, foreign, has_open_comment, places, strip_comments
+from patchtool.c.scan import (
+    Definition,
+    FileIndex,
+    foreign,
+    has_open_comment,
+    places,
+    strip_comments,
+)
 from patchtool.model import Place, Unknown
 from patchtool.proof import bits
 from patchtool.proof.bits import Cond, Under, Word
@@ -236,6 +243,7 @@ def _is_used(data: bytes, name: str) -> bool:
     return len(list(islice(places(data, name.encode()), 2))) == 2
 
 
+_TAG = re.compile(rb"\b(struct|union|enum)\s+(?:__\w+(?:\s*\([^{};]*\))?\s+)*(\w+)\s*[{;]")
 _LISTED = re.compile(rb"^[ \t]*#(?:\\\n|.)*+|\b\w++\s*+\([\w\s,]*+\)\s*+[,;]?", re.M)
 """What stands in a file that lists names for a macro which its user defines."""
 
@@ -270,6 +278,10 @@ def _broken(tree: Tree, paths: Iterable[str]) -> Iterator[Trouble]:
             yield Trouble(
                 place, f"{name} is a macro here, and what it means is not looked up", False
             )
+        for at, tag in _tags_within(file):
+            if tree.index.record(tag, path):
+                reason = f"{tag} is another one within this function"
+                yield Trouble(Place(path, file.line(at)), reason, False)
         odd = foreign(file.data)
         last = file.data.count(b"\n") or 1
         if odd is not None:
@@ -280,6 +292,16 @@ def _broken(tree: Tree, paths: Iterable[str]) -> Iterator[Trouble]:
             yield Trouble(Place(path, last), "the file ends in the middle of something", False)
         elif path.endswith(".c") and not file.data.strip():
             yield Trouble(Place(path, 1), "there is nothing in this file", False)
+
+
+def _tags_within(file: FileIndex) -> Iterator[tuple[int, str]]:
+    """Yield where functions of a file declare a record or an enumeration of their own."""
+    for some in file.functions.values():
+        for function in some:
+            start = function.text.find(b"{") + 1
+            for found in _TAG.finditer(function.text, start):
+                words = (found[1] + b" " + found[2]).decode("utf-8", "replace")
+                yield function.start + found.start(), words
 
 
 def missing_pieces(tree: Tree, runs: list[Lowered], starts: list[Definition]) -> list[Trouble]:
