@@ -545,3 +545,62 @@ def test_a_store_that_nothing_runs(text):
 def test_a_store_that_something_may_run(text, path):
     """What names it, or is said of it, may have it called."""
     assert beside(text, path) in ("gap", "unknown")
+
+
+BAIL = "#define BAIL(c) do { if (c) return; } while (0)\n"
+KEEP = (
+    "int kvm_keep(struct kvm_vcpu *vcpu, int n)\n{\n\tvcpu->arch.maxphyaddr = n;\n"
+    "\treturn 0;\n}\n\n"
+)
+KEEPS = "\tkvm_keep(vcpu, maxphyaddr);\n"
+
+
+def kept_by_a_call(call, stub="", more=""):
+    """Return the verdict where a function stores the input, and some statements CALL it.
+
+    STUB is what stands for it in a header under another option.
+    """
+    files, header = dict(FIXED), CPUID.replace(".c", ".h")
+    head, tail = files[header].decode().rsplit("#endif", 1)
+    declared = KEEP.partition("\n")[0] + ";\n"
+    if stub:
+        declared = f"#ifdef CONFIG_KVM_XEN\n{declared}#else\n{stub}#endif\n"
+    files[header] = f"{head}{BAIL}{declared}#endif{tail}".encode()
+    data, old = files[CPUID].decode(), "void kvm_vcpu_after_set_cpuid("
+    assert data.count(STORE + "\n" + CALL) == 1 and data.count(old) == 1
+    data = data.replace(STORE + "\n" + CALL, call).replace(old, KEEP + old)
+    files[CPUID] = (data + more).encode()
+    return check(files).verdict
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        KEEPS + CALL,
+        f"{IF}return (void)(kvm_keep(vcpu, 40), kvm_mmu_after_set_cpuid(vcpu));\n{KEEPS}{CALL}",
+        f"\tBAIL(maxphyaddr > 40);\n{KEEPS}{CALL}",
+        f"\tif (kvm_keep(vcpu, maxphyaddr))\n\t\tmaxphyaddr = 40;\n{CALL}",
+        f"{SET_UP}{KEEPS}{CALL}",
+    ],
+    ids=["by itself", "returned with it", "left in front", "in a condition", "set up in front"],
+)
+def test_a_change_within_a_call(call):
+    """All that is run behind it comes by the invalidation."""
+    assert kept_by_a_call(call) == "covered"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        f"{IF}return (void)kvm_keep(vcpu, 40);\n{CALL}",
+        f"\tBAIL(kvm_keep(vcpu, maxphyaddr));\n{CALL}",
+        f"\t(BAIL)(kvm_keep(vcpu, maxphyaddr));\n{CALL}",
+        f"\tkvm_init_mmu((kvm_keep(vcpu, maxphyaddr), vcpu));\n{CALL}",
+        f"\tif (kvm_keep(vcpu, maxphyaddr))\n\t\treturn;\n{CALL}",
+        "\tkvm_keep(vcpu, maxphyaddr) && (kvm_mmu_after_set_cpuid(vcpu), 1);\n",
+    ],
+    ids=["returned", "left by a macro", "(macro)", "set up with it", "left by it", "and"],
+)
+def test_a_change_within_what_leaves(call):
+    """What is given it, or returns it, goes on from there past the invalidation."""
+    assert kept_by_a_call(call) == "gap"

@@ -136,6 +136,13 @@ CHANGES = {
     "an entry, by a helper": (
         FEATURE, "zap(kvm_find_cpuid_entry(vcpu, n));",
         "static void zap(struct kvm_cpuid_entry2 *one)\n{\n\tone->edx = 0;\n}\n"),
+    "the feature, and told unless it returns that": (
+        FEATURE, "if (n)\n\t\treturn guest_cpu_cap_clear(vcpu, X86_FEATURE_GBPAGES);\n"
+        "\tkvm_vcpu_after_set_cpuid(vcpu, 40);", ""),
+    "the feature, and told unless a macro leaves": (
+        FEATURE, "LEAVE(guest_cpu_cap_clear(vcpu, X86_FEATURE_GBPAGES), n);\n"
+        "\tkvm_vcpu_after_set_cpuid(vcpu, 40);",
+        "#define LEAVE(s, c) do { s; if (c) return; } while (0)\n\n"),
 }  # fmt: skip
 OTHERS = {
     "nothing": (BITS,),

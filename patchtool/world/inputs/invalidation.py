@@ -93,8 +93,8 @@ class Invalidations:
         self._known: dict[tuple[tuple[str, str, int], str, bool], str | None] = {}
         self._ways: dict[tuple[tuple[str, str, int], int, str, int, Zero], str | None] = {}
         """What invalidates on every way: by function, place, variable, depth, and what is 0."""
-        self._jumps: dict[tuple[str, str, int], tuple[int, ...]] = {}
-        """Where a function names what makes an invalidation behind it too late."""
+        self._jumps: dict[tuple[str, str, int], tuple[tuple[int, int], ...]] = {}
+        """Where a function names what makes an invalidation behind it too late, and calls that."""
         users = (user.name for name in setups for _, user in tree.index.users(name))
         self._leading = setups.union(users)
         """The functions that lead to a set-up, and who calls one of them."""
@@ -492,15 +492,17 @@ class Invalidations:
                 if one.type.endswith("identifier")
             ]
             known = self._jumps[function.key] = tuple(
-                one.start_byte
+                (one.start_byte, _behind_call(one))
                 for one in named
                 if text(one) in self._leading
                 or stands_for(self._tree.index, text(one), function.file, _JUMPS)
             )
         early = [one.child_by_field_name("function") or one for one in aside]
         return any(
-            start <= at < end and not any(one.start_byte <= at < one.end_byte for one in early)
-            for at in known
+            start < behind
+            and at < end
+            and not any(one.start_byte <= at < one.end_byte for one in early)
+            for at, behind in known
         )
 
     def _leads(self, function: Definition, words: list[str]) -> bool:
@@ -557,7 +559,11 @@ def is_certain(
     that comes by another of those TOGETHER with the node need not come by it.
     """
     first = first_behind(body, start, node)
-    behind = [one for one in syntax.descendants(body) if one.start_byte >= first]
+    behind = [
+        one
+        for one in syntax.descendants(body)
+        if one.start_byte >= first or (one.type in syntax.JUMPS and one.end_byte > first)
+    ]
     name = zero.at(node.start_byte) if first == start else ""
     if not leaving and any(
         passes_by(one, node)
@@ -582,6 +588,15 @@ def is_certain(
                 return False
         here = outer
     return True
+
+
+def _behind_call(name: Node) -> int:
+    """Return the byte behind a name, or behind the call of it: what it is given is run first."""
+    outer = name.parent
+    while outer is not None and outer.type == "parenthesized_expression":
+        outer = outer.parent
+    is_called = outer is not None and outer.type == "call_expression"
+    return outer.end_byte if outer is not None and is_called else name.end_byte
 
 
 def _turn(body: Node, start: int, name: str) -> Node:

@@ -148,7 +148,7 @@ class Told(Invalidations):
                 else not passes_by(one, node)
                 for one in descendants(body)
                 if one.type in syntax.JUMPS
-                and first <= one.start_byte
+                and first < one.end_byte
                 and one.end_byte <= node.start_byte
             )
         )
