@@ -604,3 +604,53 @@ def test_a_change_within_a_call(call):
 def test_a_change_within_what_leaves(call):
     """What is given it, or returns it, goes on from there past the invalidation."""
     assert kept_by_a_call(call) == "gap"
+
+
+STUB = "static inline int kvm_keep(struct kvm_vcpu *vcpu, int n)\n{\n\treturn 0;\n}\n"
+
+
+@pytest.mark.parametrize(
+    "stub",
+    [
+        STUB,
+        STUB.replace("\treturn", "\tvcpu->arch.hflags = n;\n\treturn"),
+        STUB.replace("int kvm", "struct kvm_vcpu *kvm").replace("return 0", "return vcpu"),
+    ],
+    ids=["empty", "stores another", "returns a pointer"],
+)
+def test_a_function_that_is_empty_in_some_builds(stub):
+    """What another build has in its place is no use of it."""
+    assert kept_by_a_call(KEEPS + CALL, stub) == "covered"
+
+
+@pytest.mark.parametrize(
+    ("call", "stub", "more"),
+    [
+        (KEEPS, STUB, ""),
+        (CALL + KEEPS, STUB, ""),
+        (KEEPS + IF + CALL, STUB, ""),
+        (f"{IF}return (void)kvm_keep(vcpu, 40);\n{CALL}", STUB, ""),
+        (KEEPS.replace("vcpu,", "kvm_peer_of(vcpu),") + CALL, STUB, ""),
+        (CALL + KEEPS, STUB.replace("return 0", "return vcpu->arch.maxphyaddr = n"), ""),
+        (KEEPS + CALL, STUB.replace("return 0", "return kvm_defer(vcpu, kvm_keep)"), ""),
+        (KEEPS + CALL, STUB.replace("{\n", "{\n\tint (*kvm_keep)(int) = kvm_other;\n\n"), ""),
+        (KEEPS + CALL, STUB + "static inline " + LIVE.format("kvm_keep(vcpu, 40);"), ""),
+        (KEEPS + CALL, STUB, LIVE.format("kvm_keep(vcpu, 40);")),
+        (KEEPS + CALL, STUB, LIVE.format("vcpu->arch.maxphyaddr = 40;")),
+        (KEEPS + CALL, STUB, LIVE.format("kvm_call(kvm_keep, vcpu);")),
+        (KEEPS + CALL, STUB, "int (*kvm_hook)(struct kvm_vcpu *vcpu, int n) = kvm_keep;\n"),
+        (KEEPS + CALL, STUB,
+         "#define RUN(x, v) kvm_##x(v, 40)\n" + LIVE.format("RUN(keep, vcpu);")),
+        (KEEPS + CALL, STUB,
+         LIVE.format("int kvm_keep(struct kvm_vcpu *, int);\n\n\tkvm_keep(vcpu, 40);")),
+    ],
+    ids=[
+        "nothing behind it", "in front of it", "under a condition", "left with it",
+        "of another vCPU", "stored in its place", "given in its place", "a variable in its place",
+        "called in the header", "called elsewhere", "stored elsewhere", "given elsewhere",
+        "kept elsewhere", "pasted", "declared elsewhere",
+    ],
+)  # fmt: skip
+def test_a_function_in_some_builds_that_leaves_the_role(call, stub, more):
+    """Every use of it counts, in what another build has in its place as well."""
+    assert kept_by_a_call(call, stub, more) in ("gap", "unknown")

@@ -175,7 +175,7 @@ def _calls(root: Node, name: str) -> list[Node] | None:
     """Return the calls of a name in a function; None where it stands for something else."""
     found: list[Node] = []
     for leaf in syntax.descendants(root):
-        if leaf.named_children or text(leaf) != name:
+        if leaf.named_children or text(leaf) != name or _is_defined(leaf, root):
             continue
         here: Node | None = leaf
         while here is not None and here.parent is not None:
@@ -189,6 +189,16 @@ def _calls(root: Node, name: str) -> list[Node] | None:
                 return None
             here = outer
     return found
+
+
+def _is_defined(leaf: Node, root: Node) -> bool:
+    """Tell whether a name is that of the function itself: of another one, under other options."""
+    here = leaf
+    while here.parent is not None and here.parent.type.endswith("declarator"):
+        if here.parent.child_by_field_name("declarator") != here:
+            return False
+        here = here.parent
+    return here != leaf and here.parent == syntax.function(root)
 
 
 def parameter_of(function: Definition, name: str) -> int | None:
