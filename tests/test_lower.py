@@ -79,6 +79,10 @@ struct regs {
 	const u64 efer;
 };
 
+struct counted {
+	int counter;
+};
+
 struct inner {
 	u64 value;
 	u16 half;
@@ -184,6 +188,7 @@ typedef long long s64;
 #define try_cmpxchg(p, o, n) ({ bool __s = *(p) == *(o); if (__s) *(p) = (n); \\
 	else *(o) = *(p); __s; })
 #define smp_load_acquire(p) (*(p))
+#define atomic_read(p) ((p)->counter)
 #define smp_store_release(p, v) (*(p) = (v))
 #define test_bit(n, p) (*(p) >> (n) & 1)
 #define set_bit(n, p) (*(p) |= 1ull << (n))
@@ -395,6 +400,7 @@ BODIES = {
     "try to exchange": "u64 t = a & 3, o = 1; box->out = try_cmpxchg(&t, &o, 7) ? 5 : o;"
     " box->out += t;",
     "ordered access": "u64 t; smp_store_release(&t, a); box->out = smp_load_acquire(&t);",
+    "counter": "struct counted t = { a }; t.counter -= b; box->out = atomic_read(&t);",
     "bits of a word": "unsigned long t = a; set_bit(3, &t); __clear_bit(0, &t);"
     " __assign_bit(5, &t, b & 1); box->out = __test_and_set_bit(9, &t); box->out += test_bit(2, &t)"
     " + t;",

@@ -294,3 +294,45 @@ def test_what_a_vcpu_is_reset_with(body, event, first, expected):
     text = files[MMU].decode().replace(head, f"{head}{RESET % (body, event)}")
     files[MMU] = text.encode()
     assert check(files, ("shadow_root_level",)).verdict == expected
+
+
+COUNT, ADD = "atomic_read(&vcpu->arch.count)", "\tatomic_inc(&vcpu->arch.count);\n"
+LATE = f"\nvoid late(struct kvm_vcpu *vcpu)\n{{\n{ADD}}}\n"
+
+
+def counted(ctype, late=""):
+    """Return the report on a level that depends on a counter of a vCPU."""
+    files = fixture("cpuid-invalidated-fixed")
+    for path, old, new in (
+        (MMU, "cpuid_maxphyaddr(vcpu) <= 48", f"{COUNT} > 1"),
+        (HEADER, "struct kvm_vcpu_arch {", f"struct kvm_vcpu_arch {{\n\t{ctype} count;"),
+    ):
+        assert files[path].decode().count(old) == 1
+        files[path] = files[path].decode().replace(old, new).encode()
+    files[MMU] += late.encode()
+    return check(files, ("shadow_root_level",))
+
+
+@pytest.mark.parametrize("ctype", ["atomic_t", "struct {\n\t\tint counter;\n\t}"])
+def test_what_is_counted(ctype):
+    """A counter is read as the number that it holds, whether or not its type is in the text."""
+    report = counted(ctype)
+    assert report.verdict == "gap"
+    (missing,) = [one.missing for context in report.contexts for one in context.fields]
+    assert missing == ("vcpu->arch.count.counter",)
+
+
+@pytest.mark.parametrize(
+    ("ctype", "late", "expected"),
+    [
+        ("atomic_t", LATE, ("gap", "unknown")),
+        ("atomic_t", LATE.replace("atomic_inc", "kvm_add"), ("gap", "unknown")),
+        ("atomic_t", LATE.replace("atomic_inc", "WRITE_COUNT"), ("gap", "unknown")),
+        ("atomic64_t", "", ("unknown",)),
+        ("struct kvm_other", "", ("unknown",)),
+        ("atomic_t *", "", ("unknown",)),
+    ],
+)
+def test_what_may_be_counted(ctype, late, expected):
+    """What changes one is not looked for, and another type holds something else."""
+    assert counted(ctype, late).verdict in expected

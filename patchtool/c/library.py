@@ -100,6 +100,12 @@ BIT_OPERATIONS = {
 """What becomes of a bit: nothing, set, cleared, turned round, or made another value."""
 EXTREMA = {"min": False, "max": True, "min_t": False, "max_t": True, "umin": False, "umax": True}
 """What yields the least of its arguments, or the greatest."""
+COUNTERS = {
+    f"{lead}{kind}_read": (f"{kind}_t", width)
+    for lead in ("", "raw_", "arch_")
+    for kind, width in (("atomic", 32), ("atomic64", 64))
+}
+"""What yields the counter that its argument points to: of which type, and how wide it is."""
 LOCKED = frozenset({"mutex_is_locked", "rwsem_is_locked", "spin_is_locked", "raw_spin_is_locked"})
 """What tells whether a lock is held, and changes nothing."""
 KEYS = frozenset({"static_branch_likely", "static_branch_unlikely"})
@@ -109,7 +115,7 @@ _BUILTIN = frozenset(
      "REPEAT_BYTE", "WRITE_ONCE", "clamp", "clamp_t", "cmpxchg", "container_of", "memcmp",
      "memcpy", "memset", "offsetof", "rcu_assign_pointer", "sizeof", "smp_load_acquire",
      "smp_store_release", "static_call", "swap", "try_cmpxchg", "typecheck", "xchg",
-     *SAME, *EXTREMA, *LOCKED, *KEYS, *BIT_OPERATIONS}
+     *SAME, *EXTREMA, *COUNTERS, *LOCKED, *KEYS, *BIT_OPERATIONS}
 )  # fmt: skip
 
 

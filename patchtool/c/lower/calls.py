@@ -19,6 +19,7 @@ from patchtool.c.layout import (
     IntType,
     PointerType,
     RecordType,
+    UnknownType,
     VoidType,
     base_type,
     settled,
@@ -273,6 +274,8 @@ class Calls(Expressions):
         if name == "smp_load_acquire" and len(arguments) == 1:
             source = self._deref(self._value(arguments[0], state), node)
             return self._load(source, state, node)
+        if name in library.COUNTERS and len(arguments) == 1:
+            return self._counter(name, node, self._value(arguments[0], state), state)
         if name in ("smp_store_release", "xchg") and len(arguments) == 2:
             pointer, value = self._in_any_order(arguments, node, state)
             place = self._deref(pointer, node)
@@ -340,6 +343,18 @@ class Calls(Expressions):
         if name == "typecheck" and len(arguments) == 2:  # of types alone, when it is compiled
             return Int(bits.constant(32, 1), True)
         return None
+
+    def _counter(self, name: str, node: Node, value: Value, state: State) -> Value:
+        """Return what an atomic counter holds, whose type is one of the kernel's own."""
+        tag, width = library.COUNTERS[name]
+        counted = self._deref(value, node) if isinstance(value, Pointer) else None
+        if counted is not None and isinstance(counted.type, RecordType):
+            return self._load(self._member(counted, "counter", node), state, node)
+        is_known = counted is not None and counted.type == UnknownType(tag)
+        if counted is None or counted.cell is not None or not is_known:
+            return self.opaque(node, f"what {name}() reads is not known")
+        place = self._whole(counted.loc.member("counter"), IntType(width, True))
+        return self._load(place, state, node)
 
     def _told(
         self, kind: Literal["guest", "host"], name: str, node: Node, given: list[Node], state: State
