@@ -12,6 +12,7 @@ MAIN, HOST = "arch/x86/kvm/mmu/mmu.c", "arch/x86/include/asm/kvm_host.h"
 CPUID, HEADER, OTHER = "arch/x86/kvm/cpuid.c", "arch/x86/kvm/cpuid.h", "arch/x86/kvm/other.c"
 LEVEL = "cpuid_maxphyaddr(vcpu) <= 48"
 FEATURE, BITS = "!guest_cpuid_has(vcpu, X86_FEATURE_GBPAGES)", "(vcpu->arch.reserved_gpa_bits & 1)"
+IBPB, OWN = (FEATURE.replace("GBPAGES", one) for one in ("IBPB", "OWN"))
 MEMBERS = """\tstruct kvm_cpuid_entry2 *cpuid_entries;
 \tstruct kvm_mmu *walk_mmu;
 \tu32 cpu_caps[4];
@@ -20,6 +21,8 @@ MEMBERS = """\tstruct kvm_cpuid_entry2 *cpuid_entries;
 TOLD = """
 #define X86_FEATURE_GBPAGES\t(1*32+26)
 #define X86_FEATURE_NX\t\t(1*32+20)
+#define X86_FEATURE_IBPB\t(13*32+12)
+#define X86_FEATURE_OWN\t\t(30*32+1)
 
 struct kvm_cpuid_entry2 *kvm_find_cpuid_entry(struct kvm_vcpu *vcpu, u32 function);
 void guest_cpu_cap_clear(struct kvm_vcpu *vcpu, unsigned int x86_feature);
@@ -136,6 +139,9 @@ CHANGES = {
     "an entry, by a helper": (
         FEATURE, "zap(kvm_find_cpuid_entry(vcpu, n));",
         "static void zap(struct kvm_cpuid_entry2 *one)\n{\n\tone->edx = 0;\n}\n"),
+    "an entry of another word": (IBPB, FIND.format("0x80000008") + "one->ebx = 0;", ""),
+    "an entry of a word that is not known": (OWN, FIND.format("0x80000021") + "one->eax = 0;", ""),
+    "any register of a word that is not known": (OWN, FIND.format("7") + "one->edx = 0;", ""),
     "the feature, and told unless it returns that": (
         FEATURE, "if (n)\n\t\treturn guest_cpu_cap_clear(vcpu, X86_FEATURE_GBPAGES);\n"
         "\tkvm_vcpu_after_set_cpuid(vcpu, 40);", ""),
@@ -148,6 +154,10 @@ OTHERS = {
     "nothing": (BITS,),
     "nothing of a feature": (FEATURE,),
     "the bits are read": (BITS, "if (vcpu->arch.reserved_gpa_bits & n)\n\t\treturn;"),
+    "nothing of another word": (IBPB,),
+    "nothing of a word that is not known": (OWN,),
+    "another register of another word": (IBPB, FIND.format("0x80000008") + "one->eax = 0;"),
+    "another leaf than that of another word": (IBPB, FIND.format("7") + "one->ebx = 0;"),
     "another leaf": (FEATURE, FIND.format("0xd") + "one->edx = 0;"),
     "another register": (FEATURE, FIND.format("0x80000001") + "one->ebx = 0;"),
     "another feature": (FEATURE, "guest_cpu_cap_clear(vcpu, X86_FEATURE_NX);"),

@@ -192,8 +192,8 @@ class Tellers:
                 if found and not is_newborn(self._tree, user):
                     yield user, found
             told = self._told_in(feature)
-            if told is not None:
-                yield from self._storing(*told, asked)
+            for register in tables.registers if told is None else (told[1],):
+                yield from self._storing(told and told[0], register, asked)
 
     def _answering(self, asked: str, name: str) -> Iterator[Change]:
         """Yield what changes a leaf that a function looks up to answer, itself or by others.
