@@ -249,3 +249,23 @@ def test_a_file_that_takes_in_the_main_one(lines, is_covered):
     assert (check({**tree, **files}).verdict == "covered") is is_covered
     other = {"arch/x86/kvm/mmu/other.c": b'#include "mmu.c"\n'}
     assert check({**tree, **files, **other}).verdict != "covered"
+
+
+@pytest.mark.parametrize(
+    ("inside", "is_covered"),
+    [
+        ("struct key { u8 v; };", False),
+        ("struct __packed key { u8 v; };", False),
+        ("{ union flag { u8 v; } f; }", False),
+        ("enum level { HIGH = -1 };", False),
+        ("struct key;", False),
+        ("struct key k; struct other { u8 v; } o;", True),
+    ],
+)
+def test_a_tag_that_a_function_declares_for_itself(inside, is_covered):
+    """A name is not looked up by where it stands in a function: who has two of it is doubted."""
+    tree = fixture("role-regs-fixed")
+    tags = b"struct key { u64 v; };\nunion flag { u64 v; };\nenum level { LOW };\n"
+    code = f"static void devil(void)\n{{\n\t{inside}\n}}\n"
+    text = tree[MAIN].replace(b"#define ACC_ALL", tags + b"#define ACC_ALL", 1) + code.encode()
+    assert (check({**tree, MAIN: text}).verdict == "covered") is is_covered

@@ -55,6 +55,12 @@ PRELUDE = b"""\
 #define TWICE(v) ({ u64 __v = (v); __v + __v; })
 
 enum level { NONE, ONE, FOUR = 4, FIVE, MASKED = FIVE | 8 };
+enum mood { GLUM = -1, EVEN, GLAD };
+
+struct moods {
+	enum mood on : 1;
+	enum level up : 1;
+};
 
 union flags {
 	u32 word;
@@ -176,8 +182,12 @@ typedef long long s64;
 #define min_t(t, a, b) min((t)(a), (t)(b))
 #define max_t(t, a, b) max((t)(a), (t)(b))
 #define ARRAY_SIZE(t) (sizeof(t) / sizeof((t)[0]))
-#define likely(x) (x)
-#define unlikely(x) (x)
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define hweight8(w) __builtin_popcount((w) & 0xff)
+#define hweight16(w) __builtin_popcount((w) & 0xffff)
+#define hweight32(w) __builtin_popcount(w)
+#define hweight64(w) __builtin_popcountll(w)
 #define READ_ONCE(x) (x)
 #define WRITE_ONCE(x, v) ((x) = (v))
 #define WARN_ON(x) (x)
@@ -205,6 +215,17 @@ typedef long long s64;
 
 # Bodies of void f(struct box *box, u64 a, u32 b, int x): what they leave in box->out counts.
 BODIES = {
+    "likely bits": "box->out = likely(a & 6) + (unlikely(b & 12) << 4);"
+    " box->out += (likely(a) == likely(b)) * 64;",
+    "expected": "box->out = __builtin_expect(a & 6, 0) + (__builtin_expect(x, 1) < 0) * 16;",
+    "population of a width": "box->out = hweight8(a) + hweight16(b) * 16 + hweight32(a << 30) * 256"
+    " + hweight64(x) * 4096 + __builtin_popcount(b << 28) * 65536;",
+    "known to gcc": "box->out = __builtin_constant_p(4) ? a : b;"
+    " if (__builtin_constant_p(a)) box->out = 1;",
+    "signed enumeration": "enum { LOW = -1, NO, YES } e = a & 1;"
+    " box->out = e > LOW; box->out += (e - 1 < 0) * 2;",
+    "bits of enumerations": "struct moods k = { 0 }; k.on = a & 1; k.up = b & 1;"
+    " box->out = (k.on > 0) + (k.on < 0) * 2 + (k.up > 0) * 4;",
     "order": "u64 t = a; t += 1; box->out = t; t = 9; box->out += t;",
     "if": "box->out = 1; if (a & 4) box->out = 2;",
     "else": "if (a & 4) box->out = 2; else if (b & 1) box->out = 3; else box->out = 5;",
@@ -530,6 +551,8 @@ def test_what_is_read(body, symbols):
 
 
 UNKNOWN = {
+    "enumerator that is no int": ("enum { HIGH = 0x80000000 }; box->out = HIGH < 0;", "HIGH"),
+    "packed enumeration": ("enum { SMALL } __packed e = a; box->out = e;", "packed"),
     "unknown function": ("box->out = missing(a);", "missing() was not found"),
     "unknown function that gets the context": ("box->out = 1; missing(box);", "missing()"),
     "unknown name": ("box->out = a & NOWHERE;", "NOWHERE was not found"),

@@ -826,7 +826,7 @@ _LAYS_NOTHING = re.compile(
     rb"|__(?:deprecated|used)"
 )
 """What may be said of a record or of a member, and moves none of it."""
-_LOCAL_RECORD = re.compile(rb"\b(?:struct|union)\s*\w*\s*\{")
+_LOCAL_RECORD = re.compile(rb"\b(?:struct|union|enum)\s*\w*\s*\{")
 LAID = b"/*\x01"
 """How a comment begins that stands for an annotation which may move members."""
 

@@ -546,8 +546,8 @@ class Types:
 
         It has no sign otherwise.
         """
-        beside = text(node.parent) if node.parent is not None else ""
-        if "packed" in beside.rpartition("}")[2] or "packed" in text(node).partition("{")[0]:
+        around = text(node.parent if node.parent is not None else node)
+        if LAID.decode() in around or "packed" in around.rpartition("}")[2]:
             return UnknownType("an enumeration that is packed")
         values = [
             text(value)

@@ -84,13 +84,15 @@ SAVING = re.compile(
     r"local_irq_save|local_save_flags|(?:raw_)?(?:spin|read|write)_lock_irqsave(?:_nested)?"
 )
 """What sets the variable that is its last argument to the processor's flags."""
-SAME = frozenset(
-    {"likely", "unlikely", "READ_ONCE", "ACCESS_ONCE", "rcu_dereference", "__builtin_expect",
-     "data_race"}
-)  # fmt: skip
+SAME = frozenset({"READ_ONCE", "ACCESS_ONCE", "rcu_dereference", "data_race"})
 """What yields its first argument."""
-POPULATION = re.compile(r"hweight(?:8|16|32|64|_long)|__builtin_popcount(?:l|ll)?")
-"""What counts the bits that are set."""
+LIKELY = frozenset({"likely", "unlikely"})
+"""What yields whether its argument is true, and as a long."""
+POPULATION = {
+    "hweight8": 8, "hweight16": 16, "hweight32": 32, "hweight64": 64, "hweight_long": 64,
+    "__builtin_popcount": 32, "__builtin_popcountl": 64, "__builtin_popcountll": 64,
+}  # fmt: skip
+"""What counts the bits that are set, and among how many."""
 BIT_OPERATIONS = {
     "test_bit": None, "set_bit": "1", "__set_bit": "1", "clear_bit": "0", "__clear_bit": "0",
     "change_bit": "!", "__change_bit": "!", "test_and_set_bit": "1", "__test_and_set_bit": "1",
@@ -115,7 +117,7 @@ _BUILTIN = frozenset(
      "REPEAT_BYTE", "WRITE_ONCE", "clamp", "clamp_t", "cmpxchg", "container_of", "memcmp",
      "memcpy", "memset", "offsetof", "rcu_assign_pointer", "sizeof", "smp_load_acquire",
      "smp_store_release", "static_call", "swap", "try_cmpxchg", "typecheck", "xchg",
-     *SAME, *EXTREMA, *COUNTERS, *LOCKED, *KEYS, *BIT_OPERATIONS}
+     "__builtin_expect", *SAME, *LIKELY, *EXTREMA, *COUNTERS, *LOCKED, *KEYS, *BIT_OPERATIONS}
 )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from patchtool.c.layout import (
     UnknownType,
     VoidType,
     base_type,
+    literal,
     settled,
 )
 from patchtool.c.lower.arithmetic import ordered
@@ -257,6 +258,12 @@ class Calls(Expressions):
         zero = Int(bits.constant(32, 0), True)
         if name in library.SAME and arguments:
             return self._value(arguments[0], state)
+        if name in library.LIKELY and len(arguments) == 1:
+            return Int(
+                bits.from_cond(self._truth(self._value(arguments[0], state), node), 64), True
+            )
+        if name == "__builtin_expect" and arguments:
+            return self._as_int(self._value(arguments[0], state), node).resized(64, True)
         if library.is_check(name, self.index.target) and arguments:
             return self._warning(name, node, arguments, state)
         if library.SAVING.fullmatch(name) and arguments and not needed:
@@ -321,8 +328,9 @@ class Calls(Expressions):
         if name == "REPEAT_BYTE" and len(arguments) == 1:
             byte = self._as_int(self._value(arguments[0], state), node)
             return Int(bits.multiply(bits.resize(byte.bits, 64, byte.signed), REPEATED))
-        if library.POPULATION.fullmatch(name) and len(arguments) == 1:
-            counted = self._as_int(self._value(arguments[0], state), node)
+        if name in library.POPULATION and len(arguments) == 1:
+            given = self._as_int(self._value(arguments[0], state), node)
+            counted = given.resized(library.POPULATION[name], False)
             total = bits.constant(32, 0)
             for one in counted.bits.conditions():
                 total = bits.add(total, bits.from_cond(one, 32))
@@ -335,8 +343,13 @@ class Calls(Expressions):
             return self._clamped(name, head, arguments[-3:], node, state)
         if name in ("memcmp", "__builtin_memcmp", "bcmp") and len(arguments) == 3:
             return self._memcmp(node, arguments, state)
-        if name in ("__builtin_constant_p",):
-            return zero
+        if name == "__builtin_constant_p" and len(arguments) == 1:
+            value = self._value(arguments[0], state.fork(True))
+            if literal(text(arguments[0])) is not None:
+                return Int(bits.constant(32, 1), True)
+            if isinstance(value, Int) and value.bits.value is None:
+                return zero
+            return self.opaque(node, f"whether gcc knows {text(arguments[0])} is not known")
         if name in library.LOCKED and len(arguments) == 1:
             self._value(arguments[0], state)
             return self.opaque(node, f"whether {text(arguments[0])} is held is not known")

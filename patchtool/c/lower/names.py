@@ -344,9 +344,12 @@ class Names(Initialisers):
         name_node, value_node = (item.child_by_field_name(n) for n in ("name", "value"))
         if value_node is not None:
             try:
-                last = self._as_int(self._value(value_node, state), value_node).resized(32, True)
+                given = self._as_int(self._value(value_node, state), value_node)
             except Unsupported:
                 return None
+            last = given.resized(32, True)
+            if not last.resized(64, True).bits.identical(given.resized(64, given.signed).bits):
+                return None  # it is no int: then none of them need be one
         elif last is None:
             return None
         else:
