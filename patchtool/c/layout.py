@@ -556,22 +556,25 @@ class Types:
         ]
         if any(re.fullmatch(r"\(?\s*-\s*[1-9]\d*\s*\)?", one) for one in values):
             return INT
-        if all(self._is_natural(one, here, 0) for one in values):
+        if all(self._is_natural(one, here) for one in values):
             return UINT
         return UnknownType("an enumeration that may have a negative value")
 
-    def _is_natural(self, words: str, here: str, depth: int) -> bool:
-        """Tell whether a constant expression cannot be negative, nor too large for an int."""
-        number = literal(words)
-        if number is not None:
-            return number < 1 << 32
-        if depth > _DEEPEST or not _NATURAL.fullmatch(words):
-            return False
-        return all(
-            self._is_natural(text_of.decode("utf-8", "replace").strip(), here, depth + 1)
-            for name in _NAME.findall(words)
-            for text_of in (one.text for one in self._index.macros(name, here))
-        )
+    def _is_natural(self, words: str, here: str) -> bool:
+        """Tell whether a constant expression can be neither negative nor too large for an int."""
+        todo, seen = [words], set[str]()
+        while todo:
+            one = todo.pop().strip()
+            number = literal(one)
+            if (number is not None and number >= 1 << 32) or _NATURAL.fullmatch(one) is None:
+                return False
+            for name in {*_NAME.findall(one)} - seen:
+                seen.add(name)
+                for macro in self._index.macros(name, here):
+                    if macro.parameters is not None or len(seen) > _MOST_NAMES:
+                        return False
+                    todo.append(macro.text.decode("utf-8", "replace"))
+        return True
 
 
 class _Lazy:
@@ -647,10 +650,10 @@ def base_type(types: Types, node: Node, here: str) -> _Lazy:
     return _Lazy(types, node, here)
 
 
-_DEEPEST = 4
-"""How many macros may stand in one another in the value of an enumerator."""
-_NATURAL = re.compile(r"(?:[\w\s()+*/%|&,]|<<|>>)*")
-"""What makes no negative number of others: nothing is taken away, and no bit turned."""
+_MOST_NAMES = 100
+"""How many names the value of an enumerator is looked up by."""
+_NATURAL = re.compile(r"[\w\s()+/%|&,]*")
+"""What makes no negative number of others, nor one that is much larger."""
 _NAME = re.compile(r"\b[A-Za-z_]\w*")
 _NUMBER = re.compile(r"(0[xX][0-9a-fA-F]+|0[bB][01]+|\d+)[uUlL]*")
 _ALIGNED = re.compile(

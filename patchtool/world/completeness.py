@@ -244,6 +244,7 @@ def _is_used(data: bytes, name: str) -> bool:
 
 
 _TAG = re.compile(rb"\b(struct|union|enum)\s+(?:__\w+(?:\s*\([^{};]*\))?\s+)*(\w+)\s*[{;]")
+"""Where a record or an enumeration is declared."""
 _LISTED = re.compile(rb"^[ \t]*#(?:\\\n|.)*+|\b\w++\s*+\([\w\s,]*+\)\s*+[,;]?", re.M)
 """What stands in a file that lists names for a macro which its user defines."""
 
