@@ -707,6 +707,7 @@ def test_the_recorder_knows_every_question():
         "unfound",
         "generated",
         "compiled_with",
+        "compiled_by",
         "texts_with",  # of what own_with finds
         "files_with",
     }
