@@ -552,6 +552,14 @@ def test_what_is_read(body, symbols):
 
 UNKNOWN = {
     "enumerator that is no int": ("enum { HIGH = 0x80000000 }; box->out = HIGH < 0;", "HIGH"),
+    "least of what is not known": ("box->out = min(NOWHERE, 0);", "NOWHERE"),
+    "enumeration by the value of another": (
+        "enum { LESS = GLUM } e = a & 1; box->out = e > 0;", "negative"),
+    "enumeration that is nowhere": ("enum nowhere e = a & 1; box->out = e > 0;", "enum nowhere"),
+    "enumeration by what is nowhere": (
+        "enum { MORE = NOWHERE } e = a & 1; box->out = e > 0;", "negative"),
+    "enumeration with a large value beside a negative one": (
+        "enum { LEAST = -1, MOST = 0xffffffff } e = a & 1; box->out = e > 0;", "large"),
     "packed enumeration": ("enum { SMALL } __packed e = a; box->out = e;", "packed"),
     "unknown function": ("box->out = missing(a);", "missing() was not found"),
     "unknown function that gets the context": ("box->out = 1; missing(box);", "missing()"),

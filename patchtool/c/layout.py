@@ -528,7 +528,7 @@ class Types:
         return self._typedefs[key]
 
     def _enum(self, tag: str, here: str) -> CType:
-        """Return the type of ``enum TAG``: of one that is not found, that of most."""
+        """Return the type of ``enum TAG``."""
         key = f"enum {tag}", here
         if key not in self._typedefs:
             found = [
@@ -537,8 +537,8 @@ class Types:
                 for one in syntax.descendants(self._index.node(definition))
                 if one.type == "enum_specifier" and one.child_by_field_name("body") is not None
             ]
-            alike = all(one == found[0] for one in found)
-            self._typedefs[key] = (found[0] if alike else UNDECIDED) if found else UINT
+            first, *others = found or [UnknownType(f"enum {tag}")]
+            self._typedefs[key] = first if all(one == first for one in others) else UNDECIDED
         return self._typedefs[key]
 
     def _enumeration(self, node: Node, here: str) -> CType:
@@ -549,16 +549,11 @@ class Types:
         around = text(node.parent if node.parent is not None else node)
         if LAID.decode() in around or "packed" in around.rpartition("}")[2]:
             return UnknownType("an enumeration that is packed")
-        values = [
-            text(value)
-            for one in syntax.descendants(node)
-            if one.type == "enumerator" and (value := one.child_by_field_name("value")) is not None
-        ]
-        if any(re.fullmatch(r"\(?\s*-\s*[1-9]\d*\s*\)?", one) for one in values):
-            return INT
-        if all(self._is_natural(one, here) for one in values):
-            return UINT
-        return UnknownType("an enumeration that may have a negative value")
+        below = [one for one in _values_of(node) if _NEGATIVE.fullmatch(one)]
+        others = [one for one in _values_of(node) if one not in below]
+        if not all(self._is_natural(one, here) for one in others):
+            return UnknownType("an enumeration that may have a negative value, or a large one")
+        return INT if below else UINT
 
     def _is_natural(self, words: str, here: str) -> bool:
         """Tell whether a constant expression can be neither negative nor too large for an int."""
@@ -566,15 +561,29 @@ class Types:
         while todo:
             one = todo.pop().strip()
             number = literal(one)
-            if (number is not None and number >= 1 << 32) or _NATURAL.fullmatch(one) is None:
+            if (number is not None and number >= 1 << 31) or _NATURAL.fullmatch(one) is None:
                 return False
-            for name in {*_NAME.findall(one)} - seen:
+            for name in {*_NAME.findall(one)} - seen if number is None else ():
                 seen.add(name)
-                for macro in self._index.macros(name, here):
-                    if macro.parameters is not None or len(seen) > _MOST_NAMES:
-                        return False
-                    todo.append(macro.text.decode("utf-8", "replace"))
+                macros = self._index.macros(name, here)
+                enumerations = self._index.enumerators(name, here)
+                is_known = macros or enumerations
+                if not is_known or any(one.parameters is not None for one in macros):
+                    return False
+                if len(seen) > _MOST_NAMES:
+                    return False
+                todo += (macro.text.decode("utf-8", "replace") for macro in macros)
+                for found in () if macros else enumerations:
+                    todo += _values_of(self._index.node(found))
         return True
+
+
+def _values_of(enumeration: Node) -> Iterator[str]:
+    """Yield what enumerators are set to."""
+    for one in syntax.descendants(enumeration):
+        value = one.child_by_field_name("value") if one.type == "enumerator" else None
+        if value is not None:
+            yield text(value)
 
 
 class _Lazy:
@@ -654,6 +663,7 @@ _MOST_NAMES = 100
 """How many names the value of an enumerator is looked up by."""
 _NATURAL = re.compile(r"[\w\s()+/%|&,]*")
 """What makes no negative number of others, nor one that is much larger."""
+_NEGATIVE = re.compile(r"\(?\s*-\s*[1-9]\d{0,8}\s*\)?")
 _NAME = re.compile(r"\b[A-Za-z_]\w*")
 _NUMBER = re.compile(r"(0[xX][0-9a-fA-F]+|0[bB][01]+|\d+)[uUlL]*")
 _ALIGNED = re.compile(

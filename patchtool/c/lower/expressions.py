@@ -166,9 +166,6 @@ class Expressions(Names):
             return Int(bits.from_cond(equal if operator == "==" else bits.negate(equal), 32), True)
         x, y = self._as_int(a, left), self._as_int(b, right)
         if operator in ("<", ">", "<=", ">="):
-            for one in (a, b):
-                if isinstance(one, Opaque):  # whether it has a sign is not known either
-                    return one
             larger = self._in_order(node, operator, *self._balanced(x, y), state)
             return Int(bits.from_cond(larger, 32), True)
         self._recognise(node, a, b)

@@ -717,7 +717,7 @@ class Storage:
         if isinstance(value, Int):
             return value
         if isinstance(value, (Opaque, Function)):
-            return Int(self._widened(value, 64))
+            return Int(self._widened(value, 64), True)  # without a sign none were below 0
         if isinstance(value, Pointer):
             word = self.out.word(Fact("address", str(value.target)))
             self._targets[word] = (*self._targets.get(word, ()), value)
