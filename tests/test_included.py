@@ -256,6 +256,9 @@ def test_a_file_that_takes_in_the_main_one(lines, is_covered):
     [
         ("struct key { u8 v; };", False),
         ("struct __packed key { u8 v; };", False),
+        ("struct __attribute__((aligned(8))) key { u8 v; };", False),
+        ("devil((struct other *)0, sizeof(struct key { u8 v; }));", False),
+        ("for (struct key *k = 0; k; k = 0) { }", True),
         ("{ union flag { u8 v; } f; }", False),
         ("enum level { HIGH = -1 };", False),
         ("struct key;", False),

@@ -16,6 +16,7 @@ from patchtool.c.layout import GRANTED, ArrayType, RecordType
 from patchtool.c.lower import Guard, Lowered, RoleStore, Trouble
 from patchtool.c.memory import Fact, Int, Loc, Value, is_shared
 from patchtool.c.scan import (
+    WORDS,
     Definition,
     FileIndex,
     foreign,
@@ -243,8 +244,9 @@ def _is_used(data: bytes, name: str) -> bool:
     return len(list(islice(places(data, name.encode()), 2))) == 2
 
 
-_TAG = re.compile(rb"\b(struct|union|enum)\s+(?:__\w+(?:\s*\([^{};]*\))?\s+)*(\w+)\s*[{;]")
-"""Where a record or an enumeration is declared."""
+_TAG = re.compile(rb"\b(struct|union|enum)\b")
+_DECLARED = re.compile(rb"\b(?:struct|union|enum)\s++\w++\s*+;|\b(?:struct|union|enum)\b[^;{}]*+\{")
+"""What may declare a tag: the last one in it."""
 _LISTED = re.compile(rb"^[ \t]*#(?:\\\n|.)*+|\b\w++\s*+\([\w\s,]*+\)\s*+[,;]?", re.M)
 """What stands in a file that lists names for a macro which its user defines."""
 
@@ -297,12 +299,14 @@ def _broken(tree: Tree, paths: Iterable[str]) -> Iterator[Trouble]:
 
 def _tags_within(file: FileIndex) -> Iterator[tuple[int, str]]:
     """Yield where functions of a file declare a record or an enumeration of their own."""
-    for some in file.functions.values():
-        for function in some:
-            start = function.text.find(b"{") + 1
-            for found in _TAG.finditer(function.text, start):
-                words = (found[1] + b" " + found[2]).decode("utf-8", "replace")
-                yield function.start + found.start(), words
+    for function in (one for some in file.functions.values() for one in some):
+        for found in _DECLARED.finditer(function.text, function.text.find(b"{") + 1):
+            *_, last = _TAG.finditer(found[0])
+            behind = found[0][last.end() : -1].rpartition(b")")[2]  # attributes have those
+            words = behind.split()
+            if words and words == behind.translate(WORDS).split():
+                tag = last[1] + b" " + words[-1]
+                yield function.start + found.start() + last.start(), tag.decode("utf-8", "replace")
 
 
 def missing_pieces(tree: Tree, runs: list[Lowered], starts: list[Definition]) -> list[Trouble]:
@@ -328,7 +332,7 @@ def missing_pieces(tree: Tree, runs: list[Lowered], starts: list[Definition]) ->
             found.append(Trouble(Place(path, line), reason, False))
     for name, paths in tree.index.compiled_by.items():
         if len(paths) > 1:
-            reason = f"{name} is included here, and by {paths[0]} with macros of its own"
+            reason = f"{name} is included here and by {paths[0]}, and each has macros of its own"
             found.append(Trouble(Place(paths[1], 1), reason, False))
     files = {c.file for lowered in runs for c in lowered.consulted if c.kind == "function"}
     files |= {start.file for start in starts}

@@ -20,7 +20,7 @@ _ASSEMBLER = re.compile(rb"\b(?:asm|__asm|__asm__)\s*(?=\()")
 _JOINED = re.compile(rb'"\s*"')
 _INSTRUCTIONS = re.compile(rb'"(?:[^"\\]|\\.)*[\s\\:;](?:[^"\\]|\\.)*"', re.S)
 """Text for the assembler that is no name."""
-_STATEMENT = re.compile(rb"\b(?:asm|__asm|__asm__)\b[\s\w]*(?=\()")
+_STATEMENT = re.compile(rb"\b(?:asm|__asm|__asm__)(?:\s++\w++){0,4}\s*+(?=\()")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.S)
 _ATTRIBUTE = re.compile(rb"\b(?:__attribute__|__attribute)\s*(?=\()")
 _GIVEN = rb"\s*\((?:[^()]|\([^()]*\))*\)"
