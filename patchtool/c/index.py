@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import cached_property
+from itertools import islice
 from posixpath import dirname, join, normpath
 from typing import Protocol, cast
 
@@ -377,27 +378,29 @@ class Index:
         memo = (kind, name, here)
         if memo in self._memo:
             return self._memo[memo]
-        word = name.split()[-1].encode()
         found: list[Definition] = []
-        # What a C file defines itself comes first; then its headers need not be listed.
-        if here.endswith(".c"):
-            found += self._picked(here, pick)
+        for more in self._hits(kind, name.split()[-1].encode(), here, pick):
+            found += more
+            if more and is_decided(found):
+                break
+        result = self._memo[memo] = tuple(found)
+        return result
+
+    def _hits(
+        self, kind: str, word: bytes, here: str, pick: Callable[[FileIndex], list[Definition]]
+    ) -> Iterator[tuple[Definition, ...]]:
+        """Yield what files that one sees define by a name, the nearest first."""
+        is_unit = here.endswith(".c")
+        if is_unit:  # if that says all, its headers need not be listed
+            yield self._picked(here, pick)
         far: list[str] = []
-        for path in self._holding(here, word) if not is_decided(found) else ():
+        for path in self._holding(here, word):
             if not path.startswith(self._ours):
                 if kind != "function" or path.startswith(self._followed):
                     far.append(path)
-            elif path != here or not here.endswith(".c"):
-                found += self._picked(path, pick)
-                if is_decided(found):
-                    break
-        if not is_decided(found):
-            for more in self._searched(kind, word, far, pick):
-                found += more
-                if is_decided(found):
-                    break
-        result = self._memo[memo] = tuple(found)
-        return result
+            elif path != here or not is_unit:
+                yield self._picked(path, pick)
+        yield from self._searched(kind, word, far, pick)
 
     def _picked(
         self, path: str, pick: Callable[[FileIndex], list[Definition]]
@@ -698,20 +701,21 @@ class Index:
         return best
 
     def typedef(self, name: str, here: str) -> str | None:
-        """Return the type that a typedef names, as C text; None where the target has two."""
+        """Return the type that a typedef names, as C text; None where files have two.
+
+        Of a file that is not the target's the first one counts.
+        """
         pattern = re.compile(rb"typedef\s+([^;{}()]+?)\b" + re.escape(name.encode()) + rb"\s*;")
         found: set[str] = set()
         for path in self._holding(here, name.encode()):
-            is_ours = path.startswith(self._ours)
-            if found and not is_ours:
-                break
-            file = self.file(path) if is_ours else None
+            file = self.file(path) if path.startswith(self._ours) else None
             data = file.data if file is not None else self.text(path) or b""
-            for match in pattern.finditer(data):
-                if not inside_word(data, match.start()):
-                    found.add(" ".join(match.group(1).decode("utf-8", "replace").split()))
-                    if not is_ours:
-                        break
+            named = (
+                " ".join(one[1].decode("utf-8", "replace").split())
+                for one in pattern.finditer(data)
+                if not inside_word(data, one.start())
+            )
+            found.update(islice(named, 1 if file is None else None))
         return found.pop() if len(found) == 1 else None
 
     def is_function_pointer(self, name: str, here: str) -> bool:

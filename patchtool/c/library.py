@@ -86,8 +86,8 @@ SAVING = re.compile(
 """What sets the variable that is its last argument to the processor's flags."""
 SAME = frozenset({"READ_ONCE", "ACCESS_ONCE", "rcu_dereference", "data_race"})
 """What yields its first argument."""
-LIKELY = frozenset({"likely", "unlikely"})
-"""What yields whether its argument is true, and as a long."""
+LIKELY = frozenset({"likely", "unlikely", "__builtin_expect"})
+"""What yields its first argument as a long, or, but for the last one, whether it is true."""
 POPULATION = {
     "hweight8": 8, "hweight16": 16, "hweight32": 32, "hweight64": 64, "hweight_long": 64,
     "__builtin_popcount": 32, "__builtin_popcountl": 64, "__builtin_popcountll": 64,
@@ -117,7 +117,7 @@ _BUILTIN = frozenset(
      "REPEAT_BYTE", "WRITE_ONCE", "clamp", "clamp_t", "cmpxchg", "container_of", "memcmp",
      "memcpy", "memset", "offsetof", "rcu_assign_pointer", "sizeof", "smp_load_acquire",
      "smp_store_release", "static_call", "swap", "try_cmpxchg", "typecheck", "xchg",
-     "__builtin_expect", *SAME, *LIKELY, *EXTREMA, *COUNTERS, *LOCKED, *KEYS, *BIT_OPERATIONS}
+     *SAME, *LIKELY, *EXTREMA, *COUNTERS, *LOCKED, *KEYS, *BIT_OPERATIONS}
 )  # fmt: skip
 
 

@@ -90,7 +90,8 @@ def drawn(
             continue
         finally:
             effort.steps += manager.steps - before
-        about.newer = manager if manager is not about else about.newer
+        if manager is not about:
+            about.newer = manager
         return result
     raise TooLarge
 

@@ -258,12 +258,11 @@ class Calls(Expressions):
         zero = Int(bits.constant(32, 0), True)
         if name in library.SAME and arguments:
             return self._value(arguments[0], state)
-        if name in library.LIKELY and len(arguments) == 1:
-            return Int(
-                bits.from_cond(self._truth(self._value(arguments[0], state), node), 64), True
-            )
-        if name == "__builtin_expect" and arguments:
-            return self._as_int(self._value(arguments[0], state), node).resized(64, True)
+        if name in library.LIKELY and arguments:
+            value = self._value(arguments[0], state)
+            if name == "__builtin_expect":
+                return self._as_int(value, node).resized(64, True)
+            return Int(bits.from_cond(self._truth(value, node), 64), True)
         if library.is_check(name, self.index.target) and arguments:
             return self._warning(name, node, arguments, state)
         if library.SAVING.fullmatch(name) and arguments and not needed:
@@ -344,9 +343,9 @@ class Calls(Expressions):
         if name in ("memcmp", "__builtin_memcmp", "bcmp") and len(arguments) == 3:
             return self._memcmp(node, arguments, state)
         if name == "__builtin_constant_p" and len(arguments) == 1:
-            value = self._value(arguments[0], state.fork(True))
             if literal(text(arguments[0])) is not None:
                 return Int(bits.constant(32, 1), True)
+            value = self._value(arguments[0], state.fork(True))
             if isinstance(value, Int) and value.bits.value is None:
                 return zero
             return self.opaque(node, f"whether gcc knows {text(arguments[0])} is not known")

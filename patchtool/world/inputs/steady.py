@@ -32,7 +32,7 @@ _KEEPING = ("static", "extern", "typedef")
 """What says of a declaration that others may store to what it declares."""
 _TAKING = {
     "container_of", "container_of_const", *library.FILLING, *library.READING, *library.YIELDING,
-    *library.SAME, *library.LIKELY, "__builtin_expect", *library.EXTREMA, *library.BIT_OPERATIONS,
+    *library.SAME, *library.LIKELY, *library.EXTREMA, *library.BIT_OPERATIONS,
 } - {"xchg"}  # fmt: skip
 """What takes the value of what it is given, and stores to nothing of that name."""
 _TYPE_GIVEN = re.compile(r"\b(?:struct|union)\s+(\w+)(?=\s*[,)])")

@@ -22,7 +22,7 @@ from patchtool.world.inputs.words import Words
 _ANSWERS = r"GENMASK\w*|FIELD_GET"
 _PRINTS = re.compile(r"pr_\w+|printk\w*|WARN\w*|BUG_ON|\w*(?:WARN|BUG)_ON\w*")
 _TAKES_TYPE = re.compile(r"(?!\w*realloc)\w*alloc\w*|\w*array\w*_size|struct_size|size_(?:add|mul)")
-YIELDS = (library.YIELDING | library.SAME) - {"xchg", *library.LIKELY, "__builtin_expect"}
+YIELDS = (library.YIELDING | library.SAME) - {"xchg"}
 _STORE = rb"\s*(?:(?:[-+*/%|&^]|<<|>>)?=(?!=)|\+\+|--)"
 _OF_USER = re.compile(rb"\bstruct\s+\w+\s+__user\s*\*\s*(?:const\s+)?(\w+)")
 _NAMES = ("identifier", "field_identifier")
