@@ -245,8 +245,8 @@ def _is_used(data: bytes, name: str) -> bool:
 
 
 _TAG = re.compile(rb"\b(struct|union|enum)\b")
-_DECLARED = re.compile(rb"\b(?:struct|union|enum)\s++\w++\s*+;|\b(?:struct|union|enum)\b[^;{}]*+\{")
-"""What may declare a tag: the last one in it."""
+_DECLARED = re.compile(rb"\b(?:struct|union|enum)\b[^;{}]*+(?:[;{}]|\Z)")
+"""What may declare a tag: the last one in it.  It matches where it begins, or would look again."""
 _LISTED = re.compile(rb"^[ \t]*#(?:\\\n|.)*+|\b\w++\s*+\([\w\s,]*+\)\s*+[,;]?", re.M)
 """What stands in a file that lists names for a macro which its user defines."""
 
@@ -302,9 +302,12 @@ def _tags_within(file: FileIndex) -> Iterator[tuple[int, str]]:
     for function in (one for some in file.functions.values() for one in some):
         for found in _DECLARED.finditer(function.text, function.text.find(b"{") + 1):
             *_, last = _TAG.finditer(found[0])
-            behind = found[0][last.end() : -1].rpartition(b")")[2]  # attributes have those
+            behind, is_opened = found[0][last.end() : -1], found[0].endswith(b"{")
+            if is_opened:
+                behind = behind.rpartition(b")")[2]  # attributes have those
             words = behind.split()
-            if words and words == behind.translate(WORDS).split():
+            is_declared = is_opened or len(words) == 1
+            if words and is_declared and words == behind.translate(WORDS).split():
                 tag = last[1] + b" " + words[-1]
                 yield function.start + found.start() + last.start(), tag.decode("utf-8", "replace")
 
