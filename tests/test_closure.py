@@ -65,6 +65,15 @@ def test_a_table_leads_into_a_header(body, may_store):
     assert known.may_store(function, frozenset({"spare"})) is may_store
 
 
+@pytest.mark.parametrize("word", ["volatile", "static", "inline"])
+def test_a_word_of_the_language_is_called_by_nobody(word):
+    """Whatever is declared with it: ``asm volatile("...")`` is no call."""
+    code = f'{word} u64 flushed;\n\nvoid flush(void)\n{{\n\tasm {word}("");\n}}\n'
+    index, known = closure(code)
+    (function,) = index.functions("flush", MMU)
+    assert not known.may_store(function, frozenset({"spare"}))
+
+
 GIVEN = """
 struct box {
 	void (*run)(struct kvm_mmu *m);

@@ -222,7 +222,7 @@ FINE = {
                                    "struct kvm_mmu {")],
     "places of headers": [
         (MAKE, "", "ccflags-y += -I $(srctree)/arch/x86/kvm\n"
-                   "ccflags-$(CONFIG_KVM_WERROR) += -Werror\n" + MODULES)],
+                   "ccflags-$(CONFIG_KVM_WERROR) += -Werror -O0 -g3\n" + MODULES)],
     "a list of names": [
         above('#define OP(name) op_##name();\nstatic void ops(void)\n{\n#include "ops.h"\n}'),
         ("arch/x86/kvm/mmu/ops.h", "", "#if !defined(OP) || \\\n\t0\n#error\n#endif\n"

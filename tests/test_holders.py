@@ -106,7 +106,13 @@ struct operations {
 	int (*level)(struct kvm_vcpu *v);
 };
 
+struct others {
+	void (*level)(void);
+	void (*any)(unsigned long at);
+};
+
 static struct operations *ops;
+static struct others *other_ops;
 static void (*fills[2])(void *p);
 static int (*levels[2])(struct kvm_vcpu *v);
 static void *parked;
@@ -120,6 +126,8 @@ static void zero_any(any_t p)
 {
 	*(u64 *)p = 0;
 }
+
+#define pr_zero(at) zero_number(at)
 
 static void zero_number(unsigned long at)
 {
@@ -140,6 +148,8 @@ CHANGES = (
     "struct kvm_vcpu_arch *arch = &vcpu->arch;\n\n\t*arch = last->arch;",
     "void *p = vcpu;\n\n\t*(struct kvm_vcpu *)p = *last;",
     "u64 *p = (u64 *)vcpu;\n\n\tp[count] = 0;",
+    "u64 at;\n\n\tcount = (at = (u64)vcpu) == 4;\n\t*(u64 *)at = 0;",
+    "bag->vcpu = last;\n\tmemset(bag->vcpu, 0, 8);",
     "*vcpu = *last;",
     "vcpu[0] = last[0];",
     "vcpu->arch = last->arch;",
@@ -235,6 +245,9 @@ CALLS_OF_ANY = (
     "guard(not_declared)(vcpu);",
     "kvm_not_declared(vcpu->arch.mmu);",
     "xchg(&parked, vcpu);",
+    "zero_number((u64)vcpu);",
+    "pr_zero((u64)vcpu);",
+    "other_ops->any((unsigned long)vcpu);",
     "cmpxchg(&parked, NULL, vcpu->arch.mmu);",
     "smp_store_mb(parked, &vcpu->arch.root_mmu);",
 )
@@ -243,6 +256,7 @@ CALLS = (
     "int (*level)(struct kvm_vcpu *v) = level_of;\n\n\tcount = level(vcpu) + (*level)(vcpu);",
     "vcpu_fn level = level_of;\n\n\tcount = level(vcpu);",
     "count = levels[count](vcpu);",
+    "other_ops->level();\n\tcount = ops->level(vcpu);",
     "count = ops->level(vcpu) + (*ops->level)(vcpu);",
     "count = (count ? level_of : flags_of)(vcpu);",
     "guard(turned)(vcpu);",
@@ -266,6 +280,8 @@ USES = (
     "kfree(vcpu);",
     "trace_kvm_level(vcpu, count);",
     'printk("vcpu + 1, *vcpu = 0");',
+    'pr_info("%llx %llx", (u64)vcpu, ((u64)(&vcpu->arch)));',
+    "count = (unsigned long)vcpu == count || count <= (unsigned long)last;",
     "last = this_cpu_read(running);",
     "this_cpu_write(running, vcpu);",
     "count = this_cpu_read(running)->arch.hflags + level_of(this_cpu_read(running));",

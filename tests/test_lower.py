@@ -181,6 +181,11 @@ typedef long long s64;
 #define max(a, b) ((a) > (b) ? (a) : (b))
 #define min_t(t, a, b) min((t)(a), (t)(b))
 #define max_t(t, a, b) max((t)(a), (t)(b))
+#define clamp(v, lo, hi) min(max(v, lo), hi)
+#define clamp_t(t, v, lo, hi) clamp((t)(v), (t)(lo), (t)(hi))
+#define clamp_val(v, lo, hi) clamp_t(typeof(v), v, lo, hi)
+#define BUILD_BUG_ON_ZERO(e) ((int)(sizeof(struct { int : (-!!(e)); })))
+#define sizeof_field(t, m) sizeof(((t *)0)->m)
 #define ARRAY_SIZE(t) (sizeof(t) / sizeof((t)[0]))
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
@@ -255,6 +260,16 @@ BODIES = {
     "table of the file": "box->out = primes[a & 3] + primes[2];",
     "length of a table of the file": "box->out = ARRAY_SIZE(pairs) + 8 * ARRAY_SIZE(pairs[0]);",
     "array partly initialised": "int t[3] = { 1 }; box->out = t[0] + t[2];",
+    "size of a member": "box->out = a & (1 << sizeof_field(struct inner, half))"
+    " & (1 << sizeof(((struct box *)0)->inner.value)); box->out += sizeof(a);",
+    "clamped to the type of the value": "box->out = clamp_val(box->inner.half, 7, 0x10003);"
+    " box->out += clamp_t(u8, b, 3, 0x107) * 65536 + clamp(x, -3, 4);",
+    "type of its value": "__auto_type t = box->inner.half; t += a; __auto_type p = &box->inner;"
+    " __auto_type s = b + 1u; __auto_type r = box->role; p->value = 7;"
+    " box->out = t + s + r.whole + box->inner.value;",
+    "member of a literal": "box->out = (union role){ .base = { .level = a } }.whole"
+    " + (struct inner){ .value = b }.half;",
+    "nothing, when it is built": "box->out = a + BUILD_BUG_ON_ZERO(sizeof(a) != 8);",
     "typeof": "typeof(a) t = b; __typeof__(x) s = a; typeof(u8) v = b;"
     " box->out = t + s + v;",
     "local enumeration": "enum { HERE = 3, THERE }; box->out = HERE * a + THERE;",
@@ -561,6 +576,13 @@ UNKNOWN = {
     "enumeration with a large value beside a negative one": (
         "enum { LEAST = -1, MOST = 0xffffffff } e = a & 1; box->out = e > 0;", "large"),
     "packed enumeration": ("enum { SMALL } __packed e = a; box->out = e;", "packed"),
+    "population of its own": (
+        "\n#define hweight64(w) missing(w)\nbox->out = hweight64(a);\n", "missing()"),
+    "clamped by its own": (
+        "\n#define clamp_val(v, lo, hi) missing(v)\nbox->out = clamp_val(a, 1, 2);\n", "missing()"),
+    "size of a member of what is nowhere": (
+        "box->out = sizeof_field(struct nowhere, x);", "unknown target"),
+    "types of two values": ("__auto_type t = a, s = b; box->out = t + s;", "__auto_type"),
     "unknown function": ("box->out = missing(a);", "missing() was not found"),
     "unknown function that gets the context": ("box->out = 1; missing(box);", "missing()"),
     "unknown name": ("box->out = a & NOWHERE;", "NOWHERE was not found"),

@@ -174,6 +174,10 @@ NEAR = {
         OUT, of("return vcpu->note + 1;")),
     "renewed by a helper, and used elsewhere": (
         ASKED, HELPER.format("vcpu->note"), OUT, of("return vcpu->note + 1;")),
+    "a pointer to constants that stays": (
+        "static const struct kvm_vcpu *last;\n\n\tif (last == vcpu)\n\t\treturn;\n"
+        "\tlast = vcpu;\n", ""),
+    "whether a signal is there": ("if (signal_pending(current))\n\t\treturn;\n", ""),
     "how often something is said": ("if (!printk_ratelimit())\n\t\treturn;\n", ""),
     "set by whoever": (
         LEFT, "", ARCH,
@@ -281,7 +285,9 @@ STATE = {
          "\tstruct kvm_vcpu_arch arch;\n\tstruct block *block;"),
         (OUTER, "struct kvm_vcpu {",
          "struct block {\n\tu64 note;\n} __packed;\n\nstruct kvm_vcpu {")),
-    "given to what knows the task": ("if (signal_pending(current))\n\t\treturn;\n", ""),
+    "a constant that stays": (
+        "static const u8 known[] = { 1, 2 };\n\n\tif (!memcmp(known, &vcpu->arch.hflags, 2))\n"
+        "\t\treturn;\n", "", of(USED)),
     "of memory": (
         "void *page = kmalloc(4096, 0);\n\n\tif (!page || IS_ERR(page))\n\t\treturn;\n", ""),
     "of a bit that others read": (

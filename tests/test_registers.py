@@ -85,3 +85,45 @@ def test_what_fills_a_cache_with_something_else(filled):
         "\nstatic void spoil(struct kvm_vcpu *vcpu)\n{\n\tvcpu->arch.cr4 ^= vcpu->arch.hflags;\n}\n"
     )
     assert verdict(f"{filled}\n}}\n{spoil[:-2]}", True, READER) in ("gap", "unknown")
+
+
+OLD, ROLE = fixture("masked-word-gap"), "arch/x86/kvm/mmu.c"
+SHALLOW = (
+    "\tcontext->shadow_root_level = PT64_ROOT_4LEVEL;\n"
+    "\tif (!(is_guest_mode(vcpu) &&\n"
+    "\t      vcpu->arch.cached->cpu_based_vm_exec_control & 0x80000000 &&\n"
+    "\t      vcpu->arch.cached->secondary_vm_exec_control & {}))\n"
+    "\t\tcontext->shadow_root_level = PT64_ROOT_5LEVEL;\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("mask", "asked", "expected"),
+    [
+        ("0x2", "mmu_is_nested(vcpu)", "covered"),
+        ("0x4", "mmu_is_nested(vcpu)", "gap"),
+        ("0x2", "vcpu->arch.hflags & 64", "gap"),
+    ],
+)
+def test_where_a_nested_guest_walks(mask, asked, expected):
+    """Nested EPT makes walk_mmu another context: then a way on which it is not is not gone."""
+    header = (
+        OLD[HEADER].decode().replace("\tu32 hflags;", "\tu32 hflags;\n\tstruct vmcs12 *cached;")
+    )
+    record = "struct vmcs12 {\n\tu32 cpu_based_vm_exec_control, secondary_vm_exec_control;\n};\n\n"
+    text = OLD[ROLE].decode()
+    level = "\tcontext->shadow_root_level = PT64_ROOT_4LEVEL;\n\tif (!is_paging(vcpu))"
+    assert level in text and "if (mmu_is_nested(vcpu))" in text
+    text = text.replace(level, SHALLOW.format(mask) + "\tif (!is_paging(vcpu))")
+    text = text.replace("if (mmu_is_nested(vcpu))", f"if ({asked})")
+    files = {**OLD, ROLE: text.encode()}
+    files[HEADER] = header.replace(
+        "struct kvm_vcpu_arch {", record + "struct kvm_vcpu_arch {"
+    ).encode()
+    (one,) = [
+        one for one in check(files, ("shadow_root_level",)).contexts if "tdp" in one.initialiser
+    ]
+    (field,) = one.fields
+    assert field.verdict == expected
+    told = "walk_mmu is nested_mmu while a nested guest runs on nested EPT" in field.assumptions
+    assert told is (expected == "covered")

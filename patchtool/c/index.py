@@ -33,7 +33,6 @@ from patchtool.c.scan import (
 )
 from patchtool.target.record import Target
 
-_KEYWORDS = frozenset({"if", "for", "while", "switch", "return", "sizeof", "defined", "typeof"})
 RESERVED = frozenset(
     {"auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else",
      "enum", "extern", "float", "for", "goto", "if", "inline", "int", "long", "register",
@@ -41,6 +40,7 @@ RESERVED = frozenset(
      "typeof", "union", "unsigned", "void", "volatile", "while"}
 )  # fmt: skip
 """Words that name no function."""
+_KEYWORDS = RESERVED | {"defined", "__volatile__"}
 _INCLUDE = re.compile(
     rb'#[ \t]*+(?:include(?:_next)?|import|embed)\b[ \t]*+(?:(["<])([^">\n]+)[">])?'
 )

@@ -402,10 +402,12 @@ class Types:
         return found
 
     def number(self, words: str, here: str, depth: int = 0) -> int | None:
-        """Return the number that a width or a length is, or that a macro of one gives."""
+        """Return the number that a width, a length or a mask of one bit is, or a macro of one."""
         words = words.strip()
         while words.startswith("(") and words.endswith(")"):
             words = words[1:-1].strip()
+        if (bit := _BIT.fullmatch(words)) is not None:
+            return 1 << int(bit[1] or bit[2])
         if words[:1].isdigit():
             return literal(words)
         found = self._index.macros(words, here) if re.fullmatch(r"[A-Za-z_]\w*", words) else ()
@@ -665,6 +667,7 @@ _NATURAL = re.compile(r"[\w\s()+/%|&,]*")
 """What makes no negative number of others, nor one that is much larger."""
 _NEGATIVE = re.compile(r"\(?\s*-\s*[1-9]\d{0,8}\s*\)?")
 _NAME = re.compile(r"\b[A-Za-z_]\w*")
+_BIT = re.compile(r"1[uU]?[lL]{0,2} *<< *(\d|[12]\d|30)|BIT(?:_ULL)?\((\d|[12]\d|30)\)")
 _NUMBER = re.compile(r"(0[xX][0-9a-fA-F]+|0[bB][01]+|\d+)[uUlL]*")
 _ALIGNED = re.compile(
     rb"__aligned\((\d{1,4})\)|__attribute__\(\((?:__)?aligned(?:__)?\((\d{1,4})\)\)\)"

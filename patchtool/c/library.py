@@ -102,6 +102,8 @@ BIT_OPERATIONS = {
 """What becomes of a bit: nothing, set, cleared, turned round, or made another value."""
 EXTREMA = {"min": False, "max": True, "min_t": False, "max_t": True, "umin": False, "umax": True}
 """What yields the least of its arguments, or the greatest."""
+CLAMPS = {"clamp": 3, "clamp_t": 4, "clamp_val": 3}
+"""What yields a value between two bounds, and how much it is given."""
 COUNTERS = {
     f"{lead}{kind}_read": (f"{kind}_t", width)
     for lead in ("", "raw_", "arch_")
@@ -112,12 +114,15 @@ LOCKED = frozenset({"mutex_is_locked", "rwsem_is_locked", "spin_is_locked", "raw
 """What tells whether a lock is held, and changes nothing."""
 KEYS = frozenset({"static_branch_likely", "static_branch_unlikely"})
 """What tells whether a static key is enabled, which an object of file scope is."""
+CONFIGURED = frozenset({"IS_ENABLED", "IS_BUILTIN", "IS_MODULE", "IS_REACHABLE"})
+"""What tells whether a build option is set."""
 _BUILTIN = frozenset(
-    {"ARRAY_SIZE", "FIELD_GET", "FIELD_PREP", "GENMASK", "GENMASK_ULL", "IS_ENABLED",
-     "REPEAT_BYTE", "WRITE_ONCE", "clamp", "clamp_t", "cmpxchg", "container_of", "memcmp",
+    {"ARRAY_SIZE", "BUILD_BUG_ON_ZERO", "FIELD_GET", "FIELD_PREP", "GENMASK", "GENMASK_ULL",
+     "REPEAT_BYTE", "WRITE_ONCE", "cmpxchg", "container_of", "memcmp",
      "memcpy", "memset", "offsetof", "rcu_assign_pointer", "sizeof", "smp_load_acquire",
      "smp_store_release", "static_call", "swap", "try_cmpxchg", "typecheck", "xchg",
-     *SAME, *LIKELY, *EXTREMA, *COUNTERS, *LOCKED, *KEYS, *BIT_OPERATIONS}
+     *SAME, *LIKELY, *EXTREMA, *CLAMPS, *POPULATION, *CONFIGURED, *COUNTERS, *LOCKED, *KEYS,
+     *BIT_OPERATIONS}
 )  # fmt: skip
 
 
@@ -153,7 +158,7 @@ _ANSWERING = (
     r"|bitmap_\w+|hweight\w*|_?_?ffs\w*|fls\w*|(?:raw_|__)?(?:this|raw)_cpu_\w+|per_cpu\w*|get_cpu\w*"
     r"|put_cpu\w*|\w*smp_processor_id|s?rcu_\w+|(?:boot|static|this)_cpu_has\w*|cpu_feature_enabled"
     r"|static_branch_\w+|static_key_\w+|_*copy_(?:from|to)_user\w*|_*(?:get|put)_user|access_ok|u64_to_user_ptr"
-    r"|\w*memdup\w*|\w*alloc\w*|\w*free\w*|__get_free_page\w*|signal_pending\w*|need_resched"
+    r"|\w*memdup\w*|\w*alloc\w*|\w*free\w*|__get_free_page\w*"
     r"|\w*xfer_to_\w+_mode\w*|cond_resched\w*|preempt_\w+|local_(?:irq|bh)_\w+|(?:raw_)?spin_(?!try)\w+|mutex_(?!try)\w+"
     r"|(?:read|write)_(?:un)?lock\w*|(?:down|up)_(?!\w*try)\w+|lockdep_\w+|(?:scoped_)?guard|smp_call_function\w*|on_each_cpu\w*"
     r"|mem(?:cmp|cpy|set|move|zero\w*)|str\w+|memchr\w*|ktime_\w+|rdtsc\w*|get_online_cpus|for_each_\w+"
@@ -230,6 +235,13 @@ OF_BIT = re.compile(
     r"(?:arch_)?_{0,3}(?:set|clear|change|test)(?:_and_(?:set|clear|change))?_bit\w*"
 )
 """What changes one bit, the first argument, of what it is given second."""
+
+ONLY_READS = re.compile(
+    r"(?:atomic\w*|refcount|kref|percpu_counter)_read\w*|list_empty\w*|\w+_is_locked|this_cpu_read"
+    r"|raw_cpu_read|ktime_get\w*|static_key_enabled|cpumask_(?:test_cpu|empty|weight)|work_pending"
+    r"|signal_pending\w*|capable|rdmsr\w*"
+)
+"""What tells something of the machine, or of what it is given, and keeps nothing."""
 
 # -- what is done with a pointer -------------------------------------------------------------
 

@@ -437,7 +437,8 @@ def _behind_makers(header: bytes) -> int:
     return past
 
 
-_MARGIN = re.compile(rb"\n([^\w\s#{}()*\";,&\\/])")
+_MARGIN = re.compile(rb"(?:(?<!\\)\n|\n(?=([<=>|])\1{6}))([^\w\s#{}()*\";,&\\/])")
+"""What begins a line that goes on from none, or is a mark of a merge."""
 _TEXT = bytes(i for i in range(256) if (i >= 0x20 and i != 0x7F) or i in b"\t\n\v\f\r")
 
 
@@ -454,8 +455,8 @@ def foreign(data: bytes) -> tuple[int, str] | None:
     found = first or _MARGIN.search(data)
     if found is None:
         return None
-    at = 0 if first else found.start(1)
-    return at, f"no line of C begins with {found[1].decode('ascii', 'replace')}"
+    at = 0 if first else found.start(2)
+    return at, f"no line of C begins with {found[2].decode('ascii', 'replace')}"
 
 
 def has_open_comment(data: bytes) -> bool:

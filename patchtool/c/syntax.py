@@ -79,6 +79,11 @@ _MACROS = re.compile(
 _TYPEOF = re.compile(
     rb"\b(typeof|__typeof__|__typeof|typeof_unqual)\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)"
 )
+_SIZED = re.compile(
+    rb"\b(?:sizeof_field|FIELD_SIZEOF)\((\s*)((?:struct |union )?\w+)"
+    rb"(\s*,\s*)(\w+(?:\.\w+)*)(\s*)\)"
+)
+"""What takes the size of a member of a type."""
 _LETTERS = "".join(map(chr, range(0x100, 0x250)))
 """Letters of two bytes, which no kernel writes names with."""
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -93,7 +98,8 @@ def parse(source: bytes) -> Node:
     """Parse one fragment of C and return its root node.
 
     What the grammar does not know is written in a way that it knows: ranges of cases, macros
-    that head a statement (by their length, as ``if`` or ``while``), types of expressions.
+    that head a statement (by their length, as ``if`` or ``while``), types of expressions, sizes
+    of members.
     """
     if b"..." in source:
         source = _RANGE.sub(rb"\1" + RANGE_MARK, source)
@@ -101,6 +107,8 @@ def parse(source: bytes) -> Node:
         source = _MACROS.sub(_headed, source)
     if b"typeof" in source:
         source = _TYPEOF.sub(_coded, source)
+    if b"sizeof_field" in source or b"FIELD_SIZEOF" in source:
+        source = _SIZED.sub(_sized, source)
     return _PARSER.parse(source).root_node
 
 
@@ -137,6 +145,14 @@ def set_by_loop(node: Node) -> list[Node]:
         else:
             given.append(one)
     return given
+
+
+def _sized(match: re.Match[bytes]) -> bytes:
+    """Write the size of a member with what C has for it, as long and on as many lines."""
+    blanks, kind, behind, member, rest = match.groups()
+    lines = (blanks + behind + rest).count(b"\n")
+    word = b"sizeof ((%s*)0)->%s" % (kind, member)
+    return word + b" " * (len(match[0]) - len(word) - lines) + b"\n" * lines
 
 
 def _coded(match: re.Match[bytes]) -> bytes:

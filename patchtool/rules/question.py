@@ -27,6 +27,7 @@ from patchtool.world.inputs import hosts
 from patchtool.world.inputs.constants import host_constant, unclear_change
 
 if TYPE_CHECKING:
+    from patchtool.target.record import Selected
     from patchtool.world.accounts.ledger import Ledger, Patch
     from patchtool.world.accounts.strays import Stray
     from patchtool.world.inputs.changes import Link
@@ -417,7 +418,7 @@ class Terms:
 
     def _legal(self, inputs: frozenset[Symbol]) -> list[Cond]:
         """Return what no run can have otherwise, of some symbols."""
-        facts = (*self._facts(inputs), *self._uses(inputs))
+        facts = (*self._facts(inputs), *self._uses(inputs), *self._selected(inputs))
         return [condition for condition, _ in facts]
 
     def _facts(self, inputs: frozenset[Symbol]) -> Iterator[tuple[Cond, str]]:
@@ -448,6 +449,36 @@ class Terms:
             for use in uses:
                 if one.name == use.host and self._is_truth(one):
                     yield one.bit(), use.text
+
+    def _selected(self, symbols: Iterable[Symbol]) -> Iterator[tuple[Cond, str]]:
+        """Yield what cannot be, because the way here has ruled out where a pointer would lead."""
+        for rule in self.tree.index.target.selected:
+            of = self._bits_of(rule, symbols)
+            if of and self._is_ruled_out(rule):
+                yield bits.negate(bits.every(of)), rule.text
+
+    def _is_ruled_out(self, rule: Selected) -> bool:
+        """Tell whether the guard is only come to where a pointer does not lead to a context."""
+        path = self.guard.path
+        for symbol in bits.symbols([path]):
+            about = symbol.word.about
+            if isinstance(about, Fact) and about.kind == "same":
+                ends = {_last(about.name), _last(about.other)}
+                if ends == {rule.pointer, rule.context}:
+                    return can_hold([path, symbol]) is False
+        return False
+
+    def _bits_of(self, rule: Selected, symbols: Iterable[Symbol]) -> list[Cond]:
+        """Return the bits that a rule goes by; none where some are not among symbols."""
+        given = {(self.out.place_of(s.word), s.position): s for s in symbols}
+        found: list[Cond] = []
+        for member, mask in rule.bits:
+            number = self.tree.types.number(mask, self.tree.index.target.header) or 0
+            positions = [at for at in range(number.bit_length()) if number >> at & 1]
+            if not positions or any((member, at) not in given for at in positions):
+                return []
+            found += [given[member, at] for at in positions]
+        return found
 
     def _is_truth(self, word: Word) -> bool:
         """Tell whether an object of the host is declared to be true or false, no number."""
@@ -789,7 +820,8 @@ class Terms:
         if self.ledger is not None:
             found.update(self.tree.index.target.trusted)
         found.update(self._constant_reason(one.word) or "" for one in decision.host)
-        found.update(text for _, text in self._facts(decision.inputs))
+        for _, text in (*self._facts(decision.inputs), *self._selected(decision.inputs)):
+            found.add(text)
         found.update(text for _, text in self._uses(decision.host))
         for unit, one in invalidated.items():
             found.add(one.assumption(unit.name))
@@ -1016,3 +1048,8 @@ def _is_overlay(record: RecordType, name: str) -> bool:
         if other != name and low <= at and at + count <= low + width and (at, count) != (low, width)
     ]
     return bool(inside)
+
+
+def _last(spelt: str) -> str:
+    """Return the last member of an object as C spells it."""
+    return spelt.replace("->", ".").rpartition(".")[2]

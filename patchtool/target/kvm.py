@@ -15,6 +15,7 @@ from patchtool.target.record import (
     Part,
     Query,
     Registers,
+    Selected,
     Tables,
     Target,
     Use,
@@ -224,7 +225,11 @@ KVM = Target(
         ("arch/x86/include/uapi/",),
         ("/const.h", "/bits.h", "/processor-flags.h", "/msr-index.h", "features.h"),
     ),
-    others=("arch/x86/include/asm/pgtable_types.h",),
+    others=(
+        "arch/x86/include/asm/pgtable_types.h",
+        "include/uapi/asm-generic/errno-base.h",
+        "include/uapi/asm-generic/errno.h",
+    ),
     options=Options(
         on=frozenset(
             {"CONFIG_X86", "CONFIG_X86_64", "CONFIG_64BIT", "CONFIG_MMU", "__KERNEL__",
@@ -256,6 +261,20 @@ KVM = Target(
             context="nested_mmu",
             host="tdp_enabled",
             text="nested_mmu is used for nested TDP alone, which KVM offers with tdp_enabled",
+        ),
+    ),
+    selected=(
+        # nested_ept_init_mmu_context() lets it point there until the nested guest is left.
+        Selected(
+            pointer="walk_mmu",
+            context="nested_mmu",
+            bits=(
+                ("kvm_vcpu_arch.hflags", "HF_GUEST_MASK"),
+                # SDM, volume 3, "VM-Execution Control Fields".
+                ("vmcs12.cpu_based_vm_exec_control", "0x80000000"),
+                ("vmcs12.secondary_vm_exec_control", "0x2"),
+            ),
+            text="walk_mmu is nested_mmu while a nested guest runs on nested EPT",
         ),
     ),
     # A guest without paging has no page tables, and reset_guest_paging_metadata() leaves alone

@@ -182,6 +182,19 @@ class Use(NamedTuple):
     text: str
 
 
+class Selected(NamedTuple):
+    """A pointer of the host leads to a context while all of some bits are set.
+
+    Each of ``bits`` is a member, by the tag of its record, and C for a mask of bits in it;
+    ``text`` says it in words.
+    """
+
+    pointer: str
+    context: str
+    bits: tuple[tuple[str, str], ...]
+    text: str
+
+
 class Target(NamedTuple):
     """One body of C in a kernel tree: where it lies and what cannot be read from it.
 
@@ -213,7 +226,7 @@ class Target(NamedTuple):
     ``prefix`` may stand before the names of operations there.  ``vendors`` are the
     beginnings of the paths of modules of which a host loads one.  ``calls`` are beginnings
     of the names of its functions, ``notices`` of those that may say that cached state is
-    out of date.  ``uses`` and ``trusted`` are what no text can show: every proof
+    out of date.  ``uses``, ``selected`` and ``trusted`` are what no text can show: every proof
     takes the last of them for granted, and says so.  In the states ``unread``, each one bit as
     witnesses have it, nobody reads what is kept, but for functions that are called and the
     fields that a rule asks first; elements of fields that match one of ``reached`` are
@@ -259,6 +272,7 @@ class Target(NamedTuple):
     registers: Registers = NO_REGISTERS
     trusted: tuple[str, ...] = ()
     uses: tuple[Use, ...] = ()
+    selected: tuple[Selected, ...] = ()
     unread: tuple[str, ...] = ()
     reached: tuple[tuple[str, int], ...] = ()
     depths: tuple[tuple[str, ...], ...] = ()

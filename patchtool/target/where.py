@@ -26,6 +26,7 @@ RELEVANT = (
     r"(?:^|/)(?:arch/x86/(?:kvm|include)/|virt/kvm/"
     r"|include/(?:uapi/|vdso/|asm-generic/)?(?:linux/|kvm/)?"
     r"(?:kvm[^/]*|bitops|bits|const|compiler[^/]*|kernel|stddef|types|[^/]*mshyperv)\.h$"
+    r"|include/uapi/asm-generic/errno(?:-base)?\.h$"
     r"|(?:arch|arch/x86|arch/x86/kvm|arch/x86/include|virt|virt/kvm|include)$)"
 )
 """The paths of files on which every verdict rests, as a regular expression to search for.

@@ -18,8 +18,10 @@ _OBJECT = re.compile(rb"(?<![\w/.$)-])[\w/.-]+\.o\b")
 _FLAGS = re.compile(
     r"^[ \t]*+((?:(?:subdir-)?ccflags|CFLAGS|CPPFLAGS|KBUILD_CFLAGS)\S*)[ \t]*[:+?]?=(.*)$", re.M
 )
-_HARMLESS_FLAG = re.compile(r"-I.*|-W.*|-iquote|\$\(\w+\)\S*|[\w./]+")
-"""Where headers are, and what is warned of."""
+_HARMLESS_FLAG = re.compile(
+    r"-I.*|-W.*|-iquote|-O[0-3sg]?|-g(?:\d|gdb\d?|dwarf-\d)?|-save-temps|\$\(\w+\)\S*|[\w./]+"
+)
+"""Where headers are, what is warned of, how well it is made, and what a debugger is told."""
 _DEFINED = re.compile(r"(?<![\w-])-[DU]\s*(\w+)")
 _FOR_OTHERS = re.compile(r"^[ \t]*(?:export )?(?:CHECKFLAGS|\w*HOST\w*)\b.*$", re.M)
 """Flags of the checker, and of what runs on the machine that builds."""

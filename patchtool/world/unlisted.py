@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from patchtool.c import library
 from patchtool.c.layout import RecordType
 from patchtool.c.lower import Guard, Lowered, Trouble
 from patchtool.c.memory import Function, Int, Loc, Pointer, Root, Value
@@ -74,7 +75,8 @@ def _is_same_each_time(run: Lowered, guard: Guard, loc: Loc, value: Value) -> bo
 def _passed_beside(tree: Tree, run: Lowered) -> Iterator[Trouble]:
     """Yield the calls passed over behind a guard that may keep something beside the contexts.
 
-    What is stored elsewhere as well has another use than to be kept with a context.
+    What is stored elsewhere as well has another use than to be kept with a context.  What the
+    target does not define keeps what it is given in its own ways, if it is not known to read.
     """
     index, guards = tree.index, frozenset(one.symbol for one in run.guards)
     host = tree.types.record(f"struct {index.target.host}", index.target.header)
@@ -82,6 +84,13 @@ def _passed_beside(tree: Tree, run: Lowered) -> Iterator[Trouble]:
     for call in run.passed:
         if guards.isdisjoint(bits.symbols([call.path])):
             continue
+        if (
+            not call.definitions
+            and call.hook is None
+            and not library.ONLY_READS.fullmatch(call.name)
+        ):
+            reason = f"{call.name}() is called behind the guard, and may keep what it is given"
+            yield Trouble(call.place, reason, False)
         for one in call.definitions:
             for name in sorted(_stored(tree, one, members, call.hook) - _filled(tree, members)):
                 if not any(

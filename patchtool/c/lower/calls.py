@@ -274,7 +274,9 @@ class Calls(Expressions):
         ):
             if not library.AT_BUILD.fullmatch(name):
                 self._spoken(name, node, arguments, state, bool(library.HEARD.fullmatch(name)))
-            return self.opaque(node, f"what {name}() returns is not known") if needed else zero
+            if name == "BUILD_BUG_ON_ZERO" or not needed:
+                return zero
+            return self.opaque(node, f"what {name}() returns is not known")
         if name in library.BIT_OPERATIONS and len(arguments) in (2, 3):
             return self._bit_operation(name, node, arguments, state)
         if name == "smp_load_acquire" and len(arguments) == 1:
@@ -306,7 +308,7 @@ class Calls(Expressions):
             return zero
         if name == "container_of" and len(arguments) == 3:
             return self._container(node, arguments, state)
-        if name in ("IS_ENABLED", "IS_BUILTIN", "IS_MODULE", "IS_REACHABLE") and arguments:
+        if name in library.CONFIGURED and arguments:
             return Int(bits.from_cond(self._configured_as(name, text(arguments[0])), 32), True)
         if name == "ARRAY_SIZE" and arguments:
             ctype = self._lvalue(arguments[0], state).type
@@ -337,9 +339,13 @@ class Calls(Expressions):
         if name == "__builtin_choose_expr" and len(arguments) == 3:
             which = self._constant(self._value(arguments[0], state), node)
             return self._value(arguments[1 if which else 2], state)
-        if name in ("clamp", "clamp_t") and len(arguments) >= 3:
-            head = arguments[: len(arguments) - 3]
-            return self._clamped(name, head, arguments[-3:], node, state)
+        if len(arguments) == library.CLAMPS.get(name):
+            as_type: CType | None = None
+            if name == "clamp_t":
+                as_type = self.types.named(text(arguments[0]), self._here)
+            elif name == "clamp_val":
+                as_type = self._type_of(arguments[0], state)
+            return self._clamped(as_type, arguments[-3:], node, state)
         if name in ("memcmp", "__builtin_memcmp", "bcmp") and len(arguments) == 3:
             return self._memcmp(node, arguments, state)
         if name == "__builtin_constant_p" and len(arguments) == 1:
@@ -613,15 +619,12 @@ class Calls(Expressions):
             return Int(bits.shift_right(bits.bit_and(value, wanted), low, False))
         return Int(bits.bit_and(bits.shift_left(value, low), wanted))
 
-    def _clamped(
-        self, name: str, head: list[Node], values: list[Node], node: Node, state: State
-    ) -> Value:
-        """Return a value between two bounds."""
+    def _clamped(self, ctype: CType | None, values: list[Node], node: Node, state: State) -> Value:
+        """Return a value between two bounds, all taken for a type if one is given."""
         value, low, high = (self._as_int(self._value(v, state), v) for v in values)
-        if head:
-            ctype = self.types.named(text(head[0]), self._here)
+        if ctype is not None:
             if not isinstance(ctype, IntType):
-                raise Unsupported(node, f"the type {text(head[0])} is not an integer")
+                raise Unsupported(node, "what is clamped is taken for what is no integer")
             value, low, high = (
                 self._as_int(self._convert(v, ctype, node), node) for v in (value, low, high)
             )

@@ -18,6 +18,7 @@ from patchtool.c.layout import (
     VoidType,
     base_type,
     literal,
+    settled,
 )
 from patchtool.c.lower.arithmetic import arithmetic, shift
 from patchtool.c.lower.names import Names
@@ -630,11 +631,13 @@ class Expressions(Names):
                 raise Unsupported(node, "the length of an array is computed with an effect")
             return self._described(described)
         value = node.child_by_field_name("value")
-        if value is None:
-            return UnknownType("")
-        while value.type == "parenthesized_expression":
+        return UnknownType("") if value is None else self._type_of(value, state)
+
+    def _type_of(self, value: Node, state: State) -> CType:
+        """Return the type of an expression, or the one that it names, evaluating nothing."""
+        while value.type == "parenthesized_expression" and value.named_child_count == 1:
             value = value.named_children[0]
-        named = self._type_named(value)
+        named = self._type_named(value) or self._type_of_member(value, state)
         if named is not None:
             return named
         aside = state.fork(True)
@@ -644,7 +647,28 @@ class Expressions(Names):
             number = self._value(value, aside)
         if isinstance(number, Int):
             return IntType(number.width, number.signed)
-        return PointerType(None) if isinstance(number, Pointer) else UnknownType("")
+        if isinstance(number, Pointer):
+            return PointerType(None if isinstance(number.type, VoidType) else number.type)
+        return UnknownType("")
+
+    def _type_of_member(self, node: Node, state: State) -> CType | None:
+        """Return the type of ``((struct s *)0)->member``, or of what is within that."""
+        base, member = node.child_by_field_name("argument"), node.child_by_field_name("field")
+        if node.type != "field_expression" or base is None or member is None:
+            return None
+        if _operator(node) == "->":
+            held = syntax.inner(base)[0] if base.type == "parenthesized_expression" else base
+            given, cast = held.child_by_field_name("value"), held.child_by_field_name("type")
+            if held.type != "cast_expression" or given is None or cast is None:
+                return None
+            if given.type != "number_literal" and given.type != "null":
+                return None
+            pointer = self._described(cast)
+            holder = settled(pointer.target) if isinstance(pointer, PointerType) else None
+        else:
+            holder = self._type_of_member(base, state)
+        known = holder.by_name.get(text(member)) if isinstance(holder, RecordType) else None
+        return known[1] if known is not None else None
 
     def _offsetof(self, node: Node, state: State) -> Value:
         type_node, member = node.child_by_field_name("type"), node.child_by_field_name("member")
@@ -655,6 +679,9 @@ class Expressions(Names):
         return Int(bits.constant(64, slot[0] // 8))
 
     def _literal(self, node: Node, state: State) -> Value:
+        return self._load(self._literal_object(node, state), state, node)
+
+    def _literal_object(self, node: Node, state: State) -> LValue:
         type_node, value = node.child_by_field_name("type"), node.child_by_field_name("value")
         assert type_node is not None and value is not None
         self._numbers += 1
@@ -662,7 +689,7 @@ class Expressions(Names):
             Loc(Root(f"{LITERAL}{self._numbers}", "local")), self._described(type_node)
         )
         self._initialise(target, value, state)
-        return self._load(target, state, node)
+        return target
 
     def _comma(self, node: Node, state: State) -> Value:
         left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
@@ -695,6 +722,8 @@ class Expressions(Names):
                 if known is None:
                     return self._temporary(base, state, member)
                 holder = known
+            elif base.type == "compound_literal_expression":
+                holder = self._literal_object(base, state)
             else:
                 holder = self._lvalue(base, state)
             return self._member(holder, text(member), node)

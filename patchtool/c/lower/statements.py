@@ -13,7 +13,16 @@ from typing import ClassVar
 
 from patchtool.c import library, syntax
 from patchtool.c.index import stands_for
-from patchtool.c.layout import INT, IntType, PointerType, Settled, VoidType, base_type
+from patchtool.c.layout import (
+    INT,
+    IntType,
+    PointerType,
+    RecordType,
+    Settled,
+    UnknownType,
+    VoidType,
+    base_type,
+)
 from patchtool.c.lower.arithmetic import ordered
 from patchtool.c.lower.calls import CLASS, DOES_MORE, Calls, is_one
 from patchtool.c.lower.expressions import has_effects
@@ -253,7 +262,11 @@ class Statements(Calls):
         )
         if type_node.type == "enum_specifier" and type_node.child_by_field_name("body"):
             self._enumeration(type_node, state)
-        base = self._typeof(type_node, state) or base_type(self.types, type_node, self._here)
+        base = (
+            self._typeof(type_node, state)
+            or self._deduced(type_node, state)
+            or base_type(self.types, type_node, self._here)
+        )
         for declarator in node.children_by_field_name("declarator"):
             name, ctype = self.types.declared(declarator, base, self._here)
             if name is None:
@@ -288,16 +301,18 @@ class Statements(Calls):
         expression = syntax.measured(node)
         if expression is None:
             return None
-        ctype = self._type_named(expression.named_children[0])
-        if ctype is None:
-            try:
-                ctype = self._lvalue(expression, state.fork(True)).type
-            except Unsupported:
-                number = self._value(expression, state.fork(True))
-                if not isinstance(number, Int):
-                    return None
-                ctype = IntType(number.bits.width, number.signed)
-        return Settled(ctype)
+        ctype = self._type_of(expression, state)
+        return None if isinstance(ctype, UnknownType) else Settled(ctype)
+
+    def _deduced(self, node: Node, state: State) -> Settled | None:
+        """Return the type that ``__auto_type`` takes from the only value behind it."""
+        declarators = node.parent.children_by_field_name("declarator") if node.parent else []
+        if text(node) != "__auto_type" or len(declarators) != 1:
+            return None
+        value = declarators[0].child_by_field_name("value")
+        ctype = self._type_of(value, state) if value is not None else UnknownType("")
+        is_kept = isinstance(ctype, (IntType, PointerType, RecordType))
+        return Settled(ctype) if is_kept else None
 
     def _expression_statement(self, node: Node, state: State) -> State | None:
         for child in node.named_children:

@@ -40,8 +40,15 @@ _ADDRESS = re.compile(rb"[(,]\s*&([A-Za-z_]\w*+)\b(?!\s*(?:->|\.|\())")
 _FILLED = re.compile(rb"\b(?:\w*_bit|bitmap_\w+|mem\w+|copy_\w+)\([^;()]*(?:->|\.)(\w+)\s*[,)]")
 """A member that is filled as bytes or bits, by its name: an array."""
 _FILLS = (b"_bit(", b"bitmap_", b"mem", b"copy_")
-STATIC = re.compile(rb"[;{}]\s*static\b[^;{}()=]*?\b(\w+)\s*(?:\[[^\];]*\]\s*)*[=;]")
-"""What stays from one call of a function to the next, and belongs to it alone."""
+STATIC = re.compile(
+    rb"[;{}]\s*static\b(?![^;{}()=*]*\bconst\b[^;{}()=*]*[=;])"
+    rb"[^;{}()=]*?\b(\w+)\s*(?:\[[^\];]*\]\s*)*[=;]"
+)
+"""What stays from one call of a function to the next, and belongs to it alone.
+
+What is constant itself, and does not only point to what is, keeps nothing.
+"""
+_CONSTANT_STATIC = re.compile(rb"\s*static\b(?=[^*]*\bconst\b)[^*]*")
 _MACRO = re.compile(rb"[A-Z]\(|store_mb\(|cpu_write\(|swap\(|get_user\(")
 CONSTANT = re.compile(rb"[\s~|()-]*+(?:(?:[A-Z][A-Z0-9_]*|\d\w*|true|false)\b[\s~|()]*)+")
 LOOKED_AT = re.compile(rb"\b([A-Za-z_]\w*)\b(?!\s*(?:\[[^\];]*\]\s*)*=(?!=)|\s*\()")
@@ -295,13 +302,14 @@ def _may_store(statement: bytes) -> bool:
 
 
 def _is_declared(head: bytes, body: bytes, name: bytes) -> bool:
-    """Tell whether the first mention of a name in a function declares it, and it does not stay."""
+    """Tell whether the first mention of a name in a function declares it, and it keeps nothing."""
     if any(True for _ in places(head, name)):
         return True
     lead = body[: next(places(body, name), 0)].rstrip()
     if lead[-1:] not in (b"*", b",") and not lead[-1:].isalnum():
         return False
-    return b"static" not in lead[max(lead.rfind(mark) for mark in (b";", b"{", b"}")) + 1 :]
+    lead = lead[max(lead.rfind(mark) for mark in (b";", b"{", b"}")) + 1 :]
+    return b"static" not in lead or _CONSTANT_STATIC.fullmatch(lead) is not None
 
 
 def is_looked_at(function: Definition, name: str) -> bool:

@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Literal, NamedTuple
 
-from patchtool.c import brackets, library
+from patchtool.c import brackets, library, syntax
 from patchtool.c.index import Index
-from patchtool.c.layout import RecordType
+from patchtool.c.layout import ArrayType, RecordType
 from patchtool.c.scan import Definition, before, first_of_line, places, strip_comments
 from patchtool.c.syntax import names_of
 from patchtool.model import Place
@@ -41,6 +41,7 @@ _LEFT = re.compile(rb"(?:(->|\.)\s*)?\b(\w+)\s*(?:\[[^\]]*\]\s*)*\Z")
 _MACRO = re.compile(rb"[ \t]*#[ \t]*define[ \t]+(\w+)(?:\(([\w\s,.]*)\))?")
 _LONGEST_TAG = 40
 _GUARD = re.compile(rb"\bguard\s*\(\s*(\w+)\s*\)\Z")
+_COMPARING = (b"==", b"!=", b"<=", b">=")
 _NO_TAKER = "which takes no such pointer"
 Kind = Literal["record", "pointer", "twice", "binding"]
 """A binding is a pointer that says which context is in use; what it is given to may set it."""
@@ -378,9 +379,32 @@ class Holders:
             return
         first: Kind = "record" if name in self._records[1] else "pointer"
         found = [*self._judged(data, start, end, first, path)]
+        if found and self._is_another(data, start, end, path):
+            return
         kind = self._kind(data, start, at, name) if found else None
         if kind is not None:
             yield from found if kind == first else self._judged(data, start, end, kind, path)
+
+    def _is_another(self, data: bytes, start: int, end: int, path: str) -> bool:
+        """Tell whether all members of a function that are spelt so are known for other records."""
+        file = self._index.file(path)
+        spelt = b"".join(data[start:end].split())
+        seen = False
+        for function in file.functions_around(start) if file is not None else ():
+            root = self._index.node(function)
+            for node in syntax.descendants(root):
+                if node.type != "field_expression":
+                    continue
+                if b"".join((node.text or b"").split()) != spelt:
+                    continue
+                ctype = self._tree.objects.type_of(node, root, path)
+                while isinstance(ctype, ArrayType):
+                    ctype = ctype.element
+                tag = ctype.tag.encode() if isinstance(ctype, RecordType) else b""
+                if not tag or tag in self._records[0]:
+                    return False
+                seen = True
+        return seen
 
     def _kind(self, data: bytes, start: int, at: int, name: bytes) -> Kind | None:
         """Return what a member is; None where it is one of another record."""
@@ -574,15 +598,17 @@ class Holders:
                 if not self._is_ours(spelt):
                     if _by_table(text, end) and path.startswith(self._index.target.generic):
                         return None  # the statistics, whose members a table lists
+                    if self._is_only_read(text, cast.start(), end, path):
+                        return None
                     return Use(f"{what} is taken for another type")
                 kind = "twice" if spelt.count(b"*") > 1 else "pointer"
                 start = cast.start()
                 continue
             # Then operators with two sides.
-            if two in (b"==", b"!=", b"&&", b"||", b"<=", b">=") or mark in (b"<", b">"):
+            if two in (*_COMPARING, b"&&", b"||") or mark in (b"<", b">"):
                 return None
             pair = text[left - 1 : left + 1]
-            if pair in (b"==", b"!=", b"&&", b"||", b"<=", b">=") or lead in (b"<", b">"):
+            if pair in (*_COMPARING, b"&&", b"||") or lead in (b"<", b">"):
                 return None
             if mark == b"?" and brackets.operator_behind(text, right + 1) != b":":
                 return None
@@ -686,6 +712,26 @@ class Holders:
     def _statement(self, text: bytes, end: int) -> Use | None:
         """Judge a parenthesis that begins a statement."""
         return None if brackets.operator_behind(text, end) != b"[" else Use("a record is indexed")
+
+    def _is_only_read(self, text: bytes, start: int, end: int, path: str) -> bool:
+        """Tell whether a value, of whatever type, is compared or printed where it stands."""
+        left, right = brackets.last_before(text, start), brackets.first_from(text, end)
+        while (
+            text[left : left + 1] == b"("
+            and text[right : right + 1] == b")"
+            and brackets.callee(text, left) is None
+        ):
+            left, right = brackets.last_before(text, left), brackets.first_from(text, right + 1)
+        if text[left - 1 : left + 1] in _COMPARING or text[right : right + 2] in _COMPARING:
+            return True
+        if text[left : left + 1] not in (b"(", b",") or text[right : right + 1] not in (b",", b")"):
+            return False
+        opened, _ = brackets.argument_at(text, left + 1)
+        callee = brackets.callee(text, opened) if opened >= 0 else None
+        name = callee.decode() if callee is not None else ""
+        is_printed = library.is_printing(name, self._index.target)
+        known = is_printed and name in names_of("reading_macro")
+        return known and not self._has_own(name, path)
 
     def _operand_of(self, text: bytes, opened: int, what: str) -> Use | None:
         """Judge an operand of assembler text: it may be used by the offsets of members."""

@@ -15,7 +15,7 @@ from operator import or_
 from patchtool.c.index import parameter_names, split_arguments
 from patchtool.c.scan import Definition, FileIndex, before, callee_before, places, strip_comments
 from patchtool.world.accounts.mentions import Mentions
-from patchtool.world.accounts.sites import Mention
+from patchtool.world.accounts.sites import MEASURED, Mention
 from patchtool.world.circular import Circular
 from patchtool.world.conditions import dense, holding, is_own
 from patchtool.world.entries import Tree
@@ -256,6 +256,8 @@ class Selection:
     ) -> Iterator[tuple[Mention, frozenset[str]]]:
         """Yield the reads of a member, and the contexts of which they may read it."""
         for mention in self._mentions.of(name):
+            if mention.reason == MEASURED:
+                continue  # nothing is read to tell how large it is
             if mention.kind == "read" and _is_part(mention.below, below):
                 base = base_of(mention)
                 if base is not None:

@@ -124,8 +124,18 @@ class Signatures:
 
 
 def takes(lists: Iterable[list[str]], number: int) -> bool:
-    """Tell whether all of some lists of parameters have a pointer to a record at a place."""
-    found = [*lists]
+    """Tell whether all of some lists of parameters have a pointer to a record at a place.
+
+    What is declared with fewer parameters, or with none, is something else of that name.
+    """
+    found = [one for one in lists if not _is_shorter(one, number)]
     return bool(found) and all(
         number < len(one) and "*" in one[number] and "struct" in one[number] for one in found
     )
+
+
+def _is_shorter(listed: list[str], number: int) -> bool:
+    """Tell whether a list of parameters, which is known, ends in front of a place."""
+    if [one.strip() for one in listed] == ["void"]:
+        return True
+    return 0 < len(listed) <= number and all(one.strip(" .\t\n") for one in listed)
