@@ -81,6 +81,41 @@ def test_a_whole_file(tree, text):
     assert check({**tree, OTHER: text}).verdict == "covered"
 
 
+MADE = b"""\
+#include <linux/module.h>
+#include <linux/export-internal.h>
+
+MODULE_INFO(name, KBUILD_MODNAME);
+
+__visible struct module __this_module
+__section(".gnu.linkonce.this_module") = {
+	.name = KBUILD_MODNAME,
+	.init = init_module,
+};
+
+KSYMTAB_FUNC(kvm_init_mmu, "_gpl", "");
+SYMBOL_CRC(kvm_init_mmu, 0x4936f604, "_gpl");
+
+static const struct modversion_info ____versions[]
+__used __section("__versions") = {
+	{ 0x4936f604, "kvm_init_mmu" },
+};
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "more", "expected"),
+    [
+        ("arch/x86/kvm/kvm.mod.c", b"", "covered"),
+        ("arch/x86/kvm/kvm.mod.c", b"void f(struct kvm_mmu *m)\n{\n\t*m = kept;\n}\n", "unknown"),
+        ("arch/x86/kvm/mod.c", b"", "unknown"),
+    ],
+)
+def test_what_a_build_leaves(tree, path, more, expected):
+    """The symbols of a module, which modpost writes anew, are no text of the target."""
+    assert check({**tree, path: MADE + more}).verdict == expected
+
+
 MAKEFILE = b"""# SPDX-License-Identifier: GPL-2.0
 KVM := ../../../virt/kvm
 kvm-y			+= $(KVM)/kvm_main.o mmu/mmu.o # and others.o

@@ -362,6 +362,17 @@ def test_what_is_kept_beside_a_context(code, above, elsewhere, is_fine):
 
 
 READ = "int used(struct kvm_vcpu *vcpu)\n{\n\treturn vcpu->arch.mmu->ept_ad;\n}\n"
+PRINTED = """#ifdef DEBUG
+#define said(words, ...) printk(KERN_ALERT "[%s] " words, __func__, ##__VA_ARGS__)
+#else
+#define said(words, ...) do {} while (0)
+#endif
+
+void used(struct kvm_vcpu *vcpu)
+{
+	said("%d", vcpu->arch.mmu->ept_ad);
+}
+"""
 TEMPLATE = """#if PTTYPE == 64
 #define HAVE_AD(mmu) true
 #else
@@ -380,6 +391,9 @@ static bool FNAME(used)(struct kvm_mmu *mmu)
         ([], True),
         ([("arch/x86/kvm/vmx/used.c", READ)], True),
         ([("arch/x86/kvm/mmu/paging.h", TEMPLATE)], True),
+        ([("arch/x86/kvm/x86.c", PRINTED)], True),
+        ([("arch/x86/kvm/x86.c", PRINTED.replace("printk(", "(*last = 0, "))], False),
+        ([("arch/x86/kvm/x86.c", PRINTED.replace("said(", "used = said("))], False),
         ([("arch/x86/kvm/x86.c", READ)], False),
         ([("arch/x86/kvm/svm/used.c", READ)], False),
     ],

@@ -181,6 +181,13 @@ typedef long long s64;
 #define max(a, b) ((a) > (b) ? (a) : (b))
 #define min_t(t, a, b) min((t)(a), (t)(b))
 #define max_t(t, a, b) max((t)(a), (t)(b))
+static inline int fls(unsigned int v) { return v ? 32 - __builtin_clz(v) : 0; }
+static inline int fls64(u64 v) { return v ? 64 - __builtin_clzll(v) : 0; }
+#define ffs(v) __builtin_ffs(v)
+#define ilog2(v) (63 - __builtin_clzll(v))
+#define __ffs(v) ((unsigned long)__builtin_ctzl(v))
+#define __fls(v) (63ul - __builtin_clzl(v))
+#define is_power_of_2(v) (__builtin_popcountl(v) == 1)
 #define clamp(v, lo, hi) min(max(v, lo), hi)
 #define clamp_t(t, v, lo, hi) clamp((t)(v), (t)(lo), (t)(hi))
 #define clamp_val(v, lo, hi) clamp_t(typeof(v), v, lo, hi)
@@ -260,6 +267,9 @@ BODIES = {
     "table of the file": "box->out = primes[a & 3] + primes[2];",
     "length of a table of the file": "box->out = ARRAY_SIZE(pairs) + 8 * ARRAY_SIZE(pairs[0]);",
     "array partly initialised": "int t[3] = { 1 }; box->out = t[0] + t[2];",
+    "places of bits": "box->out = fls(a) + ffs(b & 0x30) * 64 + fls64(x) * 4096;"
+    " box->out += (u64)ilog2(a | 1) << 20; box->out += __ffs(b | 64) << 28;"
+    " box->out += __fls(8) << 36; box->out += (u64)is_power_of_2(a) << 42;",
     "size of a member": "box->out = a & (1 << sizeof_field(struct inner, half))"
     " & (1 << sizeof(((struct box *)0)->inner.value)); box->out += sizeof(a);",
     "clamped to the type of the value": "box->out = clamp_val(box->inner.half, 7, 0x10003);"
@@ -576,6 +586,7 @@ UNKNOWN = {
     "enumeration with a large value beside a negative one": (
         "enum { LEAST = -1, MOST = 0xffffffff } e = a & 1; box->out = e > 0;", "large"),
     "packed enumeration": ("enum { SMALL } __packed e = a; box->out = e;", "packed"),
+    "place of no bit": ("box->out = __ffs(a);", "__ffs(0)"),
     "population of its own": (
         "\n#define hweight64(w) missing(w)\nbox->out = hweight64(a);\n", "missing()"),
     "clamped by its own": (

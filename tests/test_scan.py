@@ -74,7 +74,7 @@ def test_a_comment(text, stripped):
     [
         (b"f(g (1), h[2](3))", {"f", "g"}),
         (b"if (a) return (b)(c);", {"b"}),
-        (b"(void)(f) (x); a = (b) + (c)[0];", {"f", "void"}),
+        (b"(void)(f) (x); a = (b) + (c)[0];", {"f"}),
         (b"x1(0) + 1x(0) + _\n(0)", {"x1", "_"}),
         (b"/* f( */ g(", {"g"}),
     ],

@@ -61,6 +61,9 @@ _DEFINED = re.compile(
     rb"#(?:[ \t]|\\\n)*+(?:define(?:[ \t]|\\\n)++(\w++)|(?:define(?:[ \t]|\\\n)*+)?/\*)"
 )
 _GIVEN = re.compile(rb"\s*\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)")
+_MADE = ".mod.c"
+"""How modpost names what it makes for each module, anew in each build."""
+_BODY = re.compile(rb"\)\s*\{")
 _PASTE = re.compile(rb"##")
 _BUILDS = re.compile(rb"\)[^;{}]*\{")
 """What a macro has that defines a function: a body behind its parameters."""
@@ -199,9 +202,13 @@ class Index:
 
     @cached_property
     def own_files(self) -> tuple[str, ...]:
-        """All C files in the target's folder, sorted: headers, and all that such files include."""
+        """All C files in the target's folder, sorted: headers, and all that such files include.
+
+        What a build of modules leaves there is none of them.
+        """
         walked = self.source.walk(self.target.folder)
         found = [path for path in walked if path.endswith((".c", ".h"))]
+        found = [path for path in found if not (path.endswith(_MADE) and self._is_made(path))]
         known = set(found)
         for path in found:
             for one in self.included(path):
@@ -209,6 +216,11 @@ class Index:
                     known.add(one)
                     found.append(one)
         return tuple(sorted(found))
+
+    def _is_made(self, path: str) -> bool:
+        """Tell whether modpost has made a file, which tells the loader of a module's symbols."""
+        data = self.raw(path) or b""
+        return b"__this_module" in data and _BODY.search(data) is None
 
     def words_in(self, path: str) -> frozenset[bytes]:
         """Return the words of a file, none if it is not there.

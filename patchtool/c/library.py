@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import NamedTuple
 
 from patchtool.target.record import Target
 
@@ -93,6 +94,27 @@ POPULATION = {
     "__builtin_popcount": 32, "__builtin_popcountl": 64, "__builtin_popcountll": 64,
 }  # fmt: skip
 """What counts the bits that are set, and among how many."""
+
+
+class Search(NamedTuple):
+    """What finds the first or the last bit that is set in a number of so many bits.
+
+    It yields an int or, ``is_long``, a long: the place counted from ``base`` on, and 0 where none
+    is set if that is 1; else what it yields then is not defined.
+    """
+
+    width: int
+    is_last: bool
+    base: int
+    is_long: bool = False
+
+
+SEARCHES = {
+    "ffs": Search(32, False, 1), "fls": Search(32, True, 1), "fls64": Search(64, True, 1),
+    "fls_long": Search(64, True, 1), "__ffs": Search(64, False, 0, True),
+    "__fls": Search(64, True, 0, True), "__ffs64": Search(64, False, 0, True),
+    "ilog2": Search(64, True, 0),
+}  # fmt: skip
 BIT_OPERATIONS = {
     "test_bit": None, "set_bit": "1", "__set_bit": "1", "clear_bit": "0", "__clear_bit": "0",
     "change_bit": "!", "__change_bit": "!", "test_and_set_bit": "1", "__test_and_set_bit": "1",
@@ -121,8 +143,8 @@ _BUILTIN = frozenset(
      "REPEAT_BYTE", "WRITE_ONCE", "cmpxchg", "container_of", "memcmp",
      "memcpy", "memset", "offsetof", "rcu_assign_pointer", "sizeof", "smp_load_acquire",
      "smp_store_release", "static_call", "swap", "try_cmpxchg", "typecheck", "xchg",
-     *SAME, *LIKELY, *EXTREMA, *CLAMPS, *POPULATION, *CONFIGURED, *COUNTERS, *LOCKED, *KEYS,
-     *BIT_OPERATIONS}
+     *SAME, *LIKELY, *EXTREMA, *CLAMPS, *POPULATION, *SEARCHES, *CONFIGURED, *COUNTERS, *LOCKED,
+     *KEYS, *BIT_OPERATIONS}
 )  # fmt: skip
 
 

@@ -134,7 +134,8 @@ def _is_stored_beside(tree: Tree, one: Seen, others: list[Seen]) -> bool:
     """
     rivals = {_vendor(tree, other.start) for other in others}
     owners = frozenset(tree.roles.contexts)
-    found = Mentions(tree.index, tree.types, {one.member[0]: owners}).of(one.member[0])
+    mentions = Mentions(tree.index, tree.types, {one.member[0]: owners})
+    found = [each for each in mentions.of(one.member[0]) if not mentions.is_printed(each)]
     templates = {
         mention.function.name
         for mention in found

@@ -269,6 +269,14 @@ class Calls(Expressions):
             flags = self._lvalue(arguments[-1], state)
             self._wipe(flags, state, self.opaque(node, f"{name}() sets this"))
             return zero
+        if name in library.SEARCHES and len(arguments) == 1 and needed:
+            number = self._as_int(self._value(arguments[0], state), arguments[0])
+            return self._searched(name, node, number)
+        if name == "is_power_of_2" and len(arguments) == 1 and needed:
+            word = self._as_int(self._value(arguments[0], state), node).resized(64, False).bits
+            lower = bits.bit_and(word, bits.subtract(word, bits.constant(64, 1)))
+            is_one = bits.both(bits.nonzero(word), bits.negate(bits.nonzero(lower)))
+            return Int(bits.from_cond(is_one, 32), True)
         if library.is_silent(name, self.index.target) and not (
             needed and library.PURE.fullmatch(name)
         ):
@@ -361,6 +369,19 @@ class Calls(Expressions):
         if name == "typecheck" and len(arguments) == 2:  # of types alone, when it is compiled
             return Int(bits.constant(32, 1), True)
         return None
+
+    def _searched(self, name: str, node: Node, number: Int) -> Value:
+        """Return the place of the first or the last bit that is set."""
+        width, is_last, base, is_long = library.SEARCHES[name]
+        size = 64 if is_long else 32
+        places = number.resized(width, False).bits.conditions()
+        found = bits.constant(size, 0)
+        if not base and bits.every(map(bits.negate, places)) is not False:
+            none = self.opaque(node, f"what {name}(0) returns is not known")
+            found = bits.low_bits(size, none.word)
+        for at in range(width) if is_last else reversed(range(width)):
+            found = bits.choose(places[at], bits.constant(size, at + base), found)
+        return Int(found, not is_long)
 
     def _counter(self, name: str, node: Node, value: Value, state: State) -> Value:
         """Return what an atomic counter holds, whose type is one of the kernel's own."""

@@ -25,7 +25,7 @@ from patchtool.world.above.written import written_out
 from patchtool.world.accounts.counts import is_count
 from patchtool.world.accounts.ledger import Executed
 from patchtool.world.accounts.mentions import Mentions
-from patchtool.world.accounts.sites import MEASURED, Mention
+from patchtool.world.accounts.sites import MEASURED
 from patchtool.world.closure import macros_with
 from patchtool.world.entries import Tree, tables_of
 from patchtool.world.rivals import accounting
@@ -39,12 +39,6 @@ _KEPT_IN = re.compile(
 )
 """The member, or the object, to which a function is stored whose name follows."""
 _VOID = re.compile(rb"\bvoid\s+\w+\s*\Z")
-_VALUES = (
-    "identifier", "field_identifier", "field_expression", "subscript_expression",
-    "binary_expression", "parenthesized_expression", "cast_expression",
-)  # fmt: skip
-"""What makes a value of others and does nothing else with them."""
-_BRANCHING = frozenset({"&&", "||"})
 _Leading = dict[tuple[str, str, int], tuple[Definition, dict[str, None]]]
 """The functions that lead to an entry, each with all that it calls on the way."""
 MAX_ABOVE = 2_000
@@ -109,7 +103,7 @@ def guards_above(here: Above, mentions: Mentions) -> Iterator[Trouble]:
             if (
                 function.key in above
                 and function not in executed
-                and not _is_printed(mentions, mention)
+                and not mentions.is_printed(mention)
             ):
                 callee = next(iter(above[function.key][1]))
                 reason = f"{mention.what} is read where {callee}() is called, or is not"
@@ -139,28 +133,6 @@ def guards_above(here: Above, mentions: Mentions) -> Iterator[Trouble]:
                     place = Place(caller.file, caller.line, 1, caller.name)
                     reason = f"{one}() reads a role or a cached field where {callee}()"
                     yield Trouble(place, f"{reason} is called, or is not", False)
-
-
-def _is_printed(mentions: Mentions, mention: Mention) -> bool:
-    """Tell whether a read is part of what a statement prints, and of nothing else."""
-    here = mentions.node_of(mention)
-    while (
-        here is not None
-        and here.type in _VALUES
-        and not _BRANCHING.intersection(one.type for one in here.children)
-    ):
-        here = here.parent
-    call = here.parent if here is not None and here.type == "argument_list" else None
-    callee = call.child_by_field_name("function") if call is not None else None
-    if call is None or callee is None or call.parent is None:
-        return False
-    name, file, index = syntax.text(callee), mention.place.file, mentions.index
-    return (
-        call.parent.type == "expression_statement"
-        and library.is_printing(name, index.target)
-        and not mentions.has_own(name, file)
-        and not index.functions(name, file)
-    )
 
 
 def _disguised(

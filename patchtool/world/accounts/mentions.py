@@ -7,6 +7,7 @@ found by word whatever the syntax around them.  What an expression is of is told
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 
@@ -35,6 +36,18 @@ from patchtool.world.accounts.sites import (
     stored_by,
 )
 from patchtool.world.circular import Circular
+
+_VALUES = (
+    "identifier", "field_identifier", "field_expression", "subscript_expression",
+    "binary_expression", "parenthesized_expression", "cast_expression",
+)  # fmt: skip
+"""What makes a value of others and does nothing else with them."""
+_BRANCHING = frozenset({"&&", "||"})
+_PRINTING = re.compile(
+    rb"\s*(?:do\s*\{\s*)?(?:(?:no_)?(\w+)\((?:[^(){};\"]|\"(?:[^\"\\]|\\.)*\"|\(\s*\w+\s*\))*\)\s*;?\s*)?"
+    rb"(?:\}\s*while\s*\(\s*0\s*\))?\s*"
+)
+"""A macro that does nothing, or hands what it is given to one that may print."""
 
 MAX_STEPS = 24
 """How many calls and members a type is followed through."""
@@ -117,6 +130,43 @@ class Mentions:
             return None
         at = file.offset(mention.place.line, mention.place.column) - function.start
         return self.index.node(function).descendant_for_byte_range(at, at)
+
+    def is_printed(self, mention: Mention) -> bool:
+        """Tell whether a read is part of what a statement prints, and of nothing else."""
+        here = self.node_of(mention)
+        while (
+            here is not None
+            and here.type in _VALUES
+            and not _BRANCHING.intersection(one.type for one in here.children)
+        ):
+            here = here.parent
+        call = here.parent if here is not None and here.type == "argument_list" else None
+        callee = call.child_by_field_name("function") if call is not None else None
+        if call is None or callee is None or call.parent is None:
+            return False
+        return call.parent.type == "expression_statement" and self._prints(
+            text(callee), mention.place.file
+        )
+
+    def _prints(self, name: str, here: str) -> bool:
+        """Tell whether a name is that of a macro that prints, or of one of the target over that."""
+        if self.index.functions(name, here):
+            return False
+        if not self.has_own(name, here):
+            return library.is_printing(name, self.index.target)
+        for one in self.index.macros(name, here):
+            body = one.text.replace(b"\\\n", b"  ")
+            found = _PRINTING.fullmatch(body)
+            if found is None or (found[1] is not None and not self._prints_itself(found[1], here)):
+                return False
+        return True
+
+    def _prints_itself(self, name: bytes, here: str) -> bool:
+        return (
+            library.is_printing(name.decode(), self.index.target)
+            and not self.has_own(name.decode(), here)
+            and not self.index.functions(name.decode(), here)
+        )
 
     def is_of_another(self, mention: Mention) -> bool:
         """Tell whether a mention in a function is known to be one of another record's member."""

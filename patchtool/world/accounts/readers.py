@@ -259,6 +259,8 @@ class Selection:
             if mention.reason == MEASURED:
                 continue  # nothing is read to tell how large it is
             if mention.kind == "read" and _is_part(mention.below, below):
+                if self._mentions.is_printed(mention):
+                    continue
                 base = base_of(mention)
                 if base is not None:
                     yield mention, self.contexts(base, mention.function)
