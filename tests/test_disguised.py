@@ -100,6 +100,10 @@ STALE = {
         (MAKE, "", "ccflags-y += -I $(srctree)/arch/x86/kvm \\\n\t-DKEEP=1u\n" + MODULES),
         above("#ifndef KEEP\n#define KEEP ~0u\n#endif"),
         ahead("\tnew_role.ext.word &= KEEP;\n")],
+    "told to the preprocessor": [
+        (MAKE, "", "ccflags-y += -Wp,-DKEEP=1u\n" + MODULES),
+        above("#ifndef KEEP\n#define KEEP ~0u\n#endif"),
+        ahead("\tnew_role.ext.word &= KEEP;\n")],
     "included in a function": [
         ahead('#include "trim.h"\n'),
         ("arch/x86/kvm/mmu/trim.h", "", "new_role.ext.word = 1;\n")],

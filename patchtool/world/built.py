@@ -19,7 +19,7 @@ _FLAGS = re.compile(
     r"^[ \t]*+((?:(?:subdir-)?ccflags|CFLAGS|CPPFLAGS|KBUILD_CFLAGS)\S*)[ \t]*[:+?]?=(.*)$", re.M
 )
 _HARMLESS_FLAG = re.compile(
-    r"-I.*|-W.*|-iquote|-O[0-3sg]?|-g(?:\d|gdb\d?|dwarf-\d)?|-save-temps|\$\(\w+\)\S*|[\w./]+"
+    r"-I.*|-W(?![pal],).*|-iquote|-O[0-3sg]?|-g(?:\d|gdb\d?|dwarf-\d)?|-save-temps|\$\(\w+\)\S*|[\w./]+"
 )
 """Where headers are, what is warned of, how well it is made, and what a debugger is told."""
 _DEFINED = re.compile(r"(?<![\w-])-[DU]\s*(\w+)")

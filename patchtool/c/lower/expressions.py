@@ -656,6 +656,8 @@ class Expressions(Names):
         base, member = node.child_by_field_name("argument"), node.child_by_field_name("field")
         if node.type != "field_expression" or base is None or member is None:
             return None
+        if self.index.is_renamed(text(member), self._here):
+            return None
         if _operator(node) == "->":
             held = syntax.inner(base)[0] if base.type == "parenthesized_expression" else base
             given, cast = held.child_by_field_name("value"), held.child_by_field_name("type")

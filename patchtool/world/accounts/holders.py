@@ -42,6 +42,9 @@ _MACRO = re.compile(rb"[ \t]*#[ \t]*define[ \t]+(\w+)(?:\(([\w\s,.]*)\))?")
 _LONGEST_TAG = 40
 _GUARD = re.compile(rb"\bguard\s*\(\s*(\w+)\s*\)\Z")
 _COMPARING = (b"==", b"!=", b"<=", b">=")
+_JOINING = (b"&&", b"||")
+_BEGINNING, _ENDING = (b"(", b",", b"=", b";", b"{", b"}"), (b")", b",", b";", b"?", b":")
+"""What stands around a whole operand of a comparison."""
 _NO_TAKER = "which takes no such pointer"
 Kind = Literal["record", "pointer", "twice", "binding"]
 """A binding is a pointer that says which context is in use; what it is given to may set it."""
@@ -605,10 +608,10 @@ class Holders:
                 start = cast.start()
                 continue
             # Then operators with two sides.
-            if two in (*_COMPARING, b"&&", b"||") or mark in (b"<", b">"):
+            if two in (*_COMPARING, *_JOINING) or mark in (b"<", b">"):
                 return None
             pair = text[left - 1 : left + 1]
-            if pair in (*_COMPARING, b"&&", b"||") or lead in (b"<", b">"):
+            if pair in (*_COMPARING, *_JOINING) or lead in (b"<", b">"):
                 return None
             if mark == b"?" and brackets.operator_behind(text, right + 1) != b":":
                 return None
@@ -722,7 +725,11 @@ class Holders:
             and brackets.callee(text, left) is None
         ):
             left, right = brackets.last_before(text, left), brackets.first_from(text, right + 1)
-        if text[left - 1 : left + 1] in _COMPARING or text[right : right + 2] in _COMPARING:
+        begins = text[left : left + 1] in _BEGINNING or text[left - 1 : left + 1] in _JOINING
+        ends = text[right : right + 1] in _ENDING or text[right : right + 2] in _JOINING
+        if (begins and text[right : right + 2] in _COMPARING) or (
+            ends and text[left - 1 : left + 1] in _COMPARING
+        ):
             return True
         if text[left : left + 1] not in (b"(", b",") or text[right : right + 1] not in (b",", b")"):
             return False

@@ -44,7 +44,7 @@ _VALUES = (
 """What makes a value of others and does nothing else with them."""
 _BRANCHING = frozenset({"&&", "||"})
 _PRINTING = re.compile(
-    rb"\s*(?:do\s*\{\s*)?(?:(?:no_)?(\w+)\((?:[^(){};\"]|\"(?:[^\"\\]|\\.)*\"|\(\s*\w+\s*\))*\)\s*;?\s*)?"
+    rb"\s*(?:do\s*\{\s*)?(?:(?:no_)?(\w+)\((?:[^(){};\"=+-]|\"(?:[^\"\\]|\\.)*\"|\(\s*\w+\s*\))*\)\s*;?\s*)?"
     rb"(?:\}\s*while\s*\(\s*0\s*\))?\s*"
 )
 """A macro that does nothing, or hands what it is given to one that may print."""
