@@ -149,6 +149,7 @@ CHANGES = (
     "void *p = vcpu;\n\n\t*(struct kvm_vcpu *)p = *last;",
     "u64 *p = (u64 *)vcpu;\n\n\tp[count] = 0;",
     "u64 at;\n\n\tcount = (at = (u64)vcpu) == 4;\n\t*(u64 *)at = 0;",
+    'seq_printf((struct seq_file *)vcpu, "x");',
     "if (--*(u64 *)vcpu == 0)\n\t\treturn;",
     "if (++*((u8 *)&vcpu->arch.root_mmu) == 3)\n\t\treturn;",
     "if (count == ((size_t *)vcpu)[1]++)\n\t\treturn;",

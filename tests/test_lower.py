@@ -184,7 +184,6 @@ typedef long long s64;
 static inline int fls(unsigned int v) { return v ? 32 - __builtin_clz(v) : 0; }
 static inline int fls64(u64 v) { return v ? 64 - __builtin_clzll(v) : 0; }
 #define ffs(v) __builtin_ffs(v)
-#define ilog2(v) (63 - __builtin_clzll(v))
 #define __ffs(v) ((unsigned long)__builtin_ctzl(v))
 #define __fls(v) (63ul - __builtin_clzl(v))
 #define is_power_of_2(v) (__builtin_popcountl(v) == 1)
@@ -268,11 +267,11 @@ BODIES = {
     "length of a table of the file": "box->out = ARRAY_SIZE(pairs) + 8 * ARRAY_SIZE(pairs[0]);",
     "array partly initialised": "int t[3] = { 1 }; box->out = t[0] + t[2];",
     "places of bits": "box->out = fls(a) + ffs(b & 0x30) * 64 + fls64(x) * 4096;"
-    " box->out += (u64)ilog2(a | 1) << 20; box->out += __ffs(b | 64) << 28;"
+    " box->out += __ffs(b | 64) << 28; box->out += (u64)(fls(x | 1 << 31) > -1) << 20;"
     " box->out += __fls(8) << 36; box->out += (u64)is_power_of_2(a) << 42;",
     "size of a member": "box->out = a & (1 << sizeof_field(struct inner, half))"
     " & (1 << sizeof(((struct box *)0)->inner.value)); box->out += sizeof(a);",
-    "clamped to the type of the value": "box->out = clamp_val(box->inner.half, 7, 0x10003);"
+    "clamped to the type of the value": "box->out = clamp_val(box->inner.half, 7, 0x10009);"
     " box->out += clamp_t(u8, b, 3, 0x107) * 65536 + clamp(x, -3, 4);",
     "type of its value": "__auto_type t = box->inner.half; t += a; __auto_type p = &box->inner;"
     " __auto_type s = b + 1u; __auto_type r = box->role; p->value = 7;"
@@ -587,6 +586,8 @@ UNKNOWN = {
         "enum { LEAST = -1, MOST = 0xffffffff } e = a & 1; box->out = e > 0;", "large"),
     "packed enumeration": ("enum { SMALL } __packed e = a; box->out = e;", "packed"),
     "place of no bit": ("box->out = __ffs(a);", "__ffs(0)"),
+    "bounds that are perhaps none": ("box->out = clamp_val(b, a & 7, x & 3);", "bounds"),
+    "logarithm": ("box->out = ilog2(x) == 31;", "ilog2()"),
     "population of its own": (
         "\n#define hweight64(w) missing(w)\nbox->out = hweight64(a);\n", "missing()"),
     "clamped by its own": (

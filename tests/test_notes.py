@@ -177,6 +177,18 @@ NEAR = {
     "a pointer to constants that stays": (
         "static const struct kvm_vcpu *last;\n\n\tif (last == vcpu)\n\t\treturn;\n"
         "\tlast = vcpu;\n", ""),
+    "a pointer of a constant type that stays": (
+        "static const seen_t seen = &seen_role;\n\n\tif (*seen == vcpu->arch.cr0)\n\t\treturn;\n"
+        "\t*seen = vcpu->arch.cr0;\n", "static u64 seen_role;\ntypedef u64 *seen_t;\n\n"),
+    "a pointer behind a constant that stays": (
+        "static const u64 one = 1, *seen;\n"
+        "\tconst u64 *now = (const u64 *)(vcpu->arch.cr0 | one);\n\n"
+        "\tif (seen == now)\n\t\treturn;\n\tseen = now;\n", ""),
+    "a flag that stays, and is set at first": (
+        "static bool done = false;\n\n\tif (done)\n\t\treturn;\n\tdone = true;\n", ""),
+    "a record that stays": (
+        "static struct { u64 a; } last;\n\n\tif (last.a == vcpu->arch.cr0)\n\t\treturn;\n"
+        "\tlast.a = vcpu->arch.cr0;\n", ""),
     "whether a signal is there": ("if (signal_pending(current))\n\t\treturn;\n", ""),
     "how often something is said": ("if (!printk_ratelimit())\n\t\treturn;\n", ""),
     "set by whoever": (

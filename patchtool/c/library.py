@@ -111,10 +111,9 @@ class Search(NamedTuple):
 
 SEARCHES = {
     "ffs": Search(32, False, 1), "fls": Search(32, True, 1), "fls64": Search(64, True, 1),
-    "fls_long": Search(64, True, 1), "__ffs": Search(64, False, 0, True),
-    "__fls": Search(64, True, 0, True), "__ffs64": Search(64, False, 0, True),
-    "ilog2": Search(64, True, 0),
+    "__ffs": Search(64, False, 0, True), "__fls": Search(64, True, 0, True),
 }  # fmt: skip
+"""Those whose types are the same in every release."""
 BIT_OPERATIONS = {
     "test_bit": None, "set_bit": "1", "__set_bit": "1", "clear_bit": "0", "__clear_bit": "0",
     "change_bit": "!", "__change_bit": "!", "test_and_set_bit": "1", "__test_and_set_bit": "1",

@@ -649,10 +649,15 @@ class Calls(Expressions):
             value, low, high = (
                 self._as_int(self._convert(v, ctype, node), node) for v in (value, low, high)
             )
+        none = self._in_order(node, ">", *self._balanced(low, high), state)
         value, low = self._balanced(value, low)
         raised = self._as_int(self._choose(ordered("<", value, low), low, value), node)
         raised, high = self._balanced(raised, high)
-        return self._choose(ordered(">", raised, high), high, raised)
+        found = self._choose(ordered(">", raised, high), high, raised)
+        if none is False:
+            return found
+        unknown = self.opaque(node, "what lies between bounds is not known where there is nothing")
+        return self._choose(none, unknown, found)
 
     def _memcmp(self, node: Node, arguments: list[Node], state: State) -> Value:
         """Compare the first bytes of two words: zero, or a number of unknown sign."""

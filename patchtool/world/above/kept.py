@@ -13,7 +13,7 @@ from collections.abc import Callable, Container, Iterator, Mapping, Set
 from functools import cached_property
 from typing import NamedTuple
 
-from patchtool.c import library, syntax
+from patchtool.c import brackets, library, syntax
 from patchtool.c.index import is_static
 from patchtool.c.layout import PointerType, RecordType, settled
 from patchtool.c.scan import Definition, FileIndex, before, callee_before, places
@@ -40,15 +40,14 @@ _ADDRESS = re.compile(rb"[(,]\s*&([A-Za-z_]\w*+)\b(?!\s*(?:->|\.|\())")
 _FILLED = re.compile(rb"\b(?:\w*_bit|bitmap_\w+|mem\w+|copy_\w+)\([^;()]*(?:->|\.)(\w+)\s*[,)]")
 """A member that is filled as bytes or bits, by its name: an array."""
 _FILLS = (b"_bit(", b"bitmap_", b"mem", b"copy_")
-STATIC = re.compile(
-    rb"[;{}]\s*static\b(?![^;{}()=*]*\bconst\b[^;{}()=*]*[=;])"
-    rb"[^;{}()=]*?\b(\w+)\s*(?:\[[^\];]*\]\s*)*[=;]"
+_NUMBER = (
+    rb"\s*static\s+const\s+(?:(?:unsigned|signed|char|short|int|long|bool|[us](?:8|16|32|64))\s+)+"
 )
-"""What stays from one call of a function to the next, and belongs to it alone.
-
-What is constant itself, and does not only point to what is, keeps nothing.
-"""
-_CONSTANT_STATIC = re.compile(rb"\s*static\b(?=[^*]*\bconst\b)[^*]*")
+"""What a constant number, or an array of such, is declared with: that keeps nothing."""
+_CONSTANT = re.compile(_NUMBER)
+_STATIC = re.compile(rb"[;{}]\s*(?=static\b)")
+_MARKS = re.compile(rb"[][(){},;]")
+_DECLARATOR = re.compile(rb"\(\s*\*\s*(?:const\s+)?(\w+)|(\w+)\s*(?:\[[^\]]*\]\s*)*\Z")
 _MACRO = re.compile(rb"[A-Z]\(|store_mb\(|cpu_write\(|swap\(|get_user\(")
 CONSTANT = re.compile(rb"[\s~|()-]*+(?:(?:[A-Z][A-Z0-9_]*|\d\w*|true|false)\b[\s~|()]*)+")
 LOOKED_AT = re.compile(rb"\b([A-Za-z_]\w*)\b(?!\s*(?:\[[^\];]*\]\s*)*=(?!=)|\s*\()")
@@ -162,7 +161,7 @@ class Kept:
 
     def stays(self, function: Definition, name: str) -> bool:
         """Tell whether something stays in a function from one call to the next."""
-        return b"static" in function.text and name.encode() in STATIC.findall(function.text)
+        return name.encode() in statics(function.text)
 
     @cached_property
     def on_the_way(self) -> Mapping[str, list[tuple[bytes, str]]]:
@@ -291,6 +290,38 @@ class Kept:
         return False
 
 
+def statics(text: bytes) -> frozenset[bytes]:
+    """Return what stays from one call of a function to the next, and belongs to it alone."""
+    found: set[bytes] = set()
+    for one in _STATIC.finditer(text) if b"static" in text else ():
+        declarators, is_whole = _declarators(text, one.end())
+        if not is_whole or len(declarators) > 1 or _CONSTANT.match(declarators[0]) is None:
+            for declared in declarators:
+                name = _DECLARATOR.search(declared.partition(b"=")[0])
+                found.update({name[1] or name[2]} if name is not None else ())
+    return frozenset(found)
+
+
+def _declarators(text: bytes, start: int) -> tuple[list[bytes], bool]:
+    """Return the parts of a declaration between its commas, and whether those are all.
+
+    The type stands with the first one.
+    """
+    parts: list[bytes] = []
+    depth, last = 0, min(len(text), start + 8 * brackets.LONGEST)
+    for mark in _MARKS.finditer(text, start, last):
+        if mark[0] in b"([{":
+            depth += 1
+        elif mark[0] in b")]}":
+            depth -= 1
+        elif depth == 0:
+            parts.append(text[start : mark.start()])
+            start = mark.end()
+            if mark[0] == b";":
+                return parts, True
+    return [*parts, text[start:last]], False
+
+
 def body_of(function: Definition) -> bytes:
     """Return what a function does, or what a macro stands for."""
     return function.text if function.kind == "macro" else function.text.partition(b"{")[2]
@@ -309,7 +340,7 @@ def _is_declared(head: bytes, body: bytes, name: bytes) -> bool:
     if lead[-1:] not in (b"*", b",") and not lead[-1:].isalnum():
         return False
     lead = lead[max(lead.rfind(mark) for mark in (b";", b"{", b"}")) + 1 :]
-    return b"static" not in lead or _CONSTANT_STATIC.fullmatch(lead) is not None
+    return b"static" not in lead or _CONSTANT.fullmatch(lead + b" ") is not None
 
 
 def is_looked_at(function: Definition, name: str) -> bool:

@@ -26,7 +26,6 @@ from patchtool.world.above.deciding import POINTED, answering, answers
 from patchtool.world.above.kept import (
     LOOKED_AT,
     MEMBERS,
-    STATIC,
     VOID,
     Kept,
     Key,
@@ -34,6 +33,7 @@ from patchtool.world.above.kept import (
     body_of,
     is_only_kept,
     local,
+    statics,
 )
 from patchtool.world.above.operations import Operations
 from patchtool.world.circular import Circular
@@ -119,8 +119,7 @@ class Near:
         """Return the members and objects of which a function reads more than a constant."""
         body = body_of(function)
         found = {*MEMBERS.findall(body), *self._objects.intersection(body.translate(WORDS).split())}
-        if b"static" in body:
-            found.update(STATIC.findall(function.text))
+        found |= statics(function.text)
         return frozenset(one for one in (name.decode() for name in found) if not one.isupper())
 
     def _kept_alone(self, function: Definition) -> frozenset[str]:
@@ -485,7 +484,7 @@ def _is_fresh(body: bytes, name: bytes) -> bool:
     start = max(body.rfind(mark, 0, sites[0]) for mark in (b";", b"{", b"}"))
     if re.fullmatch(rb"\s*[\w\s>.*-]*", body[start + 1 : sites[0]]) is None:
         return False
-    if {b"else", b"do"} & set(body[start + 1 : sites[0]].split()):
+    if {b"else", b"do", b"static"} & set(body[start + 1 : sites[0]].split()):
         return False
     depth = 0
     for byte in body[sites[0] : sites[-1]]:

@@ -736,9 +736,7 @@ class Holders:
         opened, _ = brackets.argument_at(text, left + 1)
         callee = brackets.callee(text, opened) if opened >= 0 else None
         name = callee.decode() if callee is not None else ""
-        is_printed = library.is_printing(name, self._index.target)
-        known = is_printed and name in names_of("reading_macro")
-        return known and not self._has_own(name, path)
+        return library.HEARD.fullmatch(name) is not None and not self._has_own(name, path)
 
     def _operand_of(self, text: bytes, opened: int, what: str) -> Use | None:
         """Judge an operand of assembler text: it may be used by the offsets of members."""
