@@ -129,6 +129,11 @@ static void zero_any(any_t p)
 
 #define pr_zero(at) zero_number(at)
 
+static void trace_zero(unsigned long at)
+{
+	*(u64 *)at = 0;
+}
+
 static void zero_number(unsigned long at)
 {
 	*(u64 *)at = 0;
@@ -252,6 +257,7 @@ CALLS_OF_ANY = (
     "xchg(&parked, vcpu);",
     "zero_number((u64)vcpu);",
     "pr_zero((u64)vcpu);",
+    "trace_zero((u64)vcpu);",
     "other_ops->any((unsigned long)vcpu);",
     "cmpxchg(&parked, NULL, vcpu->arch.mmu);",
     "smp_store_mb(parked, &vcpu->arch.root_mmu);",

@@ -736,7 +736,8 @@ class Holders:
         opened, _ = brackets.argument_at(text, left + 1)
         callee = brackets.callee(text, opened) if opened >= 0 else None
         name = callee.decode() if callee is not None else ""
-        return library.HEARD.fullmatch(name) is not None and not self._has_own(name, path)
+        is_own = self._has_own(name, path) or bool(self._index.functions(name, path))
+        return library.HEARD.fullmatch(name) is not None and not is_own
 
     def _operand_of(self, text: bytes, opened: int, what: str) -> Use | None:
         """Judge an operand of assembler text: it may be used by the offsets of members."""
