@@ -108,6 +108,11 @@ __used __section("__versions") = {
     [
         ("arch/x86/kvm/kvm.mod.c", b"", "covered"),
         ("arch/x86/kvm/kvm.mod.c", b"void f(struct kvm_mmu *m)\n{\n\t*m = kept;\n}\n", "unknown"),
+        (
+            "arch/x86/kvm/kvm.mod.c",
+            b"void f(struct kvm_mmu *m) __cold\n{\n\t*m = kept;\n}\n",
+            "unknown",
+        ),
         ("arch/x86/kvm/mod.c", b"", "unknown"),
     ],
 )

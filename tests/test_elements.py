@@ -395,6 +395,17 @@ static bool FNAME(used)(struct kvm_mmu *mmu)
         ([("arch/x86/kvm/x86.c", PRINTED.replace("printk(", "(*last = 0, "))], False),
         ([("arch/x86/kvm/x86.c", PRINTED.replace("said(", "used = said("))], False),
         ([("arch/x86/kvm/x86.c", PRINTED.replace(", ##__VA", ", last = ##__VA"))], False),
+        (
+            [
+                (
+                    "arch/x86/kvm/x86.c",
+                    PRINTED.replace("(words,", "(pr_by, words,")
+                    .replace("printk(KERN_ALERT", "pr_by(KERN_ALERT")
+                    .replace('said("', 'said(keep, "'),
+                )
+            ],
+            False,
+        ),
         ([("arch/x86/kvm/x86.c", READ)], False),
         ([("arch/x86/kvm/svm/used.c", READ)], False),
     ],

@@ -63,7 +63,7 @@ _DEFINED = re.compile(
 _GIVEN = re.compile(rb"\s*\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)")
 _MADE = ".mod.c"
 """How modpost names what it makes for each module, anew in each build."""
-_BODY = re.compile(rb"\)\s*\{")
+_BODY = re.compile(rb"\)[^;{}()=]*\{")
 _PASTE = re.compile(rb"##")
 _BUILDS = re.compile(rb"\)[^;{}]*\{")
 """What a macro has that defines a function: a body behind its parameters."""
@@ -207,8 +207,7 @@ class Index:
         What a build of modules leaves there is none of them.
         """
         walked = self.source.walk(self.target.folder)
-        found = [path for path in walked if path.endswith((".c", ".h"))]
-        found = [path for path in found if not (path.endswith(_MADE) and self._is_made(path))]
+        found = [p for p in walked if p.endswith((".c", ".h")) and not self._is_made(p)]
         known = set(found)
         for path in found:
             for one in self.included(path):
@@ -219,7 +218,7 @@ class Index:
 
     def _is_made(self, path: str) -> bool:
         """Tell whether modpost has made a file, which tells the loader of a module's symbols."""
-        data = self.raw(path) or b""
+        data = self.raw(path) or b"" if path.endswith(_MADE) else b""
         return b"__this_module" in data and _BODY.search(data) is None
 
     def words_in(self, path: str) -> frozenset[bytes]:

@@ -138,12 +138,12 @@ KEYS = frozenset({"static_branch_likely", "static_branch_unlikely"})
 CONFIGURED = frozenset({"IS_ENABLED", "IS_BUILTIN", "IS_MODULE", "IS_REACHABLE"})
 """What tells whether a build option is set."""
 _BUILTIN = frozenset(
-    {"ARRAY_SIZE", "BUILD_BUG_ON_ZERO", "FIELD_GET", "FIELD_PREP", "GENMASK", "GENMASK_ULL",
-     "REPEAT_BYTE", "WRITE_ONCE", "cmpxchg", "container_of", "memcmp",
-     "memcpy", "memset", "offsetof", "rcu_assign_pointer", "sizeof", "smp_load_acquire",
-     "smp_store_release", "static_call", "swap", "try_cmpxchg", "typecheck", "xchg",
-     *SAME, *LIKELY, *EXTREMA, *CLAMPS, *POPULATION, *SEARCHES, *CONFIGURED, *COUNTERS, *LOCKED,
-     *KEYS, *BIT_OPERATIONS}
+    {"ARRAY_SIZE", "FIELD_GET", "FIELD_PREP", "GENMASK", "GENMASK_ULL", "REPEAT_BYTE",
+     "WRITE_ONCE", "cmpxchg", "container_of", "memcmp", "memcpy", "memset", "offsetof",
+     "rcu_assign_pointer", "sizeof", "smp_load_acquire", "smp_store_release", "static_call", "swap",
+     "try_cmpxchg", "typecheck", "xchg",
+     *SAME, *LIKELY, *EXTREMA, *CLAMPS, *POPULATION, *CONFIGURED, *COUNTERS, *LOCKED, *KEYS,
+     *BIT_OPERATIONS}
 )  # fmt: skip
 
 

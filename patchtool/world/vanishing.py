@@ -135,11 +135,7 @@ def _is_stored_beside(tree: Tree, one: Seen, others: list[Seen]) -> bool:
     rivals = {_vendor(tree, other.start) for other in others}
     owners = frozenset(tree.roles.contexts)
     mentions = Mentions(tree.index, tree.types, {one.member[0]: owners})
-    found = [
-        each
-        for each in mentions.of(one.member[0])
-        if each.kind != "read" or not mentions.is_printed(each)
-    ]
+    found = [each for each in mentions.of(one.member[0]) if not mentions.is_printed(each)]
     templates = {
         mention.function.name
         for mention in found

@@ -649,7 +649,7 @@ class Calls(Expressions):
             value, low, high = (
                 self._as_int(self._convert(v, ctype, node), node) for v in (value, low, high)
             )
-        none = self._in_order(node, ">", *self._balanced(low, high), state)
+        none = ordered(">", *self._balanced(low, high))
         value, low = self._balanced(value, low)
         raised = self._as_int(self._choose(ordered("<", value, low), low, value), node)
         raised, high = self._balanced(raised, high)

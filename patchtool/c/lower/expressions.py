@@ -637,7 +637,7 @@ class Expressions(Names):
         """Return the type of an expression, or the one that it names, evaluating nothing."""
         while value.type == "parenthesized_expression" and value.named_child_count == 1:
             value = value.named_children[0]
-        named = self._type_named(value) or self._type_of_member(value, state)
+        named = self._type_named(value) or self._type_of_member(value)
         if named is not None:
             return named
         aside = state.fork(True)
@@ -651,7 +651,7 @@ class Expressions(Names):
             return PointerType(None if isinstance(number.type, VoidType) else number.type)
         return UnknownType("")
 
-    def _type_of_member(self, node: Node, state: State) -> CType | None:
+    def _type_of_member(self, node: Node) -> CType | None:
         """Return the type of ``((struct s *)0)->member``, or of what is within that."""
         base, member = node.child_by_field_name("argument"), node.child_by_field_name("field")
         if node.type != "field_expression" or base is None or member is None:
@@ -668,7 +668,7 @@ class Expressions(Names):
             pointer = self._described(cast)
             holder = settled(pointer.target) if isinstance(pointer, PointerType) else None
         else:
-            holder = self._type_of_member(base, state)
+            holder = self._type_of_member(base)
         known = holder.by_name.get(text(member)) if isinstance(holder, RecordType) else None
         return known[1] if known is not None else None
 

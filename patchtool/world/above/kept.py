@@ -40,11 +40,10 @@ _ADDRESS = re.compile(rb"[(,]\s*&([A-Za-z_]\w*+)\b(?!\s*(?:->|\.|\())")
 _FILLED = re.compile(rb"\b(?:\w*_bit|bitmap_\w+|mem\w+|copy_\w+)\([^;()]*(?:->|\.)(\w+)\s*[,)]")
 """A member that is filled as bytes or bits, by its name: an array."""
 _FILLS = (b"_bit(", b"bitmap_", b"mem", b"copy_")
-_NUMBER = (
+_CONSTANT = re.compile(
     rb"\s*static\s+const\s+(?:(?:unsigned|signed|char|short|int|long|bool|[us](?:8|16|32|64))\s+)+"
 )
 """What a constant number, or an array of such, is declared with: that keeps nothing."""
-_CONSTANT = re.compile(_NUMBER)
 _STATIC = re.compile(rb"[;{}]\s*(?=static\b)")
 _MARKS = re.compile(rb"[][(){},;]")
 _DECLARATOR = re.compile(rb"\(\s*\*\s*(?:const\s+)?(\w+)|(\w+)\s*(?:\[[^\]]*\]\s*)*\Z")

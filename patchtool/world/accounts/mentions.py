@@ -132,8 +132,8 @@ class Mentions:
         return self.index.node(function).descendant_for_byte_range(at, at)
 
     def is_printed(self, mention: Mention) -> bool:
-        """Tell whether a read is part of what a statement prints, and of nothing else."""
-        here = self.node_of(mention)
+        """Tell whether a mention is a read of what a statement prints, and of nothing else."""
+        here = self.node_of(mention) if mention.kind == "read" else None
         while (
             here is not None
             and here.type in _VALUES
@@ -155,18 +155,13 @@ class Mentions:
         if not self.has_own(name, here):
             return library.is_printing(name, self.index.target)
         for one in self.index.macros(name, here):
-            body = one.text.replace(b"\\\n", b"  ")
-            found = _PRINTING.fullmatch(body)
-            if found is None or (found[1] is not None and not self._prints_itself(found[1], here)):
+            found = _PRINTING.fullmatch(one.text.replace(b"\\\n", b"  "))
+            if found is None:
+                return False
+            inner = (found[1] or b"").decode()
+            if inner and (self.has_own(inner, here) or not self._prints(inner, here)):
                 return False
         return True
-
-    def _prints_itself(self, name: bytes, here: str) -> bool:
-        return (
-            library.is_printing(name.decode(), self.index.target)
-            and not self.has_own(name.decode(), here)
-            and not self.index.functions(name.decode(), here)
-        )
 
     def is_of_another(self, mention: Mention) -> bool:
         """Tell whether a mention in a function is known to be one of another record's member."""

@@ -256,14 +256,13 @@ class Selection:
     ) -> Iterator[tuple[Mention, frozenset[str]]]:
         """Yield the reads of a member, and the contexts of which they may read it."""
         for mention in self._mentions.of(name):
-            if mention.reason == MEASURED:
-                continue  # nothing is read to tell how large it is
-            if mention.kind == "read" and _is_part(mention.below, below):
-                if self._mentions.is_printed(mention):
-                    continue
-                base = base_of(mention)
-                if base is not None:
-                    yield mention, self.contexts(base, mention.function)
+            if mention.kind != "read" or not _is_part(mention.below, below):
+                continue
+            if mention.reason == MEASURED or self._mentions.is_printed(mention):
+                continue
+            base = base_of(mention)
+            if base is not None:
+                yield mention, self.contexts(base, mention.function)
 
     def reads_of(self, name: str, below: tuple[str, ...], context: str) -> Iterator[Mention]:
         """Yield where a member of a context may be read."""
