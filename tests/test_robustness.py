@@ -6,14 +6,16 @@ import re
 
 import pytest
 from edited import Files, check, fixture, verdicts
-from effort import effort
+from effort import effort, growth
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from patchtool.c import lower
 from patchtool.c.index import Index, calls
 from patchtool.c.scan import scan
 from patchtool.errors import InputError
 from patchtool.target.kvm import KVM
+from patchtool.world import entries
 from patchtool.world.roles import callers
 
 MMU = "arch/x86/kvm/mmu/mmu.c"
@@ -543,6 +545,50 @@ def test_calls_that_double():
     assert [one.reason for one in report.unknowns] == [
         "kvm_init_mmu() calls too much to be followed to its end"
     ]
+
+
+def test_ways_that_are_many(monkeypatch):
+    """Of more ways to a guard than can be followed, the rest is left open, and costs little."""
+    monkeypatch.setattr(entries, "MAX_WORK", 2_000)
+
+    def ways(count):
+        body = "void way_{0}(struct kvm_vcpu *vcpu)\n{{\n\tinit_kvm_tdp_mmu(vcpu);\n}}\n"
+        files = fixture("guard-swapped-fixed")
+        text = "".join(map(body.format, range(count))).encode()
+        return {**files, MMU: files[MMU] + text}
+
+    report = check(ways(8))
+    told = [one.reason for one in report.unknowns]
+    assert report.verdict == "unknown" and "way_7() is one way of more than can be followed" in told
+    assert "way_0() is one way of more than can be followed" not in told
+    assert growth(check, ways(10), ways(40)) < 3
+
+
+def test_what_was_given_up_is_not_tried_again(monkeypatch):
+    """A field that only a run tells makes the others be run again, but none that had no end."""
+    files = fixture("guard-swapped-fixed")
+    twice = "static void twice_%d(struct kvm_mmu *c) { %s }\n"
+    bodies = ["c->root_level += 0;", *(f"twice_{n}(c); " * 2 for n in range(30))]
+    text = "".join(twice % (number, body) for number, body in enumerate(bodies))
+    text += "void endless(struct kvm_vcpu *vcpu)\n{\n\ttwice_30(vcpu->arch.mmu);\n"
+    text += "\tinit_kvm_tdp_mmu(vcpu);\n}\n"
+    callback = "static void cb(struct kvm_vcpu *vcpu, struct kvm_mmu *c)\n{\n\tc->nx = 1;\n}\n"
+    callback += "static void (*const cbs[])(struct kvm_vcpu *, struct kvm_mmu *) = { cb };\n"
+    entry, store = "static void init_kvm_tdp_mmu(", "\tcontext->shadow_root_level ="
+    data = files[MMU].decode().replace(entry, callback + entry, 1)
+    data = data.replace(store, f"\tcbs[0](vcpu, context);\n{store}")
+    names = []
+    run = lower.Lowering.run
+
+    def named(self, entry, *others, **more):
+        names.append(entry.name)
+        return run(self, entry, *others, **more)
+
+    monkeypatch.setattr(lower.Lowering, "run", named)
+    header = files[HOST].replace(b"struct kvm_mmu {", b"struct kvm_mmu {\n\tu8 nx;", 1)
+    header = header.replace(b"root_mmu;", b"root_mmu;\n\tstruct kvm_mmu *mmu;")
+    check({**files, MMU: (data + text).encode(), HOST: header}, ("all",))
+    assert names.count("endless") == 1 and names.count("kvm_init_mmu") == 2
 
 
 HEADER, FAR = "arch/x86/kvm/mmu.h", "arch/x86/kvm/far.c"

@@ -141,7 +141,9 @@ def _examined(
     rev: str | None,
     ways: Ways | None,
     aside: Aside,
+    given_up: Mapping[tuple[object, ...], Lowered] | None = None,
 ) -> Examined:
+    """Check some fields; the runs that were GIVEN_UP are not made again for more of them."""
     require_target(index, label or "this folder")
     types = Types(index)
     roles = find_roles(index, types)
@@ -158,6 +160,7 @@ def _examined(
         _require_members(roles, wanted)
     effects = make_effects(index, roles, named, starts, types)
     tree = Tree(index, types, roles, effects, Lowering(index, types, roles.shape, effects))
+    tree.runs.update(given_up or {})
     accounted = _accounted(roles, wanted)
     garbled = garbled_functions(tree, starts)
     if garbled:
@@ -165,11 +168,19 @@ def _examined(
     if ways is None and aside is not later:
         prepare(tree)
     told = aside(partial(tell, tree, accounted)) if ways is None else None
-    paths, runs = find_paths(tree, starts, ways)
-    if "all" in fields and (missed := unlisted(tree, runs, named)):
+    missed: set[str] = set()
+
+    def misses(run: Lowered) -> bool:
+        """Tell whether a run stores a field that is not on the list, and keep it."""
+        missed.update(unlisted(tree, run, named) if "all" in fields else ())
+        return bool(missed)
+
+    paths, runs = find_paths(tree, starts, ways, misses)
+    if missed:
         if told is not None and aside is not later:
             told()  # of fewer fields: what was begun is ended
-        return _examined(index, (*fields, *sorted(missed)), label, rev, ways, aside)
+        too_long = {key: run for key, run in tree.runs.items() if run.given_up and run in runs}
+        return _examined(index, (*fields, *sorted(missed)), label, rev, ways, aside, too_long)
     if starts and not paths and not compares_roles(index, roles, starts):
         stale = tuple(_left_alone(tree, runs, wanted))
         if stale:

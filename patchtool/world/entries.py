@@ -8,7 +8,7 @@ depends, and a path for every guard that it meets.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import NamedTuple, cast
 
@@ -28,6 +28,9 @@ from patchtool.world.linked import assembled
 from patchtool.world.pasted import Pasting
 from patchtool.world.roles import Roles, callers
 from patchtool.world.users import is_idle
+
+MAX_WORK = 250_000
+"""Steps of all the runs that look for ways to guards; kernels take up to 100,000."""
 
 
 class Assigned(NamedTuple):
@@ -198,12 +201,16 @@ class Ways(NamedTuple):
 
 
 def find_paths(
-    tree: Tree, starts: list[Definition], ways: Ways | None = None
+    tree: Tree,
+    starts: list[Definition],
+    ways: Ways | None = None,
+    is_enough: Callable[[Lowered], bool] = lambda _: False,
 ) -> tuple[list[Path], list[Lowered]]:
     """Return every way to every guard, or just some, and the runs that found them.
 
     A way begins at the nearest function that other files can call and on whose callers
     nothing depends: neither an argument nor which context a pointer beside it selects.
+    The runs until then are returned where IS_ENOUGH says so of one.
     """
     done: list[tuple[Lowered, tuple[str, ...]]] = []
     unresolved: list[Lowered] = []
@@ -211,6 +218,7 @@ def find_paths(
     seen: set[tuple[str, str, int]] = set()
     pending = list(starts)
     files = {start.file for start in starts}
+    most = tree.lowering.work + MAX_WORK
     while pending:
         here = pending.pop(0)
         if here.key in seen:
@@ -229,7 +237,8 @@ def find_paths(
             continue
         if ways is not None and ways.pass_by(here.name):
             continue
-        lowered = tree.run(here)
+        spent = tree.lowering.work >= most
+        lowered = tree.lowering.refuse(here) if spent else tree.run(here)
         pointers = _pointers(lowered)
         if pointers:
             above = callers(tree.index, here.name)
@@ -245,9 +254,13 @@ def find_paths(
             pending.extend(above)
         else:
             done.append((lowered, ()))
+            if is_enough(lowered):
+                return [], [one for one, _ in done]
     for lowered in unresolved:
         bound, assumptions = _bound(tree, lowered, taken)
         done.append((tree.run(lowered.start, bound) if bound else lowered, assumptions))
+        if is_enough(done[-1][0]):
+            return [], [one for one, _ in done]
     paths = [
         Path(lowered, guard, guard.calls, assumptions)
         for lowered, assumptions in done

@@ -24,15 +24,15 @@ from patchtool.world.entries import Tree
 from patchtool.world.inputs.births import is_born
 
 
-def unlisted(tree: Tree, runs: Iterable[Lowered], listed: frozenset[str]) -> frozenset[str]:
-    """Return the members of contexts that runs store behind a guard, or may, and LISTED lacks.
+def unlisted(tree: Tree, run: Lowered, listed: frozenset[str]) -> frozenset[str]:
+    """Return the members of contexts that a run stores behind a guard, or may, and LISTED lacks.
 
     Roles are no such members.  A call that may run anything may store every member.
     """
     members = frozenset(name for one in tree.roles.contexts.values() for name in one.by_name)
     roles = {name for held in tree.roles.shape.contexts.values() for name in held}
     others = members - roles - listed
-    return frozenset(one for run in runs for one in _behind_guards(tree, run, others))
+    return frozenset(_behind_guards(tree, run, others))
 
 
 def beside_contexts(tree: Tree, runs: Iterable[Lowered]) -> Iterator[Trouble]:

@@ -35,7 +35,7 @@ from patchtool.proof.bits import Cond, Word
 RECURSION = 8_000
 MAX_RUNS = 6
 MAX_TERMS = 100_000
-"""Terms of one run, and of what is decided about one path; kernels take up to 7,000."""
+"""Terms of one run, and of what is decided about one field; kernels take up to 63,000."""
 
 
 class Lowering(Statements):
@@ -139,6 +139,17 @@ class Lowering(Statements):
             self._spoil(problem, State({}), entry)
         except RecursionError:
             self._spoil(Unsupported(None, "nesting is too deep"), State({}), entry)
+
+    @property
+    def work(self) -> int:
+        """The nodes of C that all runs have taken."""
+        return self._worked + self._steps
+
+    def refuse(self, entry: Definition) -> Lowered:
+        """Return what a run of ENTRY amounts to that is not made: there are too many."""
+        self._begin(entry)
+        place = Place(entry.file, entry.line, 1, entry.name)
+        return self._given_up(place, "is one way of more than can be followed")
 
     def _given_up(self, place: Place, what: str) -> Lowered:
         """Return a run of which nothing is decided, so that nobody looks at what it built."""

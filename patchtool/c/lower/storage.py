@@ -95,10 +95,12 @@ class Storage:
         self._watched: set[tuple[str, ...]] = set()
         """Those of them that something depends on: calls that may set them are followed."""
         self._most_steps = MAX_STEPS
+        self._worked = self._steps = 0
 
     def _begin(self, entry: Definition) -> None:
         """Forget the last run."""
         self.out = Lowered(entry, self._function_numbers)
+        self._worked += self._steps
         self._steps = 0
         self._frames: list[Frame] = []
         self._units: list[Unit] = []
