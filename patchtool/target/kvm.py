@@ -207,6 +207,9 @@ KVM = Target(
     module="kvm",
     generic=GENERIC,
     makefiles=("Makefile", "arch/x86/Makefile", "arch/x86/Kbuild", "virt/kvm/Makefile.kvm"),
+    private=frozenset({
+        "KVM", "check_kvm_exports", "exports_grep_trailer", "get_kvm_exports", "nr_kvm_exports",
+    }),
     watched=(
         "arch/x86/include/uapi/asm/processor-flags.h",
         "arch/x86/include/asm/msr-index.h",
