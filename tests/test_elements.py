@@ -544,3 +544,28 @@ def test_masks_that_a_skip_stores_as_well():
     )
     code = "check->rsvd_bits_mask[0][2] = 2;"
     assert rsvd(code, (guard, store + guard)).verdict == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("member", "part"),
+    [("struct part parts[2];", "&context->parts[1]"),
+     ("struct part part;", "&context->part"),
+     ("struct {\n\t\tu8 pad;\n\t\tstruct part part[2][2];\n\t} outer;",
+      "&context->outer.part[1][0]")],
+    ids=["in an array", "alone", "in an array of a record"],
+)  # fmt: skip
+@pytest.mark.parametrize(("value", "verdict"), [("is_cr4_pae(context)", "covered"), (None, "gap")])
+def test_a_record_of_a_context_that_is_filled(member, part, value, verdict):
+    """A function that is given the address of a record in a context is followed."""
+    header = FIXED[HEADER].decode()
+    above = "struct part {\n\tu64 bits[2];\n};\n\n"
+    start = "struct kvm_mmu {\n"
+    header = header.replace(start, f"{above}{start}\t{member}\n", 1)
+    fill = "static void fill(struct part *p, u64 value)\n{\n\tp->bits[1] = value;\n}\n\n"
+    text = (
+        FIXED[MMU].decode().replace(TDP, f"{TDP}\tfill({part}, {value or 'vcpu->arch.hflags'});\n")
+    )
+    text = text.replace("static void init_kvm_tdp_mmu(", f"{fill}static void init_kvm_tdp_mmu(", 1)
+    report = check({**FIXED, MMU: text.encode(), HEADER: header.encode()}, ("all",))
+    name = part.removeprefix("&context->").partition("[")[0].partition(".")[0]
+    assert keep(report, name).verdict == verdict

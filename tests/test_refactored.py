@@ -425,3 +425,38 @@ def test_many_troubles(monkeypatch):
     ways = [one for one in report.contexts if one.initialiser == "init_kvm_tdp_mmu"]
     told = {reason.place.line for way in ways for one in way.fields for reason in one.reasons}
     assert len(told) == 40 and len(asked) <= 2 * MAX_MET
+
+
+MOVED = {
+    "the roles": (["union kvm_mmu_page_role", "union kvm_mmu_extended_role", "union kvm_mmu_role"],
+                  "kvm_mmu_role.h"),
+    "the word below them": (["union kvm_mmu_page_role"], "page_role.h"),
+    "the contexts": (["struct kvm_mmu"], "kvm_mmu.h"),
+    "the roles, by a name of its own": (["union kvm_mmu_role"], "role.h"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("heads", "header"), MOVED.values(), ids=MOVED)
+@pytest.mark.parametrize("name", [BASE, "masked-word-gap"])
+def test_declared_in_another_header(heads, header, name):
+    """The roles and contexts are found in whatever header declares them."""
+    tree = fixture(name)
+    text, moved = tree[HOST].decode(), ""
+    for head in heads:
+        start = text.index(f"{head} {{")
+        end = text.index("\n};\n", start) + 4
+        moved += text[start:end]
+        taken = "" if head != heads[0] else f"#include <asm/{header}>\n"
+        text = text[:start] + taken + text[end:]
+    moved = f"#include <linux/types.h>\n{moved}"
+    there = {HOST: text.encode(), f"arch/x86/include/asm/{header}": moved.encode()}
+    assert verdicts(check({**tree, **there})) == verdicts(check(tree)) != {}
+
+
+def test_no_role_is_no_proof():
+    """Where no union is one that a context compares, the set-ups may compare something else."""
+    tree = fixture(BASE)
+    tree[HOST] = tree[HOST].replace(b"union kvm_mmu_role mmu_role;", b"u64 mmu_role;")
+    tree[MAIN] = tree[MAIN].replace(b"mmu_role.as_u64", b"mmu_role")
+    report = check(tree)
+    assert report.verdict == "unknown" and "no MMU context" in report.unknowns[0].reason

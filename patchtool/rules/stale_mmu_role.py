@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -148,7 +147,7 @@ def _examined(
     types = Types(index)
     roles = find_roles(index, types)
     if not roles.contexts:
-        return Examined(_without_roles(index, roles, label, rev))
+        return Examined(_without_roles(index, label, rev))
     starts = initialisers(index, roles)
     wanted = tuple(dict.fromkeys(fields))
     named = frozenset(wanted)
@@ -455,21 +454,12 @@ def _holders(roles: Roles, guard: Guard) -> list[tuple[Loc, RecordType, str]]:
 # -- the report ------------------------------------------------------------------------------
 
 
-def _without_roles(index: Index, roles: Roles, label: str, rev: str | None) -> Report:
-    """A tree whose vCPU holds no role at all: older than any guard, or not understood."""
-    place = Place(index.target.header, 1)
-    host, holder = index.file(place.file), f"struct {index.target.host}"
-    understood = host is not None and host.balanced and holder in host.records
-    for path in index.own_files if understood and not roles.unions else ():
-        file = index.file(path) if b"root_level" in (index.text(path) or b"") else None
-        for definitions in file.functions.values() if file is not None else ():
-            for definition in definitions:
-                if re.search(rb"(?:->|\.)\s*root_level\s*=(?!=)", definition.text):
-                    return Report(label, rev, files=index.asked, verdict="not-guarded")
+def _without_roles(index: Index, label: str, rev: str | None) -> Report:
+    """Tell of a tree whose vCPU holds no role: older than any, or not understood."""
+    holder = f"struct {index.target.host}"
     reason = f"no MMU context with a role was found in {holder}, and no initialiser"
-    return Report(
-        label, rev, unknowns=(Unknown(place, reason),), files=index.asked, verdict="unknown"
-    )
+    unknown = Unknown(Place(index.target.header, 1), reason)
+    return Report(label, rev, unknowns=(unknown,), files=index.asked, verdict="unknown")
 
 
 def _report(

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from patchtool.c import library, syntax
 from patchtool.c.index import Index, calls
-from patchtool.c.layout import RecordType, Types
+from patchtool.c.layout import ArrayType, CType, RecordType, Types
 from patchtool.c.lower import RoleShape
-from patchtool.c.scan import Definition, FileIndex, before, may_define, places, strip_comments
+from patchtool.c.scan import Definition, before, may_define, places, strip_comments
 from patchtool.errors import InputError
 from patchtool.model import Place
 from patchtool.outside.top import require
@@ -28,6 +28,8 @@ MAX_CALLS = 8
 
 _POINTED = re.compile(r"\b(\w+)\s*=\s*&\s*([\w>.-]+)\s*;")
 """A pointer that is made to point to something, and to what."""
+_UNION_MEMBER = re.compile(rb"\bunion\s+(\w+)\s+(\w+)\s*;")
+_STRUCT_MEMBER = re.compile(rb"\bstruct\s+(\w+)\s+\w+\s*(?:\[[^\]]*\]\s*)?;")
 _ARGUMENTS = re.compile(rb"\s*\(")
 _PROTOTYPE = re.compile(rb"^[A-Za-z_][\w \t\n*]*[ \t\n*](\w+)\s*\([^;{}]*\)[^;{}()]*;", re.M)
 
@@ -61,53 +63,57 @@ def require_target(index: Index, label: str) -> None:
 
 
 def find_roles(index: Index, types: Types) -> Roles:
-    """Return the role unions and the contexts of a tree."""
+    """Return the role unions and the contexts of a tree.
+
+    Whatever header declares them: but a context is one that the target itself declares.
+    """
     header = index.target.header
-    host = index.file(header)
-    assert host is not None
     unions: dict[str, RecordType] = {}
-    for key, definitions in host.records.items():
-        if not key.startswith("union "):
-            continue
-        root = index.node(definitions[0])
-        if syntax.captures("role_union", root):
-            record = types.record(key, header)
-            if isinstance(record, RecordType) and record.is_word:
-                unions[record.tag] = record
-    embedded = _embedded(index, host, index.target.host)
     contexts: dict[str, RecordType] = {}
     members: dict[str, tuple[str, ...]] = {}
-    for tag in embedded:
-        for definition in index.record(f"struct {tag}", header):
-            plain = strip_comments(definition.text)
-            held = re.findall(rb"\bunion\s+(\w+)\s+(\w+)\s*;", plain)
-            names = tuple(n.decode() for u, n in held if u.decode() in unions)
-            if names and tag != index.target.host:
-                record = types.record(f"struct {tag}", header)
+    others: set[str] = set()
+    for tag, definitions in _embedded(index, index.target.host).items():
+        for definition in definitions:
+            names = []
+            for union, name in _UNION_MEMBER.findall(strip_comments(definition.text)):
+                key = union.decode()
+                if key not in unions and key not in others:
+                    record = _role_union(index, types, key)
+                    unions.update({} if record is None else {key: record})
+                    others.update({key} if record is None else ())
+                names += [name.decode()] if key in unions else []
+            if names and tag != index.target.host and definition.file.startswith(index.target.ours):
+                context = types.record(f"struct {tag}", header)
                 # A role in a record that is defined within this one is no member of it.
-                if isinstance(record, RecordType) and record.by_name.keys() >= {*names}:
-                    contexts[tag] = record
-                    members[tag] = names
+                if isinstance(context, RecordType) and context.by_name.keys() >= {*names}:
+                    contexts[tag] = context
+                    members[tag] = tuple(names)
     return Roles(RoleShape(members), contexts, unions, _main_file(index, members))
 
 
-def _embedded(index: Index, host: FileIndex, tag: str) -> list[str]:
-    """Return the structs of a file that are part of one of them by value, itself included."""
-    order = [tag]
-    position = 0
-    while position < len(order):
-        here = order[position]
-        position += 1
-        if f"struct {here}" not in host.records:
-            continue
-        for definition in index.record(f"struct {here}", index.target.header):
-            for match in re.finditer(
-                rb"\bstruct\s+(\w+)\s+\w+\s*(?:\[[^\]]*\]\s*)?;", strip_comments(definition.text)
-            ):
-                name = match.group(1).decode()
-                if name not in order:
-                    order.append(name)
-    return order
+def _role_union(index: Index, types: Types, tag: str) -> RecordType | None:
+    """Return a union that is a word over bit-fields; None where it is none."""
+    header = index.target.header
+    for definition in index.record(f"union {tag}", header):
+        if syntax.captures("role_union", index.node(definition)):
+            record = types.record(f"union {tag}", header)
+            return record if isinstance(record, RecordType) and record.is_word else None
+    return None
+
+
+def _embedded(index: Index, tag: str) -> dict[str, tuple[Definition, ...]]:
+    """Return the structs that are part of one of them by value, itself included."""
+    header = index.target.header
+    found: dict[str, tuple[Definition, ...]] = {tag: index.record(f"struct {tag}", header)}
+    todo = [tag]
+    for here in todo:
+        for definition in found[here]:
+            for name in _STRUCT_MEMBER.findall(strip_comments(definition.text)):
+                inner = name.decode()
+                if inner not in found:
+                    found[inner] = index.record(f"struct {inner}", header)
+                    todo.append(inner)
+    return found
 
 
 def _main_file(index: Index, members: dict[str, tuple[str, ...]]) -> str:
@@ -200,20 +206,19 @@ def set_up_members(index: Index, roles: Roles, starts: list[Definition]) -> SetU
     """
     keys = {name for held in roles.shape.contexts.values() for name in held}
     names: set[str] = set()
-    parts: dict[str, RecordType] = {}
+    parts: dict[str, tuple[RecordType, ...]] = {}
     for record in roles.contexts.values():
         for name in record.by_name:
             if name in keys:
                 continue
             names.add(name)
-            ctype = record.by_name[name][1]
-            if isinstance(ctype, RecordType) and not ctype.is_word:
-                parts[name] = ctype
-    tags = "|".join({*roles.contexts, *(part.tag for part in parts.values() if part.tag)})
+            parts[name] = tuple(_records_in(record.by_name[name][1]))
+    below = (part.tag for some in parts.values() for part in some if part.tag)
+    tags = "|".join({*roles.contexts, *below})
     takes = re.compile(rf"\bstruct\s+(?:{tags})\s*\*".encode())
-    below = rb"(?:\s*(?:\.|->)\s*\w+|\s*\[[^\]]*\])*"
+    path = rb"(?:\s*(?:\.|->)\s*\w+|\s*\[[^\]]*\])*"
     stores = re.compile(
-        rb"(?:->|\.)\s*(\w+)\b" + below + rb"\s*(?:[-+|&^]|<<|>>)?=(?!=)"
+        rb"(?:->|\.)\s*(\w+)\b" + path + rb"\s*(?:[-+|&^]|<<|>>)?=(?!=)"
         rb"|&\s*[\w>.-]*(?:->|\.)\s*(\w+)\b"
         rb"|\b(?:" + library.FILLERS + rb")\s*\([\s\w>.-]*(?:->|\.)\s*(\w+)\s*,"
     )
@@ -239,8 +244,18 @@ def set_up_members(index: Index, roles: Roles, starts: list[Definition]) -> SetU
         if one.key not in seen:
             found |= closure.stored_in(one, frozenset(names))
     fields = frozenset(found & names)
-    inner = {n for field, part in parts.items() if field in fields for n in part.by_name}
+    inner = {n for field in fields for part in parts[field] for n in part.by_name}
     return SetUp(fields, frozenset(inner))
+
+
+def _records_in(ctype: CType) -> Iterator[RecordType]:
+    """Yield the records that lie in something by value, those in arrays included."""
+    while isinstance(ctype, ArrayType):
+        ctype = ctype.element
+    if isinstance(ctype, RecordType) and not ctype.is_word:
+        yield ctype
+        for _, inner in ctype.by_name.values():
+            yield from _records_in(inner)
 
 
 def _helpers(index: Index, starts: list[Definition]) -> Iterator[Definition]:
