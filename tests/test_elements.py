@@ -546,26 +546,52 @@ def test_masks_that_a_skip_stores_as_well():
     assert rsvd(code, (guard, store + guard)).verdict == "unknown"
 
 
-@pytest.mark.parametrize(
-    ("member", "part"),
-    [("struct part parts[2];", "&context->parts[1]"),
-     ("struct part part;", "&context->part"),
-     ("struct {\n\t\tu8 pad;\n\t\tstruct part part[2][2];\n\t} outer;",
-      "&context->outer.part[1][0]")],
-    ids=["in an array", "alone", "in an array of a record"],
-)  # fmt: skip
-@pytest.mark.parametrize(("value", "verdict"), [("is_cr4_pae(context)", "covered"), (None, "gap")])
-def test_a_record_of_a_context_that_is_filled(member, part, value, verdict):
-    """A function that is given the address of a record in a context is followed."""
-    header = FIXED[HEADER].decode()
-    above = "struct part {\n\tu64 bits[2];\n};\n\n"
-    start = "struct kvm_mmu {\n"
-    header = header.replace(start, f"{above}{start}\t{member}\n", 1)
-    fill = "static void fill(struct part *p, u64 value)\n{\n\tp->bits[1] = value;\n}\n\n"
-    text = (
-        FIXED[MMU].decode().replace(TDP, f"{TDP}\tfill({part}, {value or 'vcpu->arch.hflags'});\n")
-    )
-    text = text.replace("static void init_kvm_tdp_mmu(", f"{fill}static void init_kvm_tdp_mmu(", 1)
+PARTS = {
+    "record in an array": ("struct part parts[2];", "&context->parts[1]"),
+    "record": ("struct part parts;", "&context->parts"),
+    "record in a record": ("struct {\n\t\tu8 pad;\n\t\tstruct part part[2][2];\n\t} parts;",
+                           "&context->parts.part[1][0]"),
+    "element": ("u64 parts[2];", "(struct part *)&context->parts[0]"),
+    "array": ("u64 parts[2];", "(struct part *)context->parts"),
+    "element in brackets": ("u64 parts[2];", "((struct part *)(&(context->parts[0])))"),
+}  # fmt: skip
+FILL = "static void fill(struct part *p, u64 value)\n{\n\tp->bits[0] = value;\n}\n\n"
+AT = "static void fill(u64 *p, u64 value)\n{\n\t*p = value;\n}\n\n"
+
+
+def filled(member, part, value, fill=FILL):
+    """Return what is said of a part of a context that a helper of a helper fills."""
+    start, above = "struct kvm_mmu {\n", "struct part {\n\tu64 bits[1];\n};\n\n"
+    header = FIXED[HEADER].decode().replace(start, f"{above}{start}\t{member}\n", 1)
+    if fill == AT:
+        part = part.replace("struct part", "u64")
+    more = "static void more(struct kvm_vcpu *vcpu, struct kvm_mmu *context)\n"
+    more += f"{{\n\tfill({part}, {value});\n}}\n\n"
+    text = FIXED[MMU].decode().replace(TDP, f"{TDP}\tmore(vcpu, context);\n", 1)
+    entry = "static void init_kvm_tdp_mmu("
+    text = text.replace(entry, fill + more + entry, 1)
     report = check({**FIXED, MMU: text.encode(), HEADER: header.encode()}, ("all",))
-    name = part.removeprefix("&context->").partition("[")[0].partition(".")[0]
-    assert keep(report, name).verdict == verdict
+    return keep(report, "parts").verdict
+
+
+@pytest.mark.parametrize(("member", "part"), PARTS.values(), ids=PARTS)
+def test_a_part_of_a_context_that_is_filled(member, part):
+    """Who is given its address is followed, through however many helpers it goes."""
+    fill = AT if member.startswith("u64") else FILL
+    assert filled(member, part, "is_cr4_pae(context)", fill) == "covered"
+    assert filled(member, part, "vcpu->arch.hflags", fill) == "gap"
+
+
+def test_what_a_context_points_to_is_filled():
+    """It is no part of the context, and stale all the same where the context is."""
+    start = "struct kvm_mmu {\n"
+    above = "struct part {\n\tu64 bits[1];\n};\n\n"
+    header = FIXED[HEADER].decode().replace(start, f"{above}{start}\tstruct part *part;\n", 1)
+    more = "static void more(struct kvm_vcpu *vcpu, struct kvm_mmu *context)\n"
+    more += "{\n\tfill(context->part, vcpu->arch.hflags);\n}\n\n"
+    text = FIXED[MMU].decode().replace(TDP, f"{TDP}\tmore(vcpu, context);\n", 1)
+    entry = "static void init_kvm_tdp_mmu("
+    for fill in (FILL, AT.replace("u64 *p", "void *q").replace("*p", "*(u64 *)q")):
+        files = {**FIXED, MMU: text.replace(entry, fill + more + entry, 1).encode()}
+        report = check({**files, HEADER: header.encode()}, ("all",))
+        assert report.verdict == "unknown" and report.unknowns

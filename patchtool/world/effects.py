@@ -21,15 +21,31 @@ from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.closure import Closure, is_variable
 
 
-def _stores_to(members: Iterable[bytes], lvalues: Iterable[bytes]) -> re.Pattern[bytes]:
-    """Return what a store to a member looks like; LVALUES are macros that may yield one."""
+def given_addresses(members: Iterable[bytes]) -> bytes:
+    """Return a pattern for members that are given, or kept: the value of each is an address."""
+    names = b"|".join(map(re.escape, members)) or b"(?!)"
+    return (
+        rb"(?:[(,=?:]|\breturn\b)[\s(]*(?:\([^()]*\)\s*)?[\w.>\[\]-]*(?:\.|->)\s*(" + names
+        + rb")\b" + _PATH + rb"\s*[,);:?]"
+    )  # fmt: skip
+
+
+def _stores_to(
+    members: Iterable[bytes], lvalues: Iterable[bytes], addresses: Iterable[bytes]
+) -> re.Pattern[bytes]:
+    """Return what a store to a member looks like.
+
+    LVALUES are macros that may yield one, ADDRESSES are members whose value is one.
+    """
     names = b"|".join(map(re.escape, members)) or b"(?!)"
     macros = b"|".join(map(re.escape, lvalues)) or b"(?!)"
     operator = rb"(?:(?:[-+|&^*/%]|<<|>>)?=(?!=)|\+\+|--)"
     return re.compile(
-        rb"(?:\.|->)\s*(?:" + names + rb")\b(?:\s*(?:\.|->)\s*\w+|\s*\[[^\]]*\])*\s*" + operator
+        rb"(?:\.|->)\s*(?:" + names + rb")\b" + _PATH + rb"\s*" + operator
         + rb"|(?:\+\+|--)[\w.>\s-]*\b(?:" + names + rb")\b"
-        rb"|[(,=]\s*&\s*[\w.>\[\]-]*(?:\.|->)\s*(?:" + names + rb")\b(?:\.\w+)*\s*[,);]"
+        rb"|(?:[(,=?:]|\breturn\b)[\s(]*(?:\([^()]*\)\s*)?&[\s(]*[\w.>()\[\]-]*(?:\.|->)\s*(?:"
+        + names + rb")\b" + _PATH + rb"[\s)]*[,);:?]"
+        + rb"|" + given_addresses(addresses) +
         rb"|\b(?:" + FILLERS + rb")\s*\([\s\w>.-]*(?:\.|->)\s*(?:" + names + rb")\s*,"
         rb"|\basm\b[^;]*\b(?:" + names + rb")\b"
         rb"|\b(?:WRITE_ONCE|swap|xchg)\s*\([^;]*\b(?:" + names + rb")\b"
@@ -37,6 +53,8 @@ def _stores_to(members: Iterable[bytes], lvalues: Iterable[bytes]) -> re.Pattern
     )  # fmt: skip
 
 
+_PATH = rb"(?:\s*(?:\.|->)\s*\w+|\s*\[[^\]]*\])*"
+"""What leads on from a member to a part of it."""
 _WHOLE_STORE = re.compile(rb"[;{}]\s*\*\s*(\w+)\s*=(?!=)")
 _COPY = re.compile(rb"mem(?:set|cpy|move)\s*\(\s*(\w+)\s*,")
 _PASTED_STORE = re.compile(
@@ -123,7 +141,8 @@ class Effects:
     """What functions of one tree may write.
 
     INITIALISERS are the functions that set a context up, and TYPES those that have been looked
-    up, where they are known.
+    up, where they are known.  ADDRESSES are the members whose value is an address: who is given
+    it may store behind it.
     """
 
     def __init__(
@@ -133,6 +152,7 @@ class Effects:
         contexts: frozenset[str],
         initialisers: frozenset[str] = frozenset(),
         types: Types | None = None,
+        addresses: frozenset[str] = frozenset(),
     ) -> None:
         self._index = index
         self._types = types
@@ -146,7 +166,8 @@ class Effects:
         self._places: dict[tuple[str, bytes], tuple[int, ...]] = {}
         tags = b"|".join(re.escape(c.encode()) for c in sorted(contexts)) or b"(?!)"
         self._words = tuple(sorted(m.encode() for m in members))
-        self._plain_store = _stores_to(self._words, ())
+        self._addresses = tuple(sorted(one.encode() for one in addresses))
+        self._plain_store = _stores_to(self._words, (), self._addresses)
         self._context = re.compile(rb"struct\s+(?:" + tags + rb")\b")
         self._holder = re.compile(rb"\b(?:struct\s+)(?:" + tags + rb")\s*\*\s*(?:const\s+)?(\w+)")
         self._context_words = tuple(sorted(c.encode() for c in contexts))
@@ -228,7 +249,8 @@ class Effects:
 
     @cached_property
     def _store(self) -> re.Pattern[bytes]:
-        return _stores_to(self._named, [name.encode() for name in self._macros])
+        macros = [name.encode() for name in self._macros]
+        return _stores_to(self._named, macros, self._addresses)
 
     @cached_property
     def _bare(self) -> re.Pattern[bytes]:

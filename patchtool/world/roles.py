@@ -14,14 +14,14 @@ from typing import NamedTuple
 
 from patchtool.c import library, syntax
 from patchtool.c.index import Index, calls
-from patchtool.c.layout import ArrayType, CType, RecordType, Types
+from patchtool.c.layout import ArrayType, CType, PointerType, RecordType, Types, settled
 from patchtool.c.lower import RoleShape
 from patchtool.c.scan import Definition, before, may_define, places, strip_comments
 from patchtool.errors import InputError
 from patchtool.model import Place
 from patchtool.outside.top import require
 from patchtool.world.closure import Closure
-from patchtool.world.effects import Effects
+from patchtool.world.effects import Effects, given_addresses
 
 MAX_CALLS = 8
 """How many calls above the store of a role a guard is looked for."""
@@ -207,12 +207,16 @@ def set_up_members(index: Index, roles: Roles, starts: list[Definition]) -> SetU
     keys = {name for held in roles.shape.contexts.values() for name in held}
     names: set[str] = set()
     parts: dict[str, tuple[RecordType, ...]] = {}
+    strangers = {index.target.host, index.target.handle, index.target.shared, *roles.contexts}
     for record in roles.contexts.values():
         for name in record.by_name:
             if name in keys:
                 continue
             names.add(name)
-            parts[name] = tuple(_records_in(record.by_name[name][1]))
+            ctype = record.by_name[name][1]
+            if isinstance(ctype, PointerType) and ctype.target is not None:
+                ctype = settled(ctype.target)
+            parts[name] = tuple(one for one in _records_in(ctype) if one.tag not in strangers)
     below = (part.tag for some in parts.values() for part in some if part.tag)
     tags = "|".join({*roles.contexts, *below})
     takes = re.compile(rf"\bstruct\s+(?:{tags})\s*\*".encode())
@@ -222,6 +226,7 @@ def set_up_members(index: Index, roles: Roles, starts: list[Definition]) -> SetU
         rb"|&\s*[\w>.-]*(?:->|\.)\s*(\w+)\b"
         rb"|\b(?:" + library.FILLERS + rb")\s*\([\s\w>.-]*(?:->|\.)\s*(\w+)\s*,"
     )
+    given = re.compile(given_addresses(sorted(name.encode() for name in _addresses(roles))))
     found: set[str] = set()
     closure = Closure(index, lambda _: ())
     todo, seen = list(starts), set()
@@ -235,6 +240,7 @@ def set_up_members(index: Index, roles: Roles, starts: list[Definition]) -> SetU
         body = strip_comments(here.text.partition(b"{")[2])
         for match in stores.finditer(body):
             found.update(name.decode() for name in match.groups() if name is not None)
+        found.update(name.decode() for name in given.findall(body))
         found |= closure.stored_in(here, frozenset(names))
         for name in calls(body):
             for one in index.functions(name, here.file):
@@ -432,4 +438,15 @@ def make_effects(
     """
     names = frozenset(start.name for start in starts)
     members = relevant_members(roles, fields)
-    return Effects(index, members, frozenset(roles.contexts), names, types)
+    held = members & frozenset(_addresses(roles))
+    return Effects(index, members, frozenset(roles.contexts), names, types, held)
+
+
+def _addresses(roles: Roles) -> Iterator[str]:
+    """Yield the members of contexts whose value is an address: of an array, or of an object."""
+    for context in roles.contexts.values():
+        for record in _records_in(context):
+            for name, (_, ctype) in record.by_name.items():
+                is_object = isinstance(ctype, PointerType) and ctype.target is not None
+                if isinstance(ctype, ArrayType) or is_object:
+                    yield name
