@@ -338,6 +338,9 @@ BODIES = {
     "pointer to a context": "struct box *p = box; p->in = a; box->out = box->in + 1;",
     "pointer to a member": "struct inner *p = &box->inner; p->value = b; p->half = a;"
     " box->out = box->inner.value + box->inner.half;",
+    "addresses of members": "box->out = (&box->in == &box->out) + 2 * (&box->out == &box->out)"
+    " + 4 * (&box->inner.value == &box->in);",
+    "addresses of elements": "u64 t[2] = { a, b }; box->out = &t[0] == &t[1] ? 1 : &t[1] == &t[1];",
     "pointer to a local": "u64 t = 1; u64 *p = &t; *p = a; box->out = t;",
     "pointer to a local struct": "struct inner i = { 0 }; struct inner *p = &i; p->value = a;"
     " box->out = i.value + i.half;",
@@ -576,6 +579,8 @@ def test_what_is_read(body, symbols):
 
 UNKNOWN = {
     "enumerator that is no int": ("enum { HIGH = 0x80000000 }; box->out = HIGH < 0;", "HIGH"),
+    "addresses in one variable": (
+        "union flags t = { 0 }; box->out = (void *)&t.word == (void *)&t;", "one variable"),
     "least of what is not known": ("box->out = min(NOWHERE, 0);", "NOWHERE"),
     "enumeration by the value of another": (
         "enum { LESS = GLUM } e = a & 1; box->out = e > 0;", "negative"),

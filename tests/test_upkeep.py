@@ -36,6 +36,8 @@ def ept_ad(report):
         "mmu->mmu_role.base.ad_disabled = !ad;\n\tmmu->ept_ad = ad;",
         "mmu->mmu_role.base.ad_disabled = !ad;\n\tmmu->ept_ad = !mmu->mmu_role.base.ad_disabled;",
         "mmu->mmu_role.base.ad_disabled = 1;\n\tmmu->ept_ad = 0;",
+        "mmu->mmu_role.base.ad_disabled = !ad;\n\tif (mmu != &vcpu->arch.root_mmu)\n\t\t"
+        "mmu->ept_ad = ad;",
     ],
 )
 def test_changed_together(body):
@@ -60,6 +62,10 @@ def test_it_is_told():
         "mmu->mmu_role.base.ad_disabled = !ad;\n\tif (sure)\n\t\tmmu->ept_ad = ad;",
         "mmu->mmu_role.base.ad_disabled = !ad;\n\tvcpu->arch.guest_mmu.ept_ad = ad;",
         "mmu->mmu_role.base.ad_disabled = !ad;\n\tmmu->ept_ad = unclear(mmu);",
+        "mmu->mmu_role.base.ad_disabled = !ad;\n\tif (mmu != &vcpu->arch.guest_mmu)\n\t\t"
+        "mmu->ept_ad = ad;",
+        "mmu->mmu_role.base.ad_disabled = !ad;\n\tif (mmu == &vcpu->arch.root_mmu)\n\t\t"
+        "mmu->ept_ad = ad;",
         "mmu->mmu_role.base.ad_disabled = !ad;\n\tmmu->ept_ad = ad;\n\t"
         "mmu->mmu_role.base.ad_disabled = sure;",
     ],

@@ -308,10 +308,9 @@ class Terms:
         if not known:
             return {}
         depths: list[Bits] = []
-        for member in self.tree.index.target.depths:
-            if _has(record, member):
-                parts = self.elements(context, record, member) or ()
-                depths += [self._bits_under(one.value, self._full) for one in parts]
+        for member in _named(record, self.tree.index.target.depths):
+            parts = self.elements(context, record, member) or ()
+            depths += [self._bits_under(one.value, self._full) for one in parts]
         least, most = self.tree.index.target.deep
 
         def is_between(low: int, depth: Bits, high: int) -> Cond:
@@ -1013,12 +1012,15 @@ def cell_of(context: Loc, record: RecordType, member: tuple[str, ...]) -> tuple[
     return context.member(*member), 0, width, width
 
 
-def _has(record: RecordType, member: tuple[str, ...]) -> bool:
-    """Tell whether a record has a member, or one below a member that is a word."""
-    inner = record.by_name.get(member[0], (None, None))[1]
-    if len(member) == 1:
-        return isinstance(inner, IntType)
-    return isinstance(inner, RecordType) and inner.is_word and ".".join(member[1:]) in inner.slots
+def _named(record: RecordType, names: frozenset[str]) -> Iterator[tuple[str, ...]]:
+    """Yield the members of a record, or below members that are words, that have some names."""
+    for name, (_, inner) in record.by_name.items():
+        if isinstance(inner, IntType) and name in names:
+            yield (name,)
+        elif isinstance(inner, RecordType) and inner.is_word:
+            for path in inner.slots:
+                if path.rpartition(".")[2] in names:
+                    yield (name, *path.split("."))
 
 
 def _size(value: object) -> int:

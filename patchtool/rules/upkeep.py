@@ -425,7 +425,7 @@ def _in_step_at(
         else:
             known[one] = ran.word(about).bit(one.position)
     replaced = bits.Substitution(known)
-    host = bits.Substitution(_host(terms, ran))
+    host = bits.Substitution({**_host(terms, ran), **_others(terms, decision, ran, base)})
     found: list[Cond] = []
     for row in rows:
         stands = held.bit(Loc(base.root, (*base.path, *row.path)), row.position)
@@ -445,6 +445,24 @@ def _host(terms: Terms, ran: Lowered) -> dict[Term, Cond]:
             about = term.word.about
             if isinstance(about, (Loc, Fact)):
                 found[ran.word(about).bit(term.position)] = value
+    return found
+
+
+def _others(terms: Terms, decision: Decision, ran: Lowered, base: Loc) -> dict[Term, Cond]:
+    """Return which pointers to contexts a run compares that are not the same.
+
+    BASE stands for the context that is judged, so it is no other member of any holder.
+    """
+    ours, held = _holder(terms, decision.q.old[0]), terms.tree.held()
+    found: dict[Term, Cond] = {}
+    if base.path or base.root.kind != "pointee" or ours is None or ours.path[-1] not in held:
+        return found
+    for about, word in ran.words.items():
+        if isinstance(about, Fact) and about.kind == "same" and base.root.name in about[1:]:
+            other = about.other if about.name == base.root.name else about.name
+            member = other.rpartition(".")[2] if other.startswith("&") else ""
+            if member in held and member != ours.path[-1]:
+                found[word.bit(0)] = False
     return found
 
 

@@ -28,9 +28,9 @@ REGISTER_BITS: dict[str, dict[int, str]] = {
     "CR4": {0: "VME", 1: "PVI", 2: "TSD", 3: "DE", 4: "PSE", 5: "PAE", 6: "MCE", 7: "PGE", 8: "PCE",
             9: "OSFXSR", 10: "OSXMMEXCPT", 11: "UMIP", 12: "LA57", 13: "VMXE", 14: "SMXE",
             16: "FSGSBASE", 17: "PCIDE", 18: "OSXSAVE", 20: "SMEP", 21: "SMAP", 22: "PKE",
-            23: "CET", 24: "PKS", 28: "LAM_SUP", 32: "FRED"},
+            23: "CET", 24: "PKS", 25: "UINTR", 27: "LASS", 28: "LAM_SUP", 32: "FRED"},
     "EFER": {0: "SCE", 8: "LME", 10: "LMA", 11: "NX", 12: "SVME", 13: "LMSLE", 14: "FFXSR",
-             15: "TCE", 18: "MCOMMIT", 20: "INTWB", 21: "UAIE", 22: "AIBRSE"},
+             15: "TCE", 17: "MCOMMIT", 18: "INTWB", 20: "UAIE", 21: "AIBRSE"},
 }  # fmt: skip
 """Names of the bits of the registers that steer paging."""
 
@@ -290,13 +290,7 @@ KVM = Target(
         (r"rsvd_bits_mask\[1\]\[([013-9])\]", 0),
         (r"rsvd_bits_mask\[1\]\[(2)\]", 1),
     ),
-    depths=(
-        ("root_level",),
-        ("cpu_role", "base", "level"),
-        ("shadow_root_level",),
-        ("root_role", "level"),
-        ("mmu_role", "base", "level"),
-    ),
+    depths=frozenset({"root_level", "shadow_root_level", "level"}),
     deep=(2, 5),
     within={
         # In assembler, by offsets out of kvm-asm-offsets.c or of its own.

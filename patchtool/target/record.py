@@ -230,8 +230,9 @@ class Target(NamedTuple):
     takes the last of them for granted, and says so.  In the states ``unread``, each one bit as
     witnesses have it, nobody reads what is kept, but for functions that are called and the
     fields that a rule asks first; elements of fields that match one of ``reached`` are
-    read only where one of the members ``depths`` of a context, which is ``deep`` at least and
-    at most, is more than the number in their names and the one beside the pattern.
+    read only where one of the ``depths``, members of a context or bits of a word in one, which is
+    ``deep`` at least and at most, is more than the number in their names and the one beside the
+    pattern.
 
     ``within`` names, for members of what holds a context, the functions that are given the
     address of one and go no further than the member, though no text shows it; pointers to
@@ -276,7 +277,7 @@ class Target(NamedTuple):
     selected: tuple[Selected, ...] = ()
     unread: tuple[str, ...] = ()
     reached: tuple[tuple[str, int], ...] = ()
-    depths: tuple[tuple[str, ...], ...] = ()
+    depths: frozenset[str] = frozenset()
     deep: tuple[int, int] = (0, 0)
     within: Mapping[str, frozenset[str]] = {}
     counted: frozenset[str] = frozenset()

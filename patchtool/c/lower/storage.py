@@ -810,7 +810,11 @@ class Storage:
             if a.target == b.target:
                 return True
             roots = (a.target.root.kind, b.target.root.kind)
+            if self._are_apart(a.target, b.target):
+                return False
             if "local" in roots:
+                if a.target.root == b.target.root:
+                    raise Unsupported(node, "two addresses in one variable are compared")
                 return False
             return self._asked(Fact("same", address_text(a), address_text(b)))
         for x, y in ((a, b), (b, a)):
@@ -820,6 +824,21 @@ class Storage:
             raise Unsupported(node, "records are compared")
         x, y = self._balanced(self._as_int(a, node), self._as_int(b, node))
         return bits.equal(x.bits, y.bits)
+
+    def _are_apart(self, a: Loc, b: Loc) -> bool:
+        """Tell whether two objects are different members of one record, which share no byte."""
+        if a.root != b.root:
+            return False
+        pairs = enumerate(zip(a.path, b.path, strict=False))
+        shared = next((number for number, (x, y) in pairs if x != y), None)
+        if shared is None:
+            return False
+        if a.root.kind == "local" and all(one.startswith("[") for one in (a.path[0], b.path[0])):
+            return a.path[0] != b.path[0]
+        record = holder_of(self.out.pointees.get(a.root.name), a.path[: shared + 1])
+        one, other = a.path[shared], b.path[shared]
+        is_known = record is not None and one in record.by_name and other in record.by_name
+        return record is not None and is_known and other not in record.beside(one)
 
     # -- what the other rooms add -----------------------------------------------------------
 
