@@ -595,3 +595,38 @@ def test_what_a_context_points_to_is_filled():
         files = {**FIXED, MMU: text.replace(entry, fill + more + entry, 1).encode()}
         report = check({**files, HEADER: header.encode()}, ("all",))
         assert report.verdict == "unknown" and report.unknowns
+
+
+def test_a_table_that_is_read_behind_the_guard():
+    """What a constant object is made with is read, and nobody stores there."""
+    start = "struct kvm_mmu {\n"
+    header = FIXED[HEADER].decode().replace(start, f"{start}\tvoid (*fn)(void);\n", 1)
+    above = "static void cb(void)\n{\n}\n\nstruct cbs {\n\tvoid (*fn)(void);\n};\n\n"
+    above += "static %sstruct cbs cbs = {\n\t.fn = cb,\n};\n\n"
+    entry = "static void init_kvm_tdp_mmu("
+    text = FIXED[MMU].decode().replace(TDP, f"{TDP}\tcontext->fn = cbs.fn;\n", 1)
+    late = "void late(void)\n{\n\tcbs.fn = 0;\n}\n"
+    for head, more, verdict in (("const ", "", "covered"), ("", late, "gap")):
+        files = {**FIXED, MMU: (text.replace(entry, above % head + entry, 1) + more).encode()}
+        report = check({**files, HEADER: header.encode()}, ("all",))
+        assert keep(report, "fn").verdict == verdict
+        assert not [one for one in report.unknowns if "no member" in one.reason]
+
+
+@pytest.mark.parametrize(
+    ("look", "verdict"),
+    [("return p->bits[0];", "covered"), ("return p->bits[0]++;", "unknown"),
+     ("return (p + 1)->bits[0];", "unknown"), ("return other(p->bits);", "unknown")],
+)  # fmt: skip
+@pytest.mark.parametrize("member", ["outer.part", "outer.parts[1]"])
+def test_the_address_of_a_part_is_given_to_a_reader(look, verdict, member):
+    """A function that only reads behind it changes nothing, however deep the part lies."""
+    start = "struct kvm_mmu {\n"
+    above = "struct part {\n\tu64 bits[2];\n};\n\nu64 other(u64 *);\n\n"
+    outer = "\tstruct {\n\t\tstruct part part, parts[2];\n\t} outer;\n"
+    header = FIXED[HEADER].decode().replace(start, f"{above}{start}{outer}", 1)
+    text = FIXED[MMU].decode().replace(TDP, f"{TDP}\tcontext->{member}.bits[0] = 1;\n", 1)
+    text += f"static u64 look(struct part *p)\n{{\n\t{look}\n}}\n\n"
+    text += f"u64 looks(struct kvm_mmu *m)\n{{\n\treturn look(&m->{member});\n}}\n"
+    report = check({**FIXED, MMU: text.encode(), HEADER: header.encode()}, ("all",))
+    assert keep(report, "outer").verdict == verdict

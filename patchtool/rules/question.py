@@ -303,7 +303,7 @@ class Terms:
             one.name: int(match[1]) + beyond
             for pattern, beyond in self.tree.index.target.reached
             for one in elements
-            if (match := re.fullmatch(pattern, one.name)) is not None
+            if (match := re.fullmatch(rf"(?:.*\.)?{pattern}", one.name)) is not None
         }
         if not known:
             return {}
@@ -886,7 +886,9 @@ class Terms:
             unstored = ()
         if verdict == "covered" and answer.partial:
             verdict = "unknown"
-            text = f"a full set-up does not always store {member}.{answer.partial[0]}"
+            part = answer.partial[0]
+            whole = member + part if part.startswith("[") else f"{member}.{part}"
+            text = f"a full set-up does not always store {whole}"
             text += " where it stores others, and it may be read then"
             reasons.append(Reason(text, self.path.guard.place))
         elif verdict == "covered" and answer.is_cut:

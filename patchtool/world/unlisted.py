@@ -49,6 +49,7 @@ def beside_contexts(tree: Tree, runs: Iterable[Lowered]) -> Iterator[Trouble]:
             for loc, value in run.memory.items():
                 if (
                     loc.root.kind != "local"
+                    and not (loc.root.kind == "global" and loc.root.name in run.tables)
                     and held.isdisjoint(loc.path)
                     and not any(loc.within(one) for one in contexts)
                     and _depends(value, frozenset((guard.symbol,)))

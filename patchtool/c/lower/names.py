@@ -453,6 +453,7 @@ class Names(Initialisers):
                 return None
             finally:
                 self._frames.pop()
+        self.out.tables.add(name)
         for where, value in scratch.memory.items():
             state.memory.setdefault(where, value)
         return state.memory.get(loc)

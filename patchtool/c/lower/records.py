@@ -140,6 +140,8 @@ class Lowered:
         self.passed: list[Passed] = []
         self.operations: dict[str, Trouble] = {}
         """Operations that have one function, and what it would mean that one is given another."""
+        self.tables: set[str] = set()
+        """Objects of file scope of which what they are made with was read: nobody stores there."""
         self.words: dict[Loc | Fact, Word] = {}
         """What stands for the surroundings, and what it is about."""
         self.opaque: list[Word] = []

@@ -67,7 +67,7 @@ class Mentions:
         self._roots: dict[int, Node] = {}
         self._macro_words: dict[bytes, frozenset[bytes] | None] = {}
         """The words of macros; none of what is no macro."""
-        self._readers = Circular[tuple[tuple[str, str, int], int, str], bool](True)
+        self._readers = Circular[tuple[tuple[str, str, int], int, tuple[str, ...]], bool](True)
 
     @cached_property
     def files(self) -> tuple[str, ...]:
@@ -279,10 +279,10 @@ class Mentions:
         base_of = known or base_type(self.types, base, here)
         return _decayed(self.types.declared(declarator, base_of, here)[1])
 
-    def is_taken_by_reader(self, given: Node, file: FileIndex, name: str) -> bool:
+    def is_taken_by_reader(self, given: Node, file: FileIndex, path: tuple[str, ...]) -> bool:
         """Tell whether an expression is an argument by which its callee only reads.
 
-        NAME is the member whose address it is.
+        PATH is the member, and below it the part, whose address it is.
         """
         listed = given.parent
         call = listed.parent if listed is not None else None
@@ -294,7 +294,7 @@ class Mentions:
         number = arguments.index(given)
         if callee is not None and not called and not self.has_own(text(callee), file.path):
             return number in library.READING.get(text(callee), ())
-        return bool(called) and all(self._only_reads(one, number, name) for one in called)
+        return bool(called) and all(self._only_reads(one, number, path) for one in called)
 
     def is_shown(self, given: Node, here: str) -> bool:
         """Tell whether an address is given to what makes a file of it that nobody may write."""
@@ -332,7 +332,7 @@ class Mentions:
         heads = ((one, b"".join(one.text.partition(b"{")[0].split())) for one in ones)
         return tuple(one for one, head in heads if spelt + b"(" in head)
 
-    def _only_reads(self, function: Definition, number: int, name: str) -> bool:
+    def _only_reads(self, function: Definition, number: int, path: tuple[str, ...]) -> bool:
         """Tell whether a function only reads behind one of its parameters."""
 
         def find() -> bool:
@@ -345,10 +345,10 @@ class Mentions:
                 and variable is not None
                 and is_pointer(declared)
                 and len(self.variables(root).get(variable, ())) == 1
-                and self.reads_behind(function, root, variable, name)
+                and self.reads_behind(function, root, variable, path)
             )
 
-        return self._readers.of((function.key, number, name), find)
+        return self._readers.of((function.key, number, path), find)
 
     def parameter(self, root: Node, number: int) -> str | None:
         """Return the name of one of the parameters of a function that is declared once."""
@@ -379,17 +379,20 @@ class Mentions:
                         yield macro
             todo |= inner - seen
 
-    def reads_behind(self, function: Definition, root: Node, variable: str, name: str) -> bool:
+    def reads_behind(
+        self, function: Definition, root: Node, variable: str, path: tuple[str, ...]
+    ) -> bool:
         """Tell whether all that a function does with a pointer to a member is to read by it.
 
-        It may hand the pointer on to one of which that is true as well.
+        Or to the part of it that PATH leads to.  It may hand the pointer on to one of which that
+        is true as well.
         """
         file = self.index.file(function.file)
         if root.has_error or file is None or b"define" in function.text:
             return False
         if self.is_named_by_macro(function, variable):
             return False
-        site = Site(self, file, function.start, variable, name)
+        site = Site(self, file, function.start, variable, path[0], path[1:])
         for leaf in syntax.descendants(root):
             if leaf.named_children or text(leaf) != variable or leaf.type == "field_identifier":
                 continue
@@ -401,7 +404,7 @@ class Mentions:
                 if left == leaf and stored_by(outer) and is_statement(outer):
                     continue  # the pointer, and nothing behind it
             if outer is not None and outer.type == "argument_list":
-                if self.is_taken_by_reader(leaf, file, name):
+                if self.is_taken_by_reader(leaf, file, path):
                     continue
             if leaf.type != "identifier" or outer is None or outer.type != "field_expression":
                 return False

@@ -85,9 +85,18 @@ class Mention(NamedTuple):
 class Site:
     """One place in one file where a word stands."""
 
-    def __init__(self, book: Mentions, file: FileIndex, at: int, word: str, name: str) -> None:
+    def __init__(
+        self,
+        book: Mentions,
+        file: FileIndex,
+        at: int,
+        word: str,
+        name: str,
+        above: tuple[str, ...] = (),
+    ) -> None:
+        """A WORD that stands for the member NAME, or for the part of it that ABOVE leads to."""
         self._book, self._file, self._at = book, file, at
-        self._word, self._name = word, name
+        self._word, self._name, self._above = word, name, above
         self._function: Definition | None = None
         self.stands_for: str | None = None
         """The macro around, where what it yields is the member itself."""
@@ -359,7 +368,8 @@ class Site:
         if stored := self._once(here):
             one = self._made("store", what, path, context)
             return self._unless(is_elsewhere, one._replace(value=stored))
-        if self._book.is_array(self._name, path, self._file.path) and not self._is_measured(here):
+        inner = (*self._above, *path)
+        if self._book.is_array(self._name, inner, self._file.path) and not self._is_measured(here):
             one = self._open(what, f"{what} is an array, and its address is used", context)
             one = one._replace(below=path)
             return self._unless(is_elsewhere, one)
@@ -389,9 +399,9 @@ class Site:
             if not depth and self._is_zeroed(here, root):
                 one = self._made("store", what, path, context)
                 return self._unless(is_elsewhere, one._replace(value="0"))
-            if not path and not depth and self._is_only_read_through(here, root):
+            if not depth and self._is_only_read_through(here, root, inner):
                 return self._made("read", what, path, context)
-            if self._is_given_to_reader(here, bool(path)):
+            if self._is_given_to_reader(here, inner):
                 return self._made("read", what, path, context)
             one = self._open(what, _why(here, what), context)._replace(below=path)
             return self._unless(is_elsewhere, one)
@@ -445,10 +455,11 @@ class Site:
             return ""
         return text(given[1]) if self._word == self._name else ""
 
-    def _is_only_read_through(self, here: Node, root: Node) -> bool:
+    def _is_only_read_through(self, here: Node, root: Node, path: tuple[str, ...]) -> bool:
         """Tell whether a member's address is that of a local pointer behind which is only read.
 
-        Every mention of the pointer has to lead on to a member that is read there.
+        Every mention of the pointer has to lead on to a member that is read there.  PATH leads
+        from the member to the part of it whose address it is.
         """
         address = here.parent
         holder = address.parent if address is not None else None
@@ -468,9 +479,9 @@ class Site:
         declared = self._book.variables(root).get(text(name), ())
         if len(declared) != 1 or not is_pointer(declared[0][1]):
             return False
-        return self._book.reads_behind(self._function, root, text(name), self._name)
+        return self._book.reads_behind(self._function, root, text(name), (self._name, *path))
 
-    def _is_given_to_reader(self, here: Node, is_part: bool) -> bool:
+    def _is_given_to_reader(self, here: Node, path: tuple[str, ...]) -> bool:
         """Tell whether the address of a member, or a part, goes to what only reads behind it."""
         address = here.parent
         if address is None or address.type != "pointer_expression" or address.children[0] == here:
@@ -479,7 +490,7 @@ class Site:
             return False
         if self._book.is_shown(address, self._file.path):
             return True
-        return not is_part and self._book.is_taken_by_reader(address, self._file, self._name)
+        return self._book.is_taken_by_reader(address, self._file, (self._name, *path))
 
     def _use(self, here: Node) -> tuple[str, Node | None, Node | None]:
         """Return what takes an expression: "read", "value" or "argument", and by which node."""
