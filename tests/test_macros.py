@@ -5,7 +5,10 @@ import shutil
 import subprocess
 
 import pytest
-from edited import check, fixture
+from edited import Files, check, fixture
+
+from patchtool.c.index import Index
+from patchtool.target.kvm import KVM
 
 MAIN, HOST = "arch/x86/kvm/mmu/mmu.c", "arch/x86/include/asm/kvm_host.h"
 LINE = "\t\text.efer_lma = ____is_efer_lma(regs);\n"
@@ -242,3 +245,10 @@ def test_what_a_makefile_defines(path, text, is_fine):
     report = check(tree)
     assert (report.verdict == "covered") is is_fine
     assert is_fine or any("the compiler is told" in one.reason for one in report.unknowns)
+
+
+def test_words_of_a_macro():
+    """They are those of its definition, and not of a line behind some other where it is used."""
+    path = "arch/x86/kvm/a.c"
+    code = b"#define CALL(f) call_##f\n#define HAVE\nint f(int kvm)\n{\n\treturn CALL(g)(kvm);\n}\n"
+    assert Index(Files({path: code}), KVM).macro_words(b"CALL", (path,)) == {b"CALL", b"f", b"call_"}

@@ -46,13 +46,13 @@ int kvm_create_vm(struct kvm *kvm, u8 type)
 """
 
 
-def found(late="", more=""):
+def found(late="", more="", members=""):
     """Return what is said of a level that depends on the type of a VM."""
     files = fixture("cpuid-invalidated-fixed")
     for path, old, new in (
         (MMU, "cpuid_maxphyaddr(vcpu) <= 48", "vcpu->kvm->arch.vm_type == 1"),
         (HEADER, "struct kvm_vcpu_arch {", TYPE),
-        (GENERIC, "struct kvm_vcpu {\n", SHARED),
+        (GENERIC, "struct kvm_vcpu {\n", SHARED.replace("arch;\n", f"arch;\n{members}", 1)),
     ):
         text = files[path].decode()
         assert text.count(old) == 1
@@ -82,6 +82,40 @@ def test_what_nothing_changes_later(late):
     assert report.verdict == "covered"
     said = [one for c in report.contexts for f in c.fields for one in f.assumptions]
     assert any("stays as" in one and "()" in one for one in said)
+
+
+LOCK, UNLOCK, STORE = "mutex_lock(&kvm->lock);", "mutex_unlock(&kvm->lock);", (
+    "kvm->arch.vm_type = n;"
+)  # fmt: skip
+REFUSED = "if (kvm->created_vcpus)\n\t\treturn -1;\n\t"
+
+
+@pytest.mark.parametrize(
+    ("late", "is_fine"),
+    [
+        (f"{LOCK}\n\tif (!kvm->created_vcpus)\n\t\t{STORE}\n\t{UNLOCK}", True),
+        (f"guard(mutex)(&kvm->lock);\n\t{REFUSED}{STORE}", True),
+        (f"{LOCK}\n\tif (n && kvm->created_vcpus == 0) {{\n\t\t{STORE}\n\t}}\n\t{UNLOCK}", True),
+        (f"switch (n) {{\n\tcase 1:\n\t\t{LOCK}\n\t\tif (!kvm->created_vcpus)\n\t\t\tn = 2;\n"
+         f"\t\t{UNLOCK}\n\t\tbreak;\n\tcase 2:\n\t\t{LOCK}\n\t\tif (!kvm->created_vcpus) {{\n"
+         f"\t\t\t{STORE}\n\t\t}}\n\t\t{UNLOCK}\n\t}}", True),
+        (f"{REFUSED}{STORE}", False),
+        (f"{REFUSED}{LOCK}\n\t{STORE}\n\t{UNLOCK}", False),
+        (f"{LOCK}\n\t{REFUSED}{UNLOCK}\n\t{STORE}", False),
+        (f"{LOCK}\n\tif (kvm->created_vcpus)\n\t\t{STORE}\n\t{UNLOCK}", False),
+        (f"{LOCK}\n\tif (!kvm->created_vcpus || n)\n\t\t{STORE}\n\t{UNLOCK}", False),
+        (f"{LOCK}\n\tif (!vcpu->kvm->created_vcpus)\n\t\t{STORE}\n\t{UNLOCK}", False),
+        (f"mutex_lock(&kvm->other_lock);\n\t{REFUSED}{STORE}", False),
+        (f"{REFUSED}{LOCK}\n\tn = kvm->created_vcpus + 1;\n\t{STORE}\n\t{UNLOCK}", False),
+        (f"{LOCK}\n\tkvm = vcpu->kvm;\n\t{REFUSED}{STORE}", False),
+    ],
+)  # fmt: skip
+def test_what_is_changed_while_there_is_no_vcpu(late, is_fine):
+    """A capability that is refused once there is a vCPU decides what every set-up makes."""
+    report = found(
+        late, members="\tint created_vcpus;\n\tstruct mutex { int a; } lock, other_lock;\n"
+    )
+    assert (report.verdict == "covered") is is_fine
 
 
 @pytest.mark.parametrize(

@@ -572,7 +572,8 @@ class Index:
         for path in defining.get(name, ()):
             data = self.text(path) or b""
             for at in places(data, name):
-                if _DEFINED.match(data, data.rfind(b"#", 0, at)):
+                head = _DEFINED.match(data, data.rfind(b"#", 0, at))
+                if head is not None and head.start(1) == at:
                     end = data.find(b"\n", at)
                     while end > 0 and data[end - 1 : end] == b"\\":
                         end = data.find(b"\n", end + 1)

@@ -188,7 +188,9 @@ REGISTERS = Registers(
     computed=frozenset({"reserved_gpa_bits"}),
     births=r"kvm_arch_vcpu_(?:create|init|setup)|(?:kvm|vmx|svm|vt)_(?:create_vcpu|vcpu_create)",
     origins="kvm_arch_init_vm",
-    fixed=frozenset({"boot_cpu_data", "kvm_host", "kvm_x86_ops"}),
+    # kvm_vm_ioctl_create_vcpu() counts a vCPU under the lock before it makes it.
+    counted=("created_vcpus", "lock"),
+    fixed=frozenset({"boot_cpu_data", "kvm_caps", "kvm_host", "kvm_x86_ops"}),
     names=_NAMES,
     answers=_ANSWERS,
 )

@@ -121,8 +121,9 @@ class Registers(NamedTuple):
     can do: a truth, or one of ``numbers`` of eight bits.  What a guest was told is kept in the
     members ``told``, what is ``computed`` from that in members as well; functions whose
     names match ``births`` run before any set-up, and those that match ``origins`` before there
-    is anything to set up.  ``fixed`` are objects that hold what the
-    host's CPU is.
+    is anything to set up.  While the first member ``counted`` of what all share is 0 nothing
+    holds a context, and the second is the lock that it takes to change that.  ``fixed`` are
+    objects that hold what the host's CPU is.
 
     ``names`` says what people call a word that is no register: ``tag.member`` is a member of
     ``struct tag``, ``tag.*`` any other one, and a name alone an object of file scope.
@@ -148,6 +149,7 @@ class Registers(NamedTuple):
     computed: frozenset[str] = frozenset()
     births: str = "(?!)"
     origins: str = "(?!)"
+    counted: tuple[str, str] | None = None
     fixed: frozenset[str] = frozenset()
     names: Mapping[str, Named] = {}
     answers: tuple[Query, ...] = ()

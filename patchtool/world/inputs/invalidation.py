@@ -18,13 +18,13 @@ from patchtool.c.index import parameter_names, stands_for
 from patchtool.c.layout import PointerType, RecordType, literal, settled
 from patchtool.c.lower import Lowered
 from patchtool.c.memory import Int, Loc
-from patchtool.c.scan import Definition
+from patchtool.c.scan import Definition, strip_comments
 from patchtool.c.syntax import Node, text
 from patchtool.model import Place
 from patchtool.proof import bits
 from patchtool.proof.bits import Bits, Cond
 from patchtool.world.accounts.strays import run
-from patchtool.world.conditions import dense
+from patchtool.world.conditions import dense, holding
 from patchtool.world.entries import Tree
 from patchtool.world.inputs.births import Births, parameter_of
 from patchtool.world.inputs.changes import Changes, Link
@@ -128,7 +128,10 @@ class Invalidations:
             if change is None:
                 return None
             function, end, holder = change
-            if is_shared and not self._is_of_origin(function, holder, 0):
+            if is_shared and not (
+                self._is_of_origin(function, holder, 0)
+                or self._is_before_all(function, end, holder)
+            ):
                 return None
             if not is_shared and not self._firsts.is_first(function, end, end, holder):
                 return None
@@ -155,6 +158,26 @@ class Invalidations:
             if not self._is_of_origin(caller, handed, depth + 1):
                 return False
         return bool(calls)
+
+    def _is_before_all(self, function: Definition, end: int, holder: str) -> bool:
+        """Tell whether a byte is only run while there is nothing that holds a context.
+
+        That is what the count says that all holders share, under the lock for what changes it.
+        """
+        facts = self._tree.index.target.registers
+        root = self._tree.index.node(function)
+        held = self._held_by(function, holder)
+        if not facts.counted or held is None or root.has_error:
+            return False
+        count, lock = (f"{held}->{member}" for member in facts.counted)
+        if not {f"!{count}", f"{count}==0"} & holding(root, end - 1):
+            return False
+        front = dense(strip_comments(function.text[:end]).decode("utf-8", "replace"))
+        locked = max(front.rfind(f"{one}(&{lock})") for one in ("mutex_lock", "guard(mutex)"))
+        held_since = front[locked:] if locked >= 0 else ""
+        asked = re.findall(rf"[;{{}}]if\([^;{{}}]*\b{count}\b", held_since)
+        is_asked = len(asked) == held_since.count(count) == 1
+        return is_asked and f"mutex_unlock(&{lock})" not in held_since
 
     def _behind(
         self, function: Definition, end: int, holder: str, depth: int, zero: str = ""
