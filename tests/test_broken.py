@@ -189,6 +189,11 @@ RENAMING = [
     "int devil_level(int n) __alias(svm_level);",
     "int devil_level(int n) __cold __alias(svm_level) __weak;",
     "__alias(svm_level) int devil_level(int n);",
+    "#pragma redefine_extname devil_level svm_level",
+    "#pragma weak devil_level = svm_level",
+    '# pragma pop_macro("LEVEL")',
+    '_Pragma("weak devil_level = svm_level")',
+    "int devil_level(int n) __attribute__((mode(QI)));",
 ]
 
 
@@ -214,6 +219,8 @@ def test_a_name_that_the_linker_takes_for_another(tree, text):
         'static void g(void)\n{\n\tregister int n asm("eax");\n\n\tasm("nop");\n}',
         "typedef int pair __attribute__((__vector_size__(16)));",
         "#define __level(n) __own(n)\nint x;",
+        '#pragma once\n#pragma GCC poison to_svm\n#pragma GCC diagnostic ignored "-Wall"',
+        "#pragma pack(push, 1)\n#pragma pack(pop)",
     ],
 )
 def test_what_is_said_of_a_name_alone(tree, text):

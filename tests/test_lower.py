@@ -579,6 +579,10 @@ def test_what_is_read(body, symbols):
 
 UNKNOWN = {
     "enumerator that is no int": ("enum { HIGH = 0x80000000 }; box->out = HIGH < 0;", "HIGH"),
+    "variable of another mode": (
+        "int __attribute__((mode(QI))) t = a << 8; box->out = t != 0;", "mode"),
+    "variable of another mode, told behind it": (
+        "int t __attribute__((__mode__(__QI__))) = a << 8; box->out = t != 0;", ""),
     "addresses in one variable": (
         "union flags t = { 0 }; box->out = (void *)&t.word == (void *)&t;", "one variable"),
     "least of what is not known": ("box->out = min(NOWHERE, 0);", "NOWHERE"),

@@ -864,8 +864,10 @@ def plain(text: bytes) -> bytes:
 
 
 def _blanked(match: re.Match[bytes]) -> bytes:
-    """Blank out an annotation, unless it calls a function where a variable ends."""
-    return match[0] if b"cleanup" in match[0] else b" " * len(match[0])
+    """Blank out an annotation, unless it may say what the text means."""
+    listed = match[0][match[0].find(b"(") :] if match[0].startswith(b"__attribute") else b""
+    is_harmless = library.ATTRIBUTES.issuperset(library.attributes(listed))
+    return b" " * len(match[0]) if is_harmless else match[0]
 
 
 def said_of_layout(text: bytes) -> list[bytes]:

@@ -12,7 +12,7 @@ text says, whatever its name; that is for the caller to ask.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -288,3 +288,24 @@ YIELDING = frozenset(
      "unlikely", "xchg", "smp_load_acquire", "__per_cpu", "data_race"}
 )  # fmt: skip
 """What yields the pointer that it is given."""
+
+
+ATTRIBUTES = frozenset(
+    b"access address_space aligned always_inline alloc_size artificial assume_aligned bitwise"
+    b" btf_type_tag cold const counted_by deprecated designated_init error externally_visible"
+    b" fallthrough flatten force format gnu_inline hot leaf malloc may_alias naked noclone"
+    b" noderef noinline nonnull nonstring noreturn no_caller_saved_registers"
+    b" no_instrument_function no_profile_instrument_function no_sanitize no_sanitize_address"
+    b" no_stack_protector optimize packed pure regparm returns_nonnull safe sentinel section"
+    b" transparent_union unused used vector_size visibility warn_unused_result warning weak".split()
+)
+"""Attributes, without underscores, that leave what is named, and its type, as the text says."""
+
+
+def attributes(listed: bytes) -> Iterator[bytes]:
+    """Yield the names of some attributes, what each is given aside."""
+    depth = 0
+    for part in re.findall(rb'"(?:[^"\\]|\\.)*"|[()]|\w+', listed):
+        depth += (part == b"(") - (part == b")")
+        if depth == 2 and part[:1] not in b'()"':
+            yield part.strip(b"_")

@@ -2,7 +2,8 @@
 """Whether a name is, for the linker, that of what the text defines by it.
 
 In: a text.  Out: where it says of a declaration what may make it stand for
-something else: a label in assembler, an attribute that is none of those which leave it as it is.
+something else: a label in assembler, an attribute or a pragma that is none of those which leave
+it as it is.
 And the names that assembler text knows, in which anything may be done with them.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from patchtool.c import brackets
+from patchtool.c import brackets, library
 from patchtool.c.index import Index
 from patchtool.c.scan import WORDS, before
 from patchtool.model import Place
@@ -29,21 +30,17 @@ _ANNOTATIONS = (
     re.compile(rb"^(?:\w+[ \t]+)*?(__\w+)%s[ \t]+[A-Za-z_]" % _GIVEN, re.M),
 )
 """What is given something, behind a declaration, or in front of one."""
-_HARMLESS = frozenset(
-    b"access address_space aligned always_inline alloc_size artificial assume_aligned bitwise"
-    b" btf_type_tag cold const counted_by deprecated designated_init error externally_visible"
-    b" fallthrough flatten force format gnu_inline hot leaf malloc may_alias mode naked noclone"
-    b" noderef noinline nonnull nonstring noreturn no_caller_saved_registers"
-    b" no_instrument_function no_profile_instrument_function no_sanitize no_sanitize_address"
-    b" no_stack_protector optimize packed pure regparm returns_nonnull safe sentinel section"
-    b" transparent_union unused used vector_size visibility warn_unused_result warning weak".split()
-)
-"""Attributes, without underscores, that leave a name to what the text defines by it."""
 _KNOWN = frozenset(
     b"__acquires __aligned __attribute__ __attribute __cond_acquires __counted_by __free"
     b" __must_hold __no_sanitize __printf __releases __scanf __section".split()
 )
 """Annotations that are given something, and do no more."""
+
+_PRAGMA = re.compile(rb"^[ \t]*#[ \t]*pragma\b[ \t]*([^\n]*)|\b_Pragma\s*\(\s*\"?([^\")]*)", re.M)
+_HARMLESS_PRAGMA = re.compile(
+    rb"once|message\b.*|pack\s*\(.*|(?:GCC|clang) (?:diagnostic|visibility|poison|unroll)\b.*"
+)
+"""What is warned of and exported, and how records are laid out, which is looked at elsewhere."""
 
 
 def renamed(data: bytes) -> Iterator[tuple[int, str]]:
@@ -54,9 +51,13 @@ def renamed(data: bytes) -> Iterator[tuple[int, str]]:
             yield found.start(), "a name is given another symbol here, by assembler text"
     for found in _ATTRIBUTE.finditer(data) if b"__attribute" in data else ():
         end = brackets.end_of(data, found.end())
-        for name in _attributes(data[found.end() : end]):
-            if name not in _HARMLESS:
+        for name in library.attributes(data[found.end() : end]):
+            if name not in library.ATTRIBUTES:
                 yield found.start(), f"what the attribute {name.decode()} does is not looked up"
+    for found in _PRAGMA.finditer(data) if b"ragma" in data else ():
+        said = (found[1] or found[2] or b"").strip()
+        if _HARMLESS_PRAGMA.fullmatch(said) is None:
+            yield found.start(), f"#pragma {said.decode('utf-8', 'replace')} is not understood"
     for form in _ANNOTATIONS:
         for found in form.finditer(data):
             if found[1] not in _KNOWN:
@@ -86,12 +87,3 @@ def _is_label(data: bytes, opened: int) -> bool:
     end = brackets.end_of(data, opened)
     words = _JOINED.sub(b"", data[opened:end])
     return _INSTRUCTIONS.search(words) is None
-
-
-def _attributes(listed: bytes) -> Iterator[bytes]:
-    """Yield the names of some attributes, what each is given aside."""
-    depth = 0
-    for part in re.findall(rb'"(?:[^"\\]|\\.)*"|[()]|\w+', listed):
-        depth += (part == b"(") - (part == b")")
-        if depth == 2 and part[:1] not in b'()"':
-            yield part.strip(b"_")

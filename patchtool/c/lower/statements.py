@@ -253,9 +253,12 @@ class Statements(Calls):
         type_node = node.child_by_field_name("type")
         if type_node is None:
             raise Unsupported(node, "a declaration without a type")
-        if "cleanup" in text(node) and any(p.type == "attribute_specifier" for p in _parts(node)):
-            reason = "a function is called where a variable ends"
-            self._spoil(Unsupported(node, reason), state)
+        for part in _parts(node) if "__attribute__" in text(node) else ():
+            if part.type == "attribute_specifier":
+                reason = f"what {text(part)} says of a variable is not understood"
+                if "cleanup" in reason:
+                    reason = "a function is called where a variable ends"
+                self._spoil(Unsupported(node, reason), state)
         static = any(
             child.type == "storage_class_specifier" and text(child) == "static"
             for child in node.children
