@@ -226,3 +226,12 @@ def test_a_name_that_the_linker_takes_for_another(tree, text):
 def test_what_is_said_of_a_name_alone(tree, text):
     """An attribute that leaves a name as it is changes nothing."""
     assert check({**tree, OTHER: WHOLE + text.encode() + b"\n"}).verdict == "covered"
+
+
+@pytest.mark.parametrize("member", ["arch.root_mmu", "arch.root_mmu.root_level", "arch.cr0"])
+def test_what_assembler_text_is_told(tree, member):
+    """Where a context lies is told to nobody who may store there without a word."""
+    text = f"static void told(void)\n{{\n\tOFFSET(MMU, kvm_vcpu, {member});\n}}\n"
+    report = check({**tree, OTHER: WHOLE + text.encode()})
+    said = [one.reason for one in report.unknowns if "assembler text is told" in one.reason]
+    assert bool(said) is ("mmu" in member)

@@ -50,6 +50,13 @@ def test_a_header_by_a_way_out_of_a_folder_of_headers():
     assert {one.place.file for one in devil.unknowns} == {beside}
 
 
+def test_which_of_two_headers_of_a_name():
+    """The folders of the kernel's headers are looked into before KVM's own, as gcc does."""
+    kernel, own = "arch/x86/include/order.h", "arch/x86/kvm/order.h"
+    files = {kernel: STORE, own: b"struct one;\n"}
+    assert including(b'#include "order.h"', **files) == ("unknown", {kernel})
+
+
 @pytest.mark.parametrize(
     "line",
     [

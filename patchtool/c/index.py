@@ -266,11 +266,8 @@ class Index:
             near = normpath(join(dirname(here), name))
             if not near.startswith("../") and self.raw(near) is not None:
                 return near
-            folder = self.target.folder
-            top = normpath(join(folder, name))
-            if is_ours and not top.startswith("../") and self.raw(top) is not None:
-                return top
-            for root in self.target.roots:  # a name in quotes may lead out of one as well
+            # A name in quotes may lead out of a folder; the target's own is the last of them.
+            for root in (*self.target.roots, *((self.target.folder,) if is_ours else ())):
                 path = normpath(join(root, name))
                 if not path.startswith("../") and self.raw(path) is not None:
                     return path

@@ -19,8 +19,8 @@ HEADERS = (
 )
 """Beginnings of the paths of its own headers."""
 
-ROOTS = ("arch/x86/include", "arch/x86/include/uapi", "include", "include/uapi")
-"""The folders in which an include in angles is looked for."""
+ROOTS = ("arch/x86/include", "include", "arch/x86/include/uapi", "include/uapi")
+"""The folders in which an include in angles is looked for, in the order of the compiler."""
 
 RELEVANT = (
     r"(?:^|/)(?:arch/x86/(?:kvm|include)/|virt/kvm/"

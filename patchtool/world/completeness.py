@@ -247,6 +247,8 @@ def _is_used(data: bytes, name: str) -> bool:
 _TAG = re.compile(rb"\b(struct|union|enum)\b")
 _DECLARED = re.compile(rb"\b(?:struct|union|enum)\b[^;{}]*+(?:[;{}]|\Z)")
 """What may declare a tag: the last one in it.  It matches where it begins, or would look again."""
+_OFFSET = re.compile(rb"\bOFFSET\s*\(\s*\w+\s*,\s*\w+\s*,([^()]*)\)")
+"""What tells assembler text, by a name, where a member lies."""
 _LISTED = re.compile(rb"^[ \t]*#(?:\\\n|.)*+|\b\w++\s*+\([\w\s,]*+\)\s*+[,;]?", re.M)
 """What stands in a file that lists names for a macro which its user defines."""
 
@@ -265,6 +267,10 @@ def broken_text(tree: Tree) -> Iterator[Trouble]:
         for at, reason in renamed(file.data):
             if file.function_at(at) is None:
                 yield Trouble(Place(file.path, file.line(at)), reason, False)
+        for found in _OFFSET.finditer(file.data) if b"OFFSET" in file.data else ():
+            if not tree.held().isdisjoint(re.findall(r"\w+", found[1].decode())):
+                reason = f"assembler text is told where {found[1].decode().strip()} lies"
+                yield Trouble(Place(file.path, file.line(found.start())), reason, False)
 
 
 def _broken(tree: Tree, paths: Iterable[str]) -> Iterator[Trouble]:
