@@ -434,3 +434,15 @@ def test_a_macro_that_may_leave_a_set_up_out(name):
         assert old in text
         tree[path] = text.replace(old, new, 1).encode()
     assert check(tree).verdict == ("unknown" if name in MACROS else "covered")
+
+
+def test_a_macro_of_the_name_of_a_set_up():
+    """It may call the function, or not: its text is not written out where a call is meant."""
+    macro = (
+        "#define kvm_mmu_reset_context(v) do { static u64 last; if (last != (v)->arch.cr4) {"
+        " last = (v)->arch.cr4; kvm_mmu_reset_context(v); } } while (0)"
+    )
+    code = "void devil(struct kvm_vcpu *vcpu)\n{\n\tkvm_mmu_reset_context(vcpu);\n}\n"
+    head = "#include <linux/kvm_host.h>\n"
+    assert verdict("", "", (OTHER, "", f"{head}{code}")) == "covered"
+    assert verdict("", "", (OTHER, "", f"{head}{macro}\n\n{code}")) == "unknown"
