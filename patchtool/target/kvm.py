@@ -311,8 +311,11 @@ KVM = Target(
         "kvm_vcpu_read_guest": (2, 3),
     },
     trusted=(
-        "code outside KVM's text does not touch the members of KVM's contexts",
-        "no object is changed through a pointer to an unrelated type",
+        "code outside KVM's text does not touch the members of KVM's contexts, nor define one of"
+        " its names anew",
+        "no object is changed through a pointer to an unrelated type, nor by a subscript beyond"
+        " its end",
+        "a vCPU is made of zeroes",
         "a vendor hook is one of those in the text",
         "a set-up is asked for after every change of its inputs",
         "no other thread changes what a set-up reads while it runs",
