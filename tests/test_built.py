@@ -69,6 +69,8 @@ TELLING = {
     "a text that is evaluated": "$(eval ccflags-y += -DX)\n",
     "a definition that is evaluated": "define KVM\nccflags-y += -DX\nendef\n"
                                       "$(eval $(call KVM,x))\n",
+    "a condition that is evaluated": "ifeq ($(eval ccflags-y += -DX),)\nendif\n",
+    "a value that is evaluated": "KVM := $(eval ccflags-y += -DX)\n",
     "what a shell says": "$(shell cat $(src)/flags)\n",
     "another folder of objects": "obj-y += more/\n",
     "a place of files": "vpath %.c other\n",

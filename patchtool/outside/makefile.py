@@ -63,7 +63,7 @@ def statements(text: str) -> Iterator[Statement]:
 def _statement(number: int, bare: str) -> Statement:
     """Return what a line says that is no recipe, and no part of a definition."""
     if _CONDITION.fullmatch(bare) is not None:
-        return Statement(number, "condition")
+        return Statement(number, "condition", words=_words(bare))
     if (found := _CALL.fullmatch(bare)) is not None and len(_words(bare)) == 1:
         return Statement(number, "call", found[1], words=_words(found[2]))
     if (found := _INCLUDE.fullmatch(bare)) is not None:

@@ -158,7 +158,8 @@ class _Makefile:
 
     def _told(self, one: Statement, rule: Statement) -> Iterator[str]:
         """Yield what a statement tells that is not understood."""
-        match one.kind:
+        is_evaluated = one.kind != "call" and any("eval" in word for word in one.words)
+        match "other" if is_evaluated else one.kind:
             case "condition" | "undefine":
                 return
             case "rule":

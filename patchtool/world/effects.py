@@ -25,8 +25,7 @@ def given_addresses(members: Iterable[bytes]) -> bytes:
     """Return a pattern for members that are given, or kept: the value of each is an address."""
     names = b"|".join(map(re.escape, members)) or b"(?!)"
     return (
-        rb"(?:[(,=?:]|\breturn\b)[\s(]*(?:\([^()]*\)\s*)?[\w.>\[\]-]*(?:\.|->)\s*(" + names
-        + rb")\b" + _PATH + rb"\s*[,);:?]"
+        _HANDING + rb"[\w.>\[\]-]*(?:\.|->)\s*(" + names + rb")\b" + _PATH + rb"\s*[,);:?]"
     )  # fmt: skip
 
 
@@ -43,16 +42,18 @@ def _stores_to(
     return re.compile(
         rb"(?:\.|->)\s*(?:" + names + rb")\b" + _PATH + rb"\s*" + operator
         + rb"|(?:\+\+|--)[\w.>\s-]*\b(?:" + names + rb")\b"
-        rb"|(?:[(,=?:]|\breturn\b)[\s(]*(?:\([^()]*\)\s*)?&[\s(]*[\w.>()\[\]-]*(?:\.|->)\s*(?:"
-        + names + rb")\b" + _PATH + rb"[\s)]*[,);:?]"
-        + rb"|" + given_addresses(addresses) +
-        rb"|\b(?:" + FILLERS + rb")\s*\([\s\w>.-]*(?:\.|->)\s*(?:" + names + rb")\s*,"
+        rb"|" + _HANDING + rb"&[\s(]{0,40}+[\w.>()\[\]-]*(?:\.|->)\s*(?:" + names + rb")\b"
+        + _PATH + rb"[\s)]*[,);:?]"
+        rb"|" + given_addresses(addresses)
+        + rb"|\b(?:" + FILLERS + rb")\s*\([\s\w>.-]*(?:\.|->)\s*(?:" + names + rb")\s*,"
         rb"|\basm\b[^;]*\b(?:" + names + rb")\b"
         rb"|\b(?:WRITE_ONCE|swap|xchg)\s*\([^;]*\b(?:" + names + rb")\b"
         rb"|\b(?:" + macros + rb")\s*\((?:[^()]|\([^()]*\))*\)\s*(?:(?:\.|->)\s*\w+\s*)*" + operator
     )  # fmt: skip
 
 
+_HANDING = rb"(?:[(,=?:]|\breturn\b)[\s(]{0,40}+(?:[\w\s*]{0,80}+\)[\s(]{0,40}+)?"
+"""What stands before a value that is given, or kept, a cast included."""
 _PATH = rb"(?:\s*(?:\.|->)\s*\w+|\s*\[[^\]]*\])*"
 """What leads on from a member to a part of it."""
 _WHOLE_STORE = re.compile(rb"[;{}]\s*\*\s*(\w+)\s*=(?!=)")

@@ -57,17 +57,15 @@ class Above:
         self.unwritten: list[Trouble] = []
         """Macros that may decide, and cannot be written out."""
         for key, (one, callees) in _leading(tree, self.starts).items():
+            place = Place(one.file, one.line, 1, one.name)
             for callee in callees:
-                if any(
-                    m.text.strip() != callee.encode() for m in tree.index.macros(callee, one.file)
-                ):
-                    place = Place(one.file, one.line, 1, one.name)
+                macros = tree.index.macros(callee, one.file)
+                if any(macro.text.strip() != callee.encode() for macro in macros):
                     reason = f"{callee}() is a macro as well, which may decide whether it is called"
                     self.unwritten.append(Trouble(place, reason, False))
             if one not in self.executed:
                 one, unspelt = written_out(tree.index, one, callees.keys())
                 if unspelt:
-                    place = Place(one.file, one.line, 1, one.name)
                     reason = f"{unspelt}(), which is not understood, may decide"
                     reason += f" whether {next(iter(callees))}() is called"
                     self.unwritten.append(Trouble(place, reason, False))
