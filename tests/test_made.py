@@ -370,3 +370,14 @@ def test_what_is_counted(ctype):
 def test_what_may_be_counted(ctype, late, expected):
     """What changes one is not looked for, and another type holds something else."""
     assert counted(ctype, late).verdict in expected
+
+
+@pytest.mark.parametrize("pointer", ["", "*"])
+def test_a_function_where_a_macro_of_its_name_is_not(pointer):
+    """What is defined under another condition is no mention of what the macro stands for."""
+    more = (
+        "#ifdef CONFIG_PLAIN\n#define vm_type_of(kvm) ((kvm)->arch.vm_type)\n#else\n"
+        f"static inline u8 {pointer}vm_type_of(struct kvm *kvm)\n{{\n\treturn 0;\n}}\n#endif\n"
+    )
+    assert found("n = vm_type_of(kvm) != 0;", more).verdict == "covered"
+    assert found("vm_type_of(kvm) = n;", more).verdict != "covered"

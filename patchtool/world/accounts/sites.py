@@ -277,6 +277,8 @@ class Site:
         if leaf.type != "identifier":
             return self._open(text(parent), f"{_spelt(parent)} is not understood")
         if self._word != self._name:  # a macro that stands for the member
+            if _is_defined(leaf):
+                return self._made("declaration", self._word)
             is_called = parent.type == "call_expression" and parent.children[0] == leaf
             return self._followed(parent if is_called else leaf, root, depth, lambda: False)
         if parent.type == "argument_list" and parent.parent is not None:
@@ -667,6 +669,19 @@ def is_pointer(declarator: Node) -> bool:
 def _spelt_out(text: bytes) -> bytes:
     """Write offsets of members as the addresses that they are, which the grammar knows."""
     return _OFFSET.sub(rb"(unsigned long)&((\1 *)0)->\2", text) if b"offsetof" in text else text
+
+
+def _is_defined(leaf: Node) -> bool:
+    """Tell whether a word is the name of a function where that is defined.
+
+    A macro of that name is not in force there: it would leave no definition.
+    """
+    outer = leaf.parent
+    if outer is None or outer.type != "function_declarator":
+        return False
+    while outer.parent is not None and outer.parent.type == "pointer_declarator":
+        outer = outer.parent
+    return outer.parent is not None and outer.parent.type == "function_definition"
 
 
 def is_declared(leaf: Node) -> bool:
