@@ -554,6 +554,11 @@ PARTS = {
     "element": ("u64 parts[2];", "(struct part *)&context->parts[0]"),
     "array": ("u64 parts[2];", "(struct part *)context->parts"),
     "element in brackets": ("u64 parts[2];", "((struct part *)(&(context->parts[0])))"),
+    "behind words": ("u64 parts[2];", f"/* {'what is kept of it, ' * 30} */ &context->parts[0]"),
+    "row": ("u64 parts[2][2];", "(struct part *)context->parts[sizeof(int[1]) / 4 - 1]"),
+    "cast twice": ("u64 parts[2];", "(struct part *)(void *)context->parts"),
+    "moved": ("u64 parts[2];", "(struct part *)(context->parts + 1)"),
+    "address moved": ("u64 parts[2];", "(struct part *)(&context->parts[0] + 1)"),
 }  # fmt: skip
 FILL = "static void fill(struct part *p, u64 value)\n{\n\tp->bits[0] = value;\n}\n\n"
 AT = "static void fill(u64 *p, u64 value)\n{\n\t*p = value;\n}\n\n"

@@ -25,7 +25,7 @@ def given_addresses(members: Iterable[bytes]) -> bytes:
     """Return a pattern for members that are given, or kept: the value of each is an address."""
     names = b"|".join(map(re.escape, members)) or b"(?!)"
     return (
-        _HANDING + rb"[\w.>\[\]-]*(?:\.|->)\s*(" + names + rb")\b" + _PATH + rb"\s*[,);:?]"
+        _HANDING + rb"[\w.>\[\]-]*(?:\.|->)\s*(" + names + rb")\b" + PATH + rb"\s*[,);:?+-]"
     )  # fmt: skip
 
 
@@ -40,10 +40,9 @@ def _stores_to(
     macros = b"|".join(map(re.escape, lvalues)) or b"(?!)"
     operator = rb"(?:(?:[-+|&^*/%]|<<|>>)?=(?!=)|\+\+|--)"
     return re.compile(
-        rb"(?:\.|->)\s*(?:" + names + rb")\b" + _PATH + rb"\s*" + operator
+        rb"(?:\.|->)\s*(?:" + names + rb")\b" + PATH + rb"\s*" + operator
         + rb"|(?:\+\+|--)[\w.>\s-]*\b(?:" + names + rb")\b"
-        rb"|" + _HANDING + rb"&[\s(]{0,40}+[\w.>()\[\]-]*(?:\.|->)\s*(?:" + names + rb")\b"
-        + _PATH + rb"[\s)]*[,);:?]"
+        rb"|" + _HANDING + rb"&[\s(]*+[\w.>()\[\]-]*(?:\.|->)\s*(?:" + names + rb")\b"
         rb"|" + given_addresses(addresses)
         + rb"|\b(?:" + FILLERS + rb")\s*\([\s\w>.-]*(?:\.|->)\s*(?:" + names + rb")\s*,"
         rb"|\basm\b[^;]*\b(?:" + names + rb")\b"
@@ -52,9 +51,9 @@ def _stores_to(
     )  # fmt: skip
 
 
-_HANDING = rb"(?:[(,=?:]|\breturn\b)[\s(]{0,40}+(?:[\w\s*]{0,80}+\)[\s(]{0,40}+)?"
-"""What stands before a value that is given, or kept, a cast included."""
-_PATH = rb"(?:\s*(?:\.|->)\s*\w+|\s*\[[^\]]*\])*"
+_HANDING = rb"(?:(?<!\()\(|[,=?:;{}*]|\breturn\b)[\s(]*+(?:[\w\s*]*+\)[\s(]*+)*"
+"""What stands before a value that is given, or kept, or stored behind, casts included."""
+PATH = rb"(?:\s*(?:\.|->)\s*\w+|\s*\[(?:[^\[\]]|\[[^\]]*\])*+\])*"
 """What leads on from a member to a part of it."""
 _WHOLE_STORE = re.compile(rb"[;{}]\s*\*\s*(\w+)\s*=(?!=)")
 _COPY = re.compile(rb"mem(?:set|cpy|move)\s*\(\s*(\w+)\s*,")

@@ -21,7 +21,7 @@ from patchtool.errors import InputError
 from patchtool.model import Place
 from patchtool.outside.top import require
 from patchtool.world.closure import Closure
-from patchtool.world.effects import Effects, given_addresses
+from patchtool.world.effects import PATH, Effects, given_addresses
 
 MAX_CALLS = 8
 """How many calls above the store of a role a guard is looked for."""
@@ -220,9 +220,8 @@ def set_up_members(index: Index, roles: Roles, starts: list[Definition]) -> SetU
     below = (part.tag for some in parts.values() for part in some if part.tag)
     tags = "|".join({*roles.contexts, *below})
     takes = re.compile(rf"\bstruct\s+(?:{tags})\s*\*".encode())
-    path = rb"(?:\s*(?:\.|->)\s*\w+|\s*\[[^\]]*\])*"
     stores = re.compile(
-        rb"(?:->|\.)\s*(\w+)\b" + path + rb"\s*(?:[-+|&^]|<<|>>)?=(?!=)"
+        rb"(?:->|\.)\s*(\w+)\b" + PATH + rb"\s*(?:[-+|&^]|<<|>>)?=(?!=)"
         rb"|&\s*[\w>.-]*(?:->|\.)\s*(\w+)\b"
         rb"|\b(?:" + library.FILLERS + rb")\s*\([\s\w>.-]*(?:->|\.)\s*(\w+)\s*,"
     )
