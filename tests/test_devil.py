@@ -221,6 +221,12 @@ def test_refactorings_of_kernels(kernels):
                 assert check_tree(edited).verdict == "covered", (tree, name)
 
 
+def test_a_context_that_is_no_member():
+    """One that is given by its address alone has no name to tell it from others by."""
+    names = ("word", "stored role", "while, condition", "entry", "outside", "plain")
+    assert not misses([ask(named(*names))])
+
+
 HOOKS = {
     "by a macro": (
         "#ifdef CONFIG_KVM_DEVIL\n#define op(name) other_##name\n#else\n"

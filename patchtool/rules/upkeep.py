@@ -455,13 +455,14 @@ def _others(terms: Terms, decision: Decision, ran: Lowered, base: Loc) -> dict[T
     """
     ours, held = _holder(terms, decision.q.old[0]), terms.tree.held()
     found: dict[Term, Cond] = {}
-    if base.path or base.root.kind != "pointee" or ours is None or ours.path[-1] not in held:
+    own = ours.path[-1] if ours is not None and ours.path else ""
+    if base.path or base.root.kind != "pointee" or own not in held:
         return found
     for about, word in ran.words.items():
         if isinstance(about, Fact) and about.kind == "same" and base.root.name in about[1:]:
             other = about.other if about.name == base.root.name else about.name
             member = other.rpartition(".")[2] if other.startswith("&") else ""
-            if member in held and member != ours.path[-1]:
+            if member in held and member != own:
                 found[word.bit(0)] = False
     return found
 
