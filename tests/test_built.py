@@ -60,6 +60,7 @@ TELLING = {
     "a command": "cmd_cc_o_c = $(CC) -D_Bool=u8 -c -o $@ $<\n",
     "another compiler": "CC := $(srctree)/cc\n",
     "another shell": "SHELL := $(srctree)/sh\n",
+    "what kbuild knows is forgotten": "undefine KBUILD_CFLAGS\n",
     "exported": "export KVM := x\n",
     "a recipe": "$(obj)/mmu/mmu.o: mmu.c\n\t$(CC) -DX -c $<\n",
     "a recipe behind a condition": "$(obj)/mmu/mmu.o: mmu.c\nifdef X\n\t$(CC) -DX -c $<\nendif\n",

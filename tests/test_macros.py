@@ -234,6 +234,7 @@ def test_a_silent_macro_that_shifts():
         ("arch/x86/Makefile", "KBUILD_CFLAGS += -O2 \\\n\t-D ACC_ALL\n", False),
         ("arch/x86/Kbuild", "subdir-ccflags-y += -UACC_ALL\n", False),
         ("virt/kvm/Makefile.kvm", "ccflags-y += -DACC_ALL=1\n", False),
+        ("Makefile", "KBUILD_CPPFLAGS += -Dbool=u8\n", False),
         ("Makefile", "KBUILD_CFLAGS += -DNOT_THERE -fno-strict-aliasing\n", True),
         ("Makefile", "CHECKFLAGS := -D__linux__ -DACC_ALL\n", True),
     ],

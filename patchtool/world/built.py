@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from posixpath import normpath
 from typing import NamedTuple
 
+from patchtool.c.layout import GRANTED
 from patchtool.c.lower import Trouble
 from patchtool.model import Place
 from patchtool.outside.makefile import Statement, statements
@@ -129,7 +130,8 @@ def told_to_compiler(tree: Tree) -> Iterator[Trouble]:
     for path in tree.index.target.makefiles:
         data = tree.index.original(path).decode("utf-8", "replace").replace("\\\n", "  ")
         for one in _DEFINED.finditer(_FOR_OTHERS.sub(lambda found: " " * len(found[0]), data)):
-            if one[1] not in _EVERYWHERE and tree.index.own_with(one[1].encode()):
+            is_meant = one[1] in GRANTED or bool(tree.index.own_with(one[1].encode()))
+            if one[1] not in _EVERYWHERE and is_meant:
                 place = Place(path, data.count("\n", 0, one.start()) + 1)
                 yield Trouble(place, f"the compiler is told {one[0]} here", False)
 
@@ -160,8 +162,10 @@ class _Makefile:
         """Yield what a statement tells that is not understood."""
         is_evaluated = one.kind != "call" and any("eval" in word for word in one.words)
         match "other" if is_evaluated else one.kind:
-            case "condition" | "undefine":
+            case "condition":
                 return
+            case "undefine":
+                is_fine = self._is_private(one.name)
             case "rule":
                 is_fine = True
             case "recipe":

@@ -42,7 +42,7 @@ def _stores_to(
     return re.compile(
         rb"(?:\.|->)\s*(?:" + names + rb")\b" + PATH + rb"\s*" + operator
         + rb"|(?:\+\+|--)[\w.>\s-]*\b(?:" + names + rb")\b"
-        rb"|" + _HANDING + rb"&[\s(]*+[\w.>()\[\]-]*(?:\.|->)\s*(?:" + names + rb")\b"
+        rb"|(?:" + _HANDING + rb"|\*\s*+)&[\s(]*+[\w.>()\[\]-]*(?:\.|->)\s*(?:" + names + rb")\b"
         rb"|" + given_addresses(addresses)
         + rb"|\b(?:" + FILLERS + rb")\s*\([\s\w>.-]*(?:\.|->)\s*(?:" + names + rb")\s*,"
         rb"|\basm\b[^;]*\b(?:" + names + rb")\b"
@@ -51,7 +51,7 @@ def _stores_to(
     )  # fmt: skip
 
 
-_HANDING = rb"(?:(?<!\()\(|[,=?:;{}*]|\breturn\b)[\s(]*+(?:[\w\s*]*+\)[\s(]*+)*"
+_HANDING = rb"(?:[(,=?:;{}]|\breturn\b)\s*+(?:[\w\s*]*+\)[\s(]*+){0,16}"
 """What stands before a value that is given, or kept, or stored behind, casts included."""
 PATH = rb"(?:\s*(?:\.|->)\s*\w+|\s*\[(?:[^\[\]]|\[[^\]]*\])*+\])*"
 """What leads on from a member to a part of it."""

@@ -39,7 +39,6 @@ class Roles(NamedTuple):
 
     shape: RoleShape
     contexts: dict[str, RecordType]
-    unions: dict[str, RecordType]
     here: str
     """The file from which names are looked up: the one with the initialisers."""
 
@@ -68,37 +67,34 @@ def find_roles(index: Index, types: Types) -> Roles:
     Whatever header declares them: but a context is one that the target itself declares.
     """
     header = index.target.header
-    unions: dict[str, RecordType] = {}
+    unions: dict[str, bool] = {}
     contexts: dict[str, RecordType] = {}
     members: dict[str, tuple[str, ...]] = {}
-    others: set[str] = set()
     for tag, definitions in _embedded(index, index.target.host).items():
         for definition in definitions:
             names = []
             for union, name in _UNION_MEMBER.findall(strip_comments(definition.text)):
                 key = union.decode()
-                if key not in unions and key not in others:
-                    record = _role_union(index, types, key)
-                    unions.update({} if record is None else {key: record})
-                    others.update({key} if record is None else ())
-                names += [name.decode()] if key in unions else []
+                if key not in unions:
+                    unions[key] = _is_role_union(index, types, key)
+                names += [name.decode()] if unions[key] else []
             if names and tag != index.target.host and definition.file.startswith(index.target.ours):
                 context = types.record(f"struct {tag}", header)
                 # A role in a record that is defined within this one is no member of it.
                 if isinstance(context, RecordType) and context.by_name.keys() >= {*names}:
                     contexts[tag] = context
                     members[tag] = tuple(names)
-    return Roles(RoleShape(members), contexts, unions, _main_file(index, members))
+    return Roles(RoleShape(members), contexts, _main_file(index, members))
 
 
-def _role_union(index: Index, types: Types, tag: str) -> RecordType | None:
-    """Return a union that is a word over bit-fields; None where it is none."""
+def _is_role_union(index: Index, types: Types, tag: str) -> bool:
+    """Tell whether a union is a word over bit-fields."""
     header = index.target.header
     for definition in index.record(f"union {tag}", header):
         if syntax.captures("role_union", index.node(definition)):
             record = types.record(f"union {tag}", header)
-            return record if isinstance(record, RecordType) and record.is_word else None
-    return None
+            return isinstance(record, RecordType) and record.is_word
+    return False
 
 
 def _embedded(index: Index, tag: str) -> dict[str, tuple[Definition, ...]]:
