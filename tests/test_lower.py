@@ -187,6 +187,7 @@ static inline int fls64(u64 v) { return v ? 64 - __builtin_clzll(v) : 0; }
 #define __ffs(v) ((unsigned long)__builtin_ctzl(v))
 #define __fls(v) (63ul - __builtin_clzl(v))
 #define is_power_of_2(v) (__builtin_popcountl(v) == 1)
+#define GENMASK_ULL(h, l) ((~0ULL << (l)) & (~0ULL >> (63 - (h))))
 #define clamp(v, lo, hi) min(max(v, lo), hi)
 #define clamp_t(t, v, lo, hi) clamp((t)(v), (t)(lo), (t)(hi))
 #define clamp_val(v, lo, hi) clamp_t(typeof(v), v, lo, hi)
@@ -231,6 +232,8 @@ BODIES = {
     "expected": "box->out = __builtin_expect(a & 6, 0) + (__builtin_expect(x, 1) < 0) * 16;",
     "population of a width": "box->out = hweight8(a) + hweight16(b) * 16 + hweight32(a << 30) * 256"
     " + hweight64(x) * 4096 + __builtin_popcount(b << 28) * 65536;",
+    "a mask between variables": "box->out = GENMASK_ULL(40 + (a & 7), b & 15)"
+    " ^ GENMASK_ULL(63, b & 31) ^ GENMASK_ULL(a & 63, 0) ^ GENMASK_ULL(9, 3);",
     "known to gcc": "box->out = __builtin_constant_p(4) ? a : b;"
     " if (__builtin_constant_p(a)) box->out = 1;",
     "signed enumeration": "enum { LOW = -1, NO, YES } e = a & 1;"

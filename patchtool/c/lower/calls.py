@@ -25,7 +25,7 @@ from patchtool.c.layout import (
     literal,
     settled,
 )
-from patchtool.c.lower.arithmetic import ordered
+from patchtool.c.lower.arithmetic import ordered, shift
 from patchtool.c.lower.expressions import Expressions, alike, differ, has_effects, size_of, stores
 from patchtool.c.lower.records import Frame, Passed, Trouble, Unit, Unsupported
 from patchtool.c.lower.storage import (
@@ -624,6 +624,10 @@ class Calls(Expressions):
 
     def _masked(self, name: str, a: Int, b: Int, node: Node) -> Int:
         """Return a mask of bits, or what a mask cuts out of a word or puts into one."""
+        if name.startswith("GENMASK") and None in (a.bits.value, b.bits.value):
+            ones, above = Int(bits.constant(64, (1 << 64) - 1)), bits.constant(64, 63)
+            left = Int(bits.subtract(above, bits.resize(a.bits, 64, a.signed)))
+            return Int(bits.bit_and(shift("<<", ones, b).bits, shift(">>", ones, left).bits))
         if name.startswith("GENMASK"):
             high, low = self._constant(a, node), self._constant(b, node)
             if not 0 <= low <= high < 64:
