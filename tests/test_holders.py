@@ -336,3 +336,23 @@ def test_a_use_of_the_whole(statement):
     """Handing a pointer on, keeping it and copying from it change nothing."""
     report = verdict(statement)
     assert report.verdict == "covered", report.unknowns
+
+
+MADE = """
+#define FNAME(name) walk{}##64_##name
+static int FNAME(level)({} vcpu)
+{{
+	return 1;
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("lead", "parameter", "is_fine"),
+    [("", "struct kvm_vcpu *", True), ("", "void *", False), ("er", "struct kvm_vcpu *", False)],
+    ids=["it", "anything", "another"],
+)
+def test_a_function_whose_name_a_macro_makes(monkeypatch, lead, parameter, is_fine):
+    """What it is given is told by how that is declared, as of any other one."""
+    monkeypatch.setitem(globals(), "AROUND", AROUND + MADE.format(lead, parameter))
+    assert (verdict("count = walk64_level(vcpu);").verdict == "covered") is is_fine

@@ -21,6 +21,12 @@ _CALLED = re.compile(rb"[\s(*&]*((?:\w+\s*(?:->|\.)\s*)*)(\w+)\s*(?:\[[^\]]*\]\s
 """What is called by an expression: what it is a member of, and its name."""
 _TO_FUNCTION = re.compile(rb"\(\s*\*\s*(?:const\s+)?(\w+)\s*(?:\[[^\]]*\]\s*)*\)\s*\(")
 
+_MAKER = re.compile(
+    rb"^[ \t]*#[ \t]*define[ \t]+(\w+)\([ \t]*(\w+)[ \t]*\)[ \t]+((?:\w+[ \t]*##[ \t]*)+)\2[ \t]*$",
+    re.M,
+)
+"""A macro that puts words in front of the one that it is given."""
+
 
 class Signatures:
     """The parameters of what some texts declare."""
@@ -36,7 +42,7 @@ class Signatures:
         """
         functions = self._index.functions(name, path)
         found = [*map(parameters, functions), *self._pointers.get(name.encode(), ())]
-        return found or [*self._declared(name.encode())]
+        return found or [*self._declared(name.encode())] or [*self._made(name.encode())]
 
     def of_variable(self, text: bytes, at: int, name: bytes) -> list[list[str]] | None:
         """Return the parameters of what a variable may lead to that is declared with a typedef.
@@ -106,6 +112,22 @@ class Signatures:
                 end = brackets.end_of(text, opened) if text[opened : opened + 1] == b"(" else None
                 if end is not None and text[start : start + 1].isalpha():
                     yield split_arguments(text[opened + 1 : end - 1].decode("utf-8", "replace"))
+
+    def _made(self, name: bytes) -> Iterator[list[str]]:
+        """Yield the parameters of functions whose name a macro makes of its argument."""
+        for lead, macro in self._makers:
+            if name.startswith(lead):
+                yield from self._declared(b"%s(%s)" % (macro, name[len(lead) :]))
+
+    @cached_property
+    def _makers(self) -> list[tuple[bytes, bytes]]:
+        """What macros put in front of the name that they are given, and the names of these."""
+        return [
+            (b"".join(re.findall(rb"\w+", one[3])), one[1])
+            for text in self._texts.values()
+            if b"##" in text
+            for one in _MAKER.finditer(text)
+        ]
 
     @cached_property
     def _pointers(self) -> Mapping[bytes, list[list[str]]]:
