@@ -28,7 +28,7 @@ MAX_CALLS = 8
 
 _POINTED = re.compile(r"\b(\w+)\s*=\s*&\s*([\w>.-]+)\s*;")
 """A pointer that is made to point to something, and to what."""
-_UNION_MEMBER = re.compile(rb"\bunion\s+(\w+)\s+(\w+)\s*;")
+_ROLE_MEMBER = re.compile(rb"\b((?:union|struct)\s+\w+)\s+(\w+)\s*;")
 _STRUCT_MEMBER = re.compile(rb"\bstruct\s+(\w+)\s+\w+\s*(?:\[[^\]]*\]\s*)?;")
 _ARGUMENTS = re.compile(rb"\s*\(")
 _PROTOTYPE = re.compile(rb"^[A-Za-z_][\w \t\n*]*[ \t\n*](\w+)\s*\([^;{}]*\)[^;{}()]*;", re.M)
@@ -64,37 +64,52 @@ def require_target(index: Index, label: str) -> None:
 def find_roles(index: Index, types: Types) -> Roles:
     """Return the role unions and the contexts of a tree.
 
-    Whatever header declares them: but a context is one that the target itself declares.
+    Whatever header declares them: but a context is one that the target itself declares, and holds
+    more than roles: what holds nothing else is a key of several parts.
     """
     header = index.target.header
-    unions: dict[str, bool] = {}
+    unions: dict[bytes, bool] = {}
     contexts: dict[str, RecordType] = {}
     members: dict[str, tuple[str, ...]] = {}
     for tag, definitions in _embedded(index, index.target.host).items():
         for definition in definitions:
             names = []
-            for union, name in _UNION_MEMBER.findall(strip_comments(definition.text)):
-                key = union.decode()
+            plain = strip_comments(definition.text)
+            for key, name in _ROLE_MEMBER.findall(plain):
                 if key not in unions:
-                    unions[key] = _is_role_union(index, types, key)
+                    unions[key] = _is_role(index, types, key.decode())
                 names += [name.decode()] if unions[key] else []
             if names and tag != index.target.host and definition.file.startswith(index.target.ours):
                 context = types.record(f"struct {tag}", header)
                 # A role in a record that is defined within this one is no member of it.
-                if isinstance(context, RecordType) and context.by_name.keys() >= {*names}:
+                is_context = isinstance(context, RecordType) and context.by_name.keys() > {*names}
+                if isinstance(context, RecordType) and is_context:
                     contexts[tag] = context
                     members[tag] = tuple(names)
     return Roles(RoleShape(members), contexts, _main_file(index, members))
 
 
-def _is_role_union(index: Index, types: Types, tag: str) -> bool:
-    """Tell whether a union is a word over bit-fields."""
+def _is_role(index: Index, types: Types, tag: str, is_part: bool = False) -> bool:
+    """Tell whether a union is a word over bit-fields, or a struct is made of such unions alone."""
     header = index.target.header
-    for definition in index.record(f"union {tag}", header):
-        if syntax.captures("role_union", index.node(definition)):
-            record = types.record(f"union {tag}", header)
-            return isinstance(record, RecordType) and record.is_word
-    return False
+    record = types.record(tag, header)
+    if not isinstance(record, RecordType):
+        return False
+    if tag.startswith("struct"):
+        parts = [one for _, one in record.by_name.values()]
+        return (
+            not is_part
+            and bool(parts)
+            and all(
+                isinstance(one, RecordType)
+                and bool(one.tag)
+                and _is_role(index, types, f"union {one.tag}", True)
+                for one in parts
+            )
+        )
+    return record.is_word and any(
+        syntax.captures("role_union", index.node(one)) for one in index.record(tag, header)
+    )
 
 
 def _embedded(index: Index, tag: str) -> dict[str, tuple[Definition, ...]]:
