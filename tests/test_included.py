@@ -100,6 +100,15 @@ def test_what_is_built_in(files, where):
     assert {one.place.file for one in report.unknowns} == ({where} if where else set())
 
 
+@pytest.mark.parametrize("name", ["devil.c", "devil.txt", "devil.h"])
+def test_a_file_of_elsewhere(name):
+    """A kind of file that is no header is not looked at where a patch changes it elsewhere."""
+    path = f"arch/x86/lib/{name}"
+    verdict, places = including(f'#include "../../lib/{name}"'.encode(), **{path: b"struct x;\n"})
+    told = not name.endswith(".h")
+    assert (verdict, places) == (("unknown", {MAIN}) if told else ("covered", set()))
+
+
 def test_headers_in_angles():
     """KVM's folder is one of those in which a header in angles is looked for."""
     path = "arch/x86/kvm/mmu/devil.inc"

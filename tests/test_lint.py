@@ -752,9 +752,12 @@ def test_every_form_tells_the_finding(run, form):
 def test_what_can_matter():
     """Paths are told apart by where they lie; no name of a folder below KVM hides a file."""
     inside = "arch/x86/kvm/tools/arch/x.c", "arch/x86/kvm/Documentation/virt/x.c"
-    for path in (MMU, HOST, "include/linux/kvm_host.h", "include/uapi/linux/const.h", *inside):
+    built = "Makefile", "arch/x86/Makefile", "arch/x86/Kbuild", "scripts/Makefile.lib"
+    headers = "include/linux/kvm_host.h", "include/uapi/linux/const.h"
+    for path in (MMU, HOST, *headers, *inside, *built, *KVM.makefiles):
         assert relevant(path)
     pages = "tools/objtool/arch/x86/include/asm/inat.h", "Documentation/virt/kvm/x86/mmu.rst"
+    assert not any(map(relevant, ("net/Makefile", "arch/arm64/Makefile", "tools/Makefile")))
     for path in ("net/core/dev.c", "arch/x86/mm/init.c", "include/linux/dev.h", "README", *pages):
         assert not relevant(path)
 

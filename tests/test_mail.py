@@ -123,8 +123,8 @@ TAKEN = {
     "a plain diff of an older copy": PLAIN.replace(f"--- a/{MMU}", f"--- {MMU}.orig").replace("+++ b/", "+++ "),
     "quilt": QUILT + BODY,
     "quilt, spaces at line ends lost": QUILT + STRIPPED,
-    "quilt, two files": QUILT + STRIPPED + "Index: linux/Makefile\n" + "=" * 67
-    + "\n--- linux.orig/Makefile\n+++ linux/Makefile\n@@ -1,1 +1,2 @@\n # SPDX-License-Identifier: GPL-2.0-only\n+# y\n",
+    "quilt, two files": QUILT + STRIPPED + "Index: linux/MAINTAINERS\n" + "=" * 67
+    + "\n--- linux.orig/MAINTAINERS\n+++ linux/MAINTAINERS\n@@ -1,1 +1,2 @@\n # SPDX-License-Identifier: GPL-2.0-only\n+# y\n",
     "svn": SVN + BODY + "\nProperty changes on: x\n___________\nAdded: svn:executable\n   + *\n",
     "headers of Debian": f"{DEP3}---\n{PLAIN}",
     "headers of Debian without an end": f"{DEP3}{PLAIN}",

@@ -18,17 +18,10 @@ from typing import TYPE_CHECKING
 from patchtool.errors import PatchError
 from patchtool.outside.mail import Letter, Passed, read, relevant
 from patchtool.outside.outline import DIFFERENT, Section
-from patchtool.target.where import BASES, FOLDER, GENERIC, HEADER, HEADERS, ROOTS, TOPS
+from patchtool.target.where import BASES, FOLDER, GENERIC, HEADER, HEADERS, ROOTS, TOPS, UNINCLUDED
 
 if TYPE_CHECKING:
     from patchtool.outside.source import Source
-
-_UNINCLUDED = (
-    ".c", ".S", ".rs", ".py", ".sh", ".pl", ".awk", ".rst", ".txt", ".yaml", ".json", ".svg",
-    ".dts", ".dtsi", ".dtso", ".config", "defconfig", "Makefile", "Kbuild", "Kconfig",
-    "MAINTAINERS", "CREDITS", "README", "COPYING", ".mailmap", ".gitignore",
-)  # fmt: skip
-"""The ends of the paths of files that no file of another folder includes."""
 
 _INCLUDE = rb"(?m)^[ \t]*#[ \t]*include[ \t]*([\"<])([^\">\n]+)[\">]"
 
@@ -73,7 +66,8 @@ class Included:
         seen = set(todo)
         for path in todo:
             for place in self._named(source.read(path) or b"", path):
-                if place.startswith(HEADERS) and place not in seen:
+                ours = place.startswith((*HEADERS, f"{FOLDER}/", *GENERIC))
+                if ours and place not in seen:
                     seen.add(place)
                     todo.append(place)
 
@@ -97,7 +91,7 @@ class Included:
 
 def includable(path: str) -> bool:
     """Tell whether a file may be one that others include, from its path alone."""
-    return not path.endswith(_UNINCLUDED) and not path.startswith("tools/")
+    return not path.endswith(UNINCLUDED) and not path.startswith("tools/")
 
 
 def sort(
@@ -265,7 +259,13 @@ def _reason(
             _refuse(section, f"{path} is spelt with other {how} than the file that it may mean; "
                     f"git takes them for different files")  # fmt: skip
     path = section.old or section.new or ""
-    if path.startswith("tools/"):
+    rest = path.removeprefix("tools/")
+    if rest != path:
+        if relevant(rest) and not present(here + path) and present(here + rest):
+            _refuse(
+                section,
+                f"{path} is not in this tree, but {rest} is; make the patch without a prefix",
+            )
         return "is below tools/, a copy that no verdict rests on"
     if present(here + path) or (prefix and present(path)):
         return "is no file that a verdict can rest on"

@@ -20,7 +20,7 @@ from patchtool.target.record import (
     Target,
     Use,
 )
-from patchtool.target.where import FOLDER, GENERIC, HEADER, HEADERS, ROOTS
+from patchtool.target.where import FOLDER, GENERIC, HEADER, HEADERS, ROOTS, UNINCLUDED
 
 REGISTER_BITS: dict[str, dict[int, str]] = {
     "CR0": {0: "PE", 1: "MP", 2: "EM", 3: "TS", 4: "ET", 5: "NE", 16: "WP", 18: "AM", 29: "NW",
@@ -217,6 +217,7 @@ KVM = Target(
         "arch/x86/include/asm/msr-index.h",
     ),
     headers=HEADERS,
+    unwatched=UNINCLUDED,
     followed=(
         "arch/x86/include/",
         "include/linux/const.h",

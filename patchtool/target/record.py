@@ -205,7 +205,8 @@ class Target(NamedTuple):
     Makefile says more.  ``folder`` holds its C files; in them is looked for whoever uses a
     name, and ``main`` is the one where nothing better is known.  The folders ``generic`` hold
     C that is built into it and knows nothing of it; ``makefiles`` beside its own say how all is
-    compiled, and ``private`` are variables that its own keep for themselves.  ``header``
+    compiled, and ``private`` are variables that its own keep for themselves.  Changes of files
+    that end in one of ``unwatched`` are looked at in these folders alone.  ``header``
     declares what it keeps, ``host`` is the tag of the structure there in which its cached state
     lies, by value; functions come by that through a pointer to ``struct handle``, and all of
     those that belong together share a ``struct shared``.  ``role`` is the member that holds the
@@ -256,6 +257,7 @@ class Target(NamedTuple):
     module: str = ""
     generic: tuple[str, ...] = ()
     makefiles: tuple[str, ...] = ()
+    unwatched: tuple[str, ...] = ()
     private: frozenset[str] = frozenset()
     watched: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()

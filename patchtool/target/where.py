@@ -28,11 +28,13 @@ RELEVANT = (
     r"(?:kvm[^/]*|bitops|bits|const|compiler[^/]*|kernel|stddef|types|[^/]*mshyperv)\.h$"
     r"|include/uapi/asm-generic/errno(?:-base)?\.h$"
     r"|(?:arch|arch/x86|arch/x86/kvm|arch/x86/include|virt|virt/kvm|include)$)"
+    r"|^(?:Makefile|arch/x86/(?:Makefile|Kbuild)"
+    r"|scripts/(?:Kbuild\.include|Makefile\.(?:build|lib|compiler|extrawarn|modfinal)))$"
 )
 """The paths of files on which every verdict rests, as a regular expression to search for.
 
-Other headers count where one of these includes them.  The last line is for what takes the
-place of a whole folder.
+Other headers count where one of these includes them.  Then comes what takes the place of a
+whole folder, and at last what tells the compiler how all is built.
 """
 
 BELOW_TOP = r"(?:^|/)(?=(?:arch/x86/(?:kvm|include)|virt/kvm|include)/)"
@@ -51,3 +53,13 @@ BASES = (
     "include/uapi", "include/uapi/linux", "virt", "virt/kvm",
 )  # fmt: skip
 """Folders from which a patch may count its paths by mistake."""
+
+UNINCLUDED = (
+    ".c", ".S", ".rs", ".py", ".sh", ".pl", ".awk", ".rst", ".txt", ".yaml", ".json", ".svg",
+    ".dts", ".dtsi", ".dtso", ".config", "defconfig", "Makefile", "Kbuild", "Kconfig",
+    "MAINTAINERS", "CREDITS", "README", "COPYING", ".mailmap", ".gitignore",
+)  # fmt: skip
+"""The ends of the paths of files that no file of another folder includes.
+
+Changes of them are not looked at, so ``check`` tells of one that is.
+"""

@@ -328,6 +328,8 @@ def missing_pieces(tree: Tree, runs: list[Lowered], starts: list[Definition]) ->
     in within a function, and what the compiler is told beside the text.
     """
     found: list[Trouble] = [*told_to_compiler(tree)]
+    about = tree.index.target
+    own = (f"{about.folder}/", *about.generic)
     for path in _text(tree):
         for at, name in tree.index.taken_into_bodies(path):
             if _LISTED.sub(b"", strip_comments(tree.index.text(name) or b"")).strip():
@@ -339,6 +341,14 @@ def missing_pieces(tree: Tree, runs: list[Lowered], starts: list[Definition]) ->
             what = f'"{name}" is included here and was not found' if name else ""
             reason = what or "what is included here is told by a macro"
             found.append(Trouble(Place(path, line), reason, False))
+        for target in tree.index.included(path):
+            if target.endswith(about.unwatched) and not target.startswith(own):
+                data, name = tree.index.raw(path) or b"", target.rpartition("/")[2]
+                line = data.count(b"\n", 0, max(0, data.find(name.encode()))) + 1
+                reason = (
+                    f"{target} is included here, no header and none of the files of {about.short}"
+                )
+                found.append(Trouble(Place(path, line), reason, False))
     for name, paths in tree.index.compiled_by.items():
         if len(paths) > 1:
             reason = f"{name} is included here and by {paths[0]}, and each has macros of its own"
