@@ -46,6 +46,19 @@ def test_kept_addresses(body, is_parked):
 
 
 @pytest.mark.parametrize(
+    ("member", "is_parked"),
+    [("struct part spare;", False), ("u64 spare;", True), ("struct part *spare;", True)],
+)
+def test_kept_addresses_of_records(member, is_parked):
+    """A record is changed by the names of its members, and is no word of the same name."""
+    _, known = closure(
+        f"struct holder {{\n\t{member}\n}};\n"
+        "void *keeper(struct holder *v)\n{\n\treturn &v->spare;\n}\n"
+    )
+    assert known.is_parked("spare") is is_parked
+
+
+@pytest.mark.parametrize(
     ("body", "may_store"),
     [
         ("inner(vcpu);", False),

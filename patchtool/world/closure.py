@@ -42,6 +42,8 @@ _KEPT = re.compile(
 _SET = re.compile(rb"\s*=\s*&")
 _ROOT = re.compile(rb"&[\s(]*(\w+)\s*\.\s*\Z")
 """An object that is named, of which a member follows."""
+_HOLDER = re.compile(rb"&[\s(]*(\w+)\s*->\s*\Z")
+"""A variable that is followed to a member of what it points to."""
 _NAMED = bytes(i for i in range(256) if re.match(rb"[\w\s.>-]", bytes((i,))))
 _STRING = re.compile(rb'"(?:[^"\\\n]|\\.)*"')
 _LONGEST_LEAD = 80
@@ -356,7 +358,10 @@ class Closure:
     # -- what is changed ---------------------------------------------------------------------
 
     def is_parked(self, member: str) -> bool:
-        """Tell whether the address of a member is kept: who holds it need not name the member."""
+        """Tell whether the address of a member is kept: who holds it need not name the member.
+
+        The member is no record, and a record of its name is another one.
+        """
         word = member.encode()
         if word not in self._parked:
             self._parked[word] = any(self._kept(word))
@@ -376,11 +381,25 @@ class Closure:
                     continue  # of an object that is no part of what is asked about
                 file = self._index.file(path)
                 is_member = before(data, at).endswith((b".", b"->"))
+                holder = _HOLDER.search(found.group())
                 yield not any(
                     _is_followed_only(found[1], one.text)
                     or (not is_member and is_variable(word, one.text))
+                    or (holder is not None and self._is_record(holder[1], word, one))
                     for one in (file.functions_around(at) if file is not None else ())
                 )
+
+    def _is_record(self, holder: bytes, member: bytes, function: Definition) -> bool:
+        """Tell whether a member of what a variable points to is a record.
+
+        Whoever is given its address stores to parts of it by their own names.
+        """
+        tags = re.findall(rb"\bstruct\s+(\w+)\s*\*\s*%b\s*[;=,)]" % holder, function.text)
+        if len(tags) != 1:
+            return False
+        records = self._index.record(f"struct {tags[0].decode()}", function.file)
+        is_held = re.compile(rb"\bstruct\s+\w+\s+%b\s*;" % member)
+        return bool(records) and all(is_held.search(one.text) for one in records)
 
     def _stand_for(self, words: frozenset[bytes]) -> dict[bytes, bool]:
         """Return the macros that name a member, and whether each does more than read it."""
