@@ -3,8 +3,9 @@
 ;
 ; The rule checks that the constant differs from what the calculators store there.
 
-; vcpu->arch.root_mmu.mmu_role.ext.valid = 0; root_role.invalid = 1; base.level = 0
+; vcpu->arch.root_mmu.mmu_role.ext.valid = 0; root_role.invalid = 1; base.level = 0;
+; root_mmu.root_role.invalid = guest_mmu.root_role.invalid = true
 (assignment_expression
   left: (field_expression) @role.target
   operator: "="
-  right: [(number_literal) (false)] @role.value)
+  right: [(number_literal) (true) (false) (assignment_expression)] @role.value)

@@ -496,7 +496,17 @@ def test_an_input_has_one_row():
     assert given.values[0] & 96 and given.values[1] & 96 and given.values[0] != given.values[1]
 
 
-def rsvd(code, *edits):
+READER = """
+static u64 get_rsvd_bits(struct rsvd_bits_validate *check, u64 pte, int level)
+{
+	int bit7 = (pte >> 7) & 1;
+
+	return check->rsvd_bits_mask[bit7][level - 1];
+}
+"""
+
+
+def rsvd(code, *edits, reader=READER, name="rsvd_bits_mask"):
     """Return the verdict on masks by level, of which CODE stores those of the upper levels."""
     files = fixture("vcpu-masks-gap")
     text, header = files[MMU].decode(), files[HEADER].decode()
@@ -510,7 +520,8 @@ def rsvd(code, *edits):
     text = text.replace("vcpu->arch.efer & EFER_LMA", "!!kvm_read_cr4_bits(vcpu, X86_CR4_PKE)", 1)
     text = text.replace("\tupdate_pkru_bitmask(vcpu, context);\n", "", 1)
     header = header.replace("rsvd_bits_mask[2][2]", "rsvd_bits_mask[2][5]", 1)
-    files |= {MMU: text.encode(), HEADER: header.encode()}
+    files |= {MMU: text + reader, HEADER: header}
+    files |= {one: files[one].replace("rsvd_bits_mask", name).encode() for one in (MMU, HEADER)}
     report = check(files, ("guest_rsvd_check",))
     return report.contexts[0].fields[0]
 
@@ -533,6 +544,49 @@ def test_masks_of_levels_that_a_state_has_not(stored, verdict):
     """They may be left alone where no walk comes to their level, and nowhere else."""
     code = re.sub(r"(\[\d\]\[\d\])$", r"check->rsvd_bits_mask\1 = 2;", stored)
     assert rsvd(code).verdict == verdict
+
+
+HELPER = """
+static bool is_large_pte(u64 pte)
+{
+	return pte & PT_PAGE_SIZE_MASK;
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("reader", "verdict"),
+    [
+        (READER, "covered"),
+        (READER.replace("(pte >> 7) & 1", "!!(pte & PT_PAGE_SIZE_MASK)"), "covered"),
+        (READER.replace("int bit7 = (pte >> 7) & 1", "bool bit7 = pte & BIT_ULL(7)"), "covered"),
+        (READER.replace("[bit7]", "[(pte >> 7) & 1]"), "covered"),
+        (HELPER + READER.replace("[bit7]", "[is_large_pte(pte)]"), "covered"),
+        ("", "unknown"),
+        (READER.replace("level - 1", "level"), "unknown"),
+        (READER.replace("level - 1", "4 - 1"), "unknown"),
+        (READER.replace(">> 7", ">> 6"), "unknown"),
+        (READER.replace("\n\n\treturn", "\n\n\tbit7 = 0;\n\treturn"), "unknown"),
+        (READER.replace("bit7 = (pte >> 7) & 1", "bit7 = pte & BIT_ULL(7)"), "unknown"),
+        (
+            HELPER.replace("bool", "int") + READER.replace("[bit7]", "[is_large_pte(pte)]"),
+            "unknown",
+        ),
+        (READER + READER.replace("get_", "dump_").replace("level - 1", "2 * level"), "unknown"),
+        (READER + "#define MASKS(check) ((check)->rsvd_bits_mask)\n", "unknown"),
+    ],
+)
+def test_who_reads_the_masks_of_levels(reader, verdict):
+    """Those of a level are read where a walk leads to it only where all who read them say so."""
+    code = "if (context->root_level > 2)\n\t\tcheck->rsvd_bits_mask[0][2] = 2;"
+    assert rsvd(code, reader=reader).verdict == verdict
+
+
+def test_masks_of_levels_by_any_name():
+    """That a table is read by level, its readers tell, and not its name."""
+    code = "if (context->root_level > {})\n\t\tcheck->rsvd_bits_mask[0][2] = 2;"
+    assert rsvd(code.format(2), name="masks").verdict == "covered"
+    assert rsvd(code.format(3), name="masks").verdict == "unknown"
 
 
 def test_masks_that_a_skip_stores_as_well():

@@ -7,7 +7,7 @@ from effort import growth
 
 FIXED = fixture("cpuid-invalidated-fixed")
 MMU, CPUID = "arch/x86/kvm/mmu/mmu.c", "arch/x86/kvm/cpuid.c"
-HOST = "arch/x86/include/asm/kvm_host.h"
+HOST, HEADER = "arch/x86/include/asm/kvm_host.h", "arch/x86/kvm/cpuid.h"
 GLOBALS = {
     "host.": "struct host_values {\n\tint maxphyaddr;\n};\n\nextern struct host_values host;\n\n",
     "host->": "static struct kvm_vcpu *host;\n\n",
@@ -136,6 +136,10 @@ def test_by_no_run(new):
         ("ext.valid = vcpu->arch.hflags & 1;", "unknown"),
         ("ext.valid = 0;", "covered"),
         ("as_u64 = 0;", "covered"),
+        ("ext.valid = false;", "covered"),
+        ("ext.valid = vcpu->arch.hflags = 0;", "covered"),
+        ("ext.valid = vcpu->arch.hflags = 1;", "unknown"),
+        ("ext.valid = vcpu->arch.hflags |= 0;", "unknown"),
         ("base.guest_mode = 1;", "covered"),
     ],
 )
@@ -146,6 +150,82 @@ def test_a_role_that_is_made_valid_again(store, expected):
     assert report.verdict == expected
     words = "makes a role valid again that was made invalid"
     assert any(words in one.reason for one in report.unknowns) == (expected == "unknown")
+
+
+@pytest.mark.parametrize("name", ["mmu_told", "zap_guest_state", "after_cpuid"])
+def test_by_a_function_of_any_name(name):
+    """What invalidates a role is known by what it does, not by what its name begins with."""
+    files = {
+        path: data.replace(b"kvm_mmu_after_set_cpuid", name.encode())
+        for path, data in FIXED.items()
+    }
+    assert files[MMU] != FIXED[MMU]
+    assert check(files).verdict == "covered"
+
+
+FLAG = "static void forget(struct kvm_vcpu *vcpu, u32 flag)\n{{\n\t{}\n}}\n\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "body", "expected"),
+    [
+        ("true", f"if (flag)\n\t\t{STORED}", "covered"),
+        ("1", f"if (!flag)\n\t\treturn;\n\t{STORED}", "covered"),
+        ("false", f"if (flag != 0)\n\t\treturn;\n\t{STORED}", "covered"),
+        (
+            "0",
+            f"if (flag) {{\n\t\tvcpu->arch.hflags = 0;\n\t}} else {{\n\t\t{STORED}\t}}",
+            "covered",
+        ),
+        ("true", f"if (flag)\n\t\tvcpu->arch.hflags = 0;\n\telse\n\t\t{STORED}", "unknown"),
+        ("false", f"if (flag)\n\t\t{STORED}", "unknown"),
+        ("maxphyaddr_of(vcpu)", f"if (flag)\n\t\t{STORED}", "unknown"),
+        ("4", f"if (flag & 8)\n\t\t{STORED}", "unknown"),
+        ("true", f"flag = vcpu->arch.hflags;\n\tif (flag)\n\t\t{STORED}", "unknown"),
+        ("true", f"if (vcpu->arch.hflags)\n\t\t{STORED}", "gap"),
+    ],
+)
+def test_where_a_parameter_says_so(given, body, expected):
+    """A number that is given decides; what is not decided is no gap, for it may be so."""
+    data = FIXED[MMU].decode().replace(MARK, f"\tforget(vcpu, {given});\n")
+    data = data.replace("void kvm_mmu_after_set_cpuid(", FLAG.format(body) + HELPER, 1)
+    more = "int maxphyaddr_of(struct kvm_vcpu *vcpu)\n{\n\treturn vcpu->arch.maxphyaddr;\n}\n\n"
+    data = data.replace("static void forget", more + "static void forget", 1)
+    assert check({**FIXED, MMU: data.encode()}).verdict == expected
+
+
+@pytest.mark.parametrize(
+    ("holder", "step", "expected"),
+    [
+        ("struct {{\n\t\tstruct kvm_mmu root_mmu;\n\t}} mmus;", ".", "covered"),
+        ("struct mmus {{\n\t\tint pad;\n\t\tstruct kvm_mmu root_mmu;\n\t}} mmus;", ".", "covered"),
+        ("struct mmus *mmus;", "->", "unknown"),
+    ],
+    ids=["in it", "in it by a name", "behind a pointer"],
+)
+def test_contexts_in_a_record_of_the_holder(holder, step, expected):
+    """A context may lie below another member; behind a pointer, it may be that of another vCPU."""
+    member = "\tstruct kvm_mmu root_mmu;\n"
+    files = {
+        path: data.replace(b"arch.root_mmu", f"arch.mmus{step}root_mmu".encode())
+        for path, data in FIXED.items()
+    }
+    host = files[HOST].decode()
+    assert host.count(member) == 1
+    host = host.replace(member, f"\t{holder.format()}\n")
+    record = f"struct mmus {{\n{member}}};\n\n" if "*" in holder else ""
+    host = host.replace("struct kvm_vcpu_arch {", f"{record}struct kvm_vcpu_arch {{")
+    files[HOST] = host.encode()
+    assert check(files).verdict == expected
+
+
+def test_in_a_chain_of_assignments():
+    """Each of a chain of assignments is one; another number than 0 and 1 need not reach it."""
+    role = "vcpu->arch.root_mmu.mmu_role"
+    assert verdict(MMU, MARK, f"\tvcpu->arch.hflags = {role}.ext.valid = 0;\n") == "covered"
+    assert verdict(MMU, MARK, f"\t{role}.ext.valid = vcpu->arch.hflags = 0;\n") == "covered"
+    assert verdict(MMU, MARK, f"\t{role}.ext.valid = vcpu->arch.hflags = 1;\n") != "covered"
+    assert verdict(MMU, MARK, f"\t{role}.as_u64 = {role}.ext.valid = 2;\n") != "covered"
 
 
 HELPER = "void kvm_mmu_after_set_cpuid("
@@ -220,7 +300,6 @@ def test_by_a_helper_that_may_not(call, body):
         (MMU, MARK, ""),
         (MMU, MARK, LATER + MARK),
         (MMU, MARK, f"{LATER}\treturn;\n{MARK}"),
-        (MMU, MARK, MARK.replace("root_mmu", "guest_mmu")),
         (MMU, MARK, f"\tBUILD_BUG_ON({MARK.strip()[:-1]});\n"),
         (MMU, MARK, f"\tBUG_IF(vcpu, {MARK.strip()[:-1]});\n"),
         (MMU, MARK, f"\t(void)sizeof({MARK.strip()[:-1]});\n"),
@@ -244,7 +323,7 @@ def test_by_a_helper_that_may_not(call, body):
         "global pointer to a vCPU",
         "call in some builds", "call before the change", "in the same line",
         "in the first line", "within the change", "no mark", "mark under a condition",
-        "left before the mark", "another context", "compared when it is built",
+        "left before the mark", "compared when it is built",
         "argument of a macro", "size of a mark", "call in an argument",
         "in one branch of two", "in two branches of three", "left in front of the second",
         "set up in front of the second", "left in another way", "left behind a condition",
@@ -257,7 +336,16 @@ def test_on_some_ways(path, old, new):
     assert verdict(path, old, new) == "gap"
 
 
-HOST, HEADER = "arch/x86/include/asm/kvm_host.h", "arch/x86/kvm/cpuid.h"
+def test_of_another_context():
+    """What is made invalid of one context leaves the others as they were."""
+    member = b"\tstruct kvm_mmu root_mmu;\n"
+    assert FIXED[HOST].count(member) == 1
+    host = FIXED[HOST].replace(member, member + member.replace(b"root", b"guest"))
+    code = FIXED[MMU].replace(MARK.encode(), MARK.replace("root_mmu", "guest_mmu").encode())
+    report = check({**FIXED, HOST: host, MMU: code})
+    assert [one.verdict for c in report.contexts for one in c.fields if one.missing] == ["gap"]
+
+
 LEVEL = b"\tif (max_tdp_level == 5 && cpuid_maxphyaddr(vcpu) <= 48)"
 ANSWER = b"static inline bool guest_cpuid_is_amd(struct kvm_vcpu *vcpu)\n{\n\treturn %s;\n}\n"
 INNER = b"static inline bool inner(struct kvm_vcpu *v)\n{\n\treturn %s;\n}\n"

@@ -196,3 +196,50 @@ def test_a_feature_of_another_leaf_is_stored_to_one_that_is_read(feature, is_fin
     code = f"{FIND.format('0x80000008')}small_clear(one, X86_FEATURE_SMALL);"
     found = verdict("!guest_cpuid_is_big(vcpu)", code, getter + setter, *edits)
     assert found == "covered" if is_fine else found in ("gap", "unknown")
+
+
+BY_FEATURE = """\
+struct place {{
+	u32 function;
+}};
+
+static u32 *register_of(struct kvm_vcpu *vcpu, unsigned int x86_feature)
+{{
+	const struct place at = place_of(x86_feature);
+	struct kvm_cpuid_entry2 *one = kvm_find_cpuid_entry(vcpu, {});
+
+	return one ? &one->eax : 0;
+}}
+
+static void feature_clear(struct kvm_vcpu *vcpu, unsigned int x86_feature)
+{{
+	u32 *reg;
+
+	reg = register_of(vcpu, x86_feature);
+	if (reg)
+		*reg &= ~(1u << (x86_feature & 31));
+}}
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("feature", "leaf", "is_fine"),
+    [
+        ("(10*32+0)", "at.function", True),
+        ("(10*32+0)", "0x80000008", False),
+        ("(10*32+0)", "x86_feature", False),
+        ("(99*32+0)", "at.function", False),
+    ],
+)
+def test_a_feature_of_another_leaf_that_is_looked_up(feature, leaf, is_fine):
+    """What looks its leaf up by the feature that it is told stores to that leaf."""
+    edits = (
+        (HEADER, BEHIND, f"{BEHIND}{ASKED};\n"),
+        (CPUID, SETTER, f"{FINDER}{ASKED}\n{{\n"
+         "\treturn kvm_find_cpuid_entry(vcpu, 0x80000008)->eax & 1;\n}\n\n" + SETTER),
+    )  # fmt: skip
+    above = f"#define X86_FEATURE_SMALL {feature}\n{BY_FEATURE.format(leaf)}"
+    code = "feature_clear(vcpu, X86_FEATURE_SMALL);"
+    found = verdict("!guest_cpuid_is_big(vcpu)", code, above, *edits)
+    assert found == "covered" if is_fine else found in ("gap", "unknown")

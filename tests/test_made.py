@@ -4,7 +4,7 @@
 import pytest
 from edited import check, fixture
 
-MMU, VM = "arch/x86/kvm/mmu/mmu.c", "arch/x86/kvm/vm.c"
+MMU, VM, SHARED_MAIN = "arch/x86/kvm/mmu/mmu.c", "arch/x86/kvm/vm.c", "virt/kvm/kvm_main.c"
 HEADER, GENERIC = "arch/x86/include/asm/kvm_host.h", "include/linux/kvm_host.h"
 TYPE = "struct kvm_arch {\n\tu8 vm_type;\n\tu8 other;\n};\n\nstruct kvm_vcpu_arch {"
 SHARED = """\
@@ -39,14 +39,50 @@ int kvm_arch_init_vm(struct kvm *kvm, u8 type)
 	return 0;
 }
 
-int kvm_create_vm(struct kvm *kvm, u8 type)
+int kvm_arch_vcpu_create(struct kvm_vcpu *vcpu)
 {
-	return kvm_arch_init_vm(kvm, type);
+	return 0;
 }
 """
+MAIN = """\
+#include <linux/kvm_host.h>
+
+static struct kvm *kvm_create_vm(u8 type)
+{
+	struct kvm *kvm = kvm_arch_alloc_vm();
+
+	kvm_arch_init_vm(kvm, type);
+	return kvm;
+}
+
+static int kvm_vm_ioctl_create_vcpu(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+	int r;
+
+	mutex_lock(&kvm->lock);
+	if (kvm->created_vcpus >= 8) {
+		mutex_unlock(&kvm->lock);
+		return -1;
+	}
+	kvm->created_vcpus++;
+	mutex_unlock(&kvm->lock);
+
+	vcpu = kmem_cache_zalloc(kvm_vcpu_cache, GFP_KERNEL_ACCOUNT);
+	r = kvm_arch_vcpu_create(vcpu);
+	if (!r)
+		return 0;
+
+	mutex_lock(&kvm->lock);
+	kvm->created_vcpus--;
+	mutex_unlock(&kvm->lock);
+	return r;
+}
+"""
+"""What all architectures share."""
 
 
-def found(late="", more="", members=""):
+def found(late="", more="", members="", main=MAIN):
     """Return what is said of a level that depends on the type of a VM."""
     files = fixture("cpuid-invalidated-fixed")
     for path, old, new in (
@@ -60,7 +96,7 @@ def found(late="", more="", members=""):
     body = (
         f"\nint late(struct kvm_vcpu *vcpu, struct kvm *kvm, u8 n)\n{{\n\t{late}\n\treturn 0;\n}}\n"
     )
-    files[VM] = (CODE + body + more).encode()
+    files[VM], files[SHARED_MAIN] = (CODE + body + more).encode(), main.encode()
     return check(files, ("shadow_root_level",))
 
 
@@ -112,10 +148,53 @@ REFUSED = "if (kvm->created_vcpus)\n\t\treturn -1;\n\t"
 )  # fmt: skip
 def test_what_is_changed_while_there_is_no_vcpu(late, is_fine):
     """A capability that is refused once there is a vCPU decides what every set-up makes."""
-    report = found(
-        late, members="\tint created_vcpus;\n\tstruct mutex { int a; } lock, other_lock;\n"
-    )
-    assert (report.verdict == "covered") is is_fine
+    assert (found(late, members=COUNTED).verdict == "covered") is is_fine
+
+
+COUNTED = "\tint created_vcpus;\n\tstruct mutex { int a; } lock, other_lock;\n"
+BEFORE_ALL = f"{LOCK}\n\tif (!kvm->created_vcpus)\n\t\t{STORE}\n\t{UNLOCK}"
+CREATES = "\nstatic int "
+RESET_COUNT = f"\nvoid reset(struct kvm *kvm)\n{{\n\t%s\n}}\n{CREATES}"
+RAISED, MADE = "\tkvm->created_vcpus++;\n", "\tr = kvm_arch_vcpu_create(vcpu);\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (MADE + "\tif", f"{MADE}\tkvm->created_vcpus++;\n\tif"),
+        (RAISED, ""),
+        (RAISED, "\tkvm->created_vcpus = 1;\n"),
+        (RAISED + "\tmutex_unlock(&kvm->lock);\n", "\tmutex_unlock(&kvm->lock);\n" + RAISED),
+        ("lock(&kvm->lock);\n\tif", "lock(&kvm->other_lock);\n\tif"),
+        ("kvm->created_vcpus--", "kvm->created_vcpus -= 2"),
+        (CREATES, RESET_COUNT % "kvm->created_vcpus = 0;"),
+        (CREATES, RESET_COUNT % "kvm->created_vcpus--;"),
+        (CREATES, RESET_COUNT % "memset(&kvm->created_vcpus, 0, 4);"),
+        (CREATES, RESET_COUNT % "clear(kvm->created_vcpus);"),
+    ],
+    ids=[
+        "twice", "never", "set", "without the lock", "another lock", "by two", "set elsewhere",
+        "lowered elsewhere", "filled elsewhere", "given to a macro",
+    ],
+)  # fmt: skip
+def test_what_counts_the_vcpus(old, new):
+    """There is no vCPU while the count is 0 only where each is counted before it is made."""
+    assert MAIN.count(old) == 1
+    assert found(BEFORE_ALL, members=COUNTED, main=MAIN.replace(old, new)).verdict == "gap"
+
+
+@pytest.mark.parametrize(
+    "main",
+    [
+        MAIN.replace("kvm_arch_alloc_vm()", "first_vm"),
+        MAIN
+        + "\nint kvm_vm_ioctl(struct kvm *kvm, u8 n)\n{\n\treturn kvm_arch_init_vm(kvm, n);\n}\n",
+    ],
+    ids=["one that is there", "once more"],
+)
+def test_what_makes_a_vm_that_is_there(main):
+    """What its name says is made in the beginning is not, where who calls it says otherwise."""
+    assert found(main=main).verdict == "gap"
 
 
 @pytest.mark.parametrize(
@@ -381,3 +460,36 @@ def test_a_function_where_a_macro_of_its_name_is_not(pointer):
     )
     assert found("n = vm_type_of(kvm) != 0;", more).verdict == "covered"
     assert found("vm_type_of(kvm) = n;", more).verdict != "covered"
+
+
+def test_a_maker_that_is_called_again_from_elsewhere():
+    """What all architectures share makes a vCPU where it has just been allocated, and only then."""
+    files = vcpu_made(KEPT)
+    call = "\treturn kvm_arch_vcpu_create(vcpu, 3);\n"
+    for start, expected in (
+        ("kmem_cache_zalloc(kvm_vcpu_cache, GFP_KERNEL_ACCOUNT)", "covered"),
+        ("filp->private_data", "gap"),
+    ):
+        head = "#include <linux/kvm_host.h>\n\nint kvm_vcpu_ioctl(struct file *filp)\n"
+        code = f"{head}{{\n\tstruct kvm_vcpu *vcpu = {start};\n\n{call}}}\n"
+        files[SHARED_MAIN] = code.encode()
+        assert check(files, ("shadow_root_level",)).verdict == expected
+
+
+@pytest.mark.parametrize(
+    ("later", "expected"), [("", "covered"), ("ops->vcpu_create(vcpu, n);", "gap")]
+)
+def test_a_maker_in_a_table(later, expected):
+    """An operation that makes a vCPU does so where it is called for that alone."""
+    files = vcpu_made("ops->vcpu_create(vcpu, n);", "", later)
+    table = (
+        f"int vmx_vcpu_create(struct kvm_vcpu *vcpu, u32 n)\n{{\n\t{KEPT}\n\treturn 0;\n}}\n\n"
+        "struct kvm_ops {\n\tint (*vcpu_create)(struct kvm_vcpu *vcpu, u32 n);\n};\n"
+        "static struct kvm_ops vmx_ops = {\n\t.vcpu_create = vmx_vcpu_create,\n};\n"
+        "static struct kvm_ops *ops = &vmx_ops;\n\n"
+    )
+    text = files[MMU].decode()
+    files[MMU] = text.replace(
+        "static struct kvm_vcpu *first;\n", f"static struct kvm_vcpu *first;\n{table}"
+    ).encode()
+    assert check(files, ("shadow_root_level",)).verdict == expected

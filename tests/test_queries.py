@@ -18,6 +18,8 @@ CAPTURES = {
     "accessor_macro": {"macro.name", "macro.parameters", "macro.body"},
     "call_site": {"call.function"},
     "context_binding": {"binding", "binding.pointer", "binding.context"},
+    "large_page": {"large", "large.bit", "large.mask", "large.one", "large.truth"},
+    "level_reader": {"table.first", "table.member", "table.row"},
     "mention_use": {"read", "value", "argument", "callee"},
     "pointer_keeper": {"callee"},
     "reading_macro": {"read", "callee"},
@@ -65,6 +67,17 @@ MENTIONS = "".join(
 """A member in all the forms that leave it as it is, more than any fixture has."""
 
 
+LEVELS = b"""
+u64 f(struct rsvd_bits_validate *check, u64 pte, int level)
+{
+	bool is_large = pte & BIT_ULL(7);
+
+	return check->masks[(pte >> 7) & 1][level - 1] | check->masks[!!(pte & _PAGE_PSE)][0];
+}
+"""
+"""Rows and columns of a table in the forms that choose one by an entry and its level."""
+
+
 def test_queries_are_known():
     """Each file is a question that somebody asks, and each question has a file."""
     names = [path.stem for path in QUERIES]
@@ -86,7 +99,7 @@ def test_captures(path):
 def test_every_pattern_is_used(path):
     """Each pattern matches in at least one fixture."""
     query = compiled(path)
-    roots = [*trees(), syntax.parse(COPIED_ROLE), syntax.parse(MENTIONS)]
+    roots = [*trees(), *map(syntax.parse, (COPIED_ROLE, MENTIONS, LEVELS))]
     used = {i for root in roots for i, _ in QueryCursor(query).matches(root)}
     assert used == set(range(query.pattern_count))
 

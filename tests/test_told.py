@@ -87,6 +87,21 @@ def verdict(read, code="", above="", *edits):
     return check(tree).verdict
 
 
+@pytest.mark.parametrize("name", ["cpuid_entries", "leaves"])
+def test_a_table_by_any_name(name):
+    """What a guest is told of its CPU is kept in tables of that record, whatever they are called.
+
+    An answer is given by them alone here, and they are stored to in front of an invalidation.
+    """
+    edits = [(path, "cpuid_entries", name) for path in (HOST, CPUID)]
+    edits.append((HOST, "\tu32 cpu_caps[4];\n", ""))
+    caps = SETTING[SETTING.index("bool guest_cpuid_has") : SETTING.index("void kvm_set_cpuid")]
+    answer = f"{caps.partition('{')[0]}{{\n\treturn vcpu->arch.{name}[0].edx & (1u << 26);\n}}\n\n"
+    edits.append((CPUID, caps, answer))
+    edits.append((CPUID, "\tguest_cpu_cap_clear(vcpu, X86_FEATURE_GBPAGES);\n", ""))
+    assert verdict(FEATURE, "", "", *edits) == "covered"
+
+
 HELPER = (
     "static void setup_it(struct kvm_vcpu *vcpu, unsigned int which)\n{\n"
     "\tguest_cpu_cap_clear(vcpu, which);\n}\n"
@@ -109,6 +124,17 @@ CHANGES = {
     "a word that a helper is given": (
         FEATURE, "mask_word(&vcpu->arch.cpu_caps[1], n);",
         "static void mask_word(u32 *p, u64 n)\n{\n\t*p &= ~n;\n}\n\n"),
+    "its word, once": (FEATURE, "WRITE_ONCE(vcpu->arch.cpu_caps[1], 0);", ""),
+    "its word, from user space": (FEATURE, "get_user(vcpu->arch.cpu_caps[1], (u32 *)n);", ""),
+    "its word in parentheses": (FEATURE, "(vcpu->arch.cpu_caps[1]) = 0;", ""),
+    "its word times": (FEATURE, "vcpu->arch.cpu_caps[1] *= n;", ""),
+    "its word by the remainder": (FEATURE, "vcpu->arch.cpu_caps[1] %= 16;", ""),
+    "its word by assembler": (
+        FEATURE, 'asm volatile("movl $0, %0" : "=m" (vcpu->arch.cpu_caps[1]));', ""),
+    "its word by a macro": (
+        FEATURE, "CAP_DROP(vcpu->arch.cpu_caps[1]);", "#define CAP_DROP(x) ((x) = 0)\n"),
+    "its word by a macro that is not there": (FEATURE, "do_div(vcpu->arch.cpu_caps[1], 3);", ""),
+    "the table, moved": (FEATURE, "vcpu->arch.cpuid_entries++;", ""),
     "all words": (FEATURE, "u32 *p = vcpu->arch.cpu_caps;\n\n\tp[1] = n;", ""),
     "the feature, by a number": (FEATURE, "guest_cpu_cap_clear(vcpu, 1 * 32 + 26);", ""),
     "the feature, by a variable": (FEATURE, "guest_cpu_cap_clear(vcpu, n);", ""),

@@ -222,6 +222,8 @@ READING: Mapping[str, tuple[int, ...]] = {
     "static_branch_unlikely": (0,), "static_key_count": (0,), "static_key_enabled": (0,),
 }  # fmt: skip
 """The arguments behind which only is read."""
+GIVING_BACK = frozenset({"kfree", "kvfree", "kfree_sensitive", "kvfree_sensitive", "vfree"})
+"""What gives memory back, and leaves the pointer to it as it is."""
 _SHOWING = re.compile(r"debugfs_create_(?:u8|u16|u32|u64|x8|x16|x32|x64|ulong|size_t|bool)")
 _UNWRITABLE = re.compile(r"0[0145]{3}|S_IRUGO|S_IRUSR")
 

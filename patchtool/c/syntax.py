@@ -311,6 +311,21 @@ def inner(node: Node | None) -> list[Node]:
     return [one for one in node.named_children if one.type != "comment"] if node else []
 
 
+def stored(value: Node) -> str:
+    """Return what an assignment of a value stores: of a chain of them, a truth or nothing.
+
+    Any other number need not fit into what else it is assigned to.
+    """
+    if value.type != "assignment_expression":
+        return text(value)
+    while value.type == "assignment_expression":
+        operator, right = map(value.child_by_field_name, ("operator", "right"))
+        if operator is None or right is None or operator.type != "=":
+            return ""
+        value = right
+    return text(value) if text(value) in ("0", "1", "true", "false") else ""
+
+
 def arguments(call: Node) -> list[Node]:
     """Return what a call is given."""
     return inner(call.child_by_field_name("arguments"))

@@ -28,6 +28,7 @@ from patchtool.repair.edit_sites import (
     find_extended,
 )
 from patchtool.repair.register_access import parameters
+from patchtool.world.entries import told_members
 from patchtool.world.inputs.births import is_born
 from patchtool.world.inputs.invalidation import is_certain
 from patchtool.world.inputs.tellers import tellers
@@ -104,7 +105,7 @@ def is_told(index: Index, text: str) -> bool:
 def _held_in(index: Index, text: str) -> tuple[str, ...]:
     """Return the members that an input is kept in, or looked up in, by the C that reads it."""
     if is_told(index, text) and "(" in text:
-        return index.target.registers.told
+        return told_members(index)
     path = re.fullmatch(r".*(?:->|\.)(\w+)(?: & \w+)?", text, re.DOTALL)
     return (path[1],) if path is not None else ()
 
@@ -165,10 +166,7 @@ def _behind(index: Index, writers: Sequence[Definition]) -> Iterator[Definition]
         function, depth = todo.pop(0)
         yield function
         for match in syntax.matches("call_site", index.node(function)) if depth < _DEPTH else ():
-            name = syntax.text(match["call.function"][0])
-            if not name.startswith(index.target.notices):
-                continue
-            for one in index.functions(name, function.file):
+            for one in index.functions(syntax.text(match["call.function"][0]), function.file):
                 if one.key not in seen:
                     seen.add(one.key)
                     todo.append((one, depth + 1))
@@ -233,6 +231,5 @@ def _resets(index: Index, report: Report) -> set[str]:
         for entry in entries
         for _, one in index.users(entry)
         if re.search(rb"\b%s\s*\(" % entry.encode(), one.text[one.text.find(b"{") :])
-        and one.name.startswith(index.target.notices)
     }
     return entries | callers

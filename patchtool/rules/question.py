@@ -22,6 +22,7 @@ from patchtool.proof.runs import Runs
 from patchtool.proof.solver import can_hold
 from patchtool.proof.witness import Witnessed
 from patchtool.rules.naming import Names, register_of
+from patchtool.world.by_level import is_read_by_level
 from patchtool.world.entries import Path, Tree, context_name
 from patchtool.world.inputs import hosts
 from patchtool.world.inputs.constants import host_constant, unclear_change
@@ -299,12 +300,16 @@ class Terms:
 
         There is one condition for each member of the context that may tell how far it leads.
         """
-        known = {
-            one.name: int(match[1]) + beyond
-            for pattern, beyond in self.tree.index.target.reached
-            for one in elements
-            if (match := re.fullmatch(rf"(?:.*\.)?{pattern}", one.name)) is not None
-        }
+        known: dict[str, int] = {}
+        by_level: dict[str, bool] = {}
+        for one in elements:
+            for pattern, beyond in self.tree.index.target.reached:
+                match = re.fullmatch(rf"(?:.*\.)?(\w+){pattern}", one.name)
+                if match is not None:
+                    table = match[1]
+                    if table not in by_level:
+                        by_level[table] = is_read_by_level(self.tree.index, table)
+                    known |= {one.name: int(match[2]) + beyond} if by_level[table] else {}
         if not known:
             return {}
         depths: list[Bits] = []
@@ -706,7 +711,7 @@ class Terms:
             by, links = None, self._links(word)
             if isinstance(word.about, Fact) and word.about.kind == "guest":
                 by = self._told_all.after_all(
-                    self._registers.told, word.about.other, by=word.about.name
+                    self.tree.told_in, word.about.other, by=word.about.name
                 )
                 by = None if self._beside(word.about) else by
             elif links and member_of(word) in self._registers.computed:
@@ -734,15 +739,39 @@ class Terms:
                 found[unit] = Reason(f"{mention.reason}, so {unit.name} may change", mention.place)
             elif isinstance(word.about, Fact) and word.about.kind == "guest":
                 reason = self._beside(word.about)
-                if reason is not None and self._told_all.after_all(self._registers.told):
+                if reason is not None and self._told_all.after_all(self.tree.told_in):
                     found[unit] = Reason(reason, self.out.reads[word][0])
+            if unit not in found and (doubt := self._doubt(unit, word)) is not None:
+                found[unit] = doubt
         return found
+
+    def _doubt(self, unit: Unit, word: Word) -> Reason | None:
+        """Say why it is not known whether an input changes and leaves the role valid."""
+        links = self._links(word)
+        if self._registers.is_bit(unit.name):
+            return None
+        doubt: Place | bool = False
+        if isinstance(word.about, Fact) and word.about.kind == "guest":
+            doubt = self._told_all.doubt_of_all(
+                self.tree.told_in, word.about.other, by=word.about.name
+            )
+        elif links and member_of(word) in self._registers.computed:
+            doubt = self._told_all.doubt_of_all((member_of(word),), owner=links[-1][0])
+        elif links:
+            doubt = self._invalidations.doubt(links)
+        if isinstance(doubt, Place):
+            words = f"whether this makes the role invalid behind each change of {unit.name}"
+            return Reason(f"{words} is not known", doubt)
+        if doubt:
+            words = f"it is not known what changes {unit.name}, and whether the role is left valid"
+            return Reason(words, self.out.reads[word][0])
+        return None
 
     def _beside(self, asked: Fact) -> str | None:
         """Say by what else than what the guest is told of its CPU a question is answered."""
         if asked.name not in self._answered_by:
             self._answered_by[asked.name] = self._told_all.beside(
-                asked.name, self.out.start.file, self._registers.told
+                asked.name, self.out.start.file, self.tree.told_in
             )
         return self._answered_by[asked.name]
 
@@ -780,13 +809,13 @@ class Terms:
     def _of_role(self, kind: type[_Kind]) -> _Kind:
         """Return what tells what invalidates the role that the guard compares."""
         roles = frozenset(one.member for one in self.guard.comparisons)
-        name = context_name(self.guard.context)
+        context = self.guard.context
         setups = frozenset(self.guard.calls)
         computed = self.ledger.computed if self.ledger is not None else frozenset()
         me = weakref.proxy(self)  # or the two would hold each other
         return kind(
             self.tree,
-            name,
+            context.path or (context_name(context),),
             roles,
             lambda role, below, value: me._never_skips(role, below, value),
             setups,

@@ -253,7 +253,6 @@ KVM = Target(
     prefix="kvm_x86_",
     vendors=("arch/x86/kvm/svm", "arch/x86/kvm/vmx"),
     calls=("kvm_", "nested_", "init_", "__kvm_"),
-    notices=("kvm_",),
     registers=REGISTERS,
     uses=(
         # Nested NPT takes npt_enabled, nested EPT takes enable_ept.
@@ -286,13 +285,9 @@ KVM = Target(
     # A guest without paging has no page tables, and reset_guest_paging_metadata() leaves alone
     # what describes them.
     unread=("CR0.PG=0",),
-    # get_rsvd_bits() takes the entry of a level that a walk comes to, from the root down.
+    # A table that is read by level is read at the levels that a walk comes to, from the root down.
     # With a root of three levels (PAE paging), an entry of the third is a PDPTE: it maps no page.
-    reached=(
-        (r"rsvd_bits_mask\[0\]\[(\d)\]", 0),
-        (r"rsvd_bits_mask\[1\]\[([013-9])\]", 0),
-        (r"rsvd_bits_mask\[1\]\[(2)\]", 1),
-    ),
+    reached=((r"\[0\]\[(\d)\]", 0), (r"\[1\]\[([013-9])\]", 0), (r"\[1\]\[(2)\]", 1)),
     depths=frozenset({"root_level", "shadow_root_level", "level"}),
     deep=(2, 5),
     within={

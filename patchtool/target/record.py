@@ -118,12 +118,12 @@ class Registers(NamedTuple):
 
     ``guest_queries`` and ``host_queries`` are regular expressions for the names of functions
     and macros that look up what a guest was told of its CPU, and what the CPU of the host
-    can do: a truth, or one of ``numbers`` of eight bits.  What a guest was told is kept in the
-    members ``told``, what is ``computed`` from that in members as well; functions whose
-    names match ``births`` run before any set-up, and those that match ``origins`` before there
-    is anything to set up.  While the first member ``counted`` of what all share is 0 nothing
-    holds a context, and the second is the lock that it takes to change that.  ``fixed`` are
-    objects that hold what the host's CPU is.
+    can do: a truth, or one of ``numbers`` of eight bits.  What a guest was told is kept in
+    members that are tables of that record, and in those ``told``; what is ``computed`` from that
+    in members as well; functions whose names match ``births`` run before any set-up, and those
+    that match ``origins`` before there is anything to set up.  While the first member ``counted``
+    of what all share is 0 nothing holds a context, and the second is the lock that it takes to
+    change that.  ``fixed`` are objects that hold what the host's CPU is.
 
     ``names`` says what people call a word that is no register: ``tag.member`` is a member of
     ``struct tag``, ``tag.*`` any other one, and a name alone an object of file scope.
@@ -228,14 +228,13 @@ class Target(NamedTuple):
     ``dispatchers`` calls the operation that its argument names, as ``static_call`` does;
     ``prefix`` may stand before the names of operations there.  ``vendors`` are the
     beginnings of the paths of modules of which a host loads one.  ``calls`` are beginnings
-    of the names of its functions, ``notices`` of those that may say that cached state is
-    out of date.  ``uses``, ``selected`` and ``trusted`` are what no text can show: every proof
-    takes the last of them for granted, and says so.  In the states ``unread``, each one bit as
-    witnesses have it, nobody reads what is kept, but for functions that are called and the
-    fields that a rule asks first; elements of fields that match one of ``reached`` are
-    read only where one of the ``depths``, members of a context or bits of a word in one, which is
-    ``deep`` at least and at most, is more than the number in their names and the one beside the
-    pattern.
+    of the names of its functions.  ``uses``, ``selected`` and ``trusted`` are what no text can
+    show: every proof takes the last of them for granted, and says so.  In the states ``unread``,
+    each one bit as witnesses have it, nobody reads what is kept, but for functions that are called
+    and the fields that a rule asks first; elements of a table that is read by level and match one
+    of ``reached`` are read only where one of the ``depths``, members of a context or bits of a
+    word in one, which is ``deep`` at least and at most, is more than the number in their names
+    and the one beside the pattern.
 
     ``within`` names, for members of what holds a context, the functions that are given the
     address of one and go no further than the member, though no text shows it; pointers to
@@ -274,7 +273,6 @@ class Target(NamedTuple):
     prefix: str = ""
     vendors: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
-    notices: tuple[str, ...] = ()
     registers: Registers = NO_REGISTERS
     trusted: tuple[str, ...] = ()
     uses: tuple[Use, ...] = ()

@@ -177,7 +177,7 @@ class Effects:
         plain = strip_comments(source)
         if self._stores(plain, function.text):
             return True
-        return any(self._called(name, function.file) for name in calls(plain))
+        return any(self.leads(name, function.file) for name in calls(plain))
 
     def _stores(self, plain: bytes, whole: bytes) -> bool:
         for statement in _statements(plain, self._named):
@@ -196,7 +196,8 @@ class Effects:
         """Tell whether an access path goes by a member that matters."""
         return any(step.encode() in self._words for step in path)
 
-    def _called(self, name: str, here: str) -> bool:
+    def leads(self, name: str, here: str) -> bool:
+        """Tell whether what a file sees by a name may store to a member, or call what does."""
         return name in self._core or name in self._reaching(here)
 
     @cached_property
@@ -295,7 +296,7 @@ class Effects:
         Followed are the functions that the file sees; of those in other files only
         the name is compared with the writers.
         """
-        return self._called(name, definition.file) or self._chooses(definition)
+        return self.leads(name, definition.file) or self._chooses(definition)
 
     def _chooses(self, function: Definition) -> bool:
         """Tell whether a function calls a variable of its own, and names what may store there."""
@@ -305,7 +306,7 @@ class Effects:
             known = self._choosing[function.key] = any(
                 is_variable(one.encode(), body) for one in calls(body)
             ) and any(
-                self._called(one.decode(), function.file) for one in body.translate(WORDS).split()
+                self.leads(one.decode(), function.file) for one in body.translate(WORDS).split()
             )
         return known
 

@@ -45,6 +45,15 @@ class Assigned(NamedTuple):
         return not any(file.startswith(rivals) for file in self.files)
 
 
+def told_members(index: Index) -> tuple[str, ...]:
+    """Return the members that what a guest is told of its CPU is kept in: tables, and words."""
+    target = index.target
+    table = re.compile(rb"\bstruct\s+%b\s*\*?\s*(\w+)" % target.registers.tables.record.encode())
+    holders = index.record(f"struct {target.host}", target.header)
+    tables = (name.decode() for one in holders for name in table.findall(strip_comments(one.text)))
+    return tuple(dict.fromkeys((*tables, *target.registers.told)))
+
+
 class Tree:
     """What is known of the tree under check."""
 
@@ -61,8 +70,11 @@ class Tree:
         self.spilt: dict[str, tuple[tuple[str, ...], frozenset[str]]] = {}
         """The members of records, and those at which a copy begins that may go beyond, by tag."""
         self.assigned: dict[str, tuple[Assigned, ...]] = {}
-        self.told: dict[tuple[str, ...], list[tuple[Definition, list[int]]]] = {}
-        """Who changes what a guest is told, by what is asked and by the members it is kept in."""
+        self.told: dict[tuple[str, ...], list[tuple[Definition, list[int]]] | None] = {}
+        """Who changes what a guest is told, by what is asked and by the members it is kept in.
+
+        None where that is not known.
+        """
         self.calls: dict[
             tuple[str, str, int], tuple[tuple[Definition, syntax.Node], ...] | None
         ] = {}
@@ -124,6 +136,11 @@ class Tree:
         """The definitions of the structure that holds the contexts."""
         target = self.index.target
         return self.index.record(f"struct {target.host}", target.header)
+
+    @cached_property
+    def told_in(self) -> tuple[str, ...]:
+        """The members that what a guest is told of its CPU is kept in."""
+        return told_members(self.index)
 
     def held(self, pointer: bytes = b"") -> frozenset[str]:
         """Return the members of that structure that are contexts, or POINTERs to one."""

@@ -737,7 +737,9 @@ def _is_sized(node: Node) -> bool:
 def stored_by(assignment: Node) -> str:
     """Return what a plain assignment stores, nothing for one that computes with the old value."""
     operator, right = (assignment.child_by_field_name(n) for n in ("operator", "right"))
-    return text(right) if operator is not None and right and operator.type == "=" else ""
+    if operator is None or right is None or operator.type != "=":
+        return ""
+    return syntax.stored(right) or text(right)
 
 
 def is_statement(expression: Node) -> bool:

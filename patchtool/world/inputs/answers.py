@@ -106,7 +106,7 @@ def _may_lead_on(tree: Tree, member: str, text: str) -> bool:
     One of a record that is not known has to be a record itself.
     """
     target = tree.index.target
-    if member in target.registers.told:
+    if member in tree.told_in:
         return False
     tags = ((target.handle, target.main), (target.host, target.header))
     records = [tree.types.record(f"struct {tag}", here) for tag, here in tags]

@@ -10,11 +10,12 @@ tells the times apart.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from patchtool.c import syntax
 from patchtool.c.index import Index, parameter_names
-from patchtool.c.scan import Definition, FileIndex, places
+from patchtool.c.scan import Definition, FileIndex, before, places
 from patchtool.c.syntax import Node, text
 from patchtool.world.circular import Circular
 from patchtool.world.conditions import holding
@@ -25,6 +26,8 @@ from patchtool.world.users import users
 
 _OPERATION = re.compile(rb"\s*\.\s*(\w+)\s*=\s*&?\s*(?:\w+|\w+\(\w+\))\s*,?\s*")
 _TYPED = re.compile(rb"\bstruct\s+(\w+)")
+_ANSWERS = re.compile(rb"\A[^{(]*\*[^{(]*\(")
+"""A function that returns a pointer."""
 _TRUTH = {"0": False, "false": False, "1": True, "true": True}
 
 Calls = tuple[tuple[Definition, Node], ...]
@@ -38,20 +41,80 @@ class Given(NamedTuple):
 
 
 def is_born(index: Index, function: Definition) -> bool:
-    """Tell whether a function makes a holder: by its name, and by those of who calls it here."""
-    births = re.compile(index.target.registers.births)
+    """Tell whether a function makes a holder: by its name, and by who calls it."""
+    return _makes(index, function.name, index.target.registers.births, frozenset())
 
-    def is_called_late(name: str, above: frozenset[str]) -> bool:
-        return any(
-            user.name != name
-            and user.name not in above
-            and file.path.startswith(index.target.folder)
-            and (births.fullmatch(user.name) is None or is_called_late(user.name, above | {name}))
-            for file, user in index.users(name)
-        )
 
-    return births.fullmatch(function.name) is not None and not is_called_late(
-        function.name, frozenset()
+def _makes(index: Index, name: str, makers: str, above: frozenset[str]) -> bool:
+    """Tell whether a name is that of one of the MAKERS, and only such ones call it.
+
+    They may do so through a table.  Outside of the target's folder it is called by who makes
+    the object that it is given, too.
+    """
+    if re.fullmatch(makers, name) is None or _is_kept_unnamed(index, name):
+        return False
+    return all(
+        user.name in (name, *above)
+        or _makes(index, user.name, makers, above | {name})
+        or (not file.path.startswith(index.target.folder) and _has_made(index, user, name, makers))
+        for called in (name, *_operations_of(index, name))
+        for file, user in users_anywhere(index, called)
+    )
+
+
+def users_anywhere(index: Index, name: str) -> Iterator[tuple[FileIndex, Definition]]:
+    """Yield the functions that hold a name, of what is shared by all architectures as well."""
+    yield from index.users(name)
+    for folder in index.target.generic:
+        for path in index.source.walk(folder):
+            if path.endswith((".c", ".h")):
+                yield from index.users(name, path)
+
+
+def _operations_of(index: Index, name: str) -> set[str]:
+    """Return the members of tables that a function is kept in, or may be by what its name ends in.
+
+    A macro that fills the table may make the whole name of that.
+    """
+    kept = re.compile(rb"\.\s*(\w+)\s*=\s*&?\s*(?:\w+\s*\(\s*)?%b\b" % name.encode())
+    texts = index.texts_with(name.encode())
+    found = {one.decode() for _, data in texts for one in kept.findall(data)}
+    found |= {name.partition("_")[2]} - {""}
+    return found | {index.target.prefix + one for one in found}
+
+
+def _is_kept_unnamed(index: Index, name: str) -> bool:
+    """Tell whether a function is named outside of others, and not as a member of a table."""
+    kept = re.compile(rb"(?:\.\s*\w+\s*=\s*&?\s*(?:\w+\s*\(\s*)?|\bEXPORT_SYMBOL\w*\s*\(\s*)\Z")
+    return any(
+        not file.in_body(at)
+        and not file.is_blank(at)
+        and not file.data[at + len(name) :].lstrip().startswith(b"(")
+        and kept.search(before(file.data, at)) is None
+        for file in index.files_with(name.encode())
+        for at in places(file.data, name.encode())
+    )
+
+
+def _has_made(index: Index, user: Definition, name: str, makers: str) -> bool:
+    """Tell whether a function makes what it gives to another one, or is given it by who does."""
+    calls = _calls(index.node(user), name)
+    made = [one for one in index.functions(name, user.file) if _ANSWERS.search(one.text)]
+    if made and calls:
+        return all(re.search(rb"=\s*%b\s*\(" % name.encode(), user.text) for _ in made)
+    given = {text(one) for call in calls or () for one in syntax.arguments(call)[:1]}
+    if len(given) != 1:
+        return False
+    (holder,) = given
+    origin = rb"\b%b\s*=\s*(?:\w*alloc\w*|%b)\s*\(" % (holder.encode(), makers.encode())
+    if re.search(origin, user.text) is not None:
+        return True
+    users = users_anywhere(index, user.name)
+    callers = [one.name for _, one in users if one.name != user.name]
+    return (
+        holder in parameter_names(user)
+        and bool(callers)
+        and all(_makes(index, one, makers, frozenset({name, user.name})) for one in callers)
     )
 
 
@@ -77,8 +140,9 @@ class Births:
         )
 
     def is_origin(self, function: Definition) -> bool:
-        """Tell whether a function makes what all holders share: by its name."""
-        return re.fullmatch(self._tree.index.target.registers.origins, function.name) is not None
+        """Tell whether a function makes what all holders share: by name, and by who calls it."""
+        index = self._tree.index
+        return _makes(index, function.name, index.target.registers.origins, frozenset())
 
     def is_early(self, function: Definition, at: int, given: Given | None = None) -> bool:
         """Tell whether a byte of a function is run in the making of a holder alone.
@@ -132,6 +196,17 @@ class Births:
             self._tree.calls[function.key] = self._found(function)
         return self._tree.calls[function.key]
 
+    def calls_within(self, function: Definition) -> Calls | None:
+        """Return the calls of a function, of one that makes a holder those in the target's folder.
+
+        Who calls that from elsewhere has made what it gives it.
+        """
+        found = self.calls(function)
+        if found is None or not is_born(self._tree.index, function):
+            return found
+        folder = f"{self._tree.index.target.folder}/"
+        return tuple(one for one in found if one[0].file.startswith(folder))
+
     def _found(self, function: Definition) -> Calls | None:
         index = self._tree.index
         files = self._tree.objects.files
@@ -152,7 +227,7 @@ class Births:
             name = operation[1].decode()
             names |= {name, index.target.prefix + name}
         for name in sorted(names):
-            for _, user in index.users(name):
+            for _, user in users_anywhere(index, name):
                 if user.key == function.key or self._tree.is_idle(user):
                     continue
                 calls = _calls(index.node(user), name)

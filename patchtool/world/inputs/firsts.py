@@ -75,7 +75,7 @@ class Firsts:
     ) -> bool:
         through = self._held_by(function, holder) or self._part_of(function, holder)
         number = parameter_of(function, through) if through is not None else None
-        calls = self._births.calls(function)
+        calls = self._births.calls_within(function)
         if number is None or calls is None or depth == MAX_CALLS:
             return False
         if not self._is_run_first(function, start, end):
@@ -112,7 +112,7 @@ class Firsts:
             for word in index.words_in(path)
             if births.fullmatch(word) is not None
             for one in index.functions(word.decode(), path)
-            if not self._births.calls(one)
+            if not self._births.calls_within(one)
         )
 
     def _is_run_first(self, function: Definition, start: int, end: int) -> bool:

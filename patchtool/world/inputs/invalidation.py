@@ -11,11 +11,12 @@ has no place behind which to look, leaves the member uncovered.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 
 from patchtool.c import syntax
 from patchtool.c.index import parameter_names, stands_for
-from patchtool.c.layout import PointerType, RecordType, literal, settled
+from patchtool.c.layout import CType, PointerType, RecordType, literal, settled
 from patchtool.c.lower import Lowered
 from patchtool.c.memory import Int, Loc
 from patchtool.c.scan import Definition, strip_comments
@@ -28,10 +29,12 @@ from patchtool.world.conditions import dense, holding
 from patchtool.world.entries import Tree
 from patchtool.world.inputs.births import Births, parameter_of
 from patchtool.world.inputs.changes import Changes, Link
+from patchtool.world.inputs.counted import counts_before
 from patchtool.world.inputs.firsts import Firsts
 from patchtool.world.inputs.newborn import is_container
+from patchtool.world.inputs.perhaps import Perhaps
 from patchtool.world.inputs.pointed import Pointer, pointers
-from patchtool.world.inputs.steady import Zero, is_set, steady_until
+from patchtool.world.inputs.steady import Truth, is_set, steady_until
 
 MAX_CALLS = 8
 """How many calls may lie between a change and the invalidation."""
@@ -50,19 +53,20 @@ _BRANCHES = (
     "conditional_expression",
 )
 _EVALUATED = frozenset({
-    "function_definition", "compound_statement", "expression_statement", "labeled_statement",
-    "return_statement", "declaration", "init_declarator", "parenthesized_expression",
-    "assignment_expression", "comma_expression", "binary_expression", "unary_expression",
-    "cast_expression", *_BRANCHES,
+    "function_definition", "compound_statement", "else_clause", "expression_statement",
+    "labeled_statement", "return_statement", "declaration", "init_declarator",
+    "parenthesized_expression", "assignment_expression", "comma_expression",
+    "binary_expression", "unary_expression", "cast_expression", *_BRANCHES,
 })  # fmt: skip
 """What evaluates all of what stands in it, branches aside: no argument of what may be a macro."""
-_NOTHING = Zero()
+_NOTHING = Truth()
 _RETURNED = "return"
 """What stands for the value that a function returns, in place of a variable."""
 _LABELS = ("labeled_statement", "case_statement")
 _JUMPS = re.compile(rb"\b(?:return|goto|break|continue)\b")
 _CALL = re.compile(r"(\w+)\((\w+)\)")
 _ADDRESS = re.compile(r"&\(?(\w+)->(\w+)\)?")
+_TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 _HEAD = ("condition", "initializer")
 """What of a branch or loop is evaluated on every way."""
 
@@ -73,26 +77,27 @@ class Invalidations:
     def __init__(
         self,
         tree: Tree,
-        context: str,
+        path: tuple[str, ...],
         roles: frozenset[str],
         never_skips: Callable[[str, str, int], bool],
         setups: frozenset[str] = frozenset(),
         computed: frozenset[Place] = frozenset(),
     ) -> None:
-        """Take the name of a context and the members of it that are compared.
+        """Take the members that lead to a context, and those of it that are compared.
 
         NEVER_SKIPS tells of a role, a member below it and a number, whether nothing skips
         where the number stands there.  SETUPS are the names of functions that lead to a set-up;
         COMPUTED are the places where the decided ones store a role.
         """
-        self._tree, self._context, self._roles = tree, context, roles
+        self._tree, self._path, self._context, self._roles = tree, path, path[-1], roles
         self._never_skips, self._computed = never_skips, computed
         self._births = Births(tree, setups)
+        self.perhaps = Perhaps(tree, self._births, roles, never_skips, self._names_context)
         self._changes = Changes(tree, self._births)
         self._by: dict[tuple[tuple[str, str, int], int, str, int, str], str | None] = {}
         self._known: dict[tuple[tuple[str, str, int], str, bool], str | None] = {}
-        self._ways: dict[tuple[tuple[str, str, int], int, str, int, Zero], str | None] = {}
-        """What invalidates on every way: by function, place, variable, depth, and what is 0."""
+        self._ways: dict[tuple[tuple[str, str, int], int, str, int, Truth], str | None] = {}
+        """What invalidates on every way: by function, place, variable, depth, and what is known."""
         self._jumps: dict[tuple[str, str, int], tuple[tuple[int, int], ...]] = {}
         """Where a function names what makes an invalidation behind it too late, and calls that."""
         users = (user.name for name in setups for _, user in tree.index.users(name))
@@ -112,6 +117,24 @@ class Invalidations:
                 return None
             name = name or by
         return name or None
+
+    def doubt(self, links: tuple[Link, ...]) -> Place | bool:
+        """Return what may invalidate the role behind each change of a member that needs it.
+
+        False where nothing does behind one of them, and True where not all changes are known.
+        """
+        if self.perhaps.is_none:
+            return False
+        found: Place | bool = False
+        for change in self._changes.of(links):
+            if change is None:
+                found = found or True
+            elif self._behind(*change, 0) is None:
+                place = self.perhaps.behind(change.function, change.end)
+                if place is None:
+                    return False
+                found = place
+        return found
 
     def made_by(self, links: tuple[Link, ...]) -> str | None:
         """Return the function that makes a member what it stays, in front of all set-ups.
@@ -177,7 +200,8 @@ class Invalidations:
         held_since = front[locked:] if locked >= 0 else ""
         asked = re.findall(rf"[;{{}}]if\([^;{{}}]*\b{count}\b", held_since)
         is_asked = len(asked) == held_since.count(count) == 1
-        return is_asked and f"mutex_unlock(&{lock})" not in held_since
+        is_held = f"mutex_unlock(&{lock})" not in held_since
+        return is_asked and is_held and counts_before(self._tree, *facts.counted)
 
     def _behind(
         self, function: Definition, end: int, holder: str, depth: int, zero: str = ""
@@ -199,7 +223,7 @@ class Invalidations:
         if through is None:
             return None
         known = self._known_zero(function, end, zero)
-        found = self._on_every_way(function, end, through, zero=known)
+        found = self._on_every_way(function, end, through, known=known)
         if found is None and self._is_in_front(function, end, through):
             found = function.name
         if found is not None:
@@ -225,11 +249,11 @@ class Invalidations:
             name = name or by
         return name
 
-    def _known_zero(self, function: Definition, start: int, name: str) -> Zero:
+    def _known_zero(self, function: Definition, start: int, name: str) -> Truth:
         """Return up to where a variable stays 0 that is 0 at a byte of a function."""
         if name in ("", _RETURNED):
-            return Zero()
-        return Zero(name, steady_until(self._tree, function, name, start))
+            return Truth()
+        return Truth(name, steady_until(self._tree, function, name, start))
 
     def _is_in_front(self, function: Definition, end: int, through: str) -> bool:
         """Tell whether the role is made invalid in front of a change, with no call in between."""
@@ -285,19 +309,19 @@ class Invalidations:
         start: int,
         through: str,
         depth: int = 0,
-        zero: Zero = _NOTHING,
+        known: Truth = _NOTHING,
     ) -> str | None:
         """Return what invalidates a role on every way from a byte on, THROUGH a variable.
 
-        That is, on every way on which the variable ZERO is 0.
+        That is, on every way on which what is KNOWN of a variable holds.
         """
-        key = function.key, start, through, depth, zero
+        key = function.key, start, through, depth, known
         if key not in self._ways:
-            self._ways[key] = self._found_on_every_way(function, start, through, depth, zero)
+            self._ways[key] = self._found_on_every_way(function, start, through, depth, known)
         return self._ways[key]
 
     def _found_on_every_way(
-        self, function: Definition, start: int, through: str, depth: int, zero: Zero
+        self, function: Definition, start: int, through: str, depth: int, known: Truth
     ) -> str | None:
         root = self._tree.index.node(function)
         body = syntax.function(root)
@@ -312,32 +336,32 @@ class Invalidations:
             if (target := match["role.target"][0]).start_byte >= start
             and self._invalidates(target, match["role.value"][0], through, function)
         ]
-        if any(self._certain(one, body, function, start, zero) for one in stores):
+        if any(self._certain(one, body, function, start, known) for one in stores):
             return function.name
         calls = self._called(function, body, start)
         for call in calls:
-            if self._certain(call, body, function, start, zero):
+            if self._certain(call, body, function, start, known):
                 if (name := self._within(call, through, function, depth)) is not None:
                     return name
-        found = self._by_pointer(function, body, start, through, zero)
+        found = self._by_pointer(function, body, start, through, known)
         if found is None and start == 0 and self._is_left_invalid(function, through):
             return function.name
 
-        if found is None and _is_met(stores + calls, body, start, zero):
+        if found is None and _is_met(stores + calls, body, start, known):
             named = {one: self._within(one, through, function, depth) for one in calls}
             made = [one for one in (*stores, *calls) if named.get(one, "") is not None]
-            if self._is_certain_together(made, body, function, start, zero):
+            if self._is_certain_together(made, body, function, start, known):
                 return next((name for name in named.values() if name is not None), function.name)
         return found
 
     def _is_certain_together(
-        self, nodes: list[Node], body: Node, function: Definition, start: int, zero: Zero
+        self, nodes: list[Node], body: Node, function: Definition, start: int, known: Truth
     ) -> bool:
         """Tell whether every way from a byte on comes by one of some nodes in time."""
         nodes = sorted(nodes, key=lambda one: one.start_byte)
         return any(
             not self._is_late(function, first_behind(body, start, last), last.start_byte, nodes)
-            and _is_met(nodes[: number + 1], body, start, zero)
+            and _is_met(nodes[: number + 1], body, start, known)
             for number, last in enumerate(nodes)
         )
 
@@ -347,7 +371,7 @@ class Invalidations:
         for match in syntax.matches("call_site", body):
             call = match["call.function"][0]
             name = syntax.text(call)
-            if call.start_byte < start or not name.startswith(self._tree.index.target.notices):
+            if call.start_byte < start or not self._tree.effects.leads(name, function.file):
                 continue
             if self._tree.index.macros(name, function.file):
                 continue
@@ -367,7 +391,11 @@ class Invalidations:
         for one in helpers:
             given = self._handed(call, through, function, one)
             if given is not None:
-                inside.append(self._on_every_way(one, 0, given, depth + 1))
+                ways = (
+                    self._on_every_way(one, 0, given, depth + 1, known)
+                    for known in (_NOTHING, *self._told_to(one, call))
+                )
+                inside.append(next((by for by in ways if by is not None), None))
         if inside and None not in inside:
             return inside[0]
         number = self._given(call, through, function)
@@ -375,6 +403,14 @@ class Invalidations:
             if all(self._leaves_invalid(one, number) for one in helpers):
                 return function.name
         return None
+
+    def _told_to(self, function: Definition, call: Node) -> Iterator[Truth]:
+        """Yield what is known of the parameters of a function that a call gives a truth."""
+        names, start = parameter_names(function), function.text.find(b"{") + 1
+        for number, one in enumerate(syntax.arguments(call)[: len(names)]):
+            if text(one) in _TRUTHS:
+                until = steady_until(self._tree, function, names[number], start)
+                yield Truth(names[number], until, _TRUTHS[text(one)])
 
     def _is_left_invalid(self, function: Definition, through: str) -> bool:
         """Tell whether a run of a function leaves behind no role that was stored before it.
@@ -415,7 +451,7 @@ class Invalidations:
         return False
 
     def _by_pointer(
-        self, function: Definition, body: Node, start: int, through: str, zero: Zero
+        self, function: Definition, body: Node, start: int, through: str, known: Truth
     ) -> str | None:
         """Return what invalidates a role through a pointer to the context, or in a loop."""
 
@@ -423,10 +459,10 @@ class Invalidations:
             if node.start_byte < start or not _is_within(node, pointer.region):
                 return False
             if pointer.loop is None:
-                return self._certain(node, body, function, start, zero)
+                return self._certain(node, body, function, start, known)
             if pointer.loop.start_byte < start or not is_certain(node, pointer.region):
                 return False
-            return self._certain(pointer.loop, body, function, start, zero)
+            return self._certain(pointer.loop, body, function, start, known)
 
         for pointer in pointers(
             body,
@@ -486,15 +522,15 @@ class Invalidations:
         return False
 
     def _certain(
-        self, node: Node, body: Node, function: Definition, start: int, zero: Zero
+        self, node: Node, body: Node, function: Definition, start: int, known: Truth
     ) -> bool:
-        """Tell whether every way from a byte on comes by a node, as long as ZERO is 0.
+        """Tell whether every way from a byte on comes by a node, as long as what is KNOWN holds.
 
         Who asks for less than every way has an answer of his own (``told``).
         """
         first = first_behind(body, start, node)
         return not self._is_late(function, first, node.start_byte) and (
-            is_certain(node, body, start=start, zero=zero)
+            is_certain(node, body, start=start, known=known)
         )
 
     def _is_late(
@@ -529,17 +565,46 @@ class Invalidations:
         )
 
     def _leads(self, function: Definition, words: list[str]) -> bool:
-        """Tell whether members lead from a variable to a context of its holder, each by value."""
+        """Tell whether members lead from a variable to the context of its holder, each by value."""
+        return bool(self._steps) and self._below_holder(function, words) == self._steps
+
+    def _below_holder(self, function: Definition, words: list[str]) -> tuple[str, ...]:
+        """Return the members among some that come below what holds contexts, if they lead there."""
         index, first = self._tree.index, syntax.expression(words[0])
         root = index.node(function)
         here = self._tree.objects.type_of(first, root, function.file) if first else None
         if isinstance(here, PointerType):
             here = settled(here.target)
-        for step in words[1:-1]:
-            if not isinstance(here, RecordType) or here.tag == index.target.host:
-                return False
+        for number, step in enumerate(words[1:], 1):
+            if not isinstance(here, RecordType):
+                break
+            if here.tag == index.target.host:
+                return tuple(words[number:])
             here = here.by_name[step][1] if step in here.by_name else None
-        return isinstance(here, RecordType) and here.tag == index.target.host
+        return ()
+
+    def _names_context(self, function: Definition, words: list[str]) -> bool:
+        """Tell whether members lead from a variable to some context of its holder."""
+        below = self._below_holder(function, words)
+        return bool(below) and self._held(below)
+
+    @cached_property
+    def _steps(self) -> tuple[str, ...]:
+        """The members that lead from what holds contexts to this one, each by value; else none."""
+        ends = (self._path[number:] for number in range(len(self._path)))
+        return next(filter(self._held, ends), ())
+
+    def _held(self, steps: tuple[str, ...]) -> bool:
+        """Tell whether members lead from what holds contexts to one, each by value."""
+        index = self._tree.index
+        here: CType | None = self._tree.types.record(
+            f"struct {index.target.host}", index.target.header
+        )
+        for step in steps:
+            if not isinstance(here, RecordType) or step not in here.by_name:
+                return False
+            here = here.by_name[step][1]
+        return isinstance(here, RecordType) and here.tag in self._tree.roles.contexts
 
     def _invalidates(self, target: Node, value: Node, through: str, function: Definition) -> bool:
         """Tell whether a store THROUGH a variable leaves a role behind which nothing skips."""
@@ -554,7 +619,8 @@ class Invalidations:
         return self._leaves_no_skip(words[held[0]], ".".join(words[held[0] + 1 :]), value)
 
     def _leaves_no_skip(self, role: str, below: str, value: Node) -> bool:
-        number = 0 if value.type == "false" else literal(syntax.text(value))
+        spelt = syntax.stored(value)
+        number = int(spelt == "true") if spelt in ("true", "false") else literal(spelt)
         return number is not None and self._never_skips(role, below, number)
 
     def _handed(
@@ -573,13 +639,13 @@ def is_certain(
     body: Node,
     leaving: bool = False,
     start: int = 0,
-    zero: Zero = _NOTHING,
+    known: Truth = _NOTHING,
     together: _Together | None = None,
 ) -> bool:
     """Tell whether every way through a function comes by a node, those that LEAVE it aside.
 
-    That is, every way that has come by the byte at START, where the variable ZERO is 0.  A way
-    that comes by another of those TOGETHER with the node need not come by it.
+    That is, every way that has come by the byte at START, where what is KNOWN of a variable holds.
+    A way that comes by another of those TOGETHER with the node need not come by it.
     """
     first = first_behind(body, start, node)
     behind = [
@@ -587,11 +653,9 @@ def is_certain(
         for one in syntax.descendants(body)
         if one.start_byte >= first or (one.type in syntax.JUMPS and one.end_byte > first)
     ]
-    name = zero.at(node.start_byte) if first == start else ""
+    told = known.at(node.start_byte) if first == start else _NOTHING
     if not leaving and any(
-        passes_by(one, node)
-        and not _fails(one, name)
-        and not _is_behind(one, body, start, together)
+        passes_by(one, node) and not fails(one, told) and not _is_behind(one, body, start, together)
         for one in behind
     ):
         return False
@@ -599,7 +663,7 @@ def is_certain(
     while here != body and here.parent is not None and not _holds(here, start):
         outer = here.parent
         if outer.type in _BRANCHES and all(outer.child_by_field_name(n) != here for n in _HEAD):
-            if not _is_taken(outer, here, name) and not _is_met_beside(outer, here, together):
+            if not _is_taken(outer, here, told) and not _is_met_beside(outer, here, together):
                 return False
         if outer.type == "call_expression":
             if here != outer.child_by_field_name("function"):
@@ -634,11 +698,11 @@ def _turn(body: Node, start: int, name: str) -> Node:
     return loops[-1] if loops else body
 
 
-def _is_met(nodes: Sequence[Node], body: Node, start: int, zero: Zero) -> bool:
+def _is_met(nodes: Sequence[Node], body: Node, start: int, known: Truth) -> bool:
     """Tell whether every way from a byte on comes by one of some nodes."""
     together = _Together(nodes)
     return 1 < len(nodes) <= MAX_TOGETHER and any(
-        is_certain(one, body, start=start, zero=zero, together=together) for one in nodes
+        is_certain(one, body, start=start, known=known, together=together) for one in nodes
     )
 
 
@@ -695,25 +759,23 @@ def _is_labelled(block: Node, start: int, end: int) -> bool:
     )
 
 
-def _is_taken(branch: Node, here: Node, zero: str) -> bool:
-    """Tell whether a part of a branch is run where a variable is 0."""
-    condition = branch.child_by_field_name("condition")
-    if not zero or branch.type != "if_statement" or condition is None:
+def _is_taken(branch: Node, here: Node, told: Truth) -> bool:
+    """Tell whether a part of a branch is run where something is known of a variable."""
+    holds = told.tells(branch.child_by_field_name("condition"))
+    if branch.type != "if_statement" or holds is None:
         return False
-    is_first = branch.child_by_field_name("consequence") == here
-    return is_first and dense(text(condition)) in (f"(!{zero})", f"({zero}==0)")
+    return branch.child_by_field_name("consequence" if holds else "alternative") == here
 
 
-def _fails(jump: Node, zero: str) -> bool:
-    """Tell whether a jump is one that is not taken where a variable is 0."""
+def fails(jump: Node, told: Truth) -> bool:
+    """Tell whether a jump is not taken where something is known of a variable."""
     here = jump
-    while zero and here.parent is not None:
+    while told.name and here.parent is not None:
         outer = here.parent
-        if outer.type == "if_statement" and outer.child_by_field_name("consequence") == here:
-            condition = outer.child_by_field_name("condition")
-            if condition is not None and (
-                dense(text(condition)) in (f"({zero})", f"({zero}!=0)", f"({zero}<0)")
-            ):
+        if outer.type == "if_statement":
+            holds = told.tells(outer.child_by_field_name("condition"))
+            half = None if holds is None else "alternative" if holds else "consequence"
+            if half is not None and outer.child_by_field_name(half) == here:
                 return True
         here = outer
     return False

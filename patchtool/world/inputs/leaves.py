@@ -189,7 +189,7 @@ class Leaves:
             given, passed = syntax.arguments(call), None
             if told is not None:
                 word = text(given[told]) if told < len(given) else ""
-                if asked.is_other(word):
+                if asked.is_other(word) or self._is_of_another(asked, word, function):
                     continue
                 passed = parameter_of(caller, word)
                 if passed is not None and is_set(self._tree, caller, word):
@@ -201,6 +201,38 @@ class Leaves:
         is_of_one = is_of_one and is_alone(self._tree, function)
         for (_, more, passed), (caller, some) in found.items():
             yield from self._changes(caller, some, more, passed, asked, above, is_of_one)
+
+    def _is_of_another(self, asked: _Asked, word: str, function: Definition) -> bool:
+        """Tell whether a function that is told a feature stores to another leaf than is asked for.
+
+        It looks that up by the feature alone.
+        """
+        place = asked.place_of(word)
+        is_apart = place is not None and asked.leaf is not None and place[0] != asked.leaf
+        return is_apart and self._goes_by_feature(function, frozenset())
+
+    def _goes_by_feature(self, function: Definition, above: frozenset[Key]) -> bool:
+        """Tell whether a function finds what it stores to by the feature that it is told alone."""
+        told, key = self._tables.parameter, self._tables.keys[0]
+        head, _, body = function.text.decode("utf-8", "replace").partition("{")
+        if function.key in above or f"struct {self._tables.record} *" in head.partition("(")[2]:
+            return False
+        ways = 0
+        for found in re.finditer(rf"\b({self._tables.finders})\(([^;]*?)\)\s*;", body):
+            by = [re.fullmatch(rf"\s*(\w+)\.{key}\s*", one) for one in found[2].split(",")]
+            names = [one[1] for one in by if one is not None]
+            made = rf"\b{names[0]}\s*=\s*\w+\(\s*{told}\s*\)\s*;" if len(names) == 1 else "(?!)"
+            if re.search(made, body) is None:
+                return False
+            ways += 1
+        for name in re.findall(rf"=\s*(\w+)\([^;()]*\b{told}\s*\)\s*;", body):
+            for one in self._index.functions(name, function.file):
+                if "*" not in one.text.decode("utf-8", "replace").partition("(")[0]:
+                    continue
+                if not self._goes_by_feature(one, above | {function.key}):
+                    return False
+                ways += 1
+        return ways > 0
 
     def _causes_above(
         self, uses: Uses, call: Node, causes: frozenset[int], asked: _Asked

@@ -43,15 +43,25 @@ _MOST_WRITTEN = 64
 """And how many calls of them are written out for one mention."""
 
 
-class Zero(NamedTuple):
-    """A variable that is 0, up to a byte of a function."""
+class Truth(NamedTuple):
+    """A variable that is 0 up to a byte of a function, or that HOLDS another value."""
 
     name: str = ""
     until: int = -1
+    holds: bool = False
 
-    def at(self, byte: int) -> str:
-        """Return the variable where it is 0 at a byte, and nothing where that is not known."""
-        return self.name if byte <= self.until else ""
+    def at(self, byte: int) -> Truth:
+        """Return what is known at a byte of a function."""
+        return self if byte <= self.until else Truth()
+
+    def tells(self, condition: Node | None) -> bool | None:
+        """Return whether a condition in parentheses holds, None where that is not known."""
+        spelt = "".join(text(condition).split()) if condition is not None and self.name else ""
+        if spelt in (f"({self.name})", f"({self.name}!=0)"):
+            return self.holds
+        if spelt in (f"(!{self.name})", f"({self.name}==0)"):
+            return not self.holds
+        return False if spelt == f"({self.name}<0)" and not self.holds else None
 
 
 def steady_until(tree: Tree, function: Definition, name: str, start: int) -> int:

@@ -16,10 +16,11 @@ from typing import NamedTuple
 from patchtool.c import brackets, library, syntax
 from patchtool.c.asked import asked as asked_of
 from patchtool.c.index import Index, expand, is_static, parameter_names, split_arguments
-from patchtool.c.layout import ArrayType, RecordType, literal
-from patchtool.c.scan import Definition, before, places
+from patchtool.c.layout import ArrayType, IntType, RecordType, literal
+from patchtool.c.scan import Definition, places
 from patchtool.c.syntax import text
 from patchtool.world.accounts.mentions import Mentions
+from patchtool.world.accounts.sites import Mention
 from patchtool.world.entries import Tree
 from patchtool.world.inputs.births import Births, is_newborn, parameter_of
 from patchtool.world.inputs.invalidation import MAX_CALLS
@@ -29,15 +30,11 @@ from patchtool.world.inputs.spills import spills
 from patchtool.world.inputs.steady import is_set
 
 _PLACE = re.compile(r"[\s(]*(\w+)[\s)]*\*\s*32\s*\+[\s(]*(\w+)[\s)]*")
-_STORE = rb"\s*(?:(?:[-+|&^]|<<|>>)?=(?!=)|\+\+|--)"
-_ELEMENT = re.compile(rb"\[[^\];]*\]" + _STORE)
 _CALLED = re.compile(rb"\b([A-Za-z_]\w*)\s*\(")
 _MOST_NAMES = 8
 """How many macros one feature may be another name of."""
 _MOST_CALLED = 32
 """How many functions are looked into that one calls to answer."""
-_POINTED = re.compile(rb"(?:^|[^&\w\])\s]|\*\s*\)|\breturn)\s*(?:&|\+\+|--)[\s(]*(?:[\w.]|->)*\Z")
-"""What stands before a member of which the address is taken, or that is counted."""
 _NUMBER = re.compile(rb"\b(?:0[xX][0-9a-fA-F]+|\d+)\b")
 _THROUGH_WORD = re.compile(rb"[;{})]\s*\*\s*\w+\s*(?:[-+|&^]|<<|>>)?=(?!=)")
 """A store to what a variable points to."""
@@ -120,16 +117,8 @@ def _numbers(body: bytes) -> frozenset[int]:
     return frozenset(one for one in found if one is not None)
 
 
-def _is_filled(body: bytes, at: int, name: bytes, is_array: bool) -> bool:
-    """Tell whether an element of a member is stored to, or an address of it or the array used."""
-    end = at + len(name)
-    if body[end : end + 1] == b"[":
-        is_pointed = is_array and _POINTED.search(before(body, at)) is not None
-        return is_pointed or _ELEMENT.match(body, end) is not None
-    opened, number = brackets.argument_at(body, at)
-    callee = brackets.callee(body, opened) if opened >= 0 else None
-    read = library.READING.get((callee or b"").decode(), ())
-    return is_array and callee not in (b"sizeof", b"ARRAY_SIZE") and number not in read
+class _NotSeen(Exception):
+    """A member is changed where no function is."""
 
 
 class Tellers:
@@ -161,14 +150,22 @@ class Tellers:
         if asked:
             key = asked, by, *members
             if key not in self._tree.told:
-                self._tree.told[key] = [
-                    *self._changing(asked),
-                    *self._answering(asked, by),
-                    *self._filling(members, asked),
-                    *filter(self._has_handle, self._by_register(asked)),
-                ]
-            found += self._tree.told[key]
+                self._tree.told[key] = self._found(members, asked, by)
+            more = self._tree.told[key]
+            return None if more is None else found + more
         return found
+
+    def _found(self, members: list[str], asked: str, by: str) -> list[Change] | None:
+        """Return what changes some members beside plain stores; None where it is no function."""
+        try:
+            return [
+                *self._changing(asked),
+                *self._answering(asked, by),
+                *self._filling(members, asked),
+                *filter(self._has_handle, self._by_register(asked)),
+            ]
+        except _NotSeen:
+            return None
 
     def _changing(self, asked: str) -> Iterator[Change]:
         """Yield the functions that change one feature that a guest is told of, by name or place.
@@ -244,29 +241,46 @@ class Tellers:
         return None if word is None else self._tree.index.target.registers.tables.words.get(word)
 
     def _filling(self, members: list[str], asked: str) -> Iterator[Change]:
-        """Yield the functions that store to elements of a member, or use the address of an array.
+        """Yield the functions that do more with a member, or a word of it, than to read it.
 
-        One that is told which feature to change is looked at by its callers.
+        One that is told which feature to change is looked at by its callers.  What is stored
+        behind a pointer, or to a record that a member holds, is that of a leaf.
         """
         index = self._tree.index
         host = self._tree.types.record(f"struct {index.target.host}", index.target.header)
         known = host.by_name if isinstance(host, RecordType) else {}
-        parameter = index.target.registers.tables.parameter.encode()
+        parameter = index.target.registers.tables.parameter
+        owners = frozenset((index.target.host, index.target.handle))
         for member in members:
-            name = member.encode()
-            is_array = member in known and isinstance(known[member][1], ArrayType)
-            for _, user in index.users(member):
-                head, _, body = user.text.partition(b"{")
-                found = [
-                    len(head) + 1 + at
-                    for at in places(body, name)
-                    if body[at - 1 : at] in (b">", b".") and _is_filled(body, at, name, is_array)
-                ]
-                if found and parameter and parameter in head:
-                    number = parameter_of(user, parameter.decode())
+            ctype = known[member][1] if member in known else None
+            has_words = isinstance(ctype, ArrayType) and isinstance(ctype.element, IntType)
+            mentions = Mentions(index, self._tree.types, {member: owners})
+            for mention in mentions.of(member):
+                is_aside = bool(mention.below) and not has_words
+                if is_aside or mention.is_idle or self._is_given_to_reader(mention):
+                    continue
+                user = mention.function
+                if user is None or user.kind != "function":
+                    raise _NotSeen
+                if parameter and parameter in parameter_names(user):
+                    number = parameter_of(user, parameter)
                     yield from self._told_which(user, number, asked, frozenset())
-                elif found and not is_newborn(self._tree, user):
-                    yield user, found
+                elif not is_newborn(self._tree, user):
+                    yield user, [self._offset(mention) - user.start]
+
+    def _offset(self, mention: Mention) -> int:
+        file = self._tree.index.file(mention.place.file)
+        assert file is not None
+        return file.offset(mention.place.line, mention.place.column)
+
+    def _is_given_to_reader(self, mention: Mention) -> bool:
+        """Tell whether a member is given to what only reads behind it, or gives it back."""
+        user = mention.function
+        if user is None or mention.kind != "open":
+            return False
+        opened, number = brackets.argument_at(user.text, self._offset(mention) - user.start)
+        callee = (brackets.callee(user.text, opened) or b"").decode() if opened >= 0 else ""
+        return callee in library.GIVING_BACK or number in library.READING.get(callee, ())
 
     def _has_handle(self, change: Change) -> bool:
         """Tell whether a change may be one of what a guest is told, and not of a table apart."""

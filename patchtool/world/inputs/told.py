@@ -16,6 +16,7 @@ from functools import cached_property
 from patchtool.c import syntax
 from patchtool.c.scan import WORDS, Definition, strip_comments
 from patchtool.c.syntax import Node, descendants, text
+from patchtool.model import Place
 from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.accounts.sites import Mention
 from patchtool.world.inputs.answers import handle, read_by
@@ -23,12 +24,13 @@ from patchtool.world.inputs.births import is_newborn
 from patchtool.world.inputs.invalidation import (
     MAX_CALLS,
     Invalidations,
+    fails,
     first_behind,
     is_certain,
     passes_by,
 )
 from patchtool.world.inputs.newborn import is_alone
-from patchtool.world.inputs.steady import Zero
+from patchtool.world.inputs.steady import Truth
 from patchtool.world.inputs.tellers import Tellers
 
 _LABEL = re.compile(rb"\n(\w+):[ \t]*\n")
@@ -92,6 +94,26 @@ class Told(Invalidations):
         names = [self._somewhere_behind(*change, 0) for change in changes if change[1]]
         return names[0] if names and None not in names else None
 
+    def doubt_of_all(
+        self, members: Iterable[str], asked: str = "", owner: str | None = None, by: str = ""
+    ) -> Place | bool:
+        """Return what may invalidate the role behind all stores that need it, as for ``doubt``."""
+        if self.perhaps.is_none:
+            return False
+        members = tuple(members)
+        changes = self._tellers.of(members, asked, owner, by)
+        if changes is None or any(self._tree.pasting.uses(members)):
+            return True
+        found: Place | bool = False
+        for writer, stores in changes:
+            stores = [at for at in stores if not self._puts_back(writer, at)]
+            if stores and self._somewhere_behind(writer, stores, 0) is None:
+                places = [self.perhaps.behind(writer, at) for at in stores]
+                if None in places:
+                    return False
+                found = places[0] or found
+        return found
+
     def beside(self, name: str, here: str, members: Iterable[str]) -> str | None:
         """Say what a function answers by that is not told, nor computed from what is.
 
@@ -135,19 +157,20 @@ class Told(Invalidations):
         return handle(self._tree)
 
     def _certain(
-        self, node: Node, body: Node, function: Definition, start: int, zero: Zero
+        self, node: Node, body: Node, function: Definition, start: int, known: Truth
     ) -> bool:
         """Tell whether all come by a node who do not put back what was told, or leave it alone."""
         first = first_behind(body, start, node)
         return (
             not self._is_late(function, first, node.start_byte)
-            and is_certain(node, body, leaving=True, start=start)
+            and is_certain(node, body, leaving=True, start=start, known=known)
             and all(
                 self._is_undone(one, function, start)
                 if one.type in ("return_statement", "goto_statement")
                 else not passes_by(one, node)
                 for one in descendants(body)
                 if one.type in syntax.JUMPS
+                and not fails(one, known.at(node.start_byte) if first == start else Truth())
                 and first < one.end_byte
                 and one.end_byte <= node.start_byte
             )
@@ -164,7 +187,7 @@ class Told(Invalidations):
             name = text(label).encode() if label is not None else b""
             start = data.find(b"\n%s:" % name, jump.end_byte)
             end = data.find(b"\n\treturn", start)
-        members = "|".join(self._tree.index.target.registers.told)
+        members = "|".join(self._tree.told_in)
         told = re.compile(rb"(?:->|\.)(%s)\b" % members.encode())
         changed = set(told.findall(_statement(data, change - 1)))
         around = _block(jump).start_byte

@@ -37,7 +37,7 @@ class Words:
         registers = tree.index.target.registers
         self._tree, self._index, self._tables = tree, tree.index, registers.tables
         self.tag, self.parameter = self._tables.record, self._tables.parameter
-        self.kept = frozenset(registers.told)
+        self.kept = frozenset(tree.told_in)
         self.stored = frozenset((*self._tables.registers, *self._tables.keys))
         self.members: dict[str, set[str]] = {}
         self.pointers, self.arrays, self.holding = set[str](), set[str](), set[str]()

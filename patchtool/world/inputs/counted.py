@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Whether what all holders share counts them: before one is made, and under a lock.
+
+In: a tree, the name of the count and of the lock.  Out: whether each mention of the count, in
+what is shared by all architectures as well, reads it, or is one of those by which the function
+that makes a holder counts it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from patchtool.c import brackets
+from patchtool.c.index import Index
+from patchtool.c.scan import places, strip_comments
+from patchtool.world.entries import Tree
+from patchtool.world.inputs.births import users_anywhere
+
+_COMPARED = re.compile(rb"\s*(?:[=!<>]=|[<>](?![<>=])|&&|\|\|)")
+_ENDED = re.compile(rb"\s*[);]")
+_CHANGED = (b"&", b"++", b"--", b"*")
+"""What stands before an object of which the address is taken, or that is counted."""
+_ASKING = (b"if", b"while", b"return", b"")
+
+
+def counts_before(tree: Tree, count: str, lock: str) -> bool:
+    """Tell whether nothing holds a context while a count is 0 and a lock is held."""
+    index, makers = tree.index, 0
+    if any(tree.pasting.uses((count,))) or _is_named_elsewhere(index, count):
+        return False
+    for _, function in users_anywhere(index, count):
+        plain = strip_comments(function.text)
+        raised = [
+            at for at in places(plain, count.encode()) if not _is_read(plain, at, at + len(count))
+        ]
+        if raised and not _counts(index, plain, raised, len(count), lock):
+            return False
+        makers += bool(raised)
+    return makers == 1
+
+
+def _is_named_elsewhere(index: Index, count: str) -> bool:
+    """Tell whether a macro names the count."""
+    word = count.encode()
+    return any(
+        True
+        for file in index.files_with(word)
+        for _ in file.macros_around(list(places(file.data, word)))
+    )
+
+
+def _is_read(plain: bytes, at: int, end: int) -> bool:
+    """Tell whether a mention is compared with something, or asked for alone."""
+    lead = re.sub(rb"(?:\w+\s*(?:->|\.)\s*)+\Z", b"", plain[max(0, at - 80) : at]).rstrip()
+    if lead.endswith(_CHANGED) and not lead.endswith(b"&&"):
+        return False
+    if _COMPARED.match(plain, end):
+        return True
+    opened, _ = brackets.argument_at(plain, at)
+    callee = brackets.callee(plain, opened) if opened >= 0 else b""
+    return _ENDED.match(plain, end) is not None and (callee or b"") in _ASKING
+
+
+def _counts(index: Index, plain: bytes, raised: list[int], length: int, lock: str) -> bool:
+    """Tell whether a function counts a holder before it makes it, and down only where it fails."""
+    births = re.compile(rb"\b(?:%b)\s*\(" % index.target.registers.births.encode())
+    made = births.search(plain, plain.find(b"{"))
+    up = [at for at in raised if re.match(rb"\s*\+\+\s*;", plain[at + length :])]
+    down = [at for at in raised if re.match(rb"\s*--\s*;", plain[at + length :])]
+    if made is None or len(up) != 1 or sorted(up + down) != raised or up[0] > made.start():
+        return False
+    # What is unlocked on the way out is locked for whoever goes on.
+    mutex = rb"\bmutex_(un)?lock\(\s*&\s*(?:\w+\s*(?:->|\.)\s*)*%b\s*\)\s*;(?!\s*(?:return|goto)\b)"
+    taken = [(one.start(), one[1] is None) for one in re.finditer(mutex % lock.encode(), plain)]
+    is_locked = all(
+        next((held for one, held in reversed(taken) if one < at), False) for at in raised
+    )
+    return is_locked and all(at > made.start() for at in down)
