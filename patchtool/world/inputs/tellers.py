@@ -15,7 +15,14 @@ from typing import NamedTuple
 
 from patchtool.c import brackets, library, syntax
 from patchtool.c.asked import asked as asked_of
-from patchtool.c.index import Index, expand, is_static, parameter_names, split_arguments
+from patchtool.c.index import (
+    Index,
+    expand,
+    is_static,
+    parameter_names,
+    parameters,
+    split_arguments,
+)
 from patchtool.c.layout import ArrayType, IntType, RecordType, literal
 from patchtool.c.scan import Definition, places
 from patchtool.c.syntax import text
@@ -183,14 +190,24 @@ class Tellers:
                     opened, _ = brackets.argument_at(user.text, at)
                     callee = brackets.callee(user.text, opened) if opened >= 0 else None
                     name = (callee or b"").decode()
-                    if callee is not None and harmless.fullmatch(name) is None:
-                        if asked_of(index, name, user.file, ("", feature)) is None:
+                    if callee is None or harmless.fullmatch(name) is not None:
+                        continue
+                    if asked_of(index, name, user.file, ("", feature)) is None:
+                        if not self._is_of_host(name, user.file):
                             found.append(brackets.end_of(user.text, opened) or at)
                 if found and not is_newborn(self._tree, user):
                     yield user, found
             told = self._told_in(feature)
             for register in tables.registers if told is None else (told[1],):
                 yield from self._storing(told and told[0], register, asked)
+
+    def _is_of_host(self, name: str, here: str) -> bool:
+        """Tell whether a function is given numbers alone, and names nothing of a guest itself."""
+        found = self._tree.index.functions(name, here)
+        return bool(found) and not any(
+            self._has_handle((one, [])) or any("*" in each for each in parameters(one))
+            for one in found
+        )
 
     def _answering(self, asked: str, name: str) -> Iterator[Change]:
         """Yield what changes a leaf that a function looks up to answer, itself or by others.
