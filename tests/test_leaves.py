@@ -146,6 +146,12 @@ FINDER = (
     f"\t{ENTRY}e = vcpu->arch.cpuid_entries;\n\n\treturn e->eax == function ? e : e + 1;\n}}\n\n"
 )
 ASKED = "bool guest_cpuid_is_big(struct kvm_vcpu *vcpu)"
+SIZE = (
+    (HEADER, BEHIND, f"{BEHIND}{ASKED};\n"),
+    (CPUID, SETTER, f"{FINDER}{ASKED}\n{{\n"
+     "\treturn kvm_find_cpuid_entry(vcpu, 0x80000008)->eax & 1;\n}\n\n" + SETTER),
+)  # fmt: skip
+"""A question that is answered by one leaf."""
 ANSWERS = {
     "a number": ("", "kvm_find_cpuid_entry(vcpu, 0x80000008)->eax"),
     "a name": ("#define LEAF_SIZE 0x80000008\n", "kvm_find_cpuid_entry(vcpu, LEAF_SIZE)->eax"),
@@ -188,13 +194,8 @@ def test_a_feature_of_another_leaf_is_stored_to_one_that_is_read(feature, is_fin
         f"static u32 *reg_of({ENTRY}one, unsigned int x86_feature)\n{{\n"
         "\tif (x86_feature / 32 == 1)\n\t\treturn &one->edx;\n\treturn &one->eax;\n}\n\n"
     )
-    edits = (
-        (HEADER, BEHIND, f"{BEHIND}{ASKED};\n"),
-        (CPUID, SETTER, f"{FINDER}{ASKED}\n{{\n"
-         "\treturn kvm_find_cpuid_entry(vcpu, 0x80000008)->eax & 1;\n}\n\n" + SETTER),
-    )  # fmt: skip
     code = f"{FIND.format('0x80000008')}small_clear(one, X86_FEATURE_SMALL);"
-    found = verdict("!guest_cpuid_is_big(vcpu)", code, getter + setter, *edits)
+    found = verdict("!guest_cpuid_is_big(vcpu)", code, getter + setter, *SIZE)
     assert found == "covered" if is_fine else found in ("gap", "unknown")
 
 
@@ -234,12 +235,7 @@ static void feature_clear(struct kvm_vcpu *vcpu, unsigned int x86_feature)
 )
 def test_a_feature_of_another_leaf_that_is_looked_up(feature, leaf, is_fine):
     """What looks its leaf up by the feature that it is told stores to that leaf."""
-    edits = (
-        (HEADER, BEHIND, f"{BEHIND}{ASKED};\n"),
-        (CPUID, SETTER, f"{FINDER}{ASKED}\n{{\n"
-         "\treturn kvm_find_cpuid_entry(vcpu, 0x80000008)->eax & 1;\n}\n\n" + SETTER),
-    )  # fmt: skip
     above = f"#define X86_FEATURE_SMALL {feature}\n{BY_FEATURE.format(leaf)}"
     code = "feature_clear(vcpu, X86_FEATURE_SMALL);"
-    found = verdict("!guest_cpuid_is_big(vcpu)", code, above, *edits)
+    found = verdict("!guest_cpuid_is_big(vcpu)", code, above, *SIZE)
     assert found == "covered" if is_fine else found in ("gap", "unknown")

@@ -300,16 +300,17 @@ class Terms:
 
         There is one condition for each member of the context that may tell how far it leads.
         """
-        known: dict[str, int] = {}
-        by_level: dict[str, bool] = {}
-        for one in elements:
-            for pattern, beyond in self.tree.index.target.reached:
-                match = re.fullmatch(rf"(?:.*\.)?(\w+){pattern}", one.name)
-                if match is not None:
-                    table = match[1]
-                    if table not in by_level:
-                        by_level[table] = is_read_by_level(self.tree.index, table)
-                    known |= {one.name: int(match[2]) + beyond} if by_level[table] else {}
+        levels = {
+            one.name: (match[1], int(match[2]) + beyond)
+            for pattern, beyond in self.tree.index.target.reached
+            for one in elements
+            if (match := re.fullmatch(rf"(?:.*\.)?(\w+){pattern}", one.name)) is not None
+        }
+        by_level = {
+            table: is_read_by_level(self.tree.index, table)
+            for table in dict.fromkeys(table for table, _ in levels.values())
+        }
+        known = {name: level for name, (table, level) in levels.items() if by_level[table]}
         if not known:
             return {}
         depths: list[Bits] = []

@@ -28,7 +28,8 @@ _OPERATION = re.compile(rb"\s*\.\s*(\w+)\s*=\s*&?\s*(?:\w+|\w+\(\w+\))\s*,?\s*")
 _TYPED = re.compile(rb"\bstruct\s+(\w+)")
 _ANSWERS = re.compile(rb"\A[^{(]*\*[^{(]*\(")
 """A function that returns a pointer."""
-_TRUTH = {"0": False, "false": False, "1": True, "true": True}
+TRUTHS = {"0": False, "false": False, "1": True, "true": True}
+"""What a truth is given as."""
 
 Calls = tuple[tuple[Definition, Node], ...]
 
@@ -99,9 +100,8 @@ def _is_kept_unnamed(index: Index, name: str) -> bool:
 def _has_made(index: Index, user: Definition, name: str, makers: str) -> bool:
     """Tell whether a function makes what it gives to another one, or is given it by who does."""
     calls = _calls(index.node(user), name)
-    made = [one for one in index.functions(name, user.file) if _ANSWERS.search(one.text)]
-    if made and calls:
-        return all(re.search(rb"=\s*%b\s*\(" % name.encode(), user.text) for _ in made)
+    if calls and any(_ANSWERS.search(one.text) for one in index.functions(name, user.file)):
+        return re.search(rb"=\s*%b\s*\(" % name.encode(), user.text) is not None
     given = {text(one) for call in calls or () for one in syntax.arguments(call)[:1]}
     if len(given) != 1:
         return False
@@ -173,7 +173,7 @@ class Births:
             return True, None
         handed = syntax.arguments(call)
         value = text(handed[given.number]) if given.number < len(handed) else ""
-        if _TRUTH.get(value, given.holds) != given.holds:
+        if TRUTHS.get(value, given.holds) != given.holds:
             return False, None
         number = parameter_of(caller, value)
         if number is None or is_set(self._tree, caller, value):

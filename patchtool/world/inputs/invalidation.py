@@ -16,7 +16,7 @@ from functools import cached_property
 
 from patchtool.c import syntax
 from patchtool.c.index import parameter_names, stands_for
-from patchtool.c.layout import CType, PointerType, RecordType, literal, settled
+from patchtool.c.layout import CType, PointerType, RecordType, settled
 from patchtool.c.lower import Lowered
 from patchtool.c.memory import Int, Loc
 from patchtool.c.scan import Definition, strip_comments
@@ -27,12 +27,12 @@ from patchtool.proof.bits import Bits, Cond
 from patchtool.world.accounts.strays import run
 from patchtool.world.conditions import dense, holding
 from patchtool.world.entries import Tree
-from patchtool.world.inputs.births import Births, parameter_of
+from patchtool.world.inputs.births import TRUTHS, Births, parameter_of
 from patchtool.world.inputs.changes import Changes, Link
 from patchtool.world.inputs.counted import counts_before
 from patchtool.world.inputs.firsts import Firsts
 from patchtool.world.inputs.newborn import is_container
-from patchtool.world.inputs.perhaps import Perhaps
+from patchtool.world.inputs.perhaps import Perhaps, number_stored
 from patchtool.world.inputs.pointed import Pointer, pointers
 from patchtool.world.inputs.steady import Truth, is_set, steady_until
 
@@ -66,7 +66,6 @@ _LABELS = ("labeled_statement", "case_statement")
 _JUMPS = re.compile(rb"\b(?:return|goto|break|continue)\b")
 _CALL = re.compile(r"(\w+)\((\w+)\)")
 _ADDRESS = re.compile(r"&\(?(\w+)->(\w+)\)?")
-_TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 _HEAD = ("condition", "initializer")
 """What of a branch or loop is evaluated on every way."""
 
@@ -408,9 +407,9 @@ class Invalidations:
         """Yield what is known of the parameters of a function that a call gives a truth."""
         names, start = parameter_names(function), function.text.find(b"{") + 1
         for number, one in enumerate(syntax.arguments(call)[: len(names)]):
-            if text(one) in _TRUTHS:
+            if text(one) in TRUTHS:
                 until = steady_until(self._tree, function, names[number], start)
-                yield Truth(names[number], until, _TRUTHS[text(one)])
+                yield Truth(names[number], until, TRUTHS[text(one)])
 
     def _is_left_invalid(self, function: Definition, through: str) -> bool:
         """Tell whether a run of a function leaves behind no role that was stored before it.
@@ -619,8 +618,7 @@ class Invalidations:
         return self._leaves_no_skip(words[held[0]], ".".join(words[held[0] + 1 :]), value)
 
     def _leaves_no_skip(self, role: str, below: str, value: Node) -> bool:
-        spelt = syntax.stored(value)
-        number = int(spelt == "true") if spelt in ("true", "false") else literal(spelt)
+        number = number_stored(value)
         return number is not None and self._never_skips(role, below, number)
 
     def _handed(

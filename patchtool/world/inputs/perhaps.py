@@ -107,8 +107,7 @@ class Perhaps:
             target, value = match["role.target"][0], match["role.value"][0]
             words = re.findall(r"\w+", text(target))
             held = next((n for n, one in enumerate(words) if n and one in self._roles), None)
-            spelt = syntax.stored(value)
-            number = int(spelt == "true") if spelt in ("true", "false") else literal(spelt)
+            number = number_stored(value)
             if held is None or number is None or target.start_byte < at:
                 continue
             if self._never_skips(words[held], ".".join(words[held + 1 :]), number):
@@ -127,6 +126,12 @@ class Perhaps:
             if any(True for _ in self._stores(user))
         )
         return known | callers_of(index, index.own_files, known) if known else known
+
+
+def number_stored(value: Node) -> int | None:
+    """Return the number that an assignment of a value stores, None where it is none."""
+    spelt = syntax.stored(value)
+    return int(spelt == "true") if spelt in ("true", "false") else literal(spelt)
 
 
 def _is_told(root: Node, at: int, target: Node, names: set[str]) -> bool:
