@@ -126,6 +126,11 @@ def test_turns_by_what_is_stored(level, is_fine):
           "\t\tcontinue;", "\tcontext->keep[i] = i;", "}"], "unknown"),
         (["if (is_cr4_pae(context))", "\tcontext->keep[0] = 1;", "else",
           "\tcontext->keep[1] = 2;"], "unknown"),
+        # What an array has not is none of its elements.
+        (["for (int i = 0; i < (is_cr4_pae(context) ? 8 : 6); i++)", "\tcontext->keep[i] = i;"],
+         "covered"),
+        (["for (int i = 0; i < (is_cr4_pae(context) ? 6 : 5); i++)", "\tcontext->keep[i] = i;"],
+         "unknown"),
     ],
 )  # fmt: skip
 def test_elements_that_are_left_alone(code, verdict):

@@ -25,10 +25,13 @@ from patchtool.proof.bits import Claim, Cond, Denied, Stale, Symbol, Under
 from patchtool.proof.compared import Row, Unit
 from patchtool.proof.runs import FIRST
 from patchtool.proof.solver import Asked, NoSolver, drawn
-from patchtool.proof.witness import MAX_SETS, GaveUp, Witnessed, Witnesses
+from patchtool.proof.witness import MAX_SETS, Element, GaveUp, Witnessed, Witnesses
 
 MAX_BITS = 1_000
 """How many bits of inputs a question may have before it is left open."""
+
+
+UNDECIDED = "whether {} is not decided within the steps that the solver may take"
 
 
 class Answer(NamedTuple):
@@ -86,7 +89,11 @@ class Decision(Witnesses):
         try:
             accumulated = self._accumulated()
         except GaveUp:
-            return Answer("unknown", problem="the solver gave up", support=support)
+            return Answer(
+                "unknown",
+                problem=UNDECIDED.format("a full set-up keeps bits of an earlier one"),
+                support=support,
+            )
         if accumulated is not None:
             answer = answer._replace(verdict="gap", accumulated=accumulated)
             if not answer.inputs:
@@ -100,7 +107,9 @@ class Decision(Witnesses):
             return Answer("covered", table, support=support)
         unlike = self._unlike()
         if unlike is None:
-            return Answer("unknown", problem="the solver gave up", support=support)
+            return Answer(
+                "unknown", problem=UNDECIDED.format("a skip leaves it stale"), support=support
+            )
         if not unlike:
             return self._stale_of(self._rows, carriers, support)
         self._wrong = list(unlike)
@@ -143,7 +152,9 @@ class Decision(Witnesses):
         claims = self._skipping()
         solid, wrong = self._truly(claims, self._possibly(claims, rows))
         if wrong is None or solid is None:
-            return Answer("unknown", problem="the solver gave up", support=support)
+            return Answer(
+                "unknown", problem=UNDECIDED.format("a skip leaves it stale"), support=support
+            )
         if not solid:
             table = self._table(frozenset()) if carriers else ()
             return Answer("covered", table, support=support)
@@ -161,7 +172,9 @@ class Decision(Witnesses):
             claims = [*self._skipping(), self._differs]
             sets = self._asked(claims, self._switches(), self._minimal_sets)
             if sets is None:
-                return Answer("unknown", problem="the solver gave up", support=support)
+                return Answer(
+                    "unknown", problem=UNDECIDED.format("a skip leaves it stale"), support=support
+                )
             found = sets
             # A bit that is stale though no such set differs shows that there are more.
             explained = [Denied(tuple(self._same(u.bits) for u in one)) for one in sets]
@@ -169,7 +182,9 @@ class Decision(Witnesses):
             rest = (row for row in wrong if row not in self._wrong)
             more, wrong = self._truly(others, self._possibly(others, rest))
             if more is None or wrong is None:
-                return Answer("unknown", problem="the solver gave up", support=support)
+                return Answer(
+                    "unknown", problem=UNDECIDED.format("a skip leaves it stale"), support=support
+                )
             if not more:
                 break
             self._wrong.append(more[0])
@@ -301,6 +316,7 @@ class Decision(Witnesses):
         The two others have stored them, each in its own way.
         """
         runs, q = self.q.runs, self.q
+        elements: list[Element] = []
         at = 0
         for width in q.elements or (len(self._bits),):
             rows = self._unmasked(self._bits[at : at + width])
@@ -313,9 +329,10 @@ class Decision(Witnesses):
             if partly is False or any(row.left is None for row in rows):
                 continue
             reach = [*self._legal, Under(q.path, runs.first), Under(partly, runs.first)]
-            if self._can_hold(reach) is False:
-                continue
-            found = self._kept_through(rows, partly)
+            if self._can_hold(reach) is not False:
+                elements.append(Element(rows, partly))
+        for one in self._keeping(elements) if elements else ():
+            found = self._kept_through(one)
             if found is not None:
                 return found
         return None

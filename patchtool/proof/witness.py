@@ -7,16 +7,18 @@ and for each a pair of states; or three, where a field keeps bits of an earlier 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
 from typing import NamedTuple
 
 from patchtool.proof import bits
-from patchtool.proof.bdd import RUNS
-from patchtool.proof.bits import Alike, Claim, Cond, Denied, Symbol, Under
+from patchtool.proof.bdd import RUNS, TooLarge
+from patchtool.proof.bits import Alike, Claim, Cond, Denied, Symbol, Under, Word
 from patchtool.proof.carriers import Carried
 from patchtool.proof.compared import Row, Unit
 from patchtool.proof.runs import FIRST, THIRD
-from patchtool.proof.solver import Asked
+from patchtool.proof.solver import Asked, drawn
 
 MAX_SETS = 32
 """How many sets of inputs are looked for that make a field stale when they differ."""
@@ -24,6 +26,13 @@ MAX_SETS = 32
 
 class GaveUp(Exception):
     """A part of a question is not decided."""
+
+
+class Element(NamedTuple):
+    """The bits of one element of a field, and when a full run stores some, and others not."""
+
+    rows: tuple[Row, ...]
+    partly: Cond
 
 
 class Witnessed(NamedTuple):
@@ -195,37 +204,74 @@ class Witnesses(Carried):
 
     # -- three states -------------------------------------------------------------------------
 
-    def _kept_through(self, rows: tuple[Row, ...], partly: Cond) -> Witnessed | None:
+    def _keeping(self, elements: Sequence[Element]) -> list[Element]:
+        """Return the elements of which a full run may keep what ones before it have stored.
+
+        What outgrows diagrams is put to one solver, as its text is most of the price.  Raises
+        GaveUp where that is not decided.
+        """
+        third, room = self.q.runs.third, self.q.runs.room()
+        claims = {one: (Under(one.partly, third), *self._changed(one)) for one in elements}
+        found: dict[Element, bool | None] = {}
+        for one, mine in claims.items():
+            with suppress(TooLarge):
+                found[one] = drawn([*self._thrice, *mine], {}, lambda s: s.possible(), room)
+        left = [one for one in elements if one not in found]
+        if left:
+            flags = {one: Word(f"keeps!{number}").bit() for number, one in enumerate(left)}
+            found |= self._asked(
+                self._thrice,
+                {flags[one]: Denied((Denied(claims[one]),)) for one in left},
+                lambda solver: {one: solver.possible([flag]) for one, flag in flags.items()},
+            )
+        if None in found.values():
+            raise GaveUp
+        return [one for one in elements if found[one]]
+
+    @cached_property
+    def _thrice(self) -> list[Claim]:
+        """A full run after each of two other full runs, on what those have left."""
+        q, runs = self.q, self.q.runs
+        return [
+            *self._legal, *(Under(rule, runs.third) for rule in self._rules),
+            Under(q.path, runs.first), Under(q.path, runs.other), Under(q.path, runs.third),
+            self._same((self._older,)),
+            *(Under(bits.negate(q.skips), one) for one in runs.thirds()),
+        ]  # fmt: skip
+
+    def _kept(self, row: Row) -> Claim:
+        """The third run keeps a bit that is different after the two before it."""
+        runs = self.q.runs
+        return Denied((Denied((
+            Denied((Under(row.stored, runs.third),)),
+            Under(row.stored, runs.first), Under(row.stored, runs.other),
+            Alike((row.fresh,), runs.first, runs.other, alike=False))),))  # fmt: skip
+
+    def _changed(self, one: Element) -> tuple[Claim, Claim]:
+        """The third run keeps some bit so, and changes one.
+
+        One that clears what all runs clear stores nothing.
+        """
+        runs = self.q.runs
+        unkept = (Denied((self._kept(row),)) for row in one.rows)
+        unchanged = (
+            Denied((
+                Under(row.stored, runs.third),
+                Denied((Under(row.stored, runs.first),
+                        Alike((row.fresh,), runs.third, runs.first)))))
+            for row in one.rows
+        )  # fmt: skip
+        return Denied(tuple(unkept)), Denied(tuple(unchanged))
+
+    def _kept_through(self, one: Element) -> Witnessed | None:
         """Return states A, B and C: after A and after B a full run with C leaves two values.
 
         The last one stores what the first has not stored so.  Raises GaveUp where that is
         not decided.
         """
         q, runs = self.q, self.q.runs
-        after = runs.thirds()
-        lasts = [Under(rule, runs.third) for rule in self._rules]
-        # What the third run keeps must be different after the two before it.
-        kept: dict[Row, Claim] = {
-            row: Denied((Denied((
-                Denied((Under(row.stored, runs.third),)),
-                Under(row.stored, runs.first), Under(row.stored, runs.other),
-                Alike((row.fresh,), runs.first, runs.other, alike=False))),))
-            for row in rows
-        }  # fmt: skip
-        claims: list[Claim] = [
-            *self._legal, *lasts,
-            Under(q.path, runs.first), Under(q.path, runs.other), Under(q.path, runs.third),
-            self._same((self._older,)), Under(partly, runs.third),
-            *(Under(bits.negate(q.skips), one) for one in after),
-        ]  # fmt: skip
-        # And it must change something: one that clears what all runs clear stores nothing.
-        claims.append(Denied(tuple(
-            Denied((
-                Under(row.stored, runs.third),
-                Denied((Under(row.stored, runs.first),
-                        Alike((row.fresh,), runs.third, runs.first)))))
-            for row in rows
-        )))  # fmt: skip
+        kept = {row: self._kept(row) for row in one.rows}
+        claims: list[Claim] = [*self._thrice, Under(one.partly, runs.third), self._changed(one)[1]]
         which = self._which(claims, kept)
         if which is None:
             raise GaveUp

@@ -9,7 +9,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from patchtool.c.layout import IntType, RecordType
+from patchtool.c.layout import ArrayType, CType, IntType, RecordType
 from patchtool.c.lower import Trouble
 from patchtool.c.memory import Fact, Function, Int, Loc, Opaque, Unclear, is_shared, member_of
 from patchtool.model import Constant, FieldResult, Input, Place, Reason, Verdict, Witness
@@ -227,9 +227,15 @@ class Terms:
         """Return what a field consists of after the call; None where one of it is no number.
 
         Only what a run stores, or skips storing, is of interest: the guard is left free.
+        What an array has not is none of its elements: no subscript is beyond its end.
         """
         cell, low, width, size = cell_of(context, record, member)
-        here = [loc for loc in self._cells if loc.within(cell)]
+        ctype = record.by_name[member[0]][1]
+        here = [
+            loc
+            for loc in self._cells
+            if loc.within(cell) and not _is_beyond(ctype, loc.path[len(cell.path) :])
+        ]
         if here in ([], [cell]):
             value = self._cell(cell, size)
             return None if value is None else [Element("", cell, low, bits.cut(value, low, width))]
@@ -1067,9 +1073,28 @@ def _below(loc: Loc, field: Loc) -> str:
     return text
 
 
+def _is_beyond(ctype: CType, steps: Iterable[str]) -> bool:
+    """Tell whether steps into an object lead beyond the end of an array."""
+    for step in steps:
+        if isinstance(ctype, ArrayType):
+            if ctype.length is not None and _number(step) >= ctype.length:
+                return True
+            ctype = ctype.element
+        elif isinstance(ctype, RecordType) and step in ctype.by_name:
+            ctype = ctype.by_name[step][1]
+        else:
+            return False
+    return False
+
+
+def _number(step: str) -> int:
+    """Return the number of an element of an array."""
+    return int(step.strip("[]"))
+
+
 def _in_order(loc: Loc) -> tuple[tuple[str, int], ...]:
     """Sort elements by name and number."""
-    steps = ((s, 0) if not s.startswith("[") else ("[", int(s.strip("[]"))) for s in loc.path)
+    steps = ((s, 0) if not s.startswith("[") else ("[", _number(s)) for s in loc.path)
     return tuple(steps)
 
 
