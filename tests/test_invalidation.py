@@ -742,3 +742,29 @@ def test_a_function_that_is_empty_in_some_builds(stub):
 def test_a_function_in_some_builds_that_leaves_the_role(call, stub, more):
     """Every use of it counts, in what another build has in its place as well."""
     assert kept_by_a_call(call, stub, more) in ("gap", "unknown")
+
+
+LOOKED_AT = [
+    (HOST, "\tu8 shadow_root_level;\n", "\tu8 shadow_root_level;\n\tbool is_set_up;\n"),
+    (MMU, "\tif (new_role.as_u64 == ",
+     "\tif (context->is_set_up && new_role.as_u64 == "),
+    (MMU, "\tcontext->shadow_root_level = ",
+     "\tcontext->is_set_up = true;\n\tcontext->shadow_root_level = "),
+    (MMU, MARK + AGAIN, "\tvcpu->arch.root_mmu.is_set_up = false;\n"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("false", "unknown"), ("0", "unknown"), ("true", "gap")]
+)
+def test_a_member_that_the_guard_looks_at_beside_the_role(value, expected):
+    """To clear it may be to invalidate; what else is stored there is not accounted for."""
+    files = dict(FIXED)
+    for path, old, new in LOOKED_AT:
+        data = files[path].decode()
+        assert data.count(old) == 1, old
+        new = new.replace("is_set_up = false", f"is_set_up = {value}")
+        files[path] = data.replace(old, new).encode()
+    report = check(files, ("shadow_root_level",))
+    (found,) = [one for context in report.contexts for one in context.fields]
+    assert found.verdict == expected

@@ -815,8 +815,8 @@ class Terms:
 
     def _of_role(self, kind: type[_Kind]) -> _Kind:
         """Return what tells what invalidates the role that the guard compares."""
-        roles = frozenset(one.member for one in self.guard.comparisons)
         context = self.guard.context
+        roles = frozenset(one.member for one in self.guard.comparisons)
         setups = frozenset(self.guard.calls)
         computed = self.ledger.computed if self.ledger is not None else frozenset()
         me = weakref.proxy(self)  # or the two would hold each other
@@ -827,20 +827,38 @@ class Terms:
             lambda role, below, value: me._never_skips(role, below, value),
             setups,
             computed,
+            frozenset(loc.path[-1] for loc in self._looked_at),
+        )
+
+    @cached_property
+    def _looked_at(self) -> frozenset[Loc]:
+        """The members of the context that the guard looks at beside the roles."""
+        compared = {one.context.member(one.member) for one in self.guard.comparisons}
+        read = {one.word.about for one in bits.symbols([self._closed(self.guard.condition)])}
+        path = self.guard.context.path
+        return frozenset(
+            loc
+            for loc in read
+            if isinstance(loc, Loc) and loc.within(self.guard.context) and loc not in compared
+            if len(loc.path) == len(path) + 1
         )
 
     def _never_skips(self, role: str, below: str, value: int) -> bool:
         """Tell whether nothing skips where a number stands in a part of a stored role."""
+        beside = self.guard.context.member(role)
         record = self.tree.roles.type_of(role)
         slot = record.slots.get(below) if record is not None and below else None
-        if record is None or record.size is None or (below and slot is None):
+        if record is None and not below and beside in self._looked_at:
+            low, width, cells = 0, self._width(self.out.word(beside), 64), [beside]
+        elif record is None or record.size is None or (below and slot is None):
             return False
-        low, width = (slot[0], slot[1]) if slot is not None else (0, record.size)
+        else:
+            low, width = (slot[0], slot[1]) if slot is not None else (0, record.size)
+            cells = [c.context.member(role) for c in self.guard.comparisons if c.member == role]
         known: dict[Term, Cond] = {}
-        for one in self.guard.comparisons:
-            if one.member == role:
-                cell = self.out.word(one.context.member(role))
-                known.update({cell.bit(low + i): bool(value >> i & 1) for i in range(width)})
+        for one in cells:
+            cell = self.out.word(one)
+            known.update({cell.bit(low + i): bool(value >> i & 1) for i in range(width)})
         closed = self._closed(self.guard.condition)
         skips = bits.substitute(closed if self.guard.skips else bits.negate(closed), known)
         path = bits.substitute(self._others_closed(self.guard.path), known)

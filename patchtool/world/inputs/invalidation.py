@@ -81,17 +81,19 @@ class Invalidations:
         never_skips: Callable[[str, str, int], bool],
         setups: frozenset[str] = frozenset(),
         computed: frozenset[Place] = frozenset(),
+        beside: frozenset[str] = frozenset(),
     ) -> None:
         """Take the members that lead to a context, and those of it that are compared.
 
         NEVER_SKIPS tells of a role, a member below it and a number, whether nothing skips
         where the number stands there.  SETUPS are the names of functions that lead to a set-up;
-        COMPUTED are the places where the decided ones store a role.
+        COMPUTED are the places where the decided ones store a role.  BESIDE are the other
+        members of the context that the guard looks at.
         """
         self._tree, self._path, self._context, self._roles = tree, path, path[-1], roles
         self._never_skips, self._computed = never_skips, computed
         self._births = Births(tree, setups)
-        self.perhaps = Perhaps(tree, self._births, roles, never_skips, self._names_context)
+        self.perhaps = Perhaps(tree, self._births, roles, beside, never_skips, self._names_context)
         self._changes = Changes(tree, self._births)
         self._by: dict[tuple[tuple[str, str, int], int, str, int, str], str | None] = {}
         self._known: dict[tuple[tuple[str, str, int], str, bool], str | None] = {}

@@ -39,16 +39,19 @@ class Perhaps:
         tree: Tree,
         births: Births,
         roles: frozenset[str],
+        beside: frozenset[str],
         never_skips: Callable[[str, str, int], bool],
         names_context: Callable[[Definition, list[str]], bool],
     ) -> None:
         """ROLES are the members of the context that are compared, and NEVER_SKIPS tells of one,
         a member below it and a number, whether nothing skips where the number stands there.
+        BESIDE are members that the guard looks at too: who else stores them is not accounted
+        for as it is of a role, so that to clear one is never known to invalidate.
         NAMES_CONTEXT tells of the words of an expression whether they lead to a known context.
         """
         self._names_context = names_context
         self._tree, self._births = tree, births
-        self._roles, self._never_skips = roles, never_skips
+        self._roles, self._beside, self._never_skips = roles | beside, beside, never_skips
         self._known: dict[tuple[tuple[str, str, int], int, int], Place | None] = {}
 
     def behind(self, function: Definition, end: int, depth: int = 0) -> Place | None:
@@ -112,6 +115,7 @@ class Perhaps:
                 continue
             if self._never_skips(words[held], ".".join(words[held + 1 :]), number):
                 is_known = self._names_context(function, words[:held])
+                is_known = is_known and words[held] not in self._beside
                 if not is_known or _is_told(root, at, target, {*names} - {words[0]}):
                     yield target
 
