@@ -123,6 +123,7 @@ def test_what_nothing_changes_later(late):
 LOCK, UNLOCK, STORE = "mutex_lock(&kvm->lock);", "mutex_unlock(&kvm->lock);", (
     "kvm->arch.vm_type = n;"
 )  # fmt: skip
+SCOPED = "scoped_guard(mutex, &kvm->lock)"
 REFUSED = "if (kvm->created_vcpus)\n\t\treturn -1;\n\t"
 
 
@@ -135,6 +136,19 @@ REFUSED = "if (kvm->created_vcpus)\n\t\treturn -1;\n\t"
         (f"switch (n) {{\n\tcase 1:\n\t\t{LOCK}\n\t\tif (!kvm->created_vcpus)\n\t\t\tn = 2;\n"
          f"\t\t{UNLOCK}\n\t\tbreak;\n\tcase 2:\n\t\t{LOCK}\n\t\tif (!kvm->created_vcpus) {{\n"
          f"\t\t\t{STORE}\n\t\t}}\n\t\t{UNLOCK}\n\t}}", True),
+        (f"{SCOPED} {{\n\t\tif (kvm->created_vcpus)\n\t\t\tbreak;\n\t\t{STORE}\n\t}}", True),
+        (f"{SCOPED} {{\n\t\tif (!kvm->created_vcpus)\n\t\t\t{STORE}\n\t}}", True),
+        (f"{LOCK}\n\tif (kvm->created_vcpus)\n\t\tgoto out;\n\t{STORE}\nout:\n\t{UNLOCK}", True),
+        (f"{LOCK}\n\tif (kvm->created_vcpus) {{\n\t\t{UNLOCK}\n\t\treturn -1;\n\t}}\n\t{STORE}",
+         True),
+        (f"{LOCK}\n\tif (kvm->created_vcpus)\n\t\tgoto out;\n\t{UNLOCK}\nout:\n\t{STORE}", False),
+        (f"{LOCK}\n\tif (kvm->created_vcpus)\n\t\tgoto out;\nout:\n\t{STORE}\n\t{UNLOCK}", False),
+        (f"{LOCK}\n\t{UNLOCK}\n\tbreak;\n\t{REFUSED}{STORE}", False),
+        (f"{{\n\t\tguard(mutex)(&kvm->lock);\n\t}}\n\t{REFUSED}{STORE}", False),
+        (f"if (n)\n\t\t{LOCK}\n\t{REFUSED}{STORE}", False),
+        (f"{SCOPED} {{\n\t\tn = 1;\n\t}}\n\t{REFUSED}{STORE}", False),
+        (f"switch (n) {{\n\tcase 1:\n\t\t{LOCK}\n\t\tbreak;\n\tcase 2:\n"
+         f"\t\tif (!kvm->created_vcpus)\n\t\t\t{STORE}\n\t}}", False),
         (f"{REFUSED}{STORE}", False),
         (f"{REFUSED}{LOCK}\n\t{STORE}\n\t{UNLOCK}", False),
         (f"{LOCK}\n\t{REFUSED}{UNLOCK}\n\t{STORE}", False),
@@ -493,3 +507,21 @@ def test_a_maker_in_a_table(later, expected):
         "static struct kvm_vcpu *first;\n", f"static struct kvm_vcpu *first;\n{table}"
     ).encode()
     assert check(files, ("shadow_root_level",)).verdict == expected
+
+
+@pytest.mark.parametrize(
+    ("taken", "left", "is_fine"),
+    [
+        ("scoped_guard(mutex, &kvm->lock) {", "}", True),
+        ("{\n\tguard(mutex)(&kvm->lock);", "}", True),
+        ("scoped_guard(mutex, &kvm->other_lock) {", "}", False),
+        ("scoped_guard(mutex, &kvm->lock) {\n\t}\n\t{", "}", False),
+    ],
+)
+def test_how_a_lock_is_held_while_vcpus_are_counted(taken, left, is_fine):
+    """Whatever takes it, it is held where the count is raised and lowered."""
+    main = MAIN.replace("mutex_lock(&kvm->lock);", taken)
+    main = main.replace("{\n\t\tmutex_unlock(&kvm->lock);\n", "{\n")
+    main = main.replace("mutex_unlock(&kvm->lock);", left)
+    verdict = found(BEFORE_ALL, members=COUNTED, main=main).verdict
+    assert verdict == ("covered" if is_fine else "gap")

@@ -77,14 +77,17 @@ def dense(expression: str) -> str:
 
 
 def _passed(statement: Node) -> Iterator[str]:
-    """Yield what is true behind a statement: that it has not returned."""
+    """Yield what is true behind a statement: that it has not led elsewhere.
+
+    A jump that comes back has to come by the condition again.
+    """
     condition = statement.child_by_field_name("condition")
     if statement.type != "if_statement" or condition is None:
         return
     taken = statement.child_by_field_name("consequence")
     if taken is not None and taken.type == "compound_statement" and taken.named_children:
         taken = taken.named_children[-1]
-    if taken is not None and taken.type == "return_statement":
+    if taken is not None and taken.type in syntax.JUMPS:
         if statement.child_by_field_name("alternative") is None:
             yield from _known(condition, False)
 

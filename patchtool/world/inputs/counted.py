@@ -21,6 +21,12 @@ _ENDED = re.compile(rb"\s*[);]")
 _CHANGED = (b"&", b"++", b"--", b"*")
 """What stands before an object of which the address is taken, or that is counted."""
 _ASKING = (b"if", b"while", b"return", b"")
+_LOCKING = (
+    rb"\bmutex_(?P<un>un)?lock\s*\(\s*&\s*%(lock)b\s*\)\s*;(?P<out>\s*(?:return|goto|break)\b)?"
+    rb"|\bguard\s*\(\s*mutex\s*\)\s*\(\s*&\s*%(lock)b\s*\)\s*;"
+    rb"|\bscoped_guard\s*\(\s*mutex\s*,\s*&\s*%(lock)b\s*\)\s*\{"
+)
+"""What is unlocked on the way out is locked for whoever goes on."""
 
 
 def counts_before(tree: Tree, count: str, lock: str) -> bool:
@@ -69,10 +75,36 @@ def _counts(index: Index, plain: bytes, raised: list[int], length: int, lock: st
     down = [at for at in raised if re.match(rb"\s*--\s*;", plain[at + length :])]
     if made is None or len(up) != 1 or sorted(up + down) != raised or up[0] > made.start():
         return False
-    # What is unlocked on the way out is locked for whoever goes on.
-    mutex = rb"\bmutex_(un)?lock\(\s*&\s*(?:\w+\s*(?:->|\.)\s*)*%b\s*\)\s*;(?!\s*(?:return|goto)\b)"
-    taken = [(one.start(), one[1] is None) for one in re.finditer(mutex % lock.encode(), plain)]
-    is_locked = all(
-        next((held for one, held in reversed(taken) if one < at), False) for at in raised
-    )
+    held = rb"(?:\w+\s*(?:->|\.)\s*)*%b" % re.escape(lock.encode())
+    is_locked = all(locked_since(plain, at, held) is not None for at in raised)
     return is_locked and all(at > made.start() for at in down)
+
+
+def locked_since(plain: bytes, at: int, lock: bytes) -> int | None:
+    """Return the byte from which on a function without comments holds a lock up to another one.
+
+    LOCK is a pattern for what it is called; None where it is not known to be held.
+    """
+    for here in reversed([*re.finditer(_LOCKING % {b"lock": lock}, plain[:at])]):
+        is_left = _is_left(plain[here.end() : at])
+        if here["un"]:
+            if not here["out"] or not is_left:
+                return None
+            continue  # on a way out: it is still locked for whoever goes on
+        if not plain[: here.start()].rstrip().endswith((b";", b"{", b"}", b":")):
+            return None
+        if not is_left:
+            return here.end()
+        if here[0].startswith(b"mutex"):
+            return None
+    return None
+
+
+def _is_left(text: bytes) -> bool:
+    """Tell whether a text leads out of the block in which it begins, or to another case of it."""
+    depth = 0
+    for one in re.findall(rb"[{}]|\bcase\b|\bdefault\s*:", text):
+        depth += {b"{": 1, b"}": -1}.get(one, 0)
+        if depth < 0 or (depth == 0 and one not in b"{}"):
+            return True
+    return False

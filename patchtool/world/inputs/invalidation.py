@@ -29,7 +29,7 @@ from patchtool.world.conditions import dense, holding
 from patchtool.world.entries import Tree
 from patchtool.world.inputs.births import TRUTHS, Births, parameter_of
 from patchtool.world.inputs.changes import Changes, Link
-from patchtool.world.inputs.counted import counts_before
+from patchtool.world.inputs.counted import counts_before, locked_since
 from patchtool.world.inputs.firsts import Firsts
 from patchtool.world.inputs.newborn import is_container
 from patchtool.world.inputs.perhaps import Perhaps, number_stored
@@ -196,13 +196,11 @@ class Invalidations:
         count, lock = (f"{held}->{member}" for member in facts.counted)
         if not {f"!{count}", f"{count}==0"} & holding(root, end - 1):
             return False
-        front = dense(strip_comments(function.text[:end]).decode("utf-8", "replace"))
-        locked = max(front.rfind(f"{one}(&{lock})") for one in ("mutex_lock", "guard(mutex)"))
-        held_since = front[locked:] if locked >= 0 else ""
-        asked = re.findall(rf"[;{{}}]if\([^;{{}}]*\b{count}\b", held_since)
-        is_asked = len(asked) == held_since.count(count) == 1
-        is_held = f"mutex_unlock(&{lock})" not in held_since
-        return is_asked and is_held and counts_before(self._tree, *facts.counted)
+        plain = strip_comments(function.text)
+        since = locked_since(plain, end, re.sub(rb"->", rb"\\s*->\\s*", lock.encode()))
+        said = "" if since is None else dense(plain[since:end].decode("utf-8", "replace"))
+        is_asked = re.findall(rf"(?:^|[;{{}}])if\([^;{{}}]*\b{count}\b", said)
+        return len(is_asked) == said.count(count) == 1 and counts_before(self._tree, *facts.counted)
 
     def _behind(
         self, function: Definition, end: int, holder: str, depth: int, zero: str = ""
