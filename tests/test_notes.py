@@ -26,10 +26,13 @@ OUT = (OUTER, "\tstruct kvm_vcpu_arch arch;", "\tstruct kvm_vcpu_arch arch;\n\tu
 ASKED = "if (same(vcpu))\n\t\treturn;\n"
 
 
-def verdict(code, above="", *edits):
+TOLD = RESET.replace("*vcpu)", "*vcpu, unsigned long changed)")
+
+
+def verdict(code, above="", *edits, head=RESET):
     """Check the fixture with statements where a context is reset, and more."""
     tree = fixture("role-regs-fixed")
-    for path, old, new in ((MAIN, RESET, f"{above}{RESET}\t{code}\n"), *edits):
+    for path, old, new in ((MAIN, RESET, f"{above}{head}\t{code}\n"), *edits):
         text = tree.get(path, b"").decode()
         assert not old or old in text
         tree[path] = (text.replace(old, new, 1) if old else text + new).encode()
@@ -364,8 +367,41 @@ def test_what_decides_right_above_an_entry(name):
 
 @pytest.mark.parametrize("name", STATE)
 def test_what_is_no_note(name):
-    """State of something else, and what decides nothing here, is left alone."""
-    assert verdict(*STATE[name]) == "covered"
+    """State of something else is left alone where a function is told what has changed."""
+    assert verdict(*STATE[name], head=TOLD) == "covered"
+
+
+NOT_TOLD = {
+    "state of the vCPU": ("if (vcpu->arch.hflags & 8)\n\t\treturn;\n", "", of(USED)),
+    "read once": ("if (READ_ONCE(vcpu->arch.hflags) == 2)\n\t\treturn;\n", "", of(USED)),
+    "state in a branch": (
+        "if (vcpu->arch.hflags & 8) {\n\t\tvcpu->arch.cr4 = 0;\n\t\treturn;\n\t}\n", "", of(USED)),
+    "asked of another": (
+        "if (is_quiet(vcpu))\n\t\treturn;\n",
+        "bool is_quiet(struct kvm_vcpu *vcpu)\n{\n\treturn vcpu->arch.hflags & 8;\n}\n\n",
+        of(USED)),
+    "what the host may change": (
+        "if (quiet)\n\t\treturn;\n",
+        "static int quiet;\n\nvoid set_quiet(int on)\n{\n\tquiet = on;\n}\n\n",
+        of("return quiet;")),
+    **{name: STATE[name] for name in (
+        "used elsewhere, and kept there", "phase, of use elsewhere", "told by a user",
+        "checked by what keeps nothing", "an operation that keeps nothing")},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NOT_TOLD)
+def test_what_is_asked_for_a_set_up_and_not_told_why(name):
+    """It has nothing to decide by, and there is nobody whom it could refuse it."""
+    assert verdict(*NOT_TOLD[name]) == "unknown"
+
+
+@pytest.mark.parametrize(
+    "code", ["if (!tdp_enabled)\n\t\treturn;\n", "if (unlikely(!vcpu))\n\t\treturn;\n"]
+)
+def test_what_stays_decides_for_what_is_not_told(code):
+    """What does not change while the host runs leaves out the same set-ups at all times."""
+    assert verdict(code, "", of(USED)) == "covered"
 
 
 @pytest.mark.parametrize("name", ["mutex_trylock", "spin_trylock_irq", "down_read_trylock"])

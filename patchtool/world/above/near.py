@@ -6,7 +6,8 @@ There it is not enough to look for what is stored on the way: whatever decides h
 known for state of something else.  That is a member, or an object, that is read off the way
 as well and not renewed where it is looked at, or that nobody keeps but a user or a guest; and
 a call that answers by such, or by what it is given.  A function that only the way to a set-up
-calls is a part of the way.
+calls is a part of the way.  One that is asked for a set-up, and told nothing of what has changed,
+has nothing to decide by but what holds as long as the host.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Set
 from functools import cached_property
 
 from patchtool.c import library, syntax
-from patchtool.c.index import calls
+from patchtool.c.index import calls, parameters
 from patchtool.c.layout import PointerType, RecordType, settled
 from patchtool.c.lower import Trouble
 from patchtool.c.scan import WORDS, Definition, places
@@ -37,6 +38,7 @@ from patchtool.world.above.kept import (
 )
 from patchtool.world.above.operations import Operations
 from patchtool.world.circular import Circular
+from patchtool.world.inputs.constants import is_fixed
 
 _TASK = "current"
 _RENEWING = re.compile(rb"\s*=(?!=)\s*([^;]*)")
@@ -90,6 +92,7 @@ class Near:
         """
         read, called = self._read(caller), calls(body_of(caller)) - {caller.name}
         operations = self._operations.called(body_of(caller))
+        is_asked = self._is_only_asked(caller)
         if _OF_TASK.search(body_of(caller)) is not None:
             read |= {_TASK}
         for callee, ones in self._by(caller, callees, read | called | operations.keys()).items():
@@ -109,9 +112,30 @@ class Near:
                     said = self._said_by(one, body_of(caller), caller.file)
                 if said is None and one in called and not is_far:
                     said = self._said_by_renewed(one)
+                if said is None and is_asked and not is_far and self._is_state(one):
+                    said = f"{one}, which tells nothing of what has changed,"
                 if said is not None:
                     place = Place(caller.file, caller.line, 1, caller.name)
                     yield Trouble(place, f"{said} decides whether {callee}() is called", False)
+
+    def _is_only_asked(self, function: Definition) -> bool:
+        """Tell whether a function is asked for a set-up, and neither told why nor to refuse it.
+
+        It is given what holds the contexts and nothing else, and answers nothing.
+        """
+        head = function.text.partition(b"{")[0]
+        given = parameters(function)
+        handle = re.compile(rf"(?:const )?struct {self._index.target.handle} ?\* ?\w+")
+        is_void = function.kind == "function" and VOID.search(head) is not None
+        return (
+            is_void and len(given) == 1 and handle.fullmatch(" ".join(given[0].split())) is not None
+        )
+
+    def _is_state(self, name: str) -> bool:
+        """Tell whether what has a name may change while the host runs."""
+        if name.encode() in self._objects:
+            return is_fixed(self._tree, name) is None
+        return not library.answers_by_what_it_is_given(name, self._index.target)
 
     # -- what a function reads ---------------------------------------------------------------
 
