@@ -740,3 +740,43 @@ def test_many_calls_that_may_cover_all_ways(monkeypatch):
     edit = CPUID, INVALIDATED, f"\t{branches}\telse\n\t\t{call}}}\n"
     assert verdict(BITS, "", "", edit) in ("covered", "gap", "unknown")
     assert asked < 2_000, asked
+
+
+OLD = "\tstruct kvm_cpuid_entry2 *old = vcpu->arch.cpuid_entries;\n\n"
+SWAPS = "static void trade(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 **e)\n{\n\t%s\n}\n\n"
+TRADE = "swap(vcpu->arch.cpuid_entries, *e);"
+SAVED = {
+    "in a variable": (OLD + STORED, "", "vcpu->arch.cpuid_entries = old;", True),
+    "too late": (STORED + OLD, "", "vcpu->arch.cpuid_entries = old;", False),
+    "and another since": (
+        f"{OLD}{STORED}\told = entries;\n", "", "vcpu->arch.cpuid_entries = old;", False),
+    "and moved since": (OLD + STORED + "\told++;\n", "", "vcpu->arch.cpuid_entries = old;", False),
+    "and given away since": (
+        f"{OLD}{STORED}\trenew(&old);\n", "", "vcpu->arch.cpuid_entries = old;", False),
+    "of something else": (
+        OLD.replace("vcpu->arch.cpuid_entries", "entries") + STORED, "",
+        "vcpu->arch.cpuid_entries = old;", False),
+    "not stored": (OLD + STORED, "", "old = vcpu->arch.cpuid_entries;", False),
+    "by a helper": ("\ttrade(vcpu, &entries);\n", SWAPS % TRADE, "trade(vcpu, &entries);", True),
+    "by a helper, of another": (
+        "\ttrade(vcpu, &entries);\n", SWAPS % TRADE, "trade(vcpu, &other);", False),
+    "by a helper that may not": (
+        "\ttrade(vcpu, &entries);\n", SWAPS % f"if (e)\n\t\t{TRADE}", "trade(vcpu, &entries);",
+        False),
+    "by a helper, never": ("\ttrade(vcpu, &entries);\n", SWAPS % TRADE, "", False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_what_was_saved_is_put_back(name):
+    """Before anything was stored there, and nothing else has come to lie in it since."""
+    stored, helper, back, is_fine = SAVED[name]
+    told = "\tkvm_vcpu_after_set_cpuid(vcpu, 40);\n}\n"
+    refused = f"\tif (vcpu->arch.hflags & 4) {{\n\t\t{back}\n\t\treturn;\n\t}}\n"
+    edits = (
+        (CPUID, SETTER, helper + SETTER),
+        (CPUID, STORED, stored),
+        (CPUID, told, refused + told),
+    )
+    found = verdict(FEATURE, "", "", *edits)
+    assert found == "covered" if is_fine else found in ("gap", "unknown")

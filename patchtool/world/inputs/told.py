@@ -35,6 +35,9 @@ from patchtool.world.inputs.tellers import Tellers
 
 _LABEL = re.compile(rb"\n(\w+):[ \t]*\n")
 _COPY = re.compile(rb"memcpy\(([^,]*),([^,]*),.*\)")
+_STORED = re.compile(rb"([\w>.-]+)=(\w+)")
+_SWAPS = re.compile(rb"\s*(?:swap\([^;{}]*\);\s*)+\}\s*")
+"""What is undone by doing it again."""
 _REFUSES = re.compile(rb"\b(\w+)\s*=\s*(\w+)\s*\([^;{}]*\);\s*if\s*\(\1\)\s*(?:return|goto)\b")
 """A call of which an answer other than 0 is a refusal."""
 _RETURNED = re.compile(rb"\breturn\b([^;]*);")
@@ -54,7 +57,23 @@ def _is_put_back(before: bytes, statement: bytes) -> bool:
     if words.startswith(b"swap("):
         return words in flat
     copied = _COPY.fullmatch(words)
-    return copied is not None and b"memcpy(%s,%s," % (copied[2], copied[1]) in flat
+    if copied is not None:
+        return b"memcpy(%s,%s," % (copied[2], copied[1]) in flat
+    stored = _STORED.fullmatch(words)
+    return stored is not None and _is_kept_in(stored[2], stored[1], before)
+
+
+def _is_kept_in(variable: bytes, member: bytes, before: bytes) -> bool:
+    """Tell whether a variable holds what stood in a member before anything was stored there."""
+    plain, name = strip_comments(before.partition(b"{")[2]), re.escape(variable)
+    changed = rb"&\s*%s\b|\b%s\s*(?:\+\+|--|[^\s\w=!<>()]=|<<=|>>=)|(?:\+\+|--)\s*%s\b"
+    kept = [*re.finditer(rb"(?<![\w>.])%s\s*=(?!=)\s*([^;,]*)[;,]" % name, plain)]
+    return (
+        len(kept) == 1
+        and b"".join(kept[0][1].split()) == member
+        and member not in b"".join(plain[: kept[0].start()].split())
+        and re.search(changed % (name, name, name), plain) is None
+    )
 
 
 def _statement(text: bytes, at: int) -> bytes:
@@ -189,11 +208,21 @@ class Told(Invalidations):
             end = data.find(b"\n\treturn", start)
         members = "|".join(self._tree.told_in)
         told = re.compile(rb"(?:->|\.)(%s)\b" % members.encode())
-        changed = set(told.findall(_statement(data, change - 1)))
+        statement = _statement(data, change - 1)
+        changed = set(told.findall(statement))
         around = _block(jump).start_byte
-        for first, last in ((start, end), (around, jump.start_byte)):
+        ways = [one for one in ((start, end), (around, jump.start_byte)) if one[0] >= 0]
+        swaps = self._swapping(statement, function.file)
+        if swaps:
+            changed = set(told.findall(b"".join(one.text for one in swaps)))
+            words = b"".join(statement.split())
+            if any(
+                words in b"".join(data[max(first, change) : last].split()) for first, last in ways
+            ):
+                return not self._sets_up(function, change, jump.start_byte)
+        for first, last in ways:
             # What puts back comes behind the change, and is not the change itself.
-            for found in told.finditer(data, max(first, change), last) if first >= 0 else ():
+            for found in told.finditer(data, max(first, change), last):
                 if changed <= {found[1]} and _is_put_back(
                     data[:first], _statement(data, found.start())
                 ):
@@ -224,6 +253,13 @@ class Told(Invalidations):
             and _LEAVES.search(body) is None
             and all(_REFUSAL.fullmatch(one) is not None for one in refusals)
         )
+
+    def _swapping(self, statement: bytes, here: str) -> list[Definition]:
+        """Return the functions that a statement calls, where they do nothing but to swap."""
+        called = re.match(rb"(\w+)\s*\(", statement)
+        found = self._tree.index.functions(called[1].decode(), here) if called is not None else ()
+        bodies = [strip_comments(one.text).partition(b"{")[2] for one in found]
+        return [*found] if all(_SWAPS.fullmatch(one) is not None for one in bodies) else []
 
     def _sets_up(self, function: Definition, start: int, end: int) -> bool:
         """Tell whether what is called between two bytes of a function may run a set-up."""
@@ -260,6 +296,8 @@ class Told(Invalidations):
         for one, call in calls:
             if is_of_one and is_newborn(self._tree, one):
                 continue
+            if self._puts_back(one, call.end_byte):
+                continue
             key = (*one.key, call.end_byte, depth, is_of_one)
             if key not in self._behind_call:
                 behind = self._somewhere_behind(one, [call.end_byte], depth + 1, is_of_one)
@@ -279,8 +317,15 @@ class Told(Invalidations):
         here = self._tree.index.node(writer).descendant_for_byte_range(at - 1, at)
         block = _block(here) if here is not None else None
         held = syntax.inner(block)
+        called = b"".join(statement.split()) if self._swapping(statement, writer.file) else b""
+
+        def is_put_back(before: bytes) -> bool:
+            if called:
+                return called in b"".join(before.split())
+            return _is_put_back(before, statement)
+
         if block is not None and held and held[-1].type in ("return_statement", "goto_statement"):
-            if _is_put_back(data[: block.start_byte], statement):
+            if is_put_back(data[: block.start_byte]):
                 return not self._sets_up(writer, begin, at)
         labels = [*_LABEL.finditer(data, 0, at)]
         if not labels:
@@ -291,6 +336,6 @@ class Told(Invalidations):
         jumps = [one.start() for one in re.finditer(rb"\bgoto\s+%s\b" % labels[-1][1], data)]
         return (
             is_left
-            and _is_put_back(before, statement)
+            and is_put_back(before)
             and all(one < at and not self._sets_up(writer, begin, one) for one in jumps)
         )
