@@ -220,13 +220,16 @@ class Told(Invalidations):
                 words in b"".join(data[max(first, change) : last].split()) for first, last in ways
             ):
                 return not self._sets_up(function, change, jump.start_byte)
-        for first, last in ways:
-            # What puts back comes behind the change, and is not the change itself.
-            for found in told.finditer(data, max(first, change), last):
-                if changed <= {found[1]} and _is_put_back(
-                    data[:first], _statement(data, found.start())
-                ):
-                    return not self._sets_up(function, change, jump.start_byte)
+        # What puts back comes behind the change, and is not the change itself.
+        back = {
+            found[1]
+            for first, last in ways
+            for found in told.finditer(data, max(first, change), last)
+            if _is_put_back(data[:first], _statement(data, found.start()))
+        }
+        # A call may change all that is told.
+        if (changed or {one.encode() for one in self._tree.told_in}) <= back:
+            return not self._sets_up(function, change, jump.start_byte)
         return bool(changed) and any(
             self._compares(one, changed)
             for found in _REFUSES.finditer(data, max(around, change), jump.start_byte)
