@@ -270,6 +270,10 @@ DROPPED = (
 )
 CPU = "struct cpuinfo_x86 *c = &boot_cpu_data;\n\t"
 DROP = "#define DROP_cpu_cap(f) setup_clear_cpu_cap(f)\n"
+LEAF = (
+    "static void entry_clear(struct kvm_cpuid_entry2 *entry, unsigned int f)\n{\n"
+    "\tentry->eax &= ~(1u << f);\n%s}\n\n"
+)
 TOLD = "static void guest_cap_set(struct kvm_vcpu *vcpu, int f)\n{\n}\n\n"
 
 
@@ -280,6 +284,17 @@ TOLD = "static void guest_cap_set(struct kvm_vcpu *vcpu, int f)\n{\n}\n\n"
         (CHANGES % ("__init ", "setup_clear_cpu_cap(X86_FEATURE_LEVELS)"), True),
         (CHANGES % ("", "setup_clear_cpu_cap(X86_FEATURE_OTHER)"), True),
         (TOLD + CHANGES % ("", "guest_cap_set(vcpu, X86_FEATURE_LEVELS)"), True),
+        (LEAF % "" + CHANGES % ("", "entry_clear(vcpu->leaf, X86_FEATURE_LEVELS)"), True),
+        (
+            LEAF % "\tsetup_clear_cpu_cap(f);\n"
+            + CHANGES % ("", "entry_clear(vcpu->leaf, X86_FEATURE_LEVELS)"),
+            False,
+        ),
+        (
+            LEAF.replace("cpuid_entry2", "other") % ""
+            + CHANGES % ("", "entry_clear(vcpu->leaf, X86_FEATURE_LEVELS)"),
+            False,
+        ),
         (CHANGES % ("", "setup_clear_cpu_cap(X86_FEATURE_LEVELS)"), False),
         (DROPPED + CHANGES % ("", "guest_cap_drop(vcpu, X86_FEATURE_LEVELS)"), False),
         (

@@ -697,6 +697,26 @@ def test_a_birth_that_changes_the_newborn(name):
     assert born(*NEWBORN[name]) == "covered"
 
 
+@pytest.mark.parametrize(
+    ("read", "change"),
+    [
+        (BITS, f"vcpu->{ZERO}"),
+        (BITS, "vcpu->arch.cpuid_entries = 0;\n\tvcpu->arch.reserved_gpa_bits = 1;"),
+        (FEATURE, "guest_cpu_cap_clear(vcpu, X86_FEATURE_GBPAGES);"),
+        (FEATURE, "vcpu->arch.cpu_caps[1] = 0;"),
+    ],
+)
+def test_a_birth_that_changes_what_it_has_set_up(read, change):
+    """What a new vCPU is told behind its first set-up is a change like any other."""
+    for body, is_fine in (
+        (f"{change}\n\tkvm_init_mmu(vcpu);", True),
+        (f"kvm_init_mmu(vcpu);\n\t{change}", False),
+        (f"kvm_init_mmu(vcpu);\n\t{change}\n\tkvm_mmu_after_set_cpuid(vcpu);", True),
+    ):
+        found = born(read, body, "")
+        assert found == "covered" if is_fine else found in ("gap", "unknown"), body
+
+
 def test_macros_that_are_given_a_guest_many_times(monkeypatch):
     """Each stands for as many of the next: what is written out of them is counted."""
     written = 0

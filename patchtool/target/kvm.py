@@ -39,7 +39,6 @@ _IMPLICATIONS: tuple[Implication, ...] = (
     Implication(("EFER", "LMA"), ("CR4", "PAE"), "EFER.LMA=1 implies CR4.PAE=1"),
     Implication(("EFER", "LMA"), ("EFER", "LME"), "EFER.LMA=1 implies EFER.LME=1"),
     Implication(("CR0", "PG"), ("CR0", "PE"), "CR0.PG=1 implies CR0.PE=1"),
-    Implication(("CR4", "PCIDE"), ("EFER", "LMA"), "CR4.PCIDE=1 implies EFER.LMA=1"),
 )
 
 _YES = {0: "no", 1: "yes"}

@@ -70,7 +70,7 @@ class Tree:
         self.spilt: dict[str, tuple[tuple[str, ...], frozenset[str]]] = {}
         """The members of records, and those at which a copy begins that may go beyond, by tag."""
         self.assigned: dict[str, tuple[Assigned, ...]] = {}
-        self.told: dict[tuple[str, ...], list[tuple[Definition, list[int]]] | None] = {}
+        self.told: dict[tuple[object, ...], list[tuple[Definition, list[int]]] | None] = {}
         """Who changes what a guest is told, by what is asked and by the members it is kept in.
 
         None where that is not known.

@@ -112,8 +112,9 @@ class Near:
                     said = self._said_by(one, body_of(caller), caller.file)
                 if said is None and one in called and not is_far:
                     said = self._said_by_renewed(one)
-                if said is None and is_asked and not is_far and self._is_state(one):
-                    said = f"{one}, which tells nothing of what has changed,"
+                if said is None and is_asked and not is_far and self._is_state(caller, one, ones):
+                    spelt = f"{one}()" if one in called else one
+                    said = f"{spelt}, which tells nothing of what has changed,"
                 if said is not None:
                     place = Place(caller.file, caller.line, 1, caller.name)
                     yield Trouble(place, f"{said} decides whether {callee}() is called", False)
@@ -131,11 +132,26 @@ class Near:
             is_void and len(given) == 1 and handle.fullmatch(" ".join(given[0].split())) is not None
         )
 
-    def _is_state(self, name: str) -> bool:
-        """Tell whether what has a name may change while the host runs."""
+    def _is_state(self, function: Definition, name: str, others: Set[str]) -> bool:
+        """Tell whether what a function reads or calls may change while the host runs.
+
+        A record that it reads a member of is none beside OTHERS, of which that is one.
+        """
         if name.encode() in self._objects:
             return is_fixed(self._tree, name) is None
+        if len(others) > 1 and self._is_led_through(function, name):
+            return False
         return not library.answers_by_what_it_is_given(name, self._index.target)
+
+    def _is_led_through(self, function: Definition, name: str) -> bool:
+        """Tell whether a function names a member only to come to members of it."""
+        named = [*self._named(function, name)]
+        return bool(named) and all(
+            one.parent is not None
+            and one.parent.type == "field_expression"
+            and one.parent.child_by_field_name("argument") == one
+            for one in named
+        )
 
     # -- what a function reads ---------------------------------------------------------------
 

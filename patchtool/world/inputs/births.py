@@ -128,14 +128,17 @@ class Births:
 
     def __init__(self, tree: Tree, setups: frozenset[str] = frozenset()) -> None:
         """SETUPS are the names of functions that lead to a set-up."""
-        self._tree, self._setups = tree, setups
+        self._tree, self.setups = tree, setups
         self._early = Circular[tuple[tuple[str, str, int], Given | None], bool](False)
 
-    def _is_birth(self, function: Definition, at: int) -> bool:
-        """Tell whether a byte is one of what makes a holder, in front of any set-up there."""
+    def is_birth(self, function: Definition, at: int) -> bool:
+        """Tell whether a byte is one of what makes a holder, in front of any set-up there.
+
+        What such a function changes behind one is no other than what others change.
+        """
         return is_newborn(self._tree, function) and not any(
             True
-            for name in self._setups
+            for name in self.setups
             for _ in places(function.text[function.text.find(b"{") : at], name.encode())
         )
 
@@ -149,7 +152,7 @@ class Births:
 
         GIVEN tells which calls matter: those in which a parameter is not 0, or is 0.
         """
-        if self._is_birth(function, at):
+        if self.is_birth(function, at):
             return True
         wanted = given or self.depends(function, at)
 

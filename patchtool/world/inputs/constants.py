@@ -203,10 +203,13 @@ def _is_changed(tree: Tree, asked: str) -> bool:
 def _is_of_one(tree: Tree, name: str, user: Definition) -> bool:
     """Tell whether a function of the text is about one guest: it is given what that is known by.
 
-    All that it calls is found, or known: else that may be told a feature, and change it for all.
+    That is what holds its contexts, or what it is told of one leaf.  All that it calls is
+    found, or known: else that may be told a feature, and change it for all.
     """
     index = tree.index
-    handle, called = index.target.handle.encode(), index.functions(name, user.file)
+    called = index.functions(name, user.file)
+    known = (index.target.handle, index.target.registers.tables.record)
+    given = re.compile(rb"\bstruct\s+(?:%b)\s*\*" % b"|".join(one.encode() for one in known if one))
 
     def is_known(inner: str, caller: Definition) -> bool:
         if inner.encode() in _DEFINED.findall(caller.text):
@@ -217,7 +220,7 @@ def _is_of_one(tree: Tree, name: str, user: Definition) -> bool:
             or bool(index.macros(inner, caller.file))
         )
 
-    return any(handle in one.text.partition(b"{")[0] for one in called) and all(
+    return any(given.search(one.text.partition(b"{")[0]) for one in called) and all(
         one is not None for one in reached(index, called, is_known)
     )
 

@@ -20,7 +20,7 @@ from patchtool.c.index import expand, is_static, parameter_names
 from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node, text
 from patchtool.world.entries import Tree
-from patchtool.world.inputs.births import Births, is_newborn, parameter_of
+from patchtool.world.inputs.births import Births, parameter_of
 from patchtool.world.inputs.invalidation import MAX_CALLS
 from patchtool.world.inputs.newborn import is_alone
 from patchtool.world.inputs.steady import is_set
@@ -144,7 +144,9 @@ class Leaves:
             for word in sorted(new):
                 self._index.watch(word)
                 for _, function in self._index.users(word):
-                    if (function.key in found and not done) or is_newborn(self._tree, function):
+                    if function.key in found and not done:
+                        continue
+                    if self._births.is_birth(function, len(function.text)):
                         continue
                     self._uses.pop(function.key, None)
                     uses = found[function.key] = self._of(function)
@@ -176,7 +178,9 @@ class Leaves:
         TOLD is the parameter that says which feature is changed, and IS_OF_ONE tells whether what
         is called below has to do with one holder alone.
         """
-        if not causes or (is_of_one and is_newborn(self._tree, function)):
+        if is_of_one:
+            ends = [at for at in ends if not self._births.is_birth(function, at)]
+        if not causes or not ends:
             return
         calls = None if HERE in causes and told is None else self._births.calls(function)
         if calls == () and is_static(function):

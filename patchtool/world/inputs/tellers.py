@@ -29,7 +29,7 @@ from patchtool.c.syntax import text
 from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.accounts.sites import Mention
 from patchtool.world.entries import Tree
-from patchtool.world.inputs.births import Births, is_newborn, parameter_of
+from patchtool.world.inputs.births import Births, parameter_of
 from patchtool.world.inputs.invalidation import MAX_CALLS
 from patchtool.world.inputs.leaves import Leaves
 from patchtool.world.inputs.newborn import is_alone
@@ -149,18 +149,22 @@ class Tellers:
         members = list(members)
         if any(spills(self._tree, self._tree.index.target.host, one) for one in members):
             return None
-        found = [
-            one for one in tellers(self._tree.index, members) if not is_newborn(self._tree, one[0])
-        ]
+        found = list(filter(None, map(self._late, tellers(self._tree.index, members))))
         if owner is not None and not self._are_all(members, owner, found):
             return None
         if asked:
-            key = asked, by, *members
+            key = self._births.setups, asked, by, *members
             if key not in self._tree.told:
                 self._tree.told[key] = self._found(members, asked, by)
             more = self._tree.told[key]
             return None if more is None else found + more
         return found
+
+    def _late(self, change: Change) -> Change | None:
+        """Return what is changed behind the making of a holder; None where nothing is."""
+        function, ends = change
+        late = [at for at in ends if not self._births.is_birth(function, at)]
+        return (function, late) if late else None
 
     def _found(self, members: list[str], asked: str, by: str) -> list[Change] | None:
         """Return what changes some members beside plain stores; None where it is no function."""
@@ -195,8 +199,8 @@ class Tellers:
                     if asked_of(index, name, user.file, ("", feature)) is None:
                         if not self._is_of_host(name, user.file):
                             found.append(brackets.end_of(user.text, opened) or at)
-                if found and not is_newborn(self._tree, user):
-                    yield user, found
+                if (late := self._late((user, found))) is not None:
+                    yield late
             told = self._told_in(feature)
             for register in tables.registers if told is None else (told[1],):
                 yield from self._storing(told and told[0], register, asked)
@@ -282,8 +286,8 @@ class Tellers:
                 if parameter and parameter in parameter_names(user):
                     number = parameter_of(user, parameter)
                     yield from self._told_which(user, number, asked, frozenset())
-                elif not is_newborn(self._tree, user):
-                    yield user, [self._offset(mention) - user.start]
+                elif not self._births.is_birth(user, at := self._offset(mention) - user.start):
+                    yield user, [at]
 
     def _offset(self, mention: Mention) -> int:
         file = self._tree.index.file(mention.place.file)
@@ -325,12 +329,9 @@ class Tellers:
                 word = text(given[number]) if number is not None and number < len(given) else ""
                 words = {None, *(_place(index, one).word for one in _features(index, asked))}
                 ends = [one.end() for one in _THROUGH_WORD.finditer(caller.text, call.end_byte)]
-                if (
-                    ends
-                    and _place(index, word).word in words
-                    and not is_newborn(self._tree, caller)
-                ):
-                    yield caller, ends
+                late = self._late((caller, ends))
+                if late is not None and _place(index, word).word in words:
+                    yield late
 
     def _told_which(
         self,
@@ -354,7 +355,7 @@ class Tellers:
         for caller, call in calls:
             given = syntax.arguments(call)
             word = text(given[number]) if number < len(given) else ""
-            is_first = is_of_one and is_newborn(self._tree, caller)
+            is_first = is_of_one and self._births.is_birth(caller, call.end_byte)
             passed = parameter_of(caller, word)
             if passed is not None and not is_set(self._tree, caller, word):
                 keys = above | {function.key}
@@ -397,7 +398,10 @@ class Tellers:
             or (
                 one.kind == "store"
                 and one.function is not None
-                and (one.function.key in known or is_newborn(self._tree, one.function))
+                and (
+                    one.function.key in known
+                    or self._births.is_birth(one.function, self._offset(one) - one.function.start)
+                )
             )
             for member in members
             for one in mentions.of(member)

@@ -20,7 +20,6 @@ from patchtool.model import Place
 from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.accounts.sites import Mention
 from patchtool.world.inputs.answers import handle, read_by
-from patchtool.world.inputs.births import is_newborn
 from patchtool.world.inputs.invalidation import (
     MAX_CALLS,
     Invalidations,
@@ -158,7 +157,7 @@ class Told(Invalidations):
         assert file is not None
         at = file.offset(mention.place.line, mention.place.column) - function.start
         return (
-            is_newborn(self._tree, function)
+            self._births.is_birth(function, at)
             or self._somewhere_behind(function, [at], 0) is not None
         )
 
@@ -297,7 +296,7 @@ class Told(Invalidations):
             return None
         is_of_one = is_of_one and is_alone(self._tree, writer)
         for one, call in calls:
-            if is_of_one and is_newborn(self._tree, one):
+            if is_of_one and self._births.is_birth(one, call.end_byte):
                 continue
             if self._puts_back(one, call.end_byte):
                 continue
