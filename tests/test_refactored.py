@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a maintainer rewrites stays decided; what looks like it and is not, is not clean."""
 
+import re
+
 import pytest
 from edited import check, fixture, verdicts
 
+from patchtool.c.index import split_arguments
 from patchtool.rules.question import MAX_MET, Terms
 
 MAIN, HOST = "arch/x86/kvm/mmu/mmu.c", "arch/x86/include/asm/kvm_host.h"
@@ -460,3 +463,43 @@ def test_no_role_is_no_proof():
     tree[MAIN] = tree[MAIN].replace(b"mmu_role.as_u64", b"mmu_role")
     report = check(tree)
     assert report.verdict == "unknown" and "no MMU context" in report.unknowns[0].reason
+
+
+PARAMETERS = """struct setup {
+	bool execonly;
+	bool accessed_dirty;
+	gpa_t eptp;
+};
+
+"""
+TAKEN = (
+    "bool execonly,\n\t\t\t     bool accessed_dirty, gpa_t new_eptp)\n{\n",
+    "const struct setup *p)\n{\n\tbool execonly = p->execonly;\n"
+    "\tbool accessed_dirty = p->accessed_dirty;\n\tgpa_t new_eptp = p->eptp;\n",
+)
+
+
+def test_what_a_set_up_is_told_in_a_record_of_its_caller():
+    """The record is made on the stack above, and what stands in it is known there alone."""
+    tree = fixture(BASE)
+    nested, header = "arch/x86/kvm/vmx/nested.c", "arch/x86/kvm/mmu.h"
+    call = re.search(rb"kvm_init_shadow_ept_mmu\(vcpu,\s*([^;]*)\);", tree[nested])
+    assert call is not None
+    execonly, accessed_dirty, eptp = split_arguments(call[1].decode())
+    made = f"\t\tconst struct setup p = {{ {execonly}, {accessed_dirty}, {eptp} }};\n\n"
+    declared = re.search(r"void kvm_init_shadow_ept_mmu\([^;]*;", tree[header].decode())
+    assert declared is not None
+    taking = "void kvm_init_shadow_ept_mmu(struct kvm_vcpu *vcpu, const struct setup *p);"
+    for path, old, new in (
+        (MAIN, *TAKEN),
+        (header, declared[0], PARAMETERS + taking),
+        (nested, call[0].decode(), f"{{\n{made}\t\tkvm_init_shadow_ept_mmu(vcpu, &p);\n\t}}"),
+    ):
+        text = tree[path].decode()
+        assert text.count(old) == 1, old
+        tree[path] = text.replace(old, new).encode()
+    report = check(tree)
+    before = check(fixture(BASE))
+    assert report.verdict == before.verdict == "covered"
+    named = {i.name for c in report.contexts for f in c.fields for i in f.inputs}
+    assert named == {i.name for c in before.contexts for f in c.fields for i in f.inputs}

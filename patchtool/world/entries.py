@@ -13,14 +13,14 @@ from functools import cached_property
 from typing import NamedTuple, cast
 
 from patchtool.c import syntax
-from patchtool.c.index import Index, is_static
+from patchtool.c.index import Index, is_static, parameter_names
 from patchtool.c.layout import Types
 from patchtool.c.lower import BY_MORE, Guard, Lowered, Lowering
 from patchtool.c.memory import Fact, Int, Loc, Pointer, Root
 from patchtool.c.scan import Definition, places, strip_comments
 from patchtool.model import Consulted, Place
 from patchtool.proof import bits
-from patchtool.proof.bits import Cond
+from patchtool.proof.bits import Cond, Symbol
 from patchtool.world.accounts.counts import is_count
 from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.effects import Effects
@@ -31,6 +31,8 @@ from patchtool.world.users import is_idle
 
 MAX_WORK = 250_000
 """Steps of all the runs that look for ways to guards; kernels take up to 100,000."""
+_OWN = re.compile(r"&\s*\w+")
+"""The address of a variable as a whole."""
 
 
 class Assigned(NamedTuple):
@@ -269,6 +271,8 @@ def find_paths(
                 unresolved.append(lowered)
         elif _open_arguments(lowered, here, tree.effects) and above:
             pending.extend(above)
+        elif built := _builders(tree.index, here, _read_through(lowered, here, tree.effects)):
+            pending.extend(built)
         else:
             done.append((lowered, ()))
             if is_enough(lowered):
@@ -395,15 +399,48 @@ def _has_plain_arguments(definition: Definition) -> bool:
 
 def _open_arguments(lowered: Lowered, entry: Definition, effects: Effects) -> bool:
     """Tell whether a guard, a role or a field depends on the entry's own arguments."""
+    return any(
+        isinstance(about, Fact) and (about.kind, about.name) == ("argument", entry.name)
+        for about in _read(lowered, effects)
+    )
+
+
+def _read(lowered: Lowered, effects: Effects) -> set[object]:
+    """Return what the guards, roles and fields of a run depend on."""
+    read: set[Symbol] = set()
     for guard in lowered.guards:
-        read = set(bits.symbols([guard.condition, guard.path]))
+        read |= bits.symbols([guard.condition, guard.path])
         for loc, value in lowered.memory.items():
             if loc.within(guard.context) and effects.names(loc.path) and isinstance(value, Int):
                 read |= value.bits.symbols
-        for about in (symbol.word.about for symbol in read):
-            if isinstance(about, Fact) and (about.kind, about.name) == ("argument", entry.name):
-                return True
-    return False
+    return {symbol.word.about for symbol in read}
+
+
+def _read_through(lowered: Lowered, entry: Definition, effects: Effects) -> list[int]:
+    """Return the arguments of an entry through which those depend on what they point to."""
+    roots = {about.root.name for about in _read(lowered, effects) if isinstance(about, Loc)}
+    return [number for number, one in enumerate(parameter_names(entry)) if one in roots]
+
+
+def _builders(index: Index, entry: Definition, numbers: list[int]) -> list[Definition]:
+    """Return who calls an entry, where each has made what one of the arguments points to.
+
+    It is a variable of the caller's own, so nothing is known of it below.
+    """
+    found = callers(index, entry.name) if numbers else []
+    for one in found:
+        given = [
+            syntax.arguments(call)
+            for match in syntax.matches("call_site", index.node(one))
+            if syntax.text(match["call.function"][0]) == entry.name
+            and (call := match["call.function"][0].parent) is not None
+        ]
+        if not given or not all(
+            any(_OWN.fullmatch(syntax.text(each[n])) for n in numbers if n < len(each))
+            for each in given
+        ):
+            return []
+    return found
 
 
 def _pointers(lowered: Lowered) -> set[str]:
