@@ -768,3 +768,28 @@ def test_a_member_that_the_guard_looks_at_beside_the_role(value, expected):
     report = check(files, ("shadow_root_level",))
     (found,) = [one for context in report.contexts for one in context.fields]
     assert found.verdict == expected
+
+
+@pytest.mark.parametrize(
+    ("use", "expected"),
+    [
+        ("n = host_value(&vcpu->arch.model);", "unknown"),
+        ("vcpu->arch.model.number = 3;", "gap"),
+        ("n = vcpu->arch.model.number;", "covered"),
+        ("n = memcmp(&vcpu->arch.model, &vcpu->arch.hflags, 4);", "covered"),
+    ],
+)
+def test_a_use_that_may_be_a_change(use, expected):
+    """All known changes are followed by an invalidation: whether one more is, is not known."""
+    told = "\tkvm_mmu_after_set_cpuid(vcpu);\n"
+    files = dict(FIXED)
+    for path, old, new in (
+        (HOST, "\tulong cr0;\n", "\tulong cr0;\n\tstruct { u32 number; } model;\n"),
+        (MMU, "cpuid_maxphyaddr(vcpu) <= 48", "vcpu->arch.model.number == 7"),
+        (CPUID, told, f"\tvcpu->arch.model.number = maxphyaddr & 7;\n{told}"),
+    ):  # fmt: skip
+        data = files[path].decode()
+        assert data.count(old) == 1, old
+        files[path] = data.replace(old, new).encode()
+    files[CPUID] += f"\nvoid late(struct kvm_vcpu *vcpu, u32 n)\n{{\n\t{use}\n}}\n".encode()
+    assert check(files, ("shadow_root_level",)).verdict == expected

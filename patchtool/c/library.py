@@ -220,6 +220,7 @@ READING: Mapping[str, tuple[int, ...]] = {
     "copy_to_user": (1,), "__copy_to_user": (1,), "test_bit": (1,), "OFFSET": (2,),
     "offsetof": (1,), "offsetofend": (1,), "static_branch_likely": (0,),
     "static_branch_unlikely": (0,), "static_key_count": (0,), "static_key_enabled": (0,),
+    "atomic_read": (0,), "atomic_long_read": (0,), "atomic64_read": (0,), "refcount_read": (0,),
 }  # fmt: skip
 """The arguments behind which only is read."""
 GIVING_BACK = frozenset({"kfree", "kvfree", "kfree_sensitive", "kvfree_sensitive", "vfree"})

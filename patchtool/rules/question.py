@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from patchtool.world.accounts.ledger import Ledger, Patch
     from patchtool.world.accounts.strays import Stray
     from patchtool.world.inputs.changes import Link
-    from patchtool.world.inputs.invalidation import Invalidations
+    from patchtool.world.inputs.invalidation import Doubt, Invalidations
     from patchtool.world.inputs.told import Told
 
 _Kind = TypeVar("_Kind", bound="Invalidations")
@@ -757,7 +757,7 @@ class Terms:
         links = self._links(word)
         if self._registers.is_bit(unit.name):
             return None
-        doubt: Place | bool = False
+        doubt: Doubt | None = None
         if isinstance(word.about, Fact) and word.about.kind == "guest":
             doubt = self._told_all.doubt_of_all(
                 self.tree.told_in, word.about.other, by=word.about.name
@@ -766,13 +766,16 @@ class Terms:
             doubt = self._told_all.doubt_of_all((member_of(word),), owner=links[-1][0])
         elif links:
             doubt = self._invalidations.doubt(links)
-        if isinstance(doubt, Place):
-            words = f"whether this makes the role invalid behind each change of {unit.name}"
-            return Reason(f"{words} is not known", doubt)
-        if doubt:
+        if doubt is None:
+            return None
+        if doubt.place is None:
             words = f"it is not known what changes {unit.name}, and whether the role is left valid"
             return Reason(words, self.out.reads[word][0])
-        return None
+        if doubt.invalidates:
+            words = f"whether this makes the role invalid behind each change of {unit.name}"
+            return Reason(f"{words} is not known", doubt.place)
+        words = f"whether this changes {unit.name}, and leaves the role valid, is not known"
+        return Reason(words, doubt.place)
 
     def _beside(self, asked: Fact) -> str | None:
         """Say by what else than what the guest is told of its CPU a question is answered."""

@@ -17,6 +17,7 @@ from patchtool.c import library, syntax
 from patchtool.c.layout import CType, PointerType, RecordType, settled
 from patchtool.c.scan import Definition, places
 from patchtool.c.syntax import Node, text
+from patchtool.model import Place
 from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.accounts.sites import ALONE, Mention
 from patchtool.world.entries import Tree
@@ -76,6 +77,8 @@ class Changes:
 
     def __init__(self, tree: Tree, births: Births) -> None:
         self._tree, self._births = tree, births
+        self.unclear: dict[tuple[Link, ...], Place] = {}
+        """By links, a place of which it is not known whether it changes the member."""
 
     def of(self, links: tuple[Link, ...]) -> Iterator[Change | None]:
         """Yield where a member may change; None for a place that is not understood.
@@ -92,7 +95,10 @@ class Changes:
             mentions = Mentions(self._tree.index, self._tree.types, {member: frozenset((tag,))})
             for mention in mentions.of(member):
                 if not mention.is_idle and not (is_around and self._is_aside(mention, member)):
-                    yield from self._changes(mention, links[: number + 1], mentions)
+                    for change in self._changes(mention, links[: number + 1], mentions):
+                        if change is None:
+                            self.unclear.setdefault(links, mention.place)
+                        yield change
 
     def as_a_whole(self, tag: str) -> bool:
         """Tell whether a record of a tag is stored to through a pointer, as a whole."""

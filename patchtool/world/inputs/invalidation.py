@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 from patchtool.c import syntax
 from patchtool.c.index import parameter_names, stands_for
@@ -70,6 +71,13 @@ _HEAD = ("condition", "initializer")
 """What of a branch or loop is evaluated on every way."""
 
 
+class Doubt(NamedTuple):
+    """What may invalidate the role behind a change of an input, or else may change that."""
+
+    place: Place | None
+    invalidates: bool
+
+
 class Invalidations:
     """The stores that invalidate the roles of one context, and who comes by one."""
 
@@ -119,22 +127,20 @@ class Invalidations:
             name = name or by
         return name or None
 
-    def doubt(self, links: tuple[Link, ...]) -> Place | bool:
-        """Return what may invalidate the role behind each change of a member that needs it.
+    def doubt(self, links: tuple[Link, ...]) -> Doubt | None:
+        """Return why it is not known that a member changes and leaves the role valid.
 
-        False where nothing does behind one of them, and True where not all changes are known.
+        None where behind one of its changes nothing may invalidate the role.
         """
-        if self.perhaps.is_none:
-            return False
-        found: Place | bool = False
+        found: Doubt | None = None
         for change in self._changes.of(links):
             if change is None:
-                found = found or True
+                found = found or Doubt(self._changes.unclear.get(links), False)
             elif self._behind(*change, 0) is None:
                 place = self.perhaps.behind(change.function, change.end)
                 if place is None:
-                    return False
-                found = place
+                    return None
+                found = Doubt(place, True)
         return found
 
     def made_by(self, links: tuple[Link, ...]) -> str | None:

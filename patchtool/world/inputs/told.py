@@ -16,12 +16,12 @@ from functools import cached_property
 from patchtool.c import syntax
 from patchtool.c.scan import WORDS, Definition, strip_comments
 from patchtool.c.syntax import Node, descendants, text
-from patchtool.model import Place
 from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.accounts.sites import Mention
 from patchtool.world.inputs.answers import handle, read_by
 from patchtool.world.inputs.invalidation import (
     MAX_CALLS,
+    Doubt,
     Invalidations,
     fails,
     first_behind,
@@ -114,22 +114,20 @@ class Told(Invalidations):
 
     def doubt_of_all(
         self, members: Iterable[str], asked: str = "", owner: str | None = None, by: str = ""
-    ) -> Place | bool:
-        """Return what may invalidate the role behind all stores that need it, as for ``doubt``."""
-        if self.perhaps.is_none:
-            return False
+    ) -> Doubt | None:
+        """Return why it is not known that what is told changes and leaves the role valid."""
         members = tuple(members)
         changes = self._tellers.of(members, asked, owner, by)
         if changes is None or any(self._tree.pasting.uses(members)):
-            return True
-        found: Place | bool = False
+            return None if self.perhaps.is_none else Doubt(None, False)
+        found: Doubt | None = None
         for writer, stores in changes:
             stores = [at for at in stores if not self._puts_back(writer, at)]
             if stores and self._somewhere_behind(writer, stores, 0) is None:
                 places = [self.perhaps.behind(writer, at) for at in stores]
                 if None in places:
-                    return False
-                found = places[0] or found
+                    return None
+                found = Doubt(places[0], True)
         return found
 
     def beside(self, name: str, here: str, members: Iterable[str]) -> str | None:
