@@ -92,7 +92,7 @@ def test_every_kind_of_change_is_a_mail(tmp_path):
         r"MAXPHYADDR \d+ \d+ guest CPUID.GBPAGES no no mmu_role (0x\w+) \1 rsvd_bits_mask", number
     )
     assert "Invalidate the role of root_mmu in kvm_vcpu_after_set_cpuid()" in event
-    assert "guest CPUID.GBPAGES makes KVM configure the MMU anew" in event
+    assert "does not skip configuring the MMU after a change of guest CPUID.GBPAGES" in event
     assert "state A state B state C" in mask and "pkru_mask after B: 221" in mask
     assert "No role can help here" in mask
 
@@ -338,7 +338,7 @@ def test_what_is_known_of_an_input_is_said_once(tmp_path):
     (second,) = [text for name, text in told.items() if "Track guest_mmu_efer_lma in" in name]
     assert "\nFixes: 7dcd57552008" in first and "Upstream closed" in " ".join(first.split())
     flat = " ".join(second.split())
-    assert "a change of the EFER.LMA that the set-up is handed makes" in flat
+    assert "after a change of the EFER.LMA that the set-up is handed." in flat
     assert "that the set-up is handed, but the role does not determine it" in flat
     assert "Fixes:" not in second and "Upstream closed" not in flat
 
@@ -367,7 +367,7 @@ def test_an_invalidation_for_two_inputs_reads_well():
     (one,) = [one for one in outcome.repairs if one.candidate.kind == "invalidation"]
     two = dataclasses.replace(one, inputs=("guest CPUID.GBPAGES", "guest vendor"))
     text = " ".join(patch._change(two).split())
-    assert "so that a change of guest CPUID.GBPAGES or guest vendor makes KVM" in text
+    assert "after a change of guest CPUID.GBPAGES or guest vendor." in text
 
 
 def test_standard_output_is_a_mailbox(tmp_path, capfdbinary):

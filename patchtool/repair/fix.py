@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from patchtool.c.index import Index
-from patchtool.model import SEVERITY, Context, FieldResult, Report
+from patchtool.model import SEVERITY, Context, FieldResult, Report, Unknown
 from patchtool.outside.source import Overlay, Source
 from patchtool.repair import clearing, edit_sites, handed, invalidating
 from patchtool.repair.edit_sites import Candidate, Proposal
@@ -263,7 +263,7 @@ class _Search:
         overlay = Overlay(self._source, {**self._edits, **changed})
         after = self._check(Index(overlay, self._rule.target))
         was = gaps(before)
-        self._doubts += _doubts(was, after, task, candidate)
+        self._doubts += _doubts(before, after, task, candidate)
         if _is_worse(before, after):
             return None
         inputs: tuple[str, ...] = (name,)
@@ -365,20 +365,29 @@ def _missed(open_: Mapping[Key, FieldResult]) -> set[str]:
     return {name for one in open_.values() for name in one.missing}
 
 
-def _doubts(
-    was: Mapping[Key, FieldResult], after: Report, task: _Task, candidate: Candidate
-) -> Iterator[str]:
-    """Yield why nobody knows whether a candidate closes what it is for."""
+def _doubts(before: Report, after: Report, task: _Task, candidate: Candidate) -> Iterator[str]:
+    """Yield why a candidate does not close what it is for, or why nobody knows whether it does."""
+    was, with_it = gaps(before), f"with `{' '.join(candidate.statements)}`"
+    is_open = False
     for key, (_, one) in results(after).items():
-        before = was.get(key)
-        if before is None or one.verdict != "unknown":
+        gap = was.get(key)
+        if gap is None or task.name not in ((gap.member,) if task.is_field else gap.missing):
             continue
-        if task.name == before.member if task.is_field else task.name in before.missing:
-            why = "; ".join(map(str, one.reasons)) or "; ".join(
-                f"{u.place.file}:{u.place.line}: {u.reason}" for u in after.unknowns
-            )
-            lines = " ".join(candidate.statements)
-            yield f"with `{lines}` it is not decided: {why}"
+        is_open = is_open or task.name in one.missing
+        if one.verdict == "unknown":
+            why = "; ".join(map(str, one.reasons)) or "; ".join(map(_said, after.unknowns))
+            yield f"{with_it} it is not decided: {why}"
+    yield from (
+        f"{with_it} this is not understood: {_said(one)}"
+        for one in after.unknowns
+        if one not in before.unknowns
+    )
+    if is_open:
+        yield f"{with_it} it depends on {task.name} as before"
+
+
+def _said(unknown: Unknown) -> str:
+    return f"{unknown.place.file}:{unknown.place.line}: {unknown.reason}"
 
 
 def _found(

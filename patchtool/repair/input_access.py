@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from patchtool.c import syntax
 from patchtool.c.index import Index
-from patchtool.c.layout import IntType, RecordType, Types, settled
+from patchtool.c.layout import IntType, PointerType, RecordType, Types, settled
 from patchtool.c.scan import Definition, FileIndex, strip_comments
 from patchtool.repair.register_access import parameters, returned
 
@@ -86,19 +86,25 @@ def value_of(index: Index, name: str, c: str, here: str) -> Value | str:
 
 def _width(index: Index, steps: list[str]) -> int | None:
     """Return how many bits an input takes: those of its greatest value, or of its type."""
-    host = f"struct {index.target.host}"
-    if steps[0] != "arch" or not index.record(host, index.target.header):
+    target = index.target
+    own = steps[0] == "arch"  # of the host, by the name that it has in its handle
+    tag, where = (target.host, target.header) if own else (target.handle, target.main)
+    if not index.record(f"struct {tag}", where):
         return None
-    here: object = Types(index).record(host, index.target.header)
+    here: object = Types(index).record(f"struct {tag}", where)
     place = ""
-    for step in steps[1:]:
+    for step in steps[own:]:
+        if isinstance(here, PointerType):
+            here = settled(here.target)
         if not isinstance(here, RecordType) or step not in here.by_name:
             return None
         place, here = f"{here.tag}.{step}", settled(here.by_name[step][1])
     known = index.target.registers.ranges.get(place)
     if known is not None:
         return int(known[1]).bit_length()
-    return here.width if isinstance(here, IntType) else None
+    if not isinstance(here, IntType):
+        return None
+    return 1 if here.boolean else here.width
 
 
 def _defined(file: FileIndex) -> Iterator[Definition]:

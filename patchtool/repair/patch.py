@@ -321,8 +321,9 @@ def _change(repair: Repair) -> str:
     if candidate.kind == "invalidation":
         mmus, roles = ("MMU", "role") if len(candidate.contexts) == 1 else ("MMUs", "roles")
         return (
-            f"Invalidate the {roles} of {_listed(candidate.contexts)} in {functions}, so that a "
-            f"change of {_listed(repair.inputs, 'or')} makes KVM configure the {mmus} anew."
+            f"Invalidate the {roles} of {_listed(candidate.contexts)} in {functions}, so that KVM "
+            f"does not skip configuring the {mmus} after a change of "
+            f"{_listed(repair.inputs, 'or')}."
         )
     wide = f", {candidate.width} bits wide," if candidate.width > 1 else ""
     what = (
@@ -333,7 +334,7 @@ def _change(repair: Repair) -> str:
     changed = candidate.title
     if candidate.kind == "handed":
         changed = _handed(repair) or _listed(repair.inputs, "or")
-    return f"{what}, so that a change of {changed} makes KVM configure the MMU anew."
+    return f"{what}, so that KVM does not skip configuring the MMU after a change of {changed}."
 
 
 _EXTENDED = (
