@@ -243,6 +243,25 @@ def test_a_finding_is_shown_where_the_patch_has_it(run, name):
     assert {(one["changed"]["file"], one["changed"]["line"]) for one in changed} == shown
 
 
+def test_what_is_not_understood_is_led_back_to_the_change(run):
+    """The place is one that nobody touched; the line of the patch is said beside it, once."""
+    before = files_of(FIXED)
+    reset = "void kvm_mmu_reset_context(struct kvm_vcpu *vcpu)\n{\n"
+    quiet = "\tif (vcpu->arch.hflags & 8)\n\t\treturn;\n"
+    after = edited(before, [(MMU, reset, reset + quiet)])
+    line = after[MMU].split("\n").index("\tif (vcpu->arch.hflags & 8)") + 1
+    patch = mail(diff(before, after))
+    status, out, _ = run("-", "--tree", FIXED, data=patch)
+    notes = re.findall(r"^(.*): note: this is not understood since this change$", out, re.MULTILINE)
+    assert status == 3 and len(notes) == 1
+    assert notes[0].startswith(f"{MMU}:") and int(notes[0].split(":")[1]) in (line, line + 1)
+    # What was not understood before is led back to nothing, and brought in by nobody else.
+    again = edited(after, [(MMU, LEVEL, LEVEL + LEVEL)])
+    out = run("-", "--tree", FIXED, data=mail(diff(before, after)) + mail(diff(after, again)))[1]
+    assert out.count("since this change") == 1
+    assert re.findall(r"is called (.*)$", out, re.MULTILINE) == ["(as before the change)"]
+
+
 def test_a_new_guard_is_shown_itself(run):
     """Where the guard is what the patch writes, no other line is named."""
     files = files_of(DEMO)

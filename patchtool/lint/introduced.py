@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 State = Literal["new", "existing", "closed"]
 """What a change has to do with a finding."""
 
+AS_BEFORE = "(as before the change)"
+"""What ends the reason of a place that nobody understood before either."""
 _CLEAN: tuple[Verdict, ...] = ("covered", "not-guarded")
 
 _Move = Callable[[Place], Place]
@@ -237,9 +239,10 @@ class _Series:
                 problem = remark.problem + suffix
                 self._found.remarks.append(Remark(move(remark.place), problem))
         for open_ in undecided(old, after.report) if step is not None else ():
-            unknown = Unknown(move(open_.place), open_.reason + suffix)
+            is_old = open_.reason.endswith(AS_BEFORE)
+            unknown = Unknown(move(open_.place), open_.reason + (suffix if not is_old else ""))
             self._found.unknowns.append(unknown)
-            if change is not None:
+            if change is not None and not is_old:
                 names = re.findall(r"\w+", open_.reason)
                 self._anchor(unknown, change.anchor(open_.place, near, names, after.index), move)
         if self._everything:
@@ -471,7 +474,7 @@ def undecided(before: Report, after: Report) -> list[Unknown]:
         return []
     known = {(one.place.file, one.place.function, one.reason) for one in before.unknowns}
     return [
-        one._replace(reason=f"{one.reason} (as before the change)")
+        one._replace(reason=f"{one.reason} {AS_BEFORE}")
         if (one.place.file, one.place.function, one.reason) in known
         else one
         for one in after.undecided

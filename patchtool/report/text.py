@@ -34,6 +34,7 @@ from patchtool.report.words import (
     safe,
     said,
     sentence,
+    undecided_since,
     way,
     where,
 )
@@ -269,8 +270,13 @@ class _Writer:
     def _unknowns(self) -> Iterator[str]:
         """Yield what was not understood, and, among many fields, what that leaves open."""
         told: list[overview.Open] = []
-        count = 0
+        count, since = 0, None
         for unknown in self._report.undecided:
+            changed = self._options.changed(unknown)
+            if changed != since:
+                yield from self._left_open(told, count)
+                yield from self._since(since)
+                told, count, since = [], 0, changed
             opens = list(overview.left_open(unknown, self._contexts)) if self._is_wide else []
             if opens != told:
                 yield from self._left_open(told, count)
@@ -281,6 +287,14 @@ class _Writer:
             )
             yield from self._quoted(unknown.place)
         yield from self._left_open(told, count)
+        yield from self._since(since)
+
+    def _since(self, changed: Anchor | None) -> Iterator[str]:
+        """Yield the line of a change since which the places above are not understood."""
+        if changed is not None:
+            spot = where(changed.place, column=True)
+            yield from self._line(spot, "note", "1;36", undecided_since(changed))
+            yield from self._quoted(changed.place)
 
     def _left_open(self, opens: Sequence[overview.Open], count: int) -> Iterator[str]:
         """Yield which fields COUNT places leave open, on which of the numbered paths."""

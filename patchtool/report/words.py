@@ -115,6 +115,12 @@ def origin_of(changed: Anchor, closed: bool = False) -> str:
     return "it comes from this change"
 
 
+def undecided_since(changed: Anchor) -> str:
+    """Return in words what a change has to do with what is not understood."""
+    gone = "what the change takes away below this line" if changed.gone else "this change"
+    return f"this is not understood since {gone}"
+
+
 def acceptance(one: Suppressed) -> str:
     """Return in words which comment accepts a finding, and why."""
     return f"suppressed by {where(one.place)}: {sentence(one.reason)}"
