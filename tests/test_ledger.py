@@ -451,6 +451,8 @@ int kvm_mmu_switch(struct kvm_vcpu *vcpu, struct kvm_mmu *given)
         ("switch_to(vcpu, mmu);", "covered"),
         ("switch_to(vcpu, &vcpu->arch.root_mmu);\n\tswitch_to(vcpu, mmu);", "covered"),
         ("mmu = &vcpu->arch.root_mmu;\n\tvcpu->arch.mmu = mmu;", "covered"),
+        ("if (given && mmu != given)\n\t\tswitch_to(vcpu, mmu);", "covered"),
+        ("if (given && find(&mmu))\n\t\tswitch_to(vcpu, mmu);", "unknown"),
         ("vcpu->arch.mmu = &vcpu->arch.nested_mmu;", "unknown"),
         ("mmu = &vcpu->arch.nested_mmu;\n\tvcpu->arch.mmu = mmu;", "unknown"),
         ("if (tdp_enabled)\n\t\tmmu = &vcpu->arch.nested_mmu;\n\tswitch_to(vcpu, mmu);", "unknown"),

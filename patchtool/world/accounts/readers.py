@@ -34,7 +34,7 @@ _RETURN = re.compile(rb"\breturn\b\s*([^;]*);")
 _ASSIGNED = re.compile(rb"\s*=(?!=)\s*([^;]*);")
 _EXPORTED = re.compile(rb"\bEXPORT_\w+\s*\(\s*\Z")
 _MOVED = (
-    rb"&\s*NAME\b(?!\s*(?:->|\.|\[))|\(\s*NAME\s*\)\s*[-+]?=(?!=)"
+    rb"(?<!&)&\s*NAME\b(?!\s*(?:->|\.|\[))|\(\s*NAME\s*\)\s*[-+]?=(?!=)"
     rb"|(?<![\w.>])NAME\s*(?:[-+]?=(?!=)|\+\+|--)|(?:\+\+|--)\s*NAME\b"
 )
 _ARGUMENT = re.compile(rb"[(,]\s*[\w.>()-]*\Z")

@@ -22,7 +22,7 @@ from patchtool.world.conditions import holding, is_own
 from patchtool.world.entries import Tree
 from patchtool.world.inputs.hosts import mirrored
 
-SHARE = 10
+SHARE = 5
 """Which part of the work of a set-up a function around a store may take."""
 _LITERAL = re.compile(r"(!?)(\w+)")
 
