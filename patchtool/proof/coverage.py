@@ -31,9 +31,6 @@ MAX_BITS = 1_000
 """How many bits of inputs a question may have before it is left open."""
 
 
-UNDECIDED = "whether {} is not decided within the steps that the solver may take"
-
-
 class Answer(NamedTuple):
     """The decision on one question.
 
@@ -89,11 +86,7 @@ class Decision(Witnesses):
         try:
             accumulated = self._accumulated()
         except GaveUp:
-            return Answer(
-                "unknown",
-                problem=UNDECIDED.format("a full set-up keeps bits of an earlier one"),
-                support=support,
-            )
+            return _undecided("a full set-up keeps bits of an earlier one", support)
         if accumulated is not None:
             answer = answer._replace(verdict="gap", accumulated=accumulated)
             if not answer.inputs:
@@ -107,9 +100,7 @@ class Decision(Witnesses):
             return Answer("covered", table, support=support)
         unlike = self._unlike()
         if unlike is None:
-            return Answer(
-                "unknown", problem=UNDECIDED.format("a skip leaves it stale"), support=support
-            )
+            return _undecided("a skip leaves it stale", support)
         if not unlike:
             return self._stale_of(self._rows, carriers, support)
         self._wrong = list(unlike)
@@ -152,9 +143,7 @@ class Decision(Witnesses):
         claims = self._skipping()
         solid, wrong = self._truly(claims, self._possibly(claims, rows))
         if wrong is None or solid is None:
-            return Answer(
-                "unknown", problem=UNDECIDED.format("a skip leaves it stale"), support=support
-            )
+            return _undecided("a skip leaves it stale", support)
         if not solid:
             table = self._table(frozenset()) if carriers else ()
             return Answer("covered", table, support=support)
@@ -172,9 +161,7 @@ class Decision(Witnesses):
             claims = [*self._skipping(), self._differs]
             sets = self._asked(claims, self._switches(), self._minimal_sets)
             if sets is None:
-                return Answer(
-                    "unknown", problem=UNDECIDED.format("a skip leaves it stale"), support=support
-                )
+                return _undecided("a skip leaves it stale", support)
             found = sets
             # A bit that is stale though no such set differs shows that there are more.
             explained = [Denied(tuple(self._same(u.bits) for u in one)) for one in sets]
@@ -182,9 +169,7 @@ class Decision(Witnesses):
             rest = (row for row in wrong if row not in self._wrong)
             more, wrong = self._truly(others, self._possibly(others, rest))
             if more is None or wrong is None:
-                return Answer(
-                    "unknown", problem=UNDECIDED.format("a skip leaves it stale"), support=support
-                )
+                return _undecided("a skip leaves it stale", support)
             if not more:
                 break
             self._wrong.append(more[0])
@@ -491,6 +476,12 @@ class Decision(Witnesses):
             tuple(sorted(units, key=lambda u: (u.name, u.source))), shown[0], support=support,
             more=tuple(shown[1:]),
         )  # fmt: skip
+
+
+def _undecided(what: str, support: frozenset[Symbol]) -> Answer:
+    """Leave a question open that outgrew what may be spent on it."""
+    problem = f"whether {what} is not decided within the steps that the solver may take"
+    return Answer("unknown", problem=problem, support=support)
 
 
 def _may_hold(claims: Sequence[Claim], about: Manager) -> bool:

@@ -124,12 +124,14 @@ class Near:
 
         It is given what holds the contexts and nothing else, and answers nothing.
         """
+        given, target = parameters(function), self._index.target
+        known = {target.handle, target.host, *self._tree.roles.contexts, "void"}
         head = function.text.partition(b"{")[0]
-        given = parameters(function)
-        handle = re.compile(rf"(?:const )?struct {self._index.target.handle} ?\* ?\w+")
-        is_void = function.kind == "function" and VOID.search(head) is not None
         return (
-            is_void and len(given) == 1 and handle.fullmatch(" ".join(given[0].split())) is not None
+            function.kind == "function"
+            and VOID.search(head) is not None
+            and len(given) < 2
+            and all(not known.isdisjoint(re.findall(r"\w+", one)) for one in given)
         )
 
     def _is_state(self, function: Definition, name: str, others: Set[str]) -> bool:

@@ -16,6 +16,9 @@ from patchtool.c.scan import places, strip_comments
 from patchtool.world.entries import Tree
 from patchtool.world.inputs.births import users_anywhere
 
+MAX_LOCKS = 64
+"""How many places in front of one take or release a lock that are looked at."""
+
 _COMPARED = re.compile(rb"\s*(?:[=!<>]=|[<>](?![<>=])|&&|\|\|)")
 _ENDED = re.compile(rb"\s*[);]")
 _CHANGED = (b"&", b"++", b"--", b"*")
@@ -85,7 +88,8 @@ def locked_since(plain: bytes, at: int, lock: bytes) -> int | None:
 
     LOCK is a pattern for what it is called; None where it is not known to be held.
     """
-    for here in reversed([*re.finditer(_LOCKING % {b"lock": lock}, plain[:at])]):
+    found = [*re.finditer(_LOCKING % {b"lock": lock}, plain[:at])]
+    for here in found[: -MAX_LOCKS - 1 : -1]:
         is_left = _is_left(plain[here.end() : at])
         if here["un"]:
             if not here["out"] or not is_left:
