@@ -774,6 +774,13 @@ def test_a_member_that_the_guard_looks_at_beside_the_role(value, expected):
     ("use", "expected"),
     [
         ("n = host_value(&vcpu->arch.model);", "unknown"),
+        ("u32 *p = &vcpu->arch.model.number;\n\n\t*p = n;", "gap"),
+        (
+            "u32 *p = &vcpu->arch.model.number;\n\n\t*p = n;\n\tkvm_mmu_after_set_cpuid(vcpu);",
+            "covered",
+        ),
+        ("u32 *p = &vcpu->arch.model.number;\n\n\t*p = 1;\n\t*p = n;", "unknown"),
+        ("u32 *p = &vcpu->arch.model.number;\n\n\thost_value(&*p);", "unknown"),
         ("vcpu->arch.model.number = 3;", "gap"),
         ("n = vcpu->arch.model.number;", "covered"),
         ("n = memcmp(&vcpu->arch.model, &vcpu->arch.hflags, 4);", "covered"),

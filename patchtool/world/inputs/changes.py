@@ -198,7 +198,7 @@ class Changes:
         if listed.type == "init_declarator":
             names = re.findall(r"\w+", text(listed.children[0]))
             if not self._only_follows(function, names[-1], mentions):
-                raise _Unclear
+                return self._stored_through(function, names[-1], mentions)
             return None
         if listed.type != "argument_list":
             raise _Unclear
@@ -216,6 +216,30 @@ class Changes:
         if not called or not all(self.follows(one, number, mentions) for one in called):
             raise _Unclear
         return None
+
+    def _stored_through(self, function: Definition, name: str, mentions: Mentions) -> int:
+        """Return the byte behind the one store to what a pointer points to.
+
+        Nothing else is done with the pointer.
+        """
+        root = self._tree.index.node(function)
+        uses = [
+            leaf.parent
+            for leaf in syntax.descendants(root)
+            if leaf.type == "identifier" and text(leaf) == name and leaf.parent is not None
+        ]
+        stores = [
+            one.parent
+            for one in uses
+            if one.type == "pointer_expression" and text(one.children[0]) == "*"
+            if one.parent is not None and one.parent.type == "assignment_expression"
+            if one.parent.child_by_field_name("left") == one
+        ]
+        declared = [one for one in uses if one.type == "pointer_declarator"]
+        is_plain = not root.has_error and not mentions.is_named_by_macro(function, name)
+        if not is_plain or len(stores) != 1 or len(stores) + len(declared) != len(uses):
+            raise _Unclear
+        return stores[0].end_byte
 
     def follows(self, function: Definition, number: int, mentions: Mentions) -> bool:
         """Tell whether a function does no more with a parameter than to name members behind it."""

@@ -130,17 +130,24 @@ class Invalidations:
     def doubt(self, links: tuple[Link, ...]) -> Doubt | None:
         """Return why it is not known that a member changes and leaves the role valid.
 
-        None where behind one of its changes nothing may invalidate the role.
+        None where behind one of its changes nothing may invalidate the role.  Of a place that
+        may be one more change there is doubt only where others are known to invalidate.
         """
         found: Doubt | None = None
+        is_clear, by = True, ""
         for change in self._changes.of(links):
             if change is None:
-                found = found or Doubt(self._changes.unclear.get(links), False)
-            elif self._behind(*change, 0) is None:
+                is_clear = False
+                continue
+            name = self._behind(*change, 0)
+            by = by or name or ""
+            if name is None:
                 place = self.perhaps.behind(change.function, change.end)
                 if place is None:
                     return None
                 found = Doubt(place, True)
+        if found is None and by and not is_clear:
+            found = Doubt(self._changes.unclear.get(links), False)
         return found
 
     def made_by(self, links: tuple[Link, ...]) -> str | None:
