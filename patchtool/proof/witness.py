@@ -211,7 +211,10 @@ class Witnesses(Carried):
         GaveUp where that is not decided.
         """
         third, room = self.q.runs.third, self.q.runs.room()
-        claims = {one: (Under(one.partly, third), *self._changed(one)) for one in elements}
+        claims: dict[Element, tuple[Claim, ...]] = {
+            one: (Under(one.partly, third), self._keeps_some(one), self._changes_some(one))
+            for one in elements
+        }
         found: dict[Element, bool | None] = {}
         for one, mine in claims.items():
             with suppress(TooLarge):
@@ -247,21 +250,20 @@ class Witnesses(Carried):
             Under(row.stored, runs.first), Under(row.stored, runs.other),
             Alike((row.fresh,), runs.first, runs.other, alike=False))),))  # fmt: skip
 
-    def _changed(self, one: Element) -> tuple[Claim, Claim]:
-        """The third run keeps some bit so, and changes one.
+    def _keeps_some(self, one: Element) -> Claim:
+        """The third run keeps some bit of an element so."""
+        return Denied(tuple(Denied((self._kept(row),)) for row in one.rows))
 
-        One that clears what all runs clear stores nothing.
-        """
+    def _changes_some(self, one: Element) -> Claim:
+        """The third run changes some bit: one that clears what all runs clear stores nothing."""
         runs = self.q.runs
-        unkept = (Denied((self._kept(row),)) for row in one.rows)
-        unchanged = (
+        return Denied(tuple(
             Denied((
                 Under(row.stored, runs.third),
                 Denied((Under(row.stored, runs.first),
                         Alike((row.fresh,), runs.third, runs.first)))))
             for row in one.rows
-        )  # fmt: skip
-        return Denied(tuple(unkept)), Denied(tuple(unchanged))
+        ))  # fmt: skip
 
     def _kept_through(self, one: Element) -> Witnessed | None:
         """Return states A, B and C: after A and after B a full run with C leaves two values.
@@ -271,7 +273,8 @@ class Witnesses(Carried):
         """
         q, runs = self.q, self.q.runs
         kept = {row: self._kept(row) for row in one.rows}
-        claims: list[Claim] = [*self._thrice, Under(one.partly, runs.third), self._changed(one)[1]]
+        partly = Under(one.partly, runs.third)
+        claims: list[Claim] = [*self._thrice, partly, self._changes_some(one)]
         which = self._which(claims, kept)
         if which is None:
             raise GaveUp

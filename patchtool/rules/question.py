@@ -818,8 +818,8 @@ class Terms:
 
     def _of_role(self, kind: type[_Kind]) -> _Kind:
         """Return what tells what invalidates the role that the guard compares."""
-        context = self.guard.context
         roles = frozenset(one.member for one in self.guard.comparisons)
+        context = self.guard.context
         setups = frozenset(self.guard.calls)
         computed = self.ledger.computed if self.ledger is not None else frozenset()
         me = weakref.proxy(self)  # or the two would hold each other

@@ -27,7 +27,7 @@ from patchtool.world.effects import Effects
 from patchtool.world.linked import assembled
 from patchtool.world.pasted import Pasting
 from patchtool.world.roles import Roles, callers
-from patchtool.world.users import is_idle
+from patchtool.world.users import calls_of, is_idle
 
 MAX_WORK = 250_000
 """Steps of all the runs that look for ways to guards; kernels take up to 100,000."""
@@ -269,9 +269,11 @@ def find_paths(
                 pending.extend(rest)
             else:
                 unresolved.append(lowered)
-        elif _open_arguments(lowered, here, tree.effects) and above:
+            continue
+        read = _read(lowered, tree.effects)
+        if above and _is_argument_among(read, here):
             pending.extend(above)
-        elif built := _builders(tree.index, here, _read_through(lowered, here, tree.effects)):
+        elif built := _builders(tree.index, here, _read_through(read, here)):
             pending.extend(built)
         else:
             done.append((lowered, ()))
@@ -397,14 +399,6 @@ def _has_plain_arguments(definition: Definition) -> bool:
     return any(b"*" not in one and one.strip(b" \t\n)") != b"void" for one in head.split(b","))
 
 
-def _open_arguments(lowered: Lowered, entry: Definition, effects: Effects) -> bool:
-    """Tell whether a guard, a role or a field depends on the entry's own arguments."""
-    return any(
-        isinstance(about, Fact) and (about.kind, about.name) == ("argument", entry.name)
-        for about in _read(lowered, effects)
-    )
-
-
 def _read(lowered: Lowered, effects: Effects) -> set[object]:
     """Return what the guards, roles and fields of a run depend on."""
     read: set[Symbol] = set()
@@ -416,9 +410,17 @@ def _read(lowered: Lowered, effects: Effects) -> set[object]:
     return {symbol.word.about for symbol in read}
 
 
-def _read_through(lowered: Lowered, entry: Definition, effects: Effects) -> list[int]:
-    """Return the arguments of an entry through which those depend on what they point to."""
-    roots = {about.root.name for about in _read(lowered, effects) if isinstance(about, Loc)}
+def _is_argument_among(read: set[object], entry: Definition) -> bool:
+    """Tell whether what is read has an argument of an entry in it."""
+    return any(
+        isinstance(about, Fact) and (about.kind, about.name) == ("argument", entry.name)
+        for about in read
+    )
+
+
+def _read_through(read: set[object], entry: Definition) -> list[int]:
+    """Return the arguments of an entry that point to what is read."""
+    roots = {about.root.name for about in read if isinstance(about, Loc)}
     return [number for number, one in enumerate(parameter_names(entry)) if one in roots]
 
 
@@ -429,12 +431,7 @@ def _builders(index: Index, entry: Definition, numbers: list[int]) -> list[Defin
     """
     found = callers(index, entry.name) if numbers else []
     for one in found:
-        given = [
-            syntax.arguments(call)
-            for match in syntax.matches("call_site", index.node(one))
-            if syntax.text(match["call.function"][0]) == entry.name
-            and (call := match["call.function"][0].parent) is not None
-        ]
+        given = [syntax.arguments(call) for call in calls_of(index.node(one), entry.name) or ()]
         if not given or not all(
             any(_OWN.fullmatch(syntax.text(each[n])) for n in numbers if n < len(each))
             for each in given

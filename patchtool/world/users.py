@@ -11,8 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from patchtool.c import syntax
 from patchtool.c.index import Index, is_static
 from patchtool.c.scan import Definition, FileIndex, before, opens_line, places, strip_comments
+from patchtool.c.syntax import Node, text
 from patchtool.model import Place
 
 _PROTOTYPE = re.compile(rb"\s*\([^;{}=]*\)[^;{}=()]*(?:__\w+\s*(?:\([^()]*\)\s*)?)*;")
@@ -93,3 +95,33 @@ def _is_harmless(file: FileIndex, at: int, length: int) -> bool:
     start = max(data.rfind(mark, 0, at) for mark in (b";", b"}", b"\n\n"))
     lead = data[start + 1 : at]
     return opens_line(data, at) or re.search(rb"[\w*]\s*\Z", lead) is not None
+
+
+def calls_of(root: Node, name: str) -> list[Node] | None:
+    """Return the calls of a name in a function; None where it stands for something else."""
+    found: list[Node] = []
+    for leaf in syntax.descendants(root):
+        if leaf.named_children or text(leaf) != name or _is_its_own(leaf, root):
+            continue
+        here: Node | None = leaf
+        while here is not None and here.parent is not None:
+            outer = here.parent
+            if outer.type == "call_expression" and outer.child_by_field_name("function") == here:
+                found.append(outer)
+                break
+            if outer.type not in (
+                "argument_list", "call_expression", "parenthesized_expression", "field_expression"
+            ):  # fmt: skip
+                return None
+            here = outer
+    return found
+
+
+def _is_its_own(leaf: Node, root: Node) -> bool:
+    """Tell whether a name is that of the function itself: of another one, under other options."""
+    here = leaf
+    while here.parent is not None and here.parent.type.endswith("declarator"):
+        if here.parent.child_by_field_name("declarator") != here:
+            return False
+        here = here.parent
+    return here != leaf and here.parent == syntax.function(root)

@@ -22,7 +22,7 @@ from patchtool.world.conditions import holding
 from patchtool.world.entries import Tree
 from patchtool.world.inputs.newborn import is_alone
 from patchtool.world.inputs.steady import is_set
-from patchtool.world.users import users
+from patchtool.world.users import calls_of, users
 
 _OPERATION = re.compile(rb"\s*\.\s*(\w+)\s*=\s*&?\s*(?:\w+|\w+\(\w+\))\s*,?\s*")
 _TYPED = re.compile(rb"\bstruct\s+(\w+)")
@@ -99,7 +99,7 @@ def _is_kept_unnamed(index: Index, name: str) -> bool:
 
 def _has_made(index: Index, user: Definition, name: str, makers: str) -> bool:
     """Tell whether a function makes what it gives to another one, or is given it by who does."""
-    calls = _calls(index.node(user), name)
+    calls = calls_of(index.node(user), name)
     if calls and any(_ANSWERS.search(one.text) for one in index.functions(name, user.file)):
         return re.search(rb"=\s*%b\s*\(" % name.encode(), user.text) is not None
     given = {text(one) for call in calls or () for one in syntax.arguments(call)[:1]}
@@ -233,7 +233,7 @@ class Births:
             for _, user in users_anywhere(index, name):
                 if user.key == function.key or self._tree.is_idle(user):
                     continue
-                calls = _calls(index.node(user), name)
+                calls = calls_of(index.node(user), name)
                 if calls is None:
                     return None
                 found.extend((user, call) for call in calls)
@@ -247,36 +247,6 @@ class Births:
         found = index.record(f"struct {tag[1].decode()}", file.path) if tag is not None else ()
         ours = index.target.built_from
         return bool(found) and all(record.file.startswith(ours) for record in found)
-
-
-def _calls(root: Node, name: str) -> list[Node] | None:
-    """Return the calls of a name in a function; None where it stands for something else."""
-    found: list[Node] = []
-    for leaf in syntax.descendants(root):
-        if leaf.named_children or text(leaf) != name or _is_defined(leaf, root):
-            continue
-        here: Node | None = leaf
-        while here is not None and here.parent is not None:
-            outer = here.parent
-            if outer.type == "call_expression" and outer.child_by_field_name("function") == here:
-                found.append(outer)
-                break
-            if outer.type not in (
-                "argument_list", "call_expression", "parenthesized_expression", "field_expression"
-            ):  # fmt: skip
-                return None
-            here = outer
-    return found
-
-
-def _is_defined(leaf: Node, root: Node) -> bool:
-    """Tell whether a name is that of the function itself: of another one, under other options."""
-    here = leaf
-    while here.parent is not None and here.parent.type.endswith("declarator"):
-        if here.parent.child_by_field_name("declarator") != here:
-            return False
-        here = here.parent
-    return here != leaf and here.parent == syntax.function(root)
 
 
 def parameter_of(function: Definition, name: str) -> int | None:

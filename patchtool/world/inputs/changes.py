@@ -68,6 +68,12 @@ class Change(NamedTuple):
     """The variable of the function that is, or points to, what holds the member."""
 
 
+class Unclear(NamedTuple):
+    """A place of which it is not known whether it changes a member; None is for anywhere."""
+
+    place: Place | None
+
+
 class _Unclear(Exception):
     """A use that is not understood."""
 
@@ -77,11 +83,9 @@ class Changes:
 
     def __init__(self, tree: Tree, births: Births) -> None:
         self._tree, self._births = tree, births
-        self.unclear: dict[tuple[Link, ...], Place] = {}
-        """By links, a place of which it is not known whether it changes the member."""
 
-    def of(self, links: tuple[Link, ...]) -> Iterator[Change | None]:
-        """Yield where a member may change; None for a place that is not understood.
+    def of(self, links: tuple[Link, ...]) -> Iterator[Change | Unclear]:
+        """Yield where a member may change, and the places that are not understood.
 
         LINKS lead to it from what holds it, each a member of a record by its value.
         """
@@ -91,14 +95,11 @@ class Changes:
             if is_around and links[number + 1][0] == host:
                 continue  # what holds the contexts as well, and is looked at for their sake
             if any(self._tree.pasting.uses((member,))) or spills(self._tree, tag, member):
-                yield None
+                yield Unclear(None)
             mentions = Mentions(self._tree.index, self._tree.types, {member: frozenset((tag,))})
             for mention in mentions.of(member):
                 if not mention.is_idle and not (is_around and self._is_aside(mention, member)):
-                    for change in self._changes(mention, links[: number + 1], mentions):
-                        if change is None:
-                            self.unclear.setdefault(links, mention.place)
-                        yield change
+                    yield from self._changes(mention, links[: number + 1], mentions)
 
     def as_a_whole(self, tag: str) -> bool:
         """Tell whether a record of a tag is stored to through a pointer, as a whole."""
@@ -162,17 +163,17 @@ class Changes:
 
     def _changes(
         self, mention: Mention, links: tuple[Link, ...], mentions: Mentions
-    ) -> Iterator[Change | None]:
+    ) -> Iterator[Change | Unclear]:
         function, file = mention.function, self._tree.index.file(mention.place.file)
         if function is None or function.kind != "function" or file is None:
-            yield None
+            yield Unclear(mention.place)
             return
         if self._tree.is_idle(function):
             return
         at = file.offset(mention.place.line, mention.place.column) - function.start
         here = self._tree.index.node(function).descendant_for_byte_range(at, at + 1)
         if here is None or here.parent is None or here.parent.type != "field_expression":
-            yield None
+            yield Unclear(mention.place)
             return
         named = here.parent
         try:
@@ -181,7 +182,7 @@ class Changes:
             if end is not None:
                 yield from self._held(function, named, links, end, 0)
         except _Unclear:
-            yield None
+            yield Unclear(mention.place)
 
     def _given_away(self, named: Node, function: Definition, mentions: Mentions) -> int | None:
         """Return behind which byte a record may have changed whose address is taken.

@@ -3,7 +3,7 @@
 
 In: a tree, the name of the count and of the lock.  Out: whether each mention of the count, in
 what is shared by all architectures as well, reads it, or is one of those by which the function
-that makes a holder counts it.
+that makes a holder counts it; and since where a lock is held at a place of a function.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ _LOCKING = (
     rb"|\bguard\s*\(\s*mutex\s*\)\s*\(\s*&\s*%(lock)b\s*\)\s*;"
     rb"|\bscoped_guard\s*\(\s*mutex\s*,\s*&\s*%(lock)b\s*\)\s*\{"
 )
-"""What is unlocked on the way out is locked for whoever goes on."""
 
 
 def counts_before(tree: Tree, count: str, lock: str) -> bool:

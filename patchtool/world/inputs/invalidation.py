@@ -29,7 +29,7 @@ from patchtool.world.accounts.strays import run
 from patchtool.world.conditions import dense, holding
 from patchtool.world.entries import Tree
 from patchtool.world.inputs.births import TRUTHS, Births, parameter_of
-from patchtool.world.inputs.changes import Changes, Link
+from patchtool.world.inputs.changes import Change, Changes, Link, Unclear
 from patchtool.world.inputs.counted import counts_before, locked_since
 from patchtool.world.inputs.firsts import Firsts
 from patchtool.world.inputs.newborn import is_container
@@ -121,7 +121,7 @@ class Invalidations:
         """
         name: str | None = None
         for change in self._changes.of(links):
-            by = self._behind(*change, 0) if change is not None else None
+            by = self._behind(*change, 0) if isinstance(change, Change) else None
             if by is None:
                 return None
             name = name or by
@@ -134,20 +134,21 @@ class Invalidations:
         may be one more change there is doubt only where others are known to invalidate.
         """
         found: Doubt | None = None
-        is_clear, by = True, ""
+        unclear: Unclear | None = None
+        is_invalidated = False
         for change in self._changes.of(links):
-            if change is None:
-                is_clear = False
+            if isinstance(change, Unclear):
+                unclear = change if unclear is None or unclear.place is None else unclear
                 continue
             name = self._behind(*change, 0)
-            by = by or name or ""
+            is_invalidated = is_invalidated or bool(name)
             if name is None:
                 place = self.perhaps.behind(change.function, change.end)
                 if place is None:
                     return None
                 found = Doubt(place, True)
-        if found is None and by and not is_clear:
-            found = Doubt(self._changes.unclear.get(links), False)
+        if found is None and unclear is not None and is_invalidated:
+            return Doubt(unclear.place, False)
         return found
 
     def made_by(self, links: tuple[Link, ...]) -> str | None:
@@ -162,7 +163,7 @@ class Invalidations:
         is_shared = links[0][0] == target.shared
         makers: list[str] = []
         for change in self._changes.of(links):
-            if change is None:
+            if isinstance(change, Unclear):
                 return None
             function, end, holder = change
             if is_shared and not (
