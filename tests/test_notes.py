@@ -390,6 +390,30 @@ NOT_TOLD = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ("kvm_mmu_try_reset(vcpu);", "unknown"),
+        ("(void)kvm_mmu_try_reset(vcpu);", "unknown"),
+        ("if (kvm_mmu_try_reset(vcpu))\n\t\tvcpu->arch.cr4 = 0;", "covered"),
+    ],
+)
+def test_a_refusal_that_nobody_looks_at(call, expected):
+    """Who answers, and is not heard, drops the set-up as one that answers nothing does."""
+    above = (
+        "static int kvm_mmu_try_reset(struct kvm_vcpu *vcpu)\n{\n\tif (vcpu->arch.hflags & 8)\n"
+        "\t\treturn -1;\n\n\tkvm_init_mmu(vcpu);\n\treturn 0;\n}\n\n"
+    )
+    files = fixture("role-regs-fixed")
+    text = files[MAIN].decode()
+    old = f"{RESET}\tkvm_init_mmu(vcpu);\n"
+    assert text.count(old) == 1
+    files[MAIN] = text.replace(old, f"{above}{RESET}\t{call}\n").encode()
+    path, _, body = of(USED)
+    files[path] = body.encode()
+    assert check(files).verdict == expected
+
+
 @pytest.mark.parametrize("name", NOT_TOLD)
 def test_what_is_asked_for_a_set_up_and_not_told_why(name):
     """It has nothing to decide by, and there is nobody whom it could refuse it."""

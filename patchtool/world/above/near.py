@@ -39,6 +39,7 @@ from patchtool.world.above.kept import (
 from patchtool.world.above.operations import Operations
 from patchtool.world.circular import Circular
 from patchtool.world.inputs.constants import is_fixed
+from patchtool.world.users import calls_of
 
 _TASK = "current"
 _RENEWING = re.compile(rb"\s*=(?!=)\s*([^;]*)")
@@ -122,16 +123,24 @@ class Near:
     def _is_only_asked(self, function: Definition) -> bool:
         """Tell whether a function is asked for a set-up, and neither told why nor to refuse it.
 
-        It is given what holds the contexts and nothing else, and answers nothing.
+        It is given what holds the contexts and nothing else, and answers nothing, or nobody.
         """
         given, target = parameters(function), self._index.target
         known = {target.handle, target.host, *self._tree.roles.contexts, "void"}
         head = function.text.partition(b"{")[0]
         return (
             function.kind == "function"
-            and VOID.search(head) is not None
             and len(given) < 2
             and all(not known.isdisjoint(re.findall(r"\w+", one)) for one in given)
+            and (VOID.search(head) is not None or self._is_answered_in_vain(function))
+        )
+
+    def _is_answered_in_vain(self, function: Definition) -> bool:
+        """Tell whether a function is called, and no call looks at what it answers."""
+        users = [user for _, user in self._index.users(function.name) if user.key != function.key]
+        found = [calls_of(self._index.node(user), function.name) for user in users]
+        return bool(found) and all(
+            bool(some) and all(map(_is_statement, some or ())) for some in found
         )
 
     def _is_state(self, function: Definition, name: str, others: Set[str]) -> bool:
@@ -502,6 +511,14 @@ class Near:
             user.key != function.key and call.search(body_of(user)) is not None
             for _, user in self._index.users(function.name)
         )
+
+
+def _is_statement(call: Node) -> bool:
+    """Tell whether a call stands by itself, or its value is cast away."""
+    outer = call.parent
+    if outer is not None and outer.type == "cast_expression":
+        outer = outer.parent
+    return outer is not None and outer.type == "expression_statement"
 
 
 def _is_copied(function: Definition, name: str) -> bool:
