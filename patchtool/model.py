@@ -333,10 +333,15 @@ class Suppressed(NamedTuple):
 
 
 class Remark(NamedTuple):
-    """A comment that was meant to accept a finding and does not."""
+    """What somebody should look at, and no verdict rests on.
+
+    ``about`` is ``suppression`` for a comment that was meant to accept a finding and does not,
+    and ``set-up-call`` for a call of a set-up that a change takes away or binds to a condition.
+    """
 
     place: Place
     problem: str
+    about: str = "suppression"
 
 
 class Consulted(NamedTuple):

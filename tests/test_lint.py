@@ -176,6 +176,14 @@ def states(document):
     return [(one["state"], missing) for one in document["findings"] for missing in one["missing"]]
 
 
+def test_a_revision_in_place_of_a_patch_is_told_what_takes_one(run, checkout):
+    """The first that a user of git tries."""
+    status, out, err = run("HEAD", "--tree", checkout)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("patchtool: error: HEAD cannot be read: no such file; give patch files")
+    assert "--range A..B" in err
+
+
 # -- what a patch brings in ------------------------------------------------------------------
 
 
@@ -351,6 +359,121 @@ def test_a_harmless_patch_is_met_with_silence(run, tree, name):
     """Comments, names, order and other code are no news, in a sound tree or not."""
     patch = patch_of(tree, HARMLESS[name])
     assert run("-", "--tree", tree, data=mail(patch)) == (0, "", "")
+
+
+CALLER = """
+void kvm_post_set_cr4(struct kvm_vcpu *vcpu, unsigned long old, unsigned long new)
+{
+	if ((old ^ new) & 0xb0)
+		kvm_mmu_reset_context(vcpu);
+	if (new & 0x20)
+		vcpu->arch.hflags = 0;
+}
+"""
+ASKED = "\tif ((old ^ new) & 0xb0)\n\t\tkvm_mmu_reset_context(vcpu);\n"
+CALL = "kvm_mmu_reset_context(vcpu);\n"
+ONE_MORE = (
+    "with this change kvm_post_set_cr4() calls kvm_mmu_reset_context() under one more condition "
+)
+TAKEN = "this change takes a call of kvm_mmu_reset_context() out of kvm_post_set_cr4()"
+RARER = {
+    "taken away": ("", TAKEN),
+    "a condition more": (ASKED.replace("0xb0)", "0xb0 && old)"), f"{ONE_MORE}(old)"),
+    "a condition around it": (
+        f"\tif (is_smm(vcpu)) {{\n{ASKED}\t}}\n", f"{ONE_MORE}(is_smm(vcpu))"
+    ),
+    "in the other branch": (
+        "\tif (old)\n\t\tnew = 1;\n\telse\n" + ASKED, f"{ONE_MORE}(!old)"
+    ),
+    "behind a return": ("\tif (!old)\n\t\treturn;\n" + ASKED, f"{ONE_MORE}(old)"),
+    "behind a return that two decide": (
+        "\tif (old) {\n\t\tif (new)\n\t\t\treturn;\n\t}\n" + ASKED,
+        f"{ONE_MORE}(!(old&&new))",
+    ),
+    "behind a return in a switch": (
+        "\tswitch (old) {\n\tcase 1:\n\t\treturn;\n\t}\n" + ASKED, ONE_MORE
+    ),
+    "behind a goto": (ASKED.replace("\tif", "\tif (old)\n\t\tgoto out;\n\tif", 1) + "out:\n",
+                      f"{ONE_MORE}(!old)"),
+    "in a loop": (f"\twhile (old--)\n{ASKED}", f"{ONE_MORE}(while (old--))"),
+    "in a case": (
+        "\tswitch (old) {\n\tcase 1:\n" + ASKED + "\t}\n",
+        "under more conditions (case 1; switch (old))",
+    ),
+    "behind &&": (
+        "\told && ((old ^ new) & 0xb0) && (kvm_mmu_reset_context(vcpu), 1);\n",
+        f"{ONE_MORE}(old)",
+    ),
+    "moved, and bound": (
+        "\tpost(vcpu);\n}\n\nstatic void post(struct kvm_vcpu *vcpu, int new)\n{\n"
+        "\tif (is_smm(vcpu))\n\t\tkvm_mmu_reset_context(vcpu);\n", TAKEN,
+    ),
+}  # fmt: skip
+AS_OFTEN = {
+    "always": "\tkvm_mmu_reset_context(vcpu);\n",
+    "once more": ASKED + ASKED,
+    "braces": f"\tif ((old ^ new) & 0xb0) {{\n\t\t{CALL}\t}}\n",
+    "turned round": f"\tif (!((old ^ new) & 0xb0))\n\t\tgoto out;\n\t{CALL}out:\n",
+    "a loop in front of it": "\twhile (old)\n\t\tif (--old == 1)\n\t\t\tbreak;\n" + ASKED,
+    "a condition fewer": "\tif (old)\n\t\tnew = 2;\n" + ASKED,
+    "a function of its own": "\tpost(vcpu, old, new);\n}\n\n"
+    "static void post(struct kvm_vcpu *vcpu, unsigned long old, unsigned long new)\n{\n" + ASKED,
+}
+
+
+def caller(tmp_path, body):
+    """Return a tree whose CR4 handler has some body, and the patch that gives it that."""
+    tree = tmp_path / "tree"
+    shutil.copytree(FIXED, tree)
+    before = (tree / SVM).read_text("utf-8") + CALLER
+    (tree / SVM).write_text(before, "utf-8")
+    return tree, diff({SVM: before}, {SVM: before.replace(ASKED, body)})
+
+
+@pytest.mark.parametrize("name", RARER)
+def test_a_set_up_that_is_asked_for_less_often_is_remarked_on(run, tmp_path, name):
+    """No verdict rests on that, and every proof takes it on trust: people are to look."""
+    body, words = RARER[name]
+    tree, patch = caller(tmp_path, body)
+    status, out, _ = run("-", "--tree", tree, "--format", "terse", data=mail(patch))
+    assert (status, out.count("\n"), out.count("WARNING:SET_UP_CALL: ")) == (0, 1, 1), out
+    assert words in out and out.endswith("is taken on trust\n")
+    line = int(out.split(":")[1])
+    touched = set(changed_lines(patch))
+    assert line in touched, (line, touched)
+
+
+def changed_lines(patch):
+    """Yield the lines that a patch writes, and those around what it takes away."""
+    (file,) = parse(patch.encode(), "patch")
+    for hunk in file.hunks:
+        at = hunk.new_start
+        for tag, _ in hunk.lines:
+            if tag != " ":
+                yield from (at - 1, at)
+            at += tag != "-"
+
+
+@pytest.mark.parametrize("name", AS_OFTEN)
+def test_a_set_up_that_is_asked_for_as_often_is_no_matter(run, tmp_path, name):
+    """A call that was moved or freed of conditions is met with silence."""
+    tree, patch = caller(tmp_path, AS_OFTEN[name])
+    assert run("-", "--tree", tree, data=mail(patch)) == (0, "", "")
+
+
+def test_a_remark_on_a_call_names_its_patch(run, tmp_path):
+    """In a series each is brought in by a patch, and one that changes nothing else counts."""
+    tree, first = caller(tmp_path, "\tvcpu->arch.hflags = 1;\n" + ASKED)
+    before = (tree / SVM).read_text("utf-8")
+    between = before.replace(ASKED, "\tvcpu->arch.hflags = 1;\n" + ASKED)
+    second = diff({SVM: between}, {SVM: between.replace(ASKED, "")})
+    mails = mail(first, "[PATCH 1/2] a") + mail(second, "[PATCH 2/2] b")
+    status, out, _ = run("-", "--tree", tree, "--format", "json", data=mails)
+    document = json.loads(out)
+    assert (status, document["verdict"]) == (0, "covered")
+    (one,) = document["remarks"]
+    assert one["text"].startswith(TAKEN)
+    assert one["text"].endswith("; brought in by patch 2 of 2 (b)")
 
 
 def test_what_was_there_is_told_on_request_only(run):

@@ -202,6 +202,10 @@ def _handed(tree: str, arguments: argparse.Namespace, opened: list[Source]) -> I
     letters: list[Letter] = []
     passed: list[Passed] = []
     for name in arguments.patches:
+        if name != "-" and not os.path.lexists(name):
+            raise InputError(
+                f"{name} cannot be read: no such file; give patch files, or commits by --range A..B"
+            )
         post = read(*read_patch(name))
         letters += post.letters
         passed += post.passed

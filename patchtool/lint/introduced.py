@@ -192,6 +192,7 @@ class _Series:
         before, after = self._now, None
         if before is None:
             after = self._decide(step.after())
+            self._remark(after, step, suffix)
             quiet = after.report.verdict in _CLEAN and not after.report.remarks
             if quiet and not self._everything:
                 self._now = after
@@ -202,10 +203,30 @@ class _Series:
             first = step.before()
             before = None if first is None else self._base(first, after)
         elif self._same(before, step):
+            self._remark(before, step, suffix)
             return
         if after is None:
             after = self._decide(step.after())
+            self._remark(after, step, suffix)
         self._settle(before, after, suffix, step)
+
+    def _remark(self, decided: _Decided, step: Step, suffix: str) -> None:
+        """Remark on calls of a set-up that a step makes rarer: a verdict takes them on trust."""
+        from patchtool.c.index import Index
+        from patchtool.lint.anchor import Change
+        from patchtool.lint.calls import asked, asked_less
+
+        first, last, target = step.before(), step.after(), self._rule.target
+        entries = {one.entry[0] for one in decided.report.contexts}
+        if first is None or not entries:
+            return
+        after = decided.index if last is decided.source else Index(last, target)
+        names = asked(decided.index, entries)
+        for one, callee in asked_less(Index(first, target), after, step.paths, names):
+            change = Change(first, last, step.paths)
+            at = change.anchor(one.place, {one.place.function}, [callee], after)
+            place = self._moved(one.place if at is None else at.place, last)
+            self._found.remarks.append(one._replace(place=place, problem=one.problem + suffix))
 
     def _moved(self, place: Place, tree: Source) -> Place:
         """Return where a place is at the end of the series: that is what people look at."""

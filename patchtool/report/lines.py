@@ -58,7 +58,7 @@ def terse(report: Report, options: Options) -> str:
             for one in report.suppressed
         ]
     lines += [
-        f"{where(one.place)}: WARNING:SUPPRESSION: {sentence(one.problem)}"
+        f"{where(one.place)}: WARNING:{identifier(one.about)}: {sentence(one.problem)}"
         for one in report.remarks
     ]
     return "".join(f"{line}\n" for line in dict.fromkeys(lines))
@@ -98,7 +98,7 @@ def github(report: Report, options: Options) -> str:
         for one in report.suppressed
     ]
     commands += [
-        _command("warning", _spot("patchtool (suppression)", one.place), sentence(one.problem))
+        _command("warning", _spot(f"patchtool ({one.about})", one.place), sentence(one.problem))
         for one in report.remarks
     ]
     return "".join(f"{command}\n" for command in commands)

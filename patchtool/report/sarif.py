@@ -39,6 +39,7 @@ SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 Node = Mapping[str, object]
 
 _LEVELS = {"new": "error", "existing": "note", "closed": "note"}
+_NOTIFICATIONS = ("undecided", "suppression", "set-up-call")
 _BASELINES = {"new": "new", "existing": "unchanged", "closed": "absent"}
 
 
@@ -56,6 +57,10 @@ def write(report: Report, options: Options) -> str:
                     {
                         "id": "suppression",
                         "shortDescription": {"text": "A comment that accepts no finding."},
+                    },
+                    {
+                        "id": "set-up-call",
+                        "shortDescription": {"text": "A set-up that is asked for less often."},
                     },
                 ],
             }
@@ -139,7 +144,7 @@ def _notifications(report: Report) -> Iterator[Node]:
 
     for remark in report.remarks:
         yield {
-            "descriptor": {"id": "suppression", "index": 1},
+            "descriptor": {"id": remark.about, "index": _NOTIFICATIONS.index(remark.about)},
             "level": "warning",
             "message": {"text": sentence(remark.problem)},
             "locations": [_location(remark.place)],

@@ -92,7 +92,7 @@ class _Writer:
                 yield from self._notes(one.finding)
                 yield ""
         for remark in self._report.remarks:
-            words = f"{sentence(remark.problem)} [suppression]"
+            words = f"{sentence(remark.problem)} [{remark.about}]"
             yield from self._line(where(remark.place), "warning", "1;35", words)
         if self._options.quiet:
             return

@@ -32,9 +32,9 @@ def holding(root: Node, at: int) -> frozenset[str]:
         is_branch = outer.type in ("if_statement", "conditional_expression")
         if is_branch and condition is not None and not _is_led_past(condition, at, labels):
             if outer.child_by_field_name("consequence") == here:
-                found.update(_known(condition, True))
+                found.update(known(condition, True))
             elif outer.child_by_field_name("alternative") == here:
-                found.update(_known(condition, False))
+                found.update(known(condition, False))
         if outer.type in _BLOCKS:
             for one in outer.named_children:
                 if one.start_byte >= here.start_byte:
@@ -89,19 +89,19 @@ def _passed(statement: Node) -> Iterator[str]:
         taken = taken.named_children[-1]
     if taken is not None and taken.type in syntax.JUMPS:
         if statement.child_by_field_name("alternative") is None:
-            yield from _known(condition, False)
+            yield from known(condition, False)
 
 
-def _known(condition: Node, holds: bool) -> Iterator[str]:
+def known(condition: Node, holds: bool) -> Iterator[str]:
     """Yield what has to be true for a condition to be true, or to be false."""
     operator = text(condition.children[1]) if condition.type == "binary_expression" else ""
     if condition.type == "parenthesized_expression" and condition.named_child_count == 1:
-        yield from _known(condition.named_children[0], holds)
+        yield from known(condition.named_children[0], holds)
     elif operator == ("&&" if holds else "||"):
         for side in condition.named_children:
-            yield from _known(side, holds)
+            yield from known(side, holds)
     elif condition.type == "unary_expression" and text(condition.children[0]) == "!":
-        yield from _known(condition.children[1], not holds)
+        yield from known(condition.children[1], not holds)
     elif holds:
         yield dense(text(condition))
     elif operator in _COMPARED:

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Which calls of a set-up a change takes away, or binds to a condition more.
+
+In: the trees before and after a change, its paths, and the entries of the set-ups.  Out: a
+remark on each such call.  That a set-up is asked for after every change of its inputs is what
+every proof takes on trust; a change of that is for people to look at, and no verdict rests
+on it.  A call that was moved, or whose conditions grew fewer, is none to remark on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from patchtool.c import syntax
+from patchtool.c.index import Index, calls, parameters
+from patchtool.c.scan import Definition
+from patchtool.c.syntax import Node, text
+from patchtool.model import Place, Remark
+from patchtool.world.conditions import dense, known
+
+_MOST = 500
+"""How many jumps of a function are followed; what has more of them is compared as a whole."""
+_FAR = 2
+"""How many calls above an entry a function is still one that is asked for a set-up."""
+_VOID = re.compile(rb"\bvoid\s+\w+\s*\(")
+_SWITCHES = ("switch_statement", "case_statement")
+_LOOPS = ("while_statement", "do_statement", "for_statement")
+_LEAVING = {"break_statement": ("switch_statement", *_LOOPS), "continue_statement": _LOOPS}
+"""What a jump leaves, or goes on with; others leave all that is around them."""
+
+
+class _Call(NamedTuple):
+    """A call of a set-up: who calls, and what has to be true that he comes to it."""
+
+    callee: str
+    caller: str
+    way: frozenset[str]
+    place: Place
+
+
+def asked_less(
+    before: Index, after: Index, paths: Iterable[str], names: frozenset[str]
+) -> list[tuple[Remark, str]]:
+    """Return a remark for each call of some set-ups that a change makes rarer, with its callee."""
+    old: list[_Call] = []
+    new: list[_Call] = []
+    present: dict[str, Place] = {}
+    for path in sorted(paths):
+        if not path.endswith((".c", ".h")):
+            continue
+        was, now = _functions(before, path), _functions(after, path)
+        for name, one in now.items():
+            present[name] = Place(path, one.line, 1, name)
+        for name in was.keys() | now.keys():
+            if name not in was or name not in now or was[name].text != now[name].text:
+                old += _calls(before, was.get(name), names)
+                new += _calls(after, now.get(name), names)
+    lost, fresh = _unmatched(old, new)
+    return sorted({(_remark(one, fresh, present), one.callee) for one in lost})
+
+
+def asked(index: Index, entries: Iterable[str]) -> frozenset[str]:
+    """Return the entries, and the functions that are asked for them: told no more than whose."""
+    names = frozenset(entries)
+    for _ in range(_FAR):
+        names |= {
+            user.name
+            for name in sorted(names)
+            for _, user in index.users(name)
+            if user.kind == "function"
+            and len(parameters(user)) < 2
+            and _VOID.search(user.text.partition(b"{")[0]) is not None
+            and name in calls(user.text.partition(b"{")[2])
+        }
+    return names
+
+
+def _functions(index: Index, path: str) -> dict[str, Definition]:
+    """Return the functions of a file by name, those that options choose from left out."""
+    file = index.file(path)
+    found = file.functions if file is not None else {}
+    return {name: ones[0] for name, ones in found.items() if len(ones) == 1}
+
+
+def _calls(index: Index, function: Definition | None, names: frozenset[str]) -> Iterator[_Call]:
+    if function is None or names.isdisjoint(calls(function.text.partition(b"{")[2])):
+        return
+    root = index.node(function)
+    jumps = [one for one in syntax.descendants(root) if one.type in syntax.JUMPS]
+    whole = frozenset({dense(text(root))}) if len(jumps) > _MOST else None
+    for one in syntax.descendants(root):
+        called = one.child_by_field_name("function") if one.type == "call_expression" else None
+        if called is not None and text(called) in names:
+            place = Place(function.file, function.line + one.start_point[0], 1, function.name)
+            way = frozenset(_way(one, jumps)) if whole is None else whole
+            yield _Call(text(called), function.name, way, place)
+
+
+def _way(call: Node, jumps: Iterable[Node]) -> Iterator[str]:
+    """Yield what has to be true that a call is come to, as the text spells it."""
+    outside = set()
+    here = call
+    while here.parent is not None:
+        outer = here.parent
+        outside.add(outer.id)
+        condition = outer.child_by_field_name("condition")
+        if outer.type in ("if_statement", "conditional_expression") and condition is not None:
+            if outer.child_by_field_name("consequence") == here:
+                yield from known(condition, True)
+            elif outer.child_by_field_name("alternative") == here:
+                yield from known(condition, False)
+        elif outer.type == "binary_expression" and outer.children[-1] == here:
+            left, operator, _ = outer.children
+            if text(operator) in ("&&", "||"):
+                yield from known(left, text(operator) == "&&")
+        elif outer.type in (*_SWITCHES, *_LOOPS):
+            yield _headed(outer, outer.child_by_field_name("value") or condition)
+        here = outer
+    for jump in jumps:
+        if jump.end_byte <= call.start_byte:
+            yield from _not_jumped(jump, outside)
+
+
+def _not_jumped(jump: Node, outside: set[int]) -> Iterator[str]:
+    """Yield what is true where a jump in front of a place has not led away from it."""
+    conditions: list[str] = []
+    alone: list[str] = []
+    here, left = jump, _LEAVING.get(jump.type)
+    while here.parent is not None and here.parent.id not in outside:
+        outer = here.parent
+        if left is not None and outer.type in left:
+            return  # it leads on to the place
+        condition = outer.child_by_field_name("condition")
+        if outer.type == "if_statement" and condition is not None:
+            taken = outer.child_by_field_name("consequence") == here
+            alone = [*known(condition, not taken)]
+            conditions += sorted(known(condition, taken)) or [dense(text(condition))]
+        elif outer.type in (*_SWITCHES, *_LOOPS):
+            conditions.append(_headed(outer, condition))
+            alone = []
+        here = outer
+    if len(conditions) == 1 and alone:
+        yield from alone
+    elif conditions:
+        yield f"!({'&&'.join(conditions[::-1])})"
+
+
+def _headed(statement: Node, about: Node | None) -> str:
+    """Return how a switch, a case of it, or a loop begins."""
+    return " ".join([statement.type.partition("_")[0], *([text(about)] if about else [])])
+
+
+def _unmatched(old: Iterable[_Call], new: Iterable[_Call]) -> tuple[list[_Call], list[_Call]]:
+    """Return the calls that are made no longer, nor others in their place as often; and the new."""
+    fresh, gone = list(new), []
+    for one in old:
+        same = next((n for n in fresh if n[:3] == one[:3]), None)
+        if same is None:
+            gone.append(one)
+        else:
+            fresh.remove(same)
+    lost = [
+        one for one in gone if not any(n.callee == one.callee and n.way <= one.way for n in fresh)
+    ]
+    return lost, fresh
+
+
+def _remark(one: _Call, fresh: Iterable[_Call], present: Mapping[str, Place]) -> Remark:
+    now = next((n for n in fresh if (n.callee, n.caller) == (one.callee, one.caller)), None)
+    if now is None:
+        place = present.get(one.caller, one.place)
+        what = f"this change takes a call of {one.callee}() out of {one.caller}()"
+    else:
+        place = now.place
+        more = sorted(now.way - one.way)
+        under = "one more condition" if len(more) == 1 else "more conditions"
+        what = f"with this change {one.caller}() calls {one.callee}() under {under}"
+        what += f" ({'; '.join(more)})"
+    trust = "that a set-up is asked for after every change of its inputs is taken on trust"
+    return Remark(place, f"{what}; {trust}", "set-up-call")
