@@ -393,6 +393,16 @@ RARER = {
     "behind a return in a switch": (
         "\tswitch (old) {\n\tcase 1:\n\t\treturn;\n\t}\n" + ASKED, ONE_MORE
     ),
+    "behind a return that has done it": (
+        "\tif (old)\n\t\treturn 0;\n" + ASKED, f"{ONE_MORE}(!old)"
+    ),
+    "behind a number that may be nothing": (
+        "\tint r = new & 1;\n\n\tif (old)\n\t\treturn r;\n" + ASKED, f"{ONE_MORE}(!old)"
+    ),
+    "behind a goto to what has done it": (
+        "\tint r = 0;\n\n\tif (old)\n\t\tgoto out;\n" + ASKED + "out:\n\treturn r;\n",
+        f"{ONE_MORE}(!old)",
+    ),
     "behind a goto": (ASKED.replace("\tif", "\tif (old)\n\t\tgoto out;\n\tif", 1) + "out:\n",
                       f"{ONE_MORE}(!old)"),
     "in a loop": (f"\twhile (old--)\n{ASKED}", f"{ONE_MORE}(while (old--))"),
@@ -416,6 +426,12 @@ AS_OFTEN = {
     "turned round": f"\tif (!((old ^ new) & 0xb0))\n\t\tgoto out;\n\t{CALL}out:\n",
     "a loop in front of it": "\twhile (old)\n\t\tif (--old == 1)\n\t\t\tbreak;\n" + ASKED,
     "a condition fewer": "\tif (old)\n\t\tnew = 2;\n" + ASKED,
+    "behind a refusal": "\tif (!vcpu)\n\t\treturn -22;\n" + ASKED,
+    "behind a refusal by name": "\tint r = -22;\n\n\tif (!vcpu)\n\t\treturn r;\n" + ASKED,
+    "behind an answer that refuses": "\tint r = new & 1;\n\n\tif (r)\n\t\treturn r;\n" + ASKED,
+    "behind a goto that refuses": "\tint r = -22;\n\n\tif (!vcpu)\n\t\tgoto out;\n"
+    + ASKED
+    + "\treturn 0;\nout:\n\treturn r;\n",
     "a function of its own": "\tpost(vcpu, old, new);\n}\n\n"
     "static void post(struct kvm_vcpu *vcpu, unsigned long old, unsigned long new)\n{\n" + ASKED,
 }
@@ -459,6 +475,17 @@ def test_a_set_up_that_is_asked_for_as_often_is_no_matter(run, tmp_path, name):
     """A call that was moved or freed of conditions is met with silence."""
     tree, patch = caller(tmp_path, AS_OFTEN[name])
     assert run("-", "--tree", tree, data=mail(patch)) == (0, "", "")
+
+
+def test_one_of_two_calls_is_one_less(run, tmp_path):
+    """What stands between two calls may be what the second is for."""
+    tree, _ = caller(tmp_path, ASKED)
+    after = (tree / SVM).read_text("utf-8")
+    before = after.replace(ASKED, ASKED + "\tvcpu->arch.hflags = old;\n" + ASKED)
+    (tree / SVM).write_text(before, "utf-8")
+    patch = diff({SVM: before}, {SVM: after.replace(ASKED, ASKED + "\tvcpu->arch.hflags = old;\n")})
+    status, out, _ = run("-", "--tree", tree, "--format", "terse", data=mail(patch))
+    assert (status, out.count("\n"), TAKEN in out) == (0, 1, True)
 
 
 def test_a_remark_on_a_call_names_its_patch(run, tmp_path):

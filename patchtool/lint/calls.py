@@ -22,8 +22,9 @@ from patchtool.world.conditions import dense, known
 
 _MOST = 500
 """How many jumps of a function are followed; what has more of them is compared as a whole."""
-_FAR = 2
-"""How many calls above an entry a function is still one that is asked for a set-up."""
+_REFUSAL = re.compile(r"-\s*\w+|0*[1-9]\w*|[A-Z][A-Z0-9_]*")
+"""What a function returns that has refused a change: a number but 0, or a constant."""
+_OPERATOR = re.compile(r"[-+*/%&|^<>=]")
 _VOID = re.compile(rb"\bvoid\s+\w+\s*\(")
 _SWITCHES = ("switch_statement", "case_statement")
 _LOOPS = ("while_statement", "do_statement", "for_statement")
@@ -62,19 +63,17 @@ def asked_less(
 
 
 def asked(index: Index, entries: Iterable[str]) -> frozenset[str]:
-    """Return the entries, and the functions that are asked for them: told no more than whose."""
+    """Return the entries, and who is asked for one: a function that is told no more than whose."""
     names = frozenset(entries)
-    for _ in range(_FAR):
-        names |= {
-            user.name
-            for name in sorted(names)
-            for _, user in index.users(name)
-            if user.kind == "function"
-            and len(parameters(user)) < 2
-            and _VOID.search(user.text.partition(b"{")[0]) is not None
-            and name in calls(user.text.partition(b"{")[2])
-        }
-    return names
+    return names | {
+        user.name
+        for name in sorted(names)
+        for _, user in index.users(name)
+        if user.kind == "function"
+        and len(parameters(user)) < 2
+        and _VOID.search(user.text.partition(b"{")[0]) is not None
+        and name in calls(user.text.partition(b"{")[2])
+    }
 
 
 def _functions(index: Index, path: str) -> dict[str, Definition]:
@@ -90,6 +89,9 @@ def _calls(index: Index, function: Definition | None, names: frozenset[str]) -> 
     root = index.node(function)
     jumps = [one for one in syntax.descendants(root) if one.type in syntax.JUMPS]
     whole = frozenset({dense(text(root))}) if len(jumps) > _MOST else None
+    if whole is None:
+        ends, body = _ends(root), root.text or b""
+        jumps = [j for j in jumps if not _is_refusing(j, ends, body[: j.start_byte])]
     for one in syntax.descendants(root):
         called = one.child_by_field_name("function") if one.type == "call_expression" else None
         if called is not None and text(called) in names:
@@ -108,13 +110,13 @@ def _way(call: Node, jumps: Iterable[Node]) -> Iterator[str]:
         condition = outer.child_by_field_name("condition")
         if outer.type in ("if_statement", "conditional_expression") and condition is not None:
             if outer.child_by_field_name("consequence") == here:
-                yield from known(condition, True)
+                yield from _known(condition, True)
             elif outer.child_by_field_name("alternative") == here:
-                yield from known(condition, False)
+                yield from _known(condition, False)
         elif outer.type == "binary_expression" and outer.children[-1] == here:
             left, operator, _ = outer.children
             if text(operator) in ("&&", "||"):
-                yield from known(left, text(operator) == "&&")
+                yield from _known(left, text(operator) == "&&")
         elif outer.type in (*_SWITCHES, *_LOOPS):
             yield _headed(outer, outer.child_by_field_name("value") or condition)
         here = outer
@@ -135,8 +137,8 @@ def _not_jumped(jump: Node, outside: set[int]) -> Iterator[str]:
         condition = outer.child_by_field_name("condition")
         if outer.type == "if_statement" and condition is not None:
             taken = outer.child_by_field_name("consequence") == here
-            alone = [*known(condition, not taken)]
-            conditions += sorted(known(condition, taken)) or [dense(text(condition))]
+            alone = [*_known(condition, not taken)]
+            conditions += sorted(_known(condition, taken)) or [dense(text(condition))]
         elif outer.type in (*_SWITCHES, *_LOOPS):
             conditions.append(_headed(outer, condition))
             alone = []
@@ -145,6 +147,53 @@ def _not_jumped(jump: Node, outside: set[int]) -> Iterator[str]:
         yield from alone
     elif conditions:
         yield f"!({'&&'.join(conditions[::-1])})"
+
+
+def _known(condition: Node, holds: bool) -> Iterator[str]:
+    """Yield what holds with a condition, or without it, for people to read."""
+    for one in known(condition, holds):
+        is_long = _OPERATOR.search(one[1:].partition("(")[0].replace("->", ".")) is not None
+        yield f"!({one[1:]})" if one[0] == "!" and is_long else one
+
+
+def _ends(root: Node) -> dict[str, Node]:
+    """Return the return statement that each label of a function leads to."""
+    found: dict[str, Node] = {}
+    labels: list[str] = []
+    for one in sorted(syntax.descendants(root), key=lambda one: one.start_byte):
+        if one.type == "labeled_statement":
+            labels.append(text(one.named_children[0]))
+        elif one.type == "return_statement":
+            found.update((name, one) for name in labels if name not in found)
+            labels = []
+    return found
+
+
+def _is_refusing(jump: Node, ends: Mapping[str, Node], front: bytes) -> bool:
+    """Tell whether a jump leaves a function that has refused: there is no change to follow.
+
+    FRONT is the text of the function in front of it.
+    """
+    left: Node | None = jump
+    if jump.type == "goto_statement":
+        left = ends.get(text(jump.named_children[0])) if jump.named_children else None
+    if left is None or left.type != "return_statement" or not left.named_children:
+        return False
+    value = text(left.named_children[0])
+    if not value.isidentifier() or value.isupper():
+        return _is_refusal(value)
+    around = jump.parent
+    while around is not None and around.type != "if_statement":
+        around = around.parent
+    asked_ = around.child_by_field_name("condition") if around is not None else None
+    if asked_ is not None and re.search(rf"\b{value}\b", text(asked_)) is not None:
+        return True
+    stored = re.findall(rb"\b%s\s*=(?!=)\s*([^;,]*)" % value.encode(), front)
+    return bool(stored) and _is_refusal(stored[-1].decode("utf-8", "replace"))
+
+
+def _is_refusal(value: str) -> bool:
+    return _REFUSAL.fullmatch(value.strip()) is not None
 
 
 def _headed(statement: Node, about: Node | None) -> str:
