@@ -11,7 +11,19 @@ from pathlib import Path
 
 import pytest
 from scratch import call, commit, git, program, repository
-from test_lint import DEMO, FIXED, HOST, HOUSE, LMA, MMU, REGRESSIONS, change, mail, patch_of
+from test_lint import (
+    DEMO,
+    FIXED,
+    HARMLESS,
+    HOST,
+    HOUSE,
+    LMA,
+    MMU,
+    REGRESSIONS,
+    change,
+    mail,
+    patch_of,
+)
 
 from patchtool import cli
 from patchtool.commands import lint as lint_command
@@ -576,3 +588,64 @@ def test_the_root_of_all_files_is_no_tree():
     """Whoever stands at the top of all files finds git where the system has it."""
     done = patchtool("--version", cwd="/", data=b"")
     assert b"git is not installed" not in done.stdout + done.stderr
+
+
+def test_a_branch_that_was_rebased_is_judged_by_what_is_new(checkout, bare):
+    """What the other side has in another branch is not new where a topic was put on top of it."""
+    git(checkout, "remote", "add", "side", str(bare))
+    git(checkout, "push", "--quiet", "side", "main")
+    git(checkout, "checkout", "--quiet", "-b", "topic")
+    change(checkout, REMARK)
+    commit(checkout, "fine")
+    git(checkout, "push", "--quiet", "side", "topic")
+    git(checkout, "checkout", "--quiet", "main")
+    change(checkout, REGRESSIONS["bit dropped"])
+    commit(checkout, "theirs")
+    git(checkout, "push", "--quiet", "side", "main")
+    git(checkout, "rebase", "--quiet", "main", "topic")
+    assert patchtool("hook", "install", "pre-push", cwd=checkout).returncode == 0
+    done = call("git", "push", "--quiet", "--force", "side", "topic", cwd=checkout)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+@pytest.mark.parametrize("way", ["merged back", "merged in"])
+def test_what_is_merged_is_brought_in_by_a_range_that_has_it(checkout, way):
+    """What the start of a range has is not new at its end, where a merge brings it there."""
+    git(checkout, "checkout", "--quiet", "-b", "topic")
+    change(checkout, HARMLESS["another function"])
+    commit(checkout, "fine")
+    git(checkout, "checkout", "--quiet", "main")
+    change(checkout, REGRESSIONS["bit dropped"])
+    commit(checkout, "theirs")
+    if way == "merged back":
+        git(checkout, "checkout", "--quiet", "topic")
+        git(checkout, "merge", "--quiet", "--no-edit", "main")
+        done = patchtool("lint", "--range", "main..topic", cwd=checkout)
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    git(
+        checkout,
+        "checkout",
+        "--quiet",
+        "-B",
+        "other",
+        "topic~1" if way == "merged back" else "topic",
+    )
+    git(checkout, "merge", "--quiet", "--no-ff", "--no-edit", "main")
+    done = patchtool("lint", "--range", "topic~1..other", cwd=checkout)
+    assert (done.returncode, b"EFER.LMA" in done.stdout) == (1, True)
+
+
+def test_a_commit_whose_parent_was_left_out_is_refused(checkout, tmp_path):
+    """What it brings in cannot be told from what was there."""
+    git(checkout, "tag", "start")
+    change(checkout, REMARK)
+    commit(checkout, "one")
+    change(checkout, [(MMU, "ext.valid = true", "ext.valid = 1")])
+    commit(checkout, "two")
+    url = f"file://{checkout}"
+    git(tmp_path, "clone", "--quiet", "--depth", "1", "--branch", "start", url, "cut")
+    git(tmp_path / "cut", "fetch", "--quiet", "--depth", "1", "origin", "main")
+    done = patchtool("lint", "--range", "start..FETCH_HEAD", cwd=tmp_path / "cut")
+    assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (2, b"", 1)
+    assert b"this shallow clone has nothing below" in done.stderr
+    assert b"fetch --deepen=1" in done.stderr

@@ -467,7 +467,7 @@ def _pushed(
             # A tag may name a tree or a file, which no kernel is built from.
             note(f"patchtool: note: {name} is no commit, so it was not judged")
             continue
-        known, told = ((there,), "") if there else _known_of(repository, remote, sides)
+        known, told = _known_of(repository, remote, (there,) if there else sides)
         if told and not quiet:
             note(f"patchtool: note: {name}: {told}")
         yield end, known
@@ -524,6 +524,11 @@ def _ranged(
 
     included = reach.Included()
     for number, ((commit, *parents), subject, paths) in enumerate(found):
+        if known and not parents and _is_cut(repository, commit):
+            raise InputError(
+                f"{arguments.tree}: this shallow clone has nothing below {commit[:12]}, so what it "
+                f"brings in is not known; get more with `git -C {arguments.tree} fetch --deepen=1`"
+            )
         below = {p.removeprefix(prefix) for p in paths if p.startswith(prefix)}
         own = {path for path in below if relevant(path)}
         # What is included is asked of the first tree, and of those that may differ in it.
@@ -536,7 +541,17 @@ def _ranged(
             partial(opened_at, parents[0]) if parents else _nothing,
             partial(opened_at, commit),
             frozenset(path for path in below if path in own or included(path)),
+            tuple(
+                partial(opened_at, one)
+                for one in parents[1:]
+                if not repository.ask([f"^{k}" for k in known], "rev-list", "-1", one, "--stdin")
+            ),
         )
+
+
+def _is_cut(repository: Repository, commit: str) -> bool:
+    """Tell whether a commit has parents that a shallow clone has left out."""
+    return repository.is_shallow and "\nparent " in repository.run("cat-file", "commit", commit)
 
 
 def _touching(

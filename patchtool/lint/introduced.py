@@ -56,13 +56,15 @@ _Wrong = tuple[_Key, Kind]
 class Step(NamedTuple):
     """One change: what to call it, the tree after it, and the files that it touches.
 
-    ``before`` opens the tree before it, which is the one after the step before.
+    ``before`` opens the tree before it, which is the one after the step before; ``besides`` open
+    what it was merged with, where that is known and so brings in nothing.
     """
 
     label: str
     before: Callable[[], Source | None]
     after: Callable[[], Source]
     paths: frozenset[str]
+    besides: tuple[Callable[[], Source], ...] = ()
 
 
 class News(NamedTuple):
@@ -187,7 +189,7 @@ class _Series:
 
     def take(self, step: Step, suffix: str) -> None:
         """Compare the trees before and after one step."""
-        if not step.paths:
+        if not step.paths or not (self._everything or self._now or _changed(step) != []):
             return
         before, after = self._now, None
         if before is None:
@@ -222,7 +224,11 @@ class _Series:
             return
         after = decided.index if last is decided.source else Index(last, target)
         names = asked(decided.index, entries)
-        for one, callee in asked_less(Index(first, target), after, step.paths, names):
+        told = asked_less(Index(first, target), after, step.paths, names)
+        for merged in step.besides:
+            there = asked_less(Index(merged(), target), after, step.paths, names)
+            told = [one for one in told if one in there]
+        for one, callee in told:
             change = Change(first, last, step.paths)
             at = change.anchor(one.place, {one.place.function}, [callee], after)
             place = self._moved(one.place if at is None else at.place, last)
@@ -247,6 +253,12 @@ class _Series:
         near = after.functions
         old = before.report if before is not None else Report(self._label, None)
         new, existing, closed = compare(old, after.report)
+        others: list[Report] = []
+        if step is not None and step.besides and (new or undecided([old], after.report)):
+            others = [self._decide(merged()).report for merged in step.besides]
+        for other in others:
+            here = {_wrong(one) for one in compare(other, after.report)[0]}
+            new = [one for one in new if _wrong(one) in here]
         for one in new:
             told = self._found.add(one, "new", after.report, suffix, move)
             if told is not None and change is not None:
@@ -259,7 +271,7 @@ class _Series:
             else:
                 problem = remark.problem + suffix
                 self._found.remarks.append(Remark(move(remark.place), problem))
-        for open_ in undecided(old, after.report) if step is not None else ():
+        for open_ in undecided([old, *others], after.report) if step is not None else ():
             is_old = open_.reason.endswith(AS_BEFORE)
             unknown = Unknown(move(open_.place), open_.reason + (suffix if not is_old else ""))
             self._found.unknowns.append(unknown)
@@ -344,21 +356,10 @@ class _Series:
     def _same(self, decided: _Decided, step: Step) -> bool:
         """Tell whether a step leaves alone all that a verdict rests on."""
         from patchtool.history.lens import Slicer
-        from patchtool.lint.suppress import find
 
-        before, after = step.before(), step.after()
-        if before is None:
-            return False
-        raw = [(path, before.read(path), after.read(path)) for path in sorted(step.paths)]
-        if any(
-            _accepting(find(p, old or b"")) != _accepting(find(p, new or b""))
-            for p, old, new in raw
-        ):
-            return False
-        texts = [(path, _code(old), _code(new)) for path, old, new in raw]
-        changed = [one for one in texts if one[1] != one[2]]
+        changed = _changed(step)
         if not changed:
-            return True
+            return changed is not None
         lens = decided.lens()
         slicer = Slicer(lens, self._rule.target)
         return all(
@@ -397,6 +398,27 @@ class _Series:
             verdict=verdict,
         )
         return News(report, found.states, found.anchors)
+
+
+def _changed(step: Step) -> list[tuple[str, bytes | None, bytes | None]] | None:
+    """Return the paths of a step with the code before and after it, where that differs.
+
+    None where the tree before it is not there, or what the source accepts is another.
+    """
+    from patchtool.lint.suppress import find
+
+    before, after = step.before(), step.after()
+    if before is None:
+        return None
+    raw = [(path, before.read(path), after.read(path)) for path in sorted(step.paths)]
+    if any(
+        _accepting(find(path, old or b"")) != _accepting(find(path, new or b""))
+        for path, old, new in raw
+    ):
+        return None
+    is_c = {path for path, _, _ in raw if path.endswith((".c", ".h"))}
+    texts = ((p, _code(old), _code(new)) if p in is_c else (p, old, new) for p, old, new in raw)
+    return [one for one in texts if one[1] != one[2]]
 
 
 def _code(data: bytes | None) -> bytes | None:
@@ -486,14 +508,18 @@ def _is_closed(now: FieldResult | None, kind: Kind, after: Report) -> bool:
     return now.verdict == "covered" or (now.verdict == "gap" and kind not in now.kinds)
 
 
-def undecided(before: Report, after: Report) -> list[Unknown]:
-    """Return what the second report leaves open, and says so where the first did too.
+def undecided(before: Sequence[Report], after: Report) -> list[Unknown]:
+    """Return what the last report leaves open, and says so where one before it did too.
 
     Whether a change makes worse what nobody could decide is not known either.
     """
     if after.verdict in _CLEAN:
         return []
-    known = {(one.place.file, one.place.function, one.reason) for one in before.unknowns}
+    known = {
+        (one.place.file, one.place.function, one.reason)
+        for report in before
+        for one in report.unknowns
+    }
     return [
         one._replace(reason=f"{one.reason} {AS_BEFORE}")
         if (one.place.file, one.place.function, one.reason) in known
@@ -510,6 +536,10 @@ def _results(report: Report) -> dict[_Key, FieldResult]:
     return {_key(c, one.name): one for c in report.contexts for one in c.fields}
 
 
+def _wrong(finding: Finding) -> _Wrong:
+    return _key(finding.context, finding.field), finding.kind
+
+
 def _counts(finding: Finding, report: Report) -> bool:
     """Tell whether a report does not suppress one of its findings."""
     return all(one.finding != finding for one in report.suppressed)
@@ -518,7 +548,7 @@ def _counts(finding: Finding, report: Report) -> bool:
 def _findings(report: Report) -> dict[_Wrong, Finding]:
     """Return the findings by what they are about, suppressed ones too."""
     accepted = (one.finding for one in report.suppressed)
-    return {(_key(one.context, one.field), one.kind): one for one in (*report.findings, *accepted)}
+    return {_wrong(one): one for one in (*report.findings, *accepted)}
 
 
 def _renamed(key: _Key, kind: Kind, gone: Mapping[_Wrong, Finding]) -> _Wrong | None:
