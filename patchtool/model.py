@@ -288,6 +288,8 @@ class Finding(NamedTuple):
     context: Context
     result: FieldResult
     kind: Kind = "stale"
+    closed_by: str = ""
+    """The later change that closes it again, where changes are looked at one by one."""
 
     @property
     def identity(self) -> tuple[object, ...]:

@@ -299,6 +299,37 @@ def test_lines_are_those_at_the_end_of_a_series(run):
     assert "efer_lma = 0" in lines[one["changed"]["line"] - 1]
 
 
+def test_what_a_later_patch_of_a_series_closes_is_said_to_be(run):
+    """It is wrong in between alone, and the last tree has nothing to show of its role."""
+    first = files_of(FIXED)
+    second = edited(first, REGRESSIONS["mask added before the comparison"])
+    one, two = mail(diff(first, second), "[1/2] a"), mail(diff(second, first), "[2/2] b")
+    status, out, _ = run("-", "--tree", FIXED, data=one)
+    assert (status, "does not hold" in out, "closed by" in out) == (1, True, False)
+    status, out, _ = run("-", "--tree", FIXED, data=one + two)
+    assert status == 1
+    assert "; brought in by patch 1 of 2 (a); closed by patch 2 of 2 (b) [stale-mmu-role]" in out
+    assert "does not hold" not in out
+    (two,) = json.loads(run("-", "--tree", FIXED, "--format", "json", data=one + two)[1])[
+        "findings"
+    ]
+    assert (two["state"], "changed" in two) == ("new", True)
+
+
+def test_what_is_undecided_is_said_once_in_a_series(run):
+    """A later patch has nothing to do with what nobody understands since an earlier one."""
+    first = files_of(FIXED)
+    second = edited(first, [(MMU, GUARD, GUARD.replace("new_role.as_u64 == ", "odd() == ", 1))])
+    third = edited(second, [(MMU, PAE, PAE.replace("(regs)", "( regs)"))])
+    patches = mail(diff(first, second), "[1/2] a") + mail(diff(second, third), "[2/2] b")
+    alone = run(
+        "-", "--tree", FIXED, "--format", "terse", data=mail(diff(first, second), "[1/2] a")
+    )
+    status, out, _ = run("-", "--tree", FIXED, "--format", "terse", data=patches)
+    assert (status, alone[0], out.count("\n")) == (3, 3, alone[1].count("\n"))
+    assert "(as before the change)" not in out
+
+
 @pytest.mark.parametrize("name", REGRESSIONS)
 def test_a_revert_closes(run, tmp_path, name):
     """A patch that closes a gap says so with -v, is silent without, and leaves status 0."""

@@ -113,6 +113,8 @@ class _Collected:
         self.anchors: dict[Finding | Unknown, Anchor] = {}
         self.contexts: dict[tuple[Place, tuple[str, ...]], Context] = {}
         self.unknowns: list[Unknown] = []
+        self.open: set[tuple[str, str, str]] = set()
+        """File, function and reason of each of them, as the tree has it that it is of."""
         self.suppressed: list[Suppressed] = []
         self.remarks: list[Remark] = []
 
@@ -149,6 +151,16 @@ class _Collected:
         more = () if told.result in before else (told.result,)
         self.contexts[place, told.entry] = told.context._replace(fields=(*before, *more))
         return told
+
+    def close(self, wrong: _Wrong, label: str) -> None:
+        """Say of what is new that a later step closes it: it is wrong in between alone."""
+        for number, one in enumerate(self.findings):
+            if self.states[one] == "new" and not one.closed_by and _wrong(one) == wrong:
+                told = one._replace(message=f"{one.message}; closed by {label}", closed_by=label)
+                self.findings[number] = told
+                self.states[told] = self.states.pop(one)
+                if one in self.anchors:
+                    self.anchors[told] = self.anchors.pop(one)
 
 
 def lint(
@@ -259,6 +271,8 @@ class _Series:
         for other in others:
             here = {_wrong(one) for one in compare(other, after.report)[0]}
             new = [one for one in new if _wrong(one) in here]
+        for one in closed if step is not None else ():
+            self._found.close(_wrong(one), step.label if step is not None else "")
         for one in new:
             told = self._found.add(one, "new", after.report, suffix, move)
             if told is not None and change is not None:
@@ -273,6 +287,14 @@ class _Series:
                 self._found.remarks.append(Remark(move(remark.place), problem))
         for open_ in undecided([old, *others], after.report) if step is not None else ():
             is_old = open_.reason.endswith(AS_BEFORE)
+            what = (
+                open_.place.file,
+                open_.place.function,
+                open_.reason.removesuffix(f" {AS_BEFORE}"),
+            )
+            if is_old and what in self._found.open:
+                continue  # it was said of the step that has brought it in
+            self._found.open.add(what)
             unknown = Unknown(move(open_.place), open_.reason + (suffix if not is_old else ""))
             self._found.unknowns.append(unknown)
             if change is not None and not is_old:

@@ -54,7 +54,8 @@ def quotes(
         # A guard that the change itself brought in was shown.
         if changed.removed or not same:
             yield from files.changed(changed)
-    if finding.missing and not (changed is not None and changed.removed):
+    # What a later change makes of the role is no role of the tree that has the gap.
+    if finding.missing and not finding.closed_by and not (changed is not None and changed.removed):
         yield from files.role(finding, report)
     if finding.kind == "accumulates":
         yield from files.addition(finding)
