@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from patchtool import __version__
 from patchtool.commands.arguments import add_question, asked
-from patchtool.errors import PatchtoolError, UsageError, meant
+from patchtool.errors import InputError, PatchtoolError, UsageError, meant
 from patchtool.report import FORMATS, render, status
 from patchtool.report.layout import discard, show
 
@@ -390,7 +390,8 @@ def _add_output(
         metavar="FORMAT",
         help=f"the form of the report: {', '.join(FORMATS)} (default: text)",
     )
-    add("-o", "--output", metavar="FILE", help="write the report to a file, whole or not at all")
+    add("-o", "--output", metavar="FILE", type=_place_for,
+        help="write the report to a file, whole or not at all")  # fmt: skip
     add(
         "--color",
         choices=_WHEN,
@@ -484,6 +485,14 @@ def _deliver(
 
         write(arguments.output, text.encode("utf-8", "backslashreplace"))
     return status(report)
+
+
+def _place_for(path: str) -> str:
+    """Return the path of a file to write; a folder that is not there is told before the work."""
+    folder = os.path.dirname(path)
+    if folder and not os.path.isdir(folder):
+        raise InputError(f"{path} cannot be written: there is no folder {folder}")
+    return path
 
 
 def _known(report: Report, source: Source) -> Mapping[tuple[str, tuple[str, ...]], list[Known]]:

@@ -147,6 +147,15 @@ def test_a_failed_check_leaves_the_file_alone(tmp_path):
     assert target.read_text("utf-8") == "old"
 
 
+def test_a_folder_that_is_not_there_is_told_before_the_work(tmp_path):
+    """Nobody waits for a report that cannot be written."""
+    target = tmp_path / "nowhere" / "report.txt"
+    done = patchtool("check", tmp_path, "-o", target)  # no kernel, either
+    assert (done.returncode, done.stdout) == (2, "")
+    words = f"patchtool: error: {target} cannot be written: there is no folder {target.parent}\n"
+    assert done.stderr == words
+
+
 def test_a_write_that_fails_leaves_nothing(monkeypatch, tmp_path):
     """A file that cannot be put in place is an error in a sentence, with no remains."""
 

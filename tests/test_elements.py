@@ -50,6 +50,11 @@ def tdp(code):
         (["if (is_cr0_pg(context))", "\tcontext->keep[0] = is_cr4_pae(context) ? 0xff : 0xf0;",
           "if (shadow_accessed_mask)", "\tcontext->keep[0] &= ~shadow_accessed_mask;"], False),
         (["context->keep[0] = 0;", "context->keep[0] |= is_cr4_pae(context) ? 2 : 4;"], False),
+        # No set-up clears the bit that some set: what a vCPU was made with is another history.
+        (["context->keep[0] |= is_cr4_pae(context) ? 6 : 4;"], True),
+        (["context->keep[0] |= 4;", "if (is_cr4_pae(context))", "\tcontext->keep[0] |= 2;"], True),
+        (["context->keep[0] &= is_cr4_pae(context) ? ~6ull : ~4ull;"], False),
+        (["context->keep[0] |= 4;"], False),
     ],
 )  # fmt: skip
 def test_accumulation(code, accumulates):

@@ -5,11 +5,12 @@ import io
 import json
 import re
 import shutil
+import sys
 from itertools import permutations
 
 import miniatures
 import pytest
-from scratch import fill, git, run
+from scratch import call, fill, git, run
 
 from patchtool.c.index import Index
 from patchtool.commands import history as command
@@ -355,6 +356,29 @@ def test_jobs(repo, monkeypatch):
     one = walked(repo, settings=Settings(cache=False))
     two = walked(repo, settings=Settings(cache=False, jobs=2))
     assert one.flips == two.flips and one.introduced == two.introduced
+
+
+ENDED = """
+import os, signal, sys
+from patchtool.history.cache import Store
+from patchtool.history.walker import Walker
+from patchtool.history.workers import Team
+from patchtool.outside.git import Repository
+from patchtool.rules.table import RULES
+
+walker = Walker(Repository.open(sys.argv[1]), RULES["stale-mmu-role"], (), Store(None))
+team = Team(walker, 2)
+assert team._pool.submit(os.getpid).result() != os.getpid()
+print("at work", flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_workers_end_with_whom_they_work_for(repo):
+    """Whatever has ended that, none stays and holds what CI waits for the end of."""
+    put(repo, tree("demo"), "one")
+    done = call(sys.executable, "-c", ENDED, repo)  # until nobody holds its output any more
+    assert (done.returncode, done.stdout) == (-9, b"at work\n"), done.stderr
 
 
 def test_tags_are_ordered_as_versions(repo):

@@ -8,11 +8,12 @@ get to know through the walker that leads them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import fields
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 
 from patchtool.history.cache import Store, folder
 from patchtool.history.verdicts import Outcome
@@ -62,14 +63,24 @@ _OWN: list[Walker] = []
 
 def _begin(path: str, rule: str, wanted: tuple[str, ...], cache: bool, paranoid: bool) -> None:
     import signal
+    from threading import Thread
 
     from patchtool.rules.table import RULES
 
+    Thread(target=_follow, daemon=True).start()
     # The process that asked is told of Ctrl-C as well and ends this one.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     walker = Walker(Repository.open(path), RULES[rule], wanted, Store(folder() if cache else None))
     walker.paranoid = paranoid
     _OWN.append(walker)
+
+
+def _follow() -> None:
+    """End with the process that asked, by whatever signal that was ended."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _block(

@@ -304,7 +304,8 @@ class Decision(Witnesses):
         elements: list[Element] = []
         at = 0
         for width in q.elements or (len(self._bits),):
-            rows = self._unmasked(self._bits[at : at + width])
+            mine = self._bits[at : at + width]
+            rows = self._unmasked(mine)
             at += width
             if len({row.stored for row in rows}) < 2:
                 continue
@@ -313,9 +314,11 @@ class Decision(Witnesses):
             partly = bits.both(some, others)
             if partly is False or any(row.left is None for row in rows):
                 continue
-            reach = [*self._legal, Under(q.path, runs.first), Under(partly, runs.first)]
-            if self._can_hold(reach) is not False:
-                elements.append(Element(rows, partly))
+            reach = [*self._legal, Under(q.path, runs.first)]
+            if self._can_hold([*reach, Under(partly, runs.first)]) is not False:
+                whole = [*reach, Under(bits.negate(others), runs.first)]
+                added = None in mine or self._can_hold(whole) is False
+                elements.append(Element(rows, partly, added))
         for one in self._keeping(elements) if elements else ():
             found = self._kept_through(one)
             if found is not None:

@@ -29,10 +29,14 @@ class GaveUp(Exception):
 
 
 class Element(NamedTuple):
-    """The bits of one element of a field, and when a full run stores some, and others not."""
+    """The bits of one element of a field, and when a full run stores some, and others not.
+
+    ``added`` tells that no run stores all of them, so that what was there is added to.
+    """
 
     rows: tuple[Row, ...]
     partly: Cond
+    added: bool
 
 
 class Witnessed(NamedTuple):
@@ -212,7 +216,7 @@ class Witnesses(Carried):
         """
         third, room = self.q.runs.third, self.q.runs.room()
         claims: dict[Element, tuple[Claim, ...]] = {
-            one: (Under(one.partly, third), self._keeps_some(one), self._changes_some(one))
+            one: (Under(one.partly, third), self._keeps_some(one), *self._changes_some(one))
             for one in elements
         }
         found: dict[Element, bool | None] = {}
@@ -242,28 +246,41 @@ class Witnesses(Carried):
             *(Under(bits.negate(q.skips), one) for one in runs.thirds()),
         ]  # fmt: skip
 
-    def _kept(self, row: Row) -> Claim:
-        """The third run keeps a bit that is different after the two before it."""
+    def _kept(self, row: Row, added: bool) -> Claim:
+        """The third run keeps a bit that is different after the two before it.
+
+        Of what is ADDED to, one that does not store it leaves what a holder is made with: 0.
+        """
         runs = self.q.runs
+        before: tuple[Claim, ...] = (
+            (Denied((self._older.copy(FIRST),)),)
+            if added
+            else (Under(row.stored, runs.first), Under(row.stored, runs.other))
+        )
+        left = bits.both(row.stored, row.fresh) if added else row.fresh
         return Denied((Denied((
-            Denied((Under(row.stored, runs.third),)),
-            Under(row.stored, runs.first), Under(row.stored, runs.other),
-            Alike((row.fresh,), runs.first, runs.other, alike=False))),))  # fmt: skip
+            Denied((Under(row.stored, runs.third),)), *before,
+            Alike((left,), runs.first, runs.other, alike=False))),))  # fmt: skip
 
     def _keeps_some(self, one: Element) -> Claim:
         """The third run keeps some bit of an element so."""
-        return Denied(tuple(Denied((self._kept(row),)) for row in one.rows))
+        return Denied(tuple(Denied((self._kept(row, one.added),)) for row in one.rows))
 
-    def _changes_some(self, one: Element) -> Claim:
-        """The third run changes some bit: one that clears what all runs clear stores nothing."""
+    def _changes_some(self, one: Element) -> tuple[Claim, ...]:
+        """The third run changes some bit: one that clears what all runs clear stores nothing.
+
+        Where none stores the whole element, what all store alike is a part of it nevertheless.
+        """
         runs = self.q.runs
-        return Denied(tuple(
+        if one.added:
+            return ()
+        return (Denied(tuple(
             Denied((
                 Under(row.stored, runs.third),
                 Denied((Under(row.stored, runs.first),
                         Alike((row.fresh,), runs.third, runs.first)))))
             for row in one.rows
-        ))  # fmt: skip
+        )),)  # fmt: skip
 
     def _kept_through(self, one: Element) -> Witnessed | None:
         """Return states A, B and C: after A and after B a full run with C leaves two values.
@@ -272,9 +289,9 @@ class Witnesses(Carried):
         not decided.
         """
         q, runs = self.q, self.q.runs
-        kept = {row: self._kept(row) for row in one.rows}
+        kept = {row: self._kept(row, one.added) for row in one.rows}
         partly = Under(one.partly, runs.third)
-        claims: list[Claim] = [*self._thrice, partly, self._changes_some(one)]
+        claims: list[Claim] = [*self._thrice, partly, *self._changes_some(one)]
         which = self._which(claims, kept)
         if which is None:
             raise GaveUp
