@@ -288,3 +288,42 @@ def test_a_tag_that_a_function_declares_for_itself(inside, is_covered):
     code = f"static void devil(void)\n{{\n\t{inside}\n}}\n"
     text = tree[MAIN].replace(b"#define ACC_ALL", tags + b"#define ACC_ALL", 1) + code.encode()
     assert (check({**tree, MAIN: text}).verdict == "covered") is is_covered
+
+
+WHOLE = b"#define role_lma(regs) ____is_efer_lma(regs)\n"
+FUNCTION = (
+    b"static inline bool role_lma(const struct kvm_mmu_role_regs *regs)\n"
+    b"{\n\treturn regs->efer & EFER_LMA;\n}\n"
+)
+NONE = b"#define role_lma(regs) false\n"
+CHOSEN = b'#ifdef %s\n#include "a.h"\n#else\n#include "b.h"\n#endif\n'
+
+
+@pytest.mark.parametrize(
+    ("lines", "a", "b", "verdict"),
+    [
+        (CHOSEN % b"CONFIG_KVM_XEN", WHOLE, WHOLE, "covered"),
+        (CHOSEN % b"CONFIG_KVM_XEN", WHOLE, NONE, "gap"),
+        (CHOSEN % b"CONFIG_KVM_XEN", NONE, WHOLE, "gap"),
+        (CHOSEN % b"CONFIG_KVM_XEN", FUNCTION, FUNCTION, "covered"),
+        (CHOSEN % b"CONFIG_KVM_XEN", FUNCTION, FUNCTION.replace(b"regs->efer &", b"0 &"), "gap"),
+        (CHOSEN % b"CONFIG_X86_64", WHOLE, NONE, "covered"),
+        (CHOSEN % b"CONFIG_X86_64", NONE, WHOLE, "gap"),
+        (CHOSEN % b"CONFIG_X86_32", NONE, WHOLE, "covered"),
+        (b'#if 0\n#include "a.h"\n#endif\n#include "b.h"\n', NONE, WHOLE, "covered"),
+        (b'#if 0\n#include "b.h"\n#endif\n#include "a.h"\n', NONE, WHOLE, "gap"),
+        (b'#include "c.h"\n', WHOLE, NONE, "gap"),
+        (b'#ifdef CONFIG_A\n#include "c.h"\n#else\n#include "b.h"\n#endif\n', NONE, WHOLE, "gap"),
+        (b'#ifdef CONFIG_A\n#include "a.h"\n#endif\n#include "a.h"\n', WHOLE, NONE, "covered"),
+    ],
+)
+def test_what_a_file_takes_in_where_an_option_chooses(lines, a, b, verdict):
+    """What each of two headers says is meant in the builds that take it in."""
+    tree = fixture("role-regs-fixed")
+    text = tree[MAIN].replace(b"____is_efer_lma(regs);", b"role_lma(regs);", 1)
+    assert text != tree[MAIN]
+    at = text.index(b"static union kvm_mmu_extended_role")
+    folder = MAIN.rpartition("/")[0]
+    files = {f"{folder}/a.h": a, f"{folder}/b.h": b, f"{folder}/c.h": CHOSEN % b"CONFIG_B"}
+    report = check({**tree, **files, MAIN: text[:at] + lines + text[at:]})
+    assert report.verdict == verdict, report.unknowns

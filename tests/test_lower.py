@@ -922,6 +922,11 @@ BY_OPTION = {
                     "box->out = SECOND * 10 + THIRD;", {"A": 13, "": 2}),
     "enumeration": ("#ifdef CONFIG_A\nenum e { N = 1 };\n#else\nenum e { N = 6 };\n#endif\n",
                     "box->out = N;", {"A": 1, "": 6}),
+    "macro or enumeration": ("#ifdef CONFIG_A\n#define N 3\n#else\nenum { N = 8 };\n#endif\n",
+                             "box->out = N;", {"A": 3, "": 8}),
+    "macro or constant": ("#ifndef CONFIG_A\n#define N 3\n#else\n"
+                          "static const u64 n[] = { 4, 5 };\n#define N n[1]\n#endif\n",
+                          "box->out = N;", {"A": 5, "": 3}),
     "statements of a chain": ("", "\n#if defined(CONFIG_A)\nbox->out = 1;\n#elif CONFIG_B\n"
                               "box->out = 2;\n#else\nbox->out = 3;\n#endif\n",
                               {"A": 1, "B": 2, "AB": 1, "": 3}),
@@ -949,6 +954,37 @@ def test_build_options(head, body, values):
             for symbol in value.bits.symbols
         }
         assert value.bits.evaluate(world) == number, options
+
+
+@pytest.mark.parametrize("declared", ["static u64 lean;", "extern u64 lean;"])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_macro_that_is_an_object_in_other_builds(declared, is_first):
+    """Where no option defines the macro, the object of its name is meant."""
+    macro = "#define lean 7"
+    first, second = (macro, declared) if is_first else (declared, macro)
+    head = f"#ifdef CONFIG_A\n{first}\n#else\n{second}\n#endif\n"
+    out = lowered(PRELUDE + head.encode() + functions(["box->out = lean;"]), "f0")
+    value = out.memory[OUT]
+    assert isinstance(value, Int) and not out.troubles
+    for is_set in (False, True):
+        world = {
+            one: is_set if one.word.name == "CONFIG_A" else False for one in value.bits.symbols
+        }
+        assert value.bits.evaluate(world) == (7 if is_set is is_first else 0)
+    assert {one.word.name for one in value.bits.symbols} == {"CONFIG_A", "lean"}
+
+
+@pytest.mark.parametrize("body", ["o.v = a; box->out = o.v;", "o.w = a; box->out = o.w;"])
+def test_a_record_that_an_option_chooses(body):
+    """What its definitions have in common has its type, and no place; the rest is not known."""
+    head = (
+        "#ifdef CONFIG_A\nstruct odd { u8 v; u32 w; };\n#else\n"
+        "struct odd { u16 v; u32 w; };\n#endif\n"
+    )
+    out = lowered(PRELUDE + head.encode() + functions([f"struct odd o; {body}"]), "f0")
+    reasons = [t.reason for t in out.troubles] + [word.about.reason for word in out.opaque]
+    is_known = any("depends on a build option" in reason for reason in reasons)
+    assert is_known is ("o.v" in body)
 
 
 def test_a_member_that_an_option_decides_is_not_understood():

@@ -45,6 +45,10 @@ _INCLUDE = re.compile(
     rb'#[ \t]*+(?:include(?:_next)?|import|embed)\b[ \t]*+(?:(["<])([^">\n]+)[">])?'
 )
 """What takes in another file; its name is missing where a macro gives it."""
+_BRANCHES = re.compile(
+    rb"^[ \t]*+#[ \t]*+(if|ifdef|ifndef|elif|elifdef|elifndef|else|endif)\b", re.M
+)
+"""What conditions around a place are made of; a header has one around all of it."""
 _LIKELY = {
     "record": (b"%s {", b"%s\n{"),
     "object": (b"%s = {", b"%s[", b"%s ="),
@@ -81,6 +85,10 @@ MAX_WAYS = 12
 """How many definitions of a name are held against one another."""
 
 
+Conditions = tuple[tuple[str, bool], ...]
+"""What the lines around a place ask for, each with the truth under which that is compiled."""
+
+
 class Readable(Protocol):
     """What is needed of a source."""
 
@@ -114,6 +122,8 @@ class Index:
         self._files: dict[str, FileIndex | None] = {}
         self._scopes: dict[str, tuple[str, ...]] = {}
         self._units: dict[str, None] = {}
+        self._conditions: dict[str, Mapping[int, Conditions | None]] = {}
+        self._under: dict[str, Mapping[str, Sequence[Conditions]]] = {}
         self._spoken: dict[str, tuple[tuple[str, frozenset[bytes]], ...]] = {}
         self._held: dict[tuple[str, bytes], tuple[str, ...]] = {}
         self._defining: dict[tuple[str, ...], dict[bytes, list[str]]] = {}
@@ -362,6 +372,54 @@ class Index:
             known = self._includes[path] = tuple(targets)
         return known
 
+    def _taken_under(self, scope: tuple[str, ...]) -> Mapping[str, Sequence[Conditions]]:
+        """Return under which conditions a unit takes in some files, one list for each way.
+
+        Left out is what it takes in anyway; what no build takes in has no way.
+        """
+        known = self._under.get(scope[0])
+        if known is None:
+            ways: dict[str, set[Conditions]] = {scope[0]: {()}}
+            todo = [scope[0]]
+            while todo:
+                here = todo.pop()
+                edges = self._conditional(here)
+                for at, target in self._taken_in(here):
+                    edge = edges.get(at, ())
+                    if edge is None:
+                        ways.setdefault(target, set())
+                        continue
+                    more = {tuple(dict.fromkeys((*way, *edge))) for way in ways[here]}
+                    old = ways.get(target, set())
+                    if () in old:
+                        continue
+                    # Of very many ways some are left out, so that they decide nothing.
+                    new: set[Conditions] = set(sorted(old | more)[:MAX_WAYS])
+                    new = {()} if () in more else new
+                    if new != old:
+                        ways[target] = new
+                        todo.append(target)
+            known = {one: sorted(some) for one, some in ways.items() if () not in some}
+            self._under[scope[0]] = known
+        return known
+
+    def _taken_in(self, path: str) -> Sequence[tuple[int, str]]:
+        """Return which files one takes in, and where."""
+        self.included(path)
+        return self._taken.get(path, ())
+
+    def _conditional(self, path: str) -> Mapping[int, Conditions | None]:
+        """Return the conditions around what a file takes in, by where that stands."""
+        known = self._conditions.get(path)
+        if known is None:
+            taken = self._taken_in(path)
+            front = (self.raw(path) or b"")[: taken[-1][0]] if taken else b""
+            branches = _BRANCHES.findall(front)
+            is_plain = not branches or (branches == [b"ifndef"] and path.endswith(".h"))
+            file = None if is_plain else self.file(path)
+            known = self._conditions[path] = file.includes if file is not None else {}
+        return known
+
     def unfound(self, path: str) -> Sequence[tuple[int, str]]:
         """Return what a file includes by a name in quotes that is not there, or by a macro ("")."""
         self.included(path)
@@ -402,12 +460,16 @@ class Index:
         if is_unit:  # if that says all, its headers need not be listed
             yield self._picked(here, pick)
         far: list[str] = []
-        for path in self._holding(here, word):
-            if not path.startswith(self._ours):
+        holding = self._holding(here, word)
+        under = self._taken_under(self._unit_scope(here))
+        for path in holding:
+            if not path.startswith(self._ours) and path not in under:
                 if kind != "function" or path.startswith(self._followed):
                     far.append(path)
             elif path != here or not is_unit:
-                yield self._picked(path, pick)
+                found = self._picked(path, pick)
+                for way in under.get(path, ((),)) if found else ():
+                    yield tuple(one._replace(conditions=(*way, *one.conditions)) for one in found)
         yield from self._searched(kind, word, far, pick)
 
     def _picked(

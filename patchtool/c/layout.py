@@ -325,6 +325,9 @@ class Types:
             if body is None:
                 return UnknownType(tag)
             members = self._members(body, chosen.file)
+            others = [one for one in found[1:] if one.text.split() != chosen.text.split()]
+            if others:
+                members = self._in_common(members, others)
             kind, name = tag.split()
             around = chosen.text[: body.start_byte] + b" " + chosen.text[body.end_byte :]
             aligned = _aligned(around)
@@ -334,6 +337,17 @@ class Types:
                 aligned or 8,
             )  # fmt: skip
         return self._records[key]
+
+    def _in_common(self, members: Iterable[Member], others: list[Definition]) -> tuple[Member, ...]:
+        """Return the members of a record of which a build option chooses the definition."""
+        named = _by_name(tuple(one for one in members if one.name is not None))
+        for other in others:
+            bodies = _walk(self._index.node(other), 3)
+            body = next((n for n in bodies if n.type == "field_declaration_list"), None)
+            more = _by_name(self._members(body, other.file) if body is not None else ())
+            named = {name: [*ones, *more[name]] for name, ones in named.items() if name in more}
+        common = (Member(one, partial(_agreed, some), some[0].bits) for one, some in named.items())
+        return (*common, _unclear("members that a build option decides"))
 
     @cached_property
     def _char(self) -> CType:

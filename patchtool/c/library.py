@@ -22,7 +22,7 @@ from patchtool.target.record import Target
 
 _SILENT = (
     r"trace_\w+|pr_\w+|printk\w*|dump_stack|BUILD_BUG_ON\w*|static_assert|lockdep_\w+|might_sleep"
-    r"|RCU_LOCKDEP_WARN|cond_resched|EXPORT_SYMBOL\w*|smp_[rw]?mb|smp_mb__\w+|barrier|instrumentation_\w+|preempt_\w+"
+    r"|RCU_LOCKDEP_WARN|(?!BUILD_)\w+_(?:WARN|BUG)_ON(?:_ONCE)?|cond_resched|EXPORT_SYMBOL\w*|smp_[rw]?mb|smp_mb__\w+|barrier|instrumentation_\w+|preempt_\w+"
 )
 """What says something, checks something or orders accesses."""
 AT_BUILD = re.compile(r"BUILD_BUG_ON\w*|static_assert|EXPORT_SYMBOL\w*")
@@ -53,7 +53,7 @@ PURE = re.compile(
 """What takes numbers and only returns one."""
 FREEING = rb"(?:kv?free(?:_sensitive)?|vfree|bitmap|fput|mmput|put_(?:task|pid|cred|device))"
 """What ``__free()`` hands an object back to, where a variable that points to it ends."""
-_WARN = r"(?!BUILD_)(?:\w+_)?(?:WARN|BUG)_ON(?:_ONCE)?|WARN(?:_ONCE|_RATELIMIT)?"
+_WARN = r"(?:WARN|BUG)_ON(?:_ONCE)?|WARN(?:_ONCE|_RATELIMIT)?"
 _PRINTS = re.compile("trace_|pr_|printk|seq_printf|WARN")
 
 

@@ -32,6 +32,7 @@ _PLAIN_FUNCTION = re.compile(
 )
 _DIRECTIVE = re.compile(rb"#(?:[ \t]|\\\n)*+(\w+)[ \t]*(.*)", re.S)
 _LINE_OF_CPP = re.compile(rb"\#(?:[^\n\\]+|\\.)*", re.S)
+_TAKING_IN = (b"include", b"include_next", b"import")
 _DEFINE = re.compile(rb"#(?:[ \t]|\\\n)*+define(?:[ \t]|\\\n)++(\w+)")
 _MACRO = re.compile(rb"(\([^)]*\))?(?:[ \t]|\\\n|$)*(.*)", re.S)
 _COMMENT = re.compile(rb"/(?:\*[^*]*(?:\*(?!/)[^*]*)*(?:\*/|\Z)|/(?:[^\n\\]|\\.)*)", re.S)
@@ -127,6 +128,8 @@ class FileIndex:
         self.spans: list[tuple[int, int, str]] = []
         self.bodies: list[tuple[int, int]] = []
         self.defines: dict[str, list[Define]] = {}
+        self.includes: dict[int, tuple[tuple[str, bool], ...] | None] = {}
+        """Where a file is taken in under conditions that remain open, and which; None: never."""
         self.blanks: list[tuple[int, int]] = []
         """What no build compiles, sorted by where it begins."""
         self.balanced = True
@@ -734,6 +737,10 @@ class _Scan:
         if match is None:
             return
         word, rest = match.group(1), match.group(2)
+        if word in _TAKING_IN and self._stack:
+            around = self._conditions if self._dead_from is None else None
+            if around != ():
+                self._found.includes[begin] = around
         if word in (b"if", b"ifdef", b"ifndef"):
             self._open(word, rest, begin, end)
         elif word in (b"elif", b"else", b"elifdef", b"elifndef") and self._stack:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TypeVar
 
 from patchtool.c import syntax
-from patchtool.c.index import expand
+from patchtool.c.index import expand, is_decided
 from patchtool.c.layout import (
     CType,
     UnknownType,
@@ -94,10 +94,13 @@ class Names(Initialisers):
         if not name.isupper() and self.index.visible(name, here):
             return Function(name)
         for place in self._places_to_look():
-            macros = self._options(self.index.macros(name, place))
+            found = self.index.macros(name, place)
+            macros = self._options(found)
             plain = [one for _, one in macros if one.parameters is None]
             if plain and len(plain) == len(macros) and plain[0].key not in self._expanding:
                 compute = partial(self._macro_constant, macros, node, state)
+                if not is_decided(found):
+                    compute = partial(self._macro_or_other, compute, found, place, node, state)
                 return self._remembered(name, compute, self._loosest(node))
             enumerations = self.index.enumerators(name, place)
             if enumerations:
@@ -114,6 +117,27 @@ class Names(Initialisers):
         if name.startswith("CONFIG_"):
             return Int(bits.from_cond(self._option(name), 32), True)
         return None
+
+    def _macro_or_other(
+        self,
+        compute: Callable[[], Value],
+        macros: tuple[Definition, ...],
+        place: str,
+        node: Node,
+        state: State,
+    ) -> Value:
+        """Return what a macro stands for, or where no option defines it, what else has its name."""
+        value, name = compute(), text(node)
+        unless = bits.every(bits.negate(self._compiled(one)) for one in macros)
+        enumerations = self.index.enumerators(name, place)
+        lvalue = self._object(name) if not enumerations else None
+        if enumerations:
+            return self._choose(unless, self._enumerated(enumerations, name, node, state), value)
+        return (
+            value
+            if lvalue is None
+            else self._choose(unless, self._load(lvalue, state, node), value)
+        )
 
     def _remembered(
         self, name: str, compute: Callable[[], Value], binding: int = syntax.ATOM
@@ -425,6 +449,8 @@ class Names(Initialisers):
         if not found:
             return None
         definition = found[0]
+        if any(one.text != definition.text for one in found):
+            return None  # a build option chooses
         head = definition.text.split(b"=", 1)[0]
         if re.search(rb"\bconst\b", head) is None and self.effects.writes_global(name):
             return None
