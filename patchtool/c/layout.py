@@ -327,7 +327,7 @@ class Types:
             members = self._members(body, chosen.file)
             others = [one for one in found[1:] if one.text.split() != chosen.text.split()]
             if others:
-                members = self._in_common(members, others)
+                members = self._in_any(members, others)
             kind, name = tag.split()
             around = chosen.text[: body.start_byte] + b" " + chosen.text[body.end_byte :]
             aligned = _aligned(around)
@@ -338,16 +338,22 @@ class Types:
             )  # fmt: skip
         return self._records[key]
 
-    def _in_common(self, members: Iterable[Member], others: list[Definition]) -> tuple[Member, ...]:
-        """Return the members of a record of which a build option chooses the definition."""
-        named = _by_name(tuple(one for one in members if one.name is not None))
+    def _in_any(self, members: tuple[Member, ...], others: list[Definition]) -> tuple[Member, ...]:
+        """Return the members of a record of which a build option chooses the definition.
+
+        One of several definitions has the type in which they agree; what lies in members without
+        a name is known where one definition alone has such.
+        """
+        every = [members]
         for other in others:
             bodies = _walk(self._index.node(other), 3)
             body = next((n for n in bodies if n.type == "field_declaration_list"), None)
-            more = _by_name(self._members(body, other.file) if body is not None else ())
-            named = {name: [*ones, *more[name]] for name, ones in named.items() if name in more}
-        common = (Member(one, partial(_agreed, some), some[0].bits) for one, some in named.items())
-        return (*common, _unclear("members that a build option decides"))
+            every.append(self._members(body, other.file) if body is not None else ())
+        named = _by_name(one for some in every for one in some)
+        agreed = (Member(one, partial(_agreed, some), some[0].bits) for one, some in named.items())
+        nameless = [some for one in every if (some := [m for m in one if m.name is None])]
+        alone = nameless[0] if len(nameless) == 1 else ()
+        return (*agreed, *alone, _unclear("members that a build option decides"))
 
     @cached_property
     def _char(self) -> CType:
