@@ -534,6 +534,27 @@ def test_a_remark_on_a_call_names_its_patch(run, tmp_path):
     assert one["text"].endswith("; brought in by patch 2 of 2 (b)")
 
 
+def test_a_gap_that_was_not_decided_before_is_nobodys_yet(run, tmp_path):
+    """What makes a tree readable is not to blame for what is read then, nor is it silent."""
+    tree = tmp_path / "tree"
+    shutil.copytree(DEMO, tree)
+    after = (tree / MMU).read_text("utf-8")
+    odd = "\tif (new_role.as_u64 == context->mmu_role.as_u64)\n\t\treturn;\n"
+    before = after.replace(odd, "\tif (roles_match(context, &new_role))\n\t\treturn;\n", 1)
+    assert before != after
+    (tree / MMU).write_text(before, "utf-8")
+    patch = mail(diff({MMU: before}, {MMU: after}))
+    status, out, _ = run("-", "--tree", tree, "--format", "terse", data=patch)
+    assert (status, out.count("ERROR:"), out.count("WARNING:UNDECIDED: ")) == (
+        3,
+        0,
+        out.count("\n"),
+    )
+    assert "; whether that is new is not known, as it was not decided before\n" in out
+    status, out, _ = run("-", "--tree", tree, "--format", "terse", "-v", data=patch)
+    assert (status, "(not new)" in out) == (3, True)
+
+
 def test_what_was_there_is_told_on_request_only(run):
     """A gap that the tree has already is no news; -v names it as not new."""
     patch = mail(patch_of(DEMO, HARMLESS["a static function renamed"]))

@@ -42,6 +42,7 @@ State = Literal["new", "existing", "closed"]
 
 AS_BEFORE = "(as before the change)"
 """What ends the reason of a place that nobody understood before either."""
+_NOT_DECIDED = "whether that is new is not known, as it was not decided before"
 _CLEAN: tuple[Verdict, ...] = ("covered", "not-guarded")
 
 _Move = Callable[[Place], Place]
@@ -264,13 +265,20 @@ class _Series:
         change = self._change(after, step) if step is not None else None
         near = after.functions
         old = before.report if before is not None else Report(self._label, None)
-        new, existing, closed = compare(old, after.report)
+        new, existing, closed, unsure = compare(old, after.report)
         others: list[Report] = []
         if step is not None and step.besides and (new or undecided([old], after.report)):
             others = [self._decide(merged()).report for merged in step.besides]
         for other in others:
-            here = {_wrong(one) for one in compare(other, after.report)[0]}
+            there = compare(other, after.report)
+            here = {_wrong(one) for one in there.new}
+            open_there = {_wrong(one) for one in there.unsure}
+            unsure += [one for one in new if _wrong(one) in open_there]
+            unsure = [one for one in unsure if _wrong(one) in here | open_there]
             new = [one for one in new if _wrong(one) in here]
+        for one in unsure if step is not None else ():
+            reason = f"{one.message}; {_NOT_DECIDED}"
+            self._found.unknowns.append(Unknown(move(one.place), reason + suffix))
         for one in closed if step is not None else ():
             self._found.close(_wrong(one), step.label if step is not None else "")
         for one in new:
@@ -301,7 +309,7 @@ class _Series:
                 names = re.findall(r"\w+", open_.reason)
                 self._anchor(unknown, change.anchor(open_.place, near, names, after.index), move)
         if self._everything:
-            for one in existing:
+            for one in (*existing, *unsure):
                 self._found.add(one, "existing", after.report, "", move)
             if before is not None:
                 earlier = partial(self._moved, tree=before.source)
@@ -476,8 +484,20 @@ def _remark(one: Remark) -> tuple[str, str]:
 # -- the difference between two reports ----------------------------------------------------
 
 
-def compare(before: Report, after: Report) -> tuple[list[Finding], list[Finding], list[Finding]]:
-    """Return what is new in the second report, what both have, and what was closed.
+class Difference(NamedTuple):
+    """What is new in the second of two reports, what both have, and what was closed.
+
+    ``unsure`` is what the second has where the first had not decided that.
+    """
+
+    new: list[Finding]
+    existing: list[Finding]
+    closed: list[Finding]
+    unsure: list[Finding]
+
+
+def compare(before: Report, after: Report) -> Difference:
+    """Compare two reports.
 
     A finding is not new where the same field had one of the same kind before, on the same
     way, and every input that the role misses now was missed then.
@@ -488,6 +508,7 @@ def compare(before: Report, after: Report) -> tuple[list[Finding], list[Finding]
     matched: set[_Wrong] = set()
     new: list[Finding] = []
     existing: list[Finding] = []
+    unsure: list[Finding] = []
     for (key, kind), finding in now.items():
         # A way that was not there before may be the same one under another name.
         at = (key, kind) if key in earlier else _renamed(key, kind, gone)
@@ -495,7 +516,8 @@ def compare(before: Report, after: Report) -> tuple[list[Finding], list[Finding]
         if at is not None and match is not None:
             matched.add(at)
         if match is None:
-            new.append(finding)
+            is_open = _was_open(key, before, earlier, verdicts)
+            (unsure if is_open else new).append(finding)
         elif more := _missed(finding) - _missed(match):
             told = f"{finding.message} (new: {', '.join(sorted(more))})"
             new.append(finding._replace(message=told))
@@ -509,7 +531,24 @@ def compare(before: Report, after: Report) -> tuple[list[Finding], list[Finding]
         for (key, kind), one in old.items()
         if (key, kind) not in matched and _is_closed(verdicts.get(key), kind, after)
     ]
-    return new, existing, closed
+    return Difference(new, existing, closed, unsure)
+
+
+def _was_open(
+    key: _Key,
+    before: Report,
+    earlier: Mapping[_Key, FieldResult],
+    verdicts: Mapping[_Key, FieldResult],
+) -> bool:
+    """Tell whether a field was not decided before, on the same way or on one of another name.
+
+    A way that nobody found may have been there where something else was not understood.
+    """
+    if key in earlier:
+        return earlier[key].verdict == "unknown"
+    gone = [one for at, one in earlier.items() if at[1:] == key[1:] and at not in verdicts]
+    is_known = not before.contexts or any(name == key[2] for _, _, name in earlier)
+    return any(one.verdict == "unknown" for one in gone) or (bool(before.unknowns) and is_known)
 
 
 def _missed(finding: Finding) -> Counter[str]:
