@@ -327,3 +327,20 @@ def test_what_a_file_takes_in_where_an_option_chooses(lines, a, b, verdict):
     files = {f"{folder}/a.h": a, f"{folder}/b.h": b, f"{folder}/c.h": CHOSEN % b"CONFIG_B"}
     report = check({**tree, **files, MAIN: text[:at] + lines + text[at:]})
     assert report.verdict == verdict, report.unknowns
+
+
+@pytest.mark.parametrize(
+    ("again", "verdict"),
+    [(b"#undef role_lma\n" + NONE, "unknown"), (b"#undef other\n", "covered")],
+)
+def test_what_a_later_header_defines_anew(again, verdict):
+    """Which definition is meant depends on where a name stands, which nobody looks at."""
+    tree = fixture("role-regs-fixed")
+    text = tree[MAIN].replace(b"____is_efer_lma(regs);", b"role_lma(regs);", 1)
+    at = text.index(b"static union kvm_mmu_extended_role")
+    folder = MAIN.rpartition("/")[0]
+    files = {f"{folder}/a.h": WHOLE, f"{folder}/b.h": again}
+    lines = b'#include "a.h"\n#include "b.h"\n'
+    report = check({**tree, **files, MAIN: text[:at] + lines + text[at:]})
+    assert report.verdict == verdict
+    assert verdict == "covered" or "stands for changes within" in report.unknowns[0].reason

@@ -581,6 +581,8 @@ def test_what_is_read(body, symbols):
 
 
 UNKNOWN = {
+    "check that a build leaves out": ("VM_WARN_ON((box->out = a) > 1);", "VM_WARN_ON() evaluates"),
+    "check that stops, left out": ("VM_BUG_ON(!(box->out = a));", "VM_BUG_ON() evaluates"),
     "enumerator that is no int": ("enum { HIGH = 0x80000000 }; box->out = HIGH < 0;", "HIGH"),
     "variable of another mode": (
         "int __attribute__((mode(QI))) t = a << 8; box->out = t != 0;", "mode"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from typing import TypeVar
 
 from patchtool.c import syntax
@@ -223,8 +223,10 @@ class Names(Initialisers):
         """Return the definitions of a macro that are not alike, and when each is meant."""
         if not found:
             return []
-        for path in dict.fromkeys(one.file for one in found):
-            if path.endswith(".c") and self._is_undefined(found[0].name, path):
+        files = {one.file for one in found}
+        for path in self._undefining.get(found[0].name, ()):
+            # What a header takes back at its end it has defined for itself.
+            if (path.endswith(".c") and path in files) or (path not in files and self._sees(path)):
                 reason = f"what {found[0].name} stands for changes within {path}"
                 raise Unsupported(None, reason, missing=True)
         if len(found) == 1:
@@ -233,13 +235,19 @@ class Names(Initialisers):
             return [(True, found[0])]
         return self._by_option(found)
 
-    def _is_undefined(self, name: str, path: str) -> bool:
-        """Tell whether a file takes the definition of a macro back."""
-        known = self._undefined.get(path)
-        if known is None:
-            found = _UNDEF.findall(self.index.text(path) or b"")
-            known = self._undefined[path] = frozenset(one.decode() for one in found)
-        return name in known
+    def _sees(self, path: str) -> bool:
+        """Tell whether the translation unit at hand takes in a file."""
+        return any(path in self.index.scope(one) for one in self._places_to_look())
+
+    @cached_property
+    def _undefining(self) -> dict[str, list[str]]:
+        """The files of the target that take the definition of a macro back, by its name."""
+        found: dict[str, list[str]] = {}
+        for path in self.index.own_files:
+            text = self.index.text(path) or b""
+            for name in _UNDEF.findall(text) if b"undef" in text else ():
+                found.setdefault(name.decode(), []).append(path)
+        return found
 
     def _by_option(self, found: tuple[Definition, ...]) -> list[tuple[Cond, Definition]]:
         """Return definitions and the build options that choose them.

@@ -89,7 +89,6 @@ class Storage:
         self._constants: dict[tuple[str, str], tuple[Int, frozenset[Consulted], int]] = {}
         self._tristates: dict[str, bool] = {}
         self._function_numbers: dict[str, int] = {}
-        self._undefined: dict[str, frozenset[str]] = {}
         self._suspected: set[tuple[str, ...]] = set()
         """Members used on both sides of a passed-over call that may set them: then unknown."""
         self._watched: set[tuple[str, ...]] = set()
