@@ -237,10 +237,14 @@ class Witnesses(Carried):
 
     @cached_property
     def _thrice(self) -> list[Claim]:
-        """A full run after each of two other full runs, on what those have left."""
+        """A full run after each of two other full runs, on what those have left.
+
+        What makes a role invalid may differ in them: none of them is skipped.
+        """
         q, runs = self.q, self.q.runs
+        every = (runs.first, runs.other, runs.third)
         return [
-            *self._legal, *(Under(rule, runs.third) for rule in self._rules),
+            *(Under(rule, one) for rule in self._rules for one in every),
             Under(q.path, runs.first), Under(q.path, runs.other), Under(q.path, runs.third),
             self._same((self._older,)),
             *(Under(bits.negate(q.skips), one) for one in runs.thirds()),
