@@ -3,6 +3,7 @@
 
 PatchtoolError            one sentence: what, where, what to do; exit status 2
 +-- UsageError            the command line or the configuration asks for something impossible
+|   +-- NoMember          a field that the tree does not have
 +-- InputError            a tree, a revision or a file cannot be read
     +-- PatchError        a patch does not parse, does not fit, or leaves the tree
 
@@ -20,6 +21,14 @@ class PatchtoolError(Exception):
 
 class UsageError(PatchtoolError):
     """The request itself cannot be carried out."""
+
+
+class NoMember(UsageError):
+    """A field is asked for that no context of the tree has; ``name`` is the field."""
+
+    def __init__(self, name: str, told: str) -> None:
+        super().__init__(told)
+        self.name = name
 
 
 class InputError(PatchtoolError):

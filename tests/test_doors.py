@@ -649,3 +649,24 @@ def test_a_commit_whose_parent_was_left_out_is_refused(checkout, tmp_path):
     assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (2, b"", 1)
     assert b"this shallow clone has nothing below" in done.stderr
     assert b"fetch --deepen=1" in done.stderr
+
+
+def test_a_file_that_is_only_meant_to_be_added_is_in_no_commit(checkout):
+    """`git add -N` puts a name into the index, and nothing of the file."""
+    (checkout / "arch/x86/kvm/mmu/more.c").write_text("int more;\n", "utf-8")
+    git(checkout, "add", "-N", "arch/x86/kvm/mmu/more.c")
+    (checkout / "README").write_text("more\n", "utf-8")
+    git(checkout, "add", "README")
+    done = patchtool("lint", "--staged", cwd=checkout)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_an_index_elsewhere_counts(checkout, tmp_path):
+    """It is the one that the next commit will hold."""
+    index = str(tmp_path / "index")
+    shutil.copy(checkout / ".git/index", index)
+    change(checkout, REGRESSIONS["bit dropped"])
+    call("git", "add", ".", cwd=checkout, GIT_INDEX_FILE=index)
+    assert patchtool("lint", "--staged", cwd=checkout).returncode == 0
+    done = patchtool("lint", "--staged", cwd=checkout, GIT_INDEX_FILE=index)
+    assert (done.returncode, b"EFER.LMA" in done.stdout) == (1, True)

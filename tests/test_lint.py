@@ -251,7 +251,7 @@ def test_a_finding_is_shown_where_the_patch_has_it(run, name):
     assert {(one["changed"]["file"], one["changed"]["line"]) for one in changed} == shown
 
 
-def test_what_is_not_understood_is_led_back_to_the_change(run):
+def test_what_is_not_understood_is_led_back_to_the_change(run, tmp_path):
     """The place is one that nobody touched; the line of the patch is said beside it, once."""
     before = files_of(FIXED)
     reset = "void kvm_mmu_reset_context(struct kvm_vcpu *vcpu)\n{\n"
@@ -267,6 +267,12 @@ def test_what_is_not_understood_is_led_back_to_the_change(run):
     again = edited(after, [(MMU, LEVEL, LEVEL + LEVEL)])
     out = run("-", "--tree", FIXED, data=mail(diff(before, after)) + mail(diff(after, again)))[1]
     assert out.count("since this change") == 1
+    assert "(as before the change)" not in out
+    tree = tmp_path / "tree"
+    shutil.copytree(FIXED, tree)
+    (tree / MMU).write_text(after[MMU], "utf-8")
+    out = run("-", "--tree", tree, data=mail(diff(after, again)))[1]
+    assert out.count("since this change") == 0
     assert re.findall(r"is called (.*)$", out, re.MULTILINE) == ["(as before the change)"]
 
 
@@ -314,6 +320,37 @@ def test_what_a_later_patch_of_a_series_closes_is_said_to_be(run):
         "findings"
     ]
     assert (two["state"], "changed" in two) == ("new", True)
+
+
+def test_a_line_that_a_later_patch_wrote_is_no_line_of_the_change(run):
+    """A finding leads to a line as long as that is what its change has left."""
+    first = files_of(FIXED)
+    old, new = "\tnew_role.ext.efer_lma = 0;\n", "\tnew_role.ext.efer_lma &= 0;\n"
+    second = edited(first, REGRESSIONS["mask added before the comparison"])
+    third = edited(second, [(MMU, old, new)])
+    patches = mail(diff(first, second), "[1/2] a") + mail(diff(second, third), "[2/2] b")
+    for data, is_led in ((mail(diff(first, second)), True), (patches, False)):
+        out = run("-", "--tree", FIXED, "--format", "json", data=data)[1]
+        (one,) = json.loads(out)["findings"]
+        assert ("changed" in one and one["changed"] is not None) is is_led
+
+
+@pytest.mark.parametrize("fields", ["keep", "keep,root_level"])
+def test_a_field_that_a_patch_adds_is_judged(run, fields):
+    """The tree before it has no such member, so all of it is new."""
+    store = "\tcontext->root_level = role_regs_to_root_level(&regs);\n"
+    edits = [
+        (HOST, "struct kvm_mmu {\n", "struct kvm_mmu {\n\tu8 keep;\n"),
+        (MMU, store, f"{store}\tcontext->keep = !!(vcpu->arch.hflags & (1 << 9));\n"),
+    ]
+    patch = mail(patch_of(FIXED, edits))
+    status, out, err = run(
+        "-", "--tree", FIXED, "--fields", fields, "--format", "terse", data=patch
+    )
+    assert (status, err) == (1, "")
+    assert "keep depends on" in out and "root_level" not in out
+    status, _, err = run("-", "--tree", FIXED, "--fields", "kepe", data=patch)
+    assert (status, "'kepe' is no member of kvm_mmu" in err) == (2, True)
 
 
 def test_what_is_undecided_is_said_once_in_a_series(run):

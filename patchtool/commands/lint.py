@@ -655,7 +655,10 @@ def _staged(
 
 def _changed(repository: Repository) -> dict[str, tuple[str, str]]:
     """Return mode and object id of what the index has otherwise than HEAD, and may matter."""
-    question = ("diff-index", "--cached", "--no-renames", "-z", "--raw", "--no-abbrev")
+    question = (
+        "diff-index", "--cached", "--ita-invisible-in-index", "--no-renames", "-z", "--raw",
+        "--no-abbrev",
+    )  # fmt: skip
     try:
         raw = repository.run(*question, "HEAD").split("\0")
     except InputError:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from patchtool.errors import NoMember
 from patchtool.model import (
     Anchor,
     Consulted,
@@ -216,7 +217,7 @@ class _Series:
                 self._settle(after, after, suffix, None)
                 return
             first = step.before()
-            before = None if first is None else self._base(first, after)
+            before = None if first is None else self._base_of_those(first, after)
         elif self._same(before, step):
             self._remark(before, step, suffix)
             return
@@ -285,7 +286,9 @@ class _Series:
             told = self._found.add(one, "new", after.report, suffix, move)
             if told is not None and change is not None:
                 names = [one.field, *_words(one)]
-                self._anchor(told, change.anchor(one.place, near, names, after.index), move)
+                self._anchor(
+                    told, change.anchor(one.place, near, names, after.index), move, after.source
+                )
         known = Counter(map(_remark, old.remarks))
         for remark in after.report.remarks if step is not None else ():
             if known[_remark(remark)]:
@@ -307,7 +310,12 @@ class _Series:
             self._found.unknowns.append(unknown)
             if change is not None and not is_old:
                 names = re.findall(r"\w+", open_.reason)
-                self._anchor(unknown, change.anchor(open_.place, near, names, after.index), move)
+                self._anchor(
+                    unknown,
+                    change.anchor(open_.place, near, names, after.index),
+                    move,
+                    after.source,
+                )
         if self._everything:
             for one in (*existing, *unsure):
                 self._found.add(one, "existing", after.report, "", move)
@@ -320,11 +328,32 @@ class _Series:
                     if told is not None and change is not None:
                         names = [one.field, *_words(one)]
                         at = change.anchor(told.place, near, names, after.index)
-                        self._anchor(told, at, move)
+                        self._anchor(told, at, move, after.source)
 
-    def _anchor(self, told: Finding | Unknown, anchor: Anchor | None, move: _Move) -> None:
-        if anchor is not None:
-            self._found.anchors[told] = anchor._replace(place=move(anchor.place))
+    def _anchor(
+        self, told: Finding | Unknown, anchor: Anchor | None, move: _Move, tree: Source
+    ) -> None:
+        """Lead to a line of a change, as long as the last tree has it as it is after that."""
+        if anchor is None:
+            return
+        place = move(anchor.place)
+        if _line(self._final(), place) == _line(tree, anchor.place):
+            self._found.anchors[told] = anchor._replace(place=place)
+
+    def _base_of_those(self, source: Source, after: _Decided) -> _Decided | None:
+        """Decide a tree, of the fields that are asked for those that it has; None for none."""
+        asked = list(self._fields)
+        while True:
+            try:
+                return (
+                    self._base(source, after)
+                    if len(asked) == len(self._fields)
+                    else self._decide(source, fields=asked)
+                )
+            except NoMember as error:  # a member that the change adds
+                asked = [one for one in asked if one != error.name]
+                if not asked:
+                    return None
 
     def _base(self, source: Source, after: _Decided) -> _Decided:
         """Decide a tree to tell what is new after it, and no more of it than that takes.
@@ -428,6 +457,12 @@ class _Series:
             verdict=verdict,
         )
         return News(report, found.states, found.anchors)
+
+
+def _line(tree: Source, place: Place) -> bytes:
+    """Return a line of a tree, nothing where it has none there."""
+    lines = (tree.read(place.file) or b"").split(b"\n")
+    return lines[place.line - 1].strip() if 0 < place.line <= len(lines) else b""
 
 
 def _changed(step: Step) -> list[tuple[str, bytes | None, bytes | None]] | None:

@@ -441,9 +441,11 @@ def _places(where: str, git_dir: str, prefix: str, bare: str) -> dict[str, str]:
         places["GIT_WORK_TREE"] = top
     index = os.environ.get("GIT_INDEX_FILE")
     if index is not None:
-        # A commit hook is given the index that will be committed; another repository's
-        # index must not be taken for ours.
-        ours = os.path.realpath(os.path.dirname(index) or ".") == os.path.realpath(git_dir)
+        # A commit hook is given the index that will be committed, wherever it lies; that of
+        # another repository must not be taken for ours.
+        folder = os.path.realpath(os.path.dirname(index) or ".")
+        is_other = os.path.exists(os.path.join(folder, "HEAD"))
+        ours = folder == os.path.realpath(git_dir) or not is_other
         default = os.path.join(git_dir, "index")
         places["GIT_INDEX_FILE"] = os.path.abspath(index) if ours else default
     return places

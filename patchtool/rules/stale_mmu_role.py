@@ -13,7 +13,7 @@ from patchtool.c.layout import PointerType, RecordType, Types
 from patchtool.c.lower import MAX_TERMS, Guard, Lowered, Lowering, Trouble
 from patchtool.c.memory import Loc
 from patchtool.c.scan import Definition
-from patchtool.errors import UsageError, meant
+from patchtool.errors import NoMember, UsageError, meant
 from patchtool.model import (
     Account,
     Context,
@@ -345,7 +345,8 @@ def _require_members(roles: Roles, wanted: Sequence[str]) -> None:
     for name in wanted:
         if name not in known:
             contexts = " and ".join(sorted(roles.contexts))
-            raise UsageError(f"--fields: {name!r} is no member of {contexts}{meant(name, known)}")
+            told = f"--fields: {name!r} is no member of {contexts}{meant(name, known)}"
+            raise NoMember(name, told)
 
 
 # -- fields --------------------------------------------------------------------------------
