@@ -315,6 +315,7 @@ CHOSEN = b'#ifdef %s\n#include "a.h"\n#else\n#include "b.h"\n#endif\n'
         (b'#include "c.h"\n', WHOLE, NONE, "gap"),
         (b'#ifdef CONFIG_A\n#include "c.h"\n#else\n#include "b.h"\n#endif\n', NONE, WHOLE, "gap"),
         (b'#ifdef CONFIG_A\n#include "a.h"\n#endif\n#include "a.h"\n', WHOLE, NONE, "covered"),
+        (b'#if 0\n#include "d.h"\n#endif\n#include "b.h"\n', NONE, WHOLE, "covered"),
     ],
 )
 def test_what_a_file_takes_in_where_an_option_chooses(lines, a, b, verdict):
@@ -325,6 +326,7 @@ def test_what_a_file_takes_in_where_an_option_chooses(lines, a, b, verdict):
     at = text.index(b"static union kvm_mmu_extended_role")
     folder = MAIN.rpartition("/")[0]
     files = {f"{folder}/a.h": a, f"{folder}/b.h": b, f"{folder}/c.h": CHOSEN % b"CONFIG_B"}
+    files[f"{folder}/d.h"] = b'#include "a.h"\n'
     report = check({**tree, **files, MAIN: text[:at] + lines + text[at:]})
     assert report.verdict == verdict, report.unknowns
 

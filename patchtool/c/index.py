@@ -99,6 +99,11 @@ class Readable(Protocol):
         """Return the files below a folder."""
 
 
+def _joined(around: Conditions, inner: Conditions) -> Conditions:
+    """Return what has to hold for a place within another one."""
+    return tuple(dict.fromkeys((*around, *inner)))
+
+
 def _declared_with_record(file: FileIndex, word: bytes) -> tuple[str, int, str] | None:
     """Return the declaration of an object that ends the definition of its own type."""
     for definitions in file.records.values():
@@ -385,16 +390,12 @@ class Index:
                 here = todo.pop()
                 edges = self._conditional(here)
                 for at, target in self._taken_in(here):
-                    edge = edges.get(at, ())
-                    if edge is None:
-                        ways.setdefault(target, set())
+                    edge, old = edges.get(at, ()), ways.get(target)
+                    if old is not None and () in old:
                         continue
-                    more = {tuple(dict.fromkeys((*way, *edge))) for way in ways[here]}
-                    old = ways.get(target, set())
-                    if () in old:
-                        continue
+                    more = {_joined(way, edge) for way in ways[here]} if edge is not None else set()
                     # Of very many ways some are left out, so that they decide nothing.
-                    new: set[Conditions] = set(sorted(old | more)[:MAX_WAYS])
+                    new: set[Conditions] = set(sorted((old or set()) | more)[:MAX_WAYS])
                     new = {()} if () in more else new
                     if new != old:
                         ways[target] = new
@@ -469,7 +470,10 @@ class Index:
             elif path != here or not is_unit:
                 found = self._picked(path, pick)
                 for way in under.get(path, ((),)) if found else ():
-                    yield tuple(one._replace(conditions=(*way, *one.conditions)) for one in found)
+                    yield tuple(
+                        one._replace(conditions=_joined(way, one.conditions)) if way else one
+                        for one in found
+                    )
         yield from self._searched(kind, word, far, pick)
 
     def _picked(

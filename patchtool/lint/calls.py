@@ -185,8 +185,8 @@ def _is_refusing(jump: Node, ends: Mapping[str, Node], front: bytes) -> bool:
     around = jump.parent
     while around is not None and around.type != "if_statement":
         around = around.parent
-    asked_ = around.child_by_field_name("condition") if around is not None else None
-    if asked_ is not None and re.search(rf"\b{value}\b", text(asked_)) is not None:
+    condition = around.child_by_field_name("condition") if around is not None else None
+    if condition is not None and re.search(rf"\b{value}\b", text(condition)) is not None:
         return True
     stored = re.findall(rb"\b%s\s*=(?!=)\s*([^;,]*)" % value.encode(), front)
     return bool(stored) and _is_refusal(stored[-1].decode("utf-8", "replace"))

@@ -25,7 +25,7 @@ AGAIN = "entry that sets up again"
 ENTRIES = ("entry", "entry of another file", "entry of a hook", AGAIN, "entry through a helper")
 OPTIONS = (
     *("plain", "#ifdef", "#else", "IS_ENABLED()", "two definitions", "two definitions, #else"),
-    "#if 0",
+    *("two headers", "two headers, #else", "#if 0"),
 )
 
 
@@ -73,7 +73,7 @@ def fits(one):
         return False
     if place == "macro" and form.name in ("nested function", "behind a label"):
         return False
-    return not (option.startswith("two definitions") and place in ("here", "local callback"))
+    return not (option.startswith("two ") and place in ("here", "local callback"))
 
 
 # -- the store -----------------------------------------------------------------------------
@@ -120,11 +120,22 @@ def under(option, text, tabs):
     }.get(option, text)
 
 
+def apart(name, text):
+    """Mark a definition that a header of its own is to hold."""
+    return f"\1devil_{name}.h\n{text}\2"
+
+
 def chosen(option, store, idle):
     """Let an option choose between two definitions."""
     return {
         "two definitions": f"#ifdef CONFIG_KVM_DEVIL\n{store}#else\n{idle}#endif\n",
         "two definitions, #else": f"#ifdef CONFIG_KVM_OTHER\n{idle}#else\n{store}#endif\n",
+        "two headers": (
+            f"#ifdef CONFIG_KVM_DEVIL\n{apart('a', store)}#else\n{apart('b', idle)}#endif\n"
+        ),
+        "two headers, #else": (
+            f"#ifdef CONFIG_KVM_OTHER\n{apart('a', idle)}#else\n{apart('b', store)}#endif\n"
+        ),
     }.get(option, store)
 
 
@@ -211,6 +222,11 @@ def weave(one):
 
 def tree(base, files):
     """Make a source of files, in memory or over the tree on disk."""
+    for path, text in [*files.items()]:
+        folder = path.rpartition("/")[0]
+        for name, own in re.findall(r"\x01(.*?)\n(.*?)\x02", text, re.S):
+            files[f"{folder}/{name}"] = own
+        files[path] = re.sub(r"\x01(.*?)\n.*?\x02", r'#include "\1"\n', text, flags=re.S)
     data = {p: t.encode(errors="surrogateescape") for p, t in files.items()}
     return Overlay(base.real, data) if base.real else b.Files(data)
 

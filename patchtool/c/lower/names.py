@@ -130,14 +130,13 @@ class Names(Initialisers):
         value, name = compute(), text(node)
         unless = bits.every(bits.negate(self._compiled(one)) for one in macros)
         enumerations = self.index.enumerators(name, place)
-        lvalue = self._object(name) if not enumerations else None
         if enumerations:
-            return self._choose(unless, self._enumerated(enumerations, name, node, state), value)
-        return (
-            value
-            if lvalue is None
-            else self._choose(unless, self._load(lvalue, state, node), value)
-        )
+            other = self._enumerated(enumerations, name, node, state)
+        elif (lvalue := self._object(name)) is not None:
+            other = self._load(lvalue, state, node)
+        else:
+            return value
+        return self._choose(unless, other, value)
 
     def _remembered(
         self, name: str, compute: Callable[[], Value], binding: int = syntax.ATOM
