@@ -13,6 +13,7 @@ import pytest
 from scratch import call, fill, git, run
 
 from patchtool.c.index import Index
+from patchtool.c.texts import Texts
 from patchtool.commands import history as command
 from patchtool.commands import matrix as table
 from patchtool.errors import InputError, UsageError
@@ -710,7 +711,8 @@ def test_matrix(repo, capsys):
 
 def test_the_recorder_knows_every_question():
     """A question that the index learns has to be noted, or walks go wrong in silence."""
-    public = {name for name in vars(Index) if not name.startswith("_")}
+    every = {**vars(Texts), **vars(Index)}
+    public = {name for name in every if not name.startswith("_")}
     noted = {name for name in vars(Recorder) if not name.startswith("_")} - {"lens", "part"}
     # Paths are kept as such, and what a scope is follows from the includes; comments
     # only ever narrow down which texts are looked at.

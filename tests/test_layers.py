@@ -40,7 +40,7 @@ WINGS = [
     "__main__",
 ]
 
-MAX_ARROWS = 88
+MAX_ARROWS = 89
 
 # What is costly to import, and the rooms that may do so where they start.
 COSTLY = {

@@ -770,6 +770,42 @@ def series(tree, names, total):
     return "".join(mails)
 
 
+CHOSEN = '#ifdef CONFIG_X86_32\n#include "none.h"\n#else\n#include "whole.h"\n#endif\n\n'
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("CONFIG_X86_32", "CONFIG_KVM_XEN"),
+        ("#ifdef", "#ifndef"),
+        ('#endif\n', '#endif\n#include "anew.h"\n'),
+        ('#include "whole.h"\n', '#include "whole.h"\n#include "anew.h"\n'),
+    ],
+)  # fmt: skip
+def test_what_is_taken_in_under_an_option_counts(run, tmp_path, old, new):
+    """A later patch that changes nothing but the lines around it is decided for itself."""
+    tree, folder = tmp_path / "tree", MMU.rpartition("/")[0]
+    shutil.copytree(FIXED, tree)
+    text = (tree / MMU).read_text("utf-8").replace("____is_efer_lma(regs);", "role_lma(regs);", 1)
+    first = text.replace(
+        "static union kvm_mmu_extended_role", CHOSEN + "static union kvm_mmu_extended_role", 1
+    )
+    assert first.count("role_lma") == 1 and CHOSEN in first
+    (tree / MMU).write_text(first, "utf-8")
+    (tree / folder / "none.h").write_text("#define role_lma(regs) false\n", "utf-8")
+    (tree / folder / "whole.h").write_text(
+        "#define role_lma(regs) ____is_efer_lma(regs)\n", "utf-8"
+    )
+    anew = "#undef role_lma\n#define role_lma(regs) false\n"
+    (tree / folder / "anew.h").write_text(anew, "utf-8")
+    second = first.replace(*HARMLESS["another function"][0][1:])
+    third = second.replace(old, new, 1)
+    assert first != second != third
+    patches = mail(diff({MMU: first}, {MMU: second})) + mail(diff({MMU: second}, {MMU: third}))
+    status, out, _ = run("-", "--tree", tree, "--format", "terse", data=patches)
+    assert status == (3 if "anew" in new else 1), out
+
+
 def test_a_series_is_decided_where_it_matters(run, counted):
     """Of 30 patches three matter: four decisions, and the finding names the one at fault."""
     names = {

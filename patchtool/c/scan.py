@@ -79,6 +79,10 @@ _MAKER = re.compile(
 _HEAD = re.compile(rb"\b([A-Za-z_]\w*)\s*\(")
 
 
+Conditions = tuple[tuple[str, bool], ...]
+"""What the lines around a place ask for, each with the truth under which that is compiled."""
+
+
 class Definition(NamedTuple):
     """One definition as it stands in a file.
 
@@ -93,7 +97,7 @@ class Definition(NamedTuple):
     line: int
     start: int
     text: bytes
-    conditions: tuple[tuple[str, bool], ...] = ()
+    conditions: Conditions = ()
     parameters: tuple[str, ...] | None = None
     generated: bool = False
 
@@ -113,7 +117,7 @@ class Define(NamedTuple):
     start: int
     body: int
     end: int
-    conditions: tuple[tuple[str, bool], ...]
+    conditions: Conditions
 
 
 class FileIndex:
@@ -128,7 +132,7 @@ class FileIndex:
         self.spans: list[tuple[int, int, str]] = []
         self.bodies: list[tuple[int, int]] = []
         self.defines: dict[str, list[Define]] = {}
-        self.includes: dict[int, tuple[tuple[str, bool], ...] | None] = {}
+        self.includes: dict[int, Conditions | None] = {}
         """Where a file is taken in under conditions that remain open, and which; None: never."""
         self.blanks: list[tuple[int, int]] = []
         """What no build compiles, sorted by where it begins."""
@@ -406,13 +410,13 @@ class _Branch:
         self.taken = value is True
         """Whether an earlier branch of the same chain is known to be compiled."""
         self.negated = False
-        self.conditions: tuple[tuple[str, bool], ...] | None = None
+        self.conditions: Conditions | None = None
         """What is open up to here; None while nobody has asked."""
         self.before: list[str] = []
         """The conditions of earlier branches of the same chain, which do not hold here."""
 
     @property
-    def own(self) -> tuple[tuple[str, bool], ...]:
+    def own(self) -> Conditions:
         """What has to hold for this branch to be compiled."""
         found = tuple((words, False) for words in self.before)
         return (*found, (self.text, not self.negated)) if self.text else found
@@ -697,10 +701,10 @@ class _Scan:
         return semicolon + 1 if semicolon >= 0 else end
 
     @property
-    def _conditions(self) -> tuple[tuple[str, bool], ...]:
+    def _conditions(self) -> Conditions:
         """The conditions around this place; what is nested shares the work of what is around."""
         unknown: list[_Branch] = []
-        known: tuple[tuple[str, bool], ...] = ()
+        known: Conditions = ()
         for branch in reversed(self._stack):
             if branch.conditions is not None:
                 known = branch.conditions

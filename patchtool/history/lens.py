@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar, cast
 
-from patchtool.c.index import Index, Readable, calls
+from patchtool.c.index import Index, calls
 from patchtool.c.layout import GRANTED, Types
 from patchtool.c.scan import (
     Definition,
@@ -23,6 +23,7 @@ from patchtool.c.scan import (
     unfinished,
 )
 from patchtool.c.syntax import Node
+from patchtool.c.texts import Readable
 from patchtool.model import Report
 from patchtool.target.record import Target
 from patchtool.world.effects import Effects, callers_of

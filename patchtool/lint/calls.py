@@ -14,11 +14,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from patchtool.c import syntax
+from patchtool.c.conditions import dense, known
 from patchtool.c.index import Index, calls, parameters
 from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node, text
 from patchtool.model import Place, Remark
-from patchtool.world.conditions import dense, known
 
 _MOST = 500
 """How many jumps of a function are followed; what has more of them is compared as a whole."""

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from patchtool.aside import Aside, later
-from patchtool.c.index import Index, Readable
+from patchtool.c.index import Index
 from patchtool.c.scan import strip_comments
+from patchtool.c.texts import Readable
 from patchtool.model import Finding, Place, Remark, Report, Suppressed
 
 if TYPE_CHECKING:

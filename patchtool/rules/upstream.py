@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from patchtool.c.index import Readable
+from patchtool.c.texts import Readable
 from patchtool.model import Context, FieldResult, Report
 from patchtool.target.paths import path_of
 

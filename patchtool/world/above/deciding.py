@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Set
 
 from patchtool.c import syntax
+from patchtool.c.conditions import dense
 from patchtool.c.syntax import JUMPS, Node, text
-from patchtool.world.conditions import dense
 
 _GIVE = ("assignment_expression", "init_declarator", "update_expression", "argument_list")
 _LOOPS = ("while_statement", "for_statement", "do_statement")

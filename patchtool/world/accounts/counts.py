@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from patchtool.c.conditions import dense
 from patchtool.c.layout import RecordType, holder_of
 from patchtool.c.lower import Lowered
 from patchtool.c.memory import Loc
 from patchtool.c.syntax import text
 from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.accounts.sites import Mention
-from patchtool.world.conditions import dense
 
 if TYPE_CHECKING:
     from patchtool.world.entries import Tree

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from typing import NamedTuple
 
 from patchtool.c import brackets, library, syntax
+from patchtool.c.conditions import dense, holding
 from patchtool.c.layout import (
     ArrayType,
     CType,
@@ -35,7 +36,6 @@ from patchtool.world.accounts.holders import Front
 from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.circular import Circular
 from patchtool.world.closure import in_directive
-from patchtool.world.conditions import dense, holding
 from patchtool.world.entries import Tree
 
 BEYOND = "perhaps beyond its end"

@@ -12,12 +12,12 @@ import re
 from collections.abc import Iterator
 from operator import or_
 
+from patchtool.c.conditions import dense, holding, is_own
 from patchtool.c.index import parameter_names, split_arguments
 from patchtool.c.scan import Definition, FileIndex, before, callee_before, places, strip_comments
 from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.accounts.sites import MEASURED, Mention
 from patchtool.world.circular import Circular
-from patchtool.world.conditions import dense, holding, is_own
 from patchtool.world.entries import Tree
 from patchtool.world.pasted import opening
 

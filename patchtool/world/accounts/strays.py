@@ -12,13 +12,13 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from patchtool.c.conditions import holding, is_own
 from patchtool.c.lower import BY_MORE, Lowered
 from patchtool.c.memory import Loc
 from patchtool.c.scan import Definition
 from patchtool.model import Place
 from patchtool.world.accounts.readers import Selection, base_of
 from patchtool.world.accounts.sites import Mention
-from patchtool.world.conditions import holding, is_own
 from patchtool.world.entries import Tree
 from patchtool.world.inputs.hosts import mirrored
 

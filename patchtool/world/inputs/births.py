@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from patchtool.c import syntax
+from patchtool.c.conditions import holding
 from patchtool.c.index import Index, parameter_names
 from patchtool.c.scan import Definition, FileIndex, before, places
 from patchtool.c.syntax import Node, text
 from patchtool.world.circular import Circular
-from patchtool.world.conditions import holding
 from patchtool.world.entries import Tree
 from patchtool.world.inputs.newborn import is_alone
 from patchtool.world.inputs.steady import is_set

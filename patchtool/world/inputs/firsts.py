@@ -11,9 +11,9 @@ import re
 from collections.abc import Callable
 
 from patchtool.c import syntax
+from patchtool.c.conditions import dense
 from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node, text
-from patchtool.world.conditions import dense
 from patchtool.world.entries import Tree
 from patchtool.world.inputs.births import Births, Given, is_born, parameter_of
 from patchtool.world.inputs.steady import is_set

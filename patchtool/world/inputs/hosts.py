@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 
 from patchtool.c import syntax
+from patchtool.c.conditions import holding
 from patchtool.c.index import expand
 from patchtool.c.memory import Fact
 from patchtool.c.scan import Definition, before, places
@@ -20,7 +21,6 @@ from patchtool.c.syntax import Node
 from patchtool.model import Place
 from patchtool.proof.bits import Word
 from patchtool.world.built import modules
-from patchtool.world.conditions import holding
 from patchtool.world.effects import object_stores
 from patchtool.world.entries import Assigned, Tree
 from patchtool.world.inputs.constants import PARAMETER, is_fixed

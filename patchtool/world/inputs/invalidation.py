@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from patchtool.c import syntax
+from patchtool.c.conditions import dense, holding
 from patchtool.c.index import parameter_names, stands_for
 from patchtool.c.layout import CType, PointerType, RecordType, settled
 from patchtool.c.lower import Lowered
@@ -26,7 +27,6 @@ from patchtool.model import Place
 from patchtool.proof import bits
 from patchtool.proof.bits import Bits, Cond
 from patchtool.world.accounts.strays import run
-from patchtool.world.conditions import dense, holding
 from patchtool.world.entries import Tree
 from patchtool.world.inputs.births import TRUTHS, Births, parameter_of
 from patchtool.world.inputs.changes import Change, Changes, Link, Unclear

@@ -13,11 +13,11 @@ import re
 from collections.abc import Callable, Iterable
 
 from patchtool.c import syntax
+from patchtool.c.conditions import dense
 from patchtool.c.index import calls, parameter_names, parameters
 from patchtool.c.layout import CType, PointerType, RecordType, UnknownType, settled
 from patchtool.c.scan import Definition, strip_comments
 from patchtool.c.syntax import Node, text
-from patchtool.world.conditions import dense
 from patchtool.world.entries import Tree
 from patchtool.world.inputs.steady import is_read
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from patchtool.c import syntax
+from patchtool.c.conditions import dense
 from patchtool.c.syntax import JUMPS, Node, text
-from patchtool.world.conditions import dense
 
 IsSet = Callable[[Node, str], bool]
 
