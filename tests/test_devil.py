@@ -96,6 +96,10 @@ REPORTED = [
      "plain"),
     ("cpu_role", "context", "function given to a function", "here", "where it skips", "#else"),
     ("cpu_role", "context", "function given to a function", "here", "where it skips", "plain"),
+    ("host constant", "host constant", "macro that is the store", "other file", "before the guard",
+     "two headers"),
+    ("registers once", "stored role", "pointer in a union", "entry that sets up again", "outside",
+     "two headers"),
 ]  # fmt: skip
 """What was answered with a clean verdict once."""
 

@@ -733,6 +733,7 @@ def test_the_recorder_knows_every_question():
         "unfound",
         "generated",
         "compiled_with",
+        "taken_in_by",
         "compiled_by",
         "texts_with",  # of what own_with finds
         "files_with",

@@ -140,10 +140,11 @@ class Index(Texts):
                     far.append(path)
             elif path != here or not is_unit:
                 found = self._picked(path, pick)
-                for way in under.get(path, ((),)) if found else ():
+                if path not in under:
+                    yield found
+                for way in under.get(path, ()) if found else ():
                     yield tuple(
-                        one._replace(conditions=joined(way, one.conditions)) if way else one
-                        for one in found
+                        one._replace(conditions=joined(way, one.conditions)) for one in found
                     )
         yield from self._searched(kind, word, far, pick)
 
@@ -225,12 +226,16 @@ class Index(Texts):
         return known
 
     def _unit_scope(self, here: str) -> tuple[str, ...]:
-        """Return the scope of a file; of what one includes that of a unit that was asked before."""
+        """Return the scope of a file; of what one includes that of a unit that was asked before.
+
+        Where none was that of the first one that takes it in: it may speak of what that defines.
+        """
         here = self.compiled_by.get(here, (here,))[0]
         if not here.endswith(".c"):
             for known in self._units:
                 if here in self._scopes[known]:
                     return self._scopes[known]
+            here = self.taken_in_by(here) or here
         self._units[here] = None
         return self.scope(here)
 

@@ -74,6 +74,7 @@ class Texts:
         self._taken: dict[str, list[tuple[int, str]]] = {}
         self._unfound: dict[str, list[tuple[int, str]]] = {}
         self._includes: dict[str, tuple[str, ...]] = {}
+        self._takers: dict[str, str | None] = {}
         self._together: dict[str, frozenset[str]] = {}
 
     @property
@@ -252,6 +253,18 @@ class Texts:
             known = frozenset(one for top in tops for one in self.scope(top))
             self._together[path] = known
         return known
+
+    def taken_in_by(self, path: str) -> str | None:
+        """Return a C file that takes in a header, itself or by another one; None if none does."""
+        if path not in self._takers:
+            order = {path: None}
+            todo = [path]
+            for here in todo:
+                above = [p for p in self.own_files if p not in order and here in self.included(p)]
+                order |= dict.fromkeys(above)
+                todo += above
+            self._takers[path] = next((one for one in order if one.endswith(".c")), None)
+        return self._takers[path]
 
     @cached_property
     def compiled_by(self) -> Mapping[str, Sequence[str]]:
