@@ -67,6 +67,14 @@ _CALL_BACKWARDS = re.compile(rb"\(\s*(?:\)\s*)?(\w*[A-Za-z_])(?!\w)")
 """A call read from its end: to look for one fixed byte is four times as fast."""
 
 
+def _under(
+    ways: Iterable[Conditions], found: tuple[Definition, ...]
+) -> Iterator[tuple[Definition, ...]]:
+    """Yield definitions of a file that is taken in by some ways, once for each of them."""
+    for way in ways:
+        yield tuple(one._replace(conditions=joined(way, one.conditions)) for one in found)
+
+
 def _declared_with_record(file: FileIndex, word: bytes) -> tuple[str, int, str] | None:
     """Return the declaration of an object that ends the definition of its own type."""
     for definitions in file.records.values():
@@ -132,21 +140,19 @@ class Index(Texts):
         if is_unit:  # if that says all, its headers need not be listed
             yield self._picked(here, pick)
         far: list[str] = []
-        holding = self._holding(here, word)
+        chosen: list[str] = []
         under = self._taken_under(self._unit_scope(here))
-        for path in holding:
-            if not path.startswith(self._ours) and path not in under:
+        for path in self._holding(here, word):
+            if not path.startswith(self._ours):
                 if kind != "function" or path.startswith(self._followed):
-                    far.append(path)
+                    (chosen if path in under else far).append(path)
             elif path != here or not is_unit:
                 found = self._picked(path, pick)
-                if path not in under:
-                    yield found
-                for way in under.get(path, ()) if found else ():
-                    yield tuple(
-                        one._replace(conditions=joined(way, one.conditions)) for one in found
-                    )
+                yield from _under(under[path], found) if path in under else (found,)
         yield from self._searched(kind, word, far, pick)
+        for path in chosen:
+            for found in self._searched(kind, word, [path], pick):
+                yield from _under(under[path], found)
 
     def _picked(
         self, path: str, pick: Callable[[FileIndex], list[Definition]]
@@ -235,7 +241,8 @@ class Index(Texts):
             for known in self._units:
                 if here in self._scopes[known]:
                     return self._scopes[known]
-            here = self.taken_in_by(here) or here
+            if here.startswith(self.target.folder):
+                here = self.taken_in_by(here) or here
         self._units[here] = None
         return self.scope(here)
 
