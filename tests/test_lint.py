@@ -21,6 +21,7 @@ from test_report import official
 from patchtool import cli
 from patchtool.c.index import Index
 from patchtool.c.layout import Types
+from patchtool.lint import calls as made_rarer
 from patchtool.lint import introduced
 from patchtool.outside.diff import parse
 from patchtool.outside.diff import write as difference
@@ -543,6 +544,25 @@ def test_a_set_up_that_is_asked_for_as_often_is_no_matter(run, tmp_path, name):
     """A call that was moved or freed of conditions is met with silence."""
     tree, patch = caller(tmp_path, AS_OFTEN[name])
     assert run("-", "--tree", tree, data=mail(patch)) == (0, "", "")
+
+
+@pytest.mark.parametrize(("jumps", "calls"), [(2000, 1), (1, 2000), (150, 150), (1500, 1500)])
+def test_a_function_of_very_many_calls_is_compared_as_a_whole(jumps, calls, monkeypatch):
+    """The work does not grow with jumps times calls; what is not followed is not passed over."""
+    steps = []
+    follow = made_rarer._not_jumped
+    monkeypatch.setattr(made_rarer, "_not_jumped", lambda *given: steps.append(1) or follow(*given))
+    leave = "".join(f"\tif (a{number})\n\t\treturn;\n" for number in range(jumps))
+    texts = [
+        f"void f(struct kvm_vcpu *v)\n{{\n{leave}{more}{CALL.replace('vcpu', 'v') * calls}}}\n"
+        for more in ("", "\tif (b)\n\t\treturn;\n")
+    ]
+    old, new = (Index(WorkTree(DEMO), KVM) for _ in texts)
+    for index, text in zip((old, new), texts, strict=True):
+        index._raw["arch/x86/kvm/more.c"] = text.encode()
+    names = frozenset({"kvm_mmu_reset_context"})
+    assert made_rarer.asked_less(old, new, ["arch/x86/kvm/more.c"], names)
+    assert len(steps) <= 2 * made_rarer._MOST + 2 * calls
 
 
 def test_one_of_two_calls_is_one_less(run, tmp_path):

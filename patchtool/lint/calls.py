@@ -10,6 +10,8 @@ on it.  A call that was moved, or whose conditions grew fewer, is none to remark
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -20,8 +22,8 @@ from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node, text
 from patchtool.model import Place, Remark
 
-_MOST = 500
-"""How many jumps of a function are followed; what has more of them is compared as a whole."""
+_MOST = 20_000
+"""Jumps in front of calls that are followed in a function; one with more is compared as a whole."""
 _REFUSAL = re.compile(r"-\s*\w+|0*[1-9]\w*|[A-Z][A-Z0-9_]*")
 """What a function returns that has refused a change: a number but 0, or a constant."""
 _OPERATOR = re.compile(r"[-+*/%&|^<>=]")
@@ -87,17 +89,23 @@ def _calls(index: Index, function: Definition | None, names: frozenset[str]) -> 
     if function is None or names.isdisjoint(calls(function.text.partition(b"{")[2])):
         return
     root = index.node(function)
-    jumps = [one for one in syntax.descendants(root) if one.type in syntax.JUMPS]
-    whole = frozenset({dense(text(root))}) if len(jumps) > _MOST else None
+    every = [*syntax.descendants(root)]
+    jumps = [one for one in every if one.type in syntax.JUMPS]
+    found = [
+        (one, text(called))
+        for one in every
+        if one.type == "call_expression"
+        and (called := one.child_by_field_name("function")) is not None
+        and text(called) in names
+    ]
+    whole = frozenset({dense(text(root))}) if len(jumps) * len(found) > _MOST else None
     if whole is None:
-        ends, body = _ends(root), root.text or b""
-        jumps = [j for j in jumps if not _is_refusing(j, ends, body[: j.start_byte])]
-    for one in syntax.descendants(root):
-        called = one.child_by_field_name("function") if one.type == "call_expression" else None
-        if called is not None and text(called) in names:
-            place = Place(function.file, function.line + one.start_point[0], 1, function.name)
-            way = frozenset(_way(one, jumps)) if whole is None else whole
-            yield _Call(text(called), function.name, way, place)
+        ends, stores = _ends(root), _Stores(root.text or b"")
+        jumps = [one for one in jumps if not _is_refusing(one, ends, stores)]
+    for call, name in found:
+        place = Place(function.file, function.line + call.start_point[0], 1, function.name)
+        way = frozenset(_way(call, jumps)) if whole is None else whole
+        yield _Call(name, function.name, way, place)
 
 
 def _way(call: Node, jumps: Iterable[Node]) -> Iterator[str]:
@@ -169,11 +177,26 @@ def _ends(root: Node) -> dict[str, Node]:
     return found
 
 
-def _is_refusing(jump: Node, ends: Mapping[str, Node], front: bytes) -> bool:
-    """Tell whether a jump leaves a function that has refused: there is no change to follow.
+class _Stores:
+    """What a function stores to its variables, as the text has it."""
 
-    FRONT is the text of the function in front of it.
-    """
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self._found: dict[str, tuple[list[int], list[bytes]]] = {}
+
+    def last(self, name: str, at: int) -> str:
+        """Return what was stored last to a variable in front of a place, "" for nothing."""
+        if name not in self._found:
+            store = re.compile(rb"\b%s\s*=(?!=)\s*([^;,]*)" % name.encode())
+            found = [*store.finditer(self._body)]
+            self._found[name] = [one.start() for one in found], [one[1] for one in found]
+        starts, values = self._found[name]
+        number = bisect_left(starts, at)
+        return values[number - 1].decode("utf-8", "replace") if number else ""
+
+
+def _is_refusing(jump: Node, ends: Mapping[str, Node], stores: _Stores) -> bool:
+    """Tell whether a jump leaves a function that has refused: there is no change to follow."""
     left: Node | None = jump
     if jump.type == "goto_statement":
         left = ends.get(text(jump.named_children[0])) if jump.named_children else None
@@ -188,8 +211,7 @@ def _is_refusing(jump: Node, ends: Mapping[str, Node], front: bytes) -> bool:
     condition = around.child_by_field_name("condition") if around is not None else None
     if condition is not None and re.search(rf"\b{value}\b", text(condition)) is not None:
         return True
-    stored = re.findall(rb"\b%s\s*=(?!=)\s*([^;,]*)" % value.encode(), front)
-    return bool(stored) and _is_refusal(stored[-1].decode("utf-8", "replace"))
+    return _is_refusal(stores.last(value, jump.start_byte))
 
 
 def _is_refusal(value: str) -> bool:
@@ -203,15 +225,19 @@ def _headed(statement: Node, about: Node | None) -> str:
 
 def _unmatched(old: Iterable[_Call], new: Iterable[_Call]) -> tuple[list[_Call], list[_Call]]:
     """Return the calls that are made no longer, nor others in their place as often; and the new."""
-    fresh, gone = list(new), []
+    left = Counter(one[:3] for one in new)
+    gone = {}
     for one in old:
-        same = next((n for n in fresh if n[:3] == one[:3]), None)
-        if same is None:
-            gone.append(one)
+        if left[one[:3]]:
+            left[one[:3]] -= 1
         else:
-            fresh.remove(same)
+            gone[one[:3]] = one
+    fresh = list({one[:3]: one for one in new if left[one[:3]]}.values())
+    ways = {(one.callee, one.way) for one in fresh}
     lost = [
-        one for one in gone if not any(n.callee == one.callee and n.way <= one.way for n in fresh)
+        one
+        for one in gone.values()
+        if not any(callee == one.callee and way <= one.way for callee, way in ways)
     ]
     return lost, fresh
 
