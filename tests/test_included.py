@@ -290,6 +290,22 @@ def test_a_tag_that_a_function_declares_for_itself(inside, is_covered):
     assert (check({**tree, MAIN: text}).verdict == "covered") is is_covered
 
 
+@pytest.mark.parametrize("word", [b"ifdef", b"ifndef"])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(b"____is_efer_lma(regs)", b"false"), (b"false", b"____is_efer_lma(regs)")],
+)
+def test_the_first_condition_of_a_file_is_no_guard_around_it(word, first, second):
+    """An option that is asked for first is open, though nothing is defined in front of it."""
+    tree = fixture("role-regs-fixed")
+    text = tree[MAIN].replace(b"____is_efer_lma(regs);", b"role_lma(regs);", 1)
+    at = text.index(b"\n", text.rfind(b"#include")) + 1
+    assert b"#define" not in text[:at]
+    chosen = b"#define role_lma(regs) %s\n#else\n#define role_lma(regs) %s\n#endif\n"
+    lines = b"#%s CONFIG_KVM_XEN\n" % word + chosen % (first, second)
+    assert check({**tree, MAIN: text[:at] + lines + text[at:]}).verdict == "gap"
+
+
 WHOLE = b"#define role_lma(regs) ____is_efer_lma(regs)\n"
 FUNCTION = (
     b"static inline bool role_lma(const struct kvm_mmu_role_regs *regs)\n"

@@ -34,6 +34,7 @@ _DIRECTIVE = re.compile(rb"#(?:[ \t]|\\\n)*+(\w+)[ \t]*(.*)", re.S)
 _LINE_OF_CPP = re.compile(rb"\#(?:[^\n\\]+|\\.)*", re.S)
 _TAKING_IN = (b"include", b"include_next", b"import")
 _DEFINE = re.compile(rb"#(?:[ \t]|\\\n)*+define(?:[ \t]|\\\n)++(\w+)")
+_DEFINED_NEXT = re.compile(rb"\s*+" + _DEFINE.pattern)
 _MACRO = re.compile(rb"(\([^)]*\))?(?:[ \t]|\\\n|$)*(.*)", re.S)
 _COMMENT = re.compile(rb"/(?:\*[^*]*(?:\*(?!/)[^*]*)*(?:\*/|\Z)|/(?:[^\n\\]|\\.)*)", re.S)
 _STRING_OR_COMMENT = re.compile(rb'"(?:[^"\\\n]++|\\.)*+"|' + _COMMENT.pattern, re.S)
@@ -764,15 +765,20 @@ class _Scan:
         """Begin a conditional part of the file."""
         text = strip_comments(rest).decode("utf-8", "replace").strip()
         value = evaluate_condition(word.decode(), text, self._options)
-        if word == b"ifndef" and not self._guarded and not self._found.defines and self._depth == 0:
-            self._guarded = bool(text)
-            value = True
+        is_first = not self._guarded and not self._found.defines and self._depth == 0
+        if word == b"ifndef" and is_first and self._is_guard(text, end):
+            self._guarded = value = True
         label = f"!{text}" if word == b"ifndef" else text
         self._stack.append(_Branch(self._depth, label, value))
         self._off += value is False
         self._switch_off(end)
         if value is not None:
             self._blank(begin, end)
+
+    def _is_guard(self, name: str, end: int) -> bool:
+        """Tell whether what is asked for is defined at once: what is around all of a header."""
+        found = _DEFINED_NEXT.match(self._data, end)
+        return found is not None and found[1].decode() == name
 
     def _turn(self, word: bytes, rest: bytes, begin: int, end: int) -> None:
         """Go over to the next branch of a conditional part."""

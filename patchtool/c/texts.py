@@ -74,7 +74,7 @@ class Texts:
         self._taken: dict[str, list[tuple[int, str]]] = {}
         self._unfound: dict[str, list[tuple[int, str]]] = {}
         self._includes: dict[str, tuple[str, ...]] = {}
-        self._takers: dict[str, str | None] = {}
+        self._takers: dict[str, tuple[str, ...]] = {}
         self._together: dict[str, frozenset[str]] = {}
 
     @property
@@ -240,22 +240,8 @@ class Texts:
             known = self._scopes[path] = (*near, *far)
         return known
 
-    def compiled_with(self, path: str) -> frozenset[str]:
-        """Return the files that are compiled together with one: what includes it, and all in it."""
-        known = self._together.get(path)
-        if known is None:
-            tops, todo = {path}, [path]
-            while todo:
-                here = todo.pop()
-                above = {one for one in self.own_files if here in self.included(one)} - tops
-                tops |= above
-                todo += sorted(above)
-            known = frozenset(one for top in tops for one in self.scope(top))
-            self._together[path] = known
-        return known
-
-    def taken_in_by(self, path: str) -> str | None:
-        """Return a C file that takes in a header, itself or by another one; None if none does."""
+    def _above(self, path: str) -> tuple[str, ...]:
+        """Return a file and those that take it in, the nearest first."""
         if path not in self._takers:
             order = {path: None}
             todo = [path]
@@ -263,8 +249,20 @@ class Texts:
                 above = [p for p in self.own_files if p not in order and here in self.included(p)]
                 order |= dict.fromkeys(above)
                 todo += above
-            self._takers[path] = next((one for one in order if one.endswith(".c")), None)
+            self._takers[path] = tuple(order)
         return self._takers[path]
+
+    def compiled_with(self, path: str) -> frozenset[str]:
+        """Return the files that are compiled together with one: what includes it, and all in it."""
+        known = self._together.get(path)
+        if known is None:
+            known = frozenset(one for top in self._above(path) for one in self.scope(top))
+            self._together[path] = known
+        return known
+
+    def taken_in_by(self, path: str) -> str | None:
+        """Return a C file that takes in a header, itself or by another one; None if none does."""
+        return next((one for one in self._above(path) if one.endswith(".c")), None)
 
     @cached_property
     def compiled_by(self) -> Mapping[str, Sequence[str]]:
