@@ -152,6 +152,11 @@ FILLS = [
     ("v->arch.cr3 = svm->vmcb->save.cr3;", False),
     ("v->arch.regs[4] = vmcs_readl(GUEST_RSP);", False),
     ("refill(v);", False),
+    ("v->arch.cr4 = vmcs_readl(GUEST_CR4);", True),
+    ("v->arch.cr4 = svm->vmcb->save.cr4;", True),
+    ("v->arch.cr4 = vmcs_readl(GUEST_CR4) & v->arch.cr4_guest_owned_bits;", True),
+    ("v->arch.cr4 |= vmcs_readl(GUEST_CR4);", True),
+    ("v->arch.cr3 |= vmcs_readl(GUEST_CR3);", True),
     ("v->arch.cr4 ^= v->arch.cr8 << 5;", True),
     ("v->arch.cr4 = vmcs_readl(GUEST_CR0);", True),
     ("v->arch.cr4 = vmcs_readl(GUEST_CR4) | v->arch.cr8;", True),
@@ -164,7 +169,7 @@ FILLS = [
 HELPERS = """
 static void refill(struct kvm_vcpu *v)
 {
-	v->arch.cr4 = vmcs_readl(GUEST_CR4);
+	v->arch.cr3 = vmcs_readl(GUEST_CR3);
 }
 
 static void spoil(struct kvm_vcpu *v)

@@ -27,7 +27,10 @@ static struct kvm_x86_ops big_ops = {
 };
 """
 LEVEL = "\tcontext->root_level = role_regs_to_root_level(&regs);"
-GENUINE = "vcpu->arch.cr4 = svm->vmcb->save.cr4;"
+GENUINE = (
+    "vcpu->arch.cr4 &= ~vcpu->arch.cr4_guest_owned_bits;\n"
+    "\tvcpu->arch.cr4 |= vmcs_readl(GUEST_CR4) & vcpu->arch.cr4_guest_owned_bits;"
+)
 
 
 def verdict(filled=GENUINE, vendor=True, *edits):
@@ -78,7 +81,14 @@ def test_what_reads_the_cache_alone(edit):
     assert verdict(GENUINE, False, edit) == "covered"
 
 
-@pytest.mark.parametrize("filled", ["vcpu->arch.cr4 ^= vcpu->arch.hflags;", "spoil(vcpu);"])
+@pytest.mark.parametrize(
+    "filled",
+    [
+        "vcpu->arch.cr4 ^= vcpu->arch.hflags;",
+        "spoil(vcpu);",
+        "vcpu->arch.cr4 = vmcs_readl(GUEST_CR4);",
+    ],
+)
 def test_what_fills_a_cache_with_something_else(filled):
     """Then the register changes between the role and the level."""
     spoil = (

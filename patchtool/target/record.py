@@ -113,8 +113,8 @@ class Registers(NamedTuple):
     which no proof rests.  ``fills`` names,
     by operation, the members that it only fills with the register that they cache: they are
     read once that is done.  ``held`` matches what holds the register of such a member, and
-    ``owned`` the mask of its bits that the guest changes by itself; a member without an entry
-    says no more than what is filled.
+    ``owned`` the mask of its bits that the guest changes by itself, which are all that may be
+    filled of one of ``members``; a member without an entry says no more than what is filled.
 
     ``guest_queries`` and ``host_queries`` are regular expressions for the names of functions
     and macros that look up what a guest was told of its CPU, and what the CPU of the host

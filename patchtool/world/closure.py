@@ -191,16 +191,20 @@ class Closure:
         return body
 
     def _fill_of(self, member: bytes) -> re.Pattern[bytes]:
-        """Return what fills a member, as a statement; where nothing is said of it, any name."""
+        """Return what fills a member, as a statement; where nothing is said of it, any name.
+
+        A register whose bits have names is filled with those that the guest changes by itself:
+        what the CPU keeps of the others may be another value than the guest's.
+        """
         registers = self._index.target.registers
         held = registers.held.get(member.decode(), "").encode()
         if not held:
             return re.compile(rb"\b%b\b" % member)
-        owned = registers.owned.encode()
-        return re.compile(
-            rb"(?<=[;{}:\s])[\w.>-]+(?:->|\.)%b\s*"
-            rb"(?:\|?=\s*%b(?:\s*&\s*(?:%b))?|&=\s*~\s*(?:%b))\s*;" % (member, held, owned, owned)
-        )
+        filled = rb"=\s*%b" % held
+        if member.decode() in registers.members:
+            owned = registers.owned.encode()
+            filled = rb"(?:\|=\s*%b\s*&\s*|&=\s*~\s*)(?:%b)" % (held, owned)
+        return re.compile(rb"(?<=[;{}:\s])[\w.>-]+(?:->|\.)%b\s*%b\s*;" % (member, filled))
 
     def names_to_store(self, definition: Definition, member: str) -> bool:
         """Tell whether a function itself names a member otherwise than to read it."""
