@@ -218,6 +218,57 @@ def test_parts_that_are_compared(body, stores):
     assert known.names_to_store(keeper, "spare") is stores
 
 
+GIVEN_TO_MACROS = """\
+#define CHECKED(cond, k) ({ bool __ret = !!(cond); if (__ret && !(k)->bugged) bug(k); __ret; })
+#define BY_ANOTHER(k) CHECKED(1, k)
+#define SET(k) ((k) = 0)
+#define ROUND(k) AND_ROUND(k)
+#define AND_ROUND(k) (ROUND(k) + 1)
+#define FILLED(k) fill(&(k))
+#define ASSEMBLED(k) asm("" : "+m"(k))
+#define PRINTED(k, fmt...) (!!(k) && print(fmt))
+#define PASTED(k) (k ## _old)
+#define KEPT(v) (v)->arch.kept
+static void bug(struct kvm *kvm)
+{
+}
+
+static void fill(u64 *p)
+{
+}
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "member", "stores"),
+    [
+        ("CHECKED(1, v->kept);", "kept", False),
+        ("CHECKED(v->kept, v->other);", "kept", False),
+        ("BY_ANOTHER(v->kept);", "kept", False),
+        ("CHECKED(v->kept++, v->other);", "kept", True),
+        ("SET(v->kept);", "kept", True),
+        ("ROUND(v->kept);", "kept", True),
+        ("FILLED(v->kept);", "kept", True),
+        ("ASSEMBLED(v->kept);", "kept", True),
+        ('PRINTED(v->kept, "");', "kept", True),
+        ("PASTED(v->kept);", "kept", True),
+        ("fill(v->kept);", "kept", False),
+        ("fill(v->kept);", "kept[]", True),
+        ("fill(KEPT(v));", "kept[]", True),
+        ("u64 *p = v->kept;\n\n\tp[0] = 1;", "kept[]", True),
+        ("if (v->kept[0] == 1)\n\t\treturn;", "kept[]", False),
+        ("if (ARRAY_SIZE(v->kept) == 1)\n\t\treturn;", "kept[]", False),
+    ],
+)
+def test_what_a_member_is_given_to(body, member, stores):
+    """A macro that reads what it is given stores nothing; what an array is given to may."""
+    code = f"{GIVEN_TO_MACROS}void keeper(struct kvm_vcpu *v)\n{{\n\t{body}\n}}\n"
+    index, known = closure(code)
+    (keeper,) = index.functions("keeper", MMU)
+    assert known.names_to_store(keeper, member) is stores
+
+
 PASTED = """
 struct one_ops {
 	int (*init)(struct kvm_vcpu *vcpu);

@@ -52,6 +52,8 @@ _CALLED = re.compile(rb"(\w+)\s*\Z")
 _INDIRECT = re.compile(rb"([)\]])\s*\(")
 _PART = re.compile(rb"(?:\s*\.\s*\w+|\s*\[[^\[\]]*\])++")
 """A part of a member, which may be an array: then its value is an address."""
+_MEASURED = re.compile(rb"\b(?:sizeof|ARRAY_SIZE)\s*\(\s*(?:\w+(?:->|\.))*\s*\Z")
+"""What stands before a member of which no more than its size is asked."""
 _COMPARES = re.compile(rb"\s*(?:[=!<>]=|[<>](?![<>])|&&|\|\||\?)")
 """What follows a number that is compared."""
 _KEYWORDS = frozenset(
@@ -72,6 +74,19 @@ _ENDS_OF_TYPES = frozenset(bytes((i,)) for i in range(256) if re.match(rb"\w", b
 _WITHIN = (b" ", b"\t", b"\n", b"}", b"#")
 """What a line begins with that declares nothing by itself."""
 _NOTHING = frozenset({"defined", "offsetof", "__builtin_offsetof", "va_start", "va_end"})
+
+
+class Named(NamedTuple):
+    """Names of members, and which of them, or of what stands for them, are arrays."""
+
+    words: frozenset[bytes]
+    arrays: frozenset[bytes]
+
+
+def _named(members: Iterable[str]) -> Named:
+    """Return the names of members, as C has them."""
+    words = {one.removesuffix("[]").encode(): one.endswith("[]") for one in members}
+    return Named(frozenset(words), frozenset(one for one, is_array in words.items() if is_array))
 
 
 class Call(NamedTuple):
@@ -107,33 +122,32 @@ class Closure:
         self._bodies: dict[tuple[str, str, int], bytes] = {}
         self._calls: dict[tuple[tuple[str, str, int], str], Call] = {}
         self._callees: dict[tuple[str, str], tuple[Definition, ...]] = {}
-        self._standing: dict[frozenset[bytes], dict[bytes, bool]] = {}
+        self._standing: dict[Named, dict[bytes, tuple[bool, bool]]] = {}
         self._declared: dict[str, bool] = {}
         self._parked: dict[bytes, bool] = {}
+        self._reading: dict[tuple[str, str, int], bool] = {}
 
     def may_store(
         self, definition: Definition, members: frozenset[str], hook: str | None = None
     ) -> bool:
         """Tell whether a function, or what it runs, may store to members of some names.
 
-        HOOK is the member of a table through which it is called, if it is.
+        HOOK is the member of a table through which it is called, if it is.  Behind the name
+        of a member that is an array stands ``[]``.
         """
         key = (definition.key, members, hook)
         if key not in self._known:
-            words = frozenset(name.encode() for name in members)
-            self._known[key] = self._may_store(definition, words, self._filled_by(hook))
+            self._known[key] = self._may_store(definition, _named(members), self._filled_by(hook))
         return self._known[key]
 
-    def _may_store(
-        self, definition: Definition, words: frozenset[bytes], filled: frozenset[bytes]
-    ) -> bool:
+    def _may_store(self, definition: Definition, named: Named, filled: frozenset[bytes]) -> bool:
         seen = {(definition.key, filled)}
         todo = [(definition, definition.file, filled)]
         while todo:
             here, unit, filled = todo.pop()
             unit = here.file if here.file.endswith(".c") else unit
             body = self._body(here)
-            if self._stores_itself(self._but_fills(body, words & filled), words, here):
+            if self._stores_itself(self._but_fills(body, named.words & filled), named, here):
                 return True
             run = self._run_by(here, unit, body)
             if run.is_dark:
@@ -208,8 +222,7 @@ class Closure:
 
     def names_to_store(self, definition: Definition, member: str) -> bool:
         """Tell whether a function itself names a member otherwise than to read it."""
-        words = frozenset((member.encode(),))
-        return self._stores_itself(self._body(definition), words, definition)
+        return self._stores_itself(self._body(definition), _named((member,)), definition)
 
     # -- what is run -------------------------------------------------------------------------
 
@@ -405,37 +418,46 @@ class Closure:
         is_held = re.compile(rb"\bstruct\s+\w+\s+%b\s*;" % member)
         return bool(records) and all(is_held.search(one.text) for one in records)
 
-    def _stand_for(self, words: frozenset[bytes]) -> dict[bytes, bool]:
-        """Return the macros that name a member, and whether each does more than read it."""
-        if words not in self._standing:
-            found: dict[bytes, bool] = {}
-            fresh = words
+    def _stand_for(self, named: Named) -> dict[bytes, tuple[bool, bool]]:
+        """Return the macros that name a member: whether each does more than read it, and arrays."""
+        if named not in self._standing:
+            found: dict[bytes, tuple[bool, bool]] = {}
+            fresh = named.words
             near = (self._index.target.header, *self._index.own_files)
             while fresh:
-                more: dict[bytes, bool] = {}
+                more: dict[bytes, tuple[bool, bool]] = {}
                 for macro in macros_with(self._index, near, fresh):
                     name = macro.name.encode()
-                    if name not in found and name not in words:
-                        known = words | found.keys()
-                        more[name] = self._stores_by(macro.text, known, macro, words)
+                    if name not in found and name not in named.words:
+                        more[name] = self._stands_for(macro, named, found)
                 found |= more
                 fresh = frozenset(more)
-            self._standing[words] = found
-        return self._standing[words]
+            self._standing[named] = found
+        return self._standing[named]
 
-    def _stores_itself(self, body: bytes, words: frozenset[bytes], where: Definition) -> bool:
+    def _stands_for(
+        self, macro: Definition, named: Named, found: dict[bytes, tuple[bool, bool]]
+    ) -> tuple[bool, bool]:
+        arrays = named.arrays | {one for one, (_, is_array) in found.items() if is_array}
+        known = Named(named.words | found.keys(), arrays)
+        is_array = not arrays.isdisjoint(macro.text.translate(WORDS).split())
+        return self._stores_by(macro.text, known, macro, named.words), is_array
+
+    def _stores_itself(self, body: bytes, named: Named, where: Definition) -> bool:
         """Tell whether a text names a member otherwise than to read it, itself or by a macro."""
         held = frozenset(body.translate(WORDS).split())
-        macros = self._stand_for(words)
-        if any(macros[name] for name in held & macros.keys()):
+        macros = self._stand_for(named)
+        if any(macros[name][0] for name in held & macros.keys()):
             return True
-        return self._stores_by(body, (words | macros.keys()) & held, where, words)
+        arrays = named.arrays | {name for name in held & macros.keys() if macros[name][1]}
+        known = Named((named.words | macros.keys()) & held, arrays)
+        return self._stores_by(body, known, where, named.words)
 
     def _stores_by(
-        self, body: bytes, words: frozenset[bytes], where: Definition, bare: frozenset[bytes]
+        self, body: bytes, named: Named, where: Definition, bare: frozenset[bytes]
     ) -> bool:
         """Tell whether words are used otherwise than to be read; BARE may be variables."""
-        for word in words:
+        for word in named.words:
             for at in places(body, word):
                 lead = before(body, at)
                 is_bare = word in bare and not lead.endswith((b".", b"->"))
@@ -443,19 +465,25 @@ class Closure:
                     continue
                 if where.kind == "macro" and word.decode() in (where.parameters or ()):
                     continue
-                if not self._is_read(body, at, at + len(word), where.file):
+                end = at + len(word)
+                if not self._is_read(body, at, end, where.file, word in named.arrays):
                     return True
         return False
 
-    def _is_read(self, body: bytes, at: int, end: int, here: str) -> bool:
-        """Tell whether a member between two bytes is read, and so is what it is given to."""
+    def _is_read(self, body: bytes, at: int, end: int, here: str, is_array: bool = False) -> bool:
+        """Tell whether a member between two bytes is read, and so is what it is given to.
+
+        The value of an array is its address.
+        """
         behind = _behind(body, end)
         if _is_given(before(body, at)):
             return False
         part = _PART.match(body, behind)
-        if part is None:
+        if part is None and not is_array:
             return _USED.match(body, behind) is not None and self._is_valued(body, at, here)
-        return self._is_compared(body, at, part.end(), here)
+        if part is None and _MEASURED.search(before(body, at)) is not None:
+            return True
+        return self._is_compared(body, at, behind if part is None else part.end(), here)
 
     def _is_compared(self, body: bytes, at: int, end: int, here: str) -> bool:
         """Tell whether what stands between two bytes is compared, if need be by a macro."""
@@ -487,25 +515,41 @@ class Closure:
         if is_known and not self._index.defines(name, here):
             return True
         macros = self._index.macros(name, here)
-        is_function = not macros and bool(self._index.functions(name, here))
-        return is_function or (bool(macros) and all(map(_compares_alone, macros)))
+        if not macros:
+            return bool(self._index.functions(name, here))
+        return all(_compares_alone(one) or self._reads_alone(one) for one in macros)
+
+    def _reads_alone(self, macro: Definition) -> bool:
+        """Tell whether a macro reads all that it is given, itself and by what it hands that to.
+
+        One that leads back to itself does not.
+        """
+        if macro.key not in self._reading:
+            self._reading[macro.key] = False
+            self._reading[macro.key] = _takes_whole(macro) and all(
+                self._is_read(macro.text, at, at + len(one), macro.file)
+                for one in macro.parameters or ()
+                for at in places(macro.text, one.encode())
+            )
+        return self._reading[macro.key]
 
 
 def _compares_alone(macro: Definition) -> bool:
     """Tell whether a macro compares what it is given, and does no more with it."""
     text = macro.text
-    return (
-        bool(macro.parameters)
-        and b"#" not in text
-        and b"__VA_ARGS__" not in text
-        and all(
-            re.search(rb"(?:\A|[^\w\])&+-])\s*\(\s*\Z", text[:at]) is not None
-            and re.match(rb"\s*\)", text[at + len(one) :]) is not None
-            and _COMPARES.match(text, text.index(b")", at) + 1) is not None
-            for one in macro.parameters or ()
-            for at in places(text, one.encode())
-        )
+    return _takes_whole(macro) and all(
+        re.search(rb"(?:\A|[^\w\])&+-])\s*\(\s*\Z", text[:at]) is not None
+        and re.match(rb"\s*\)", text[at + len(one) :]) is not None
+        and _COMPARES.match(text, text.index(b")", at) + 1) is not None
+        for one in macro.parameters or ()
+        for at in places(text, one.encode())
     )
+
+
+def _takes_whole(macro: Definition) -> bool:
+    """Tell whether each parameter of a macro, of which it has some, is one argument as it is."""
+    given = macro.parameters or ()
+    return bool(given) and all(map(str.isidentifier, given)) and b"#" not in macro.text
 
 
 def _behind(body: bytes, at: int) -> int:

@@ -904,7 +904,7 @@ class Calls(Expressions):
         """Tell whether a call of one of some functions may store to a member."""
         names = frozenset(member)
         return any(self.effects.may_store(d, names, hook) for d in definitions) or (
-            bool(definitions and member) and self.effects.is_parked(member[-1])
+            bool(definitions and member) and self.effects.is_parked(member[-1].removesuffix("[]"))
         )
 
     def _pass(

@@ -40,7 +40,8 @@ class Effects(Protocol):
     ) -> bool:
         """Tell whether a function, or one that it calls, may store to members of some names.
 
-        HOOK is the member of a table through which it is called, if it is.
+        HOOK is the member of a table through which it is called, if it is.  Behind the name
+        of a member that is an array stands ``[]``.
         """
 
     def spares(self, name: str) -> bool:

@@ -893,8 +893,17 @@ def address_text(pointer: Pointer) -> str:
 
 
 def member_names(loc: Loc) -> tuple[str, ...]:
-    """Return the members that a store to an object, or to what holds it, goes by."""
-    return tuple(s for s in loc.path[-2:] if not s.startswith("[") and s != "arch")
+    """Return the members that a store to an object, or to what holds it, goes by.
+
+    Behind the name of one that is an array stands ``[]``: what is given it may store to it.
+    """
+    names: list[str] = []
+    for step in loc.path:
+        if not step.startswith("["):
+            names.append(step)
+        elif names and not names[-1].endswith("[]"):
+            names[-1] += "[]"
+    return tuple(name for name in names[-2:] if name != "arch")
 
 
 def leads_to(loc: Loc, target: Loc) -> bool:

@@ -186,7 +186,7 @@ def _holders(tree: Tree, name: str, is_outside: bool = False) -> Iterator[bytes]
 def _left_behind(tree: Tree, runs: list[Lowered]) -> frozenset[str]:
     """Return the members that set-ups store beside contexts, those that select one left out."""
     found = {
-        member_names(loc)[-1]
+        member_names(loc)[-1].removesuffix("[]")
         for run in runs
         for loc in run.memory
         if loc.root.kind != "local" and member_names(loc) and not is_count(tree, run, loc)
