@@ -336,18 +336,20 @@ def test_a_line_that_a_later_patch_wrote_is_no_line_of_the_change(run):
         assert ("changed" in one and one["changed"] is not None) is is_led
 
 
-@pytest.mark.parametrize("fields", ["keep", "keep,root_level"])
+@pytest.mark.parametrize("fields", ["keep", "keep,root_level", "all", None])
 def test_a_field_that_a_patch_adds_is_judged(run, fields):
     """The tree before it has no such member, so all of it is new."""
-    store = "\tcontext->root_level = role_regs_to_root_level(&regs);\n"
+    keep = "\tcontext->keep = !!(vcpu->arch.hflags & (1 << 9));\n"
+    stores = [
+        f"\tcontext->root_level = role_regs_to_root_level({one});\n" for one in ("&regs", "regs")
+    ]
     edits = [
         (HOST, "struct kvm_mmu {\n", "struct kvm_mmu {\n\tu8 keep;\n"),
-        (MMU, store, f"{store}\tcontext->keep = !!(vcpu->arch.hflags & (1 << 9));\n"),
+        *((MMU, store, store + keep) for store in stores),
     ]
     patch = mail(patch_of(FIXED, edits))
-    status, out, err = run(
-        "-", "--tree", FIXED, "--fields", fields, "--format", "terse", data=patch
-    )
+    asked = () if fields is None else ("--fields", fields)
+    status, out, err = run("-", "--tree", FIXED, *asked, "--format", "terse", data=patch)
     assert (status, err) == (1, "")
     assert "keep depends on" in out and "root_level" not in out
     status, _, err = run("-", "--tree", FIXED, "--fields", "kepe", data=patch)

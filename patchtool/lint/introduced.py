@@ -351,7 +351,7 @@ class _Series:
                     else self._decide(source, fields=asked)
                 )
             except NoMember as error:  # a member that the change adds
-                asked = [one for one in asked if one != error.name]
+                asked.remove(error.name)
                 if not asked:
                     return None
 
@@ -370,7 +370,10 @@ class _Series:
         clean = {one.entry for one in report.contexts} - wrong
         gaps = {key for key, one in _results(report).items() if one.verdict == "gap"}
         open_ = {one.name for c in report.contexts for one in c.fields if one.verdict != "covered"}
-        before = self._decide(source, Ways(frozenset(wrong), frozenset(clean)), sorted(open_))
+        try:
+            before = self._decide(source, Ways(frozenset(wrong), frozenset(clean)), sorted(open_))
+        except NoMember:  # one with a gap that the change adds, or gives another name
+            return self._decide(source)
         return before if gaps <= _results(before.report).keys() else self._decide(source)
 
     def _decide(
