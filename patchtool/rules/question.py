@@ -94,7 +94,9 @@ class Terms:
         self.out = path.lowered
         self._names = Names(tree, path.lowered)
         self.guard = path.guard
-        self.contexts = tuple({c.context: None for c in path.guard.comparisons})
+        self._compared = path.guard.comparisons[0].context
+        compared = {c.context: None for c in path.guard.comparisons}
+        self.contexts = tuple(compared | {path.guard.context: None})
         self._full = not self.guard.skips
         self._prefixes = tuple(f"{c}." if c.path else f"{c.root.name}->" for c in self.contexts)
         self._effort = Effort(paths)
@@ -819,7 +821,7 @@ class Terms:
     def _of_role(self, kind: type[_Kind]) -> _Kind:
         """Return what tells what invalidates the role that the guard compares."""
         roles = frozenset(one.member for one in self.guard.comparisons)
-        context = self.guard.context
+        context = self._compared
         setups = frozenset(self.guard.calls)
         computed = self.ledger.computed if self.ledger is not None else frozenset()
         me = weakref.proxy(self)  # or the two would hold each other
@@ -838,17 +840,17 @@ class Terms:
         """The members of the context that the guard looks at beside the roles."""
         compared = {one.context.member(one.member) for one in self.guard.comparisons}
         read = {one.word.about for one in bits.symbols([self._closed(self.guard.condition)])}
-        path = self.guard.context.path
+        path = self._compared.path
         return frozenset(
             loc
             for loc in read
-            if isinstance(loc, Loc) and loc.within(self.guard.context) and loc not in compared
+            if isinstance(loc, Loc) and loc.within(self._compared) and loc not in compared
             if len(loc.path) == len(path) + 1
         )
 
     def _never_skips(self, role: str, below: str, value: int) -> bool:
         """Tell whether nothing skips where a number stands in a part of a stored role."""
-        beside = self.guard.context.member(role)
+        beside = self._compared.member(role)
         record = self.tree.roles.type_of(role)
         slot = record.slots.get(below) if record is not None and below else None
         if record is None and not below and beside in self._looked_at:

@@ -43,6 +43,7 @@ from patchtool.world.completeness import (
     unreached,
 )
 from patchtool.world.entries import Path, Tree, Ways, context_name, find_paths
+from patchtool.world.inputs.links import Links
 from patchtool.world.rivals import accounting, rival_entries
 from patchtool.world.roles import (
     Roles,
@@ -160,7 +161,8 @@ def _examined(
     effects = make_effects(index, roles, named, starts, types)
     tree = Tree(index, types, roles, effects, Lowering(index, types, roles.shape, effects))
     tree.runs.update(given_up or {})
-    accounted = _accounted(roles, wanted)
+    links = Links(tree, starts)
+    accounted = _accounted(roles, wanted) - links.members
     garbled = garbled_functions(tree, starts)
     if garbled:
         return Examined(Report(label, rev, unknowns=garbled, files=index.asked, verdict="unknown"))
@@ -174,7 +176,7 @@ def _examined(
         missed.update(unlisted(tree, run, named) if "all" in fields else ())
         return bool(missed)
 
-    paths, runs = find_paths(tree, starts, ways, misses)
+    paths, runs = find_paths(tree, starts, ways, misses, links.of)
     if missed:
         if told is not None and aside is not later:
             told()  # of fewer fields: what was begun is ended
@@ -441,14 +443,13 @@ def _left_alone(
 
 
 def _holders(roles: Roles, guard: Guard) -> list[tuple[Loc, RecordType, str]]:
-    """Return the objects whose roles are compared, with their types."""
+    """Return the objects whose roles are compared, or the one set up behind, with their types."""
+    behind = [one for one in guard.behind if one[0] == guard.context]
     found: dict[Loc, tuple[Loc, RecordType, str]] = {}
-    for comparison in guard.comparisons:
+    for context, role in behind or [(one.context, one.member) for one in guard.comparisons]:
         for name, members in roles.shape.contexts.items():
-            if comparison.member in members:
-                found.setdefault(
-                    comparison.context, (comparison.context, roles.contexts[name], name)
-                )
+            if role in members:
+                found.setdefault(context, (context, roles.contexts[name], name))
     return list(found.values())
 
 

@@ -205,15 +205,16 @@ class Effects:
         """The macros that name a member, and whether each stores to it."""
         found = {macro.name: True for macro in self._pasting()}
         words: Iterable[bytes] = (*self._words, *(name.encode() for name in found))
-        while words:
+        while words := frozenset(words):
             more: dict[str, bool] = {}
             stored = {name.encode() for name, stores in found.items() if stores}
             for path in self._files:
                 near = self._near(path, words)
                 file = self._index.file(path) if near else None
                 for macro in file.macros_around(near) if file is not None else ():
-                    if macro.name not in found:
-                        held = macro.text.translate(WORDS).split()
+                    given = {one.rstrip(". ").encode() for one in macro.parameters or ()}
+                    held = frozenset(macro.text.translate(WORDS).split()) - given
+                    if macro.name not in found and not held.isdisjoint(words):
                         more[macro.name] = self._plain_store.search(
                             macro.text
                         ) is not None or not stored.isdisjoint(held)

@@ -8,7 +8,7 @@ depends, and a path for every guard that it meets.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import NamedTuple, cast
 
@@ -144,27 +144,41 @@ class Tree:
         """The members that what a guest is told of its CPU is kept in."""
         return told_members(self.index)
 
-    def held(self, pointer: bytes = b"") -> frozenset[str]:
-        """Return the members of that structure that are contexts, or POINTERs to one."""
-        tags = b"|".join(re.escape(tag.encode()) for tag in sorted(self.roles.contexts)) or b"(?!)"
-        member = re.compile(rb"\bstruct\s+(?:" + tags + rb")\s*" + pointer + rb"\s*(\w+)\s*;")
+    def held(self, pointer: bytes = b"", tags: Iterable[str] | None = None) -> frozenset[str]:
+        """Return the members of that structure that are contexts, or POINTERs to one.
+
+        TAGS are those of some records, of all contexts if there are none.
+        """
+        known = sorted(self.roles.contexts if tags is None else tags)
+        any_of = b"|".join(re.escape(tag.encode()) for tag in known) or b"(?!)"
+        member = re.compile(rb"\bstruct\s+(?:" + any_of + rb")\s*" + pointer + rb"\s*(\w+)\s*;")
         found = (name for one in self.holders for name in member.findall(strip_comments(one.text)))
         return frozenset(name.decode() for name in found)
 
     def run(
-        self, definition: Definition, bind: dict[Loc, Pointer] | None = None, share: int = 1
+        self,
+        definition: Definition,
+        bind: dict[Loc, Pointer] | None = None,
+        share: int = 1,
+        links: dict[Loc, Pointer] | None = None,
     ) -> Lowered:
         """Lower a call of a function, once for each way to bind its pointers.
 
-        SHARE divides the work that it may take.
+        SHARE divides the work that it may take.  LINKS are pointers that stay as they are.
         """
+        bound, fixed = dict(bind or {}), dict(links or {})
         key = (
             definition.key,
-            tuple(sorted((str(k), str(v.target)) for k, v in (bind or {}).items())),
+            tuple(sorted((str(k), str(v.target)) for k, v in bound.items())),
+            frozenset(fixed),
         )
         if key not in self.runs:
-            self.runs[key] = self.lowering.run(definition, dict(bind or {}), share)
-            _leave_idle(self, self.runs[key])
+            run = self.lowering.run(definition, {**fixed, **bound}, share, fixed)
+            for loc, pointer in fixed.items():
+                if run.memory.get(loc) == pointer:
+                    del run.memory[loc]  # which no run stores
+            self.runs[key] = run
+            _leave_idle(self, run)
         return self.runs[key]
 
 
@@ -224,12 +238,14 @@ def find_paths(
     starts: list[Definition],
     ways: Ways | None = None,
     is_enough: Callable[[Lowered], bool] = lambda _: False,
+    links: Callable[[Definition], dict[Loc, Pointer]] = lambda _: {},
 ) -> tuple[list[Path], list[Lowered]]:
     """Return every way to every guard, or just some, and the runs that found them.
 
     A way begins at the nearest function that other files can call and on whose callers
     nothing depends: neither an argument nor which context a pointer beside it selects.
-    The runs until then are returned where IS_ENOUGH says so of one.
+    The runs until then are returned where IS_ENOUGH says so of one.  LINKS tells what is
+    known of pointers between contexts.
     """
     done: list[tuple[Lowered, tuple[str, ...]]] = []
     unresolved: list[Lowered] = []
@@ -257,7 +273,7 @@ def find_paths(
         if ways is not None and ways.pass_by(here.name):
             continue
         spent = tree.lowering.work >= most
-        lowered = tree.lowering.refuse(here) if spent else tree.run(here)
+        lowered = tree.lowering.refuse(here) if spent else tree.run(here, links=links(here))
         pointers = _pointers(lowered)
         if pointers:
             above = callers(tree.index, here.name)
@@ -281,13 +297,16 @@ def find_paths(
                 return [], [one for one, _ in done]
     for lowered in unresolved:
         bound, assumptions = _bound(tree, lowered, taken)
-        done.append((tree.run(lowered.start, bound) if bound else lowered, assumptions))
+        known = links(lowered.start)
+        again = tree.run(lowered.start, bound, links=known) if bound else lowered
+        done.append((again, assumptions))
         if is_enough(done[-1][0]):
             return [], [one for one, _ in done]
     paths = [
-        Path(lowered, guard, guard.calls, assumptions)
+        Path(lowered, one, one.calls, assumptions)
         for lowered, assumptions in done
         for guard in lowered.guards
+        for one in (guard, *(guard._replace(context=context) for context, _ in guard.behind))
         if ways is None or ways.ask_for(guard.calls)
     ]
     return paths, [lowered for lowered, _ in done]

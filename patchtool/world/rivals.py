@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import permutations
 
-from patchtool.c.lower import Lowered, Trouble
-from patchtool.c.memory import Int, Loc
+from patchtool.c.lower import Guard, Lowered, Trouble
+from patchtool.c.memory import Function, Int, Loc
 from patchtool.c.scan import Definition
 from patchtool.model import Place
 from patchtool.proof import bits
@@ -35,11 +35,20 @@ def rival_entries(tree: Tree, runs: list[Lowered]) -> dict[Lowered, list[Trouble
     for lowered in runs:
         for name, place in _strays(tree, lowered):
             reason = f"{name} is stored to where another context is set up"
-            for other in runs:
-                alike = other is lowered or not _never_both(tree, lowered.start, other.start)
-                if alike and any(context_name(g.context) == name for g in other.guards):
-                    found.setdefault(other, []).append(Trouble(place, reason, _paths(other, name)))
+            judged = [
+                other
+                for other in runs
+                if any(name in _set_up(guard) for guard in other.guards)
+                and (other is lowered or not _never_both(tree, lowered.start, other.start))
+            ]
+            for other in judged or (lowered,):
+                found.setdefault(other, []).append(Trouble(place, reason, _paths(other, name)))
     return found
+
+
+def _set_up(guard: Guard) -> tuple[str, ...]:
+    """Return the contexts that a guard decides to set up, by their names."""
+    return tuple(map(context_name, (guard.context, *dict(guard.behind))))
 
 
 def accounting(runs: list[Lowered]) -> list[Lowered]:
@@ -85,15 +94,21 @@ def _context_of(tree: Tree, loc: Loc) -> Loc | None:
 
 def _strays(tree: Tree, lowered: Lowered) -> Iterator[tuple[str, Place]]:
     """Yield the contexts that a run stores to where it does not set up that very context."""
+    guards = {guard.symbol for guard in lowered.guards}
     for loc, value in lowered.memory.items():
         context = _context_of(tree, loc)
         if context is None:
             continue
-        own = [guard for guard in lowered.guards if guard.context == context]
+        own = [
+            one for one in lowered.guards if one.context == context or context in dict(one.behind)
+        ]
         skipping = bits.Substitution({g.symbol: g.skips for g in own if g.skips is not None})
         left = Int(skipping.vector(value.bits), value.signed) if isinstance(value, Int) else value
+        settled = guards.isdisjoint(left.bits.symbols) if isinstance(left, Int) else None
+        if own and (settled or isinstance(left, Function)):
+            continue  # the same whatever else is skipped: the own guard tells of it
         for guard in lowered.guards:
-            if guard.context != context and may_change(lowered, loc, left, guard.path):
+            if guard not in own and may_change(lowered, loc, left, guard.path):
                 yield context_name(context), guard.place
                 break
 
@@ -102,7 +117,7 @@ def _paths(lowered: Lowered, name: str) -> Cond:
     """Return when a run comes by a guard of a context."""
     found: Cond = False
     for guard in lowered.guards:
-        if context_name(guard.context) == name:
+        if name in _set_up(guard):
             found = bits.either(found, guard.path)
     return found
 

@@ -10,6 +10,7 @@ statement whose effect is not understood spoils the paths through it.
 from __future__ import annotations
 
 import sys
+from collections.abc import Container
 
 from patchtool.c.layout import PointerType, RecordType, holder_of, settled
 from patchtool.c.lower.records import (
@@ -42,7 +43,11 @@ class Lowering(Statements):
     """Runs functions of one tree symbolically."""
 
     def run(
-        self, entry: Definition, bind: dict[Loc, Value] | None = None, share: int = 1
+        self,
+        entry: Definition,
+        bind: dict[Loc, Value] | None = None,
+        share: int = 1,
+        fixed: Container[Loc] = (),
     ) -> Lowered:
         """Lower one call of ENTRY with arguments and surroundings left open.
 
@@ -50,7 +55,7 @@ class Lowering(Statements):
         what the run uses on both sides of it, the run is repeated with that unknown behind
         the call, and where something then depends on it, with the call executed; at once
         where it may make a pointer that the run follows select another context.  SHARE
-        divides the work that the run may take.
+        divides the work that the run may take.  No call stores to what is FIXED.
         """
         self._most_steps = MAX_STEPS // share
         self._suspected.clear()
@@ -62,7 +67,7 @@ class Lowering(Statements):
                 bits.allow(MAX_TERMS // share)
                 state = State(dict(bind or {}))
                 self._run_once(entry, state)
-                if not self._learns(state):
+                if not self._learns(state, fixed):
                     break
             else:
                 reason = "what the calls may set that are not followed has no end"
@@ -81,7 +86,7 @@ class Lowering(Statements):
                 bits.allow(MAX_TERMS)  # whoever asked for it goes on
         return self.out
 
-    def _learns(self, state: State) -> bool:
+    def _learns(self, state: State, fixed: Container[Loc]) -> bool:
         """Tell whether the run has shown what it should have looked at."""
         decides = self._deciding(state)
         watched = {self._doubtful[word] for word in decides if word in self._doubtful}
@@ -89,6 +94,8 @@ class Lowering(Statements):
         suspected: set[tuple[str, ...]] = set()
         for loc, (first, last) in self._touched.items():
             names = member_names(loc)
+            if loc in fixed:
+                continue
             if self._selects(loc) and self._may_be_set_in(self.out.passed[:last], names):
                 watched.add(names)
             if first == last or self.effects.names(loc.path):

@@ -121,6 +121,20 @@ class Guards(Storage):
         for some in alike.values():
             if len(some) > 1:
                 self._fuse(some)
+        self._look_behind()
+
+    def _look_behind(self) -> None:
+        """Tell of each guard which contexts it sets up without a look at their own roles."""
+        compared = {one.context for guard in self.out.guards for one in guard.comparisons}
+        others = [one for one in self.out.stores if one.context not in compared]
+        for number, guard in enumerate(self.out.guards):
+            behind = {
+                one.context: one.member
+                for one in others
+                if guard.symbol in bits.symbols([one.path])
+            }
+            if behind:
+                self.out.guards[number] = guard._replace(behind=tuple(behind.items()))
 
     def _fuse(self, guards: list[Guard]) -> None:
         """Make one guard of several, where a run skips if all of them do, and only then.

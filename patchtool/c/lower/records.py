@@ -94,6 +94,8 @@ class Guard(NamedTuple):
     """When the function that branches is entered."""
     skips: bool | None
     """The value of the symbol with which equal roles skip; None where it depends on more."""
+    behind: tuple[tuple[Loc, str], ...] = ()
+    """Contexts that are set up by this alone, and by none of their own, each with a role of it."""
 
 
 class RoleStore(NamedTuple):

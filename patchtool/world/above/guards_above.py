@@ -15,7 +15,7 @@ from patchtool.c import library, syntax
 from patchtool.c.index import calls, is_static
 from patchtool.c.lower import Lowered, Trouble
 from patchtool.c.lower.storage import member_names
-from patchtool.c.scan import WORDS, Definition, callee_before, places
+from patchtool.c.scan import WORDS, Definition, before, callee_before, places
 from patchtool.model import Place
 from patchtool.world.above.deciding import Deciding, answering
 from patchtool.world.above.kept import Kept, Way, is_looked_at
@@ -26,7 +26,7 @@ from patchtool.world.accounts.counts import is_count
 from patchtool.world.accounts.ledger import Executed
 from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.accounts.sites import MEASURED
-from patchtool.world.closure import macros_with
+from patchtool.world.closure import is_variable, macros_with
 from patchtool.world.entries import Tree, tables_of
 from patchtool.world.rivals import accounting
 
@@ -384,14 +384,22 @@ class _Told:
         known = self._known.get(function.key)
         if known is None:
             node = self._tree.index.node(function) if function.kind == "function" else None
-            if node is None or syntax.errors(node):
-                held = function.text.partition(b"{")[2] if node is not None else function.text
-                known = frozenset(held.translate(WORDS).decode("utf-8", "replace").split())
-                known &= self._words
-            else:
-                known = answering(node, self._words)
+            held = function.text.partition(b"{")[2] if node is not None else function.text
+            known = frozenset(held.translate(WORDS).decode("utf-8", "replace").split())
+            known &= self._words
+            known -= {one for one in known & self._names if _is_variable(one, function)}
+            if known and node is not None and not syntax.errors(node):
+                known = answering(node, known)
             self._known[function.key] = known
         return known
+
+
+def _is_variable(name: str, function: Definition) -> bool:
+    """Tell whether a name in a function is that of a variable, and of no member, anywhere."""
+    word, text = name.encode(), function.text
+    return is_variable(word, text) and not any(
+        before(text, at).endswith((b".", b"->")) for at in places(text, word)
+    )
 
 
 def _can_tell(tree: Tree, function: Definition) -> bool:

@@ -106,6 +106,15 @@ class Mentions:
         """Return the tags of the records in which a member matters."""
         return self._owners.get(name, frozenset())
 
+    def knows(self, path: str, name: str) -> bool:
+        """Tell whether a file names a record in which a member matters, or what leads to one.
+
+        Else no function there can have to do with it.
+        """
+        target = self.index.target
+        tags = {*self.owners(name), target.host, target.handle, target.shared}
+        return not self.index.words_in(path).isdisjoint(one.encode() for one in tags)
+
     def _search(self, name: str) -> Iterator[Mention]:
         todo, seen = [name], {name}
         while todo:

@@ -53,6 +53,8 @@ class Selection:
         self._tree, self._mentions = tree, mentions
         self.embedded = tree.held()
         """The members of the host that are contexts."""
+        self._by_tag = {tag: tree.held(tags=(tag,)) for tag in tree.roles.contexts}
+        """And those that are of one type."""
         self._selected: dict[str, frozenset[str]] = {}
         self._given = Circular[tuple[tuple[str, str, int], int], frozenset[str]](frozenset(), or_)
         # What is followed meanwhile takes those pointers for anything.
@@ -117,6 +119,32 @@ class Selection:
         words = dense(expression)
         while (once := _ONCE.fullmatch(words)) is not None:
             words = once[1]
+        found = self._named(words, function, depth)
+        typed = self._of_type(words, function) if len(self._by_tag) > 1 else found
+        return found & typed or typed
+
+    def _of_type(self, words: str, function: Definition | None) -> frozenset[str]:
+        """Return the contexts of the type by which a variable, or a pointer, is declared."""
+        member = _MEMBER.fullmatch(words)
+        if member is not None and member[1] not in self.embedded:
+            texts = [one.text for one in self._tree.holders]
+            texts += [
+                one.text
+                for tag in self._by_tag
+                for one in self._tree.index.record(f"struct {tag}", self._tree.roles.here)
+            ]
+            word = member[1]
+        elif function is not None and words.isidentifier():
+            texts, word = [function.text], words
+        else:
+            return self.embedded
+        declared = re.compile(rb"\bstruct\s+(\w+)\s*\*\s*(?:const\s+)?%b\b" % word.encode())
+        tags = {one.decode() for text in texts for one in declared.findall(strip_comments(text))}
+        (tag,) = tags if len(tags) == 1 else ("",)
+        return self._by_tag.get(tag, self.embedded)
+
+    def _named(self, words: str, function: Definition | None, depth: int) -> frozenset[str]:
+        """Return the contexts that an expression without blanks may be, by what is in it."""
         address = _ADDRESS.fullmatch(words)
         if address is not None and address[1] in self.embedded:
             return frozenset((address[1],))

@@ -52,6 +52,9 @@ _WRAPPINGS = (
     (b"struct s v = { ", b" };"),
 )
 """Where what a macro stands for may be: an expression, statements, a definition, and values."""
+_LONGEST_LEAD = 120
+_GIVEN_A_TYPE = re.compile(rb"\b(?:struct|union|typeof\w*|__typeof\w*)\b[^;{}]*,\s*\Z")
+"""What stands before the name of a member that a macro is given behind a type."""
 _OFFSET = re.compile(rb"\boffsetof\s*\(\s*((?:struct|union)\s+\w+)\s*,\s*([\w.\[\]]+)\s*\)")
 _TOLD_APART = re.compile(rb"[ \t]*#[ \t]*(?:undef|ifdef|ifndef)[ \t]+(\w+)")
 _HOLDERS = ("field_expression", "subscript_expression")
@@ -106,8 +109,13 @@ class Site:
         file, at, data = self._file, self._at, self._file.data
         if file.is_blank(at):
             return self._made("variable", self._word)  # not compiled
+        is_foreign = self._is_foreign()
+        if is_foreign and not self._may_name_member():
+            return self._made("variable", self._word)
         for one in file.functions_around(at):
             self._function = one
+            if is_foreign and not self._book.knows(file.path, self._name):
+                return self._made("variable", self._word)
             return self._in_tree(self._book.index.node(one), at - one.start)
         define = self._define()
         if define is not None:
@@ -133,6 +141,23 @@ class Site:
         if part is None or self._word != self._name or self._has_own("TP_PROTO"):
             return self._in_piece()
         return self._in_event(part)
+
+    def _is_foreign(self) -> bool:
+        """Tell whether the name of a member stands in what is no text of the target."""
+        target, owners = self._book.index.target, self._book.owners(self._name)
+        is_ours = self._file.path.startswith(target.built_from)
+        return bool(owners) and self._word == self._name and not is_ours
+
+    def _may_name_member(self) -> bool:
+        """Tell whether a word may be a member: behind an operator, or a type that is given."""
+        data, at = self._file.data, self._at
+        lead = data[max(0, at - _LONGEST_LEAD) : at].rstrip()
+        behind = data[at + len(self._word) : at + len(self._word) + _LONGEST_LEAD].lstrip()
+        return (
+            lead.endswith((b".", b"->", b"##"))
+            or behind.startswith(b"##")
+            or _GIVEN_A_TYPE.search(lead) is not None
+        )
 
     def is_elsewhere(self, mention: Node, root: Node) -> bool:
         """Tell whether a member is known to be one of another record."""
@@ -203,7 +228,8 @@ class Site:
             if self._word == self._name and macro.parameters is None:
                 return self._open(self._word, f"{self._word} is a macro as well as a member")
             return self._made("declaration", self._word)
-        if macro.name in library.PATHS:
+        given = {one.rstrip(". ") for one in macro.parameters or ()}
+        if macro.name in library.PATHS or self._word in given or self._is_pasted(macro.text):
             return self._made("variable", self._word)
         body = _spelt_out(plain(re.sub(rb"\s*##\s*", b"", macro.text).replace(b"\n", b" ")))
         for before, behind in _WRAPPINGS:
@@ -218,6 +244,14 @@ class Site:
                     found = one
             return found
         return self._open(macro.name, f"the macro {macro.name} is not understood")
+
+    def _is_pasted(self, text: bytes) -> bool:
+        """Tell whether a macro makes other names of a word, wherever it has it."""
+        word = self._word.encode()
+        return all(
+            text[:at].rstrip().endswith(b"##") or text[at + len(word) :].lstrip().startswith(b"##")
+            for at in places(text, word)
+        )
 
     def _in_tree(self, root: Node, at: int) -> Mention:
         leaf = leaf_at(root, at, len(self._word))
@@ -286,9 +320,10 @@ class Site:
             given = None if is_left_alone else self._named_to_macro(parent.parent, depth)
             if given is not None and given.reason == _WHOLE:
                 return self._followed(parent.parent, root, depth, lambda: False)
-            if given is not None:
+            is_alone = given is not None and given.reason == f"{self._word} {ALONE}"
+            if given is not None and not (is_alone and self._is_variable(leaf, root)):
                 return given
-        if text(leaf) in self._book.variables(root) and self._function is not None:
+        if self._is_variable(leaf, root):
             return self._made("variable", self._word)
         if self._function is not None and text(leaf) in (self._function.parameters or ()):
             return self._made("variable", self._word)
@@ -297,6 +332,10 @@ class Site:
         if self._is_function(leaf, parent):
             return self._made("variable", self._word)
         return self._open(text(parent), f"{self._word} {ALONE}")
+
+    def _is_variable(self, leaf: Node, root: Node) -> bool:
+        """Tell whether the function around declares a variable of the name of a leaf."""
+        return self._function is not None and text(leaf) in self._book.variables(root)
 
     def _is_part_of_a_name(self, leaf: Node) -> bool:
         """Tell whether a macro makes another name of a word, in a declaration: FNAME(word)(...)."""
