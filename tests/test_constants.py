@@ -520,3 +520,128 @@ def test_a_static_key(text, what, is_constant):
     """It is an object of the host: what is enabled at module load alone is alike for all."""
     found = level(text, what=f"({what} ? 4 : 3)", declared="DEFINE_STATIC_KEY_FALSE(key);\n")
     assert (found == "covered") is is_constant
+
+
+CAPABILITIES = (
+    "struct kvm_caps {\n\tu64 mask;\n\tu32 sizes[2];\n};\n\nextern struct kvm_caps kvm_caps;\n"
+)
+UPDATED = """\
+struct kvm_caps kvm_caps;
+
+static void update(struct kvm_caps *caps, u64 mask)
+{
+	%s;
+}
+
+void late(u64 mask)
+{
+	update(&kvm_caps, mask);
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("store", "is_constant"),
+    [
+        ("mask = caps->mask", True),
+        ("caps->mask = mask", False),
+        ("(*caps).mask = mask", False),
+        ("caps[0].mask = mask", False),
+        ("swap(caps->mask, mask)", False),
+        ("u64 *p = &caps->mask;\n\n\t*p = mask", False),
+        ("__assign_bit(5, (unsigned long *)&caps->mask, mask)", False),
+        ("caps->sizes[0] = mask", True),
+    ],
+)
+def test_what_the_host_can_do_through_a_pointer(store, is_constant):
+    """However the pointer is followed, and the member is stored to."""
+    found = level(UPDATED % store, what="kvm_caps.mask", declared=CAPABILITIES)
+    assert (found == "covered") is is_constant
+
+
+ASKS = """\
+%s
+static inline bool kvm_cpu_cap_has(unsigned int f)
+{
+	%s
+}
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("declared", "body", "more", "is_constant"),
+    [
+        ("", "unsigned int leaf = f / 32;\n\n\treturn leaf == 1;", "", True),
+        ("enum { LEAVES = 4, leaf_of_all };\n", "return f < leaf_of_all;", "", True),
+        ("", "return boot_cpu_has(f);", "", True),
+        ("bool masked(void);\n", "return !masked();", "", False),
+        (
+            "bool masked(void);\n",
+            "return !masked();",
+            "static bool is_masked;\n\nbool masked(void)\n{\n\treturn is_masked;\n}\n\n"
+            "void late(void)\n{\n\tis_masked = true;\n}\n",
+            False,
+        ),
+        ("", "return !static_branch_unlikely(&masked_key);", "", False),
+        ("", "return !sched_smt_active();", "", False),
+        ("DECLARE_PER_CPU(bool, masked);\n", "return !this_cpu_read(masked);", "", False),
+        ("", "static bool last;\n\n\tlast = !last;\n\treturn last;", "", False),
+        ("#define not_masked(f) (!masked_now[f])\n", "return not_masked(f);", "", False),
+        ("#define is_low(f) ((f) < 32)\n", "return is_low(f);", "", True),
+    ],
+)
+def test_by_what_the_host_is_asked(declared, body, more, is_constant):
+    """An answer is alike at all times if all that it is made of is known to be."""
+    found = level(more, what="(kvm_cpu_cap_has(3) ? 4 : 3)", declared=ASKS % (declared, body))
+    assert (found == "covered") is is_constant
+
+
+@pytest.mark.parametrize("what", ["static_branch_likely(&others)", "others_level"])
+def test_what_the_text_neither_defines_nor_declares(what):
+    """Who defines it stores to it, a macro that declares it as well."""
+    assert level(what=f"({what} ? 4 : 3)", declared="") != "covered"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_constant"),
+    [
+        ("module_param_named(x, its_level, int, 0444);\n", True),
+        ("module_param_named(x, its_level, int, 0644);\n", False),
+        ("#define a_level its_level\nmodule_param_named(x, a_level, int, 0644);\n", False),
+        ("#define other_level 4\nmodule_param_named(x, other_level, int, 0644);\n", True),
+    ],
+)
+def test_a_parameter_by_another_name(text, is_constant):
+    """A macro may stand for what may be written."""
+    parts = f"int host_level;\n\n#define its_level host_level\n{text}"
+    assert (level(parts) == "covered") is is_constant
+
+
+@pytest.mark.parametrize(
+    ("body", "is_constant"),
+    [
+        ("h->other = 1;", True),
+        ("watch(&h->level);", False),
+        ("rdmsr_safe(n, &h->level, &h->other);", True),
+        ("memset(&h->levels, 0, sizeof(h->levels));", True),
+        ("watch(h->levels);", False),
+        ("watch(&h->levels[1]);", False),
+        ("n = h->levels[1];", True),
+    ],
+)
+def test_a_member_that_is_handed_on(body, is_constant):
+    """Who is handed an object while the module is loaded may give its members away."""
+    declared = "struct host {\n\tint level, other, levels[2];\n};\n\nextern struct host host;\n"
+    reader = f"static void set_up(struct host *h, int n)\n{{\n\t{body}\n}}\n"
+    start = "static void __init start(void)\n{\n\tset_up(&host, 1);\n}\n"
+    found = level(OBJECT, reader, start, what="(host.level + host.levels[1])", declared=declared)
+    assert (found == "covered") is is_constant
+
+
+@pytest.mark.parametrize(("given", "is_constant"), [("levels", False), ("levels[0]", True)])
+def test_an_array_that_is_handed_on(given, is_constant):
+    """Its value is its address."""
+    text = f"int levels[2];\n\nstatic void __init start(void)\n{{\n\twatch({given});\n}}\n"
+    found = level(text, what="levels[0]", declared="extern int levels[2];\n")
+    assert (found == "covered") is is_constant

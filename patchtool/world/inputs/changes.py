@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from patchtool.c import library, syntax
-from patchtool.c.layout import CType, PointerType, RecordType, settled
+from patchtool.c.layout import ArrayType, CType, PointerType, RecordType, UnknownType, settled
 from patchtool.c.scan import Definition, places
 from patchtool.c.syntax import Node, text
 from patchtool.model import Place
@@ -40,6 +40,8 @@ _STORING = (
     "call_expression",
 )
 """What of an expression around a member is evaluated before that is stored to, or is the store."""
+_WITHIN = ("field_expression", "subscript_expression", "parenthesized_expression")
+"""What may stand around a member, and is a part of it."""
 _MEMBER = re.compile(rb"\s*(?:->|\.)\s*\w")
 _FILLING = frozenset((*library.FILLING, "swap"))
 _WHOLE = re.compile(
@@ -247,6 +249,16 @@ class Changes:
         name = mentions.parameter(self._tree.index.node(function), number)
         return name is not None and self._only_follows(function, name, mentions)
 
+    def gives_away(self, function: Definition, number: int, mentions: Mentions) -> bool:
+        """Tell whether a function takes the address of a member behind a parameter."""
+        root = self._tree.index.node(function)
+        name = mentions.parameter(root, number)
+        return name is None or any(
+            _is_given_away(leaf, mentions, root, function.file)
+            for leaf in syntax.descendants(root)
+            if leaf.type == "identifier" and text(leaf) == name
+        )
+
     def _only_follows(self, function: Definition, name: str, mentions: Mentions) -> bool:
         """Tell whether a function does no more with a pointer than to name members behind it."""
         root = self._tree.index.node(function)
@@ -336,6 +348,39 @@ class Changes:
             yield from self._held(function, inner, links, end, depth)
         else:
             raise _Unclear
+
+
+def _is_given_away(pointer: Node, mentions: Mentions, root: Node, here: str) -> bool:
+    """Tell whether the address of a member behind a pointer is taken, or may be handed on."""
+    member = pointer
+    while member.parent is not None and member.parent.type in _WITHIN:
+        if member.parent.children[0] != member and member.parent.type != _WITHIN[-1]:
+            break
+        member = member.parent
+    around = member.parent
+    if around is None or member == pointer:
+        return False
+    if around.type == "pointer_expression" and text(around).startswith("&"):
+        return not _is_used_at_once(around)
+    ctype = mentions.type_of(member, root, here)
+    return isinstance(ctype, ArrayType) or (
+        isinstance(ctype, UnknownType) and around.type == "argument_list"
+    )
+
+
+def _is_used_at_once(address: Node) -> bool:
+    """Tell whether an address is given to what is known to fill or read that, and no more."""
+    listed = address.parent
+    call = listed.parent if listed is not None and listed.type == "argument_list" else None
+    callee = call.child_by_field_name("function") if call is not None else None
+    if listed is None or callee is None:
+        return False
+    name, number = text(callee), syntax.inner(listed).index(address)
+    return (
+        (name in library.FILLING and library.FILLING[name][0] == number)
+        or library.OF_ONE.fullmatch(name) is not None
+        or number in library.READING.get(name, ())
+    )
 
 
 def _tag(ctype: CType) -> str | None:

@@ -10,14 +10,23 @@ from patchtool.c import brackets, library, syntax
 from patchtool.c.asked import asked as asked_of
 from patchtool.c.asked import reached
 from patchtool.c.index import is_static, parameter_names
-from patchtool.c.layout import GRANTED, ArrayType, CType, PointerType, RecordType, settled
+from patchtool.c.layout import (
+    GRANTED,
+    ArrayType,
+    CType,
+    PointerType,
+    RecordType,
+    UnknownType,
+    settled,
+)
 from patchtool.c.memory import Fact, Loc
-from patchtool.c.scan import WORDS, Definition, places, strip_comments
+from patchtool.c.scan import WORDS, Definition, before, places, strip_comments
 from patchtool.c.syntax import text
 from patchtool.model import Place
 from patchtool.proof.bits import Word
 from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.accounts.sites import Mention
+from patchtool.world.closure import macros_with
 from patchtool.world.entries import Tree
 from patchtool.world.inputs.births import Births
 from patchtool.world.inputs.changes import Changes
@@ -31,10 +40,16 @@ _TOLD_OF = re.compile(
 _READABLE = re.compile(rb"0[0145]{0,3}|S_IR(?:UGO|USR|GRP|OTH)")
 """A mode, or a part of one, by which nobody writes."""
 _DEFINED = re.compile(rb"^[ \t]*#[ \t]*define[ \t]+(\w+)", re.M)
+_LASTING = ("static", "extern")
+"""What says of a variable of a function that it holds what it does from call to call."""
+_WORD = re.compile(rb"[A-Za-z_]\w*")
+_QUOTED = re.compile(rb'"(?:[^"\\\n]|\\.)*"')
 _LINE_OF_CPP = re.compile(rb"^[ \t]*#.*$", re.M)
 _CALL = re.compile(rb"\s*\(")
 _CLEARED = re.compile(rb"\s*=\s*NULL\s*;")
 """What follows a pointer to a table through which nothing can be called from then on."""
+_BY_NAME = re.compile(r"\(*[A-Za-z_]\w*\)*\s*\.")
+"""What a member of an object begins with that has a name, and is followed through nothing."""
 _START = re.compile(rb"\s*(?:module_init|\w+_initcall(?:_sync)?)\s*\(\s*(\w+)\s*\)\s*;")
 PARAMETER = re.compile(rb"module_param(\w*)\s*\(([^;]*)\)\s*;")
 """The declaration of a parameter of a module: of which kind, and what it is given."""
@@ -77,7 +92,7 @@ def _constant(tree: Tree, word: Word) -> str | None:
         return None
     if mark is not None:
         return f"{symbol} is set at module load ({mark.group()}, {where})"
-    if not writers and declared is not None and not _is_defined(tree, name.group(), declared[2]):
+    if not writers and not _is_defined(tree, name.group(), declared[2] if declared else None):
         return None  # what others define they store to
     if not writers:
         return f"{symbol} is never assigned to in {tree.index.target.short} ({where})"
@@ -140,11 +155,14 @@ def _is_cleared(tree: Tree, mention: Mention) -> bool:
     return _CLEARED.match(file.data, end) is not None
 
 
-def _is_defined(tree: Tree, name: str, declared: str) -> bool:
-    """Tell whether the text itself defines an object that is declared."""
+def _is_defined(tree: Tree, name: str, declared: str | None) -> bool:
+    """Tell whether the text itself defines an object that is declared, or a macro declares."""
+    word = name.encode()
+    if declared is None:
+        made = re.compile(rb"^(?:static\s+)?DEFINE_\w+\s*\((?:[^();]*,)?\s*%s\s*[,)]" % word, re.M)
+        return any(made.search(data) is not None for _, data in tree.index.texts_with(word))
     if declared.split(maxsplit=1)[:1] != ["extern"]:
         return True
-    word = name.encode()
     defined = re.compile(
         rb"^(?!extern\b|[ \t#])[\w \t*]*[ \t*]%s\b[ \t]*(?:\[[^;=]*\][ \t]*)*(?:__\w+[ \t]*)*[=;]"
         % word,
@@ -160,24 +178,70 @@ def _may_be(below: tuple[str, ...], path: tuple[str, ...]) -> bool:
 
 
 def _changing_below(tree: Tree, name: str) -> str | None:
-    """Return an object of the text that may change, and by which a function answers."""
-    index, here = tree.index, tree.index.target.main
-    ours = index.target.ours
-    todo, seen = [name], {name}
+    """Return what may change, and by which a function of the text answers.
+
+    That is an object, or what is not known to be none: a name that is neither a variable, nor a
+    number, nor a function that is looked at here or answers by what it is given.
+    """
+    index, target = tree.index, tree.index.target
+    todo, seen = [(name, target.main)], {(name, target.main)}
     while todo:
-        one = todo.pop()
-        for found in (*index.functions(one, here), *index.macros(one, here)):
-            if found.file.startswith(ours):
-                words = set(re.findall(r"[A-Za-z_]\w*", found.text.decode("utf-8", "replace")))
-                words -= GRANTED | set(parameter_names(found))
-                todo += sorted(words - seen)
-                seen |= words
+        one, here = todo.pop()
+        found = [
+            each
+            for each in (*index.functions(one, here), *index.macros(one, here))
+            if each.file.startswith(target.ours)
+        ]
+        for each in found:
+            more = {(word, each.file) for word in _answered_by(tree, each)} - seen
+            seen |= more
+            todo += sorted(more)
         declared = index.declaration(one, here)
-        if declared is None or not declared[0].startswith(ours):
-            continue
-        if "const" not in declared[2].split() and is_fixed(tree, one) is None:
+        if declared is not None and declared[0].startswith(target.ours):
+            if "const" not in declared[2].split() and is_fixed(tree, one) is None:
+                return one
+        elif not found and one != name and not _is_number(tree, one, here):
             return one
     return None
+
+
+def _answered_by(tree: Tree, found: Definition) -> set[str]:
+    """Return the names by which a function or a macro answers: no variable, parameter or member.
+
+    A variable that keeps what it holds is named all the same.
+    """
+    given = {one.rstrip(". ") for one in parameter_names(found)}
+    if found.kind == "macro":
+        text_ = strip_comments(found.text)
+        words = {
+            one[0].decode()
+            for one in _WORD.finditer(_QUOTED.sub(b'""', text_))
+            if not before(text_, one.start()).endswith((b".", b"->", b"##"))
+            and not text_[one.end() :].lstrip().startswith(b"##")
+        }
+        return words - given - GRANTED
+    root = tree.index.node(found)
+    own, names = set(tree.objects.variables(root)), set[str]()
+    for node in syntax.descendants(root):
+        if node.type == "declaration" and any(text(one) in _LASTING for one in node.children):
+            own -= set(re.findall(r"\w+", text(node)))
+        elif node.type == "identifier":
+            names.add(text(node))
+    return names - own - given - GRANTED - {found.name}
+
+
+def _is_number(tree: Tree, name: str, here: str) -> bool:
+    """Tell whether a name is a constant, or what answers by its arguments, or by the CPU alone."""
+    index, registers = tree.index, tree.index.target.registers
+    return (
+        bool(index.enumerators(name, here))
+        or name.isupper()
+        or re.fullmatch(registers.tables.feature, name) is not None
+        or re.fullmatch(registers.host_queries, name) is not None
+        or library.is_builtin(name, index.target)
+        or library.answers_by_arguments(name, index.target)
+        or name in library.BIT_OPERATIONS
+    )
 
 
 def _is_changed(tree: Tree, asked: str) -> bool:
@@ -295,9 +359,27 @@ def _through_pointers(tree: Tree, name: str, path: tuple[str, ...]) -> Iterator[
         else:
             if holder is not None:
                 book = Mentions(tree.index, tree.types, {member: frozenset((holder.tag,))})
-                stores = [one for one in book.of(member) if one.kind == "store"]
-                by = [one.function for one in stores if "->" in one.what and one.function]
-                yield holder.tag, any(_runs_late(tree, one) for one in by)
+                through = [
+                    one.function
+                    for one in book.of(member)
+                    if _BY_NAME.match(one.what) is None and _may_store(tree, one)
+                ]
+                yield holder.tag, any(one is None or _runs_late(tree, one) for one in through)
+
+
+def _may_store(tree: Tree, mention: Mention) -> bool:
+    """Tell whether a member is stored to, or the text of the target does what may store to it.
+
+    What an object is given to begin with is no store.
+    """
+    if mention.kind == "store":
+        return mention.function is not None
+    if mention.kind != "open" or not tree.index.target.owns(mention.place.file):
+        return False
+    file = tree.index.file(mention.place.file) if mention.function is None else None
+    return file is None or not any(
+        file.objects_around(file.offset(mention.place.line, mention.place.column))
+    )
 
 
 def _runs_late(tree: Tree, function: Definition) -> bool:
@@ -371,10 +453,23 @@ def _is_kept(tree: Tree, mention: Mention) -> bool:
             (name in library.FILLING and library.FILLING[name][0] == number)
             or library.OF_ONE.fullmatch(name) is not None
             or number in library.READING.get(name, ())
-            or address == listed  # what is no address is given by its value
+            or (address == listed and not _is_array(tree, mention, given, function))
         )
-    follows = Changes(tree, Births(tree)).follows
-    return not all(follows(one, number, tree.objects) for one in called)
+    changes = Changes(tree, Births(tree))
+    return not all(
+        changes.follows(one, number, tree.objects)
+        and not changes.gives_away(one, number, tree.objects)
+        for one in called
+    )
+
+
+def _is_array(tree: Tree, mention: Mention, given: syntax.Node, function: Definition) -> bool:
+    """Tell whether what is given is an array, or not known to be none: its value is an address."""
+    if given.type == "identifier":
+        types = tree.objects.of_file_scope(mention.name, function.file)
+        return not types or any(isinstance(one, ArrayType) for one in types)
+    ctype = tree.objects.type_of(given, tree.index.node(function), function.file)
+    return isinstance(ctype, (ArrayType, UnknownType))
 
 
 def _is_told_of(tree: Tree, mention: Mention) -> bool:
@@ -389,12 +484,22 @@ def _is_told_of(tree: Tree, mention: Mention) -> bool:
 
 
 def _is_writable_parameter(tree: Tree, name: bytes) -> bool:
-    """Tell whether an object is a parameter of a module that may be written at any time."""
-    for _, data in tree.index.texts_with(name):
+    """Tell whether an object is a parameter of a module that may be written at any time.
+
+    It may be declared by a macro that stands for the object.
+    """
+    names, fresh = {name}, frozenset((name,))
+    while fresh:
+        more = macros_with(tree.index, tree.index.own_files, fresh)
+        fresh = frozenset(one.name.encode() for one in more) - names
+        names |= fresh
+    for _, data in {one: None for word in names for one in tree.index.texts_with(word)}:
         for found in PARAMETER.finditer(data):
             *what, mode = found[2].split(b",")
             readable = all(_READABLE.fullmatch(one.strip()) for one in mode.split(b"|"))
-            if not readable and any(name in one.translate(WORDS).split() for one in what):
+            if not readable and any(
+                not names.isdisjoint(one.translate(WORDS).split()) for one in what
+            ):
                 return True
     return False
 
