@@ -254,3 +254,42 @@ def test_words_of_a_macro():
     code = b"#define CALL(f) call_##f\n#define HAVE\nint f(int kvm)\n{\n\treturn CALL(g)(kvm);\n}\n"
     words = Index(Files({path: code}), KVM).macro_words(b"CALL", (path,))
     assert words == {b"CALL", b"f", b"call_"}
+
+
+MMU = "arch/x86/kvm/mmu/mmu.c"
+
+
+@pytest.mark.parametrize(
+    ("declared", "same"),
+    [
+        ("", False),
+        ('config PAIR\n\tbool "Pairs"\n', True),
+        ("config PAIR\n\tdef_bool y\n", True),
+        ("config PAIR\n\t# what it is\n\n\tdepends on KVM\n\tbool\n", True),
+        ("config PAIR\n\ttristate\n", False),
+        ('config PAIR\n\tdepends on KVM\n\ttristate "Pairs"\n', False),
+        ("config PAIR\n\tdef_tristate m\n", False),
+        ("config PAIR\n\thelp\n\t  No tristate\n\nconfig OTHER\n\tbool\n", False),
+        ("config PAIRS\n\tbool\n", False),
+    ],
+)
+@pytest.mark.parametrize("folder", ["arch/x86/kvm", "virt/kvm", "arch/x86"])
+def test_an_option_with_two_values(declared, same, folder):
+    """Only of one that is declared so is it known that it is built in where it is enabled."""
+    files = fixture("role-regs-fixed")
+    text = files[MMU].decode()
+    level = "\tcontext->root_level = role_regs_to_root_level(&regs);\n"
+    role = "\tnew_role.ext.efer_lma = ____is_efer_lma(regs);\n"
+    if role not in text:
+        role = next(one for one in text.splitlines(True) if "efer_lma = " in one)
+    text = text.replace(role, f"#ifdef CONFIG_PAIR\n{role}#endif\n")
+    chosen = level.replace("= ", "= IS_ENABLED(CONFIG_PAIR) ? ").replace(";", " : 4;")
+    text = text.replace(level, chosen)
+    files = {**files, MMU: text.encode(), f"{folder}/Kconfig": declared.encode()}
+    (one,) = {
+        field.verdict
+        for context in check(files, ("root_level",)).contexts
+        if context.entry[-1] == "init_kvm_tdp_mmu"
+        for field in context.fields
+    }
+    assert one == ("covered" if same else "gap")

@@ -244,6 +244,7 @@ KVM = Target(
             {"CONFIG_X86_32", "__ASSEMBLY__", "__ASSEMBLER__", "__i386__", "__CHECKER__"}
         ),
         built=frozenset({"CONFIG_KVM"}),
+        declared=("virt/kvm", "arch/x86", "init", "arch"),
     ),
     silent=r"pgprintk|rmap_printk|vcpu_unimpl|vcpu_debug\w*|kvm_(?:err|info|debug)|kvm_pr_\w+|kvm_mmu_audit",
     checking=r"KVM_BUG(?:_ON\w*)?",

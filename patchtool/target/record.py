@@ -14,12 +14,14 @@ class Options(NamedTuple):
     """Build options and compiler macros that are ``on`` in every build, or ``off`` in all.
 
     All others stay open: they are constants of one build, and both values are looked at.
-    Those that are ``built`` are on, or defined by another name in a build of modules.
+    Those that are ``built`` are on, or defined by another name in a build of modules.  They are
+    ``declared`` in the Kconfig of the target's folder, and in those of these.
     """
 
     on: frozenset[str] = frozenset()
     off: frozenset[str] = frozenset()
     built: frozenset[str] = frozenset()
+    declared: tuple[str, ...] = ()
 
     def value(self, name: str) -> bool | None:
         """Tell whether an option is on, None where that is open."""

@@ -34,6 +34,8 @@ MAX_NESTING = 192
 _DEEPEST = 8
 """How deep macros that are nothing but another one are followed."""
 
+_TYPED = re.compile(rb"^[ \t]+((?:def_)?(?:bool|tristate)|int|hex|string)\b", re.M)
+"""What says of a build option which values it has."""
 _UNDEF = re.compile(rb"^[ \t]*#[ \t]*undef[ \t]+(\w+)", re.M)
 MINUS_ONE = Int(bits.constant(32, (1 << 32) - 1), True)
 
@@ -544,12 +546,20 @@ class Names(Initialisers):
         return self._decided(f"{how}({option})")
 
     def _may_be_module(self, option: str) -> bool:
-        """Tell whether a build option has three values."""
+        """Tell whether a build option has three values: all do that are not declared with two."""
         if option not in self._tristates:
-            name = option.removeprefix("CONFIG_").encode()
-            words = self.index.text(f"{self.index.target.folder}/Kconfig") or b""
-            found = re.search(
-                rb"^config[ \t]+%s[ \t]*\n\s*tristate\b" % re.escape(name), words, re.M
+            name = re.escape(option.removeprefix("CONFIG_").encode())
+            declared = re.compile(
+                rb"^(?:menu)?config[ \t]+%b[ \t]*\n((?:(?:[ \t]+|#)[^\n]*\n|\n)*)" % name, re.M
             )
-            self._tristates[option] = found is not None
+            found = [
+                kind
+                for folder in (self.index.target.folder, *self.index.target.options.declared)
+                for block in declared.findall(self.index.text(f"{folder}/Kconfig") or b"")
+                for kind in _TYPED.findall(block)[:1]
+            ]
+            is_open = self.index.target.options.value(option) is None
+            self._tristates[option] = is_open and (
+                not found or any(b"tristate" in kind for kind in found)
+            )
         return self._tristates[option]
