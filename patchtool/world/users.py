@@ -69,8 +69,9 @@ def is_idle(index: Index, files: Iterable[str], function: Definition) -> bool:
     """
     index.watch(function.name)
     head, word = function.text.partition(b"{")[0], function.name.encode()
-    # A header may be taken in by others than the text.
-    if function.kind != "function" or not is_static(function) or function.file[-2:] != ".c":
+    # A header outside of the target's folder may be taken in by others than the text.
+    is_ours = function.file.endswith(".c") or index.target.owns(function.file)
+    if function.kind != "function" or not is_static(function) or not is_ours:
         return False
     said = {*_SAID.findall(strip_comments(head))} - _NO_WARNING - {word}
     if b"#" in head or any(one[:2] == b"__" or _is_macro(index, one, function) for one in said):
