@@ -645,3 +645,23 @@ def test_an_array_that_is_handed_on(given, is_constant):
     text = f"int levels[2];\n\nstatic void __init start(void)\n{{\n\twatch({given});\n}}\n"
     found = level(text, what="levels[0]", declared="extern int levels[2];\n")
     assert (found == "covered") is is_constant
+
+
+@pytest.mark.parametrize(
+    ("which", "is_constant"),
+    [
+        ("(3)", True),
+        ("(1 * 32 + ONE)\n#define ONE 1u", True),
+        ("(host_level ? 3 : 4)", False),
+        ("ONE\n#define ONE (host_level + 1)", False),
+        ("ONE(2)\n#define ONE(x) ((x) + host_level)", False),
+        ("({ 3; })", False),
+    ],
+)
+def test_a_feature_that_a_macro_stands_for(which, is_constant):
+    """It is one and the same if all that it is made of is numbers."""
+    declared = f"extern int host_level;\n#define WHICH {which}\n{ASKED}"
+    found = level(
+        "u32 kvm_cpu_caps[2];\n", what="(kvm_cpu_cap_has(WHICH) ? 4 : 3)", declared=declared
+    )
+    assert (found == "covered") is is_constant

@@ -67,6 +67,9 @@ DOES_MORE = re.compile(_STORING + rb"|\b(?:return|goto|break|continue)\b")
 """What a macro holds that stores, or leaves what is around it."""
 _PLAIN = re.compile(r"\(*(?:[A-Z][A-Z0-9_]*|0[xX][0-9a-fA-F]+|\d+)\)*")
 """What is asked with a constant: a macro or an enumerator, or a number."""
+_NOT_PLAIN = re.compile(rb"[?={}\[\]\"'.]|->|(?<![\w.])[a-z_]\w*")
+"""What no macro has that stands for a number, whatever it does with others."""
+_NAMED = re.compile(rb"(?<!\w)[A-Z]\w*")
 _KEY = re.compile(r"&\s*(\w+)")
 _OBJECTS = ("identifier", "field_expression", "subscript_expression", "pointer_expression")
 
@@ -408,13 +411,27 @@ class Calls(Expressions):
                 raise Unsupported(node, f"{name}() of an unknown CPU")
             if pointer and words[1:]:
                 return self.opaque(node, f"{name}() may answer by more than a CPU and a constant")
-            if not pointer and _PLAIN.fullmatch(text(argument)) is None:
+            if not pointer and not self._is_plain(text(argument)):
                 number = self._value(argument, state)
                 words[-1] = str(self._constant(number, argument))
         told = self.out.word(Fact(kind, name, ", ".join(words)))
         width = 8 if re.fullmatch(self.index.target.registers.numbers, name) else 1
         self.out.reads.setdefault(told, (self._spot(), width))
         return Int(bits.resize(bits.low_bits(width, told), 32), True)
+
+    def _is_plain(self, words: str) -> bool:
+        """Tell whether an argument is a number, an enumerator, or a macro that is made of such."""
+        if _PLAIN.fullmatch(words) is None:
+            return False
+        todo, seen = [words.strip("()")], {words.strip("()")}
+        while todo:
+            for macro in self.index.macros(todo.pop(), self._here):
+                if _NOT_PLAIN.search(macro.text) is not None:
+                    return False
+                more = {one.decode() for one in _NAMED.findall(macro.text)} - seen
+                seen |= more
+                todo += sorted(more)
+        return True
 
     def _is_enabled(self, name: str, node: Node, key: Node) -> Value:
         """Return whether a static key is enabled: one bit of an object of file scope."""
