@@ -294,7 +294,7 @@ class Finding(NamedTuple):
     @property
     def identity(self) -> tuple[object, ...]:
         """What tells it from any other finding: all but what it stands for."""
-        return (*self[:6], self.kind)
+        return (*self[:6], self.context.context, self.kind)
 
     @property
     def witness(self) -> Witness | None:

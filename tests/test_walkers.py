@@ -4,6 +4,9 @@
 import pytest
 from edited import check, fixture, verdicts
 
+from patchtool.report import text
+from patchtool.report.options import Options
+
 HOST, MMU = "arch/x86/include/asm/kvm_host.h", "arch/x86/kvm/mmu/mmu.c"
 NPT, EPT = "arch/x86/kvm/svm/nested.c", "arch/x86/kvm/vmx/nested.c"
 MADE, PRINTS = "arch/x86/kvm/x86.c", "include/linux/printing.h"
@@ -172,6 +175,13 @@ def test_what_a_role_does_not_hold(edit, stale):
     """It is stale in what compares the role, and in what is set up behind that."""
     cells = found(edit)
     assert {key for key, one in cells.items() if one == "gap" and key[2] == "fmt"} == stale
+
+
+def test_two_contexts_behind_one_guard_are_two_findings():
+    """They have their place and their way in common, and their name."""
+    report = check(tree((MMU, "\trole.ext.execonly = execonly;\n", "")), FIELDS)
+    assert {one.context.context for one in report.findings} == {"ngpa_walk", "guest_mmu"}
+    assert "2 gaps on 2 of 7 paths" in text.write(report, Options())
 
 
 @pytest.mark.parametrize(

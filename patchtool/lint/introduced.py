@@ -113,7 +113,7 @@ class _Collected:
         self.states: dict[Finding, State] = {}
         self._known: set[tuple[object, ...]] = set()
         self.anchors: dict[Finding | Unknown, Anchor] = {}
-        self.contexts: dict[tuple[Place, tuple[str, ...]], Context] = {}
+        self.contexts: dict[tuple[Place, tuple[str, ...], str], Context] = {}
         self.unknowns: list[Unknown] = []
         self.open: set[tuple[str, str, str]] = set()
         """File, function and reason of each of them, as the tree has it that it is of."""
@@ -148,10 +148,11 @@ class _Collected:
             self.findings.append(told)
         else:
             self.suppressed.append(by._replace(finding=told, place=move(by.place)))
-        held = self.contexts.get((place, told.entry))
+        where = place, told.entry, told.context.context
+        held = self.contexts.get(where)
         before = held.fields if held is not None else ()
         more = () if told.result in before else (told.result,)
-        self.contexts[place, told.entry] = told.context._replace(fields=(*before, *more))
+        self.contexts[where] = told.context._replace(fields=(*before, *more))
         return told
 
     def close(self, wrong: _Wrong, label: str) -> None:

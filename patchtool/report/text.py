@@ -546,8 +546,8 @@ def _summed(report: Report) -> Iterator[str]:
     for context in contexts:
         having[context.verdict] += 1
     total = counted(len(contexts), "path")
-    hit = {(one.place, one.entry) for one in report.findings}
-    here = sum((context.place, context.entry) in hit for context in contexts)
+    hit = {(one.place, one.entry, one.context.context) for one in report.findings}
+    here = sum((one.place, one.entry, one.context) in hit for one in contexts)
     some = f"{having['unknown']} of {total}" if having["unknown"] else ""
     open_ = report.undecided
     places = counted(len(open_), "place") + " not understood" if open_ else ""

@@ -472,7 +472,7 @@ def _report(
     label: str,
     rev: str | None,
 ) -> Report:
-    ordered = sorted(contexts, key=lambda c: (c.place, c.entry))
+    ordered = sorted(contexts, key=lambda c: (c.place, c.entry, c.context))
     unknowns = {Unknown(trouble.place, trouble.reason) for trouble in troubles}
     findings: dict[tuple[object, ...], Finding] = {}
     for context in ordered:

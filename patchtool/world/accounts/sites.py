@@ -110,16 +110,17 @@ class Site:
         if file.is_blank(at):
             return self._made("variable", self._word)  # not compiled
         is_foreign = self._is_foreign()
-        if is_foreign and not self._may_name_member():
-            return self._made("variable", self._word)
         for one in file.functions_around(at):
             self._function = one
-            if is_foreign and not self._book.knows(file.path, self._name):
+            is_variable = is_foreign and not self._book.knows(file.path, self._name)
+            if is_variable or (is_foreign and not self._may_name_member()):
                 return self._made("variable", self._word)
             return self._in_tree(self._book.index.node(one), at - one.start)
         define = self._define()
         if define is not None:
             return self._in_macro(define)
+        if is_foreign and not self._may_name_member():
+            return self._made("variable", self._word)
         if self._word != self._name and self._is_told_apart():
             return self._made("declaration", self._word)
         if any(one.holds(at) for group in file.records.values() for one in group):
