@@ -64,6 +64,22 @@ def test_accumulation(code, accumulates):
     assert found.verdict == ("gap" if accumulates else "covered")
 
 
+@pytest.mark.parametrize(
+    ("condition", "is_fine"),
+    [
+        ("keep & ~context->keep[0]", False),
+        ("keep != context->keep[0]", True),
+        ("context->keep[0] < keep", False),
+        ("context->keep[1]", False),
+    ],
+)
+def test_what_is_stored_by_what_was_there(condition, is_fine):
+    """What is kept since it was there is another one's; to leave what is equal is to store it."""
+    code = ["u64 keep = is_cr4_pae(context) ? 6 : 4;", f"if ({condition})"]
+    found = keep(changed(tdp([*code, "\tcontext->keep[0] = keep;"])))
+    assert (found.verdict == "covered") is is_fine
+
+
 def test_the_headline_is_about_the_whole_field():
     """Two elements are stale, and a finding that names one says that it is an example."""
     code = [f"context->keep[{n}] = role_regs_to_root_level(&regs) + {n};" for n in (1, 3)]

@@ -91,6 +91,9 @@ class Decision(Witnesses):
             answer = answer._replace(verdict="gap", accumulated=accumulated)
             if not answer.inputs:
                 answer = answer._replace(inputs=self._table(frozenset()))
+        if answer.verdict == "covered" and self._is_stored_by_what_was():
+            problem = "what it holds decides whether it is stored"
+            return Answer("unknown", problem=problem, support=support)
         partial, is_cut = self._partial()
         return answer._replace(unstored=self._unstored(), partial=partial, is_cut=is_cut)
 
@@ -294,6 +297,19 @@ class Decision(Witnesses):
         if opaque:
             return Answer("unknown", leaning=tuple(opaque))
         return Answer("gap", self._table(frozenset()), history=True)
+
+    def _is_stored_by_what_was(self) -> bool:
+        """Tell whether a full run may store or leave a bit by what the context held before."""
+        runs = self.q.runs
+        reach = [*self._legal, Under(self.q.path, runs.first)]
+        return any(
+            not bits.symbols([stored]).isdisjoint(self._context_read)
+            and self._can_hold(
+                [*reach, Under(stored, runs.first), Under(bits.negate(stored), runs.elsewhere)]
+            )
+            is not False
+            for stored in dict.fromkeys(row.stored for row in self._rows)
+        )
 
     def _accumulated(self) -> Witnessed | None:
         """Return three states with the last of which a full run keeps bits of the one before.
