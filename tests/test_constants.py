@@ -589,6 +589,7 @@ static inline bool kvm_cpu_cap_has(unsigned int f)
         ("", "static bool last;\n\n\tlast = !last;\n\treturn last;", "", False),
         ("#define not_masked(f) (!masked_now[f])\n", "return not_masked(f);", "", False),
         ("#define is_low(f) ((f) < 32)\n", "return is_low(f);", "", True),
+        ('#define told(f) (pr_debug("of: a.b"), !masked_now)\n', "return told(f);", "", False),
     ],
 )
 def test_by_what_the_host_is_asked(declared, body, more, is_constant):

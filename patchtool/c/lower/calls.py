@@ -426,7 +426,8 @@ class Calls(Expressions):
         todo, seen = [words.strip("()")], {words.strip("()")}
         while todo:
             for macro in self.index.macros(todo.pop(), self._here):
-                if _NOT_PLAIN.search(macro.text) is not None:
+                given = {one.encode() for one in macro.parameters or ()}
+                if any(one[0] not in given for one in _NOT_PLAIN.finditer(macro.text)):
                     return False
                 more = {one.decode() for one in _NAMED.findall(macro.text)} - seen
                 seen |= more

@@ -126,7 +126,8 @@ class Guards(Storage):
     def _look_behind(self) -> None:
         """Tell of each guard which contexts it sets up without a look at their own roles."""
         compared = {one.context for guard in self.out.guards for one in guard.comparisons}
-        others = [one for one in self.out.stores if one.context not in compared]
+        computed = [one for one in self.out.stores if not one.is_constant]
+        others = [one for one in computed if one.context not in compared]
         for number, guard in enumerate(self.out.guards):
             behind = {
                 one.context: one.member

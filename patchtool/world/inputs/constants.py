@@ -211,16 +211,16 @@ def _answered_by(tree: Tree, found: Definition) -> set[str]:
     A variable that keeps what it holds is named all the same.
     """
     given = {one.rstrip(". ") for one in parameter_names(found)}
-    if found.kind == "macro":
-        text_ = strip_comments(found.text)
+    root = tree.index.node(found) if found.kind == "function" else None
+    if root is None or root.has_error:
+        spelt = _QUOTED.sub(b'""', strip_comments(found.text))
         words = {
             one[0].decode()
-            for one in _WORD.finditer(_QUOTED.sub(b'""', text_))
-            if not before(text_, one.start()).endswith((b".", b"->", b"##"))
-            and not text_[one.end() :].lstrip().startswith(b"##")
+            for one in _WORD.finditer(spelt)
+            if not before(spelt, one.start()).endswith((b".", b"->", b"##"))
+            and not spelt[one.end() :].lstrip().startswith(b"##")
         }
-        return words - given - GRANTED
-    root = tree.index.node(found)
+        return words - given - GRANTED - {found.name}
     own, names = set(tree.objects.variables(root)), set[str]()
     for node in syntax.descendants(root):
         if node.type == "declaration" and any(text(one) in _LASTING for one in node.children):
@@ -374,7 +374,8 @@ def _may_store(tree: Tree, mention: Mention) -> bool:
     """
     if mention.kind == "store":
         return mention.function is not None
-    if mention.kind != "open" or not tree.index.target.owns(mention.place.file):
+    is_ours = mention.place.file.startswith(tree.index.target.built_from)
+    if mention.kind != "open" or not is_ours:
         return False
     file = tree.index.file(mention.place.file) if mention.function is None else None
     return file is None or not any(

@@ -77,7 +77,7 @@ class Links:
             return
         found: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
         for one in Mentions(index, tree.types, {member: frozenset((tag,))}).of(member):
-            if one.is_idle or not index.target.owns(one.place.file):
+            if one.is_idle or not one.place.file.startswith(index.target.built_from):
                 continue
             stored = _STORED.fullmatch(f"{one.what}={one.value}")
             file = index.file(one.place.file)
