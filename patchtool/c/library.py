@@ -223,6 +223,20 @@ READING: Mapping[str, tuple[int, ...]] = {
     "atomic_read": (0,), "atomic_long_read": (0,), "atomic64_read": (0,), "refcount_read": (0,),
 }  # fmt: skip
 """The arguments behind which only is read."""
+
+
+def keeps_nothing(name: str, number: int) -> bool:
+    """Tell whether a function is known to do no more behind an argument than to fill or read that.
+
+    NUMBER is that of the argument, from 0.
+    """
+    return (
+        (name in FILLING and FILLING[name][0] == number)
+        or OF_ONE.fullmatch(name) is not None
+        or number in READING.get(name, ())
+    )
+
+
 GIVING_BACK = frozenset({"kfree", "kvfree", "kfree_sensitive", "kvfree_sensitive", "vfree"})
 """What gives memory back, and leaves the pointer to it as it is."""
 _SHOWING = re.compile(r"debugfs_create_(?:u8|u16|u32|u64|x8|x16|x32|x64|ulong|size_t|bool)")

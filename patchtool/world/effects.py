@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
-from patchtool.c.index import Index, calls, expand, split_arguments
+from patchtool.c.index import Index, calls, expand, parameter_names, split_arguments
 from patchtool.c.layout import Types
 from patchtool.c.library import FILLERS, dispatchers
 from patchtool.c.scan import WORDS, Definition, before, places, strip_comments
@@ -212,7 +212,7 @@ class Effects:
                 near = self._near(path, words)
                 file = self._index.file(path) if near else None
                 for macro in file.macros_around(near) if file is not None else ():
-                    given = {one.rstrip(". ").encode() for one in macro.parameters or ()}
+                    given = {one.encode() for one in parameter_names(macro)}
                     held = frozenset(macro.text.translate(WORDS).split()) - given
                     if macro.name not in found and not held.isdisjoint(words):
                         more[macro.name] = self._plain_store.search(

@@ -104,8 +104,10 @@ def _strays(tree: Tree, lowered: Lowered) -> Iterator[tuple[str, Place]]:
         ]
         skipping = bits.Substitution({g.symbol: g.skips for g in own if g.skips is not None})
         left = Int(skipping.vector(value.bits), value.signed) if isinstance(value, Int) else value
-        settled = guards.isdisjoint(left.bits.symbols) if isinstance(left, Int) else None
-        if own and (settled or isinstance(left, Function)):
+        is_one = isinstance(left, Function) or (
+            isinstance(left, Int) and guards.isdisjoint(left.bits.symbols)
+        )
+        if own and is_one:
             continue  # the same whatever else is skipped: the own guard tells of it
         for guard in lowered.guards:
             if guard not in own and may_change(lowered, loc, left, guard.path):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from patchtool.c import brackets, library, syntax
 from patchtool.c.brackets import UNQUOTED
-from patchtool.c.index import expand, plain
+from patchtool.c.index import expand, parameter_names, plain
 from patchtool.c.layout import (
     CType,
     PointerType,
@@ -112,8 +112,9 @@ class Site:
         is_foreign = self._is_foreign()
         for one in file.functions_around(at):
             self._function = one
-            is_variable = is_foreign and not self._book.knows(file.path, self._name)
-            if is_variable or (is_foreign and not self._may_name_member()):
+            if is_foreign and not (
+                self._may_name_member() and self._book.knows(file.path, self._name)
+            ):
                 return self._made("variable", self._word)
             return self._in_tree(self._book.index.node(one), at - one.start)
         define = self._define()
@@ -229,7 +230,7 @@ class Site:
             if self._word == self._name and macro.parameters is None:
                 return self._open(self._word, f"{self._word} is a macro as well as a member")
             return self._made("declaration", self._word)
-        given = {one.rstrip(". ") for one in macro.parameters or ()}
+        given = parameter_names(macro)
         if macro.name in library.PATHS or self._word in given or self._is_pasted(macro.text):
             return self._made("variable", self._word)
         body = _spelt_out(plain(re.sub(rb"\s*##\s*", b"", macro.text).replace(b"\n", b" ")))

@@ -375,12 +375,7 @@ def _is_used_at_once(address: Node) -> bool:
     callee = call.child_by_field_name("function") if call is not None else None
     if listed is None or callee is None:
         return False
-    name, number = text(callee), syntax.inner(listed).index(address)
-    return (
-        (name in library.FILLING and library.FILLING[name][0] == number)
-        or library.OF_ONE.fullmatch(name) is not None
-        or number in library.READING.get(name, ())
-    )
+    return library.keeps_nothing(text(callee), syntax.inner(listed).index(address))
 
 
 def _tag(ctype: CType) -> str | None:

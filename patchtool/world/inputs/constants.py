@@ -210,7 +210,7 @@ def _answered_by(tree: Tree, found: Definition) -> set[str]:
 
     A variable that keeps what it holds is named all the same.
     """
-    given = {one.rstrip(". ") for one in parameter_names(found)}
+    given = set(parameter_names(found))
     root = tree.index.node(found) if found.kind == "function" else None
     if root is None or root.has_error:
         spelt = _QUOTED.sub(b'""', strip_comments(found.text))
@@ -451,9 +451,7 @@ def _is_kept(tree: Tree, mention: Mention) -> bool:
         one.file.startswith(ours) for one in called
     ):
         return not (
-            (name in library.FILLING and library.FILLING[name][0] == number)
-            or library.OF_ONE.fullmatch(name) is not None
-            or number in library.READING.get(name, ())
+            library.keeps_nothing(name, number)
             or (address == listed and not _is_array(tree, mention, given, function))
         )
     changes = Changes(tree, Births(tree))
