@@ -351,3 +351,86 @@ def test_what_is_called_only_where_no_run_comes(call, more, verdict):
     report = check({**FIXED, MMU: text}, ("gva_to_gpa",))
     found = [one for c in report.contexts if c.entry[:2] == TDP for one in c.fields]
     assert [one.verdict for one in found] == [verdict], report.unknowns
+
+
+REMADE = """void refresh(struct kvm_vcpu *vcpu, PARAMETER)
+{
+	struct kvm_mmu_role_regs regs = vcpu_to_role_regs(vcpu);
+
+	if (mmu->mmu_role.base.cr0_wp == ____is_cr0_wp(&regs))
+		return;
+	mmu->mmu_role.base.cr0_wp = ____is_cr0_wp(&regs);
+	mmu->root_level = VALUE;
+}
+"""
+LEVEL = "role_regs_to_root_level(&regs)"
+GIVEN = "struct kvm_mmu *mmu"
+ELSEWHERE = "void lag(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu)\n{{\n\t{}\n}}\n"
+
+
+def refreshed(code):
+    """Return the verdicts on the level, by initialiser, where code is added to the tree."""
+    report = check({**FIXED, MMU: FIXED[MMU] + code.encode()}, ("root_level",))
+    (found,) = [
+        one
+        for context in report.contexts
+        for one in context.fields
+        if context.initialiser == "init_kvm_tdp_mmu"
+    ]
+    return found
+
+
+@pytest.mark.parametrize("parameter", [GIVEN, "bool sure"])
+def test_registers_are_those_of_the_role(parameter):
+    """What makes a field of the registers again finds those that the role was made of."""
+    code = REMADE.replace("PARAMETER", parameter).replace("VALUE", LEVEL)
+    if parameter != GIVEN:
+        code = code.replace(
+            "\tif (mmu->", "\tstruct kvm_mmu *mmu = &vcpu->arch.root_mmu;\n\n\tif (mmu->"
+        )
+    found = refreshed(code)
+    assert found.verdict == "covered"
+    assert "refresh() runs for a context whose role its registers still make" in found.assumptions
+
+
+@pytest.mark.parametrize(
+    ("value", "more"),
+    [
+        ("4", ""),
+        ("mmu->mmu_role.base.cr0_wp ? " + LEVEL + " : 4", ""),
+        (LEVEL, "mmu->mmu_role.ext.cr4_la57 = !!kvm_read_cr4_bits(vcpu, X86_CR4_LA57);"),
+        (LEVEL, "mmu->mmu_role.ext.efer_lma = !!(vcpu->arch.efer & EFER_LMA);"),
+        (LEVEL, "mmu->mmu_role.ext.cr4_pae = 0;"),
+        (LEVEL, "mmu->mmu_role.ext.cr4_pae = unclear(vcpu);"),
+    ],
+)
+def test_registers_may_be_others(value, more):
+    """It does not where a role lags behind them, nor where it makes something else."""
+    code = REMADE.replace("PARAMETER", GIVEN).replace("VALUE", value)
+    assert refreshed(code + (ELSEWHERE.format(more) if more else "")).verdict == "unknown"
+
+
+def test_registers_of_another_vcpu():
+    """Nor where the context is one of another vCPU than the registers."""
+    code = REMADE.replace("PARAMETER", "struct kvm_vcpu *sibling").replace("VALUE", LEVEL)
+    code = code.replace(
+        "\tif (mmu->", "\tstruct kvm_mmu *mmu = &sibling->arch.root_mmu;\n\n\tif (mmu->"
+    )
+    assert refreshed(code).verdict == "unknown"
+
+
+def test_a_register_that_a_role_lags_behind():
+    """A field that reads what changes without a set-up is not in step for having been so."""
+    by_level = b"return ____is_cr4_la57(regs) ? PT64_ROOT_5LEVEL : PT64_ROOT_4LEVEL;"
+    by_wp = b"return ____is_cr0_wp(regs) ? PT64_ROOT_5LEVEL : PT64_ROOT_4LEVEL;"
+    assert FIXED[MMU].count(by_level) == 1
+    forgotten = REMADE.replace("PARAMETER", GIVEN).replace("\tmmu->root_level = VALUE;\n", "")
+    text = FIXED[MMU].replace(by_level, by_wp) + forgotten.encode()
+    report = check({**FIXED, MMU: text}, ("root_level",))
+    (found,) = {
+        one.verdict
+        for context in report.contexts
+        for one in context.fields
+        if context.initialiser == "init_kvm_tdp_mmu"
+    }
+    assert found == "unknown"

@@ -22,6 +22,8 @@ from patchtool.rules.question import Element, Invalidated, Terms
 from patchtool.world.accounts.ledger import Patch
 from patchtool.world.accounts.strays import Stray
 
+_UP_TO_DATE = "{}() runs for a context whose role its registers still make"
+
 
 class Field(NamedTuple):
     """A field that is asked for, and the member of a context that it is."""
@@ -161,6 +163,8 @@ def _with_patches(
         if one.value is None
     )
     case = case._replace(facts=case.facts + facts)
+    if _is_of_registers(case.decision):
+        case = _resting(case, _UP_TO_DATE, (one.place.function for one in kept))
     if not patches:
         return case
     question = terms.question(elements, skips, patches, case.question.reached)
@@ -172,6 +176,11 @@ def _with_patches(
         blamed = _blamed(terms, case.question, elements, skips, patches)
         return case._replace(spoilt=case.spoilt + blamed)
     return case._replace(answer=again)
+
+
+def _is_of_registers(decision: Decision) -> bool:
+    """Tell whether a field is made of registers that the role determines, and reads them."""
+    return not decision.loose <= decision.q.covered_elsewhere
 
 
 def _with_revived(terms: Terms, case: _Case) -> _Case:
@@ -214,6 +223,7 @@ def _with_strays(terms: Terms, field: Field, case: _Case, strays: tuple[Stray, .
     if answer.verdict == "covered" and not case.spoilt:
         strays, by = keeping(terms, case.decision, field.member, strays)
         case = _resting(case, "{}() stores what a set-up with that role would", by)
+        case = _resting(case, _UP_TO_DATE, by if _is_of_registers(case.decision) else ())
     if answer.verdict == "gap" and not (answer.history or answer.accumulated or case.spoilt):
         apart = idle(terms, case.decision, field.member, strays)
         if apart is not None:

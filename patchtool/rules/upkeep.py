@@ -10,7 +10,7 @@ which it finds nothing to do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from patchtool.c.lower import Lowered
@@ -30,6 +30,8 @@ MAX_DEPTH = 200
 """How deep a term may be nested that tells when a bit is left alone."""
 _Bit = tuple[str, int]
 """A bit of a role: its member of the context, and the position there."""
+_Register = tuple[Loc, int]
+"""A bit of the vCPU."""
 
 
 class _Unfit(Exception):
@@ -45,26 +47,39 @@ class _Row(NamedTuple):
     fresh: Cond
 
 
+class _Made(NamedTuple):
+    """What a field is made of."""
+
+    rows: tuple[_Row, ...]
+    places: Mapping[Term, _Bit]
+    """The bits of roles in it, and where they stand."""
+    registers: Mapping[Term, Cond]
+    """Bits of roles that nobody stores to but a set-up, as the set-up makes them."""
+    beside: bool
+    """Whether the field is made of registers beside the roles."""
+
+
 def disturbing(
     terms: Terms, decision: Decision, patches: tuple[Patch, ...]
 ) -> tuple[tuple[Patch, ...], tuple[Patch, ...]]:
     """Return the stores among some that may take a field out of step, and those that keep it.
 
-    The others store to no bit of a role that the field is made of.
+    The others store to no bit of a role that the field is made of.  Where it is made of
+    registers as well, which the role determines, all that keep it not are returned.
     """
-    if not decision.loose <= decision.q.covered_elsewhere:
-        return patches, ()
-    places = _places(terms, decision)
+    lagging = _lagging(terms)
+    places = _places(terms, decision) if _is_kept_up(terms, decision, lagging) else None
     if places is None or not _skip_by(terms, decision, places):
         return patches, ()
     touching = [one for one in patches if terms.touched(one) & set(places.values())]
     kept: list[Patch] = []
     try:
-        rows = tuple(_rows(terms, decision)) if touching else ()
-        kept += [one for one in touching if _is_kept(terms, decision, one, rows, places)]
+        made = _made(terms, decision, places, lagging) if touching else None
+        kept += [one for one in touching if made and _is_kept(terms, decision, one, made)]
     except _Unfit:
         pass
-    return tuple(one for one in touching if one not in kept), tuple(kept)
+    asked = touching if decision.loose <= decision.q.covered_elsewhere else patches
+    return tuple(one for one in asked if one not in kept), tuple(kept)
 
 
 def reviving(terms: Terms, decision: Decision) -> tuple[Patch, ...]:
@@ -99,20 +114,19 @@ def keeping(
 
     Who keeps it stores what a set-up would with the role that is there, or that it leaves.
     """
-    if not decision.loose <= decision.q.covered_elsewhere:
-        return strays, ()
-    places = _places(terms, decision)
+    lagging = _lagging(terms)
+    places = _places(terms, decision) if _is_kept_up(terms, decision, lagging) else None
     if places is None or not _skip_by(terms, decision, places):
         return strays, ()
     left: list[Stray] = []
     by: dict[str, None] = {}
     judged: dict[tuple[str, str, int], bool] = {}
     try:
-        rows = tuple(_rows(terms, decision))
+        made = _made(terms, decision, places, lagging)
         for stray in strays:
             for one in stray.by:
                 if one.key not in judged:
-                    judged[one.key] = _is_field_kept(terms, decision, one, member[0], rows, places)
+                    judged[one.key] = _is_field_kept(terms, decision, one, member[0], made)
             if stray.by and all(judged[one.key] for one in stray.by):
                 by.update(dict.fromkeys(one.name for one in stray.by))
             else:
@@ -245,6 +259,77 @@ def _skip_by(terms: Terms, decision: Decision, places: Mapping[Term, _Bit]) -> b
     return True
 
 
+def _made(
+    terms: Terms,
+    decision: Decision,
+    places: Mapping[Term, _Bit],
+    lagging: frozenset[_Register] | None,
+) -> _Made:
+    """Return what a field is made of.  Raise _Unfit where a bit of it is of no context."""
+    registers: dict[Term, Cond] = {}
+    beside = not decision.loose <= decision.q.covered_elsewhere
+    if beside:
+        stored = frozenset(bit for patch in terms.patches for bit in terms.touched(patch))
+        for term, place in places.items():
+            if place not in stored and _is_up_to_date(terms, bits.symbols([term]), lagging):
+                registers[term] = term
+    return _Made(tuple(_rows(terms, decision)), places, registers, beside)
+
+
+def _is_kept_up(terms: Terms, decision: Decision, lagging: frozenset[_Register] | None) -> bool:
+    """Tell whether a field is made of bits of the roles, and of registers of the vCPU beside.
+
+    A set-up is asked for after each change of these, so it is in step with them.
+    """
+    free = decision.loose - decision.q.covered_elsewhere
+    return not free or _is_up_to_date(terms, free, lagging)
+
+
+def _is_up_to_date(
+    terms: Terms, symbols: Iterable[Symbol], lagging: frozenset[_Register] | None
+) -> bool:
+    """Tell whether all of some inputs are members of the vCPU that no run finds changed."""
+    roots = {one.root for one in terms.contexts}
+    if lagging is None or len(roots) != 1:
+        return False
+    for one in symbols:
+        about = one.word.about
+        if not isinstance(about, Loc) or about.root not in roots:
+            return False
+        if (about, one.position) in lagging or any(about.within(c) for c in terms.contexts):
+            return False
+    return True
+
+
+def _lagging(terms: Terms) -> frozenset[_Register] | None:
+    """Return the registers that code outside stores to the roles; None if they are not known.
+
+    It does so since they change without a set-up.
+    """
+    found: set[_Register] = set()
+    for patch in terms.patches:
+        if patch.value is not None:
+            continue
+        function = patch.function
+        is_run = function is not None and function.kind == "function"
+        ran = run(terms.tree, function) if function is not None and is_run else None
+        if ran is None:
+            return None
+        after = _Held(ran, changed=True)
+        try:
+            stored = [
+                after.bit(base.member(member), position)
+                for base in bases_of(ran, patch.role)
+                for member, position in terms.touched(patch)
+            ]
+        except _Unfit:
+            return None
+        for one in bits.symbols(stored):
+            if isinstance(one.word.about, Loc):
+                found.add((one.word.about, one.position))
+    return frozenset(found)
+
+
 def _rows(terms: Terms, decision: Decision) -> Iterator[_Row]:
     """Yield the bits of the field that a set-up stores in some state."""
     for symbol, row in zip(decision.q.old, decision.told_apart, strict=True):
@@ -260,8 +345,7 @@ def _is_kept(
     terms: Terms,
     decision: Decision,
     patch: Patch,
-    rows: tuple[_Row, ...],
-    places: Mapping[Term, _Bit],
+    made: _Made,
 ) -> bool:
     """Tell whether the function around a store leaves the field in step, if it was before."""
     if patch.function is None or patch.function.kind != "function":
@@ -269,8 +353,7 @@ def _is_kept(
     ran = run(terms.tree, patch.function)
     if ran is None:
         return False
-    bases = list(bases_of(ran, patch.role))
-    return _is_in_step(terms, decision, ran, bases, rows, places)
+    return _is_in_step(terms, decision, ran, bases_of(ran, patch.role), made)
 
 
 def _is_field_kept(
@@ -278,31 +361,29 @@ def _is_field_kept(
     decision: Decision,
     function: Definition,
     name: str,
-    rows: tuple[_Row, ...],
-    places: Mapping[Term, _Bit],
+    made: _Made,
 ) -> bool:
     """Tell whether a function that stores to the field leaves it in step, if it was before."""
     ran = run(terms.tree, function)
     if ran is None:
         return False
-    names = (name, *dict.fromkeys(member for member, _ in places.values()))
+    names = (name, *dict.fromkeys(member for member, _ in made.places.values()))
     bases = dict.fromkeys(base for one in names for base in bases_of(ran, one))
-    return _is_in_step(terms, decision, ran, list(bases), rows, places)
+    return _is_in_step(terms, decision, ran, tuple(bases), made)
 
 
 def _is_in_step(
     terms: Terms,
     decision: Decision,
     ran: Lowered,
-    bases: list[Loc],
-    rows: tuple[_Row, ...],
-    places: Mapping[Term, _Bit],
+    bases: tuple[Loc, ...],
+    made: _Made,
 ) -> bool:
     """Tell whether a run leaves the field of all contexts that it stores to in step.
 
     Each is judged as if the others were left alone: two that may be one object are not judged.
     """
-    names = {row.path[0] for row in rows} | {member for member, _ in places.values()}
+    names = {row.path[0] for row in made.rows} | {member for member, _ in made.places.values()}
     touched = dict.fromkeys((*bases, *(base for one in names for base in bases_of(ran, one))))
     if not _are_apart(terms, list(touched)):
         return False
@@ -311,9 +392,11 @@ def _is_in_step(
     for base in bases:
         if not _is_told_apart(terms, ran, base, stored):
             return False
-        settled = bits.Substitution(_settled(terms, decision, ran, base, places))
+        if made.beside and not _is_of_one_vcpu(terms, base):
+            return False
+        settled = bits.Substitution(_settled(terms, decision, ran, base, made))
         before, after = (
-            list(map(settled, _in_step_at(terms, decision, ran, base, rows, places, changed)))
+            list(map(settled, _in_step_at(terms, decision, ran, base, made, changed)))
             for changed in (False, True)
         )
         pairs = dict.fromkeys(zip(before, after, strict=True))
@@ -329,12 +412,12 @@ def _is_in_step(
 
 
 def _settled(
-    terms: Terms, decision: Decision, ran: Lowered, base: Loc, places: Mapping[Term, _Bit]
+    terms: Terms, decision: Decision, ran: Lowered, base: Loc, made: _Made
 ) -> dict[Term, Cond]:
     """Return bits of roles that are the same in all runs that skip, where this run leaves them.
 
     They are constants, or what another bit of the roles is as well.  Nobody else stores to them
-    but a full set-up, which stores the field as well.
+    but a full set-up, which stores the field as well.  The others are what the registers make.
     """
     stored = frozenset(bit for patch in terms.patches for bit in terms.touched(patch))
     after, ours = _Held(ran, changed=True), _holder(terms, decision.q.old[0])
@@ -354,14 +437,38 @@ def _settled(
         path = about.path[len(holder.path) :]
         settled: Cond | None = value if isinstance(value, bool) else None
         for one in (value, bits.negate(value)) if isinstance(value, Term) else ():
-            place = places.get(one) if isinstance(one, Term) else None
+            place = made.places.get(one) if isinstance(one, Term) else None
             if place is not None and place != (path[0], cell.position):
                 twin = left_alone(place[:1], place[1])
                 settled = twin if one is value or twin is None else bits.negate(twin)
         was = left_alone(path, cell.position) if settled is not None else None
         if was is not None and settled is not None:
             found[was] = settled
+    for term, value in made.registers.items():
+        was = left_alone(made.places[term][:1], made.places[term][1])
+        if was is not None and was not in found:
+            found[was] = _as_here(ran, value)
     return found
+
+
+def _as_here(ran: Lowered, value: Cond) -> Cond:
+    """Return a term of registers in the words of another run."""
+    known: dict[Term, Cond] = {}
+    for one in bits.symbols([value]):
+        assert isinstance(one.word.about, Loc)
+        known[one] = ran.word(one.word.about).bit(one.position)
+    return bits.substitute(value, known)
+
+
+def _is_of_one_vcpu(terms: Terms, base: Loc) -> bool:
+    """Tell whether a run has a context from the vCPU whose registers it reads.
+
+    One that is handed to it by itself is that of the vCPU which is handed to it as well.
+    """
+    root = terms.contexts[0].root
+    if base.root == root or base.root.kind != "pointee" or base.path:
+        return base.root == root
+    return base.root.name.isidentifier() or base.root.name.startswith(f"{root.name}->")
 
 
 def _are_apart(terms: Terms, bases: list[Loc]) -> bool:
@@ -401,19 +508,18 @@ def _in_step_at(
     decision: Decision,
     ran: Lowered,
     base: Loc,
-    rows: tuple[_Row, ...],
-    places: Mapping[Term, _Bit],
+    made: _Made,
     changed: bool,
 ) -> list[Cond]:
     """Return for each bit of the field that it is what the roles make of it."""
     known: dict[Term, Cond] = {}
     held = _Held(ran, changed)
-    for term, (member, position) in places.items():
+    for term, (member, position) in made.places.items():
         known[term] = here = held.bit(base.member(member), position)
         opposite = bits.negate(term)
         assert isinstance(opposite, Term)
         known[opposite] = bits.negate(here)
-    rest = bits.symbols(c for row in rows for c in (row.stored, row.fresh))
+    rest = bits.symbols(c for row in made.rows for c in (row.stored, row.fresh))
     for one in rest - known.keys():
         about = one.word.about
         if not terms.is_constant(one.word) and one not in decision.loose:
@@ -427,7 +533,7 @@ def _in_step_at(
     replaced = bits.Substitution(known)
     host = bits.Substitution({**_host(terms, ran), **_others(terms, decision, ran, base)})
     found: list[Cond] = []
-    for row in rows:
+    for row in made.rows:
         stands = held.bit(Loc(base.root, (*base.path, *row.path)), row.position)
         right = bits.same(replaced(row.fresh), stands)
         found.append(host(bits.either(bits.negate(replaced(row.stored)), right)))
