@@ -434,3 +434,20 @@ def test_a_register_that_a_role_lags_behind():
         if context.initialiser == "init_kvm_tdp_mmu"
     }
     assert found == "unknown"
+
+
+def test_a_bit_of_the_role_that_lags_behind():
+    """A bit of the role that is made of what changes without a set-up may be an older one."""
+    level, bit = b"return ____is_cr4_la57(regs)", b"ext.cr4_la57 = ____is_efer_lma(regs)"
+    assert FIXED[MMU].count(level) == FIXED[MMU].count(bit) == 1
+    text = FIXED[MMU].replace(level, level + b" && ____is_cr0_wp(regs)")
+    text = text.replace(bit, bit + b" && ____is_cr0_wp(regs)")
+    code = REMADE.replace("PARAMETER", GIVEN).replace("VALUE", LEVEL)
+    report = check({**FIXED, MMU: text + code.encode()}, ("root_level",))
+    (found,) = {
+        one.verdict
+        for context in report.contexts
+        for one in context.fields
+        if context.initialiser == "init_kvm_tdp_mmu"
+    }
+    assert found == "unknown"

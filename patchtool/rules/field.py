@@ -153,7 +153,7 @@ def _with_patches(
     terms: Terms, field: Field, case: _Case, elements: list[Element], skips: bool
 ) -> _Case:
     """Look whether a proof stands beside what other code stores to the role."""
-    from patchtool.rules.upkeep import disturbing
+    from patchtool.rules.upkeep import disturbing, read_beside
 
     patches, kept = disturbing(terms, case.decision, terms.patches)
     words = "{}() keeps {} in step with {}"
@@ -163,7 +163,7 @@ def _with_patches(
         if one.value is None
     )
     case = case._replace(facts=case.facts + facts)
-    if _is_of_registers(case.decision):
+    if read_beside(case.decision):
         case = _resting(case, _UP_TO_DATE, (one.place.function for one in kept))
     if not patches:
         return case
@@ -176,11 +176,6 @@ def _with_patches(
         blamed = _blamed(terms, case.question, elements, skips, patches)
         return case._replace(spoilt=case.spoilt + blamed)
     return case._replace(answer=again)
-
-
-def _is_of_registers(decision: Decision) -> bool:
-    """Tell whether a field is made of registers that the role determines, and reads them."""
-    return not decision.loose <= decision.q.covered_elsewhere
 
 
 def _with_revived(terms: Terms, case: _Case) -> _Case:
@@ -217,13 +212,13 @@ def _blamed(
 
 def _with_strays(terms: Terms, field: Field, case: _Case, strays: tuple[Stray, ...]) -> _Case:
     """Look whether an answer stands beside what other code stores to the field."""
-    from patchtool.rules.upkeep import idle, keeping
+    from patchtool.rules.upkeep import idle, keeping, read_beside
 
     answer = case.answer
     if answer.verdict == "covered" and not case.spoilt:
         strays, by = keeping(terms, case.decision, field.member, strays)
         case = _resting(case, "{}() stores what a set-up with that role would", by)
-        case = _resting(case, _UP_TO_DATE, by if _is_of_registers(case.decision) else ())
+        case = _resting(case, _UP_TO_DATE, by if read_beside(case.decision) else ())
     if answer.verdict == "gap" and not (answer.history or answer.accumulated or case.spoilt):
         apart = idle(terms, case.decision, field.member, strays)
         if apart is not None:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Code outside of the set-ups that stores to a role, and keeps a field in step with it.
 
-In: a field that is made of bits of the roles alone, and stores to those.  Out: the stores whose
-function, run by itself, leaves the field as a set-up with the changed role would.  Such a
-store takes nothing from a proof: where the field has been in step before, it still is, and a
-run that skips has those bits of the role.  It takes nothing from a gap either, in states in
-which it finds nothing to do.
+In: a field that is made of bits of the roles, and of registers that these determine, and
+stores to those bits.  Out: the stores whose function, run by itself, leaves the field as a
+set-up with the changed role would.  Such a store takes nothing from a proof: where the field
+has been in step before, it still is, and a run that skips has those bits of the role.  It takes
+nothing from a gap either, in states in which it finds nothing to do.
 """
 
 from __future__ import annotations
@@ -47,16 +47,18 @@ class _Row(NamedTuple):
     fresh: Cond
 
 
-class _Made(NamedTuple):
-    """What a field is made of."""
+class _Carriers(NamedTuple):
+    """The bits of roles that a field is made of."""
 
-    rows: tuple[_Row, ...]
     places: Mapping[Term, _Bit]
-    """The bits of roles in it, and where they stand."""
-    registers: Mapping[Term, Cond]
-    """Bits of roles that nobody stores to but a set-up, as the set-up makes them."""
-    beside: bool
-    """Whether the field is made of registers beside the roles."""
+    """Where they stand."""
+    current: tuple[Term, ...]
+    """Those of them that are made of registers which do not change without a set-up."""
+
+
+def read_beside(decision: Decision) -> frozenset[Symbol]:
+    """Return the inputs that a field reads beside the roles, and no invalidation covers."""
+    return decision.loose - decision.q.covered_elsewhere
 
 
 def disturbing(
@@ -65,20 +67,19 @@ def disturbing(
     """Return the stores among some that may take a field out of step, and those that keep it.
 
     The others store to no bit of a role that the field is made of.  Where it is made of
-    registers as well, which the role determines, all that keep it not are returned.
+    registers as well, which the role determines, those are returned too.
     """
-    lagging = _lagging(terms)
-    places = _places(terms, decision) if _is_kept_up(terms, decision, lagging) else None
-    if places is None or not _skip_by(terms, decision, places):
+    carriers = _carriers(terms, decision)
+    if carriers is None:
         return patches, ()
-    touching = [one for one in patches if terms.touched(one) & set(places.values())]
+    touching = [one for one in patches if terms.touched(one) & set(carriers.places.values())]
     kept: list[Patch] = []
     try:
-        made = _made(terms, decision, places, lagging) if touching else None
-        kept += [one for one in touching if made and _is_kept(terms, decision, one, made)]
+        rows = tuple(_rows(terms, decision)) if touching else ()
+        kept += [one for one in touching if _is_kept(terms, decision, one, rows, carriers)]
     except _Unfit:
         pass
-    asked = touching if decision.loose <= decision.q.covered_elsewhere else patches
+    asked = patches if read_beside(decision) else touching
     return tuple(one for one in asked if one not in kept), tuple(kept)
 
 
@@ -114,19 +115,20 @@ def keeping(
 
     Who keeps it stores what a set-up would with the role that is there, or that it leaves.
     """
-    lagging = _lagging(terms)
-    places = _places(terms, decision) if _is_kept_up(terms, decision, lagging) else None
-    if places is None or not _skip_by(terms, decision, places):
+    carriers = _carriers(terms, decision)
+    if carriers is None:
         return strays, ()
     left: list[Stray] = []
     by: dict[str, None] = {}
     judged: dict[tuple[str, str, int], bool] = {}
     try:
-        made = _made(terms, decision, places, lagging)
+        rows = tuple(_rows(terms, decision))
         for stray in strays:
             for one in stray.by:
                 if one.key not in judged:
-                    judged[one.key] = _is_field_kept(terms, decision, one, member[0], made)
+                    judged[one.key] = _is_field_kept(
+                        terms, decision, one, member[0], rows, carriers
+                    )
             if stray.by and all(judged[one.key] for one in stray.by):
                 by.update(dict.fromkeys(one.name for one in stray.by))
             else:
@@ -259,46 +261,33 @@ def _skip_by(terms: Terms, decision: Decision, places: Mapping[Term, _Bit]) -> b
     return True
 
 
-def _made(
-    terms: Terms,
-    decision: Decision,
-    places: Mapping[Term, _Bit],
-    lagging: frozenset[_Register] | None,
-) -> _Made:
-    """Return what a field is made of.  Raise _Unfit where a bit of it is of no context."""
-    registers: dict[Term, Cond] = {}
-    beside = not decision.loose <= decision.q.covered_elsewhere
-    if beside:
-        stored = frozenset(bit for patch in terms.patches for bit in terms.touched(patch))
-        for term, place in places.items():
-            if place not in stored and _is_up_to_date(terms, bits.symbols([term]), lagging):
-                registers[term] = term
-    return _Made(tuple(_rows(terms, decision)), places, registers, beside)
+def _carriers(terms: Terms, decision: Decision) -> _Carriers | None:
+    """Return the bits of roles that a field is made of; None where it is not of those alone.
 
-
-def _is_kept_up(terms: Terms, decision: Decision, lagging: frozenset[_Register] | None) -> bool:
-    """Tell whether a field is made of bits of the roles, and of registers of the vCPU beside.
-
-    A set-up is asked for after each change of these, so it is in step with them.
+    It may read registers of the vCPU beside: a set-up is asked for after each change of these.
     """
-    free = decision.loose - decision.q.covered_elsewhere
-    return not free or _is_up_to_date(terms, free, lagging)
+    beside = read_beside(decision)
+    lagging = _lagging(terms) if beside else frozenset()
+    if lagging is None or not _are_current(terms, beside, lagging):
+        return None
+    places = _places(terms, decision)
+    if places is None or not _skip_by(terms, decision, places):
+        return None
+    asked = places if beside else ()
+    current = (one for one in asked if _are_current(terms, bits.symbols([one]), lagging))
+    return _Carriers(places, tuple(current))
 
 
-def _is_up_to_date(
-    terms: Terms, symbols: Iterable[Symbol], lagging: frozenset[_Register] | None
-) -> bool:
-    """Tell whether all of some inputs are members of the vCPU that no run finds changed."""
+def _are_current(terms: Terms, symbols: Iterable[Symbol], lagging: frozenset[_Register]) -> bool:
+    """Tell whether all of some inputs are registers that a set-up has seen as they are."""
     roots = {one.root for one in terms.contexts}
-    if lagging is None or len(roots) != 1:
-        return False
-    for one in symbols:
-        about = one.word.about
-        if not isinstance(about, Loc) or about.root not in roots:
-            return False
-        if (about, one.position) in lagging or any(about.within(c) for c in terms.contexts):
-            return False
-    return True
+    return all(
+        isinstance(one.word.about, Loc)
+        and roots == {one.word.about.root}
+        and not any(one.word.about.within(context) for context in terms.contexts)
+        and (one.word.about, one.position) not in lagging
+        for one in symbols
+    )
 
 
 def _lagging(terms: Terms) -> frozenset[_Register] | None:
@@ -310,9 +299,7 @@ def _lagging(terms: Terms) -> frozenset[_Register] | None:
     for patch in terms.patches:
         if patch.value is not None:
             continue
-        function = patch.function
-        is_run = function is not None and function.kind == "function"
-        ran = run(terms.tree, function) if function is not None and is_run else None
+        ran = _run_around(terms, patch)
         if ran is None:
             return None
         after = _Held(ran, changed=True)
@@ -330,6 +317,13 @@ def _lagging(terms: Terms) -> frozenset[_Register] | None:
     return frozenset(found)
 
 
+def _run_around(terms: Terms, patch: Patch) -> Lowered | None:
+    """Run the function around a store; None where it is no function, or not understood."""
+    if patch.function is None or patch.function.kind != "function":
+        return None
+    return run(terms.tree, patch.function)
+
+
 def _rows(terms: Terms, decision: Decision) -> Iterator[_Row]:
     """Yield the bits of the field that a set-up stores in some state."""
     for symbol, row in zip(decision.q.old, decision.told_apart, strict=True):
@@ -345,15 +339,14 @@ def _is_kept(
     terms: Terms,
     decision: Decision,
     patch: Patch,
-    made: _Made,
+    rows: tuple[_Row, ...],
+    carriers: _Carriers,
 ) -> bool:
     """Tell whether the function around a store leaves the field in step, if it was before."""
-    if patch.function is None or patch.function.kind != "function":
-        return False
-    ran = run(terms.tree, patch.function)
+    ran = _run_around(terms, patch)
     if ran is None:
         return False
-    return _is_in_step(terms, decision, ran, bases_of(ran, patch.role), made)
+    return _is_in_step(terms, decision, ran, bases_of(ran, patch.role), rows, carriers)
 
 
 def _is_field_kept(
@@ -361,15 +354,16 @@ def _is_field_kept(
     decision: Decision,
     function: Definition,
     name: str,
-    made: _Made,
+    rows: tuple[_Row, ...],
+    carriers: _Carriers,
 ) -> bool:
     """Tell whether a function that stores to the field leaves it in step, if it was before."""
     ran = run(terms.tree, function)
     if ran is None:
         return False
-    names = (name, *dict.fromkeys(member for member, _ in made.places.values()))
+    names = (name, *dict.fromkeys(member for member, _ in carriers.places.values()))
     bases = dict.fromkeys(base for one in names for base in bases_of(ran, one))
-    return _is_in_step(terms, decision, ran, tuple(bases), made)
+    return _is_in_step(terms, decision, ran, tuple(bases), rows, carriers)
 
 
 def _is_in_step(
@@ -377,13 +371,14 @@ def _is_in_step(
     decision: Decision,
     ran: Lowered,
     bases: tuple[Loc, ...],
-    made: _Made,
+    rows: tuple[_Row, ...],
+    carriers: _Carriers,
 ) -> bool:
     """Tell whether a run leaves the field of all contexts that it stores to in step.
 
     Each is judged as if the others were left alone: two that may be one object are not judged.
     """
-    names = {row.path[0] for row in made.rows} | {member for member, _ in made.places.values()}
+    names = {row.path[0] for row in rows} | {member for member, _ in carriers.places.values()}
     touched = dict.fromkeys((*bases, *(base for one in names for base in bases_of(ran, one))))
     if not _are_apart(terms, list(touched)):
         return False
@@ -392,11 +387,15 @@ def _is_in_step(
     for base in bases:
         if not _is_told_apart(terms, ran, base, stored):
             return False
-        if made.beside and not _is_of_one_vcpu(terms, base):
+        if read_beside(decision) and not _is_of_one_vcpu(terms, base):
             return False
-        settled = bits.Substitution(_settled(terms, decision, ran, base, made))
+        settled = bits.Substitution(_settled(terms, decision, ran, base, carriers))
         before, after = (
-            list(map(settled, _in_step_at(terms, decision, ran, base, made, changed)))
+            list(
+                map(
+                    settled, _in_step_at(terms, decision, ran, base, rows, carriers.places, changed)
+                )
+            )
             for changed in (False, True)
         )
         pairs = dict.fromkeys(zip(before, after, strict=True))
@@ -412,7 +411,7 @@ def _is_in_step(
 
 
 def _settled(
-    terms: Terms, decision: Decision, ran: Lowered, base: Loc, made: _Made
+    terms: Terms, decision: Decision, ran: Lowered, base: Loc, carriers: _Carriers
 ) -> dict[Term, Cond]:
     """Return bits of roles that are the same in all runs that skip, where this run leaves them.
 
@@ -437,27 +436,28 @@ def _settled(
         path = about.path[len(holder.path) :]
         settled: Cond | None = value if isinstance(value, bool) else None
         for one in (value, bits.negate(value)) if isinstance(value, Term) else ():
-            place = made.places.get(one) if isinstance(one, Term) else None
+            place = carriers.places.get(one) if isinstance(one, Term) else None
             if place is not None and place != (path[0], cell.position):
                 twin = left_alone(place[:1], place[1])
                 settled = twin if one is value or twin is None else bits.negate(twin)
         was = left_alone(path, cell.position) if settled is not None else None
         if was is not None and settled is not None:
             found[was] = settled
-    for term, value in made.registers.items():
-        was = left_alone(made.places[term][:1], made.places[term][1])
+    for term in carriers.current:
+        member, position = carriers.places[term]
+        was = left_alone((member,), position)
         if was is not None and was not in found:
-            found[was] = _as_here(ran, value)
+            found[was] = _as_here(ran, term)
     return found
 
 
-def _as_here(ran: Lowered, value: Cond) -> Cond:
+def _as_here(ran: Lowered, term: Term) -> Cond:
     """Return a term of registers in the words of another run."""
     known: dict[Term, Cond] = {}
-    for one in bits.symbols([value]):
+    for one in bits.symbols([term]):
         assert isinstance(one.word.about, Loc)
         known[one] = ran.word(one.word.about).bit(one.position)
-    return bits.substitute(value, known)
+    return bits.substitute(term, known)
 
 
 def _is_of_one_vcpu(terms: Terms, base: Loc) -> bool:
@@ -508,18 +508,19 @@ def _in_step_at(
     decision: Decision,
     ran: Lowered,
     base: Loc,
-    made: _Made,
+    rows: tuple[_Row, ...],
+    places: Mapping[Term, _Bit],
     changed: bool,
 ) -> list[Cond]:
     """Return for each bit of the field that it is what the roles make of it."""
     known: dict[Term, Cond] = {}
     held = _Held(ran, changed)
-    for term, (member, position) in made.places.items():
+    for term, (member, position) in places.items():
         known[term] = here = held.bit(base.member(member), position)
         opposite = bits.negate(term)
         assert isinstance(opposite, Term)
         known[opposite] = bits.negate(here)
-    rest = bits.symbols(c for row in made.rows for c in (row.stored, row.fresh))
+    rest = bits.symbols(c for row in rows for c in (row.stored, row.fresh))
     for one in rest - known.keys():
         about = one.word.about
         if not terms.is_constant(one.word) and one not in decision.loose:
@@ -533,7 +534,7 @@ def _in_step_at(
     replaced = bits.Substitution(known)
     host = bits.Substitution({**_host(terms, ran), **_others(terms, decision, ran, base)})
     found: list[Cond] = []
-    for row in made.rows:
+    for row in rows:
         stands = held.bit(Loc(base.root, (*base.path, *row.path)), row.position)
         right = bits.same(replaced(row.fresh), stands)
         found.append(host(bits.either(bits.negate(replaced(row.stored)), right)))
