@@ -13,12 +13,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
-from patchtool.c.index import Index, calls, expand, parameter_names, split_arguments
+from patchtool.c.index import Index, calls, parameter_names
 from patchtool.c.layout import Types
 from patchtool.c.library import FILLERS, dispatchers
+from patchtool.c.lower.records import LeftOut
 from patchtool.c.scan import WORDS, Definition, before, places, strip_comments
 from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.closure import Closure, is_variable
+from patchtool.world.tables import Tables
 
 
 def given_addresses(members: Iterable[bytes]) -> bytes:
@@ -62,8 +64,6 @@ _PASTED_STORE = re.compile(
 )
 _PASTED_MEMBER = re.compile(rb"(?:\.|->)\s*\w*\s*\Z")
 _HOLDER = re.compile(rb"[^\w\s.>)\]]\s*(\w+)\s*->\Z")
-_ASSIGNED = re.compile(rb"\s*=(?!=)\s*((?:[^(),;{}]|\((?:[^()]|\([^()]*\))*\))*)")
-_UPDATED = re.compile(rb"static_call_update\s*\(\s*(\w+)\s*,\s*&?\s*(\w+)")
 _OBJECT_STORE = re.compile(rb"(?:\.\w+|\[[^\]]*\])*\s*(?:(?:[-+|&^*/%]|<<|>>)?=(?!=)|\+\+|--)")
 
 
@@ -163,6 +163,7 @@ class Effects:
         self._globals: dict[str, bool] = {}
         self._choosing: dict[tuple[str, str, int], bool] = {}
         self._closure = Closure(index, self._called_by)
+        self._tables = Tables(index)
         self._places: dict[tuple[str, bytes], tuple[int, ...]] = {}
         tags = b"|".join(re.escape(c.encode()) for c in sorted(contexts)) or b"(?!)"
         self._words = tuple(sorted(m.encode() for m in members))
@@ -384,31 +385,15 @@ class Effects:
         """Return the functions that are kept for an operation, each definition of them."""
         if name not in self._operations:
             found: dict[tuple[str, tuple[str, str, int]], Definition] = {}
-            for target, path in self._kept_for(name):
+            for target, path in self._tables.kept_for(name):
                 for definition in self._index.functions(target, path):
                     found.setdefault((target, definition.key), definition)
             self._operations[name] = tuple((key[0], found[key]) for key in sorted(found))
         return self._operations[name]
 
-    def _kept_for(self, name: str) -> Iterator[tuple[str, str]]:
-        """Yield the names that are kept for an operation, by whatever way, and in which file."""
-        word = name.encode()
-        for path, data in self._index.texts_with(word):
-            for at in places(data, word):
-                match = _ASSIGNED.match(data, at + len(word))
-                if match is not None and before(data, at).endswith((b".", b"->")):
-                    value = match.group(1).decode("utf-8", "replace")
-                    yield from ((target, path) for target in self._assigned(value, path))
-        yield from self._updated.get(self._index.target.prefix + name, ())
-
-    @cached_property
-    def _updated(self) -> dict[str, list[tuple[str, str]]]:
-        """What static calls are aimed at while the kernel runs, and in which file."""
-        found: dict[str, list[tuple[str, str]]] = {}
-        for path, data in self._index.texts_with(b"static_call_update"):
-            for one in _UPDATED.finditer(data):
-                found.setdefault(one[1].decode(), []).append((one[2].decode(), path))
-        return found
+    def left_out(self, name: str) -> LeftOut | None:
+        """Return a table that keeps no function for an operation, None if all keep one."""
+        return self._tables.left_out(name)
 
     def _called_by(self, name: str) -> tuple[tuple[str, Definition], ...]:
         """Return the functions that a call of an operation may run.
@@ -455,16 +440,6 @@ class Effects:
         """What stands before the name of an operation that is called."""
         known = "|".join(sorted(dispatchers(self._index.target)))
         return re.compile(rf"\b(?:{known})\s*\(\s*\Z".encode())
-
-    def _assigned(self, value: str, path: str) -> frozenset[str]:
-        """Return the names in what a member is set to, those that macros make of it included."""
-        names = set(re.findall(r"[A-Za-z_]\w*", value))
-        call = re.fullmatch(r"\s*(\w+)\s*\(([^()]*)\)\s*", value)
-        for macro in self._index.macros(call[1], path) if call is not None else ():
-            assert call is not None
-            made = expand(macro, split_arguments(call[2])) or ""
-            names.update(re.findall(r"[A-Za-z_]\w*", made))
-        return frozenset(names)
 
     def writes_global(self, name: str) -> bool:
         """Tell whether a function of the target stores to an object of file scope, or may."""

@@ -714,7 +714,7 @@ class Calls(Expressions):
                 and text(inner) in library.dispatchers(self.index.target)
             ):
                 name = text(listed.named_children[0]).removeprefix(self.index.target.prefix)
-                return self._operation(name, node, arguments, state, needed)
+                return self._operation(name, node, arguments, state, needed, True)
             if inner is not None and library.LOCKS.fullmatch(text(inner)):  # guard(mutex)(&lock)
                 given = syntax.inner(listed)
                 if given and not self._is_lock(text(given[0])):
@@ -799,9 +799,19 @@ class Calls(Expressions):
         return values
 
     def _operation(
-        self, name: str, node: Node, arguments: list[Node], state: State, needed: bool
+        self,
+        name: str,
+        node: Node,
+        arguments: list[Node],
+        state: State,
+        needed: bool,
+        is_static: bool = False,
     ) -> Value:
-        """Call a vendor operation: every function that a table gives this member."""
+        """Call a vendor operation: every function that a table gives this member.
+
+        A static call of what a table leaves out runs nothing; through a member, it is no call
+        that returns.
+        """
         candidates = self.effects.operations(name)
         values = self._in_any_order(arguments, node, state)
         if not candidates:
@@ -809,7 +819,8 @@ class Calls(Expressions):
             self._spoil(Unsupported(node, reason), state)
             return self._unknown_call(node, reason, values, state)
         definitions = tuple(definition for _, definition in candidates)
-        if len({function for function, _ in candidates}) == 1:
+        left_out = self.effects.left_out(name) if is_static else None
+        if left_out is None and len({function for function, _ in candidates}) == 1:
             reason = f"{name} may be given another function behind module load"
             self.out.operations.setdefault(name, Trouble(self.place(node), reason, True))
         if not needed and self._may_pass(definitions, values, state, name):
@@ -822,15 +833,25 @@ class Calls(Expressions):
         for number, (function, ones) in enumerate(named.items()):
             which = self.out.word(Fact("operation", name, function)).bit(number)
             options.append((which, ones))
+        if left_out is not None:
+            options.append((self.out.word(Fact("operation", name, "NULL")).bit(len(named)), []))
 
         def follow(definition: Definition, trial: State) -> Value:
             return self._followed(definition, definition.name, node, values, trial)
 
-        return self._one_of(
-            options,
-            state,
-            lambda ones, trial: self._one_of(self._by_option(tuple(ones)), trial, follow),
-        )
+        def run(ones: list[Definition], trial: State) -> Value:
+            if ones:
+                return self._one_of(self._by_option(tuple(ones)), trial, follow)
+            assert left_out is not None
+            if left_out.is_zero:
+                return Int(bits.constant(32, 0))
+            where = f"{left_out.place.file}:{left_out.place.line}"
+            reason = (
+                f"a table keeps no function for {name} ({where}), and the call returns anything"
+            )
+            return self.opaque(node, reason)
+
+        return self._one_of(options, state, run)
 
     def _followed(
         self, definition: Definition, name: str, node: Node, values: list[Value], state: State

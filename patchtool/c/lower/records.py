@@ -23,6 +23,13 @@ Point = tuple[int, int]
 FUNCTION_BASE = 0xFFFF_8000_0000_0000
 
 
+class LeftOut(NamedTuple):
+    """A table that keeps no function for an operation; a static call of that may return 0."""
+
+    place: Place
+    is_zero: bool
+
+
 class Effects(Protocol):
     """What a run asks of those who know what else in the tree may write."""
 
@@ -52,6 +59,9 @@ class Effects(Protocol):
 
     def operations(self, name: str) -> tuple[tuple[str, Definition], ...]:
         """Return the functions that tables assign to a member, by their names."""
+
+    def left_out(self, name: str) -> LeftOut | None:
+        """Return a table that keeps no function for an operation, None if all keep one."""
 
     def writes_global(self, name: str) -> bool:
         """Tell whether any function assigns to an object of file scope."""

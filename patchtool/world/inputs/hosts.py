@@ -39,6 +39,8 @@ def usual(tree: Tree, word: Word, vendor: str) -> tuple[int, ...]:
     """
     if isinstance(word.about, Fact) and word.about.kind == "operation":
         function = word.about.other
+        if (left_out := tree.effects.left_out(word.about.name)) and function == "NULL":
+            return (int(left_out.place.file.startswith(vendor)),)
         files = {one.file for one in tree.index.functions(function, tree.roles.here)}
         files |= {file.path for file, _ in tree.index.users(function)}
         return (int(any(file.startswith(vendor) for file in files)),)
