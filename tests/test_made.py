@@ -165,6 +165,64 @@ def test_what_is_changed_while_there_is_no_vcpu(late, is_fine):
     assert (found(late, members=COUNTED).verdict == "covered") is is_fine
 
 
+@pytest.mark.parametrize(
+    ("paused", "is_fine"),
+    [
+        ("mutex_lock(&kvm->other_lock);\n\tmutex_unlock(&kvm->other_lock);", True),
+        ("look(kvm);", True),
+        ("look_other(kvm);", True),
+        ("pause(kvm);", False),
+        ("pause_by(kvm);", False),
+        ("PAUSE(kvm);", False),
+        ("PAUSED;", False),
+        ("pause_at(&kvm->lock);", False),
+        ("mutex_unlock(m);\n\tmutex_lock(m);", False),
+        ("vcpu->pause(kvm);", False),
+    ],
+)
+def test_a_lock_that_is_dropped_in_between(paused, is_fine):
+    """A vCPU may come to be while the lock is left that was held where none was found."""
+    late = f"struct mutex *m = &kvm->lock;\n\n\t{LOCK}\n\tif (!kvm->created_vcpus) {{\n\t\t"
+    late += f"{paused}\n\t\t{STORE}\n\t}}\n\t{UNLOCK}"
+    assert (found(late, PAUSES, COUNTED).verdict == "covered") is is_fine
+    main = MAIN.replace("\tkvm->created_vcpus++", f"\t{paused}\n\tkvm->created_vcpus++")
+    main = main.replace("static int kvm_vm", f"struct mutex *m;\n{PAUSES}\nstatic int kvm_vm")
+    assert (found(BEFORE_ALL, "", COUNTED, main).verdict == "covered") is is_fine
+
+
+PAUSES = f"""
+#define PAUSE(kvm) {{ {UNLOCK} {LOCK} }}
+#define PAUSED PAUSE(kvm)
+
+static void look(struct kvm *kvm)
+{{
+	kvm->arch.other = 3;
+}}
+
+static void look_other(struct kvm *kvm)
+{{
+	mutex_lock(&kvm->other_lock);
+	look(kvm);
+	mutex_unlock(&kvm->other_lock);
+}}
+
+static void pause(struct kvm *kvm)
+{{
+	{UNLOCK}
+	{LOCK}
+}}
+
+static void pause_by(struct kvm *kvm)
+{{
+	pause(kvm);
+}}
+
+static void pause_at(struct mutex *lock)
+{{
+	mutex_unlock(lock);
+	mutex_lock(lock);
+}}
+"""
 COUNTED = "\tint created_vcpus;\n\tstruct mutex { int a; } lock, other_lock;\n"
 BEFORE_ALL = f"{LOCK}\n\tif (!kvm->created_vcpus)\n\t\t{STORE}\n\t{UNLOCK}"
 CREATES = "\nstatic int "

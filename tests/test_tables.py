@@ -28,7 +28,7 @@ int kvm_ops_update(struct kvm_x86_ops *ops)
 #define KVM_X86_OP_OPTIONAL __KVM_X86_OP
 #define KVM_X86_OP_OPTIONAL_RET0(func) \\
 	static_call_update(kvm_x86_##func, (void *)kvm_x86_ops.func ? : \\
-					   (void *)__static_call_return0);
+		(void *)__static_call_return0);
 #include <asm/kvm-x86-ops.h>
 	return 0;
 }

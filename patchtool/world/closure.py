@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from typing import NamedTuple
 
 from patchtool.c import library
@@ -74,6 +75,8 @@ _ENDS_OF_TYPES = frozenset(bytes((i,)) for i in range(256) if re.match(rb"\w", b
 _WITHIN = (b" ", b"\t", b"\n", b"}", b"#")
 """What a line begins with that declares nothing by itself."""
 _NOTHING = frozenset({"defined", "offsetof", "__builtin_offsetof", "va_start", "va_end"})
+_OBJECT_MACRO = re.compile(rb"(?ms)^[ \t]*#[ \t]*define[ \t]+(\w++)(?!\()((?:[^\n\\]|\\.)*+)")
+"""A macro without parameters: its name, and what it stands for."""
 
 
 class Named(NamedTuple):
@@ -177,6 +180,20 @@ class Closure:
             self._known[key] = self._may_run(definition, names)
         return self._known[key]
 
+    def may_run_within(self, function: Definition, part: bytes, names: frozenset[str]) -> bool:
+        """Tell whether a part of a function, without comments, may run one of some names."""
+        run = self._run_in(function, function.file, part)
+        words = {one.decode() for one in part.translate(WORDS).split()}
+        macros = {one for one in words if self._index.macros(one, function.file)}
+        callees = (
+            one for name in run.names | macros for one in self._callees_of(name, function.file)
+        )
+        return (
+            run.is_dark
+            or not names.isdisjoint(run.names | macros)
+            or any(self.may_run(one, names) for one in callees)
+        )
+
     def _may_run(self, definition: Definition, names: frozenset[str]) -> bool:
         seen, todo = {definition.key}, [(definition, definition.file)]
         while todo:
@@ -185,6 +202,8 @@ class Closure:
             run = self._run_by(here, unit, self._body(here))
             is_open = run.is_dark and here.kind != "macro"
             if here.name in names or is_open or len(seen) > MAX_FOLLOWED:
+                return True
+            if not names.isdisjoint(run.names):
                 return True
             for name in sorted(run.names):
                 for one in self._callees_of(name, unit) or self._callees_of(name, here.file):
@@ -236,15 +255,18 @@ class Closure:
     def _run_by(self, here: Definition, unit: str, body: bytes) -> Call:
         key = here.key, unit
         if key not in self._calls:
-            names: set[str] = set()
-            # A table may lead from one C file into a header that another one includes.
-            dark = [
-                one
-                for one in self._called_in(here, unit, body)
-                if self._adds(one, names) and self._adds((one[0], here.file, one[2]), names)
-            ]
-            self._calls[key] = Call(frozenset(names), bool(dark))
+            self._calls[key] = self._run_in(here, unit, body)
         return self._calls[key]
+
+    def _run_in(self, here: Definition, unit: str, body: bytes) -> Call:
+        names: set[str] = set()
+        # A table may lead from one C file into a header that another one includes.
+        dark = [
+            one
+            for one in self._called_in(here, unit, body)
+            if self._adds(one, names) and self._adds((one[0], here.file, one[2]), names)
+        ]
+        return Call(frozenset(names), bool(dark))
 
     def _called_in(
         self, here: Definition, unit: str, body: bytes
@@ -255,6 +277,8 @@ class Closure:
             for word in set(body.translate(WORDS).split()):
                 if word.decode() not in given:
                     yield word.decode(), unit, "value"
+        for word in self._calling & set(body.translate(WORDS).split()):
+            yield word.decode(), unit, "macro"
         for name in calls(body):
             if here.kind == "macro" and name in (here.parameters or ()):
                 yield "", unit, "what is given is called"
@@ -280,6 +304,23 @@ class Closure:
                 yield "", unit, "a variable has an end of its own"
         if b"cleanup" in body.translate(WORDS).split():
             yield "", unit, "a variable has an end of its own"
+
+    @cached_property
+    def _calling(self) -> frozenset[bytes]:
+        """The macros without parameters that call something, themselves or through others."""
+        todo: list[bytes] = []
+        standing: dict[bytes, list[bytes]] = {}
+        for path in (self._index.target.header, *self._index.own_files):
+            for name, stands_for in _OBJECT_MACRO.findall(self._index.text(path) or b""):
+                todo += [name] if calls(stands_for) else []
+                for word in set(stands_for.translate(WORDS).split()):
+                    standing.setdefault(word, []).append(name)
+        found = set(todo)
+        while todo:
+            more = set(standing.get(todo.pop(), ())) - found
+            found |= more
+            todo += more
+        return frozenset(found)
 
     def _indirect(
         self, body: bytes, found: re.Match[bytes], here: Definition, unit: str
@@ -333,6 +374,9 @@ class Closure:
         if how == "value":
             if name.isidentifier() and self._index.functions(name, here):
                 names.add(name)
+            return False
+        if how == "macro":
+            names.add(name)
             return False
         if how != "name":
             return True

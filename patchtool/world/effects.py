@@ -361,6 +361,10 @@ class Effects:
         """Tell whether a function may run one of some names, as far down as it takes."""
         return self._closure.may_run(definition, names)
 
+    def may_run_within(self, function: Definition, part: bytes, names: frozenset[str]) -> bool:
+        """Tell whether a part of a function, without comments, may run one of some names."""
+        return self._closure.may_run_within(function, part, names)
+
     def spares(self, name: str) -> bool:
         """Tell whether a function that all of the target shares is known, and stores to no member.
 

@@ -66,10 +66,16 @@ def _makes(index: Index, name: str, makers: str, above: frozenset[str]) -> bool:
 def users_anywhere(index: Index, name: str) -> Iterator[tuple[FileIndex, Definition]]:
     """Yield the functions that hold a name, of what is shared by all architectures as well."""
     yield from index.users(name)
+    for path in generic_files(index):
+        yield from index.users(name, path)
+
+
+def generic_files(index: Index) -> Iterator[str]:
+    """Yield the C files of what is shared by all architectures."""
     for folder in index.target.generic:
         for path in index.source.walk(folder):
             if path.endswith((".c", ".h")):
-                yield from index.users(name, path)
+                yield path
 
 
 def _operations_of(index: Index, name: str) -> set[str]:

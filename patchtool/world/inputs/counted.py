@@ -12,9 +12,9 @@ import re
 
 from patchtool.c import brackets
 from patchtool.c.index import Index
-from patchtool.c.scan import places, strip_comments
+from patchtool.c.scan import Definition, places, strip_comments
 from patchtool.world.entries import Tree
-from patchtool.world.inputs.births import users_anywhere
+from patchtool.world.inputs.births import generic_files, users_anywhere
 
 MAX_LOCKS = 64
 """How many places in front of one take or release a lock that are looked at."""
@@ -29,6 +29,9 @@ _LOCKING = (
     rb"|\bguard\s*\(\s*mutex\s*\)\s*\(\s*&\s*%(lock)b\s*\)\s*;"
     rb"|\bscoped_guard\s*\(\s*mutex\s*,\s*&\s*%(lock)b\s*\)\s*\{"
 )
+_RELEASED = re.compile(
+    rb"\bmutex_unlock\b(?:\s*\(\s*&\s*(?:\w+\s*(?:->|\.)\s*)+(?P<member>\w+)\s*\))?"
+)
 
 
 def counts_before(tree: Tree, count: str, lock: str) -> bool:
@@ -41,7 +44,7 @@ def counts_before(tree: Tree, count: str, lock: str) -> bool:
         raised = [
             at for at in places(plain, count.encode()) if not _is_read(plain, at, at + len(count))
         ]
-        if raised and not _counts(index, plain, raised, len(count), lock):
+        if raised and not _counts(tree, function, plain, raised, len(count), lock):
             return False
         makers += bool(raised)
     return makers == 1
@@ -69,17 +72,49 @@ def _is_read(plain: bytes, at: int, end: int) -> bool:
     return _ENDED.match(plain, end) is not None and (callee or b"") in _ASKING
 
 
-def _counts(index: Index, plain: bytes, raised: list[int], length: int, lock: str) -> bool:
+def _counts(
+    tree: Tree, function: Definition, plain: bytes, raised: list[int], length: int, lock: str
+) -> bool:
     """Tell whether a function counts a holder before it makes it, and down only where it fails."""
-    births = re.compile(rb"\b(?:%b)\s*\(" % index.target.registers.births.encode())
+    births = re.compile(rb"\b(?:%b)\s*\(" % tree.index.target.registers.births.encode())
     made = births.search(plain, plain.find(b"{"))
     up = [at for at in raised if re.match(rb"\s*\+\+\s*;", plain[at + length :])]
     down = [at for at in raised if re.match(rb"\s*--\s*;", plain[at + length :])]
     if made is None or len(up) != 1 or sorted(up + down) != raised or up[0] > made.start():
         return False
     held = rb"(?:\w+\s*(?:->|\.)\s*)*%b" % re.escape(lock.encode())
-    is_locked = all(locked_since(plain, at, held) is not None for at in raised)
-    return is_locked and all(at > made.start() for at in down)
+    since = [locked_since(plain, at, held) for at in raised]
+    return all(at > made.start() for at in down) and all(
+        one is not None and is_kept(tree, function, plain[one:at], lock)
+        for one, at in zip(since, raised, strict=True)
+    )
+
+
+def is_kept(tree: Tree, function: Definition, passed: bytes, lock: str) -> bool:
+    """Tell whether nothing that a piece of a function calls releases a lock, a member."""
+    if any(_is_of(one, lock) is None for one in _RELEASED.finditer(passed)):
+        return False
+    left = _RELEASED.sub(b"", passed)
+    return not tree.effects.may_run_within(function, left, _releasing(tree.index, lock))
+
+
+def _releasing(index: Index, lock: str) -> frozenset[str]:
+    """Return the functions and the macros that may release a lock that is a member."""
+    found: set[str] = set()
+    for _, function in users_anywhere(index, "mutex_unlock"):
+        plain = strip_comments(function.text)
+        if any(_is_of(one, lock) is not False for one in _RELEASED.finditer(plain)):
+            found.add(function.name)
+    shared = (index.file(path) for path in generic_files(index))
+    for file in (*index.files_with(b"mutex_unlock"), *filter(None, shared)):
+        for macro in file.macros_around(list(places(file.data, b"mutex_unlock"))):
+            found.add(macro.name)
+    return frozenset(found)
+
+
+def _is_of(released: re.Match[bytes], lock: str) -> bool | None:
+    """Tell whether what is released is a lock that is a member; None where it is not known."""
+    return None if released["member"] is None else released["member"] == lock.encode()
 
 
 def locked_since(plain: bytes, at: int, lock: bytes) -> int | None:

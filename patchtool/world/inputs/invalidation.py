@@ -30,7 +30,7 @@ from patchtool.world.accounts.strays import run
 from patchtool.world.entries import Tree
 from patchtool.world.inputs.births import TRUTHS, Births, parameter_of
 from patchtool.world.inputs.changes import Change, Changes, Link, Unclear
-from patchtool.world.inputs.counted import counts_before, locked_since
+from patchtool.world.inputs.counted import counts_before, is_kept, locked_since
 from patchtool.world.inputs.firsts import Firsts
 from patchtool.world.inputs.newborn import is_container
 from patchtool.world.inputs.perhaps import Perhaps, number_stored
@@ -212,7 +212,9 @@ class Invalidations:
             return False
         plain = strip_comments(function.text)
         since = locked_since(plain, end, re.sub(rb"->", rb"\\s*->\\s*", lock.encode()))
-        said = "" if since is None else dense(plain[since:end].decode("utf-8", "replace"))
+        if since is None or not is_kept(self._tree, function, plain[since:end], facts.counted[1]):
+            return False
+        said = dense(plain[since:end].decode("utf-8", "replace"))
         is_asked = re.findall(rf"(?:^|[;{{}}])if\([^;{{}}]*\b{count}\b", said)
         return len(is_asked) == said.count(count) == 1 and counts_before(self._tree, *facts.counted)
 
