@@ -336,3 +336,25 @@ def test_a_label_is_no_variable():
         index, known = closure(words)
         (leaving,) = index.functions("leaving", MMU)
         assert known.may_run(leaving, frozenset({"set_it_up"})) is may_run
+
+
+@pytest.mark.parametrize(
+    ("macros", "body", "runs"),
+    [
+        ("#define LATE deep(v)\n", "LATE;", True),
+        ("#define LATE deep(v)\n#define LATER LATE\n", "LATER;", True),
+        ("#define LATE do { \\\n\tdeep(v); \\\n} while (0)\n", "LATE;", True),
+        ("#define LATE deep\n", "LATE(v);", True),
+        ("#define LATE spare(v)\n", "LATE;", False),
+        ("#define LATE 3\n", "v->arch.cr0 = LATE;", False),
+    ],
+)
+def test_a_macro_without_parameters(macros, body, runs):
+    """It may call what it does not look like."""
+    code = "\nvoid deep(struct kvm_vcpu *v)\n{\n\tv->arch.cr4 = 0;\n}\n"
+    code += "void spare(struct kvm_vcpu *v)\n{\n}\n"
+    code += f"{macros}void start(struct kvm_vcpu *v)\n{{\n\t{body}\n}}\n"
+    index, known = closure(code)
+    (start,) = index.functions("start", MMU)
+    assert known.may_run(start, frozenset({"deep"})) is runs
+    assert known.may_store(start, frozenset({"cr4"})) is runs
