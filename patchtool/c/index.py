@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from itertools import islice
 
-from patchtool.c import library, syntax
+from patchtool.c import library, switches, syntax
 from patchtool.c.brackets import commas
 from patchtool.c.scan import (
     WORDS,
@@ -93,6 +93,7 @@ class Index(Texts):
         self._units: dict[str, None] = {}
         self._spoken: dict[str, tuple[tuple[str, frozenset[bytes]], ...]] = {}
         self._held: dict[tuple[str, bytes], tuple[str, ...]] = {}
+        self._varying: dict[str, bool] = {}
         self._defining: dict[tuple[str, ...], dict[bytes, list[str]]] = {}
         self._named: dict[str, frozenset[bytes]] = {}
         self._listed: dict[str, FileIndex | None] = {}
@@ -339,6 +340,12 @@ class Index(Texts):
                 for one in self._macro_names(path):
                     found.setdefault(one, []).append(path)
         return self._defining[paths]
+
+    def varies(self, name: str) -> bool:
+        """Tell whether a word that the preprocessor is asked for may differ between places."""
+        if name not in self._varying:
+            self._varying[name] = switches.varies(self, name)
+        return self._varying[name]
 
     def is_renamed(self, name: str, here: str) -> bool:
         """Tell whether a name is a macro without parameters: the compiler reads another one."""

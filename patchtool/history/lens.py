@@ -186,6 +186,11 @@ class Recorder(Index):
         self.raw(path)
         return super().taken_into_bodies(path)
 
+    def varies(self, name: str) -> bool:
+        """Note a word of which every mention counts."""
+        self.watch(name)
+        return super().varies(name)
+
     def is_renamed(self, name: str, here: str) -> bool:
         """Note a macro; those with small letters and without parameters count anyway."""
         if name.isupper():

@@ -36,6 +36,7 @@ _DEEPEST = 8
 
 _TYPED = re.compile(rb"^[ \t]+((?:def_)?(?:bool|tristate)|int|hex|string)\b", re.M)
 """What says of a build option which values it has."""
+_WORD = re.compile(r"[A-Za-z_]\w*")
 _UNDEF = re.compile(rb"^[ \t]*#[ \t]*undef[ \t]+(\w+)", re.M)
 MINUS_ONE = Int(bits.constant(32, (1 << 32) - 1), True)
 
@@ -512,6 +513,10 @@ class Names(Initialisers):
         known = self.index.target.options.value(name)
         if known is not None:
             return known
+        for word in _WORD.findall(name):
+            if not word.startswith("CONFIG_") and self.index.varies(word):
+                reason = f"#if {name} is asked, and the text defines {word} itself"
+                raise Unsupported(None, reason, missing=True)
         return self.out.word(Fact("option", name)).bit()
 
     def _decided_by(self, node: Node) -> Cond:
