@@ -293,3 +293,38 @@ def test_an_option_with_two_values(declared, same, folder):
         for field in context.fields
     }
     assert one == ("covered" if same else "gap")
+
+
+PRIVATE = "static inline bool kvm_is_long(u64 efer)\n{\n\treturn true;\n}\n"
+GIVEN = "#define kvm_is_long(efer) (!!((efer) & EFER_LMA))\n"
+NONE = "#define kvm_is_long(efer) true\n"
+
+
+def beside(macro, function):
+    """Return the verdict where a bit of the role comes from a macro, or from a function."""
+    files = edited('#include "far.h"\n', "\t\text.efer_lma = kvm_is_long(regs->efer);\n")
+    files["arch/x86/kvm/mmu/near.h"] = macro.encode()
+    files["arch/x86/kvm/mmu/far.h"] = f'#include "near.h"\n{function}'.encode()
+    return check(files).verdict
+
+
+@pytest.mark.parametrize(
+    ("macro", "function", "expected"),
+    [
+        (f"#ifdef CONFIG_A\n{GIVEN}#endif\n", f"#ifndef CONFIG_A\n{PRIVATE}#endif\n", "gap"),
+        (f"#ifdef CONFIG_A\n{GIVEN}#else\n{GIVEN}#endif\n",
+         f"#if !defined(kvm_is_long) && !IS_ENABLED(CONFIG_A)\n{PRIVATE}#endif\n", "covered"),
+        (f"#ifdef CONFIG_A\n{GIVEN}#else\n{NONE}#endif\n",
+         f"#ifndef kvm_is_long\n{PRIVATE}#endif\n", "gap"),
+        (GIVEN, f"#ifndef kvm_is_long\n{PRIVATE}#endif\n", "covered"),
+        (f"#ifdef CONFIG_A\n{GIVEN}#endif\n", f"#ifdef CONFIG_A\n{PRIVATE}#endif\n", "unknown"),
+        (f"#ifdef CONFIG_A\n{GIVEN}#endif\n", f"#ifndef CONFIG_B\n{PRIVATE}#endif\n", "unknown"),
+        (GIVEN, f"#ifdef kvm_is_long\n{PRIVATE}#endif\n", "unknown"),
+        (GIVEN, f"#if !defined(kvm_is_long) || defined(CONFIG_A)\n{PRIVATE}#endif\n", "unknown"),
+        (GIVEN, PRIVATE, "unknown"),
+        ("", f"#ifndef kvm_is_long\n{PRIVATE}#endif\n{GIVEN}", "unknown"),
+    ],
+)  # fmt: skip
+def test_a_macro_where_there_is_no_function(macro, function, expected):
+    """A call means the one that is compiled, if options tell them apart."""
+    assert beside(macro, function) == expected

@@ -583,3 +583,14 @@ def test_how_a_lock_is_held_while_vcpus_are_counted(taken, left, is_fine):
     main = main.replace("mutex_unlock(&kvm->lock);", left)
     verdict = found(BEFORE_ALL, members=COUNTED, main=main).verdict
     assert verdict == ("covered" if is_fine else "gap")
+
+
+@pytest.mark.parametrize(
+    "asked", ["if !defined(kvm_type) && 1", "ifndef kvm_type", "if defined kvm_type", "elif"]
+)
+def test_a_macro_that_a_directive_asks_for(asked):
+    """That it is there says nothing of the member that it reads."""
+    asked = f"{asked}\nextern int kvm_other_type;\n#endif\n"
+    asked = asked.replace("elif\n", "if 0\n#elif !defined(kvm_type)\n")
+    report = found(more=f"\n#define kvm_type(kvm) ((kvm)->arch.vm_type)\n#{asked}")
+    assert report.verdict == "covered"

@@ -983,6 +983,16 @@ class Calls(Expressions):
             self.index.is_hidden(name, places)
             or any(one.text.strip() != name.encode() for one in self.index.macros(name, here))
         )
+        apart = self._apart(functions, here) if hidden else []
+        if apart:
+            values = self._in_any_order(arguments, node, state)
+
+            def meant(one: Definition, trial: State) -> Value:
+                if one.kind == "macro":
+                    return self._macro_call(one, node, arguments, trial, needed)
+                return self._followed(one, name, node, values, trial)
+
+            return self._one_of(apart, state, meant)
         if hidden or not functions:
             for where in self._places_to_look() if not functions else ():
                 macros = self._options(self.index.macros(name, where))
@@ -1006,6 +1016,32 @@ class Calls(Expressions):
             return value
 
         return self._one_of(self._by_option(functions), state, run)
+
+    def _apart(self, functions: tuple[Definition, ...], here: str) -> list[tuple[Cond, Definition]]:
+        """Return functions, and macros of the same name, with the options of each.
+
+        None at all where a macro may stand for a function that is there as well.
+        """
+        name = functions[0].name
+        macros = [one for one in self.index.macros(name, here) if one.text.strip() != name.encode()]
+        if not macros or any(
+            macro.parameters is None or not self._exclude(function, macro)
+            for macro in macros
+            for function in functions
+        ):
+            return []
+        return [*self._by_option(functions), *((self._compiled(one), one) for one in macros)]
+
+    def _exclude(self, function: Definition, macro: Definition) -> bool:
+        """Tell whether a function is compiled only where a macro of its name is not defined."""
+        asked = re.compile(rf"(!\s*)?(?:defined\b\s*\(?\s*)?\b{macro.name}\b")
+        for words, truth in function.conditions:
+            found = asked.search(words)
+            if found is None or "||" in words or macro.file not in self.index.scope(function.file):
+                continue
+            if (found[1] is not None) is truth and (macro.file != function.file):
+                return True
+        return bits.both(self._compiled(function), self._compiled(macro)) is False
 
     def _outside(
         self,

@@ -57,6 +57,7 @@ _GIVEN_A_TYPE = re.compile(rb"\b(?:struct|union|typeof\w*|__typeof\w*)\b[^;{}]*,
 """What stands before the name of a member that a macro is given behind a type."""
 _OFFSET = re.compile(rb"\boffsetof\s*\(\s*((?:struct|union)\s+\w+)\s*,\s*([\w.\[\]]+)\s*\)")
 _TOLD_APART = re.compile(rb"[ \t]*#[ \t]*(?:undef|ifdef|ifndef)[ \t]+(\w+)")
+_IS_DEFINED = re.compile(rb"[ \t]*#[ \t]*(?:el)?if\b.*\bdefined[ \t]*\(?[ \t]*")
 _HOLDERS = ("field_expression", "subscript_expression")
 
 
@@ -221,7 +222,9 @@ class Site:
         """Tell whether a directive takes back the macro that is named, or asks for it."""
         start = self._file.data.rfind(b"\n", 0, self._at) + 1
         found = _TOLD_APART.match(self._file.data, start)
-        return found is not None and found.start(1) == self._at
+        if found is not None and found.start(1) == self._at:
+            return True
+        return _IS_DEFINED.fullmatch(self._file.data, start, self._at) is not None
 
     def _in_macro(self, macro: Definition) -> Mention:
         """Judge a mention in the body of a macro, the pasting of names left out."""
