@@ -574,6 +574,21 @@ static inline bool kvm_cpu_cap_has(unsigned int f)
     [
         ("", "unsigned int leaf = f / 32;\n\n\treturn leaf == 1;", "", True),
         ("enum { LEAVES = 4, leaf_of_all };\n", "return f < leaf_of_all;", "", True),
+        ("static const u32 table[] = { 1, 2, 3, 4 };\n", "return table[f];", "", True),
+        ("static const char *const words[] = { 0 };\n", "return words[0] == 0;", "", True),
+        (
+            "static u32 table[] = { 1, 2 };\n",
+            "return table[f];",
+            "void late(int n)\n{\n\ttable[0] = n;\n}\n",
+            False,
+        ),
+        (
+            "static const char *words[] = { 0 };\n",
+            "return words[0] == 0;",
+            "void late(int n)\n{\n\twords[0] = 0;\n}\n",
+            False,
+        ),
+        ("", "#define MADE(g) (g)\n\treturn MADE(f) == 3;", "", True),
         ("", "return boot_cpu_has(f);", "", True),
         ("bool masked(void);\n", "return !masked();", "", False),
         (

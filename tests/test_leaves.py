@@ -9,6 +9,7 @@ EXT = FIND.format("0x80000001")
 OTHER = FIND.format("0xd")
 TABLE = f"{ENTRY}e = vcpu->arch.cpuid_entries;\n\n\t"
 STORES = "e->edx = 0;"
+ZEROED = "one->edx = 0;"
 ZAP = f"void zap({ENTRY}one)\n{{\n\tone->edx = 0;\n}}\n"
 LOOP = "#define for_each_leaf(e, v) for ((e) = (v)->arch.cpuid_entries; (e)->eax; (e)++)\n"
 GETTER = (
@@ -62,6 +63,27 @@ STORING = {
     "another leaf in front": (
         f"{FIND.format('7')}one->ebx = 0;\n\tone = &vcpu->arch.cpuid_entries[n];\n"
         "\tone->edx = 0;", ""),
+    "another leaf behind it": (f"{EXT}{ZEROED}\n\tone = kvm_find_cpuid_entry(vcpu, 7);\n"
+                               "\tone->edx = 0;", ""),
+    "another leaf on one way": (f"{EXT}if (n)\n\t\tone = kvm_find_cpuid_entry(vcpu, 7);\n"
+                                f"\t{ZEROED}", ""),
+    "another leaf by a jump": (
+        f"{EXT}if (n)\n\t\tgoto out;\n\tone = kvm_find_cpuid_entry(vcpu, 7);\nout:\n"
+        f"\t{ZEROED}", ""),
+    "another leaf in another case": (
+        f"{EXT}switch (n) {{\n\tcase 1:\n\t\tone = kvm_find_cpuid_entry(vcpu, 7);\n"
+        f"\t\tfallthrough;\n\tcase 2:\n\t\t{ZEROED}\n\t}}", ""),
+    "another leaf, then a turn": (
+        f"{FIND.format('7')}while (n--) {{\n\t\t{ZEROED}\n"
+        "\t\tone = kvm_find_cpuid_entry(vcpu, 0x80000001);\n\t}", ""),
+    "another leaf, made of the first": (f"{EXT}one = one + 0;\n\t{ZEROED}", ""),
+    "one that was kept before another leaf": (
+        f"{EXT}{ENTRY}e = one;\n\n\tone = kvm_find_cpuid_entry(vcpu, 7);\n\t{STORES}", ""),
+    "one that was kept on one way before another leaf": (
+        f"{EXT}{ENTRY}e = NULL;\n\n\tif (n)\n\t\te = one;\n"
+        f"\tone = kvm_find_cpuid_entry(vcpu, 7);\n\t{STORES}", ""),
+    "another leaf in a condition": (
+        f"{EXT}if (n && (one = kvm_find_cpuid_entry(vcpu, 7)))\n\t\treturn;\n\t{ZEROED}", ""),
     "behind another leaf": (f"{OTHER}one[n].edx = 0;", ""),
     "one further than another leaf": (f"{OTHER}one++;\n\tone->edx = 0;", ""),
     "what another leaf is": (f"{OTHER}one->function = n;", ""),
@@ -93,6 +115,19 @@ SUPPORTED = (
     "\treturn 0;\n}\n\n"
 )
 HARMLESS = {
+    "another leaf in place of it": (
+        f"{EXT}n = one->edx;\n\tone = kvm_find_cpuid_entry(vcpu, 7);\n\tif (one)\n"
+        f"\t\t{ZEROED}\n\tone = kvm_find_cpuid_entry(vcpu, 0x80000001);\n\tn = one->edx;", ""),
+    "another leaf in place of it, each turn": (
+        f"{EXT}while (n--) {{\n\t\tone = kvm_find_cpuid_entry(vcpu, 7);\n\t\t{ZEROED}\n"
+        "\t\tone = kvm_find_cpuid_entry(vcpu, 0x80000001);\n\t}", ""),
+    "another leaf in front of a switch": (
+        f"{EXT}one = kvm_find_cpuid_entry(vcpu, 7);\n\tswitch (n) {{\n\tcase 2:\n"
+        f"\t\t{ZEROED}\n\t}}", ""),
+    "one feature is asked of another record": (
+        "n = has(kvm_find_cpuid_entry(vcpu, n), X86_FEATURE_GBPAGES);",
+        f"static bool has({ENTRY}one, unsigned int x86_feature)\n{{\n"
+        "\treturn one && one->edx & (1 << (x86_feature & 31));\n}\n"),
     "an element is read": (f"{TABLE}n = e[n].edx;", ""),
     "the next element is read": (f"{TABLE}e = e + 1;\n\tn = (*e).edx;", ""),
     "some are compared": (f"{TABLE}if (!e || e == vcpu->arch.cpuid_entries + n)\n\t\treturn;", ""),

@@ -40,15 +40,23 @@ def asked(
     if len(given) != 2 or re.fullmatch(registers.tables.feature, given[1]) is None:
         return None
     handle = b"struct %s *" % index.target.handle.encode()
+    is_told = all(handle in _head(one) for one in index.functions(name, here))
+    return "guest" if is_told and only_answers(index, name, here) else None
+
+
+def only_answers(index: Index, name: str, here: str) -> bool:
+    """Tell whether a function of the target answers by a number, and stores to nothing."""
     found = index.functions(name, here)
-    is_query = bool(found) and all(
+    return bool(found) and all(
         index.target.owns(one.file)
-        and handle in (head := one.text.partition(b"{")[0])
-        and _VALUED.search(head) is not None
+        and _VALUED.search(_head(one)) is not None
         and _stores_nothing(index, one)
         for one in found
     )
-    return "guest" if is_query else None
+
+
+def _head(one: Definition) -> bytes:
+    return one.text.partition(b"{")[0]
 
 
 def reached(
@@ -85,7 +93,11 @@ def _stores_nothing(index: Index, function: Definition) -> bool:
     """Tell whether a function, and all that it calls, stores to its own variables alone."""
 
     def is_known(name: str, _: Definition) -> bool:
-        return _STORELESS.fullmatch(name) is not None or name in library.READING
+        return (
+            _STORELESS.fullmatch(name) is not None
+            or name in library.READING
+            or library.is_check(name, index.target)
+        )
 
     return all(one is not None and not _stores(one) for one in reached(index, [function], is_known))
 

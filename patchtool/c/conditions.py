@@ -8,13 +8,14 @@ the branches around it, and of the early returns in front of it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from patchtool.c import syntax
 from patchtool.c.syntax import Node, text
 
 _BLOCKS = ("compound_statement", "case_statement")
 _LABELS = ("labeled_statement", "case_statement")
+_BRANCHING = ("if_statement", "else_clause", "switch_statement")
 _COMPARED = {"==": "!=", "!=": "=="}
 
 
@@ -59,6 +60,49 @@ def _is_led_past(condition: Node, at: int, labels: list[Node]) -> bool:
             if switch.start_byte < condition.start_byte:
                 return True
     return False
+
+
+def last_given(root: Node, values: Sequence[Node], at: int) -> Node | None:
+    """Return the one of some values that a variable has where a byte of a function is run.
+
+    VALUES are all that it is ever given; None where more than one of them may be meant.
+    """
+    labels = [one for one in syntax.descendants(root) if one.type in _LABELS]
+    here = root.descendant_for_byte_range(at, at)
+    while here is not None and here.parent is not None:
+        outer = here.parent
+        if outer.type in _BLOCKS:
+            passed = [one for one in outer.named_children if one.start_byte < here.start_byte]
+            for one in reversed(passed):
+                inside = [value for value in values if _is_within(value, one)]
+                if inside:
+                    is_it = len(inside) == 1 and _gives(one, inside[0])
+                    return inside[0] if is_it and not _is_led_past(one, at, labels) else None
+        elif outer.type == "function_definition":
+            return None
+        else:
+            asked = outer.child_by_field_name("condition")
+            part = asked if outer.type in _BRANCHING and asked is not None else outer
+            if any(_is_within(one, part) and not _is_within(one, here) for one in values):
+                return None
+            if outer.type not in _BRANCHING and any(_is_within(one, outer) for one in values):
+                return None
+        here = outer
+    return None
+
+
+def _is_within(node: Node, around: Node) -> bool:
+    return around.start_byte <= node.start_byte and node.end_byte <= around.end_byte
+
+
+def _gives(statement: Node, value: Node) -> bool:
+    """Tell whether a statement does nothing but to give a variable a value, or declares it so."""
+    here = value.parent
+    while here is not None and here.type in ("parenthesized_expression", "assignment_expression"):
+        here = here.parent
+    if here is not None and here.type == "init_declarator":
+        here = here.parent
+    return here == statement and statement.type in ("expression_statement", "declaration")
 
 
 def is_own(root: Node, name: str) -> bool:

@@ -25,7 +25,7 @@ _SILENT = (
     r"|RCU_LOCKDEP_WARN|(?!BUILD_)\w+_(?:WARN|BUG)_ON(?:_ONCE)?|cond_resched|EXPORT_SYMBOL\w*|smp_[rw]?mb|smp_mb__\w+|barrier|instrumentation_\w+|preempt_\w+"
 )
 """What says something, checks something or orders accesses."""
-AT_BUILD = re.compile(r"BUILD_BUG_ON\w*|static_assert|EXPORT_SYMBOL\w*")
+AT_BUILD = re.compile(r"BUILD_BUG(?:_ON\w*)?|static_assert|EXPORT_SYMBOL\w*")
 """What evaluates nothing when it runs."""
 HEARD = re.compile(r"trace_\w+|printk|pr_(?:emerg|alert|crit|err|warn|warning|notice|info|cont)")
 """What of it always evaluates its arguments; the others perhaps."""

@@ -201,8 +201,16 @@ def _changing_below(tree: Tree, name: str) -> str | None:
             if "const" not in declared[2].split() and is_fixed(tree, one) is None:
                 return one
         elif not found and one != name and not _is_number(tree, one, here):
-            return one
+            objects = index.objects(one, here)
+            if not objects or not all(map(_is_const, objects)):
+                return one
     return None
+
+
+def _is_const(found: Definition) -> bool:
+    """Tell whether an object that is initialised cannot be stored to."""
+    _, _, own = found.text.partition(b"=")[0].rpartition(b"*")
+    return b"const" in own.split()
 
 
 def _answered_by(tree: Tree, found: Definition) -> set[str]:
@@ -225,9 +233,14 @@ def _answered_by(tree: Tree, found: Definition) -> set[str]:
     for node in syntax.descendants(root):
         if node.type == "declaration" and any(text(one) in _LASTING for one in node.children):
             own -= set(re.findall(r"\w+", text(node)))
-        elif node.type == "identifier":
+        elif node.type == "identifier" and not _is_of_macro(node):
             names.add(text(node))
     return names - own - given - GRANTED - {found.name}
+
+
+def _is_of_macro(node: syntax.Node) -> bool:
+    """Tell whether a word names a parameter of a macro that is defined within a function."""
+    return node.parent is not None and node.parent.type == "preproc_params"
 
 
 def _is_number(tree: Tree, name: str, here: str) -> bool:

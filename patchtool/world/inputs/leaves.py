@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from patchtool.c import syntax
+from patchtool.c.conditions import last_given
 from patchtool.c.index import expand, is_static, parameter_names
 from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node, text
@@ -50,7 +51,7 @@ class _Asked(NamedTuple):
 
 
 class _Way(NamedTuple):
-    """How a pointer is come by: in a function, for a store AT some place.
+    """How a pointer is come by: in a function, for a store AT some place, READ at another one.
 
     It may point to a neighbour of what it was given if it IS_MOVED; SEEN are the variables,
     members and functions by which it was followed.
@@ -61,6 +62,7 @@ class _Way(NamedTuple):
     at: int = -1
     is_moved: bool = False
     seen: frozenset[object] = frozenset()
+    read: int = -1
 
     def by(self, mark: object) -> _Way:
         """Return the way that goes by one more variable, member or function."""
@@ -264,8 +266,7 @@ class Leaves:
             if way.seen:
                 return self._of_variable(way, text(node))
             uses, asked = way.uses, way.asked
-            place = way.at if uses.has_handle else -1
-            key = uses.function.key, text(node), *asked[:2], asked.is_any, place, way.is_moved
+            key = uses.function.key, text(node), *asked[:2], asked.is_any, way.at, way.is_moved
             if key not in self._known:
                 self._known[key] = self._of_variable(way, text(node))
             return self._known[key]
@@ -313,12 +314,20 @@ class Leaves:
         if mark in way.seen:
             return set()
         values, moved, is_used = uses.values(name)
+        place = way.at if way.read < 0 else way.read
+        if place >= 0 and not moved and not is_used:
+            last = last_given(uses.root, values, place)
+            given = (*mark, last.start_byte) if last is not None else ()
+            if last is not None and given not in way.seen:
+                return self._causes(way.by(given)._replace(read=last.start_byte), last)
         found = {HERE} if stars > 1 or is_used else set[int]()
         if is_parameter:
             number = parameter_of(uses.function, name)
             found.add(HERE if number is None else number)
         further = way.by(mark)._replace(is_moved=way.is_moved or moved)
-        return found.union(*(self._causes(further, value) for value in values))
+        return found.union(
+            *(self._causes(further._replace(read=value.start_byte), value) for value in values)
+        )
 
     def _of_member(self, way: _Way, node: Node) -> set[int]:
         """Return why what a member holds, or the object that it is, may be the leaf."""
@@ -342,7 +351,7 @@ class Leaves:
             for other, value in self._assigned.get(name, ()):
                 causes = {HERE}
                 if value is not None:
-                    causes = self._causes(way.by(mark)._replace(uses=other, at=-1), value)
+                    causes = self._causes(way.by(mark)._replace(uses=other, at=-1, read=-1), value)
                 found |= {HERE} if self._is_harmful(other, causes, way.asked) else set()
             if name not in words.arrays:
                 return found
@@ -405,7 +414,7 @@ class Leaves:
             if not inner.returned:
                 found.add(HERE)
             for value in inner.returned:
-                for cause in self._causes(way.by(mark)._replace(uses=inner, at=-1), value):
+                for cause in self._causes(way.by(mark)._replace(uses=inner, at=-1, read=-1), value):
                     if cause == HERE or cause >= len(given):
                         found.add(HERE)
                     else:

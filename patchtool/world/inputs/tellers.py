@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from patchtool.c import brackets, library, syntax
 from patchtool.c.asked import asked as asked_of
+from patchtool.c.asked import only_answers
 from patchtool.c.index import (
     Index,
     expand,
@@ -196,7 +197,9 @@ class Tellers:
                     name = (callee or b"").decode()
                     if callee is None or harmless.fullmatch(name) is not None:
                         continue
-                    if asked_of(index, name, user.file, ("", feature)) is None:
+                    if asked_of(index, name, user.file, ("", feature)) is not None:
+                        continue
+                    if not only_answers(index, name, user.file):
                         if not self._is_of_host(name, user.file):
                             found.append(brackets.end_of(user.text, opened) or at)
                 if (late := self._late((user, found))) is not None:
