@@ -25,7 +25,7 @@ def holding(root: Node, at: int) -> frozenset[str]:
     Whoever asks has to see to it that nothing changes what a condition reads.
     """
     found: set[str] = set()
-    labels = [one for one in syntax.descendants(root) if one.type in _LABELS]
+    labels = labels_in(root)
     here = root.descendant_for_byte_range(at, at)
     while here is not None and here.parent is not None:
         outer = here.parent
@@ -62,12 +62,17 @@ def _is_led_past(condition: Node, at: int, labels: list[Node]) -> bool:
     return False
 
 
-def last_given(root: Node, values: Sequence[Node], at: int) -> Node | None:
+def labels_in(root: Node) -> list[Node]:
+    """Return what jumps lead to: labels, and the cases of switches."""
+    return [one for one in syntax.descendants(root) if one.type in _LABELS]
+
+
+def last_given(root: Node, labels: list[Node], values: Sequence[Node], at: int) -> Node | None:
     """Return the one of some values that a variable has where a byte of a function is run.
 
-    VALUES are all that it is ever given; None where more than one of them may be meant.
+    VALUES are all that it is ever given, LABELS those of the function.  None where more than
+    one of the values may be meant.
     """
-    labels = [one for one in syntax.descendants(root) if one.type in _LABELS]
     here = root.descendant_for_byte_range(at, at)
     while here is not None and here.parent is not None:
         outer = here.parent

@@ -30,6 +30,8 @@ from patchtool.world.inputs.words import Words
 
 _ALLOCATES = re.compile(r"\w*alloc\w*|\w*memdup\w*")
 _NOTHING = re.compile(r"NULL|0|ERR_PTR\(.*\)|ERR_CAST\(.*\)", re.S)
+MAX_VALUES = 64
+"""How many values of a variable are told apart by where they are assigned."""
 HERE = -1
 """Why a store counts: what is in its own function, where it is none of its parameters."""
 
@@ -266,7 +268,9 @@ class Leaves:
             if way.seen:
                 return self._of_variable(way, text(node))
             uses, asked = way.uses, way.asked
-            key = uses.function.key, text(node), *asked[:2], asked.is_any, way.at, way.is_moved
+            is_one = not uses.has_handle and len(uses.values(text(node))[0]) < 2
+            place = -1 if is_one else way.at
+            key = uses.function.key, text(node), *asked[:2], asked.is_any, place, way.is_moved
             if key not in self._known:
                 self._known[key] = self._of_variable(way, text(node))
             return self._known[key]
@@ -315,8 +319,9 @@ class Leaves:
             return set()
         values, moved, is_used = uses.values(name)
         place = way.at if way.read < 0 else way.read
-        if place >= 0 and not moved and not is_used:
-            last = last_given(uses.root, values, place)
+        is_asked = 1 - is_parameter < len(values) <= MAX_VALUES
+        if place >= 0 and is_asked and not moved and not is_used:
+            last = last_given(uses.root, uses.labels, values, place)
             given = (*mark, last.start_byte) if last is not None else ()
             if last is not None and given not in way.seen:
                 return self._causes(way.by(given)._replace(read=last.start_byte), last)

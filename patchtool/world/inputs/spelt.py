@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Set
+from functools import cached_property
 
 from patchtool.c import brackets, syntax
+from patchtool.c.conditions import labels_in
 from patchtool.c.index import Index, expand, split_arguments
 from patchtool.c.scan import Definition
 from patchtool.c.syntax import Node, text
@@ -48,6 +50,11 @@ class Spelt:
         self.text, self._spans = self._spelt_out(macros)
         is_same = not self._spans
         self.root = index.node(function if is_same else function._replace(text=self.text))
+
+    @cached_property
+    def labels(self) -> list[Node]:
+        """What jumps in the function lead to."""
+        return labels_in(self.root)
 
     def place(self, at: int) -> int:
         """Return the place in the function of a place in what its macros stand for."""
