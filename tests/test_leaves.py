@@ -82,6 +82,12 @@ STORING = {
     "one that was kept on one way before another leaf": (
         f"{EXT}{ENTRY}e = NULL;\n\n\tif (n)\n\t\te = one;\n"
         f"\tone = kvm_find_cpuid_entry(vcpu, 7);\n\t{STORES}", ""),
+    "a macro that gives the first one": (
+        f"{FIND.format('7')}AGAIN(one);\n\t{ZEROED}",
+        "#define AGAIN(e) ((e) = kvm_find_cpuid_entry(vcpu, 0x80000001))\n"),
+    "a macro that gives the first one by name": (
+        f"{FIND.format('7')}AGAIN;\n\t{ZEROED}",
+        "#define AGAIN one = kvm_find_cpuid_entry(vcpu, 0x80000001)\n"),
     "another leaf in a condition": (
         f"{EXT}if (n && (one = kvm_find_cpuid_entry(vcpu, 7)))\n\t\treturn;\n\t{ZEROED}", ""),
     "behind another leaf": (f"{OTHER}one[n].edx = 0;", ""),

@@ -321,6 +321,7 @@ def beside(macro, function):
         (f"#ifdef CONFIG_A\n{GIVEN}#endif\n", f"#ifndef CONFIG_B\n{PRIVATE}#endif\n", "unknown"),
         (GIVEN, f"#ifdef kvm_is_long\n{PRIVATE}#endif\n", "unknown"),
         (GIVEN, f"#if !defined(kvm_is_long) || defined(CONFIG_A)\n{PRIVATE}#endif\n", "unknown"),
+        (GIVEN, f"#if defined(kvm_is_long) && CONFIG_A\n#else\n{PRIVATE}#endif\n", "unknown"),
         (GIVEN, PRIVATE, "unknown"),
         ("", f"#ifndef kvm_is_long\n{PRIVATE}#endif\n{GIVEN}", "unknown"),
     ],

@@ -6,7 +6,7 @@ from edited import check, fixture
 
 MMU = "arch/x86/kvm/mmu/mmu.c"
 HEADER = "arch/x86/kvm/mmu.h"
-OTHER = "arch/x86/kvm/mmu/levels.c"
+HOST = "arch/x86/include/asm/kvm_host.h"
 FIXED = fixture("role-regs-fixed")
 LEVEL = "role_regs_to_root_level(const struct kvm_mmu_role_regs *regs)\n{\n"
 ROLE = "static union kvm_mmu_extended_role kvm_calc_mmu_role_ext(struct"
@@ -15,7 +15,9 @@ FIRST = "#define ACC_ALL"
 INCLUDED = "void kvm_init_mmu(struct kvm_vcpu *vcpu);\n"
 
 
-def verdict(top="", between="", level="#ifdef KVM_SLIM", role="#ifdef KVM_SLIM", header=""):
+def verdict(
+    top="", between="", level="#ifdef KVM_SLIM", role="#ifdef KVM_SLIM", header="", host=""
+):
     """Return the verdict where the level is read, and a bit made, under a condition each."""
     text = FIXED[MMU].decode()
     for old, new in (
@@ -30,6 +32,7 @@ def verdict(top="", between="", level="#ifdef KVM_SLIM", role="#ifdef KVM_SLIM",
     head = files[HEADER].decode()
     assert INCLUDED in head
     files[HEADER] = head.replace(INCLUDED, f"{header}\n{INCLUDED}").encode()
+    files[HOST] = f"{host}\n".encode() + files[HOST]
     return check(files).verdict
 
 
@@ -62,6 +65,7 @@ def test_a_word_that_is_one_for_all(edits):
         {"between": "#undef KVM_SLIM"},
         {"header": "#define KVM_SLIM", "between": "#undef KVM_SLIM"},
         {"header": "#define KVM_SLIM", "between": "#\tundef\\\n KVM_SLIM"},
+        {"host": "#define KVM_SLIM", "between": "#undef KVM_SLIM"},
         {"between": "#define KVM_SLIM", "role": "#ifndef KVM_SLIM", "level": "#ifndef KVM_SLIM"},
         {"top": "#define KVM_SLIM 0", "role": "#if KVM_SLIM"},
         {

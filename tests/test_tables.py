@@ -46,7 +46,7 @@ static bool VENDOR_is_short(u64 efer)
 	return !(efer & EFER_LMA);
 }
 
-struct kvm_x86_ops VENDOR_ops = {
+static struct kvm_x86_ops VENDOR_ops = {
 	KEPT
 };
 
@@ -151,8 +151,9 @@ def test_a_table_of_a_vendor_whose_type_is_not_spelt():
         assert verdict(more=more) == "gap"
 
 
-def test_a_second_table_of_a_vendor():
+@pytest.mark.parametrize("kind", ["", "static ", "static const "])
+def test_a_second_table_of_a_vendor(kind):
     """Each table of the type counts, wherever it lies."""
-    code = "#include <linux/kvm_host.h>\nstruct kvm_x86_ops bare_ops = { .other = 0 };\n"
+    code = f"#include <linux/kvm_host.h>\n{kind}struct kvm_x86_ops bare_ops = {{ .other = 0 }};\n"
     assert verdict(more=[("arch/x86/kvm/svm/nested.c", code)]) == "gap"
     assert verdict(more=[("arch/x86/kvm/hyper.c", code)]) == "gap"

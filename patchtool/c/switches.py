@@ -35,7 +35,8 @@ def varies(texts: Texts, word: str) -> bool:
     It does not where it is defined before it is asked for, in one file that all others that
     ask for it include.  To ask whether it is defined is not to ask for its value.
     """
-    found = [_uses(texts, path, word.encode()) for path in texts.own_with(word.encode())]
+    paths = dict.fromkeys((texts.target.header, *texts.own_with(word.encode())))
+    found = [_uses(texts, path, word.encode()) for path in paths]
     defining = [one for one in found if one.defined]
     if not defining:
         return False

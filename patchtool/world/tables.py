@@ -107,7 +107,7 @@ class Tables:
             if not self._is_function(value, file.path):
                 yield Place(file.path, file.line(at))
             for table in file.objects_around(at):
-                head = _TAG.match(table.text)
+                head = _TAG.search(table.text)
                 tags |= {head[1]} if head is not None else set()
                 if self._is_always(table, name):
                     tables.add(table.key)

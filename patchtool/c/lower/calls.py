@@ -1037,9 +1037,9 @@ class Calls(Expressions):
         asked = re.compile(rf"(!\s*)?(?:defined\b\s*\(?\s*)?\b{macro.name}\b")
         for words, truth in function.conditions:
             found = asked.search(words)
-            if found is None or "||" in words or macro.file not in self.index.scope(function.file):
-                continue
-            if (found[1] is not None) is truth and (macro.file != function.file):
+            is_whole = "||" not in words and (truth or "&&" not in words)
+            is_above = macro.file in self.index.scope(function.file) and macro.file != function.file
+            if found is not None and (found[1] is not None) is truth and is_whole and is_above:
                 return True
         return bits.both(self._compiled(function), self._compiled(macro)) is False
 
