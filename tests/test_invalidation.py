@@ -803,3 +803,21 @@ def test_a_use_that_may_be_a_change(use, expected):
         files[path] = data.replace(old, new).encode()
     files[CPUID] += f"\nvoid late(struct kvm_vcpu *vcpu, u32 n)\n{{\n\t{use}\n}}\n".encode()
     assert check(files, ("shadow_root_level",)).verdict == expected
+
+
+@pytest.mark.parametrize(
+    ("scope", "is_entered"),
+    [
+        ("scoped_guard(mutex, &vcpu->lock)", True),
+        ("scoped_guard(spinlock_irqsave, &vcpu->lock)", True),
+        ("scoped_guard(mutex_try, &vcpu->lock)", False),
+        ("scoped_guard(rwsem_write_kill, &vcpu->lock)", False),
+        ("scoped_guard(odd, &vcpu->lock)", False),
+        ("scoped_cond_guard(mutex_intr, return, &vcpu->lock)", False),
+    ],
+)
+def test_in_the_scope_of_a_lock(scope, is_entered):
+    """Whether that is gone through is told by the class: one that only tries may leave it out."""
+    found = verdict(CPUID, CALL, f"\t{scope} {{\n\t{CALL}\t}}\n")
+    assert (found == "covered") is is_entered
+    assert (verdict(MMU, MARK, f"\t{scope}\n\t{MARK}") == "covered") is is_entered

@@ -171,6 +171,27 @@ def test_what_only_takes_a_lock(call, is_fine):
     assert (report.verdict == "covered") is is_fine, (report.verdict, report.unknowns)
 
 
+@pytest.mark.parametrize(
+    ("scope", "expected"),
+    [
+        ("scoped_guard(mutex, &vcpu->mutex)", "covered"),
+        ("scoped_guard(raw_spinlock_irqsave, &vcpu->mutex)", "covered"),
+        ("scoped_guard(rwsem_read, &vcpu->mutex)", "covered"),
+        ("scoped_guard(mutex_try, &vcpu->mutex)", "unknown"),
+        ("scoped_guard(mutex_intr, &vcpu->mutex)", "unknown"),
+        ("scoped_guard(spinlock_irqsave_try, &vcpu->mutex)", "unknown"),
+        ("scoped_guard(rwsem_read_try, &vcpu->mutex)", "unknown"),
+        ("scoped_guard(rwsem_write_kill, &vcpu->mutex)", "unknown"),
+        ("scoped_guard(odd, &vcpu->mutex)", "unknown"),
+        ("scoped_cond_guard(mutex_intr, return ext, &vcpu->mutex)", "unknown"),
+        ("scoped_cond_guard(mutex_try, goto out, &vcpu->mutex)", "unknown"),
+    ],
+)
+def test_a_scope_that_may_be_left_out(scope, expected):
+    """Where a lock need not be taken, what it is taken for need not be run."""
+    assert check(edited("", f"\t\t{scope} {{\n\t{LINE}\t\t}}\n")).verdict == expected
+
+
 def test_a_macro_beside_a_function():
     """Which of them a call means depends on where the macro is taken in."""
     tree = edited('#include "tune.h"\n', LINE)

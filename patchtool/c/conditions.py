@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from patchtool.c import syntax
+from patchtool.c import library, syntax
 from patchtool.c.syntax import Node, text
 
 _BLOCKS = ("compound_statement", "case_statement")
@@ -108,6 +108,11 @@ def _gives(statement: Node, value: Node) -> bool:
     if here is not None and here.type == "init_declarator":
         here = here.parent
     return here == statement and statement.type in ("expression_statement", "declaration")
+
+
+def holds_lock(branch: Node) -> bool:
+    """Tell whether an ``if`` stands for a scope for which a lock is always taken."""
+    return library.GUARDS.fullmatch(syntax.guard_of(branch) or "") is not None
 
 
 def is_own(root: Node, name: str) -> bool:

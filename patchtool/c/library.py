@@ -35,10 +35,16 @@ LOCKS = re.compile(
 )
 """What only takes or drops a lock that its argument leads to."""
 GUARDS = re.compile(
-    r"mutex\w*|(?:raw_)?spinlock(?:_\w+)?|(?:read|write)_lock(?:_irq|_irqsave)?|rwsem_(?:read|write)\w*"
-    r"|s?rcu(?:_\w+)?|preempt(?:_notrace)?|irq|irqsave|migrate|cpus_read_lock"
+    r"mutex|(?:raw_)?spinlock(?:_nested|_bh|_irq|_irqsave)?|(?:read|write)_lock(?:_irq|_irqsave)?"
+    r"|rwsem_(?:read|write)|srcu(?:_fast(?:_notrace)?)?|rcu(?:_tasks_trace)?"
+    r"|preempt(?:_notrace)?|irq|irqsave|migrate|cpus_read_lock"
 )
-"""The classes of the kernel's own guards, which only take a lock and drop it."""
+"""The classes of the kernel's own guards, which only take a lock and drop it.
+
+Those that may come back without it (``mutex_intr``, ``spinlock_try``) are none of them.
+"""
+TRIES = re.compile(rf"(?:{GUARDS.pattern})_(?:try|intr|kill)")
+"""The classes of guards that take a lock if they can, and do no more."""
 LOCKING = re.compile(
     rb"DEFINE_GUARD\(\s*\w+\s*,\s*struct\s+\w+\s*\*\s*"
     + rb",\s*(\w+)\(\s*&?_T(?:(?:->|\.)\w+)*\s*\)\s*" * 2

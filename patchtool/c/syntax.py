@@ -72,7 +72,7 @@ _RANGE = re.compile(rb"(\bcase\b[^:;{}\"']*?)\.\.\.(?=[^:;{}\"']*:)")
 
 
 _MACROS = re.compile(
-    rb"(?<!\w)(for_each_set_bit|\w*for_each\w*|scoped_(?:cond_)?guard)(\s*)\("
+    rb"(?<!\w)(for_each_set_bit|\w*for_each\w*|scoped_guard)(\s*)\("
     rb"(?=((?:[^()]|\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))*)\)\s*[^\s;,)=])"
 )
 """Macros that head a statement, followed by it."""
@@ -123,6 +123,14 @@ def _headed(match: re.Match[bytes]) -> bytes:
 def is_scope(node: Node) -> bool:
     """Tell whether an ``if`` stands for ``scoped_guard()``."""
     return (node.text or b"").startswith(b"if\v")
+
+
+def guard_of(node: Node) -> str | None:
+    """Return the class of the guard of ``scoped_guard(class, lock)``; None if it is none."""
+    condition = node.child_by_field_name("condition") if node.type == "if_statement" else None
+    if condition is None or not is_scope(node):
+        return None
+    return re.split(r"\W+", text(condition).lstrip("( \t\n"), maxsplit=1)[0]
 
 
 def loop_macro(node: Node) -> str:

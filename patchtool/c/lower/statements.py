@@ -606,11 +606,24 @@ class Statements(Calls):
         if node.child_by_field_name("alternative") is not None:
             raise Unsupported(node, "a scope with an else")
         name, *given = _listed(condition)
-        if not self._is_lock(text(name)):
+        if not self._is_lock(text(name)) and not library.TRIES.fullmatch(text(name)):
             self._direct(CLASS.format(text(name)), node, given, state, False)
         for argument in filter(has_effects, given):
             self._value_or_unknown(argument, state)
-        return self._statement(body, state)
+        if self._is_entered(text(name)):
+            return self._statement(body, state)
+        taken = self.opaque(node, f"whether {text(name)} takes its lock is not known").word.bit()
+        inside, left = self._statement(body, state.fork(taken)), state.fork(bits.negate(taken))
+        state.become(self._merge([left] if inside is None else [inside, left]))
+        return state
+
+    def _is_entered(self, name: str) -> bool:
+        """Tell whether the class of a guard always takes what it guards."""
+        word = re.escape(name).encode()
+        made = re.compile(rb"^DEFINE_(?:LOCK_)?GUARD(?:_[01])?\(\s*%b\s*," % word, re.M)
+        return self._is_lock(name) or any(
+            made.search(data) is not None for _, data in self.index.texts_with(name.encode())
+        )
 
     def _break(self, node: Node, state: State) -> State | None:
         if not self._frames[-1].breaks:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Set
 
 from patchtool.c import syntax
-from patchtool.c.conditions import dense
+from patchtool.c.conditions import dense, holds_lock
 from patchtool.c.syntax import JUMPS, Node, text
 
 _GIVE = ("assignment_expression", "init_declarator", "update_expression", "argument_list")
@@ -68,7 +68,7 @@ class _Body:
         here = node
         for outer in self.above(node):
             condition = outer.child_by_field_name("condition")
-            if condition is not None and condition != here:
+            if condition not in (None, here) and not holds_lock(outer):
                 yield condition
             if outer.type == "binary_expression" and text(outer.children[1]) in ("&&", "||"):
                 left = outer.child_by_field_name("left")

@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from patchtool.c import syntax
-from patchtool.c.conditions import dense, holding
+from patchtool.c.conditions import dense, holding, holds_lock
 from patchtool.c.index import parameter_names, stands_for
 from patchtool.c.layout import CType, PointerType, RecordType, settled
 from patchtool.c.lower import Lowered
@@ -677,7 +677,8 @@ def is_certain(
     while here != body and here.parent is not None and not _holds(here, start):
         outer = here.parent
         if outer.type in _BRANCHES and all(outer.child_by_field_name(n) != here for n in _HEAD):
-            if not _is_taken(outer, here, told) and not _is_met_beside(outer, here, together):
+            is_run = _is_taken(outer, here, told) or holds_lock(outer)
+            if not is_run and not _is_met_beside(outer, here, together):
                 return False
         if outer.type == "call_expression":
             if here != outer.child_by_field_name("function"):
