@@ -25,6 +25,10 @@ KEPT = (
     (HOST, MEMBERS, f"{MEMBERS}\t{ENTRY}last;\n"),
     (CPUID, STORED, f"{STORED}\tvcpu->arch.last = kvm_find_cpuid_entry(vcpu, 0x80000001);\n"),
 )
+DROP = (
+    f"static void drop({ENTRY}one, unsigned int x86_feature)\n{{\n"
+    "\tone->edx &= ~(1u << (x86_feature & 31));\n}\n"
+)
 STORING = {
     "an element": (f"{TABLE}e[n].edx = 0;", ""),
     "the next element": (f"{ENTRY}a = vcpu->arch.cpuid_entries, *e;\n\n\te = a + 1;\n"
@@ -63,6 +67,9 @@ STORING = {
     "another leaf in front": (
         f"{FIND.format('7')}one->ebx = 0;\n\tone = &vcpu->arch.cpuid_entries[n];\n"
         "\tone->edx = 0;", ""),
+    "a feature of it": (f"{EXT}drop(one, X86_FEATURE_GBPAGES);", DROP),
+    "a feature of any leaf": (
+        f"{TABLE}drop(e + n, n == X86_FEATURE_GBPAGES ? 1 : X86_FEATURE_GBPAGES);", DROP),
     "another leaf behind it": (f"{EXT}{ZEROED}\n\tone = kvm_find_cpuid_entry(vcpu, 7);\n"
                                "\tone->edx = 0;", ""),
     "another leaf on one way": (f"{EXT}if (n)\n\t\tone = kvm_find_cpuid_entry(vcpu, 7);\n"
@@ -121,6 +128,12 @@ SUPPORTED = (
     "\treturn 0;\n}\n\n"
 )
 HARMLESS = {
+    "a feature of a record of its own": (
+        "struct kvm_cpuid_entry2 e = { 0 };\n\n\tdrop(&e, X86_FEATURE_GBPAGES);", DROP),
+    "a feature is compared": (
+        "BUILD_BUG_ON(sizeof(n) == X86_FEATURE_GBPAGES);\n"
+        "\tif (n == X86_FEATURE_GBPAGES || X86_FEATURE_GBPAGES == n)\n\t\tn = 0;\n"
+        "\tWARN_ON_ONCE(X86_FEATURE_GBPAGES != n);", ""),
     "another leaf in place of it": (
         f"{EXT}n = one->edx;\n\tone = kvm_find_cpuid_entry(vcpu, 7);\n\tif (one)\n"
         f"\t\t{ZEROED}\n\tone = kvm_find_cpuid_entry(vcpu, 0x80000001);\n\tn = one->edx;", ""),

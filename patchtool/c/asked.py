@@ -14,7 +14,7 @@ from typing import Literal
 
 from patchtool.c import library
 from patchtool.c.index import Index, calls
-from patchtool.c.scan import Definition
+from patchtool.c.scan import Definition, before
 
 _MOST = 64
 """How many functions are looked into for a store, to answer for one."""
@@ -25,6 +25,8 @@ _LOCAL = re.compile(rb"[;{}(]\s*(?:[A-Za-z_]\w*[\s*]+)*[A-Za-z_]\w*\s*\Z")
 """What stands in front of a store to a variable: a statement that begins with it."""
 _STORELESS = re.compile(f"{library.PURE.pattern}|{library.AT_BUILD.pattern}")
 """What is known for storing nothing, where the target itself does not define it."""
+_COMPARED = re.compile(rb"\s*(?:[=!]=|&&|\|\||\))")
+_COMPARED_WITH = re.compile(rb"[=!]=\Z")
 _VALUED = re.compile(rb"(?<![\w*])(?:bool|int|unsigned|long|u8|u16|u32|u64)\s+\w+\s*\(")
 
 
@@ -53,6 +55,18 @@ def only_answers(index: Index, name: str, here: str) -> bool:
         and _stores_nothing(index, one)
         for one in found
     )
+
+
+def only_compares(index: Index, callee: str, text: bytes, at: int, length: int) -> bool:
+    """Tell whether a word is one side of a comparison that is a condition, or checked.
+
+    CALLEE is what stands in front of the parenthesis around it.
+    """
+    is_asked = callee in ("if", "while") or library.is_check(callee, index.target)
+    if not is_asked and library.AT_BUILD.fullmatch(callee) is None:
+        return False
+    behind = _COMPARED.match(text, at + length)
+    return behind is not None or _COMPARED_WITH.search(before(text, at)) is not None
 
 
 def _head(one: Definition) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from patchtool.c import brackets, library, syntax
 from patchtool.c.asked import asked as asked_of
-from patchtool.c.asked import reached
+from patchtool.c.asked import only_compares, reached
 from patchtool.c.index import is_static, parameter_names
 from patchtool.c.layout import (
     GRANTED,
@@ -270,6 +270,8 @@ def _is_changed(tree: Tree, asked: str) -> bool:
                 opened, _ = brackets.argument_at(user.text, at)
                 callee = brackets.callee(user.text, opened) if opened >= 0 else None
                 name = (callee or b"").decode()
+                if only_compares(index, name, user.text, at, len(feature)):
+                    continue
                 if name and asked_of(index, name, user.file, ("", feature)) is None:
                     if not _is_of_one(tree, name, user) and not _only_at_load(tree, user):
                         return True

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from patchtool.c import brackets, library, syntax
 from patchtool.c.asked import asked as asked_of
-from patchtool.c.asked import only_answers
+from patchtool.c.asked import only_answers, only_compares
 from patchtool.c.index import (
     Index,
     expand,
@@ -197,16 +197,28 @@ class Tellers:
                     name = (callee or b"").decode()
                     if callee is None or harmless.fullmatch(name) is not None:
                         continue
+                    if only_compares(index, name, user.text, at, len(word)):
+                        continue
                     if asked_of(index, name, user.file, ("", feature)) is not None:
                         continue
-                    if not only_answers(index, name, user.file):
-                        if not self._is_of_host(name, user.file):
-                            found.append(brackets.end_of(user.text, opened) or at)
+                    if only_answers(index, name, user.file) or self._is_of_leaf(name, user.file):
+                        continue
+                    if not self._is_of_host(name, user.file):
+                        found.append(brackets.end_of(user.text, opened) or at)
                 if (late := self._late((user, found))) is not None:
                     yield late
             told = self._told_in(feature)
             for register in tables.registers if told is None else (told[1],):
                 yield from self._storing(told and told[0], register, asked)
+
+    def _is_of_leaf(self, name: str, here: str) -> bool:
+        """Tell whether a function is given a leaf, and no guest: what it stores to is followed."""
+        found = self._tree.index.functions(name, here)
+        record = f"struct {self._tree.index.target.registers.tables.record} *"
+        return bool(found) and all(
+            any(record in each for each in parameters(one)) and not self._has_handle((one, []))
+            for one in found
+        )
 
     def _is_of_host(self, name: str, here: str) -> bool:
         """Tell whether a function is given numbers alone, and names nothing of a guest itself."""
