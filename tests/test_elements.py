@@ -320,6 +320,7 @@ def test_what_a_context_points_to(code, is_fine):
 
 
 KEEPS = "static void keeps(struct kvm_vcpu *vcpu)\n{\n\tvcpu->arch.spare = vcpu->arch.hflags;\n}\n"
+OTHERS = "void others(struct kvm_vcpu *vcpu)\n{\n\tkeeps(vcpu);\n}\n\n"
 ELSEWHERE = "void elsewhere(struct kvm_vcpu *vcpu)\n{\n\tvcpu->arch.spare = 2;\n}\n"
 
 
@@ -360,7 +361,9 @@ READS_SPARE = "int reads(struct kvm_vcpu *vcpu)\n{\n\treturn SPARE(vcpu) > 2;\n}
         ("vcpu->arch.spare = 1;", "", "", True),
         ("vcpu->arch.spare++;", "", "", True),
         ("u64 spare = vcpu->arch.hflags;\n\tcontext->keep[0] = spare != spare;", "", "", True),
-        ("keeps(vcpu);", KEEPS, ELSEWHERE, True),
+        ("keeps(vcpu);", KEEPS, ELSEWHERE, False),
+        ("keeps(vcpu);", KEEPS + OTHERS, "", False),
+        ("keeps(vcpu);", KEEPS + OTHERS, ELSEWHERE, True),
         (COUNTS, "", "", True),
         (COUNTS.replace("spare++", "spare += vcpu->arch.hflags"), "", COUNTED, True),
         (COUNTS, "", AT, True),
@@ -385,6 +388,46 @@ def test_what_is_kept_beside_a_context(code, above, elsewhere, is_fine):
     report = check({**tree, "arch/x86/kvm/spare.c": elsewhere.encode()}, ("all",))
     said = [one.reason for one in report.unknowns if "behind the guard" in one.reason]
     assert bool(said) is not is_fine, said
+
+
+def _keeps(statement, above=""):
+    return f"{above}static void keeps(struct kvm_vcpu *vcpu)\n{{\n\t{statement}\n}}\n\n"
+
+
+FLAGS = "vcpu->arch.hflags & 2"
+
+
+@pytest.mark.parametrize(
+    ("statement", "above", "is_fine"),
+    [
+        (f"spare = {FLAGS};", "static u64 spare;\n", False),
+        (f"spares[1] = {FLAGS};", "static u64 spares[2];\n", False),
+        (f"static u64 spare;\n\n\tspare = {FLAGS};", "", False),
+        (f"u64 *spare = spares(vcpu);\n\n\t*spare = {FLAGS};", "u64 *spares(void *);\n", False),
+        (f"atomic_set(&counted, {FLAGS});", "static atomic_t counted;\n", False),
+        (f"WRITE_ONCE(spare, {FLAGS});", "static u64 spare;\n", False),
+        (f"this_cpu_write(flags, {FLAGS});", "static DEFINE_PER_CPU(u32, flags);\n", False),
+        (f"if ({FLAGS})\n\t\t__set_bit(1, &spare);", "static unsigned long spare;\n", False),
+        (f'asm volatile("movq %0, %%dr7" :: "r" ({FLAGS}));', "", False),
+        (f"deeper({FLAGS});", f"static u64 spare;\n{_keeps('').replace('keeps', 'unused')}"
+         "static void deeper(u64 flags)\n{\n\tspare = flags;\n}\n\n", False),
+        (f"DEEP({FLAGS});", "static u64 spare;\n#define DEEP(x) DEEPER(x)\n"
+         "#define DEEPER(x) (spare = (x))\n", False),
+        (f"elsewhere({FLAGS});", "", False),
+        (f"u64 spare;\n\n\tspare = {FLAGS};\n\tpr_debug(\"%llu\", spare);", "", True),
+        (f"if ({FLAGS})\n\t\tWARN_ON_ONCE(is_long(vcpu));", "static bool is_long("
+         "struct kvm_vcpu *vcpu)\n{\n\tbool long_mode;\n\n\tlong_mode = vcpu->arch.efer & 1024;"
+         "\n\treturn long_mode;\n}\n\n", True),
+    ],
+)  # fmt: skip
+def test_what_a_function_keeps_that_is_called_behind_the_guard(statement, above, is_fine):
+    """A function that the set-up alone calls, there, is known to store nothing, or is told."""
+    text = FIXED[MMU].decode().replace(TDP, tdp(["keeps(vcpu);"])[1], 1)
+    start = "static void init_kvm_tdp_mmu("
+    text = text.replace(start, f"{_keeps(statement, above)}{start}", 1)
+    report = check({**FIXED, MMU: text.encode()}, ("all",))
+    said = [one.reason for one in report.unknowns if "called behind the guard" in one.reason]
+    assert bool(said) is not is_fine, (said, report.unknowns)
 
 
 READ = "int used(struct kvm_vcpu *vcpu)\n{\n\treturn vcpu->arch.mmu->ept_ad;\n}\n"

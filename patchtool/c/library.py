@@ -143,13 +143,16 @@ KEYS = frozenset({"static_branch_likely", "static_branch_unlikely"})
 """What tells whether a static key is enabled, which an object of file scope is."""
 CONFIGURED = frozenset({"IS_ENABLED", "IS_BUILTIN", "IS_MODULE", "IS_REACHABLE"})
 """What tells whether a build option is set."""
-_BUILTIN = frozenset(
+_READING = frozenset(
     {"ARRAY_SIZE", "FIELD_GET", "FIELD_PREP", "GENMASK", "GENMASK_ULL", "REPEAT_BYTE",
-     "WRITE_ONCE", "cmpxchg", "container_of", "memcmp", "memcpy", "memset", "offsetof",
-     "rcu_assign_pointer", "sizeof", "smp_load_acquire", "smp_store_release", "static_call", "swap",
-     "try_cmpxchg", "typecheck", "xchg",
+     "container_of", "memcmp", "offsetof", "sizeof", "smp_load_acquire", "typecheck",
      *SAME, *LIKELY, *EXTREMA, *CLAMPS, *POPULATION, *CONFIGURED, *COUNTERS, *LOCKED, *KEYS,
-     *BIT_OPERATIONS}
+     *(name for name, change in BIT_OPERATIONS.items() if change is None)}
+)  # fmt: skip
+"""What is taken by its meaning, and stores nothing."""
+_BUILTIN = _READING | frozenset(
+    {"WRITE_ONCE", "cmpxchg", "memcpy", "memset", "rcu_assign_pointer", "smp_store_release",
+     "static_call", "swap", "try_cmpxchg", "xchg", *BIT_OPERATIONS}
 )  # fmt: skip
 
 
@@ -166,6 +169,16 @@ def is_builtin(name: str, target: Target) -> bool:
         or is_check(name, target)
         or is_silent(name, target)
         or SAVING.fullmatch(name) is not None
+    )
+
+
+def stores_nothing(name: str, target: Target) -> bool:
+    """Tell whether a call of a name is known to store nothing that it is given, anywhere."""
+    return (
+        name in _READING
+        or is_silent(name, target)
+        or is_check(name, target)
+        or ONLY_READS.fullmatch(name) is not None
     )
 
 

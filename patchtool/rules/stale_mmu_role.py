@@ -34,6 +34,7 @@ from patchtool.rules.question import Terms, cell_of
 from patchtool.rules.table import STALE_MMU_ROLE
 from patchtool.world.above.guards_above import Above, guards_above, notes_above
 from patchtool.world.accounts.ledger import Ledger, prepare, tell
+from patchtool.world.beside import beside_contexts
 from patchtool.world.built import not_there
 from patchtool.world.completeness import (
     broken_text,
@@ -54,7 +55,7 @@ from patchtool.world.roles import (
     require_target,
     set_up_members,
 )
-from patchtool.world.unlisted import beside_contexts, unlisted
+from patchtool.world.unlisted import unlisted
 from patchtool.world.vanishing import Seen, left_alone, vanished
 
 RULE, TARGET, LEVELS = STALE_MMU_ROLE.name, STALE_MMU_ROLE.target, STALE_MMU_ROLE.fields

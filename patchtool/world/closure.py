@@ -194,23 +194,37 @@ class Closure:
             or any(self.may_run(one, names) for one in callees)
         )
 
+    def reached(self, definition: Definition) -> tuple[Definition, ...] | None:
+        """Return all that a call of a function may run, itself included, None if not known."""
+        found: list[Definition] = []
+        for here, run, is_too_much in self._walk(definition):
+            if run.is_dark or is_too_much:
+                return None
+            found.append(here)
+        return tuple(found)
+
     def _may_run(self, definition: Definition, names: frozenset[str]) -> bool:
+        return any(
+            here.name in names
+            or (run.is_dark and here.kind != "macro")
+            or is_too_much
+            or not names.isdisjoint(run.names)
+            for here, run, is_too_much in self._walk(definition)
+        )
+
+    def _walk(self, definition: Definition) -> Iterator[tuple[Definition, Call, bool]]:
+        """Yield all that a call may run, what each runs, and whether too much was found."""
         seen, todo = {definition.key}, [(definition, definition.file)]
         while todo:
             here, unit = todo.pop()
             unit = here.file if here.file.endswith(".c") else unit
             run = self._run_by(here, unit, self._body(here))
-            is_open = run.is_dark and here.kind != "macro"
-            if here.name in names or is_open or len(seen) > MAX_FOLLOWED:
-                return True
-            if not names.isdisjoint(run.names):
-                return True
+            yield here, run, len(seen) > MAX_FOLLOWED
             for name in sorted(run.names):
                 for one in self._callees_of(name, unit) or self._callees_of(name, here.file):
                     if one.key not in seen:
                         seen.add(one.key)
                         todo.append((one, unit))
-        return False
 
     def _filled_by(self, hook: str | None) -> frozenset[bytes]:
         """Return the members that a hook may fill with the register of the guest."""

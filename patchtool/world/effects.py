@@ -361,6 +361,14 @@ class Effects:
         """Tell whether a function may run one of some names, as far down as it takes."""
         return self._closure.may_run(definition, names)
 
+    def reached(self, definition: Definition) -> tuple[Definition, ...] | None:
+        """Return all that a call of a function may run, itself included, None if not known."""
+        return self._closure.reached(definition)
+
+    def stored_in(self, definition: Definition, members: frozenset[str]) -> frozenset[str]:
+        """Return the members among some that a function itself names otherwise than to read."""
+        return self._closure.stored_in(definition, members)
+
     def may_run_within(self, function: Definition, part: bytes, names: frozenset[str]) -> bool:
         """Tell whether a part of a function, without comments, may run one of some names."""
         return self._closure.may_run_within(function, part, names)

@@ -78,15 +78,19 @@ def generic_files(index: Index) -> Iterator[str]:
                 yield path
 
 
-def _operations_of(index: Index, name: str) -> set[str]:
+def kept_in(index: Index, name: str) -> frozenset[str]:
+    """Return the members of tables that a function is kept in."""
+    kept = re.compile(rb"\.\s*(\w+)\s*=\s*&?\s*(?:\w+\s*\(\s*)?%b\b" % name.encode())
+    texts = index.texts_with(name.encode())
+    return frozenset(one.decode() for _, data in texts for one in kept.findall(data))
+
+
+def _operations_of(index: Index, name: str) -> frozenset[str]:
     """Return the members of tables that a function is kept in, or may be by what its name ends in.
 
     A macro that fills the table may make the whole name of that.
     """
-    kept = re.compile(rb"\.\s*(\w+)\s*=\s*&?\s*(?:\w+\s*\(\s*)?%b\b" % name.encode())
-    texts = index.texts_with(name.encode())
-    found = {one.decode() for _, data in texts for one in kept.findall(data)}
-    found |= {name.partition("_")[2]} - {""}
+    found = kept_in(index, name) | {name.partition("_")[2]} - {""}
     return found | {index.target.prefix + one for one in found}
 
 
