@@ -358,3 +358,37 @@ def test_a_macro_without_parameters(macros, body, runs):
     (start,) = index.functions("start", MMU)
     assert known.may_run(start, frozenset({"deep"})) is runs
     assert known.may_store(start, frozenset({"cr4"})) is runs
+
+
+OUTSIDE = "arch/x86/include/asm/apic.h"
+
+
+@pytest.mark.parametrize(
+    ("body", "more", "runs"),
+    [
+        ("static_call_cond(apic_send)(mask);", "", False),
+        ("static_call_mod(apic_send)(mask);", "", False),
+        ("static_call_cond(apic_send)(mask);", "static_call_update(apic_send, &sending);", True),
+        ("apic_send[mask](mask);", "", True),
+    ],
+)
+def test_a_static_call_of_outside(body, more, runs):
+    """What a static call of another subsystem runs is none of the target's, unless that aims it."""
+    header = f"static inline void apic_mask(int mask)\n{{\n\t{body}\n}}\n"
+    code = (
+        f"#include <asm/apic.h>\nvoid sending(int mask)\n{{\n\tkvm_init_mmu(0);\n}}\n"
+        f"void aiming(void)\n{{\n\t{more}\n}}\nvoid sends(void)\n{{\n\tapic_mask(1);\n}}\n"
+    )
+    index, known = closure(code, {OUTSIDE: header.encode()}.items())
+    (function,) = index.functions("sends", MMU)
+    assert known.may_run(function, frozenset({"kvm_init_mmu"})) is runs
+
+
+def test_the_ends_of_a_range_of_cases():
+    """What stands behind an ellipsis is no member that is called."""
+    index, known = closure(
+        "#define LAST(n) (8 + (n))\nvoid ranged(int n)\n{\n\tswitch (n) {\n"
+        "\tcase 1 ... LAST(4):\n\t\tbreak;\n\t}\n}\n"
+    )
+    (function,) = index.functions("ranged", MMU)
+    assert not known.may_run(function, frozenset({"kvm_init_mmu"}))

@@ -156,9 +156,13 @@ _BUILTIN = _READING | frozenset(
 )  # fmt: skip
 
 
+KEYED = (b"static_call", b"static_call_cond", b"static_call_mod")
+"""What calls the function that a static call of a name is aimed at."""
+
+
 def dispatchers(target: Target) -> frozenset[str]:
     """Return what calls the operation that it is given by name."""
-    return target.dispatchers | {"static_call", "static_call_cond"}
+    return target.dispatchers | {one.decode() for one in KEYED}
 
 
 def is_builtin(name: str, target: Target) -> bool:

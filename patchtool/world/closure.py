@@ -66,6 +66,8 @@ _CLASS = re.compile(rb"\b(?:__free|guard|scoped_guard|scoped_cond_guard|CLASS)\s
 _GIVEN = re.compile(rb"[(,]\s*&?\s*(\w+)\s*(?=[,)])")
 _DECLARED = re.compile(rb"\s*[=;,)\[]")
 _POINTER = re.compile(rb"\s*\)\s*\(")
+_UP_TO = b"..."
+"""What stands between the ends of a range of cases."""
 _STARRED = re.compile(rb"\(\s*\*\s*(?:const\s+)?\Z")
 _SPACES = b" \t\n*"
 _JUMP = re.compile(rb"\bgoto\Z")
@@ -300,7 +302,8 @@ class Closure:
             by_member = by_name = False
             for at in places(body, name.encode()):
                 if body[at + len(name) :].lstrip()[:1] == b"(":
-                    member = before(body, at).endswith((b".", b"->"))
+                    lead = before(body, at)
+                    member = lead.endswith((b".", b"->")) and not lead.endswith(_UP_TO)
                     by_member, by_name = by_member or member, by_name or not member
             if by_member:
                 yield name, unit, "member"
@@ -352,7 +355,8 @@ class Closure:
             return
         operation = self._dispatched(lead.decode(), inside.decode("utf-8", "replace"), here.file)
         if operation is not None:
-            yield operation, unit, "member"
+            is_key = lead in library.KEYED and operation == inside.decode("utf-8", "replace")
+            yield operation, unit, "key" if is_key else "member"
         elif lead in (b"guard", b"CC_OUT"):
             return  # a class, which is looked at by its name; an operand of an assembler text
         elif inside.endswith(b"*") or inside.startswith((b"typeof", b"__typeof")):
@@ -385,6 +389,11 @@ class Closure:
         if how == "member":
             names.add(name)
             return not name.isidentifier() or not self._operations(name)
+        if how == "key" and not self._operations(name):  # of outside, if nothing here aims it
+            return any(True for _ in self._index.texts_with(name.encode()))
+        if how == "key":
+            names.add(name)
+            return False
         if how == "value":
             if name.isidentifier() and self._index.functions(name, here):
                 names.add(name)
