@@ -9,6 +9,7 @@ They restrict which states a witness may show; a verdict prints the ones it rest
 from __future__ import annotations
 
 from patchtool.target.record import (
+    Ended,
     Implication,
     Named,
     Options,
@@ -309,6 +310,8 @@ KVM = Target(
         "kvm_read_guest_cached": (2, 3),
         "kvm_vcpu_read_guest": (2, 3),
     },
+    # KVM_BUG_ON() sets it, and kvm_vm_dead(): virt/kvm/kvm_main.c.
+    ended=Ended(frozenset({"vm_bugged", "vm_dead"}), "kvm_vcpu_ioctl"),
     trusted=(
         "code outside KVM's text does not touch the members of KVM's contexts, nor define one of"
         " its names anew",

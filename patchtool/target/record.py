@@ -199,6 +199,16 @@ class Selected(NamedTuple):
     text: str
 
 
+class Ended(NamedTuple):
+    """What marks what all holders share as given up: members of that.
+
+    While such a mark stands the function ``asked`` refuses what user space asks of a holder.
+    """
+
+    marks: frozenset[str] = frozenset()
+    asked: str = ""
+
+
 class Target(NamedTuple):
     """One body of C in a kernel tree: where it lies and what cannot be read from it.
 
@@ -238,6 +248,8 @@ class Target(NamedTuple):
     word in one, which is ``deep`` at least and at most, is more than the number in their names
     and the one beside the pattern.
 
+    ``ended`` says how what all holders share is given up.
+
     ``within`` names, for members of what holds a context, the functions that are given the
     address of one and go no further than the member, though no text shows it; pointers to
     records in ``counted`` are moved to the next one only where a count says that there is one,
@@ -276,6 +288,7 @@ class Target(NamedTuple):
     vendors: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
     registers: Registers = NO_REGISTERS
+    ended: Ended = Ended()
     trusted: tuple[str, ...] = ()
     uses: tuple[Use, ...] = ()
     selected: tuple[Selected, ...] = ()

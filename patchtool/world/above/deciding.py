@@ -9,7 +9,7 @@ a jump in front of it, directly or through a variable.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 
 from patchtool.c import syntax
 from patchtool.c.conditions import dense, holds_lock
@@ -81,10 +81,17 @@ class Deciding:
     """What decides whether a function, ROOT, calls each of some others.
 
     What one of some DISPATCHERS is given is the name of an operation, and of no function.
-    Where one is not called by its name in plain sight, every condition may decide.
+    Where one is not called by its name in plain sight, every condition may decide.  Where one
+    holds that IS_END, nothing is left to decide for.
     """
 
-    def __init__(self, root: Node, callees: Set[str], dispatchers: Set[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        root: Node,
+        callees: Set[str],
+        dispatchers: Set[str] = frozenset(),
+        is_end: Callable[[Node], bool] = lambda _: False,
+    ) -> None:
         body = _Body(root)
         nodes = [one for one in body.nodes if one.type in _SPEAKING]
         sites: dict[str, list[Node]] = {}
@@ -97,7 +104,7 @@ class Deciding:
                     sites.setdefault(name, []).append(one)
         nodes = [one for one in nodes if not one.type.endswith("identifier")]
         self._deciding = {
-            callee: _deciding(body, nodes, sites.get(callee, []))
+            callee: _deciding(body, nodes, sites.get(callee, []), is_end)
             for callee in callees
             if callee in sites or callee not in members  # else a member, which may lead anywhere
         }
@@ -120,7 +127,9 @@ class _Spoken:
         return frozenset[str]().union(*(_sources(one, tellers, told) for one in self._conditions))
 
 
-def _deciding(body: _Body, nodes: list[Node], sites: list[Node]) -> _Spoken:
+def _deciding(
+    body: _Body, nodes: list[Node], sites: list[Node], is_end: Callable[[Node], bool]
+) -> _Spoken:
     """Return what decides whether the calls at some sites are made."""
     if not sites or not all(map(_is_called, sites)):
         every = {one.id: one for any_ in body.nodes for one in body.around(any_)}
@@ -136,9 +145,21 @@ def _deciding(body: _Body, nodes: list[Node], sites: list[Node]) -> _Spoken:
         if (one.start_byte < last or any(_holds(loop, one) for loop in loops))
         and not (one.type in (*JUMPS, *_GIVE) and all(_apart(body, one, chain) for chain in chains))
     ]
-    jumps = [one for one in near if one.type in JUMPS]
+    jumps = [one for one in near if one.type in JUMPS and not _is_at_end(body, one, is_end)]
     around = {one.id: one for at in (*sites, *jumps) for one in body.around(at)}
     return _Spoken(body, around.values(), near)
+
+
+def _is_at_end(body: _Body, jump: Node, is_end: Callable[[Node], bool]) -> bool:
+    """Tell whether a jump is taken only where one of some conditions holds."""
+    here = jump
+    for outer in body.above(jump):
+        condition = outer.child_by_field_name("condition")
+        is_taken = outer.type == "if_statement" and outer.child_by_field_name("consequence") == here
+        if is_taken and condition is not None and is_end(condition):
+            return True
+        here = outer
+    return False
 
 
 def answering(root: Node, tellers: Set[str]) -> frozenset[str]:

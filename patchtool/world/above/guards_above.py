@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Set
 
 from patchtool.c import library, syntax
-from patchtool.c.index import calls, is_static
+from patchtool.c.index import calls, is_static, parameter_names
 from patchtool.c.lower import Lowered, Trouble
 from patchtool.c.lower.storage import member_names
 from patchtool.c.scan import WORDS, Definition, before, callee_before, places
@@ -27,6 +27,7 @@ from patchtool.world.accounts.ledger import Executed
 from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.accounts.sites import MEASURED
 from patchtool.world.closure import is_variable, macros_with
+from patchtool.world.ended import ended
 from patchtool.world.entries import Tree, tables_of
 from patchtool.world.rivals import accounting
 
@@ -272,7 +273,12 @@ class _Deciders:
             if caller.kind == "macro" or syntax.errors(node):
                 words = calls(caller.text) & tellers
                 return {callee: words - {callee} for callee in callees}
-            known = Deciding(node, callees, library.dispatchers(index.target))
+            known = Deciding(
+                node,
+                callees,
+                library.dispatchers(index.target),
+                lambda one: ended(index, one, caller) in parameter_names(caller),
+            )
             self._known[key] = known
         return known.by(tellers)
 

@@ -27,6 +27,7 @@ from patchtool.model import Place
 from patchtool.proof import bits
 from patchtool.proof.bits import Bits, Cond
 from patchtool.world.accounts.strays import run
+from patchtool.world.ended import ended
 from patchtool.world.entries import Tree
 from patchtool.world.inputs.births import TRUTHS, Births, parameter_of
 from patchtool.world.inputs.changes import Change, Changes, Link, Unclear
@@ -63,6 +64,8 @@ _EVALUATED = frozenset({
 _NOTHING = Truth()
 _RETURNED = "return"
 """What stands for the value that a function returns, in place of a variable."""
+_STEPS = ("compound_statement", "return_statement", "goto_statement")
+"""What a way to a jump is made of."""
 _LABELS = ("labeled_statement", "case_statement")
 _JUMPS = re.compile(rb"\b(?:return|goto|break|continue)\b")
 _CALL = re.compile(r"(\w+)\((\w+)\)")
@@ -351,6 +354,7 @@ class Invalidations:
             if (target := match["role.target"][0]).start_byte >= start
             and self._invalidates(target, match["role.value"][0], through, function)
         ]
+        stores += self._ends(function, body, start, through)
         if any(self._certain(one, body, function, start, known) for one in stores):
             return function.name
         calls = self._called(function, body, start)
@@ -368,6 +372,17 @@ class Invalidations:
             if self._is_certain_together(made, body, function, start, known):
                 return next((name for name in named.values() if name is not None), function.name)
         return found
+
+    def _ends(self, function: Definition, body: Node, start: int, through: str) -> list[Node]:
+        """Return the jumps behind a byte that are taken only where nothing runs again."""
+        return [
+            jump
+            for jump in syntax.descendants(body)
+            if jump.type in ("return_statement", "goto_statement") and jump.start_byte >= start
+            for branch in _taken_within(jump, body)
+            if (by := ended(self._tree.index, branch, function)) is not None
+            and self._held_by(function, by) == through
+        ]
 
     def _is_certain_together(
         self, nodes: list[Node], body: Node, function: Definition, start: int, known: Truth
@@ -750,11 +765,21 @@ def _is_met_beside(branch: Node, here: Node, together: _Together | None) -> bool
     )
 
 
+def _taken_within(jump: Node, body: Node) -> Iterator[Node | None]:
+    """Yield the conditions of the branches that are taken where they hold, and hold a jump."""
+    here = jump
+    while here != body and here.parent is not None:
+        outer = here.parent
+        if outer.type == "if_statement" and outer.child_by_field_name("consequence") == here:
+            yield outer.child_by_field_name("condition")
+        here = outer
+
+
 def _is_behind(jump: Node, body: Node, start: int, together: _Together | None) -> bool:
     """Tell whether every way to a jump comes by one of some nodes, from a byte on."""
     block: Node | None = jump
     while together is not None and block is not None and block != body:
-        if block.type in ("compound_statement", "return_statement") and any(
+        if block.type in _STEPS and any(
             start <= one.start_byte
             and _is_within(one, block)
             and one.end_byte <= jump.end_byte
