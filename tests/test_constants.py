@@ -303,6 +303,43 @@ TOLD = "static void guest_cap_set(struct kvm_vcpu *vcpu, int f)\n{\n}\n\n"
             False,
         ),
         (CHANGES % ("", "clear_bit(X86_FEATURE_LEVELS, caps)"), False),
+        (
+            "#define FEATURE X86_FEATURE_LEVELS\n#define ITS (FEATURE)\n"
+            + CHANGES % ("", "setup_clear_cpu_cap(ITS)"),
+            False,
+        ),
+        (
+            "#define FEATURE X86_FEATURE_LEVELS\n" + CHANGES % ("", "use(boot_cpu_has(FEATURE))"),
+            True,
+        ),
+        (
+            "#define FORGET() setup_clear_cpu_cap(X86_FEATURE_LEVELS)\n"
+            + CHANGES % ("", "FORGET()"),
+            False,
+        ),
+        (
+            "#define FORGET() setup_clear_cpu_cap(X86_FEATURE_LEVELS)\n"
+            + CHANGES % ("__init ", "FORGET()"),
+            True,
+        ),
+        (
+            "static const u32 masked[] = { X86_FEATURE_LEVELS };\n\n"
+            + CHANGES % ("", "setup_clear_cpu_cap(masked[0])"),
+            False,
+        ),
+        (CHANGES % ("", "u32 f = X86_FEATURE_LEVELS;\n\n\tsetup_clear_cpu_cap(f)"), False),
+        (CHANGES % ("__init ", "u32 f = X86_FEATURE_LEVELS;\n\n\tsetup_clear_cpu_cap(f)"), True),
+        (
+            "static u32 one(void)\n{\n\treturn X86_FEATURE_LEVELS;\n}\n\n"
+            + CHANGES % ("", "setup_clear_cpu_cap(one())"),
+            False,
+        ),
+        (
+            CHANGES
+            % ("", "switch (vcpu->arch.hflags) {\n\tcase X86_FEATURE_LEVELS:\n\t\tuse(2);\n\t}"),
+            True,
+        ),
+        (CHANGES % ("", "use(vcpu->arch.hflags == X86_FEATURE_LEVELS)"), True),
         (CHANGES % ("", "boot_cpu_data.x86_capability[1] = 0"), False),
         (CHANGES % ("", "if (boot_cpu_data.x86_capability[1])\n\t\treturn"), True),
         (CHANGES % ("", CPU + "if (c->x86_capability[1])\n\t\treturn"), True),

@@ -141,7 +141,7 @@ def _answered(
             question = question._replace(covered_elsewhere=question.covered_elsewhere | equal)
             decision = Decision(question)
             answer = decision.decide()
-            spoilt += tuple(doubtful.values()) if answer.verdict == "covered" else ()
+            spoilt += tuple(doubtful.values()) if answer.verdict != "gap" else ()
     return _Case(question, decision, answer, known, spoilt)
 
 

@@ -6,9 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from patchtool.c import brackets, library, syntax
-from patchtool.c.asked import asked as asked_of
-from patchtool.c.asked import only_compares, reached
+from patchtool.c import library, syntax
 from patchtool.c.index import is_static, parameter_names
 from patchtool.c.layout import (
     GRANTED,
@@ -19,10 +17,10 @@ from patchtool.c.layout import (
     UnknownType,
     settled,
 )
+from patchtool.c.lower import Trouble
 from patchtool.c.memory import Fact, Loc
-from patchtool.c.scan import WORDS, Definition, before, places, strip_comments
+from patchtool.c.scan import WORDS, Definition, before, strip_comments
 from patchtool.c.syntax import text
-from patchtool.model import Place
 from patchtool.proof.bits import Word
 from patchtool.world.accounts.mentions import Mentions
 from patchtool.world.accounts.sites import Mention
@@ -30,6 +28,8 @@ from patchtool.world.closure import macros_with
 from patchtool.world.entries import Tree
 from patchtool.world.inputs.births import Births
 from patchtool.world.inputs.changes import Changes
+from patchtool.world.inputs.features import may_change, unclear_use
+from patchtool.world.inputs.loading import only_at_load
 from patchtool.world.inputs.wholes import fillers
 from patchtool.world.users import users
 
@@ -39,18 +39,15 @@ _TOLD_OF = re.compile(
 )
 _READABLE = re.compile(rb"0[0145]{0,3}|S_IR(?:UGO|USR|GRP|OTH)")
 """A mode, or a part of one, by which nobody writes."""
-_DEFINED = re.compile(rb"^[ \t]*#[ \t]*define[ \t]+(\w+)", re.M)
 _LASTING = ("static", "extern")
 """What says of a variable of a function that it holds what it does from call to call."""
 _WORD = re.compile(rb"[A-Za-z_]\w*")
 _QUOTED = re.compile(rb'"(?:[^"\\\n]|\\.)*"')
 _LINE_OF_CPP = re.compile(rb"^[ \t]*#.*$", re.M)
-_CALL = re.compile(rb"\s*\(")
 _CLEARED = re.compile(rb"\s*=\s*NULL\s*;")
 """What follows a pointer to a table through which nothing can be called from then on."""
 _BY_NAME = re.compile(r"\(*[A-Za-z_]\w*\)*\s*\.")
 """What a member of an object begins with that has a name, and is followed through nothing."""
-_START = re.compile(rb"\s*(?:module_init|\w+_initcall(?:_sync)?)\s*\(\s*(\w+)\s*\)\s*;")
 PARAMETER = re.compile(rb"module_param(\w*)\s*\(([^;]*)\)\s*;")
 """The declaration of a parameter of a module: of which kind, and what it is given."""
 
@@ -71,7 +68,9 @@ def _constant(tree: Tree, word: Word) -> str | None:
         return f"the vendor module is the same for all {each}s ({word.about.name})"
     fixed = tree.index.target.registers.fixed
     if isinstance(word.about, Fact) and word.about.kind == "host":
-        if _changing_below(tree, word.about.name) is not None or _is_changed(tree, word.name):
+        if _changing_below(tree, word.about.name) is not None:
+            return None
+        if may_change(tree, word.name) or _is_capability_stored_late(tree):
             return None
         return f"the CPU of the host does not change ({word.name})"
     if isinstance(word.about, Loc) and word.about.root.name in fixed:
@@ -119,7 +118,7 @@ def _is_set_late(tree: Tree, operation: str) -> bool:
                 return True
     filling = (one for tag, name in sorted(tables) for one in fillers(tree, tag, name))
     return any(
-        one is None or not _only_at_load(tree, one)
+        one is None or not only_at_load(tree, one)
         for some in (tree.effects.setters(operation), filling)
         for one in some
     ) or any(tree.pasting.uses((operation,)))
@@ -257,51 +256,10 @@ def _is_number(tree: Tree, name: str, here: str) -> bool:
     )
 
 
-def _is_changed(tree: Tree, asked: str) -> bool:
-    """Tell whether a feature of the host that is asked for may be another one later.
-
-    It is named behind module load in what is no question, and is told no guest.  Or the record
-    is stored to in which all features are.
-    """
-    index, registers = tree.index, tree.index.target.registers
-    for feature in re.findall(registers.tables.feature, asked):
-        for _, user in index.users(feature):
-            for at in places(user.text, feature.encode()):
-                opened, _ = brackets.argument_at(user.text, at)
-                callee = brackets.callee(user.text, opened) if opened >= 0 else None
-                name = (callee or b"").decode()
-                if only_compares(index, name, user.text, at, len(feature)):
-                    continue
-                if name and asked_of(index, name, user.file, ("", feature)) is None:
-                    if not _is_of_one(tree, name, user) and not _only_at_load(tree, user):
-                        return True
-    name, member = registers.tables.capabilities
+def _is_capability_stored_late(tree: Tree) -> bool:
+    """Tell whether the record in which all features of the host are may be another one later."""
+    name, member = tree.index.target.registers.tables.capabilities
     return bool(name) and _is_stored_late(tree, name, (member,))
-
-
-def _is_of_one(tree: Tree, name: str, user: Definition) -> bool:
-    """Tell whether a function of the text is about one guest: it is given what that is known by.
-
-    That is what holds its contexts, or what it is told of one leaf.  All that it calls is
-    found, or known: else that may be told a feature, and change it for all.
-    """
-    index = tree.index
-    called = index.functions(name, user.file)
-    known = (index.target.handle, index.target.registers.tables.record)
-    given = re.compile(rb"\bstruct\s+(?:%b)\s*\*" % b"|".join(one.encode() for one in known if one))
-
-    def is_known(inner: str, caller: Definition) -> bool:
-        if inner.encode() in _DEFINED.findall(caller.text):
-            return True  # what that stands for is in the text of the caller
-        return not index.functions(inner, caller.file) and (
-            inner in library.BIT_OPERATIONS
-            or library.answers_by_arguments(inner, index.target)
-            or bool(index.macros(inner, caller.file))
-        )
-
-    return any(given.search(one.text.partition(b"{")[0]) for one in called) and all(
-        one is not None for one in reached(index, called, is_known)
-    )
 
 
 def is_fixed(tree: Tree, name: str) -> tuple[Definition, ...] | None:
@@ -312,7 +270,7 @@ def is_fixed(tree: Tree, name: str) -> tuple[Definition, ...] | None:
     return tuple(writers.values())
 
 
-def unclear_change(tree: Tree, word: Word) -> Mention | None:
+def unclear_change(tree: Tree, word: Word) -> Mention | Trouble | None:
     """Return how an object of the host may change, where nothing is known to store to it.
 
     None where something is, or where nothing may change it.  Known is a store by its name, and
@@ -322,6 +280,9 @@ def unclear_change(tree: Tree, word: Word) -> Mention | None:
     name = found.group() if found is not None else None
     if isinstance(word.about, Fact) and word.about.kind == "host":
         name = _changing_below(tree, word.about.name)
+        if name is None:
+            is_stored = _is_capability_stored_late(tree)
+            return None if is_stored else unclear_use(tree, word.name)
     if name is None or _is_writable_parameter(tree, name.encode()):
         return None
     late = _writers(tree, name)[1]
@@ -353,7 +314,7 @@ def _is_stored_late(tree: Tree, name: str, path: tuple[str, ...]) -> bool:
         return True
     return any(
         is_late
-        or any(one is None or not _only_at_load(tree, one) for one in fillers(tree, tag, name))
+        or any(one is None or not only_at_load(tree, one) for one in fillers(tree, tag, name))
         for tag, is_late in _through_pointers(tree, name, path)
     )
 
@@ -400,7 +361,7 @@ def _may_store(tree: Tree, mention: Mention) -> bool:
 
 def _runs_late(tree: Tree, function: Definition) -> bool:
     """Tell whether a function is known to run behind module initialisation too."""
-    return not _only_at_load(tree, function) and (
+    return not only_at_load(tree, function) and (
         not is_static(function) or any(users(tree.index, tree.objects.files, function))
     )
 
@@ -421,7 +382,7 @@ def _writers(tree: Tree, name: str) -> tuple[dict[tuple[str, str, int], Definiti
         if function.kind == "macro":
             users = [user for _, user in tree.index.users(function.name)]
         writers.update((user.key, user) for user in users)
-        if not all(_only_at_load(tree, user) for user in users) or _is_kept(tree, mention):
+        if not all(only_at_load(tree, user) for user in users) or _is_kept(tree, mention):
             late.append(mention)
     for place, _, macro in tree.pasting.uses((name,)):
         late.append(Mention(place, name, "open", name, reason=f"{macro}() pastes its name"))
@@ -516,42 +477,3 @@ def _is_writable_parameter(tree: Tree, name: bytes) -> bool:
             ):
                 return True
     return False
-
-
-def _only_at_load(tree: Tree, definition: Definition) -> bool:
-    """Tell whether a function runs during module initialisation alone.
-
-    Its text is dropped behind that, or all that names it is a call by one of which that is
-    true.  One that nothing names may be called by anybody, and so may one whose address is
-    taken.
-    """
-    todo, seen = [definition], {definition.key}
-    while todo:
-        here = todo.pop()
-        if re.search(rb"\b__init\b|\b__exit\b", here.text.split(b"{", 1)[0]):
-            continue
-        above = list(users(tree.index, tree.objects.files, here))
-        if not above:
-            return False
-        for place, user in above:
-            if user is None and _is_started(tree, place, here.name.encode()):
-                continue
-            if user is None or not _only_calls(user, here.name.encode()):
-                return False
-            if user.key not in seen:
-                seen.add(user.key)
-                todo.append(user)
-    return True
-
-
-def _is_started(tree: Tree, place: Place, name: bytes) -> bool:
-    """Tell whether a line names a function as what runs when the module is loaded."""
-    lines = (tree.index.text(place.file) or b"").split(b"\n")
-    start = _START.match(lines[place.line - 1])
-    return start is not None and start[1] == name
-
-
-def _only_calls(user: Definition, name: bytes) -> bool:
-    """Tell whether a function names another one only to call it, its address is not taken."""
-    text = strip_comments(user.text)
-    return all(_CALL.match(text, at + len(name)) is not None for at in places(text, name))
