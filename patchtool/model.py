@@ -15,9 +15,10 @@ from typing import Literal, NamedTuple
 Verdict = Literal["covered", "gap", "unknown", "not-guarded"]
 """What was decided: proved, refuted, undecided, or nothing there to skip."""
 
-Kind = Literal["stale", "unlike", "accumulates", "partial"]
+Kind = Literal["stale", "unlike", "accumulates", "earlier", "partial"]
 """How a field goes wrong: a skip leaves it stale; one stores it otherwise than a full set-up, in
-one state; a full set-up keeps bits of an earlier one; or does not store it on every path."""
+one state; a full set-up keeps bits of an earlier one; goes by what the context held before; or
+does not store it on every path."""
 
 SEVERITY: Mapping[Verdict, int] = {"gap": 3, "unknown": 2, "covered": 1, "not-guarded": 0}
 """Which verdict stands for a group: the worst one."""
@@ -217,6 +218,8 @@ class FieldResult(NamedTuple):
     """Three states, where a full set-up keeps bits of an earlier one, a gap of its own kind."""
     unstored: tuple[str, ...] = ()
     """The states, in words, in which no set-up stores it, so that no reader may use it then."""
+    before: tuple[str, ...] = ()
+    """The members of the context by which a full set-up goes as they were before it."""
 
     @property
     def pairs(self) -> tuple[Witness, ...]:
@@ -239,7 +242,8 @@ class FieldResult(NamedTuple):
         unlike, adds = self.unlike is not None, self.accumulated is not None
         kinds: tuple[tuple[Kind, bool], ...] = (
             ("stale", stale), ("unlike", unlike), ("accumulates", adds),
-            ("partial", not stale and not unlike and not adds),
+            ("earlier", bool(self.before)),
+            ("partial", not stale and not unlike and not adds and not self.before),
         )  # fmt: skip
         return tuple(kind for kind, is_so in kinds if is_so)
 

@@ -64,6 +64,31 @@ def test_accumulation(code, accumulates):
     assert found.verdict == ("gap" if accumulates else "covered")
 
 
+ROLE = "\tcontext->mmu_role.as_u64 = new_role.as_u64;\n" + TDP
+
+
+@pytest.mark.parametrize(
+    ("code", "before"),
+    [
+        ("context->keep[0] = is_cr4_pae(context);", ("mmu_role",)),
+        (
+            "context->keep[0] = is_cr0_pg(context) + context->root_level;",
+            ("mmu_role", "root_level"),
+        ),
+        ("context->keep[0] = context->root_level;", ("root_level",)),
+        ("context->keep[0] = new_role.base.direct;", None),
+    ],
+)
+def test_what_the_context_held_before(code, before):
+    """A field is stale that is computed of the role in front of the store of it."""
+    assert FIXED[MMU].decode().count(ROLE) == 1
+    found = keep(changed((ROLE, f"\t{code}\n{ROLE}")))
+    assert found.verdict == ("covered" if before is None else "gap")
+    assert found.before == (before or ())
+    assert not any(one.name.startswith("eq!") for one in found.inputs)
+    assert found.kinds == (() if before is None else ("earlier",))
+
+
 @pytest.mark.parametrize(
     ("condition", "is_fine"),
     [

@@ -21,6 +21,7 @@ WRONG: Mapping[Kind, str] = {
     "stale": "(a stale value kept)",
     "unlike": "(left otherwise by a skip)",
     "accumulates": "(old bits kept)",
+    "earlier": "(stored by what was there before)",
     "partial": "(not stored on every path)",
 }
 """What stands in place of an input where none is missing, by the kind of gap."""

@@ -48,6 +48,8 @@ class Answer(NamedTuple):
     leaning: tuple[Symbol, ...] = ()
     problem: str = ""
     history: bool = False
+    before: frozenset[Symbol] = frozenset()
+    """What the context held before, by which a full set-up stores the field on every path."""
     support: frozenset[Symbol] = frozenset()
     accumulated: Witnessed | None = None
     """Three states, where the field keeps bits of an earlier set-up through a full one."""
@@ -291,12 +293,18 @@ class Decision(Witnesses):
             for row in self._rows
             if not bits.symbols([row.stored, row.fresh]).isdisjoint(self._context_read)
         }
-        if self._which([*self._legal, Under(self.q.path, runs.first)], rows) == []:
+        found = self._which([*self._legal, Under(self.q.path, runs.first)], rows)
+        if found == []:
             return None
         opaque = sorted(n for n in read if n.word.opaque)
         if opaque:
             return Answer("unknown", leaning=tuple(opaque))
-        return Answer("gap", self._table(frozenset()), history=True)
+        if found is None:
+            return _undecided("a full set-up goes by what was there before", frozenset())
+        before: frozenset[Symbol] = frozenset()
+        if all(row.stored is True for row in found):
+            before = bits.symbols(row.fresh for row in found).intersection(self._context_read)
+        return Answer("gap", self._table(frozenset()), history=True, before=before)
 
     def _is_stored_by_what_was(self) -> bool:
         """Tell whether a full run may store or leave a bit by what the context held before."""

@@ -310,6 +310,9 @@ class _Search:
             if one.unlike is not None:
                 yield OpenGap(key, "", "a set-up that is skipped stores it as well, and otherwise; "
                               "store the same whether it is skipped or not")  # fmt: skip
+            if one.before:
+                told = "; ".join(map(str, one.reasons))
+                yield OpenGap(key, "", f"{told}; store it behind what it goes by")
             if "partial" in one.kinds:
                 told = "; ".join(map(str, one.reasons))
                 words = told or "a full set-up does not store it on every path"

@@ -643,6 +643,8 @@ def _still(after: FieldResult) -> str:
         return f"misses {_listed(after.missing)}"
     if after.unlike is not None:
         return "is stored otherwise by a set-up that is skipped"
+    if after.before:
+        return f"goes by what {_listed(after.before)} held before"
     return "keeps old bits" if after.accumulated is not None else "is not always stored"
 
 

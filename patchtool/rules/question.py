@@ -926,6 +926,7 @@ class Terms:
                 self._names.span(unit),
             )
             for unit in sorted(told, key=lambda one: (one.name, one.source))
+            if unit.bits[0].word.about is not None  # else a comparison with what was there before
         )
         shown: list[Witness] = []
         assumptions = self._assumptions(decision, invalidated)
@@ -953,7 +954,11 @@ class Terms:
         elif verdict == "covered" and answer.is_cut:
             text = f"elements of {member} that a set-up does not store are not read"
             assumptions = (*assumptions, text)
-        if answer.history and verdict == "gap":
+        before = self._spelt(answer.before) if verdict == "gap" else ()
+        if before:
+            held = " and ".join(before)
+            reasons.append(Reason(f"a full set-up stores {member} by what {held} held before it"))
+        elif answer.history and verdict == "gap":
             text = f"a full set-up does not store {member} on every path"
             reasons.append(Reason(f"{text}, so an older value survives"))
         result = FieldResult(
@@ -961,11 +966,17 @@ class Terms:
             answer.missing if verdict == "gap" else (), next(iter(shown), None),
             assumptions,
             tuple({str(reason): reason for reason in reversed(reasons)}.values())[::-1],
-            tuple(shown[1:]), accumulated, unstored,
+            tuple(shown[1:]), accumulated, unstored, before,
         )  # fmt: skip
         if unstored:
             result = result._replace(assumptions=(*assumptions, result.obligation))
         return result
+
+    def _spelt(self, read: Iterable[Symbol]) -> tuple[str, ...]:
+        """Return the members of contexts that are read."""
+        paths = {one.word.about.path for one in read if isinstance(one.word.about, Loc)}
+        held = self.tree.held()
+        return tuple(sorted({".".join(_within(path, held)) for path in paths}))
 
     def _element(
         self, w: Witnessed, question: Question
@@ -1036,6 +1047,12 @@ def _carried(
     if one is None or names:
         return names
     return (one.carrier(),)
+
+
+def _within(path: tuple[str, ...], contexts: Container[str]) -> tuple[str, ...]:
+    """Return what of a member follows the context that it is of."""
+    at = [number for number, step in enumerate(path) if step in contexts]
+    return path[at[-1] + 1 :] if at else path
 
 
 def _unclear(symbols: Iterable[Symbol]) -> Iterator[Unclear]:

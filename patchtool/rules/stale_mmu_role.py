@@ -526,6 +526,10 @@ def was(finding: Finding) -> str:
     return _message(finding.result, finding.kind, past=True)
 
 
+def _listed(names: tuple[str, ...]) -> str:
+    return " and ".join((", ".join(names[:-1]), names[-1])) if len(names) > 1 else "".join(names)
+
+
 def _message(one: FieldResult, kind: Kind, past: bool) -> str:
     if kind == "accumulates":
         keeps, adds = ("kept", "added") if past else ("keeps", "adds")
@@ -542,13 +546,13 @@ def _message(one: FieldResult, kind: Kind, past: bool) -> str:
             "in one and the same state"
         )
     stale = f"so a stale value {is_} kept"
+    if kind == "earlier":
+        depends = "depended" if past else "depends"
+        held = f"what {_listed(one.before)} held before a full set-up"
+        return f"{one.member} {depends} on {held}, {stale}"
     if kind == "partial":
         return f"{one.member} {is_} not stored on every path of a full set-up, {stale}"
-    names = (
-        " and ".join(one.missing)
-        if len(one.missing) < 3
-        else ", ".join(one.missing[:-1]) + " and " + one.missing[-1]
-    )
+    names = _listed(one.missing)
     depends, does = ("depended", "did") if past else ("depends", "does")
     message = (
         f"{one.member} {depends} on {names}, which the compared role {does} not determine, {stale}"
