@@ -133,7 +133,8 @@ def test_a_table_that_leaves_an_operation_out(svm, listed, expected):
         ("\n\tsvm_ops.is_long = svm_is_long;", "covered"),
         ("\n\tsvm_ops.is_long = svm_is_short;", "covered"),
         (NULLED, "gap"),
-        ("\n\tsvm_ops.is_long = chosen;", "gap"),
+        ("\n\tsvm_ops.is_long = chosen;", "unknown"),
+        ("\n\tsvm_ops.is_long = (void *)0;", "gap"),
     ],
 )
 def test_an_operation_that_is_taken_out(late, expected):

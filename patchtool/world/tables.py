@@ -22,6 +22,7 @@ _ASSIGNED = re.compile(rb"\s*=(?!=)\s*((?:[^(),;{}]|\((?:[^()]|\([^()]*\))*\))*)
 _UPDATED = re.compile(rb"static_call_update\s*\(\s*(\w+)\s*,\s*&?\s*(\w+)")
 _FUNCTION = re.compile(r"\s*(?:\(\s*void\s*\*\s*\)\s*)?&?\s*(\w+)\s*")
 """A value that is a function, by its name alone."""
+_NULL = re.compile(r"[\s(]*(?:\(\s*void\s*\*\s*\)\s*)?(?:NULL|0)[\s)]*")
 _TAG = re.compile(rb"\bstruct\s+(\w+)\b[^={]*=\s*\{")
 """The head of a table: the tag of its record."""
 _BRANCH = re.compile(rb"^[ \t]*#[ \t]*(if|el|endif)(se)?", re.MULTILINE)
@@ -49,9 +50,9 @@ class Tables:
     def left_out(self, name: str) -> LeftOut | None:
         """Return a table that keeps no function for an operation, None if all keep one."""
         if name not in self._left_out:
-            place = next(self._without(name), None)
-            found = None if place is None else LeftOut(place, self._is_zero(name))
-            self._left_out[name] = found
+            found = [*self._without(name)]
+            is_zero = bool(found) and all(one for _, one in found) and self._is_zero(name)
+            self._left_out[name] = LeftOut(found[0][0], is_zero) if found else None
         return self._left_out[name]
 
     def _given(self, name: str) -> Iterator[tuple[FileIndex, int, str]]:
@@ -100,12 +101,13 @@ class Tables:
             for one in self._readings(value, path)
         )
 
-    def _without(self, name: str) -> Iterator[Place]:
-        """Yield the tables that keep no function for an operation."""
+    def _without(self, name: str) -> Iterator[tuple[Place, bool]]:
+        """Yield the tables that keep no function for an operation, and whether for sure."""
         index, tags, tables, filled = self._index, set[bytes](), set[tuple[str, str, int]](), []
         for file, at, value in self._given(name):
             if not self._is_function(value, file.path):
-                yield Place(file.path, file.line(at))
+                is_null = all(map(_NULL.fullmatch, self._readings(value, file.path)))
+                yield Place(file.path, file.line(at)), is_null
             for table in file.objects_around(at):
                 head = _TAG.search(table.text)
                 tags |= {head[1]} if head is not None else set()
@@ -114,7 +116,7 @@ class Tables:
                     filled.append(file.path)
         for target, place in self._updated.get(index.target.prefix + name, ()):
             if not index.functions(target, place.file):
-                yield place
+                yield place, target == _NOTHING.decode()
         for tag in sorted(tags):
             for file in index.files_with(tag):
                 for group in file.objects.values():
@@ -123,11 +125,11 @@ class Tables:
                             continue
                         head = _TAG.search(one.text)
                         if head is not None and head[1] == tag:
-                            yield Place(one.file, one.line)
+                            yield Place(one.file, one.line), True
         for vendor in index.target.vendors:
             own = next((one for one in index.own_files if one.startswith(vendor)), None)
             if filled and own is not None and not any(one.startswith(vendor) for one in filled):
-                yield Place(own, 1)
+                yield Place(own, 1), True
 
     def _is_always(self, table: Definition, name: str) -> bool:
         """Tell whether a table gives a member a value in every configuration."""
