@@ -439,6 +439,7 @@ FLAGS = "vcpu->arch.hflags & 2"
         (f"DEEP({FLAGS});", "static u64 spare;\n#define DEEP(x) DEEPER(x)\n"
          "#define DEEPER(x) (spare = (x))\n", False),
         (f"elsewhere({FLAGS});", "", False),
+        (f"if ({FLAGS}) ELSE(vcpu) {{ }}", "#define ELSE(v) else if (v)\n", False),
         (f"u64 spare;\n\n\tspare = {FLAGS};\n\tpr_debug(\"%llu\", spare);", "", True),
         (f"if ({FLAGS})\n\t\tWARN_ON_ONCE(is_long(vcpu));", "static bool is_long("
          "struct kvm_vcpu *vcpu)\n{\n\tbool long_mode;\n\n\tlong_mode = vcpu->arch.efer & 1024;"

@@ -148,7 +148,10 @@ def _kept_by(tree: Tree, inner: Definition, reached: tuple[Definition, ...]) -> 
 
 def _kept_there(tree: Tree, inner: Definition) -> str | None:
     """Return what a function that is called behind guards alone stores, or may."""
-    for here in descendants(tree.index.node(inner)):
+    root = tree.index.node(inner)
+    if root.has_error:
+        return f"what {inner.name}() does is not understood"
+    for here in descendants(root):
         if here.type in ("assignment_expression", "update_expression"):
             stored = here.child_by_field_name("left") or here.child_by_field_name("argument")
             if stored is None or not (_is_local(stored, inner) or _is_filled(tree, stored)):
