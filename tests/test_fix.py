@@ -986,3 +986,45 @@ def test_a_time_that_is_none_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
     with pytest.raises(UsageError, match="SOURCE_DATE_EPOCH"):
         run(tree("demo"), "-o", tmp_path)
+
+
+FLAGS = "arch/x86/include/uapi/asm/processor-flags.h"
+ROLE_BITS = b"(X86_CR4_PAE | X86_CR4_LA57 | X86_CR4_PKE)"
+LEVEL = b"\tcontext->root_level = role_regs_to_root_level(&regs);\n"
+PAGING = b"\tif (____is_cr0_pg(regs)) {\n\t\text.cr0_pg = 1;\n"
+FIRST = b"\text.valid = 1;\n\n\tif (!____is_cr0_pg(regs))\n\t\treturn ext;\n\n\t{\n\t\text.cr0_pg = 1;\n"
+TOO_FAR = b"kvm_read_cr4_bits(vcpu, X86_CR4_UMIP)"
+
+
+@pytest.mark.parametrize(
+    ("read", "early", "mask", "masks"),
+    [
+        (b"____is_cr0_pg(&regs) && " + TOO_FAR, False, ROLE_BITS, ["KVM_MMU_CR4_ROLE_BITS"]),
+        (TOO_FAR, True, ROLE_BITS, ["KVM_MMU_CR4_ROLE_BITS"]),
+        (TOO_FAR, True, ROLE_BITS[:-1] + b" | X86_CR4_UMIP)", []),
+        (TOO_FAR, True, b"(~0ul)", []),
+    ],
+    ids=["behind paging", "in front of a return", "let through", "no mask"],
+)
+def test_a_new_bit_of_a_register_is_let_through(read, early, mask, masks):
+    """A snapshot of a register has the bits of a mask alone, and a role without paging returns."""
+    source = open_source(tree("role-regs-fixed"))
+    data = {path: source.read(path) for path in (MMU, FLAGS, "arch/x86/kvm/mmu.h")}
+    assert data[MMU].count(LEVEL) == 1 and data[MMU].count(PAGING) == 1
+    level = LEVEL.replace(b";\n", b" + !!(%s);\n" % read)
+    data[MMU] = data[MMU].replace(LEVEL, level).replace(PAGING, FIRST if early else PAGING)
+    data[FLAGS] = data[FLAGS].replace(
+        b"#define X86_CR4_PKE_BIT", b"#define X86_CR4_UMIP\t_BITUL(11)\n#define X86_CR4_PKE_BIT", 1
+    )
+    data["arch/x86/kvm/mmu.h"] = data["arch/x86/kvm/mmu.h"].replace(ROLE_BITS, mask)
+    outcome = fix.search(Overlay(source, data), ["root_level"])
+    (repair,) = outcome.repairs
+    assert (repair.input, outcome.open) == ("CR4.UMIP", ())
+    assert list(repair.candidate.masks) == masks
+    after = {one.path: one.after for one in repair.files}
+    place = b"\text.cr4_umip = !!(regs->cr4 & X86_CR4_UMIP);\n"
+    assert after[MMU].count(place) == 1
+    if early:
+        assert place + b"\text.valid = 1;\n\n\tif (!____is_cr0_pg(regs))" in after[MMU]
+    widened = b"X86_CR4_PKE | \\\n\t\tX86_CR4_UMIP)" if masks else mask
+    assert widened in after.get("arch/x86/kvm/mmu.h", data["arch/x86/kvm/mmu.h"])

@@ -9,7 +9,7 @@ siblings are assigned, smallest first.  Nothing here tells whether a candidate h
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,7 +17,7 @@ from patchtool.c import syntax
 from patchtool.c.brackets import BRACES, around
 from patchtool.c.index import Index
 from patchtool.c.layout import IntType, RecordType, Types
-from patchtool.c.scan import Definition, strip_comments
+from patchtool.c.scan import WORDS, Definition, strip_comments
 from patchtool.model import Report
 from patchtool.repair.input_access import Value
 from patchtool.repair.register_access import Bit, spellings
@@ -30,6 +30,10 @@ _BITFIELD = re.compile(
 )
 _COMMENT = re.compile(rb"/\*.*?(?:\*/|\Z)|//[^\n]*", re.S)
 _SIBLING = re.compile(r"(?:cr\d|efer)_\w+")
+_COLUMNS = 80
+"""How long a line may be before it is broken."""
+_TAKEN = re.compile(rb"\b%s\s*=(?!=)((?:[^;,{}()]|\((?:[^()]|\([^()]*\))*\))*)")
+"""What a member that is called after a register is given."""
 _MOST_SITES = 3
 """How many places in one function are tried."""
 _MOST = 12
@@ -46,6 +50,7 @@ class Edit:
     text: bytes
 
 
+NO_MASKS: Mapping[str, Edit] = {}
 Kind = Literal["member", "handed", "invalidation", "clearing"]
 """A member of the role, which is read, or handed to the set-up; a store that invalidates stored
 roles; one that clears a field first."""
@@ -70,6 +75,8 @@ class Candidate:
     width: int = 1
     contexts: tuple[str, ...] = ()
     """Whose roles are invalidated."""
+    masks: tuple[str, ...] = ()
+    """The macros that let a bit through to where the role is calculated."""
 
     @property
     def size(self) -> int:
@@ -141,8 +148,12 @@ def propose(index: Index, report: Report, bit: Bit | Value) -> Proposal:
         groups.append(first)
     if not groups:
         return Proposal((), f"no way to read {bit.title} was found beside the other role bits")
-    found = [_candidate(extended, bit, declaration, group) for group in groups]
+    masks = dict(_masks(index, report, bit)) if isinstance(bit, Bit) else {}
+    found = [_candidate(extended, bit, declaration, group, masks) for group in groups]
     found.sort(key=lambda one: one.size)
+    if masks:  # what takes a bit from a snapshot without it closes nothing, elsewhere it may
+        plain = [_candidate(extended, bit, declaration, group) for group in groups]
+        found += sorted(plain, key=lambda one: one.size)
     return Proposal(tuple(found[:_MOST]))
 
 
@@ -172,7 +183,11 @@ def _in_file(data: bytes, offset: int) -> int:
 
 
 def _candidate(
-    extended: ExtendedRole, bit: Bit | Value, declaration: tuple[Edit, ...], lines: list[_Line]
+    extended: ExtendedRole,
+    bit: Bit | Value,
+    declaration: tuple[Edit, ...],
+    lines: list[_Line],
+    masks: Mapping[str, Edit] = NO_MASKS,
 ) -> Candidate:
     return Candidate(
         "member",
@@ -183,8 +198,9 @@ def _candidate(
         tuple(line.statement for line in lines),
         tuple(line.function for line in lines),
         bool(declaration),
-        (*declaration, *(line.edit for line in lines)),
+        (*declaration, *masks.values(), *(line.edit for line in lines)),
         bit.width,
+        masks=tuple(masks),
     )
 
 
@@ -303,12 +319,10 @@ def calculators(
     Where no sibling bit is left, these are all that assign any of its members.
     """
     found = []
-    for one in report.ledger:
-        file = index.file(one.file) if one.kind == "function" else None
-        for definition in file.functions.get(one.name, ()) if file is not None else ():
-            stores = list(stores_in(index, definition, extended))
-            if stores:
-                found.append((definition, stores))
+    for definition in _executed(index, report):
+        stores = list(stores_in(index, definition, extended))
+        if stores:
+            found.append((definition, stores))
     with_siblings = [f for f in found if any(_SIBLING.fullmatch(s.member) for s in f[1])]
     yield from with_siblings or found
 
@@ -348,14 +362,15 @@ def _lines(
         reads = spellings(index, function, [(s.member, s.value) for s in beside], bit)
     else:
         reads = bit.spellings(index, function)
+    near = anchors(function, beside or stores)
     for read in reads:
-        for store in anchors(function, beside or stores):
+        for store in (*near, *(one for one in _early(function, stores) if one not in near)):
             implied = isinstance(bit, Bit) and _implied(function, store, bit, read)
             value = "1" if implied else read
             statement = f"{store.prefix}{bit.member} = {value};"
             start = data.rfind(b"\n", 0, store.start) + 1
             # Without siblings the first member is as good; what it sets stays last.
-            at = after_line(data, store.end) if beside else start
+            at = after_line(data, store.end) if store in beside else start
             indent = data[start : store.start]
             text = indent + statement.encode() + b"\n"
             yield _Line(function.name, statement, Edit(function.file, at, 0, text))
@@ -377,6 +392,15 @@ def anchors(function: Definition, stores: list[Store]) -> list[Store]:
     return sorted(blocks.values(), key=lambda s: -s.start)[:_MOST_SITES]
 
 
+def _early(function: Definition, stores: list[Store]) -> list[Store]:
+    """Return the last assignment in front of all returns, if some come behind one."""
+    plain = strip_comments(function.text)
+    found = re.search(rb"\breturn\b", plain)
+    first = function.start + (found.start() if found is not None else 0)
+    before = [one for one in stores if one.start < first]
+    return anchors(function, before)[:1] if any(one.start > first for one in stores) else []
+
+
 def _without_directives(plain: bytes) -> bytes:
     return re.sub(rb"^[ \t]*#[^\n]*", lambda m: b" " * len(m.group()), plain, flags=re.M)
 
@@ -391,6 +415,53 @@ def _implied(function: Definition, store: Store, bit: Bit, read: str) -> bool:
         return True
     left = rb"\bif\s*\(\s*!\s*" + words + rb"\s*\)\s*(?:\{[^{}]*\breturn\b[^{}]*\}|return\b)"
     return bit.member == "cr0_pg" and re.search(left, plain[:at]) is not None
+
+
+# -- the masks -----------------------------------------------------------------------------
+
+
+def _masks(index: Index, report: Report, bit: Bit) -> Iterator[tuple[str, Edit]]:
+    """Yield the masks through which set-ups take a snapshot of a register, where they lack a bit.
+
+    A mask is a macro that stands for bits of that register and for nothing else; with each
+    comes the edit that adds the bit.
+    """
+    flag = rf"X86_{bit.register}_\w+"
+    bits = re.compile(rf"[\s(]*{flag}(?:\s*\|\s*{flag})+[\s)]*".encode())
+    taken = re.compile(_TAKEN.pattern % bit.register.lower().encode())
+    for function in dict.fromkeys(_executed(index, report)):
+        values = taken.findall(strip_comments(function.text))
+        for word in sorted({word for one in values for word in one.translate(WORDS).split()}):
+            macros = index.macros(word.decode(), function.file)
+            plain = [strip_comments(each.text) for each in macros]
+            if len(macros) == 1 and bits.fullmatch(plain[0]) is not None:
+                edit = _widened(index, macros[0], bit.flag)
+                if edit and bit.flag.encode() not in plain[0].translate(WORDS).split():
+                    yield word.decode(), edit
+
+
+def _executed(index: Index, report: Report) -> Iterator[Definition]:
+    """Yield the functions that were executed."""
+    for one in report.ledger:
+        file = index.file(one.file) if one.kind == "function" else None
+        yield from file.functions.get(one.name, ()) if file is not None else ()
+
+
+def _widened(index: Index, macro: Definition, flag: str) -> Edit | None:
+    """Return the edit that adds a flag to a mask, on a line of its own where it is too long."""
+    data = index.original(macro.file)
+    begin = re.compile(rb"[ \t]*#[ \t]*define[ \t]+\w+\s+").match(data, macro.start)
+    if begin is None:
+        return None
+    at = begin.end() + max(found.end() for found in re.finditer(rb"\w+", macro.text))
+    first = data.rfind(b"\n", 0, at) + 1
+    end = data.find(b"\n", at)
+    line = data[first:end] + f" | {flag}".encode()
+    if len(line.expandtabs()) <= _COLUMNS:
+        return Edit(macro.file, at, 0, f" | {flag}".encode())
+    lead = data[first : len(data[first:at]) - len(data[first:at].lstrip()) + first]
+    indent = lead if lead.strip() == b"" and lead else b"\t\t"
+    return Edit(macro.file, at, 0, b" | \\\n" + indent + flag.encode())
 
 
 # -- lines ---------------------------------------------------------------------------------

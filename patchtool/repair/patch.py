@@ -331,6 +331,8 @@ def _change(repair: Repair) -> str:
         if candidate.declares
         else f"Set {candidate.member} of {candidate.union} in {functions}"
     )
+    if candidate.masks:
+        what += f", and let {_listed(candidate.masks)} pass {candidate.title}"
     changed = candidate.title
     if candidate.kind == "handed":
         changed = _handed(repair) or _listed(repair.inputs, "or")
