@@ -992,7 +992,10 @@ FLAGS = "arch/x86/include/uapi/asm/processor-flags.h"
 ROLE_BITS = b"(X86_CR4_PAE | X86_CR4_LA57 | X86_CR4_PKE)"
 LEVEL = b"\tcontext->root_level = role_regs_to_root_level(&regs);\n"
 PAGING = b"\tif (____is_cr0_pg(regs)) {\n\t\text.cr0_pg = 1;\n"
-FIRST = b"\text.valid = 1;\n\n\tif (!____is_cr0_pg(regs))\n\t\treturn ext;\n\n\t{\n\t\text.cr0_pg = 1;\n"
+FIRST = (
+    b"\text.valid = 1;\n\n\tif (!____is_cr0_pg(regs))\n\t\treturn ext;\n\n"
+    b"\t{\n\t\text.cr0_pg = 1;\n"
+)
 TOO_FAR = b"kvm_read_cr4_bits(vcpu, X86_CR4_UMIP)"
 
 

@@ -33,8 +33,13 @@ GENUINE = (
 )
 
 
-def verdict(filled=GENUINE, vendor=True, *edits):
+def verdict(*given):
     """Return the verdict where CR4 is cached, with some edits of the MMU."""
+    return reported(*given).verdict
+
+
+def reported(filled=GENUINE, vendor=True, *edits):
+    """Return the report where CR4 is cached, with some edits of the MMU."""
     files = fixture("role-regs-fixed")
     for path, old, new in (
         (CACHED, READ, ASKED),
@@ -52,7 +57,7 @@ def verdict(filled=GENUINE, vendor=True, *edits):
         files[VENDOR] = FILL.replace("FILLED", filled).encode()
     else:  # nothing fills the cache, so it is the register
         files[CACHED] = fixture("role-regs-fixed")[CACHED]
-    return check(files).verdict
+    return check(files)
 
 
 def again(cr4):
@@ -137,3 +142,37 @@ def test_where_a_nested_guest_walks(mask, asked, expected):
     assert field.verdict == expected
     told = "walk_mmu is nested_mmu while a nested guest runs on nested EPT" in field.assumptions
     assert told is (expected == "covered")
+
+
+REFRESH = """
+void refresh(struct kvm_vcpu *vcpu)
+{
+	struct kvm_mmu *mmu = &vcpu->arch.root_mmu;
+
+	if (!mmu->mmu_role.base.smm)
+		return;
+	mmu->root_level = %s;
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        ("4;\n\tvcpu->arch.regs_avail |= 4", "gap"),
+        ("4;\n\tvcpu->arch.efer = 0", "unknown"),
+        ("4;\n\tvcpu->arch.cr4 = 0", "unknown"),
+    ],
+)
+def test_a_register_that_is_cached_beside_the_set_ups(stored, expected):
+    """That what refreshes a field fills a cache changes nothing that a set-up reads."""
+    end = "void kvm_init_shadow_npt_mmu("
+    bit = "\t\text.efer_lma = ____is_efer_lma(regs);\n"
+    found = reported(GENUINE, True, (bit, ""), (f"\n{end}", f"{REFRESH % stored}\n{end}"))
+    (level,) = {
+        one.verdict
+        for context in found.contexts
+        for one in context.fields
+        if context.initialiser == "init_kvm_tdp_mmu" and one.name == "root_level"
+    }
+    assert level == expected

@@ -25,6 +25,7 @@ from patchtool.proof.solver import can_hold
 from patchtool.rules.question import Terms
 from patchtool.world.accounts.ledger import Patch
 from patchtool.world.accounts.strays import Stray, bases_of, run
+from patchtool.world.entries import Tree
 
 MAX_DEPTH = 200
 """How deep a term may be nested that tells when a bit is left alone."""
@@ -168,7 +169,7 @@ def _is_idle(terms: Terms, decision: Decision, function: Definition, name: str) 
     if ran is None or not bases or holder is None:
         raise _Unfit
     beside = [loc for loc in ran.memory if not any(loc.within(base) for base in bases)]
-    if any(loc in terms.out.words for loc in beside):
+    if any(loc in terms.out.words and not _is_cached(terms.tree, loc) for loc in beside):
         raise _Unfit  # it changes what the set-up reads
     before, after = _Held(ran, changed=False), _Held(ran, changed=True)
     found: Cond = True
@@ -192,6 +193,13 @@ def _is_idle(terms: Terms, decision: Decision, function: Definition, name: str) 
             known[one] = terms.out.word(about).bit(one.position)
         found = bits.both(found, bits.substitute(idle, known))
     return found
+
+
+def _is_cached(tree: Tree, loc: Loc) -> bool:
+    """Tell whether a member says which registers are cached: nothing of what they hold."""
+    member, registers = loc.path[-1:], tree.index.target.registers
+    filled = frozenset[str]().union(*registers.fills.values())
+    return not (filled - {*registers.members, *registers.held}).isdisjoint(member)
 
 
 def _is_kept_as(now: Cond, was: Cond, known: dict[Term, Cond], depth: int = 0) -> Cond:
