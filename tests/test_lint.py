@@ -23,6 +23,7 @@ from patchtool.c.index import Index
 from patchtool.c.layout import Types
 from patchtool.lint import calls as made_rarer
 from patchtool.lint import introduced
+from patchtool.model import Context, FieldResult, Finding, Place, Report, Witness
 from patchtool.outside.diff import parse
 from patchtool.outside.diff import write as difference
 from patchtool.outside.mail import read, relevant
@@ -1217,3 +1218,26 @@ def test_a_weaker_key_in_a_real_kernel(run, kernels):
         patch = mail(diff(files, {MMU: weaker}))
         status, out, _ = run("-", "--tree", tree, "--format", "terse", data=patch)
         assert (status, "ERROR:STALE_MMU_ROLE" in out) == (1, True), (tree, out)
+
+
+def test_what_a_new_input_does_is_shown():
+    """Of a field that missed an input before the witness is about the one that is new."""
+    pairs = tuple(
+        Witness((), (), (), (name,), (), (0, 1), element=element)
+        for name, element in (("CR4.PSE", "[0]"), ("CR4.PKE", "[1]"))
+    )
+    told = FieldResult("mask", "mask", "gap", missing=("CR4.PSE",), witness=pairs[0])
+    more = told._replace(missing=("CR4.PKE", "CR4.PSE"), others=pairs[1:])
+    place = Place(MMU, 1)
+    reports = []
+    for one in (told, more):
+        context = Context("init", "root_mmu", ("init",), place, (one,))
+        message = f"mask depends on them (for example {pairs[0].part('mask')})"
+        found = Finding("rule", place, "mask", one.missing, message, ("init",), context, one)
+        reports.append(Report("tree", None, (context,), (found,), verdict="gap"))
+    (new,) = introduced.compare(*reports).new
+    assert (
+        new.message == f"mask depends on them (for example {pairs[1].part('mask')}) (new: CR4.PKE)"
+    )
+    assert new.result.pairs == pairs[::-1]
+    assert introduced.compare(reports[1], reports[1]).existing[0].message == message

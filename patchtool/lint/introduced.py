@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -535,6 +535,20 @@ class Difference(NamedTuple):
     unsure: list[Finding]
 
 
+def _shown_by(finding: Finding, more: Set[str]) -> Finding:
+    """Return a finding with the witness in front that shows one of some inputs."""
+    pairs, member = finding.result.pairs, finding.result.member
+    first = next((one for one in pairs if not more.isdisjoint(one.differs)), None)
+    if first is None or first is pairs[0]:
+        return finding
+    words = "(for example {})"
+    said, says = (words.format(one.part(member)) for one in (pairs[0], first))
+    every = (finding.result.witness, *finding.result.others)
+    rest = tuple(one for one in every if one is not None and one is not first)
+    result = finding.result._replace(witness=first, others=rest)
+    return finding._replace(message=finding.message.replace(said, says), result=result)
+
+
 def compare(before: Report, after: Report) -> Difference:
     """Compare two reports.
 
@@ -558,8 +572,9 @@ def compare(before: Report, after: Report) -> Difference:
             is_open = _was_open(key, before, earlier, verdicts)
             (unsure if is_open else new).append(finding)
         elif more := _missed(finding) - _missed(match):
-            told = f"{finding.message} (new: {', '.join(sorted(more))})"
-            new.append(finding._replace(message=told))
+            shown = _shown_by(finding, more.keys())
+            told = f"{shown.message} (new: {', '.join(sorted(more))})"
+            new.append(shown._replace(message=told))
         elif _counts(finding, after) and not _counts(match, before):
             withdrawn = f"{finding.message}; it is no longer suppressed"
             new.append(finding._replace(message=withdrawn))
