@@ -86,9 +86,9 @@ def _uses_of(tree: Tree, name: str, feature: str) -> Iterator[_Use]:
     for one in (*users, *macros):
         given = _given(tree, one, name, feature)
         is_late = not only_at_load(tree, one) if one.kind != "macro" else _is_used_late(tree, one)
-        if given and is_late:
-            place = Place(one.file, one.line, 1, one.name)
-            yield _Use(Trouble(place, f"{name} is kept here", False), any(given))
+        for line, is_given in given if is_late else ():
+            place = Place(one.file, line, 1, one.name)
+            yield _Use(Trouble(place, f"{name} is kept here", False), is_given)
     yield from _kept(tree, name)
 
 
@@ -108,15 +108,15 @@ def _kept(tree: Tree, name: str) -> Iterator[_Use]:
                 yield _Use(Trouble(place, f"{name} is kept here", False), False)
 
 
-def _given(tree: Tree, user: Definition, name: str, feature: str) -> list[bool]:
-    """Return for each place where more is done with a feature whether a function is given it."""
+def _given(tree: Tree, user: Definition, name: str, feature: str) -> list[tuple[int, bool]]:
+    """Return the lines where more is done with a feature, and whether a function is given it."""
     plain = strip_comments(user.text)
-    found: list[bool] = []
+    found: list[tuple[int, bool]] = []
     for at in places(plain, name.encode()):
         opened, _ = brackets.argument_at(plain, at)
         callee = ((brackets.callee(plain, opened) if opened >= 0 else None) or b"").decode()
         if not _is_asked(tree, user, plain, at, callee, (name, feature)):
-            found.append(bool(callee))
+            found.append((user.line + plain.count(b"\n", 0, at), bool(callee)))
     return found
 
 
