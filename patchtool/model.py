@@ -9,7 +9,7 @@ process.  Lines and columns are 1-based; paths are relative to the top of the tr
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 Verdict = Literal["covered", "gap", "unknown", "not-guarded"]
@@ -22,6 +22,13 @@ does not store it on every path."""
 
 SEVERITY: Mapping[Verdict, int] = {"gap": 3, "unknown": 2, "covered": 1, "not-guarded": 0}
 """Which verdict stands for a group: the worst one."""
+
+
+def listed(parts: Sequence[str], last: str = "and") -> str:
+    """Join names as a sentence does: a, b and c."""
+    if len(parts) < 2:
+        return "".join(parts)
+    return f"{', '.join(parts[:-1])} {last} {parts[-1]}"
 
 
 def worst(verdicts: tuple[Verdict, ...]) -> Verdict:
@@ -185,6 +192,10 @@ class Witness(NamedTuple):
         """Return the part of a field that differs, in words; "" for all of it."""
         array = member if self.element.startswith("[") else ""
         return ", ".join(filter(None, (f"{array}{self.element}", self.differing)))
+
+    def example(self, member: str) -> str:
+        """Return what a message adds of a field of which it shows a part; "" of the whole."""
+        return f" (for example {self.part(member)})" if self.element else ""
 
 
 class Reason(NamedTuple):

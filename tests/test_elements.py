@@ -419,6 +419,14 @@ def _keeps(statement, above=""):
     return f"{above}static void keeps(struct kvm_vcpu *vcpu)\n{{\n\t{statement}\n}}\n\n"
 
 
+NOTING = (
+    "static void noting(u64 *to, u64 flags)\n{\n\t*to = flags;\n}\n\n"
+    "void noted(u64 *to)\n{\n\tnoting(to, 1);\n}\n\n"
+)
+NOTES = (
+    "#define NOTE(v, member, flags) ((v)->arch.member = (flags))\n\n"
+    "void noted(struct kvm_vcpu *v)\n{\n\tNOTE(v, hflags, 1);\n}\n\n"
+)
 FLAGS = "vcpu->arch.hflags & 2"
 
 
@@ -439,6 +447,11 @@ FLAGS = "vcpu->arch.hflags & 2"
         (f"DEEP({FLAGS});", "static u64 spare;\n#define DEEP(x) DEEPER(x)\n"
          "#define DEEPER(x) (spare = (x))\n", False),
         (f"elsewhere({FLAGS});", "", False),
+        (f"noting(&spare, {FLAGS});", f"static u64 spare;\n{NOTING}", False),
+        (f"noting(spares, {FLAGS});", f"static u64 spares[2];\n{NOTING}", False),
+        (f"static u64 spare;\n\n\tnoting(&spare, {FLAGS});", NOTING, False),
+        (f"u64 spare;\n\n\tnoting(&spare, {FLAGS});", NOTING, True),
+        (f"NOTE(vcpu, maxphyaddr_seen, {FLAGS});", NOTES, False),
         (f"if ({FLAGS}) ELSE(vcpu) {{ }}", "#define ELSE(v) else if (v)\n", False),
         (f"u64 spare;\n\n\tspare = {FLAGS};\n\tpr_debug(\"%llu\", spare);", "", True),
         (f"if ({FLAGS})\n\t\tWARN_ON_ONCE(is_long(vcpu));", "static bool is_long("
@@ -451,7 +464,9 @@ def test_what_a_function_keeps_that_is_called_behind_the_guard(statement, above,
     text = FIXED[MMU].decode().replace(TDP, tdp(["keeps(vcpu);"])[1], 1)
     start = "static void init_kvm_tdp_mmu("
     text = text.replace(start, f"{_keeps(statement, above)}{start}", 1)
-    report = check({**FIXED, MMU: text.encode()}, ("all",))
+    host = "struct kvm_vcpu_arch {\n"
+    header = FIXED[HEADER].decode().replace(host, f"{host}\tu64 maxphyaddr_seen;\n", 1)
+    report = check({**FIXED, MMU: text.encode(), HEADER: header.encode()}, ("all",))
     said = [one.reason for one in report.unknowns if "called behind the guard" in one.reason]
     assert bool(said) is not is_fine, (said, report.unknowns)
 

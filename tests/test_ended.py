@@ -59,6 +59,10 @@ FORMS = [
     ("\tif (vcpu->kvm->vm_gone)\n\t\treturn;\n\n", "", "", False),
     ("\tif (vcpu->kvm->vm_gone)\n\t\treturn;\n\n", "->vm_dead)", "->vm_gone)", False),
     (BUG.replace("))", ") || vcpu->cpu)"), "", "", False),
+    (BUG.replace("vcpu->kvm)", "vcpu->peer)"), "", "", False),
+    ("\tif (vcpu->peer->vm_dead)\n\t\treturn;\n\n", "", "", False),
+    ("\tswitch (vcpu->cpu) {\n\tdefault:\n\t\tif (vcpu->kvm->vm_dead) {\n\tcase 1:\n"
+     "\t\t\treturn;\n\t\t}\n\t}\n", "", "", False),
     (BUG.replace("if (KVM", "if (!KVM"), "", "", False),
     (BUG.replace("vcpu->kvm)", "other->kvm)"), "", "", False),
     (BUG.replace("\t\treturn;", "\t\tvcpu->cpu = 0;\n\telse\n\t\treturn;"), "", "", False),
@@ -79,7 +83,11 @@ def edited(line, early, old, new):
     vm, main = (text.replace(old, new) if old else text for text in (DEAD, REFUSED))
     assert not old or (vm, main) != (DEAD, REFUSED)
     vcpu = "struct kvm_vcpu {\n"
-    head = FIXED[VM].decode().replace(vcpu, f"{vcpu}\tstruct kvm *kvm;\n\tint cpu;\n")
+    head = (
+        FIXED[VM]
+        .decode()
+        .replace(vcpu, f"{vcpu}\tstruct kvm *kvm;\n\tstruct kvm_peer *peer;\n\tint cpu;\n")
+    )
     head = head.replace("\n#endif", f"\n{vm}#endif")
     return {**FIXED, MMU: mmu.encode(), VM: head.encode(), MAIN: main.encode()}
 

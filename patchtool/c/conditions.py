@@ -8,7 +8,7 @@ the branches around it, and of the early returns in front of it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from patchtool.c import library, syntax
 from patchtool.c.syntax import Node, text
@@ -44,6 +44,20 @@ def holding(root: Node, at: int) -> frozenset[str]:
                     found.update(_passed(one))
         here = outer
     return frozenset(found)
+
+
+def taken(node: Node, above: Iterable[Node]) -> Iterator[Node]:
+    """Yield the conditions of the branches around a node that are run only where they hold.
+
+    ABOVE is what the node lies in, the nearest first.  Into a branch with a label a jump may lead.
+    """
+    here = node
+    for outer in above:
+        condition = outer.child_by_field_name("condition")
+        if outer.type == "if_statement" and outer.child_by_field_name("consequence") == here:
+            if condition is not None and not labels_in(here):
+                yield condition
+        here = outer
 
 
 def _is_led_past(condition: Node, at: int, labels: list[Node]) -> bool:

@@ -154,15 +154,13 @@ _BUILTIN = _READING | frozenset(
     {"WRITE_ONCE", "cmpxchg", "memcpy", "memset", "rcu_assign_pointer", "smp_store_release",
      "static_call", "swap", "try_cmpxchg", "xchg", *BIT_OPERATIONS}
 )  # fmt: skip
-
-
-KEYED = (b"static_call", b"static_call_cond", b"static_call_mod")
+KEYED = frozenset({"static_call", "static_call_cond", "static_call_mod"})
 """What calls the function that a static call of a name is aimed at."""
 
 
 def dispatchers(target: Target) -> frozenset[str]:
     """Return what calls the operation that it is given by name."""
-    return target.dispatchers | {one.decode() for one in KEYED}
+    return target.dispatchers | KEYED
 
 
 def is_builtin(name: str, target: Target) -> bool:

@@ -164,8 +164,8 @@ def _unrecorded(source: Source, report: Report) -> dict[str, str]:
 
 
 def _summary(outcome: Outcome, source: Source, verbose: bool) -> Iterator[str]:
+    from patchtool.model import listed
     from patchtool.repair.patch import open_gap, open_gaps
-    from patchtool.report.words import listed
     from patchtool.rules import upstream
 
     known = upstream.closings(outcome.first, source)

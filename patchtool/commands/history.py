@@ -26,9 +26,10 @@ from patchtool.history.flips import (
     stable_note,
 )
 from patchtool.history.verdicts import WRONG, State
+from patchtool.model import listed
 from patchtool.outside.git import Repository
 from patchtool.report.layout import columns, show, table, wrapped
-from patchtool.report.words import listed, safe, sentence
+from patchtool.report.words import safe, sentence
 from patchtool.target.paths import PATHS, ordered
 
 _ABOUT = """\

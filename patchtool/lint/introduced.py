@@ -541,12 +541,12 @@ def _shown_by(finding: Finding, more: Set[str]) -> Finding:
     first = next((one for one in pairs if not more.isdisjoint(one.differs)), None)
     if first is None or first is pairs[0]:
         return finding
-    words = "(for example {})"
-    said, says = (words.format(one.part(member)) for one in (pairs[0], first))
+    said, says = (one.example(member) for one in (pairs[0], first))
     every = (finding.result.witness, *finding.result.others)
     rest = tuple(one for one in every if one is not None and one is not first)
     result = finding.result._replace(witness=first, others=rest)
-    return finding._replace(message=finding.message.replace(said, says), result=result)
+    message = finding.message.replace(said, says) if said else finding.message
+    return finding._replace(message=message, result=result)
 
 
 def compare(before: Report, after: Report) -> Difference:

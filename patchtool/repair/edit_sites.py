@@ -32,7 +32,7 @@ _COMMENT = re.compile(rb"/\*.*?(?:\*/|\Z)|//[^\n]*", re.S)
 _SIBLING = re.compile(r"(?:cr\d|efer)_\w+")
 _COLUMNS = 80
 """How long a line may be before it is broken."""
-_TAKEN = re.compile(rb"\b%s\s*=(?!=)((?:[^;,{}()]|\((?:[^()]|\([^()]*\))*\))*)")
+_TAKEN = rb"\b%s\s*=(?!=)((?:[^;,{}()]|\((?:[^()]|\([^()]*\))*\))*)"
 """What a member that is called after a register is given."""
 _MOST_SITES = 3
 """How many places in one function are tried."""
@@ -428,7 +428,7 @@ def _masks(index: Index, report: Report, bit: Bit) -> Iterator[tuple[str, Edit]]
     """
     flag = rf"X86_{bit.register}_\w+"
     bits = re.compile(rf"[\s(]*{flag}(?:\s*\|\s*{flag})+[\s)]*".encode())
-    taken = re.compile(_TAKEN.pattern % bit.register.lower().encode())
+    taken = re.compile(_TAKEN % bit.register.lower().encode())
     for function in dict.fromkeys(_executed(index, report)):
         values = taken.findall(strip_comments(function.text))
         for word in sorted({word for one in values for word in one.translate(WORDS).split()}):
@@ -459,8 +459,7 @@ def _widened(index: Index, macro: Definition, flag: str) -> Edit | None:
     line = data[first:end] + f" | {flag}".encode()
     if len(line.expandtabs()) <= _COLUMNS:
         return Edit(macro.file, at, 0, f" | {flag}".encode())
-    lead = data[first : len(data[first:at]) - len(data[first:at].lstrip()) + first]
-    indent = lead if lead.strip() == b"" and lead else b"\t\t"
+    indent = line[: len(line) - len(line.lstrip())] or b"\t\t"
     return Edit(macro.file, at, 0, b" | \\\n" + indent + flag.encode())
 
 

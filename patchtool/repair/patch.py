@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from patchtool import __version__
 from patchtool.errors import PatchError
-from patchtool.model import FieldResult, Report, Witness
+from patchtool.model import FieldResult, Report, Witness, listed
 from patchtool.outside import diff
 from patchtool.repair.fix import FileChange, Key, OpenGap, Outcome, Repair, gaps, results
 from patchtool.repair.register_access import parse_bit
@@ -299,9 +299,9 @@ def _story(repair: Repair, settings: Settings) -> Iterator[str]:
     )
     yield _wrapped(_WHY[repair.candidate.kind])
     shown = (
-        f"a full configuration does not determine {_listed(_fields(repair))}"
+        f"a full configuration does not determine {listed(_fields(repair))}"
         if repair.candidate.kind == "clearing"
-        else f"equal roles do not imply an equal {_listed(_fields(repair))}"
+        else f"equal roles do not imply an equal {listed(_fields(repair))}"
     )
     yield _wrapped(
         f"The gap was found by static analysis with patchtool {__version__}: 'patchtool "
@@ -312,7 +312,7 @@ def _story(repair: Repair, settings: Settings) -> Iterator[str]:
 
 def _change(repair: Repair) -> str:
     candidate = repair.candidate
-    functions = _listed([f"{name}()" for name in candidate.functions])
+    functions = listed([f"{name}()" for name in candidate.functions])
     if candidate.kind == "clearing":
         return (
             f"Clear {candidate.member} in {functions} before bits are added to it, so that it "
@@ -321,9 +321,9 @@ def _change(repair: Repair) -> str:
     if candidate.kind == "invalidation":
         mmus, roles = ("MMU", "role") if len(candidate.contexts) == 1 else ("MMUs", "roles")
         return (
-            f"Invalidate the {roles} of {_listed(candidate.contexts)} in {functions}, so that KVM "
+            f"Invalidate the {roles} of {listed(candidate.contexts)} in {functions}, so that KVM "
             f"does not skip configuring the {mmus} after a change of "
-            f"{_listed(repair.inputs, 'or')}."
+            f"{listed(repair.inputs, 'or')}."
         )
     wide = f", {candidate.width} bits wide," if candidate.width > 1 else ""
     what = (
@@ -332,10 +332,10 @@ def _change(repair: Repair) -> str:
         else f"Set {candidate.member} of {candidate.union} in {functions}"
     )
     if candidate.masks:
-        what += f", and let {_listed(candidate.masks)} pass {candidate.title}"
+        what += f", and let {listed(candidate.masks)} pass {candidate.title}"
     changed = candidate.title
     if candidate.kind == "handed":
-        changed = _handed(repair) or _listed(repair.inputs, "or")
+        changed = _handed(repair) or listed(repair.inputs, "or")
     return f"{what}, so that KVM does not skip configuring the MMU after a change of {changed}."
 
 
@@ -358,22 +358,22 @@ _MEMBERS = {"member", "handed"}
 def _problem(repair: Repair) -> str:
     initialisers = list(dict.fromkeys(f"{key[0]}()" for key in repair.closed))
     fields = _fields(repair)
-    effects = _listed([_EFFECTS[f] for f in fields if f in _EFFECTS])
+    effects = listed([_EFFECTS[f] for f in fields if f in _EFFECTS])
     if repair.candidate.kind == "clearing":
         configure = "configures" if len(initialisers) == 1 else "configure"
         return (
-            f"{_listed(initialisers)} {configure} a context that an earlier configuration has "
-            f"left behind. Bits are added to {_listed(fields)}, which is not cleared before, so "
+            f"{listed(initialisers)} {configure} a context that an earlier configuration has "
+            f"left behind. Bits are added to {listed(fields)}, which is not cleared before, so "
             "those of the earlier state survive."
         )
     skip = "skips" if len(initialisers) == 1 else "skip"
     depend = "depends" if len(fields) == 1 else "depend"
     handed = _handed(repair)
-    inputs = handed or _listed(repair.inputs or (repair.input,))
+    inputs = handed or listed(repair.inputs or (repair.input,))
     them = "it" if handed else inputs if len(repair.inputs) < 2 else "them"
     return (
-        f"{_listed(initialisers)} {skip} the configuration when the new role equals the "
-        f"role that the context holds. {_listed(fields)} {depend} on {inputs}, "
+        f"{listed(initialisers)} {skip} the configuration when the new role equals the "
+        f"role that the context holds. {listed(fields)} {depend} on {inputs}, "
         f"but the role does not determine {them}, so a stale value is kept"
         f"{': ' if effects else ''}{effects}."
     )
@@ -400,7 +400,7 @@ def _example(repair: Repair) -> Iterator[str]:
     )
     yield _table(one, witness)
     if witness.needs:
-        yield _wrapped(f"That takes a host with {_listed(witness.of_host(needed=True))}.")
+        yield _wrapped(f"That takes a host with {listed(witness.of_host(needed=True))}.")
 
 
 def _history(repair: Repair) -> Iterator[str]:
@@ -474,7 +474,7 @@ def _affected(repair: Repair) -> list[str]:
         paths.setdefault((context, entry or (initialiser,)), []).append(name)
     told = len(_fields(repair)) > 1
     return [
-        f"{context}, configured by {_calls(entry)}{f': {_listed(names)}' if told else ''}"
+        f"{context}, configured by {_calls(entry)}{f': {listed(names)}' if told else ''}"
         for (context, entry), names in paths.items()
     ]
 
@@ -495,7 +495,7 @@ def _reason(one: FieldResult, name: str) -> str:
     carriers = [c for given in one.inputs if given.name == name for c in given.covered_by]
     if carriers:
         carry = "carries" if len(carriers) == 1 else "carry"
-        return f"{_listed(carriers)} {carry} {name}"
+        return f"{listed(carriers)} {carry} {name}"
     if any(given.name == name for given in one.inputs):
         return f"the role as a whole determines {name}"
     return f"{one.name} does not depend on {name}"
@@ -589,7 +589,7 @@ def _selftest(one: Selftest, total: int, settings: Settings) -> Mail:
     return _mail(
         total,
         total,
-        f"KVM: selftests: Test that root_level follows {_listed(one.inputs)}",
+        f"KVM: selftests: Test that root_level follows {listed(one.inputs)}",
         "\n\n".join(body) + "\n\n" + trailers,
         "\n\n".join(notes),
         one.files,
@@ -606,7 +606,7 @@ def open_gaps(some: Sequence[OpenGap]) -> list[str]:
         ).append(one)
     found: dict[tuple[str, str, str], list[OpenGap]] = {}
     for (name, _, _, reason), group in fields.items():
-        names = _listed(sorted({one.key[3] for one in group}))
+        names = listed(sorted({one.key[3] for one in group}))
         found.setdefault((names, name, reason), []).append(group[0])
     return [
         _open(names, what, _where(group[0]) if len(group) == 1 else f"{len(group)} paths", reason)
@@ -635,18 +635,18 @@ def _turn(repair: Repair, key: Key) -> str:
     if after.verdict == "gap":
         was = results(repair.before)[key][1]
         gone = [name for name in repair.inputs if name in set(was.missing) - set(after.missing)]
-        return f"{key[3]} no longer misses {_listed(gone)}, still {_still(after)}"
+        return f"{key[3]} no longer misses {listed(gone)}, still {_still(after)}"
     return f"{key[3]} gap -> {after.verdict}"
 
 
 def _still(after: FieldResult) -> str:
     """Say what stays wrong with a field."""
     if after.missing:
-        return f"misses {_listed(after.missing)}"
+        return f"misses {listed(after.missing)}"
     if after.unlike is not None:
         return "is stored otherwise by a set-up that is skipped"
     if after.before:
-        return f"goes by what {_listed(after.before)} held before"
+        return f"goes by what {listed(after.before)} held before"
     return "keeps old bits" if after.accumulated is not None else "is not always stored"
 
 
@@ -656,7 +656,7 @@ def _assumptions(report: Report, closed: Sequence[Key]) -> list[str]:
 
 
 def _cover(outcome: Outcome, settings: Settings) -> Mail:
-    inputs = _listed(list(dict.fromkeys(n for r in outcome.repairs for n in r.inputs)))
+    inputs = listed(list(dict.fromkeys(n for r in outcome.repairs for n in r.inputs)))
     kinds = {repair.candidate.kind for repair in outcome.repairs}
     subject = f"KVM: x86/mmu: Track {inputs} in the extended MMU role"
     if not kinds <= _MEMBERS:
@@ -709,12 +709,6 @@ def _path(key: Key) -> str:
 
 def _calls(entry: Sequence[str]) -> str:
     return " -> ".join(f"{name}()" for name in entry)
-
-
-def _listed(parts: Sequence[str], last: str = "and") -> str:
-    if len(parts) < 2:
-        return "".join(parts)
-    return f"{', '.join(parts[:-1])} {last} {parts[-1]}"
 
 
 def _wrapped(text: str, first: str = "", rest: str = "") -> str:

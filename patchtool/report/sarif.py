@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from patchtool import __version__
-from patchtool.model import Finding, Place, Report, Suppressed, Witness
+from patchtool.model import Finding, Place, Report, Suppressed, Witness, listed
 from patchtool.report import status
 from patchtool.report.words import (
     counted,
-    listed,
     located,
     origin_of,
     safe,

@@ -20,6 +20,7 @@ from patchtool.model import (
     Report,
     Suppressed,
     Witness,
+    listed,
 )
 from patchtool.report import overview, states
 from patchtool.report.layout import Cell, fits, laid_out, table, wrapped
@@ -28,7 +29,6 @@ from patchtool.report.words import (
     acceptance,
     accounted,
     counted,
-    listed,
     origin,
     origin_of,
     safe,

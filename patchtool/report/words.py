@@ -51,13 +51,6 @@ def _spelled(character: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def listed(parts: Sequence[str]) -> str:
-    """Join names as a sentence does: a, b and c."""
-    if len(parts) < 2:
-        return "".join(parts)
-    return f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
 def counted_names(names: Sequence[str]) -> str:
     """Join names of which none is meant: a, b or c."""
     shown = [safe(name) for name in names]

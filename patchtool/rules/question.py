@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from patchtool.c.layout import ArrayType, CType, IntType, RecordType
 from patchtool.c.lower import Trouble
 from patchtool.c.memory import Fact, Function, Int, Loc, Opaque, Unclear, is_shared, member_of
-from patchtool.model import Constant, FieldResult, Input, Place, Reason, Verdict, Witness
+from patchtool.model import Constant, FieldResult, Input, Place, Reason, Verdict, Witness, listed
 from patchtool.proof import bits
 from patchtool.proof.bdd import Effort
 from patchtool.proof.bits import Bits, Cond, Symbol, Term, Under, Word
@@ -956,8 +956,8 @@ class Terms:
             assumptions = (*assumptions, text)
         before = self._spelt(answer.before) if verdict == "gap" else ()
         if before:
-            held = " and ".join(before)
-            reasons.append(Reason(f"a full set-up stores {member} by what {held} held before it"))
+            text = f"a full set-up stores {member} by what {listed(before)} held before it"
+            reasons.append(Reason(text))
         elif answer.history and verdict == "gap":
             text = f"a full set-up does not store {member} on every path"
             reasons.append(Reason(f"{text}, so an older value survives"))

@@ -25,6 +25,7 @@ from patchtool.model import (
     Report,
     Unknown,
     Verdict,
+    listed,
     worst,
 )
 from patchtool.proof import bits
@@ -526,10 +527,6 @@ def was(finding: Finding) -> str:
     return _message(finding.result, finding.kind, past=True)
 
 
-def _listed(names: tuple[str, ...]) -> str:
-    return " and ".join((", ".join(names[:-1]), names[-1])) if len(names) > 1 else "".join(names)
-
-
 def _message(one: FieldResult, kind: Kind, past: bool) -> str:
     if kind == "accumulates":
         keeps, adds = ("kept", "added") if past else ("keeps", "adds")
@@ -548,17 +545,14 @@ def _message(one: FieldResult, kind: Kind, past: bool) -> str:
     stale = f"so a stale value {is_} kept"
     if kind == "earlier":
         depends = "depended" if past else "depends"
-        held = f"what {_listed(one.before)} held before a full set-up"
+        held = f"what {listed(one.before)} held before a full set-up"
         return f"{one.member} {depends} on {held}, {stale}"
     if kind == "partial":
         return f"{one.member} {is_} not stored on every path of a full set-up, {stale}"
-    names = _listed(one.missing)
+    names = listed(one.missing)
     depends, does = ("depended", "did") if past else ("depends", "does")
     message = (
         f"{one.member} {depends} on {names}, which the compared role {does} not determine, {stale}"
     )
-    for witness in one.pairs[:1]:
-        # More of its elements may be stale; the witness is about one.
-        if witness.element:
-            message += f" (for example {witness.part(one.member)})"
-    return message
+    # More of its elements may be stale; the witness is about one.
+    return message + "".join(witness.example(one.member) for witness in one.pairs[:1])

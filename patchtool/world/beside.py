@@ -15,19 +15,22 @@ from collections.abc import Iterable, Iterator
 from patchtool.c import library
 from patchtool.c.conditions import dense
 from patchtool.c.index import calls
+from patchtool.c.layout import RecordType
 from patchtool.c.lower import Guard, Lowered, Trouble
 from patchtool.c.lower.records import Passed
 from patchtool.c.memory import Function, Int, Loc, Pointer, Value
-from patchtool.c.scan import Definition, strip_comments
+from patchtool.c.scan import WORDS, Definition, strip_comments
 from patchtool.c.syntax import Node, descendants, text
 from patchtool.proof import bits
 from patchtool.world.accounts.counts import is_count
-from patchtool.world.closure import is_variable, macros_with
+from patchtool.world.closure import is_variable, macros_naming
 from patchtool.world.entries import Tree
 from patchtool.world.inputs.births import is_born, kept_in, users_anywhere
 from patchtool.world.unlisted import contexts_of, depends, filled
 
 _MEMBER = re.compile(rb"(?:->|\.)\s*(\w+)")
+_ADDRESS = re.compile(r"(?:\([\w*]+\))?(&?)\(?(\w+)(?:\.\w+|\[[^\[\]]*\])*\)?")
+"""An object by its name, or a part of it: whether its address is taken, and the name."""
 _STORES = re.compile(rb"(?<![=!<>])=(?!=)|<<=|>>=|\+\+|--|\basm\b|\b__asm__\b")
 """What a macro may store by."""
 
@@ -76,9 +79,7 @@ def _passed_beside(tree: Tree, run: Lowered) -> Iterator[Trouble]:
     behind = [one for one in run.passed if not guards.isdisjoint(bits.symbols([one.path]))]
     if not behind:
         return
-    ran = {
-        one.key: tree.effects.reached(one) for call in behind for one in call.definitions
-    }  # fmt: skip
+    ran = {one.key: tree.effects.reached(one) for call in behind for one in call.definitions}
     starts = frozenset(call.place.function for call in behind)
     own = _called_there_alone(tree, starts, [one for some in ran.values() for one in some or ()])
     for call in behind:
@@ -104,11 +105,10 @@ def _called_there_alone(
 def _users(tree: Tree, name: str) -> frozenset[str]:
     """Return who names a function, or the operation that it is kept for; not for new holders."""
     index = tree.index
-    near = (index.target.header, *index.own_files)
     kept = kept_in(index, name)
     called = (name, *kept, *(index.target.prefix + one for one in kept))
     users = [user for one in called for _, user in users_anywhere(index, one)]
-    users += macros_with(index, near, frozenset({name.encode()}))
+    users += macros_naming(index, frozenset({name.encode()}))
     return frozenset(user.name for user in users if not is_born(index, user)) - {name}
 
 
@@ -138,7 +138,12 @@ def _keeping(
 
 def _kept_by(tree: Tree, inner: Definition, reached: tuple[Definition, ...]) -> str | None:
     """Return the member that a function stores, and that nobody beside what is reached does."""
-    named = frozenset(name.decode() for name in _MEMBER.findall(strip_comments(inner.text)))
+    plain = strip_comments(inner.text)
+    named = frozenset(name.decode() for name in _MEMBER.findall(plain))
+    # A macro may be given a member by its bare name.
+    host = tree.types.record(f"struct {tree.index.target.host}", tree.index.target.header)
+    members = frozenset(host.by_name if isinstance(host, RecordType) else ()) - {*tree.held()}
+    named |= members.intersection(one.decode() for one in plain.translate(WORDS).split())
     names = tree.effects.stored_in(inner, named)
     for name in sorted(names - filled(tree, names)):
         if all(one in reached or is_born(tree.index, one) for one in tree.effects.setters(name)):
@@ -158,6 +163,8 @@ def _kept_there(tree: Tree, inner: Definition) -> str | None:
                 return f"may store {dense(text(stored or here))}"
         elif here.type == "gnu_asm_expression":
             return "may run assembler"
+        elif _is_handed_on(tree, here, inner):
+            return f"may store to {dense(text(here))}"
         elif here.type == "call_expression":
             called = here.child_by_field_name("function")
             if called is not None and called.type == "identifier":
@@ -165,6 +172,29 @@ def _kept_there(tree: Tree, inner: Definition) -> str | None:
                 if not _is_known(tree, name, inner):
                     return f"may run {name}(), which may keep what it is given"
     return None
+
+
+def _is_handed_on(tree: Tree, node: Node, function: Definition) -> bool:
+    """Tell whether the address of an object that stays is given to what may store to it.
+
+    That is one of file scope, or a static variable; the value of an array is its address.
+    """
+    call = node.parent.parent if node.parent is not None else None
+    if call is None or node.parent is None or node.parent.type != "argument_list":
+        return False
+    called = call.child_by_field_name("function")
+    if called is not None and library.stores_nothing(text(called), tree.index.target):
+        return False
+    spelt = dense(text(node))
+    found = _ADDRESS.fullmatch(spelt)
+    if found is None:
+        return False
+    name = found[2].encode()
+    if is_variable(name, function.text):
+        return bool(found[1]) and _is_static(name, function)
+    declared = tree.index.declaration(found[2], function.file)
+    is_array = declared is not None and re.search(rf"\b{found[2]}\s*\[", declared[2])
+    return declared is not None and bool(found[1] or is_array)
 
 
 def _kept_by_macro(tree: Tree, macro: Definition) -> str | None:
@@ -197,10 +227,14 @@ def _is_local(stored: Node, function: Definition) -> bool:
         here = here.named_children[0] if here.named_children else None
     if here is None or here.type != "identifier":
         return False
-    name = (here.text or b"").strip()
-    is_static = rb"\bstatic\b[^;{}]*\b%b\b" % re.escape(name)
-    body = function.text.partition(b"{")[2]
-    return is_variable(name, function.text) and re.search(is_static, body) is None
+    name = text(here).encode()
+    return is_variable(name, function.text) and not _is_static(name, function)
+
+
+def _is_static(name: bytes, function: Definition) -> bool:
+    """Tell whether a variable of a function keeps what it holds from call to call."""
+    declared = re.compile(rb"\bstatic\b[^;{}]*\b%b\b" % name)
+    return declared.search(function.text.partition(b"{")[2]) is not None
 
 
 def _is_filled(tree: Tree, stored: Node) -> bool:

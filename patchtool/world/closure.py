@@ -353,9 +353,10 @@ class Closure:
         lead = leading[1] if leading is not None else b""
         if lead in _KEYWORDS:
             return
-        operation = self._dispatched(lead.decode(), inside.decode("utf-8", "replace"), here.file)
+        name, given = lead.decode(), inside.decode("utf-8", "replace")
+        operation = self._dispatched(name, given, here.file)
         if operation is not None:
-            is_key = lead in library.KEYED and operation == inside.decode("utf-8", "replace")
+            is_key = name in library.KEYED and operation == given
             yield operation, unit, "key" if is_key else "member"
         elif lead in (b"guard", b"CC_OUT"):
             return  # a class, which is looked at by its name; an operand of an assembler text
@@ -389,11 +390,9 @@ class Closure:
         if how == "member":
             names.add(name)
             return not name.isidentifier() or not self._operations(name)
-        if how == "key" and not self._operations(name):  # of outside, if nothing here aims it
-            return any(True for _ in self._index.texts_with(name.encode()))
-        if how == "key":
+        if how == "key":  # of outside, if nothing is kept for it and nothing here names it
             names.add(name)
-            return False
+            return not self._operations(name) and bool(self._index.own_with(name.encode()))
         if how == "value":
             if name.isidentifier() and self._index.functions(name, here):
                 names.add(name)
@@ -490,10 +489,9 @@ class Closure:
         if named not in self._standing:
             found: dict[bytes, tuple[bool, bool]] = {}
             fresh = named.words
-            near = (self._index.target.header, *self._index.own_files)
             while fresh:
                 more: dict[bytes, tuple[bool, bool]] = {}
-                for macro in macros_with(self._index, near, fresh):
+                for macro in macros_naming(self._index, fresh):
                     name = macro.name.encode()
                     if name not in found and name not in named.words:
                         more[name] = self._stands_for(macro, named, found)
@@ -654,6 +652,11 @@ def _is_followed_only(name: bytes | None, function: bytes) -> bool:
             for at in uses
         )
     )
+
+
+def macros_naming(index: Index, words: frozenset[bytes]) -> Iterator[Definition]:
+    """Yield the macros of the target that hold one of some words."""
+    return macros_with(index, (index.target.header, *index.own_files), words)
 
 
 def macros_with(

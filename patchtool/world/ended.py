@@ -40,11 +40,11 @@ def ended(index: Index, condition: Node | None, function: Definition) -> str | N
         given = arguments(here)
         is_check = re.fullmatch(index.target.checking, _called(here)) and len(given) > 1
         is_mark = is_check and _marks(index, _called(here), function.file)
-        return _holder(text(given[1]), function) if is_mark else None
+        return _holder(index, text(given[1]), function) if is_mark else None
     if here.type == "field_expression":
         field, base = (here.child_by_field_name(one) for one in ("field", "argument"))
         if field is not None and base is not None and _is_refused(index, text(field)):
-            return _holder(text(base), function)
+            return _holder(index, text(base), function)
     return None
 
 
@@ -53,7 +53,7 @@ def _called(call: Node) -> str:
     return text(callee) if callee is not None else ""
 
 
-def _holder(shared: str, function: Definition) -> str | None:
+def _holder(index: Index, shared: str, function: Definition) -> str | None:
     """Return the variable whose holder has what an expression is, as what all of them share."""
     spelt = dense(shared)
     if spelt.isidentifier():
@@ -61,7 +61,18 @@ def _holder(shared: str, function: Definition) -> str | None:
         given = re.findall(rb"(?<![\w.>])%b\s*=(?!=)([^;,]*)" % spelt.encode(), body)
         spelt = dense(given[0].decode("utf-8", "replace")) if len(given) == 1 else ""
     found = _OF_HOLDER.fullmatch(spelt)
-    return found[1] if found is not None else None
+    if found is None or _shared_by(index) != {found[2]}:
+        return None
+    return found[1]
+
+
+def _shared_by(index: Index) -> set[str]:
+    """Return the members of a holder that point to what all of them share, of such a type."""
+    target = index.target
+    pointer = re.compile(rb"\bstruct\s+%b\s*\*\s*(\w+)\s*;" % target.shared.encode())
+    records = index.record(f"struct {target.handle}", target.main)
+    texts = (strip_comments(one.text) for one in records)
+    return {name.decode() for one in texts for name in pointer.findall(one)}
 
 
 def _is_refused(index: Index, mark: str) -> bool:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 
 from patchtool.c import syntax
-from patchtool.c.conditions import dense, holds_lock
+from patchtool.c.conditions import dense, holds_lock, taken
 from patchtool.c.syntax import JUMPS, Node, text
 
 _GIVE = ("assignment_expression", "init_declarator", "update_expression", "argument_list")
@@ -145,21 +145,13 @@ def _deciding(
         if (one.start_byte < last or any(_holds(loop, one) for loop in loops))
         and not (one.type in (*JUMPS, *_GIVE) and all(_apart(body, one, chain) for chain in chains))
     ]
-    jumps = [one for one in near if one.type in JUMPS and not _is_at_end(body, one, is_end)]
+    jumps = [
+        one
+        for one in near
+        if one.type in JUMPS and not any(map(is_end, taken(one, body.above(one))))
+    ]
     around = {one.id: one for at in (*sites, *jumps) for one in body.around(at)}
     return _Spoken(body, around.values(), near)
-
-
-def _is_at_end(body: _Body, jump: Node, is_end: Callable[[Node], bool]) -> bool:
-    """Tell whether a jump is taken only where one of some conditions holds."""
-    here = jump
-    for outer in body.above(jump):
-        condition = outer.child_by_field_name("condition")
-        is_taken = outer.type == "if_statement" and outer.child_by_field_name("consequence") == here
-        if is_taken and condition is not None and is_end(condition):
-            return True
-        here = outer
-    return False
 
 
 def answering(root: Node, tellers: Set[str]) -> frozenset[str]:

@@ -18,7 +18,7 @@ from patchtool.c.asked import only_compares, reached
 from patchtool.c.lower import Trouble
 from patchtool.c.scan import Definition, before, places, strip_comments
 from patchtool.model import Place
-from patchtool.world.closure import in_directive, macros_with
+from patchtool.world.closure import in_directive, macros_naming
 from patchtool.world.entries import Tree
 from patchtool.world.inputs.loading import only_at_load
 
@@ -70,9 +70,7 @@ def _names_of(tree: Tree, feature: str) -> Iterator[str]:
 
 
 def _macros(tree: Tree, name: str) -> Iterator[Definition]:
-    index = tree.index
-    near = (index.target.header, *index.own_files)
-    return macros_with(index, near, frozenset({name.encode()}))
+    return macros_naming(tree.index, frozenset({name.encode()}))
 
 
 def _stands_for(macro: Definition, name: str) -> bool:

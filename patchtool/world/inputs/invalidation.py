@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from patchtool.c import syntax
-from patchtool.c.conditions import dense, holding, holds_lock
+from patchtool.c.conditions import dense, holding, holds_lock, taken
 from patchtool.c.index import parameter_names, stands_for
 from patchtool.c.layout import CType, PointerType, RecordType, settled
 from patchtool.c.lower import Lowered
@@ -379,7 +379,7 @@ class Invalidations:
             jump
             for jump in syntax.descendants(body)
             if jump.type in ("return_statement", "goto_statement") and jump.start_byte >= start
-            for branch in _taken_within(jump, body)
+            for branch in taken(jump, _above(jump, body))
             if (by := ended(self._tree.index, branch, function)) is not None
             and self._held_by(function, by) == through
         ]
@@ -765,14 +765,11 @@ def _is_met_beside(branch: Node, here: Node, together: _Together | None) -> bool
     )
 
 
-def _taken_within(jump: Node, body: Node) -> Iterator[Node | None]:
-    """Yield the conditions of the branches that are taken where they hold, and hold a jump."""
-    here = jump
-    while here != body and here.parent is not None:
-        outer = here.parent
-        if outer.type == "if_statement" and outer.child_by_field_name("consequence") == here:
-            yield outer.child_by_field_name("condition")
-        here = outer
+def _above(node: Node, top: Node) -> Iterator[Node]:
+    """Yield what a node lies in, the nearest first, TOP last."""
+    while node != top and node.parent is not None:
+        node = node.parent
+        yield node
 
 
 def _is_behind(jump: Node, body: Node, start: int, together: _Together | None) -> bool:
